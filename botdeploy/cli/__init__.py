@@ -1,0 +1,1 @@
+"""The commands: parse, wire, turn an outcome into an exit code."""

@@ -1,0 +1,1 @@
+"""Decisions: pure values and functions; no clock, no files, no network, no randomness."""

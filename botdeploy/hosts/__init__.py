@@ -1,0 +1,1 @@
+"""Effects on hosts: connections, the programs that act there, and their journals."""

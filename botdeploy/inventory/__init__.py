@@ -1,0 +1,1 @@
+"""Inventories in Ansible's forms, with file and line in every error."""
