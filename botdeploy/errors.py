@@ -1,0 +1,100 @@
+"""Errors that people can cause and mend; the command line turns each into its exit code."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """What a command's exit code means; relied on by scripts and cron."""
+
+    DONE = 0
+    FAILED = 1
+    USAGE = 2
+    FAULT = 3
+    LOCKED = 4
+    HELD = 5
+    UNREACHABLE = 6
+    NEEDS_PERSON = 7
+    INTERRUPTED = 130
+
+
+class BotdeployError(Exception):
+    """Base of every error that is told to the user as a message, never as a traceback."""
+
+    exit_code: ExitCode = ExitCode.FAULT
+
+
+class UserError(BotdeployError):
+    """Wrong usage, inventory or source; nothing was touched."""
+
+    exit_code = ExitCode.USAGE
+
+
+class InventoryError(UserError):
+    """A fault in an inventory, told with file, line and key where they are known."""
+
+    def __init__(
+        self, message: str, *, file: str | None = None, line: int | None = None, key: str = ""
+    ) -> None:
+        """Compose ``file:line: key: message`` from the parts that are known."""
+        place = file or ""
+        if file and line is not None:
+            place = f"{file}:{line}"
+        parts = [part for part in (place, key, message) if part]
+        super().__init__(": ".join(parts))
+        self.file = file
+        self.line = line
+        self.key = key
+
+
+class SourceError(UserError):
+    """A source that does not exist, is empty, or holds what cannot be released."""
+
+
+class LockedError(BotdeployError):
+    """Another rollout or rollback has the environment's lock."""
+
+    exit_code = ExitCode.LOCKED
+
+
+class HostError(BotdeployError):
+    """One host could not be worked on; carries the host's name and what to do about it."""
+
+    exit_code = ExitCode.UNREACHABLE
+
+    def __init__(self, host: str, message: str) -> None:
+        """Name the host first, then what happened and what to type next."""
+        super().__init__(f"{host}: {message}")
+        self.host = host
+        self.message = message
+
+
+class Unreachable(HostError):
+    """No connection: refused, timed out, no route, unknown name."""
+
+
+class AuthenticationFailed(HostError):
+    """The host refused every key that was offered."""
+
+
+class HostKeyUnknown(HostError):
+    """The host's key is not in known_hosts; told with its fingerprint and how to accept it."""
+
+
+class HostKeyChanged(HostError):
+    """The host's key differs from the one in known_hosts."""
+
+
+class OutcomeUnknown(HostError):
+    """The connection ended before the program said how it went."""
+
+
+class ActFailed(HostError):
+    """A program ran on the host and said that it could not do its work."""
+
+    def __init__(self, host: str, act: str, message: str, *, code: str = "failed") -> None:
+        """Keep the act's name and its machine-readable fault code beside the message."""
+        super().__init__(host, f"{act}: {message}")
+        self.act = act
+        self.code = code
