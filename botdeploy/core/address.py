@@ -1,0 +1,244 @@
+"""An address: where a host is reached, as whom, and by which keys."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass, field, replace
+
+from botdeploy.errors import UserError
+
+#: Options that change how we connect; all others are either harmless or refused.
+_HONOURED = frozenset(
+    {
+        "addressfamily",
+        "connecttimeout",
+        "globalknownhostsfile",
+        "hostkeyalias",
+        "identitiesonly",
+        "proxycommand",
+    }
+)
+
+#: Options that may stand in a shared inventory and need nothing from us: our own transport
+#: already multiplexes, keeps alive, picks algorithms and never asks. StrictHostKeyChecking is
+#: among them because host keys are always checked strictly, whatever it says.
+_WITHOUT_EFFECT = frozenset(
+    {
+        "addkeystoagent",
+        "batchmode",
+        "checkhostip",
+        "ciphers",
+        "compression",
+        "connectionattempts",
+        "controlmaster",
+        "controlpath",
+        "controlpersist",
+        "forwardagent",
+        "forwardx11",
+        "gssapiauthentication",
+        "gssapidelegatecredentials",
+        "hashknownhosts",
+        "hostkeyalgorithms",
+        "kbdinteractiveauthentication",
+        "kexalgorithms",
+        "loglevel",
+        "macs",
+        "numberofpasswordprompts",
+        "passwordauthentication",
+        "preferredauthentications",
+        "pubkeyacceptedalgorithms",
+        "pubkeyacceptedkeytypes",
+        "pubkeyauthentication",
+        "requesttty",
+        "sendenv",
+        "serveralivecountmax",
+        "serveraliveinterval",
+        "stricthostkeychecking",
+        "tcpkeepalive",
+        "updatehostkeys",
+        "visualhostkey",
+    }
+)
+
+_FLAGS_WITHOUT_EFFECT = frozenset("AaCknqTtvxXYy")
+_FLAGS_WITH_VALUE = frozenset("oJiplF")
+
+
+@dataclass(frozen=True, slots=True)
+class Jump:
+    """One hop on the way to a host: ``[user@]host[:port]``."""
+
+    hostname: str
+    user: str | None = None
+    port: int | None = None
+
+    def __str__(self) -> str:
+        """Write the hop as ``ssh -J`` takes it."""
+        name = f"[{self.hostname}]" if ":" in self.hostname else self.hostname
+        user = f"{self.user}@" if self.user else ""
+        port = f":{self.port}" if self.port else ""
+        return f"{user}{name}{port}"
+
+
+@dataclass(frozen=True, slots=True)
+class SshArgs:
+    """What a line of ssh's command-line arguments asks for."""
+
+    hostname: str | None = None
+    port: int | None = None
+    user: str | None = None
+    identity_files: tuple[str, ...] = ()
+    known_hosts_files: tuple[str, ...] = ()
+    jumps: tuple[str, ...] = ()
+    options: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where and how one host is reached; what is left out comes from the user's ssh config."""
+
+    host: str
+    hostname: str
+    port: int | None = None
+    user: str | None = None
+    identity_files: tuple[str, ...] = ()
+    known_hosts_files: tuple[str, ...] = ()
+    jumps: tuple[str, ...] = ()
+    options: tuple[tuple[str, str], ...] = ()
+    local: bool = False
+    become: bool = False
+    become_user: str | None = None
+    become_password: str | None = field(default=None, repr=False)
+
+    def option(self, name: str) -> str | None:
+        """Give the first value of an ssh option by its name, whatever its case."""
+        wanted = name.lower()
+        return next((value for key, value in self.options if key == wanted), None)
+
+    def with_ssh_args(self, text: str) -> Address:
+        """Add what ssh's arguments ask for; what the address already says wins, as in Ansible."""
+        args = parse_ssh_args(text)
+        hostname = args.hostname if args.hostname and self.hostname == self.host else self.hostname
+        return replace(
+            self,
+            hostname=hostname,
+            port=self.port or args.port,
+            user=self.user or args.user,
+            identity_files=self.identity_files
+            + tuple(name for name in args.identity_files if name not in self.identity_files),
+            known_hosts_files=self.known_hosts_files or args.known_hosts_files,
+            jumps=self.jumps or args.jumps,
+            options=self.options + args.options,
+        )
+
+
+def parse_jump(text: str) -> Jump:
+    """Read one hop of a ProxyJump chain; raise UserError when it is none."""
+    rest = text.strip().removeprefix("ssh://")
+    user, at, place = rest.rpartition("@")
+    if place.startswith("["):
+        name, _, tail = place[1:].partition("]")
+        port_text = tail.removeprefix(":")
+    elif place.count(":") == 1:
+        name, _, port_text = place.partition(":")
+    else:
+        name, port_text = place, ""
+    if not name or name.startswith("-") or any(c.isspace() for c in rest) or (at and not user):
+        raise UserError(f"ProxyJump: {text!r} is not [user@]host[:port]")
+    return Jump(name, user or None, _port(port_text, "ProxyJump") if port_text else None)
+
+
+def parse_ssh_args(text: str) -> SshArgs:
+    """Read ssh's own arguments (``-o X=Y -J a,b -i KEY -p 2222 -l me -F FILE``).
+
+    Raises UserError for an argument that botdeploy could neither follow nor safely ignore.
+    """
+    try:
+        words = shlex.split(text)
+    except ValueError as error:
+        raise UserError(f"ssh arguments {text!r}: {error}") from None
+    options: list[tuple[str, str]] = []
+    position = 0
+    while position < len(words):
+        word = words[position]
+        position += 1
+        if len(word) < 2 or not word.startswith("-"):
+            raise UserError(f"ssh arguments: {word!r} is not an option")
+        for index, flag in enumerate(word[1:], start=1):
+            if flag in _FLAGS_WITH_VALUE:
+                value = word[index + 1 :]
+                if not value:
+                    if position == len(words):
+                        raise UserError(f"ssh arguments: -{flag} needs a value")
+                    value = words[position]
+                    position += 1
+                options.append(_as_option(flag, value))
+                break
+            if flag in "46":
+                options.append(("addressfamily", "inet" if flag == "4" else "inet6"))
+            elif flag not in _FLAGS_WITHOUT_EFFECT:
+                raise UserError(f"ssh arguments: -{flag} is not supported")
+    return _sort_out(options)
+
+
+def _as_option(flag: str, value: str) -> tuple[str, str]:
+    """Turn one flag with its value into the option that it stands for."""
+    short = {
+        "J": "proxyjump",
+        "i": "identityfile",
+        "p": "port",
+        "l": "user",
+        "F": "configfile",
+    }
+    if flag != "o":
+        return short[flag], value
+    name, equals, setting = value.partition("=")
+    if not equals:
+        name, _, setting = value.strip().partition(" ")
+    name, setting = name.strip().lower(), setting.strip()
+    if len(setting) >= 2 and setting[0] == setting[-1] == '"':
+        setting = setting[1:-1]
+    if not name or not setting:
+        raise UserError(f"ssh arguments: -o {value!r} is not Name=value")
+    return name, setting
+
+
+def _sort_out(options: list[tuple[str, str]]) -> SshArgs:
+    """Put each option where it belongs; the first value of a name wins, as in ssh."""
+    first: dict[str, str] = {}
+    identities: list[str] = []
+    kept: list[tuple[str, str]] = []
+    for name, value in options:
+        match name:
+            case "identityfile":
+                identities.append(value)
+            case "hostname" | "port" | "user" | "proxyjump" | "userknownhostsfile":
+                first.setdefault(name, value)
+            case "configfile":
+                kept.append((name, value))
+            case _ if name in _HONOURED or name in _WITHOUT_EFFECT:
+                kept.append((name, value))
+            case _:
+                raise UserError(f"ssh arguments: option {name!r} is not supported")
+    jumps: tuple[str, ...] = ()
+    jump_text = first.get("proxyjump")
+    if jump_text is not None and jump_text.lower() == "none":
+        kept.append(("proxyjump", "none"))
+    elif jump_text is not None:
+        jumps = tuple(str(parse_jump(hop)) for hop in jump_text.split(","))
+    return SshArgs(
+        hostname=first.get("hostname"),
+        port=_port(first["port"], "Port") if "port" in first else None,
+        user=first.get("user"),
+        identity_files=tuple(identities),
+        known_hosts_files=tuple(first.get("userknownhostsfile", "").split()),
+        jumps=jumps,
+        options=tuple(kept),
+    )
+
+
+def _port(text: str, what: str) -> int:
+    """Read a port number from 1 to 65535."""
+    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= 65535):
+        raise UserError(f"{what}: {text!r} is not a port")
+    return int(text)

@@ -1,0 +1,155 @@
+"""Ansible's tree of groups: who is in which, and whose variables win."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from botdeploy.inventory.located import Located, Place
+
+ALL = "all"
+UNGROUPED = "ungrouped"
+PRIORITY = "ansible_group_priority"
+
+Variables = dict[str, "Located"]
+
+
+@dataclass(slots=True, eq=False)
+class Group:
+    """A group as the inventory files state it."""
+
+    name: str
+    hosts: list[str] = field(default_factory=list)
+    children: list[str] = field(default_factory=list)
+    parents: list[str] = field(default_factory=list)
+    variables: Variables = field(default_factory=dict)
+    priority: int = 1
+    depth: int = 0
+
+
+@dataclass(slots=True, eq=False)
+class Member:
+    """A host as the inventory files state it."""
+
+    name: str
+    place: Place
+    variables: Variables = field(default_factory=dict)
+    groups: list[str] = field(default_factory=list)
+    """Every group it is in, directly or through a child, nearest to ``all`` first."""
+
+
+class Tree:
+    """The groups and hosts of an inventory, as its files are read."""
+
+    def __init__(self) -> None:
+        """Begin with the two groups that are always there."""
+        self.groups: dict[str, Group] = {ALL: Group(ALL), UNGROUPED: Group(UNGROUPED)}
+        self.members: dict[str, Member] = {}
+        self._link(ALL, UNGROUPED)
+
+    def group(self, name: str) -> Group:
+        """Look a group up, or add it."""
+        return self.groups.setdefault(name, Group(name))
+
+    def add_host(self, group: str, name: str, place: Place) -> Member:
+        """Put a host into a group; adding it again changes nothing."""
+        hosts = self.group(group).hosts
+        if name not in self.members:
+            self.members[name] = Member(name, place)
+            hosts.append(name)
+        elif name not in hosts:
+            hosts.append(name)
+        return self.members[name]
+
+    def add_child(self, parent: str, child: str, place: Place) -> None:
+        """Put a group into a group; raises InventoryError when that makes a circle."""
+        if child == ALL:
+            raise place.fault("the group 'all' cannot be a child", parent)
+        if parent == child or child in self._above(parent):
+            raise place.fault(f"the groups '{parent}' and '{child}' contain each other", child)
+        self._link(parent, child)
+
+    def set_variable(self, group: str, name: str, value: Located) -> None:
+        """Set a group's variable; ``ansible_group_priority`` sets the group's rank instead."""
+        if name != PRIORITY:
+            self.group(group).variables[name] = value
+            return
+        try:
+            self.group(group).priority = int(value.value)
+        except (TypeError, ValueError):
+            value.fail("must be a whole number", name)
+
+    def complete(self) -> None:
+        """Apply Ansible's rules: all holds every group, ungrouped every host without one."""
+        for group in list(self.groups.values()):
+            if group.name != ALL and not group.parents:
+                self._link(ALL, group.name)
+        direct: dict[str, list[str]] = {name: [] for name in self.members}
+        for group in self.groups.values():
+            for host in group.hosts:
+                direct[host].append(group.name)
+        ungrouped = self.groups[UNGROUPED].hosts
+        for host, inside in direct.items():
+            if set(inside) <= {ALL, UNGROUPED}:
+                if host not in ungrouped:
+                    ungrouped.append(host)
+                    inside.append(UNGROUPED)
+            elif host in ungrouped:
+                ungrouped.remove(host)
+                inside.remove(UNGROUPED)
+        self._rank()
+        for host, inside in direct.items():
+            names = set(inside).union(*(self._above(name) for name in inside))
+            ranked = sorted((self.groups[name] for name in names), key=rank)
+            self.members[host].groups = [group.name for group in ranked]
+
+    def hosts_of(self, group: str) -> list[str]:
+        """List a group's hosts: its own, then its children's, level by level, as Ansible does."""
+        found = dict.fromkeys(
+            host for name in self._below(group) for host in self.groups[name].hosts
+        )
+        return list(found)
+
+    def _link(self, parent: str, child: str) -> None:
+        if child not in self.group(parent).children:
+            self.group(parent).children.append(child)
+            self.group(child).parents.append(parent)
+
+    def _above(self, name: str) -> set[str]:
+        seen: set[str] = set()
+        waiting = [name]
+        while waiting:
+            for parent in self.group(waiting.pop()).parents:
+                if parent not in seen:
+                    seen.add(parent)
+                    waiting.append(parent)
+        return seen
+
+    def _below(self, name: str) -> Iterator[str]:
+        seen: dict[str, None] = {name: None}
+        level = [name]
+        while level:
+            yield from level
+            following = dict.fromkeys(
+                child for group in level for child in self.groups[group].children
+            )
+            level = [child for child in following if child not in seen]
+            seen.update(dict.fromkeys(level))
+
+    def _rank(self) -> None:
+        """Set each group's depth: the longest way down to it from ``all``."""
+        waiting = [ALL]
+        while waiting:
+            group = self.groups[waiting.pop()]
+            for child in group.children:
+                if self.groups[child].depth <= group.depth:
+                    self.groups[child].depth = group.depth + 1
+                    waiting.append(child)
+
+
+def rank(group: Group) -> tuple[int, int, str]:
+    """Order groups as Ansible merges their variables: the last one wins."""
+    return (group.depth, group.priority, group.name)
