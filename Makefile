@@ -1,0 +1,93 @@
+# Two commands to begin with:  make demo   make test
+# What is missing is installed: Python packages into .venv, system packages (Debian or Ubuntu, as
+# root) by tests/lab/install.sh. PYTHON names another interpreter, PYTEST_ARGS adds to pytest's.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+PYTEST_ARGS ?=
+# Whole programs; the acts of botdeploy/hosts/acts are checked as assembled, by a test.
+SHELL_FILES = $(shell grep -rlE '^\#!.*sh$$' --include='*.sh' botdeploy tests examples) .ci/run
+
+export DEBIAN_FRONTEND := noninteractive
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+
+.PHONY: help
+help: ## list what can be made
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | awk -F'\t' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+.PHONY: demo
+demo: system $(STAMP) ## four real hosts, three releases, one caught canary
+	@$(BIN)/python examples/demo.py
+
+.PHONY: test
+test: system lint ## everything: lint, types, unit tests, lab tests
+	$(BIN)/pytest $(PYTEST_ARGS)
+
+.PHONY: unit
+unit: $(STAMP) ## the tests that need neither root nor network
+	$(BIN)/pytest -m "not lab and not chaos" $(PYTEST_ARGS)
+
+.PHONY: lab-test
+lab-test: system $(STAMP) ## the tests on real hosts
+	$(BIN)/pytest -m lab $(PYTEST_ARGS)
+
+.PHONY: chaos
+chaos: system $(STAMP) ## break real hosts on purpose
+	$(BIN)/pytest -m chaos $(PYTEST_ARGS)
+
+.PHONY: bench
+bench: system $(STAMP) ## times, bytes and round trips on the lab
+	$(BIN)/python -m tests.bench
+
+.PHONY: bench-judge
+bench-judge: $(STAMP) ## false alarms and detections of the judge
+	$(BIN)/python -m tests.bench.judge
+
+.PHONY: lint
+lint: $(STAMP) ## ruff, mypy, shellcheck
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/shellcheck $(SHELL_FILES)
+
+.PHONY: format
+format: $(STAMP) ## let ruff format the code
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+.PHONY: wheel
+wheel: $(STAMP) ## build dist/*.whl and try it in an environment of its own
+	rm -rf dist
+	$(BIN)/python -m build --wheel
+	rm -rf $(VENV)/wheel && $(PYTHON) -m venv $(VENV)/wheel
+	$(VENV)/wheel/bin/pip install --quiet dist/*.whl
+	cd /tmp && $(CURDIR)/$(VENV)/wheel/bin/botdeploy --version
+
+.PHONY: clean
+clean: ## remove what was made here (the lab's base tree stays: tests/lab)
+	rm -rf $(VENV) dist build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Debian and Ubuntu ship Python without venv; the lab needs systemd-nspawn and more. Both are
+# installed where that can be done: as root, with apt. Elsewhere the lab's tests are skipped.
+.PHONY: system
+system:
+	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then bash tests/lab/install.sh; fi
+
+$(STAMP): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; name one: make PYTHON=python3.12")'
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || $(MAKE) --no-print-directory venv-package
+	@test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
+	$(BIN)/python -m pip install --quiet --editable . --group dev
+	@touch $@
+
+.PHONY: venv-package
+venv-package:
+	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		apt-get update -qq && apt-get install -qq -y --no-install-recommends python3-venv >/dev/null; \
+	else echo "Python's venv module is missing: install python3-venv" >&2; exit 1; fi
