@@ -1,0 +1,274 @@
+"""What one host says of itself: links, process, phase, releases, lock."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class Phase(StrEnum):
+    """Where the host's last switch stands."""
+
+    PENDING = "pending"
+    """Switched under lease: goes back by itself unless a controller confirms."""
+    CONFIRMED = "confirmed"
+    REVERTING = "reverting"
+    REVERTED = "reverted"
+
+
+@dataclass(frozen=True, slots=True)
+class Switch:
+    """The host's last switch: which run, from what to what, and how far it came."""
+
+    phase: Phase
+    run: str
+    new: str
+    old: str
+    by: str = ""
+    why: str = ""
+    cause: str = ""
+    """Why it went back, for programs: ready, verdict, lease, boot, person."""
+    age_s: float = 0.0
+    """Seconds since it was confirmed (or armed, while pending), by the host's own clock."""
+    lease_left_s: int = 0
+    guard: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StagedRelease:
+    """A complete release on a host."""
+
+    id: str
+    digest: str
+    is_proven: bool = False
+    staged_at: str = ""
+    proven_in: str = ""
+    """The rollout whose verdict proved it."""
+
+
+@dataclass(frozen=True, slots=True)
+class LockHolder:
+    """Who has a host's lock, since when, and why."""
+
+    id: str
+    owner: str
+    kind: str
+    why: str
+    since: str
+    left_s: int
+
+    def __str__(self) -> str:
+        """Tell it as one clause of a sentence."""
+        why = f" ({self.why})" if self.why else ""
+        return f"{self.owner or 'somebody'} since {self.since or 'now'}: {self.kind}{why}"
+
+
+@dataclass(frozen=True, slots=True)
+class RolloutRecord:
+    """The rollout that a host last took part in."""
+
+    id: str
+    release: str
+    digest: str
+    ring: str = ""
+    since: str = ""
+    owner: str = ""
+    why: str = ""
+    outcome: str = ""
+    """Empty while it is under way; else passed, failed or abandoned."""
+
+
+@dataclass(frozen=True, slots=True)
+class Approval:
+    """A person's go for one release at one ring."""
+
+    release: str
+    ring: str
+    who: str = ""
+    why: str = ""
+    at: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Disk:
+    """The file system that holds the releases; bytes and inodes."""
+
+    total_bytes: int = 0
+    free_bytes: int = 0
+    total_inodes: int = 0
+    free_inodes: int = 0
+    is_writable: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class HostState:
+    """Everything that a rollout needs to know of one host."""
+
+    current: str = ""
+    previous: str = ""
+    running: str = ""
+    """The release of the process that runs, which the link ``current`` does not tell."""
+    active_state: str = "unknown"
+    sub_state: str = ""
+    restarts: int = 0
+    result: str = ""
+    invocation: str = ""
+    active_since_us: int = 0
+    uptime_s: int = 0
+    boot_id: str = ""
+    at: str = ""
+    is_prepared: bool = False
+    switch: Switch | None = None
+    releases: tuple[StagedRelease, ...] = ()
+    quarantine: Mapping[str, str] = field(default_factory=dict)
+    lock: LockHolder | None = None
+    rollout: RolloutRecord | None = None
+    approvals: tuple[Approval, ...] = ()
+    hold: str = ""
+    stuck: str = ""
+    disk: Disk = Disk()
+
+    def release(self, release_id: str) -> StagedRelease | None:
+        """Look a staged release up by its id."""
+        return next((one for one in self.releases if one.id == release_id), None)
+
+    def is_proven(self, release_id: str) -> bool:
+        """Tell whether the release passed its verdict on this host."""
+        found = self.release(release_id)
+        return found is not None and found.is_proven
+
+    @property
+    def is_running(self) -> bool:
+        """Tell whether the bot's process is there and its unit active."""
+        return self.active_state == "active" and bool(self.running)
+
+    @property
+    def active_since(self) -> datetime | None:
+        """When the unit became active (UTC), from the host's clock and its monotonic stamp."""
+        now = _instant(self.at)
+        if now is None or not self.active_since_us or self.active_state != "active":
+            return None
+        return datetime.fromtimestamp(
+            now.timestamp() - self.uptime_s + self.active_since_us / 1e6, tz=UTC
+        )
+
+
+def from_record(record: Mapping[str, Any]) -> HostState:
+    """Read the ``state`` record of a host's program; unknown fields are left out.
+
+    Raises ValueError for a record that is not of this form.
+    """
+    try:
+        return _from_record(record)
+    except (TypeError, KeyError, AttributeError) as error:
+        raise ValueError(f"the host's state record is damaged: {error}") from error
+
+
+def _from_record(record: Mapping[str, Any]) -> HostState:
+    phase = record.get("phase")
+    lock = record.get("lock")
+    rollout = record.get("rollout")
+    disk = record.get("disk") or {}
+    hold = record.get("hold")
+    return HostState(
+        current=str(record.get("current", "")),
+        previous=str(record.get("previous", "")),
+        running=str(record.get("running", "")),
+        active_state=str(record.get("active_state", "unknown")),
+        sub_state=str(record.get("sub_state", "")),
+        restarts=int(record.get("restarts", 0)),
+        result=str(record.get("result", "")),
+        invocation=str(record.get("invocation", "")),
+        active_since_us=int(record.get("active_since_us", 0)),
+        uptime_s=int(record.get("uptime_s", 0)),
+        boot_id=str(record.get("boot_id", "")),
+        at=str(record.get("at", "")),
+        is_prepared=bool(record.get("prepared", False)),
+        switch=None if not phase else _switch(phase),
+        releases=tuple(
+            StagedRelease(
+                str(one["id"]),
+                str(one.get("digest", "")),
+                bool(one.get("proven")),
+                str(one.get("staged_at", "")),
+                str(one.get("proven_in", "")),
+            )
+            for one in record.get("releases", ())
+        ),
+        quarantine={str(key): str(why) for key, why in (record.get("quarantine") or {}).items()},
+        lock=None if not lock else lock_holder(lock),
+        rollout=None
+        if not rollout
+        else RolloutRecord(
+            **{
+                name: str(rollout.get(name) or "")
+                for name in ("id", "release", "digest", "ring", "since", "owner", "why", "outcome")
+            }
+        ),
+        approvals=tuple(
+            Approval(
+                **{
+                    name: str(one.get(name) or "")
+                    for name in ("release", "ring", "who", "why", "at")
+                }
+            )
+            for one in record.get("approved") or ()
+        ),
+        hold=_hold(hold),
+        stuck=str(record.get("stuck") or ""),
+        disk=Disk(
+            int(disk.get("total_bytes", 0)),
+            int(disk.get("free_bytes", 0)),
+            int(disk.get("total_inodes", 0)),
+            int(disk.get("free_inodes", 0)),
+            bool(disk.get("writable", True)),
+        ),
+    )
+
+
+def _hold(hold: Any) -> str:
+    if not hold:
+        return ""
+    if isinstance(hold, str):
+        return hold
+    why = f": {hold['why']}" if hold.get("why") else ""
+    return f"{hold.get('who') or 'somebody'} since {hold.get('at') or 'some time'}{why}"
+
+
+def _switch(record: Mapping[str, Any]) -> Switch:
+    return Switch(
+        phase=Phase(record["phase"]),
+        run=str(record.get("run", "")),
+        new=str(record.get("new", "")),
+        old=str(record.get("old", "")),
+        by=str(record.get("by", "")),
+        why=str(record.get("why", "")),
+        cause=str(record.get("cause", "")),
+        age_s=float(record.get("age_s") or 0),
+        lease_left_s=int(record.get("lease_left_s") or 0),
+        guard=str(record.get("guard", "")),
+    )
+
+
+def lock_holder(record: Mapping[str, Any]) -> LockHolder:
+    """Read the ``lock`` part of a record."""
+    return LockHolder(
+        id=str(record.get("id", "")),
+        owner=str(record.get("owner", "")),
+        kind=str(record.get("kind", "")),
+        why=str(record.get("why", "")),
+        since=str(record.get("since", "")),
+        left_s=int(record.get("left_s") or 0),
+    )
+
+
+def _instant(text: str) -> datetime | None:
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        return None
