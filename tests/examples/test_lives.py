@@ -1,0 +1,67 @@
+"""The proof that two copies never ran at once: reading ``lives.log``."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+LIVES = Path(__file__).parents[2] / "examples" / "lives.py"
+
+
+@pytest.fixture(scope="module")
+def lives() -> Any:
+    """Load the module from its folder of examples."""
+    spec = importlib.util.spec_from_file_location("lives", LIVES)
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["lives"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def entry(event: str, mono_ns: int, release: str = "r1", boot: str = "b") -> str:
+    """Make one line of ``lives.log``."""
+    fields = {"event": event, "mono_ns": mono_ns, "release": release, "boot": boot}
+    return json.dumps({**fields, "pid": 1, "version": "1"})
+
+
+@pytest.mark.parametrize(
+    ("log", "count", "overlaps"),
+    [
+        ([], 0, 0),
+        ([entry("start", 1)], 1, 0),
+        ([entry("start", 1), entry("end", 5), entry("start", 5, "r2")], 2, 0),
+        ([entry("start", 1), entry("start", 9, "r2")], 2, 0),
+        ([entry("start", 1), entry("end", 5), entry("start", 4, "r2")], 2, 1),
+        ([entry("start", 9), entry("end", 95), entry("start", 4, "r2", "other")], 2, 0),
+        ([entry("start", 1), entry("clash", 2, "r2"), entry("end", 5)], 1, 1),
+    ],
+    ids=["none", "one", "in order", "killed", "overlap", "reboot", "clash"],
+)
+def test_overlaps_are_found(lives: Any, log: list[str], count: int, overlaps: int) -> None:
+    """A start before the end of the life before it, and a clash, are overlaps; a kill is not."""
+    found, faults = lives.read(log)
+    assert (len(found), len(faults)) == (count, overlaps)
+
+
+def test_exit_code_tells(lives: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """From a shell, an overlap is exit code 1 and is named."""
+    log = tmp_path / "lives.log"
+    log.write_text("\n".join([entry("start", 1), entry("end", 5_000_000)]) + "\n")
+    assert lives.main([str(log)]) == 0
+    with log.open("a") as file:
+        file.write(entry("start", 2_000_000, "r2") + "\n")
+    assert lives.main([str(log)]) == 1
+    assert "r2 began 3.0 ms before r1 ended" in capsys.readouterr().out
+
+
+def test_unknown_event_is_not_swallowed(lives: Any) -> None:
+    """A line that is not understood raises, so that a proof never rests on it."""
+    with pytest.raises(ValueError, match="unknown event"):
+        lives.read([entry("pause", 1)])
