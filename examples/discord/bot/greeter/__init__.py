@@ -1,0 +1,1 @@
+"""A Discord bot that answers ``/greet``; new commands reach beta guilds first."""
