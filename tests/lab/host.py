@@ -1,0 +1,201 @@
+"""One host of the lab: switched on and off, and reached from outside and from within."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import socket
+import subprocess
+import time
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tests.lab.cgroups import Groups
+from tests.lab.shell import LabError, Result, run
+
+if TYPE_CHECKING:
+    from tests.lab.registry import Record
+
+HERE = Path(__file__).parent
+_VISIT = """
+for group; do [ "$group" = -- ] && break; echo $$ >"$group/visits/cgroup.procs"; shift; done
+shift
+exec "$@"
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """The host numbered ``number`` (from 1) of a lab."""
+
+    lab: Record
+    number: int
+
+    @property
+    def name(self) -> str:
+        """The host's name within its lab, and its own hostname."""
+        return f"h{self.number}"
+
+    @property
+    def address(self) -> str:
+        """The host's IPv4 address."""
+        return self.lab.network.address(self.number)
+
+    @property
+    def link(self) -> str:
+        """The name of this host's link into the bridge, and of its network namespace."""
+        return self.lab.network.link(self.number)
+
+    @property
+    def groups(self) -> Groups:
+        """The host's cgroups on this machine."""
+        return Groups(f"{self.lab.name}-{self.name}")
+
+    @property
+    def state(self) -> Path:
+        """The folder with what the host wrote (`upper`) and its console's output."""
+        return self.lab.state / self.name
+
+    # -- switching on and off ---------------------------------------------------------------
+
+    def prepare(self, authorized_keys: str) -> str:
+        """Write what makes this host itself: name, machine id, keys. Answer its public host key."""
+        for folder in ("upper", "work", "root"):
+            (self.state / folder).mkdir(parents=True)
+        etc = self.state / "upper/etc"
+        (etc / "ssh").mkdir(parents=True)
+        (etc / "hostname").write_text(f"{self.name}\n")
+        # Without its own name there, every sudo on the host waits for a resolver.
+        (etc / "hosts").write_text(f"127.0.0.1 localhost\n{self.address} {self.name}\n")
+        (etc / "machine-id").write_text(f"{uuid.uuid4().hex}\n")
+        (etc / "ssh/lab_authorized_keys").write_text(authorized_keys)
+        key = etc / "ssh/ssh_host_ed25519_key"
+        run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", self.name, "-f", str(key)])
+        return key.with_name(f"{key.name}.pub").read_text().strip()
+
+    def start(self) -> None:
+        """Switch the host on, and answer at once; `wait` tells when it is up."""
+        self.groups.make()
+        shutil.rmtree(self.state / "work", ignore_errors=True)
+        (self.state / "work").mkdir()
+        argv = [
+            *("unshare", "--mount", "--propagation", "slave", "--"),
+            *("sh", str(HERE / "firmware.sh")),
+            *(self._machine, self.name, self.link, str(self.lab.base), str(self.state)),
+            *map(str, self.groups.paths),
+        ]
+        with (self.state / "console.log").open("ab") as console:
+            subprocess.Popen(
+                argv,
+                cwd="/",
+                stdin=subprocess.DEVNULL,
+                stdout=console,
+                stderr=console,
+                start_new_session=True,
+            )
+
+    def wait(self, seconds: float = 60) -> None:
+        """Wait until a user can log in by ssh.
+
+        Raises `LabError` with the end of the console's output when the host is off or not ready in
+        time.
+        """
+        began = time.monotonic()
+        problem = "nothing answers"
+        while (waited := time.monotonic() - began) < seconds:
+            if waited > 2 and not self.groups.pids():
+                problem = "it is switched off"
+                break
+            if self._answers():
+                # sshd answers before the host lets users in (/run/nologin).
+                answer = self.ssh("true", check=False, timeout=seconds)
+                if answer.ok:
+                    return
+                problem = answer.stderr.strip()
+            time.sleep(0.05)
+        console = (self.state / "console.log").read_text(errors="replace")[-2000:]
+        raise LabError(f"{self.lab.name}/{self.name} is not up: {problem}\n{console}")
+
+    def stop(self) -> None:
+        """Switch the host off as a power failure would. Repeatable."""
+        self.groups.kill()
+
+    def discard(self) -> None:
+        """Remove the cgroups and the files of a host that is switched off. Repeatable."""
+        self.groups.remove()
+        shutil.rmtree(self.state, ignore_errors=True)
+
+    @property
+    def is_on(self) -> bool:
+        """Whether a systemd runs on the host."""
+        return self._init() is not None
+
+    # -- reaching it ------------------------------------------------------------------------
+
+    def ssh(
+        self,
+        command: str,
+        *,
+        user: str = "deploy",
+        check: bool = True,
+        timeout: float = 60,
+        stdin: str | bytes | None = None,
+    ) -> Result:
+        """Run a shell command on the host over ssh, as ``deploy``, ``plain`` or ``root``.
+
+        Raises `CommandError` with ``check``, and ``subprocess.TimeoutExpired`` after ``timeout``
+        seconds.
+        """
+        argv = ["ssh", "-F", str(self.lab.folder / "ssh_config"), "-l", user, self.name, command]
+        return run(argv, check=check, timeout=timeout, stdin=stdin, what=f"{self.name}: {command}")
+
+    def root(
+        self,
+        command: str,
+        *,
+        check: bool = True,
+        timeout: float = 60,
+        stdin: str | bytes | None = None,
+    ) -> Result:
+        """Run a shell command on the host as root, without network or sshd (a few ms).
+
+        Raises `LabError` when the host is off; else as `ssh` does.
+        """
+        init = self._init()
+        if init is None:
+            raise LabError(f"{self.lab.name}/{self.name} is switched off")
+        argv = [
+            *("sh", "-c", _VISIT, "visit", *map(str, self.groups.paths), "--"),
+            *("nsenter", f"--target={init}", "--all", "--"),
+            *("env", "-i", "HOME=/root", "LANG=C.UTF-8", "TERM=dumb"),
+            "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+            *("sh", "-c", f"cd /root; {command}"),
+        ]
+        return run(argv, check=check, timeout=timeout, stdin=stdin, what=f"{self.name}: {command}")
+
+    # -- the rest is how --------------------------------------------------------------------
+
+    @property
+    def _machine(self) -> str:
+        return f"{self.lab.name}-{self.name}"
+
+    def _answers(self) -> bool:
+        try:
+            with socket.create_connection((self.address, 22), timeout=1) as connection:
+                connection.settimeout(1)
+                return connection.recv(4) == b"SSH-"
+        except OSError:
+            return False
+
+    def _init(self) -> int | None:
+        """Find the process that is number 1 on the host."""
+        for pid in self.groups.pids():
+            with contextlib.suppress(OSError):
+                status = Path(f"/proc/{pid}/status").read_text()
+                line = next(line for line in status.splitlines() if line.startswith("NSpid:"))
+                *outer, inner = line.split()[1:]
+                if outer and inner == "1":
+                    return pid
+        return None
