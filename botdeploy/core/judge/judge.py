@@ -1,0 +1,153 @@
+"""The judge: evidence of canary and baseline in, a verdict out; it knows no clock."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from botdeploy.core.judge.hard import HardRules
+from botdeploy.core.judge.ledger import MINUTE_US, SECOND_US, Ledger
+from botdeploy.core.judge.options import JudgeOptions, Preset
+from botdeploy.core.judge.quick import QuickRules, unexcluded
+from botdeploy.core.judge.sighting import Kind, Sighting, sight
+from botdeploy.core.judge.words import count, duration, listing
+from botdeploy.core.verdict import Outcome, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from botdeploy.core.judge.sighting import LineLike
+
+_QUICK_STEP_US = 5 * SECOND_US
+
+
+class Judge:
+    """Judges one ring's release by the journals of its hosts and of the baseline.
+
+    Feed it every line in the order of arrival, ask it whenever you like: asking changes nothing
+    and costs nothing of the error rate. The same lines give the same verdicts.
+    """
+
+    def __init__(
+        self,
+        options: JudgeOptions,
+        *,
+        canary: Sequence[str],
+        baseline: Sequence[str],
+        switched_at_us: Mapping[str, int],
+        history: Mapping[str, Iterable[LineLike]] | None = None,
+    ) -> None:
+        """Start with what is known of the old release.
+
+        ``switched_at_us``: microseconds since the epoch, for each canary host, when the release
+        was started there; lines of a canary before it are its past. Raises ValueError without a
+        canary or a switch time.
+        """
+        if not canary or not switched_at_us:
+            raise ValueError("a judge needs a canary host and the time of its switch")
+        quick = options.preset is Preset.QUICK
+        self.options = options
+        self._ledger = Ledger(
+            canary, baseline, dict(switched_at_us), _QUICK_STEP_US if quick else MINUTE_US
+        )
+        self._hard = HardRules(self._ledger, options)
+        self._quick = QuickRules(self._ledger, options)
+        self._failed: Verdict | None = None
+        self._now_us = self._ledger.watch_us
+        for host, lines in (history or {}).items():
+            for line in lines:
+                self.feed(host, line)
+
+    def feed(self, host: str, line: LineLike) -> Verdict | None:
+        """Take one line in; a verdict where this very line shows a hard fault, else None.
+
+        WAIT means: such a fault, but the baseline is in the same state. Lines of hosts that are
+        neither canary nor baseline are ignored.
+        """
+        seen = sight(line)
+        self._now_us = max(self._now_us, seen.at_us)
+        part = self._ledger.add(host, seen)
+        if part is None or host not in self._ledger.canary or seen.at_us < part.start_us:
+            return None
+        if self._failed is not None:
+            return self._failed
+        ruled = self._hard.at_line(part, seen)
+        if ruled is not None and ruled.outcome is Outcome.FAIL:
+            self._failed = ruled
+        return ruled
+
+    def gap(self, host: str, at_us: int) -> None:
+        """Note that a host's stream broke; what follows until its next line is not silence."""
+        part = self._ledger.host(host)
+        if part is not None:
+            part.tear(at_us)
+
+    def verdict(self, now_us: int) -> Verdict:
+        """Judge what was seen until ``now_us``; a fail stays a fail."""
+        self._now_us = max(self._now_us, now_us)
+        if self._failed is None:
+            ruled = self._hard.standing(now_us)
+            if ruled is not None and ruled.outcome is Outcome.WAIT:
+                return self._late(ruled, now_us)
+            ruled = ruled or self._quick.suspicion(now_us)
+            if ruled is None:
+                return self._at_rest(now_us)
+            self._failed = ruled
+        return self._failed
+
+    def cannot_exclude(self) -> tuple[str, ...]:
+        """Say what a pass now could not vouch for, in sentences."""
+        return unexcluded(self._ledger, self.options, self._now_us)
+
+    def _ran_s(self, now_us: int) -> float:
+        return (now_us - self._ledger.last_switch_us) / 1e6
+
+    def _late(self, waiting: Verdict, now_us: int) -> Verdict:
+        """Turn a wait into inconclusive once the deadline is over."""
+        if self._ran_s(now_us) < self.options.deadline_s:
+            return waiting
+        over = f"no answer after {duration(self.options.deadline_s)}"
+        return Verdict(Outcome.INCONCLUSIVE, (*waiting.reasons, over), waiting.host)
+
+    def _at_rest(self, now_us: int) -> Verdict:
+        """Nothing bad: wait for the soak's end, then pass unless something is in doubt."""
+        ran_s = self._ran_s(now_us)
+        if ran_s < self.options.soak_s:
+            left = f"{duration(self.options.soak_s - max(0.0, ran_s))} of the soak are left"
+            return Verdict(Outcome.WAIT, (f"nothing bad so far: {self._seen()}; {left}",))
+        for part in self._ledger.canary.values():
+            if part.broken_us is not None:
+                blind = "its journal can't be read, and an unread journal is not a quiet one"
+                return self._late(Verdict(Outcome.WAIT, (blind,), part.name), now_us)
+            torn_us = part.torn_between(part.start_us, now_us)
+            if 2 * torn_us > now_us - part.start_us:
+                blind = f"{duration(torn_us / 1e6)} of its journal could not be read"
+                return self._late(Verdict(Outcome.WAIT, (blind,), part.name), now_us)
+        doubt = self._quick.doubt(now_us)
+        if doubt is not None:
+            host, reason = doubt
+            return self._late(Verdict(Outcome.WAIT, (reason,), host), now_us)
+        return Verdict(Outcome.PASS, (f"nothing bad was seen: {self._seen()}", *self._caveats()))
+
+    def _seen(self) -> str:
+        lines = errors = 0
+        for part in self._ledger.canary.values():
+            for bucket in part.after.values():
+                lines += bucket.lines
+                errors += bucket.error_lines
+        names = listing(list(self._ledger.canary))
+        return f"{count(lines, 'line')} on {names}, {count(errors, 'error')} among them"
+
+    def _caveats(self) -> list[str]:
+        said = []
+        for part in self._ledger.canary.values():
+            if not any(bucket.lines for bucket in part.after.values()):
+                said.append(f"but {part.name} printed nothing, which is no proof that it works")
+            if part.dropped:
+                said.append(
+                    f"but journald dropped {count(part.dropped, 'line')} on {part.name}:"
+                    " nobody can vouch for those"
+                )
+        return said
+
+
+__all__ = ["Judge", "Kind", "Sighting"]

@@ -1,0 +1,285 @@
+"""The quick judge: fails what a person would see in a short soak, and lets the rest through."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from botdeploy.core.judge.ledger import MINUTE_US, SECOND_US, HostLedger, Ledger, Quote
+from botdeploy.core.judge.tails import upper_tail
+from botdeploy.core.judge.words import count, duration, listing, quote
+from botdeploy.core.verdict import Outcome, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from botdeploy.core.judge.options import JudgeOptions
+
+HOUR_S = 3600.0
+_BURST_CHANCE = 1e-3
+_FLOOD = 5
+_NOVEL_CHANCE = 0.02
+_QUIET_CHANCE = 0.005
+_STEADY = 7.0
+_CLEARLY_STEADY = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Usual:
+    """What is usual for a host by its own past, or by the baseline where it has none."""
+
+    errors_s: float
+    """Error lines a second."""
+    lines_s: float
+    """Lines a second."""
+    burst: float
+    """Lines that come together, at least 1.5."""
+    known_s: float
+    """Host-seconds this rests on."""
+    own: bool
+
+
+class QuickRules:
+    """Rules for a soak of seconds or a few minutes, asked again and again."""
+
+    def __init__(self, ledger: Ledger, options: JudgeOptions) -> None:
+        """Judge what ``ledger`` holds at the moment of asking."""
+        self._ledger = ledger
+        self._options = options
+        self._usual: dict[str, Usual | None] = {}
+
+    def suspicion(self, now_us: int) -> Verdict | None:
+        """FAIL for what is plainly worse, else None; every rule waits out the grace."""
+        for part in self._ledger.canary.values():
+            ruled = (
+                self._comes_back(part)
+                or self._burst(part, now_us)
+                or self._mostly_errors(part, now_us)
+                or self._silent(part, now_us)
+            )
+            if ruled is not None:
+                return Verdict(Outcome.FAIL, (ruled,), part.name)
+        return None
+
+    def doubt(self, now_us: int) -> tuple[str, str] | None:
+        """Give (host, reason) for what is no proof but should not pass unseen, else None."""
+        for part in self._ledger.canary.values():
+            for _, said in self._unknown_errors(part):
+                if self._is_telling(part, said, now_us):
+                    return part.name, (
+                        f"an error never seen {self._known_span()} came once: {quote(said.text)}"
+                    )
+            lines = sum(bucket.lines for bucket in part.after.values())
+            usual = self._usual_of(part)
+            span_s = self._watched_s(part, part.start_us, now_us)
+            if lines == 0 and usual is not None and usual.lines_s * span_s >= 2 * _STEADY:
+                return part.name, (
+                    f"not one line in {duration(span_s)}, where about"
+                    f" {usual.lines_s * span_s:.0f} were usual"
+                )
+        return None
+
+    def _grace_end(self, part: HostLedger) -> int:
+        return part.start_us + round(self._options.grace_s * SECOND_US)
+
+    def _known_span(self) -> str:
+        known_s = self._ledger.history_s
+        return f"in {duration(known_s)} of the old release" if known_s else "before"
+
+    def _unknown_errors(self, part: HostLedger) -> Iterator[tuple[str, Quote]]:
+        known = self._ledger.known
+        return ((name, said) for name, said in part.quotes.items() if name not in known)
+
+    def _comes_back(self, part: HostLedger) -> str | None:
+        """Find a new error that came back after the grace; three times where little is known."""
+        known_s = self._ledger.history_s
+        needed = 2 if known_s >= HOUR_S else 3
+        for _, said in self._unknown_errors(part):
+            if said.occasions >= needed and said.last_us >= self._grace_end(part):
+                what = f"an error never seen {self._known_span()}" if known_s else "one error"
+                return (
+                    f"{what} came {said.lines} times within"
+                    f" {duration((said.last_us - said.first_us) / 1e6)}: {quote(said.text)}"
+                )
+        return None
+
+    def _is_telling(self, part: HostLedger, said: Quote, now_us: int) -> bool:
+        """Tell whether one new error is news: only where the past is long enough."""
+        known_s = self._ledger.history_s
+        if known_s <= 0.0:
+            return False
+        if said.first_us < self._grace_end(part):
+            starts = sum(one.starts_before for one in self._ledger.parts())
+            return said.traced and (starts > 0 or known_s >= HOUR_S)
+        watched_s = (now_us - part.start_us) / 1e6
+        return watched_s / (known_s + watched_s) <= _NOVEL_CHANCE
+
+    def _burst(self, part: HostLedger, now_us: int) -> str | None:
+        """Find far more errors than usual, unless the baseline errs as much."""
+        usual = self._usual_of(part)
+        if usual is None:
+            return None
+        from_us = self._grace_end(part)
+        seen = sum(bucket.error_lines for bucket in part.between(from_us, now_us))
+        if seen < _FLOOD:
+            return None
+        span_s = self._watched_s(part, from_us, now_us)
+        swing = self._swing(from_us, now_us)
+        # the rate itself is only known to within a burst more than was seen
+        mean = span_s * swing * (usual.errors_s + usual.burst / usual.known_s)
+        if seen < self._options.worse * mean:
+            return None
+        # compound Poisson: bursts of `burst` lines; shape grows with the mean
+        shape = mean / (usual.burst - 1.0)
+        if upper_tail(seen, mean, shape) > _BURST_CHANCE:
+            return None
+        said = max(part.quotes.values(), key=lambda one: one.lines)
+        whose = "usual here" if usual.own else "usual on the baseline"
+        return (
+            f"{count(seen, 'error')} in {duration(span_s)}, where"
+            f" {mean:.2g} are {whose}; most often {quote(said.text)}"
+        )
+
+    def _mostly_errors(self, part: HostLedger, now_us: int) -> str | None:
+        """Find that most lines are errors, where there is nothing to compare with."""
+        if self._usual_of(part) is not None:
+            return None
+        buckets = list(part.between(self._grace_end(part), now_us))
+        errors = sum(bucket.error_lines for bucket in buckets)
+        lines = sum(bucket.lines for bucket in buckets)
+        occasions = sum(said.occasions for said in part.quotes.values())
+        if errors < _FLOOD or occasions < 3 or 2 * errors < lines:
+            return None
+        said = max(part.quotes.values(), key=lambda one: one.lines)
+        return f"{errors} of {count(lines, 'line')} are errors, most often {quote(said.text)}"
+
+    def _silent(self, part: HostLedger, now_us: int) -> str | None:
+        """Find quiet for longer than the old release ever was, while the baseline is not."""
+        usual = self._usual_of(part)
+        if usual is None or part.broken_us is not None or part.dropped:
+            return None
+        last_us = part.last_us if part.last_us is not None else part.start_us
+        from_us = max(last_us, self._grace_end(part))
+        quiet_s = (now_us - from_us) / 1e6
+        expected = quiet_s * usual.lines_s
+        if expected < _STEADY:
+            return None
+        rare = part.quiet_share(quiet_s) <= _QUIET_CHANCE
+        far = expected >= _CLEARLY_STEADY and quiet_s > 2.5 * part.longest_pause_s
+        if not (rare or far) or self._baseline_quiet(from_us):
+            return None
+        longest_s = part.longest_pause_s
+        before = f"; its longest pause before was {duration(longest_s)}" if longest_s else ""
+        return (
+            f"silent for {duration(quiet_s)}, where about {expected:.0f} lines were usual{before}"
+        )
+
+    def _baseline_quiet(self, from_us: int) -> bool:
+        """Tell whether the baseline is quiet too: then the world is, and not the release."""
+        watched = [
+            part
+            for part in self._ledger.baseline.values()
+            if part.lines_before and part.broken_us is None
+        ]
+        if not watched:
+            return False
+        talking = [part for part in watched if part.last_us and part.last_us >= from_us]
+        return 2 * len(talking) < len(watched)
+
+    def _watched_s(self, part: HostLedger, from_us: int, now_us: int) -> float:
+        return max(0.0, (now_us - from_us - part.torn_between(from_us, now_us)) / 1e6)
+
+    def _swing(self, from_us: int, now_us: int) -> float:
+        """Tell how many times its usual the baseline errs now, at least 1."""
+        seen = expected = 0.0
+        burst = 1.5
+        for part in self._ledger.baseline.values():
+            usual = self._usual_of(part)
+            if usual is None:
+                continue
+            burst = max(burst, usual.burst)
+            expected += usual.errors_s * self._watched_s(part, from_us, now_us)
+            seen += sum(bucket.error_lines for bucket in part.between(from_us, now_us))
+        return max(1.0, (1.0 + seen / burst) / (1.0 + expected / burst))
+
+    def _usual_of(self, part: HostLedger) -> Usual | None:
+        if part.name not in self._usual:
+            self._usual[part.name] = self._learn(part)
+        return self._usual[part.name]
+
+    def _learn(self, part: HostLedger) -> Usual | None:
+        """Take the host's own past; else all hosts' past; else nothing."""
+        if part.history_s >= MINUTE_US / SECOND_US and part.lines_before:
+            return _usual([part], own=True)
+        others = [
+            one
+            for one in self._ledger.baseline.values()
+            if one.history_s >= MINUTE_US / SECOND_US and one.lines_before
+        ]
+        return _usual(others, own=False) if others else None
+
+
+def _usual(parts: list[HostLedger], *, own: bool) -> Usual:
+    known_s = sum(part.history_s for part in parts)
+    lines = errors = squares = 0.0
+    minutes = 0
+    for part in parts:
+        minutes += max(1, round(part.history_s / 60.0))
+        for bucket in part.before.values():
+            lines += bucket.lines
+            bad = bucket.error_lines
+            errors += bad
+            squares += bad * bad
+    # variance over mean of the counts by minute, drawn towards 3 by ten lines' worth
+    mean = errors / minutes
+    surplus = squares - minutes * mean * mean
+    burst = min(60.0, max(1.5, (surplus + 30.0) / (errors + 10.0)))
+    return Usual(errors / known_s, lines / known_s, burst, known_s, own)
+
+
+def unexcluded(ledger: Ledger, options: JudgeOptions, now_us: int) -> tuple[str, ...]:
+    """Say what a quick pass can't vouch for."""
+    said: list[str] = []
+    parts = list(ledger.canary.values())
+    watched_s = min((now_us - part.start_us) / 1e6 for part in parts)
+    said.append(
+        "an error, slowness or leak that shows less often than about once in"
+        f" {duration(max(1.0, watched_s / 3.0))}: the soak was only {duration(watched_s)} long"
+    )
+    if ledger.history_s <= 0.0:
+        said.append("anything that needs a comparison: nothing is known of an older release")
+    elif ledger.history_s < HOUR_S:
+        said.append(
+            f"whether its errors are new: only {duration(ledger.history_s)} of the old release"
+            " are known"
+        )
+    if not ledger.baseline:
+        said.append("whether the world changed meanwhile: no other host runs the old release")
+    for part in parts:
+        lines = sum(bucket.lines for bucket in part.after.values())
+        if lines == 0:
+            said.append(f"that {part.name} works at all: it printed nothing since the switch")
+        for name, quoted in part.quotes.items():
+            if name not in ledger.known:
+                said.append(
+                    f"{part.name}: that this is harmless (seen {count(quoted.lines, 'time')}):"
+                    f" {quote(quoted.text)}"
+                )
+    said.extend(unseen(ledger, options, now_us))
+    return tuple(said)
+
+
+def unseen(ledger: Ledger, _options: JudgeOptions, now_us: int) -> Iterator[str]:
+    """Say which lines never reached the judge."""
+    for part in ledger.canary.values():
+        if part.dropped:
+            yield (
+                f"{count(part.dropped, 'line')} that journald dropped on {part.name}"
+                " (its rate limit)"
+            )
+        torn_s = part.torn_between(part.start_us, now_us) / 1e6
+        if torn_s > 0:
+            yield f"{duration(torn_s)} of {part.name}'s journal that could not be read"
+    lost = [part.name for part in ledger.baseline.values() if part.broken_us is not None]
+    if lost:
+        yield f"a comparison with {listing(lost)}: the journal there could not be read"

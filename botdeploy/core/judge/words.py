@@ -1,0 +1,44 @@
+"""Sentences of the judge: durations, counts and quotes as a person writes them."""
+
+from __future__ import annotations
+
+_QUOTE = 160
+
+
+def duration(seconds: float) -> str:
+    """Write a duration with one unit or two: ``40 s``, ``12 min``, ``2 h 30 min``, ``3 d``."""
+    if seconds < 120.0:
+        return (
+            f"{seconds:.0f} s" if seconds >= 10.0 or seconds == int(seconds) else f"{seconds:.1f} s"
+        )
+    minutes = round(seconds / 60.0)
+    if minutes < 120:
+        return f"{minutes} min"
+    hours, rest = divmod(minutes, 60)
+    if hours >= 48:
+        return f"{round(minutes / 1440.0)} d"
+    return f"{hours} h" if rest == 0 else f"{hours} h {rest} min"
+
+
+def count(number: float, word: str) -> str:
+    """Write a number with its noun: ``1 line``, ``12 lines``, ``0.4 lines``."""
+    whole = f"{number:.0f}" if number >= 10 or number == int(number) else f"{number:.2g}"
+    return f"{whole} {word}" if whole == "1" else f"{whole} {word}s"
+
+
+def quote(text: str) -> str:
+    """Quote the first words of a line, on one line, with control characters made visible."""
+    flat = " ".join(text.split())
+    flat = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in flat)
+    if len(flat) > _QUOTE:
+        flat = flat[: _QUOTE - 1] + "…"
+    return f"“{flat}”"
+
+
+def listing(names: list[str]) -> str:
+    """Join names: ``a``, ``a and b``, ``a, b and 3 more``."""
+    if len(names) <= 1:
+        return "".join(names)
+    if len(names) <= 3:
+        return ", ".join(names[:-1]) + " and " + names[-1]
+    return f"{names[0]}, {names[1]} and {len(names) - 2} more"

@@ -1,0 +1,417 @@
+"""The quick judge and the hard rules, told as a person watching a journal would."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from botdeploy.core.judge import Judge, JudgeOptions, Kind, Level, Preset, Sighting
+from botdeploy.core.verdict import Outcome, Verdict
+
+SECOND = 1_000_000
+SWITCH = 1_700_000_000 * SECOND
+
+
+def at(seconds: float) -> int:
+    """Microseconds at so many seconds after the switch."""
+    return SWITCH + round(seconds * SECOND)
+
+
+def fine(seconds: float, text: str = "handled a command") -> Sighting:
+    return Sighting(at(seconds), text=text)
+
+
+def error(seconds: float, name: str = "db-timeout", *, traced: bool = False) -> Sighting:
+    return Sighting(
+        at(seconds), level=Level.ERROR, fingerprint=name, text=f"ERROR {name}", traced=traced
+    )
+
+
+def happens(seconds: float, kind: Kind, text: str = "bot.service: …") -> Sighting:
+    return Sighting(at(seconds), kind=kind, text=text)
+
+
+def steady(start: float, end: float, every: float = 2.0) -> list[Sighting]:
+    """Give a line every so many seconds."""
+    return [fine(start + i * every) for i in range(int((end - start) / every))]
+
+
+def judge(
+    *,
+    hours: float = 2.0,
+    history: list[Sighting] | None = None,
+    baseline: tuple[str, ...] = ("w2", "w3"),
+    soak: float = 60.0,
+    preset: str | None = None,
+) -> Judge:
+    """Give a judge of w1 with a past of so many hours on every host (0: none is known)."""
+    options = JudgeOptions.from_policy({"preset": preset} if preset else {}, soak)
+    past = history if history is not None else steady(-hours * 3600, 0) if hours else []
+    return Judge(
+        options,
+        canary=["w1"],
+        baseline=baseline,
+        switched_at_us={"w1": SWITCH},
+        history=dict.fromkeys(["w1", *baseline], past) if past else {},
+    )
+
+
+def run(it: Judge, lines: dict[str, list[Sighting]], until: float = 60.0) -> tuple[float, Verdict]:
+    """Feed lines in time order, ask every second; give the first verdict that is not WAIT."""
+    feed = sorted(
+        ((line.at_us, host, line) for host, some in lines.items() for line in some),
+        key=lambda one: one[0],
+    )
+    index = 0
+    for second in range(int(until) + 1):
+        while index < len(feed) and feed[index][0] <= at(second):
+            at_us, host, line = feed[index]
+            index += 1
+            ruled = it.feed(host, line)
+            if ruled is not None and ruled.outcome is not Outcome.WAIT:
+                return (at_us - SWITCH) / SECOND, ruled
+        ruled = it.verdict(at(second))
+        if ruled.outcome is not Outcome.WAIT:
+            return float(second), ruled
+    return float(until), it.verdict(at(until))
+
+
+def others(until: float = 60.0) -> dict[str, list[Sighting]]:
+    return {"w2": steady(0, until), "w3": steady(0.5, until)}
+
+
+def test_a_good_release_passes_when_its_soak_is_over() -> None:
+    """Steady lines and no error pass at the end of the soak, not before, with figures."""
+    when, ruled = run(judge(), {"w1": steady(1, 60), **others()})
+    assert (when, ruled.outcome) == (60.0, Outcome.PASS)
+    assert "29 lines on w1, 0 errors" in ruled.reasons[0]
+
+
+def test_a_pass_says_what_it_could_not_exclude() -> None:
+    """The shortness of the soak is told with the rate that it could have seen."""
+    it = judge()
+    run(it, {"w1": steady(1, 60), **others()})
+    assert any("once in 20 s" in said for said in it.cannot_exclude())
+
+
+def test_known_errors_at_their_usual_rate_pass() -> None:
+    """An error that the old release prints twice a minute does not fail the new one."""
+    past = [*steady(-7200, 0), *(error(-7190 + 30 * i) for i in range(239))]
+    it = judge(history=past)
+    _, ruled = run(it, {"w1": [*steady(1, 60), error(14), error(44)], **others()})
+    assert ruled.outcome is Outcome.PASS
+
+
+def test_a_new_error_that_comes_back_fails_in_seconds() -> None:
+    """An error never seen before fails the release at its second occasion after the grace."""
+    lines = [*steady(1, 60), error(12, "new"), error(15, "new")]
+    when, ruled = run(judge(), {"w1": lines, **others()})
+    assert (when, ruled.outcome, ruled.host) == (15.0, Outcome.FAIL, "w1")
+    assert "ERROR new" in ruled.reasons[0]
+    assert "6 h" in ruled.reasons[0]
+
+
+def test_a_new_error_of_many_lines_at_once_has_not_come_back() -> None:
+    """Lines within one second are one occasion."""
+    lines = [*steady(1, 60), *(error(12 + i / 10, "new") for i in range(3))]
+    when, ruled = run(judge(), {"w1": lines, **others()})
+    assert (when, ruled.outcome) == (60.0, Outcome.WAIT)
+
+
+def test_an_error_that_the_baseline_shows_too_is_not_new() -> None:
+    """What the old release says meanwhile is the world's doing."""
+    lines = {"w1": [*steady(1, 60), error(12, "new"), error(15, "new"), error(20, "new")]}
+    rest = others()
+    rest["w3"] = [*rest["w3"], error(11, "new")]
+    _, ruled = run(judge(), {**lines, **rest})
+    assert ruled.outcome is Outcome.PASS
+
+
+def test_noise_while_starting_passes() -> None:
+    """A new error that is over with the grace does not fail the release."""
+    lines = [error(1, "connecting"), error(3, "connecting"), *steady(4, 60)]
+    _, ruled = run(judge(), {"w1": lines, **others()})
+    assert ruled.outcome is Outcome.PASS
+
+
+def test_noise_while_starting_is_named_in_what_a_pass_cannot_exclude() -> None:
+    """A pass with an unknown error in it says so."""
+    it = judge()
+    run(it, {"w1": [error(1, "connecting"), *steady(4, 60)], **others()})
+    assert any("ERROR connecting" in said for said in it.cannot_exclude())
+
+
+def test_a_new_error_seen_once_waits_and_ends_inconclusive() -> None:
+    """One new error is no proof and no pass: a second soak is waited for, then a person asked."""
+    lines = {"w1": [*steady(1, 130), error(30, "new", traced=True)], **others(130)}
+    when, ruled = run(judge(), lines, until=130)
+    assert (when, ruled.outcome) == (120.0, Outcome.INCONCLUSIVE)
+    assert "came once" in ruled.reasons[0]
+
+
+def test_with_little_history_a_new_error_must_come_three_times() -> None:
+    """Where ten minutes are known, an unknown error twice is not yet a fail."""
+    past = steady(-300, 0)
+    twice = [*steady(1, 60), error(12, "new"), error(15, "new")]
+    _, ruled = run(judge(history=past), {"w1": twice, **others()})
+    assert ruled.outcome is not Outcome.FAIL
+    when, ruled = run(judge(history=past), {"w1": [*twice, error(18, "new")], **others()})
+    assert (when, ruled.outcome) == (18.0, Outcome.FAIL)
+
+
+def test_a_burst_of_known_errors_far_above_the_usual_fails() -> None:
+    """Forty known errors in half a minute, where two a minute are usual, fail."""
+    past = [*steady(-7200, 0), *(error(-7190 + 30 * i) for i in range(239))]
+    lines = [*steady(1, 60), *(error(12 + i / 2) for i in range(40))]
+    when, ruled = run(judge(history=past), {"w1": lines, **others()})
+    assert ruled.outcome is Outcome.FAIL
+    assert when < 25
+    assert "usual here" in ruled.reasons[0]
+
+
+def test_a_burst_that_the_baseline_has_too_passes() -> None:
+    """When a provider is down, all hosts err together and the release is not blamed."""
+    past = [*steady(-7200, 0), *(error(-7190 + 30 * i) for i in range(239))]
+    burst = [error(12 + i / 2) for i in range(40)]
+    rest = {name: [*some, *burst] for name, some in others().items()}
+    _, ruled = run(judge(history=past), {"w1": [*steady(1, 60), *burst], **rest})
+    assert ruled.outcome is Outcome.PASS
+
+
+def test_silence_where_there_was_steady_traffic_fails() -> None:
+    """A bot that always printed every 2 s and stops is silent long before the soak is over."""
+    when, ruled = run(judge(), {"w1": [fine(1), fine(3)], **others()})
+    assert ruled.outcome is Outcome.FAIL
+    assert when < 60
+    assert "silent for" in ruled.reasons[0]
+
+
+def test_silence_of_the_whole_fleet_is_not_the_release() -> None:
+    """When the baseline falls silent at the same time nobody is blamed."""
+    quiet = {"w1": [fine(1)], "w2": [fine(1)], "w3": [fine(1)]}
+    _, ruled = run(judge(), quiet)
+    assert ruled.outcome is not Outcome.FAIL
+
+
+def test_a_broken_stream_is_not_silence() -> None:
+    """After a gap nothing is known: neither fail nor pass, and inconclusive at the deadline."""
+    it = judge()
+    for line in steady(1, 10):
+        it.feed("w1", line)
+    it.gap("w1", at(10))
+    for host, some in others(120).items():
+        for line in some:
+            it.feed(host, line)
+    assert it.verdict(at(59)).outcome is Outcome.WAIT
+    assert it.verdict(at(61)).outcome is Outcome.WAIT
+    ruled = it.verdict(at(121))
+    assert ruled.outcome is Outcome.INCONCLUSIVE
+    assert "can't be read" in ruled.reasons[0]
+
+
+def test_a_gap_that_closed_is_told_by_the_pass() -> None:
+    """Seconds that were not seen are named among what can't be excluded."""
+    it = judge()
+    for line in steady(1, 20):
+        it.feed("w1", line)
+    it.gap("w1", at(20))
+    for line in steady(30, 60):
+        it.feed("w1", line)
+    assert it.verdict(at(60)).outcome is Outcome.PASS
+    assert any("could not be read" in said for said in it.cannot_exclude())
+
+
+def test_dropped_lines_are_told_and_are_no_silence() -> None:
+    """Lines that journald dropped are told by the pass, which can't vouch for them."""
+    it = judge()
+    dropped = Sighting(at(5), kind=Kind.DROPPED, count=400, text="Suppressed 400 messages")
+    when, ruled = run(it, {"w1": [*steady(1, 5), dropped], **others()})
+    assert (when, ruled.outcome) == (60.0, Outcome.PASS)
+    assert "dropped 400 lines" in ruled.reasons[1]
+    assert any("400 lines" in said for said in it.cannot_exclude())
+
+
+def test_a_bot_that_never_printed_passes_quick_with_a_caveat() -> None:
+    """Traffic that never was is no proof of life; quick passes and says so."""
+    it = judge(hours=0)
+    when, ruled = run(it, {})
+    assert (when, ruled.outcome) == (60.0, Outcome.PASS)
+    assert "no proof that it works" in ruled.reasons[1]
+
+
+def test_the_first_deploy_with_a_failing_bot_fails() -> None:
+    """With nothing to compare with, the same error three times is what a person would see."""
+    lines = [error(12, "login"), error(14, "login"), error(16, "login")]
+    when, ruled = run(judge(hours=0, baseline=()), {"w1": lines})
+    assert (when, ruled.outcome) == (16.0, Outcome.FAIL)
+
+
+def test_the_first_deploy_with_a_working_bot_passes() -> None:
+    """One host, no past, no baseline: a quiet good start passes and says what is unknown."""
+    it = judge(hours=0, baseline=())
+    _, ruled = run(it, {"w1": steady(1, 60)})
+    assert ruled.outcome is Outcome.PASS
+    assert any("nothing is known of an older release" in said for said in it.cannot_exclude())
+
+
+@pytest.mark.parametrize("kind", [Kind.FAILED, Kind.OOM, Kind.CORE, Kind.START_LIMIT])
+@pytest.mark.parametrize("preset", list(Preset))
+def test_a_dead_unit_fails_at_the_line(kind: Kind, preset: Preset) -> None:
+    """Unit failed, out of memory, core dump, start limit: the line itself is the verdict."""
+    ruled = judge(preset=preset).feed("w1", happens(0.5, kind, "bot.service: it broke"))
+    assert ruled is not None
+    assert (ruled.outcome, ruled.host) == (Outcome.FAIL, "w1")
+    assert "it broke" in ruled.reasons[0]
+
+
+def test_a_first_crash_fails_quick_where_the_old_release_never_crashed() -> None:
+    """A person who sees a crash within a minute does not wait for the second."""
+    ruled = judge().feed("w1", happens(20, Kind.CRASH))
+    assert ruled is not None
+    assert ruled.outcome is Outcome.FAIL
+
+
+def test_a_first_crash_waits_in_normal_and_the_second_fails() -> None:
+    """A bot is restarted by systemd: one crash is evidence, two are a loop."""
+    it = judge(preset="normal", soak=1800)
+    assert it.feed("w1", happens(20, Kind.CRASH)) is None
+    assert it.feed("w1", happens(20.1, Kind.RESTART)) is None
+    ruled = it.feed("w1", happens(50, Kind.CRASH))
+    assert ruled is not None
+    assert ruled.outcome is Outcome.FAIL
+    assert "crashed 2 times" in ruled.reasons[0]
+
+
+def test_an_exit_and_its_restart_are_one_crash() -> None:
+    """One crash makes two records of systemd's."""
+    it = judge(preset="normal", soak=1800)
+    assert it.feed("w1", happens(20, Kind.CRASH)) is None
+    assert it.feed("w1", happens(21, Kind.RESTART)) is None
+
+
+def test_an_exit_by_a_signal_during_our_own_stop_is_no_crash() -> None:
+    """A stop that was asked for may end by SIGTERM's status."""
+    it = judge()
+    assert it.feed("w1", happens(20, Kind.STOPPING)) is None
+    assert it.feed("w1", happens(20.2, Kind.CRASH)) is None
+    assert it.feed("w1", happens(20.4, Kind.STARTED)) is None
+    assert it.feed("w1", happens(30, Kind.CRASH)) is not None
+
+
+def test_crashes_before_the_switch_are_the_old_releases() -> None:
+    """Records before the switch never count against the release."""
+    it = judge(preset="normal", soak=1800)
+    assert it.feed("w1", happens(-30, Kind.FAILED)) is None
+    assert it.feed("w1", happens(-20, Kind.CRASH)) is None
+
+
+def test_a_bot_that_always_crashed_now_and_then_is_not_failed_for_one() -> None:
+    """Where the old release crashed too, only a faster loop condemns the new one."""
+    past = [*steady(-7200, 0), happens(-5000, Kind.CRASH), happens(-500, Kind.CRASH)]
+    it = judge(history=past)
+    assert it.feed("w1", happens(20, Kind.CRASH)) is None
+    ruled = it.feed("w1", happens(40, Kind.CRASH))
+    assert ruled is not None
+    assert ruled.outcome is Outcome.FAIL
+
+
+def test_a_never_seen_fatal_error_fails_at_the_line() -> None:
+    """CRITICAL or an import error that nobody knows needs no second time."""
+    fatal = Sighting(at(1), level=Level.FATAL, fingerprint="import", text="ImportError: no x")
+    ruled = judge().feed("w1", fatal)
+    assert ruled is not None
+    assert ruled.outcome is Outcome.FAIL
+    assert "ImportError: no x" in ruled.reasons[0]
+
+
+def test_a_fatal_error_that_the_old_release_printed_does_not_fail() -> None:
+    """A bot that always says CRITICAL about one thing may go on doing so."""
+    known = Sighting(at(-100), level=Level.FATAL, fingerprint="import", text="CRITICAL x")
+    it = judge(history=[*steady(-7200, 0), known])
+    again = Sighting(at(1), level=Level.FATAL, fingerprint="import", text="CRITICAL x")
+    assert it.feed("w1", again) is None
+
+
+def test_a_failed_unit_waits_while_the_baseline_fails_too() -> None:
+    """When half the baseline is in the same state it is not the release."""
+    it = judge()
+    it.feed("w2", happens(10, Kind.FAILED))
+    ruled = it.feed("w1", happens(11, Kind.FAILED))
+    assert ruled is not None
+    assert ruled.outcome is Outcome.WAIT
+    assert "not the release" in ruled.reasons[-1]
+    assert it.verdict(at(12)).outcome is Outcome.WAIT
+
+
+def test_a_failed_unit_fails_when_only_the_baseline_recovers() -> None:
+    """Once the baseline got over it and the canary did not, it is the release after all."""
+    it = judge(soak=900, preset="quick")
+    it.feed("w2", happens(10, Kind.FAILED))
+    it.feed("w1", happens(11, Kind.FAILED))
+    it.feed("w2", happens(20, Kind.STARTED))
+    assert it.verdict(at(60)).outcome is Outcome.WAIT
+    assert it.verdict(at(400)).outcome is Outcome.FAIL
+
+
+def test_trouble_of_the_whole_fleet_that_lasts_is_inconclusive() -> None:
+    """At the deadline a person is told, nobody is rolled back for the world's fault."""
+    it = judge()
+    it.feed("w2", happens(10, Kind.FAILED))
+    it.feed("w1", happens(11, Kind.FAILED))
+    assert it.verdict(at(121)).outcome is Outcome.INCONCLUSIVE
+
+
+def test_a_fail_stays_a_fail() -> None:
+    """Asking again later, or feeding good lines, does not undo a verdict."""
+    it = judge()
+    it.feed("w1", happens(1, Kind.FAILED))
+    for line in steady(2, 60):
+        it.feed("w1", line)
+    assert it.verdict(at(90)).outcome is Outcome.FAIL
+
+
+def test_a_host_that_is_nobodys_is_ignored() -> None:
+    """Lines of hosts outside the rollout change nothing."""
+    assert judge().feed("elsewhere", happens(1, Kind.FAILED)) is None
+
+
+def test_short_soaks_are_quick_unless_told_otherwise() -> None:
+    """Ten minutes of soak divide quick from normal; a named preset wins."""
+    assert JudgeOptions.from_policy({}, timedelta(seconds=60)).preset is Preset.QUICK
+    assert JudgeOptions.from_policy({}, timedelta(minutes=10)).preset is Preset.NORMAL
+    assert JudgeOptions.from_policy({"preset": "careful"}, 60).preset is Preset.CAREFUL
+
+
+def test_options_of_the_inventory_override_the_preset() -> None:
+    """Durations come as timedeltas; a deadline is never before the end of the soak."""
+    options = JudgeOptions.from_policy(
+        {"grace": timedelta(seconds=5), "deadline": timedelta(seconds=9), "worse": 4}, 60
+    )
+    assert (options.grace_s, options.deadline_s, options.worse) == (5.0, 60.0, 4.0)
+
+
+def test_a_judge_without_a_switch_is_refused() -> None:
+    """There is nothing to judge before a switch."""
+    with pytest.raises(ValueError, match="switch"):
+        Judge(JudgeOptions(), canary=["w1"], baseline=[], switched_at_us={})
+
+
+@given(st.lists(st.integers(min_value=1, max_value=59), max_size=20))
+def test_asking_changes_nothing(asks: list[int]) -> None:
+    """However often it is asked, the verdict at the end is the same."""
+    lines = {"w1": [*steady(1, 60), error(20, "x"), error(40, "y")], **others()}
+    first = judge()
+    second = judge()
+    merged = sorted(
+        ((line.at_us, host, line) for host, some in lines.items() for line in some),
+        key=lambda one: one[:2],
+    )
+    for at_us, host, line in merged:
+        assert first.feed(host, line) == second.feed(host, line)
+        for ask in asks:
+            if at(ask) <= at_us:
+                second.verdict(at_us)
+    assert first.verdict(at(60)) == second.verdict(at(60))
