@@ -21,7 +21,7 @@ help: ## list what can be made
 
 .PHONY: demo
 demo: system $(STAMP) ## four real hosts, three releases, one caught canary
-	@$(BIN)/python examples/demo.py
+	@$(BIN)/python -m examples.demo
 
 .PHONY: test
 test: system lint ## everything: lint, types, unit tests, lab tests

@@ -71,9 +71,10 @@ def main(paths: list[str]) -> int:
         lives, overlaps = read(Path(path).read_text(encoding="utf-8").splitlines())
         for life in lives:
             length = "…" if life.end_ns is None else f"{(life.end_ns - life.start_ns) / 1e9:.1f} s"
-            print(f"{path}: version {life.version} {life.release} pid {life.pid} {length}")
+            told = f"version {life.version} {life.release} pid {life.pid} {length}"
+            sys.stdout.write(f"{path}: {told}\n")
         for overlap in overlaps:
-            print(f"{path}: OVERLAP: {overlap}")
+            sys.stdout.write(f"{path}: OVERLAP: {overlap}\n")
         faults += len(overlaps)
     return 1 if faults else 0
 

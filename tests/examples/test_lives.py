@@ -2,27 +2,15 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import sys
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import pytest
 
-LIVES = Path(__file__).parents[2] / "examples" / "lives.py"
+from examples import lives
 
-
-@pytest.fixture(scope="module")
-def lives() -> Any:
-    """Load the module from its folder of examples."""
-    spec = importlib.util.spec_from_file_location("lives", LIVES)
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["lives"] = module
-    spec.loader.exec_module(module)
-    return module
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def entry(event: str, mono_ns: int, release: str = "r1", boot: str = "b") -> str:
@@ -44,13 +32,13 @@ def entry(event: str, mono_ns: int, release: str = "r1", boot: str = "b") -> str
     ],
     ids=["none", "one", "in order", "killed", "overlap", "reboot", "clash"],
 )
-def test_overlaps_are_found(lives: Any, log: list[str], count: int, overlaps: int) -> None:
+def test_overlaps_are_found(log: list[str], count: int, overlaps: int) -> None:
     """A start before the end of the life before it, and a clash, are overlaps; a kill is not."""
     found, faults = lives.read(log)
     assert (len(found), len(faults)) == (count, overlaps)
 
 
-def test_exit_code_tells(lives: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_exit_code_tells(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """From a shell, an overlap is exit code 1 and is named."""
     log = tmp_path / "lives.log"
     log.write_text("\n".join([entry("start", 1), entry("end", 5_000_000)]) + "\n")
@@ -61,7 +49,7 @@ def test_exit_code_tells(lives: Any, tmp_path: Path, capsys: pytest.CaptureFixtu
     assert "r2 began 3.0 ms before r1 ended" in capsys.readouterr().out
 
 
-def test_unknown_event_is_not_swallowed(lives: Any) -> None:
+def test_unknown_event_is_not_swallowed() -> None:
     """A line that is not understood raises, so that a proof never rests on it."""
     with pytest.raises(ValueError, match="unknown event"):
         lives.read([entry("pause", 1)])
