@@ -1,0 +1,144 @@
+"""A folder as a source: what stands on disk now, without what no bot needs."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import stat
+from typing import TYPE_CHECKING
+
+from botdeploy.errors import SourceError
+from botdeploy.sources.ignore import DEFAULT_PATTERNS, IGNORE_FILE, Ignore
+from botdeploy.sources.tree import TreeBuilder
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from botdeploy.sources.tree import Tree
+
+_CHUNK_BYTES = 1024 * 1024
+_OPEN_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+
+
+def read_folder(
+    folder: Path, describe: str, commit: str | None = None, exclude: Sequence[str] = ()
+) -> Tree:
+    """Read a folder; raises SourceError for what is missing, unreadable or cannot be released."""
+    builder = TreeBuilder(str(folder), folder_rules(folder, exclude))
+    private: list[str] = []
+    _walk(builder, str(folder), "", private)
+    if private:
+        more = f" and {len(private) - 1} more" if len(private) > 1 else ""
+        builder.note(
+            f"{private[0]}{more} is private here (mode 0600) but would be readable by every user "
+            "of the hosts; exclude it, or put what it holds under secrets:"
+        )
+    return builder.build(describe, commit)
+
+
+def folder_rules(folder: Path, exclude: Sequence[str]) -> Ignore:
+    """Give the rules for a folder: the defaults, its own file, then the inventory's."""
+    return Ignore([*DEFAULT_PATTERNS, IGNORE_FILE, *_own_patterns(folder), *exclude])
+
+
+def _own_patterns(folder: Path) -> list[str]:
+    place = folder / IGNORE_FILE
+    try:
+        return place.read_text("utf-8").splitlines()
+    except FileNotFoundError:
+        return []
+    except (OSError, UnicodeDecodeError) as error:
+        raise SourceError(f"{place} cannot be read: {_words(error)}") from error
+
+
+def _walk(builder: TreeBuilder, root: str, prefix: str, private: list[str]) -> None:
+    place = f"{root}/{prefix}" if prefix else root
+    try:
+        with os.scandir(place) as found:
+            entries = sorted(found, key=lambda entry: entry.name)
+    except OSError as error:
+        raise SourceError(f"{place} cannot be read: {_words(error)}") from error
+    for entry in entries:
+        path = f"{prefix}/{entry.name}" if prefix else entry.name
+        try:
+            status = entry.stat(follow_symlinks=False)
+        except OSError as error:
+            raise SourceError(f"{root}/{path} cannot be read: {_words(error)}") from error
+        kind = stat.S_IFMT(status.st_mode)
+        if not builder.takes(path, is_folder=kind == stat.S_IFDIR):
+            continue
+        if kind == stat.S_IFDIR:
+            builder.add_folder(path)
+            _walk(builder, root, path, private)
+        elif kind == stat.S_IFLNK:
+            builder.add_link(path, os.readlink(entry.path))  # noqa: PTH115 - a Path costs more
+        elif kind == stat.S_IFREG:
+            if not status.st_mode & 0o077 and status.st_size:
+                private.append(path)
+            builder.add_file(
+                path,
+                is_executable=bool(status.st_mode & stat.S_IXUSR),
+                size=status.st_size,
+                sha256=_hash(f"{root}/{path}", status),
+                read=_reader(f"{root}/{path}"),
+            )
+        else:
+            raise SourceError(f"{root}: {path} is {_KINDS.get(kind, 'no regular file')}")
+
+
+_KINDS = {
+    stat.S_IFSOCK: "a socket, which cannot be released; exclude it",
+    stat.S_IFIFO: "a named pipe, which cannot be released; exclude it",
+    stat.S_IFCHR: "a device, which cannot be released; exclude it",
+    stat.S_IFBLK: "a device, which cannot be released; exclude it",
+}
+
+
+def _hash(place: str, listed: os.stat_result) -> str:
+    """Hash a file that must stay as it was listed until it is read to its end."""
+    digest = hashlib.sha256()
+    try:
+        descriptor = os.open(place, _OPEN_FLAGS)
+        try:
+            while chunk := os.read(descriptor, _CHUNK_BYTES):
+                digest.update(chunk)
+            status = os.fstat(descriptor)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        raise SourceError(f"{place} cannot be read: {_words(error)}") from error
+    if _identity(status) != _identity(listed):
+        raise SourceError(f"{place} changed while it was being read; run it again")
+    return digest.hexdigest()
+
+
+def _identity(status: os.stat_result) -> tuple[int, ...]:
+    return (
+        status.st_dev,
+        status.st_ino,
+        status.st_mode,
+        status.st_size,
+        status.st_mtime_ns,
+    )
+
+
+def _reader(place: str) -> Callable[[], bytes]:
+    def read() -> bytes:
+        try:
+            descriptor = os.open(place, _OPEN_FLAGS)
+            with os.fdopen(descriptor, "rb") as file:
+                return file.read()
+        except OSError as error:
+            raise SourceError(f"{place} cannot be read: {_words(error)}") from error
+
+    return read
+
+
+def _words(error: OSError | UnicodeDecodeError) -> str:
+    if isinstance(error, UnicodeDecodeError):
+        return "it is not UTF-8 text"
+    if error.errno == errno.ELOOP:
+        return "it became a link while it was being read"
+    return (error.strerror or str(error)).lower()

@@ -1,0 +1,122 @@
+"""Patterns of what is left out of a release, with the meaning that .gitignore gives them."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from botdeploy.errors import SourceError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+#: What no bot needs on a host. A later "!pattern" takes one back.
+DEFAULT_PATTERNS = (
+    ".git",
+    "__pycache__",
+    "*.pyc",
+    ".venv",
+    ".mypy_cache",
+    ".pytest_cache",
+    ".ruff_cache",
+    ".DS_Store",
+)
+
+#: A file in a source's top folder that holds more patterns, one a line; not released itself.
+IGNORE_FILE = ".botdeployignore"
+
+
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    regex: re.Pattern[str]
+    only_folders: bool
+    takes_back: bool
+
+
+class Ignore:
+    """Rules in order; the last one that matches a path decides, as in git."""
+
+    def __init__(self, patterns: Iterable[str]) -> None:
+        """Read the patterns; raises SourceError for one that means nothing."""
+        self._rules = [rule for pattern in patterns if (rule := _rule(pattern)) is not None]
+        self._folders: dict[str, bool] = {}
+
+    def covers(self, path: str, *, is_folder: bool = False) -> bool:
+        """Tell whether a path is left out, by a rule of its own or with a folder above it."""
+        parent = path.rpartition("/")[0]
+        if parent:
+            covered = self._folders.get(parent)
+            if covered is None:
+                covered = self._folders[parent] = self.covers(parent, is_folder=True)
+            if covered:
+                return True
+        for rule in reversed(self._rules):
+            if (is_folder or not rule.only_folders) and rule.regex.fullmatch(path):
+                return not rule.takes_back
+        return False
+
+
+def _rule(pattern: str) -> _Rule | None:
+    text = pattern.rstrip("\r\n")
+    stripped = text.rstrip(" ")
+    if stripped.endswith("\\") and stripped != text:  # "\ " keeps one blank at the end
+        stripped += " "
+    text = stripped
+    if not text or text.startswith("#"):
+        return None
+    takes_back = text.startswith("!")
+    text = text.removeprefix("!")
+    only_folders = text.endswith("/")
+    text = text.removesuffix("/")
+    anchored = "/" in text
+    text = text.removeprefix("/")
+    if not text:
+        return None
+    prefix = "" if anchored else "(?:.*/)?"
+    try:
+        regex = re.compile(prefix + _translate(text), re.DOTALL)
+    except re.error as error:
+        raise SourceError(f"exclude: {pattern!r} is not a pattern: {error}") from error
+    return _Rule(regex, only_folders, takes_back)
+
+
+def _translate(glob: str) -> str:
+    out = []
+    i = 0
+    while i < len(glob):
+        at_start = i == 0 or glob[i - 1] == "/"
+        if at_start and glob.startswith("**/", i):
+            out.append("(?:.*/)?")
+            i += 3
+        elif at_start and glob[i:] == "**":
+            out.append(".+" if i else ".*")
+            i += 2
+        elif glob[i] == "*":
+            out.append("[^/]*")
+            i += 1
+        elif glob[i] == "?":
+            out.append("[^/]")
+            i += 1
+        elif glob[i] == "[" and (end := _class_end(glob, i)) > 0:
+            out.append(_class(glob[i + 1 : end]))
+            i = end + 1
+        elif glob[i] == "\\" and i + 1 < len(glob):
+            out.append(re.escape(glob[i + 1]))
+            i += 2
+        else:
+            out.append(re.escape(glob[i]))
+            i += 1
+    return "".join(out)
+
+
+def _class_end(glob: str, start: int) -> int:
+    first = start + 1 + (glob[start + 1 : start + 2] in {"!", "^"})
+    return glob.find("]", first + 1)
+
+
+def _class(body: str) -> str:
+    negated = body[:1] in {"!", "^"}
+    body = body[1:] if negated else body
+    inner = re.sub(r"([\\\[\]^&~|])", r"\\\1", body)
+    return f"(?!/)[{'^' if negated else ''}{inner}]"
