@@ -1,0 +1,221 @@
+"""Rendering: the unit and the environment file of a release, from templates."""
+
+from __future__ import annotations
+
+import traceback
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jinja2 import ChoiceLoader, FileSystemLoader, StrictUndefined, TemplateError, TemplateNotFound
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from botdeploy.core.model import ReadyKind, SecretsBy
+from botdeploy.errors import UserError
+from botdeploy.sources.systemd import (
+    check_directive,
+    check_name,
+    check_value,
+    exec_line,
+    is_systemd_text,
+    quote_assignment,
+    quote_environment,
+    quote_word,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from botdeploy.core.model import Bot, Host
+
+UNIT_TEMPLATE = "unit.service.j2"
+ENVIRONMENT_TEMPLATE = "environment.j2"
+
+#: Set by botdeploy in every unit: how an observer knows which release a process runs.
+RELEASE_VARIABLE = "BOTDEPLOY_RELEASE"
+
+#: Directives that carry the release itself: what an inventory gives is added to them.
+_ADDED_TO = frozenset({"Environment", "EnvironmentFile", "LoadCredential", "ReadWritePaths"})
+
+#: What an ordinary bot can live with. Not here: MemoryDenyWriteExecute (breaks PyPy, Node and
+#: ctypes callbacks), ProcSubset=pid (hides /proc/meminfo from psutil), IPAddressDeny. Refused
+#: system calls return EPERM, which programs handle, instead of killing the bot.
+_HARDENING: dict[str, tuple[str, ...]] = {
+    "NoNewPrivileges": ("yes",),
+    "ProtectSystem": ("strict",),
+    "ProtectHome": ("yes",),
+    "PrivateTmp": ("yes",),
+    "PrivateDevices": ("yes",),
+    "PrivateUsers": ("yes",),
+    "ProtectKernelTunables": ("yes",),
+    "ProtectKernelModules": ("yes",),
+    "ProtectKernelLogs": ("yes",),
+    "ProtectControlGroups": ("yes",),
+    "ProtectClock": ("yes",),
+    "ProtectHostname": ("yes",),
+    "ProtectProc": ("invisible",),
+    "RestrictNamespaces": ("yes",),
+    "RestrictRealtime": ("yes",),
+    "RestrictSUIDSGID": ("yes",),
+    "RestrictAddressFamilies": ("AF_INET AF_INET6 AF_UNIX AF_NETLINK",),
+    "LockPersonality": ("yes",),
+    "SystemCallArchitectures": ("native",),
+    "SystemCallFilter": ("@system-service", "~@privileged @resources"),
+    "SystemCallErrorNumber": ("EPERM",),
+    "CapabilityBoundingSet": ("",),
+    "UMask": ("0077",),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class HostView:
+    """What a template sees of a host."""
+
+    name: str
+    groups: tuple[str, ...]
+    variables: Mapping[str, Any]
+
+
+class Renderer:
+    """Renders templates from the project's folders first, then from botdeploy's own."""
+
+    def __init__(self, *folders: str | Path | None) -> None:
+        """Take the folders in order of precedence; None and missing ones are skipped."""
+        places = [Path(folder) for folder in folders if folder is not None]
+        self._environment = ImmutableSandboxedEnvironment(
+            loader=ChoiceLoader(
+                [FileSystemLoader(place) for place in [*places, packaged_templates()]]
+            ),
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            keep_trailing_newline=True,
+            autoescape=False,
+        )
+        self._environment.filters["systemd_quote"] = quote_environment
+        self._environment.filters["unit_quote"] = quote_word
+
+    def unit(
+        self,
+        bot: Bot,
+        host: Host,
+        release: str,
+        env: Mapping[str, str] | None = None,
+        secret_names: tuple[str, ...] | None = None,
+    ) -> str:
+        """Render the unit file; ``env`` holds no secrets: all users of a host may read a unit."""
+        names = tuple(sorted(bot.secrets)) if secret_names is None else secret_names
+        text = self._render(
+            UNIT_TEMPLATE,
+            bot=bot,
+            host=_view(host),
+            release=release,
+            env=dict(sorted((env or {}).items())),
+            service=service_directives(bot, release, names),
+        )
+        if "\0" in text or not is_systemd_text(text):
+            raise UserError(f"{UNIT_TEMPLATE}: the unit is not text that systemd reads")
+        if not any(line.strip().startswith("ExecStart=") for line in text.splitlines()):
+            raise UserError(f"{UNIT_TEMPLATE}: the unit has no ExecStart=")
+        return text if text.endswith("\n") else text + "\n"
+
+    def environment(self, bot: Bot, host: Host, release: str, env: Mapping[str, str]) -> str:
+        """Render the environment file from all variables, secrets revealed among them."""
+        for name, value in env.items():
+            if check_name(name) == RELEASE_VARIABLE:
+                raise UserError(f"env: {RELEASE_VARIABLE} is set by botdeploy itself")
+            check_value(name, value)
+        text = self._render(
+            ENVIRONMENT_TEMPLATE,
+            bot=bot,
+            host=_view(host),
+            release=release,
+            env=dict(sorted(env.items())),
+        )
+        return text if text.endswith("\n") else text + "\n"
+
+    def _render(self, name: str, **context: object) -> str:
+        try:
+            return self._environment.get_template(name).render(**context)
+        except TemplateError as error:
+            raise UserError(_told(name, error)) from error
+        except (UnicodeDecodeError, OSError) as error:
+            raise UserError(f"{name}: cannot be read: {error}") from error
+        except (TypeError, ValueError, ArithmeticError, LookupError, AttributeError) as error:
+            raise UserError(_told(name, error)) from error
+
+
+def _told(name: str, error: Exception) -> str:
+    if isinstance(error, TemplateNotFound):
+        return f"template {error.name} is not there"
+    file = getattr(error, "filename", None) or name
+    line = getattr(error, "lineno", None)
+    for frame in traceback.extract_tb(error.__traceback__):
+        if frame.filename.endswith(".j2"):
+            file, line = frame.filename, frame.lineno
+    place = f"{file}:{line}" if line else file
+    return f"{place}: {getattr(error, 'message', None) or error}"
+
+
+def packaged_templates() -> Path:
+    """Give the folder of botdeploy's own templates: in the wheel, or in a source checkout."""
+    package = Path(str(resources.files("botdeploy")))
+    installed = package / "_templates"
+    return installed if (installed / UNIT_TEMPLATE).is_file() else package.parent / "templates"
+
+
+def _view(host: Host) -> HostView:
+    return HostView(host.name, host.groups, host.variables)
+
+
+def release_folder(bot_name: str, release: str) -> str:
+    """Give the place of a release on a host."""
+    return f"/opt/{bot_name}/releases/{release}"
+
+
+def service_directives(
+    bot: Bot, release: str, secret_names: tuple[str, ...] = ()
+) -> dict[str, tuple[str, ...]]:
+    """Give ``[Service]`` of the default unit: directive → values, in order.
+
+    ``bot.unit`` replaces a directive, removes one (no values), or adds a new one; to those that
+    carry the release it adds. Paths are those of the release itself, not of ``current``, so a
+    process never sees two releases.
+    """
+    folder = release_folder(bot.name, release)
+    credentials = secret_names if bot.secrets_by is SecretsBy.CREDENTIAL else ()
+    directives: dict[str, tuple[str, ...]] = {
+        "Type": ("notify" if bot.ready.kind is ReadyKind.NOTIFY else "exec",),
+        "User": (bot.run_as,),
+        "WorkingDirectory": (folder,),
+        "EnvironmentFile": (f"{folder}/.botdeploy/environment",),
+        "Environment": (
+            quote_assignment(RELEASE_VARIABLE, release),
+            quote_assignment("PYTHONUNBUFFERED", "1"),
+        ),
+        "LoadCredential": tuple(
+            f"{check_name(name)}:{folder}/.botdeploy/credentials/{name}" for name in credentials
+        ),
+        "ExecStart": (exec_line(bot.command, folder),),
+        "Restart": ("on-failure",),
+        "RestartSec": ("2",),
+        "KillMode": ("control-group",),
+        "TimeoutStopSec": (_seconds(bot.stop_timeout.total_seconds()),),
+        "SyslogIdentifier": (bot.name,),
+        "ReadWritePaths": (f"/opt/{bot.name}/shared",),
+        **_HARDENING,
+    }
+    if bot.ready.kind is ReadyKind.NOTIFY:
+        directives["TimeoutStartSec"] = (_seconds(bot.ready.timeout.total_seconds()),)
+    for name, values in bot.unit.items():
+        checked = tuple(check_directive(name, value) for value in values)
+        if name in _ADDED_TO:
+            directives[name] = directives.get(name, ()) + checked
+        else:
+            directives[name] = checked
+    return {name: values for name, values in directives.items() if values}
+
+
+def _seconds(value: float) -> str:
+    return f"{value:g}"
