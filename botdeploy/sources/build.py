@@ -1,0 +1,263 @@
+"""A build: a release ready to be sent, with what each host of the environment gets of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from concurrent.futures import Future
+from math import ceil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from botdeploy.core.mask import Mask
+from botdeploy.core.model import SecretsBy
+from botdeploy.core.redact import STARS
+from botdeploy.core.release import (
+    Recipe,
+    Release,
+    delta,
+    digest,
+    has_hidden_characters,
+    is_plain_path,
+    release_id,
+)
+from botdeploy.errors import SourceError, UserError
+from botdeploy.sources.package import delta_tar_gz, meta_tar
+from botdeploy.sources.render import Renderer
+from botdeploy.sources.secrets import read_secret
+from botdeploy.sources.tree import RESERVED, Folder
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from botdeploy.core.model import Bot, Host, Inventory, Ring, Secret
+    from botdeploy.core.release import Manifest
+    from botdeploy.sources.tree import Tree
+
+#: Stands for the id while the digest, of which the id is made, is not known yet.
+_PLACEHOLDER_ID = "00000000T000000Z-00000000"
+
+_BLOCK_BYTES = 4096
+
+_PUBLIC, _PRIVATE = 0o644, 0o600
+
+
+def build(
+    inventory: Inventory,
+    tree: Tree,
+    *,
+    now: datetime,
+    who: str,
+    message: str = "",
+    set_env: Mapping[str, str] | None = None,
+    environ: Mapping[str, str] | None = None,
+    templates: str | Path | None = None,
+    read_values: bool = True,
+) -> Build:
+    """Make a release of a tree for every host of an inventory.
+
+    ``set_env`` are ``--set`` values, over those of the inventory. Secrets are read from
+    ``environ`` (this process's own where None) and from beside the inventory, once each;
+    ``read_values=False`` leaves them out, for a look at what would be. ``templates`` is the
+    project's folder of templates, after the bot's own and before botdeploy's.
+
+    Raises UserError and SourceError before anything is sent; runs only ``command:`` secrets.
+    """
+    changes = dict(set_env or {})
+    values: dict[str, Secret] = {}
+    if read_values:
+        place = Path(inventory.path)
+        base = place if place.is_dir() else place.parent
+        for host in inventory.hosts:
+            for name, reference in host.bot.secrets.items():
+                if reference not in values:
+                    values[reference] = read_secret(
+                        name, reference, base, os.environ if environ is None else environ
+                    )
+    renderers = {
+        folder: Renderer(folder, templates)
+        for folder in {host.bot.templates for host in inventory.hosts}
+    }
+    for bot in {id(host.bot): host.bot for host in inventory.hosts}.values():
+        check_shared(bot, tree)
+    recipes = [_recipe(host, renderers[host.bot.templates], changes) for host in inventory.hosts]
+    ring_env = {ring.name: ring.env for ring in inventory.policy.rings}
+    made = digest(tree.manifest, recipes, ring_env)
+    release = Release(
+        release_id(now, made), made, tree.manifest, source=tree.describe, commit=tree.commit
+    )
+    about = {
+        "release": release.id,
+        "digest": made,
+        "source": tree.describe,
+        "commit": tree.commit,
+        "who": who,
+        "when": now.isoformat(),
+        "message": message,
+    }
+    return Build(release, tree, changes, values, renderers, about)
+
+
+def _recipe(host: Host, renderer: Renderer, changes: Mapping[str, str]) -> Recipe:
+    bot = host.bot
+    plain = {**bot.env, **changes}
+    return Recipe(
+        command=bot.command,
+        unit=renderer.unit(bot, host, _PLACEHOLDER_ID, plain),
+        environment=renderer.environment(
+            bot, host, _PLACEHOLDER_ID, {**plain, **_in_environment(bot, dict(bot.secrets))}
+        ),
+        build=bot.build,
+        shared=bot.shared,
+        ready=bot.ready,
+        secrets=bot.secrets,
+        secrets_by=bot.secrets_by,
+    )
+
+
+def _in_environment(bot: Bot, secrets: Mapping[str, str]) -> Mapping[str, str]:
+    return secrets if bot.secrets_by is SecretsBy.ENVIRONMENT else {}
+
+
+class Build:
+    """One release with everything that is sent of it; safe to use from many threads."""
+
+    def __init__(
+        self,
+        release: Release,
+        tree: Tree,
+        changes: Mapping[str, str],
+        values: Mapping[str, Secret],
+        renderers: Mapping[str | None, Renderer],
+        about: Mapping[str, object],
+    ) -> None:
+        """Keep the parts; made by ``build``."""
+        self.release = release
+        self.tree = tree
+        self._changes = changes
+        self._values = values
+        self._renderers = renderers
+        self._about = about
+        self._packages: dict[frozenset[str], Future[bytes]] = {}
+        self._lock = threading.Lock()
+
+    @property
+    def mask(self) -> Mask:
+        """Hides every secret of this build in any text."""
+        return Mask(value.reveal() for value in self._values.values())
+
+    def delta(self, base: Manifest | None) -> bytes:
+        """Give the gzip tar for hosts that have ``base``; packed once for all that need the same.
+
+        Raises SourceError when a file is no longer what was hashed.
+        """
+        paths = delta(self.release.manifest, base)
+        with self._lock:
+            package = self._packages.get(paths)
+            is_first = package is None
+            if package is None:
+                package = self._packages[paths] = Future()
+        if is_first:
+            try:
+                package.set_result(delta_tar_gz(self.tree, paths))
+            except BaseException as error:
+                package.set_exception(error)
+                raise
+        return package.result()
+
+    def meta(self, host: Host, ring: Ring | None = None) -> bytes:
+        """Give the tar of what becomes ``.botdeploy/`` on a host of a ring."""
+        return meta_tar(self.files(host, ring))
+
+    def files(self, host: Host, ring: Ring | None = None) -> dict[str, tuple[bytes, int]]:
+        """Give what becomes ``.botdeploy/`` on a host: name → content and mode."""
+        bot = host.bot
+        manifest = self.release.manifest
+        secrets = self._secrets(bot)
+        texts: dict[str, tuple[str, int]] = {
+            "sums": (manifest.sums, _PUBLIC),
+            "tree": (manifest.tree, _PUBLIC),
+            "manifest": (manifest.text, _PUBLIC),
+            "digest": (
+                f"{self.release.digest} {manifest.file_count} {manifest.size_bytes or 0}\n",
+                _PUBLIC,
+            ),
+            f"{bot.name}.service": (self.unit(host, ring), _PUBLIC),
+            "environment": (self._environment(host, ring, secrets), _PRIVATE),
+            "ready": (_ready(bot), _PUBLIC),
+            "about": (json.dumps(self._about, ensure_ascii=False) + "\n", _PUBLIC),
+        }
+        if bot.shared:
+            texts["shared"] = ("".join(f"{name}\n" for name in bot.shared), _PUBLIC)
+        if bot.build:
+            texts["build"] = ("\n".join(["set -eu", *bot.build]) + "\n", _PUBLIC)
+        if bot.secrets_by is SecretsBy.CREDENTIAL:
+            for name, value in secrets.items():
+                texts[f"credentials/{name}"] = (value, _PRIVATE)
+        return {name: (text.encode(), mode) for name, (text, mode) in texts.items()}
+
+    def unit(self, host: Host, ring: Ring | None = None) -> str:
+        """Give the unit file of a host; it holds no secret."""
+        plain = self._plain(host.bot, ring)
+        return self._renderers[host.bot.templates].unit(host.bot, host, self.release.id, plain)
+
+    def masked_environment(self, host: Host, ring: Ring | None = None) -> str:
+        """Give the environment file of a host with stars for secrets, to be shown."""
+        return self._environment(host, ring, dict.fromkeys(host.bot.secrets, STARS))
+
+    def _environment(self, host: Host, ring: Ring | None, secrets: Mapping[str, str]) -> str:
+        env = {**self._plain(host.bot, ring), **_in_environment(host.bot, secrets)}
+        renderer = self._renderers[host.bot.templates]
+        return renderer.environment(host.bot, host, self.release.id, env)
+
+    def _plain(self, bot: Bot, ring: Ring | None) -> dict[str, str]:
+        return {**bot.env, **(ring.env if ring else {}), **self._changes}
+
+    def _secrets(self, bot: Bot) -> dict[str, str]:
+        return {
+            name: self._values[reference].reveal()
+            for name, reference in sorted(bot.secrets.items())
+            if reference in self._values
+        }
+
+    @property
+    def need_bytes(self) -> int:
+        """Disk space that a host needs for the release, without what a build adds."""
+        blocks = sum(ceil(file.size / _BLOCK_BYTES) for file in self.tree.files().values())
+        folders = sum(isinstance(entry, Folder) for entry in self.tree.values())
+        about = 2 * len(self.release.manifest.text)
+        return (blocks + folders + 16) * _BLOCK_BYTES + about
+
+    @property
+    def need_inodes(self) -> int:
+        """Inodes that a host needs for the release, without what a build adds."""
+        return len(self.tree) + 16
+
+
+def _ready(bot: Bot) -> str:
+    ready = bot.ready
+    if has_hidden_characters(ready.value.replace("\\", "")):
+        raise UserError("ready: the value must be one line without control characters")
+    limit = max(1, ceil(ready.timeout.total_seconds()))
+    return f"kind={ready.kind}\nvalue={ready.value}\ntimeout={limit}\n"
+
+
+def check_shared(bot: Bot, tree: Tree) -> None:
+    """Refuse shared paths that a host could not link; raises UserError or SourceError."""
+    for name in bot.shared:
+        if not is_plain_path(name) or name.split("/")[0] == RESERVED:
+            raise UserError(f"shared: {name!r} is not a path inside the release")
+        parts = name.split("/")
+        for depth in range(1, len(parts)):
+            above = "/".join(parts[:depth])
+            if above in bot.shared:
+                raise UserError(f"shared: {name!r} lies in {above!r}, which is shared already")
+            if above in tree and not isinstance(tree[above], Folder):
+                raise SourceError(f"shared: {name!r}: the source holds {above!r}, not as a folder")
+        if name in tree:
+            raise SourceError(
+                f"shared: the source holds {name!r}, which is shared data; exclude it, or take it "
+                "from shared:"
+            )
