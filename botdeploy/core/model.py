@@ -70,6 +70,24 @@ class Readiness:
     timeout: timedelta = timedelta(seconds=30)
 
 
+class ProbeKind(StrEnum):
+    """Where the numbers come from that a bot's journal does not tell."""
+
+    COMMAND = "command"
+    HTTP = "http"
+    PROMETHEUS = "prometheus"
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """What to ask a running bot during its soak, and how often."""
+
+    kind: ProbeKind
+    value: str
+    """Shell command or URL, by ``kind``."""
+    interval: timedelta = timedelta(seconds=15)
+
+
 class SecretsBy(StrEnum):
     """How secrets reach the bot's process."""
 
@@ -103,6 +121,7 @@ class Bot:
     """Directives of ``[Service]`` that replace or extend the default unit's; () removes one."""
     templates: str | None = None
     """Folder whose ``unit.service.j2`` and ``environment.j2`` override the defaults."""
+    probe: Probe | None = None
 
     @property
     def run_as(self) -> str:

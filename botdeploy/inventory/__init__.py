@@ -1,1 +1,6 @@
 """Inventories in Ansible's forms, with file and line in every error."""
+
+from botdeploy.inventory.find import environments
+from botdeploy.inventory.loading import load, select
+
+__all__ = ["environments", "load", "select"]

@@ -10,6 +10,8 @@ from botdeploy.errors import InventoryError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+_LONGEST_SHOWN = 80
+
 type_names = {
     type(None): "nothing",
     bool: "true or false",
@@ -26,6 +28,15 @@ type_names = {
 def type_name(value: object) -> str:
     """Name a value's type in the words of the documentation."""
     return type_names.get(type(value), type(value).__name__)
+
+
+def short(value: object) -> str:
+    """Show a value in a message, whatever its size."""
+    try:
+        text = repr(value)
+    except ValueError:  # an int with more digits than Python prints
+        return "a huge number"
+    return text if len(text) <= _LONGEST_SHOWN else text[: _LONGEST_SHOWN - 3] + "..."
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from botdeploy.errors import InventoryError
-from botdeploy.inventory.located import Located, Place, Unsafe, Vaulted, located
+from botdeploy.inventory.located import Located, Place, Unsafe, Vaulted, located, short
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,16 +23,21 @@ _MAPPINGS = frozenset({"tag:yaml.org,2002:map", "tag:yaml.org,2002:omap", "tag:y
 _LISTS = frozenset({"tag:yaml.org,2002:seq", "tag:yaml.org,2002:pairs"})
 _VAULT_HEADER = "$ANSIBLE_VAULT;"
 
+MOST_VALUES = 2_000_000
+"""A document that stands for more values than this repeats anchors without end."""
+
 
 class _Loader(_Base):
     """PyYAML's safe loader with Ansible's two tags."""
 
 
+def _unsafe(loader: Any, node: Any) -> Unsafe:
+    return Unsafe(loader.construct_scalar(node))
+
+
 _Loader.add_constructor("!vault", lambda _loader, _node: Vaulted())
 _Loader.add_constructor("!vault-encrypted", lambda _loader, _node: Vaulted())
-_Loader.add_constructor(
-    "!unsafe", lambda loader, node: Unsafe(loader.construct_scalar(node))
-)
+_Loader.add_constructor("!unsafe", _unsafe)
 
 
 def is_vault(text: str) -> bool:
@@ -102,6 +107,8 @@ class _Builder:
         self.loader = loader
         self.built: dict[int, Located] = {}
         self.open: set[int] = set()
+        self.sizes: dict[int, int] = {}
+        """How many values each result stands for, with those that anchors repeat."""
 
     def place(self, node: Any) -> Place:
         return Place(self.file, node.start_mark.line + 1)
@@ -121,6 +128,10 @@ class _Builder:
             result = self._scalar(node)
         self.open.discard(id(node))
         self.built[id(node)] = result
+        size = 1 + sum(self.sizes[id(item)] for item in result.items.values())
+        if size > MOST_VALUES:
+            raise self.place(node).fault("repeats its anchors too often")
+        self.sizes[id(result)] = size
         return result
 
     def _scalar(self, node: Any) -> Located:
@@ -129,8 +140,10 @@ class _Builder:
             value = self.loader.construct_object(node)
         except yaml.constructor.ConstructorError as error:
             raise place.fault(error.problem or "is not a value that YAML knows") from error
-        except (ValueError, OverflowError, KeyError, IndexError) as error:
-            raise place.fault(f"'{node.value}' is not a value that YAML knows") from error
+        except (ValueError, OverflowError, LookupError, AttributeError, TypeError) as error:
+            raise place.fault(f"{short(node.value)} is not a value that YAML knows") from error
+        if isinstance(value, (list, dict, set)):
+            raise place.fault(f"the tag {node.tag} does not fit plain text")
         return Located(value, place, text=node.value)
 
     def _list(self, node: Any) -> Located:

@@ -1,0 +1,202 @@
+"""Loading: from an environment's name to hosts, bot and policy."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from botdeploy.core.model import Host, Inventory, Policy
+from botdeploy.errors import InventoryError, UserError
+from botdeploy.inventory.connect import Connection
+from botdeploy.inventory.find import YAML_SUFFIXES, find, sources
+from botdeploy.inventory.groups import Tree
+from botdeploy.inventory.pattern import Names, names_of
+from botdeploy.inventory.rings import place_hosts
+from botdeploy.inventory.settings import DEFAULT_RINGS, is_raw, read_bot, read_rollout
+from botdeploy.inventory.template import Engine, Scope
+from botdeploy.inventory.variables import Plain, scopes
+from botdeploy.inventory.varsfiles import VarsFiles
+from botdeploy.inventory.yamlfile import is_vault, read_text, read_yaml
+from botdeploy.inventory.yamlform import read_document
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from botdeploy.core.address import Address
+    from botdeploy.core.model import Bot
+    from botdeploy.inventory.located import Located
+
+_SSH_PORT = 22
+
+
+def load(environment: str, inventory_dir: Path) -> Inventory:
+    """Load an environment's inventory, checked in all its parts.
+
+    ``environment`` is a name in ``inventory_dir`` (``prod`` for prod.yml, prod.yaml or the
+    folder prod/) or the path of an inventory. Raises UserError, mostly with file, line and key.
+    """
+    name, path = find(environment, inventory_dir)
+    tree = Tree()
+    for source in sources(path):
+        _read(tree, source)
+    tree.complete()
+    base = path if path.is_dir() else path.parent
+    if not tree.members:
+        raise InventoryError("has no hosts", file=str(path))
+    files = VarsFiles(base)
+    engine = Engine(lambda: _hint(files))
+    by_host = scopes(tree, files, engine, base.absolute())
+    groups = {group: tuple(tree.hosts_of(group)) for group in tree.groups}
+    hosts = _hosts(tree, by_host, base)
+    policy = _policy(by_host, names_of(list(by_host), groups))
+    _check_ring_env(policy, hosts)
+    return Inventory(name, str(path), hosts, policy, groups)
+
+
+def select(inventory: Inventory, pattern: str) -> tuple[str, ...]:
+    """List the hosts that an Ansible pattern means, in inventory order.
+
+    Raises UserError when it matches none.
+    """
+    names = names_of([host.name for host in inventory.hosts], inventory.groups)
+    found = names.match(pattern)
+    if not found:
+        raise UserError(f"no host of '{inventory.environment}' matches '{pattern}'")
+    return found
+
+
+def _read(tree: Tree, path: Path) -> None:
+    text = read_text(path)
+    if is_vault(text):
+        raise InventoryError("is encrypted with ansible-vault", file=str(path))
+    if path.suffix not in (*YAML_SUFFIXES, ".json", ""):
+        raise InventoryError(
+            "is not YAML: other forms of inventories are not read yet", file=str(path)
+        )
+    read_document(tree, read_yaml(path, text))
+
+
+def _hint(files: VarsFiles) -> str:
+    if not files.vaults:
+        return ""
+    names = ", ".join(files.vaults)
+    return f" (not read, because ansible-vault encrypted it: {names})"
+
+
+# --- hosts ------------------------------------------------------------------------------------
+
+
+def _hosts(tree: Tree, by_host: dict[str, Scope], base: Path) -> tuple[Host, ...]:
+    bots = _Bots(tree)
+    hosts = tuple(
+        Host(
+            name=name,
+            address=Connection(scope, base).address(),
+            bot=bots.of(scope),
+            groups=tuple(tree.members[name].groups),
+            variables=Plain(scope),
+        )
+        for name, scope in by_host.items()
+    )
+    _check_one_bot(hosts, by_host)
+    _check_addresses(tree, hosts)
+    return hosts
+
+
+class _Bots:
+    """Reads ``bot`` once for all hosts that share it unchanged."""
+
+    def __init__(self, tree: Tree) -> None:
+        self.tree = tree
+        self.known: dict[int, tuple[Located, Bot]] = {}
+
+    def of(self, scope: Scope) -> Bot:
+        node = scope.variables.get("bot")
+        if node is None:
+            raise self.tree.members[scope.host].place.fault(
+                f"host '{scope.host}' has no variable 'bot': set it for 'all'", "bot"
+            )
+        rendered = scope.render(node, "bot")
+        if id(rendered) not in self.known:
+            self.known[id(rendered)] = (rendered, read_bot(rendered))
+        return self.known[id(rendered)][1]
+
+
+def _check_one_bot(hosts: tuple[Host, ...], by_host: dict[str, Scope]) -> None:
+    first = hosts[0]
+    for host in hosts:
+        if host.bot.name != first.bot.name:
+            by_host[host.name].variables["bot"].fail(
+                f"an environment deploys one bot: host '{host.name}' has '{host.bot.name}', "
+                f"host '{first.name}' has '{first.bot.name}'",
+                "bot.name",
+                ("name",),
+            )
+
+
+def _check_addresses(tree: Tree, hosts: tuple[Host, ...]) -> None:
+    """Refuse two names for one machine, which would be deployed to twice."""
+    seen: dict[object, str] = {}
+    for host in hosts:
+        machine = _machine(host.address)
+        if machine in seen:
+            where = "this machine" if host.address.local else _shown(host.address)
+            raise tree.members[host.name].place.fault(
+                f"hosts '{seen[machine]}' and '{host.name}' are both {where}: "
+                "it would be deployed to twice"
+            )
+        seen[machine] = host.name
+
+
+def _machine(address: Address) -> object:
+    if address.local:
+        return "local"
+    way = (address.jumps, address.option("proxycommand"))
+    return (address.hostname.lower(), address.port or _SSH_PORT, way)
+
+
+def _shown(address: Address) -> str:
+    return f"{address.hostname} port {address.port or _SSH_PORT}"
+
+
+# --- policy -----------------------------------------------------------------------------------
+
+
+def _policy(by_host: dict[str, Scope], names: Names) -> Policy:
+    node = _agreed_rollout(by_host)
+    policy = read_rollout(node) if node is not None else Policy(DEFAULT_RINGS)
+    return place_hosts(policy, names, node)
+
+
+def _agreed_rollout(by_host: dict[str, Scope]) -> Located | None:
+    """Give the ``rollout`` that all hosts have in common."""
+    first: tuple[str, Located | None] | None = None
+    for host, scope in by_host.items():
+        node = scope.variables.get("rollout")
+        rendered = None if node is None else scope.render(node, "rollout", is_raw)
+        if first is None:
+            first = (host, rendered)
+            continue
+        name, common = first
+        if common is rendered:
+            continue
+        if common is None or rendered is None or common.value != rendered.value:
+            stated = rendered or common
+            assert stated is not None  # noqa: S101 (both None is the same object)
+            stated.fail(
+                f"hosts '{name}' and '{host}' differ in it: a rollout is the same for all; "
+                "set it for 'all'",
+                "rollout",
+            )
+    return first[1] if first else None
+
+
+def _check_ring_env(policy: Policy, hosts: Iterable[Host]) -> None:
+    for host in hosts:
+        for ring in policy.rings:
+            both = sorted(ring.env.keys() & host.bot.secrets.keys())
+            if both:
+                raise InventoryError(
+                    f"ring '{ring.name}' sets {', '.join(both)}, which bot.secrets holds",
+                    key="rollout.rings",
+                )

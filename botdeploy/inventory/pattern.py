@@ -1,0 +1,109 @@
+"""Ansible's host patterns: ``web*``, ``group:&other``, ``!host``, ``~regex``, ``group[0:2]``."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
+
+from botdeploy.errors import UserError
+from botdeploy.inventory.groups import ALL, UNGROUPED
+from botdeploy.inventory.hostrange import is_host_name
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+_SUBSCRIPT = re.compile(r"(.+)\[(?:(-?[0-9]{1,9})|([0-9]{1,9}):([0-9]{0,9}))\]")
+_TERM = re.compile(r"(?:[^\s:\[\]]|\[[^\]]*\])+")
+_WILD = frozenset(".?*[")
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """What patterns are matched against: hosts in inventory order, and each group's hosts."""
+
+    hosts: Sequence[str]
+    groups: Mapping[str, Sequence[str]]
+
+    def match(self, pattern: str) -> tuple[str, ...]:
+        """List the hosts that a pattern means, in inventory order; there may be none.
+
+        Raises UserError for a pattern that cannot be read or whose subscript is out of range.
+        """
+        terms = split(pattern)
+        chosen: set[str] = set()
+        plain = [term for term in terms if term[0] not in "&!"]
+        for term in plain or [ALL]:
+            chosen.update(self._one(term))
+        for term in terms:
+            if term[0] == "&":
+                chosen.intersection_update(self._one(term[1:]))
+        for term in terms:
+            if term[0] == "!":
+                chosen.difference_update(self._one(term[1:]))
+        return tuple(host for host in self.hosts if host in chosen)
+
+    def _one(self, term: str) -> list[str]:
+        """Match one term, in the order that its subscript counts in."""
+        if not term:
+            raise UserError("a host pattern has nothing behind its '!' or '&'")
+        if term[0] == "~":
+            return self._enumerate(term)
+        match = _SUBSCRIPT.fullmatch(term)
+        if match is None:
+            return self._enumerate(term)
+        found = self._enumerate(match[1])
+        if match[2] is None:
+            begin, end = int(match[3]), int(match[4] or len(found))
+            return found[begin : end + 1]
+        if not found:
+            return []
+        try:
+            return [found[int(match[2])]]
+        except IndexError:
+            raise UserError(
+                f"the host pattern '{term}' is out of range: {match[1]} has {len(found)} hosts"
+            ) from None
+
+    def _enumerate(self, term: str) -> list[str]:
+        test = _tester(term)
+        groups = [name for name in self.groups if test(name)]
+        if term == ALL:
+            groups = [ALL]
+        found = [host for name in groups for host in self.groups.get(name, ())]
+        if term == ALL:
+            found = list(self.hosts)
+        if not groups or term[0] == "~" or _WILD.intersection(term):
+            found.extend(host for host in self.hosts if test(host))
+        return list(dict.fromkeys(found))
+
+
+def split(pattern: str) -> list[str]:
+    """Split a pattern at commas, or else at colons that are not part of a range or address."""
+    if "," in pattern:
+        terms = [term.strip() for term in pattern.split(",")]
+    elif is_host_name(pattern.strip()):
+        terms = [pattern.strip()]
+    else:
+        terms = _TERM.findall(pattern)
+    found = [term for term in terms if term]
+    if not found:
+        raise UserError(f"the host pattern {pattern!r} is empty")
+    return found
+
+
+def _tester(term: str) -> Callable[[str], object]:
+    if term[0] == "~":
+        try:
+            return re.compile(term[1:]).match
+        except (re.error, OverflowError, RecursionError) as error:
+            raise UserError(
+                f"the host pattern '{term}' is no regular expression: {error}"
+            ) from None
+    return lambda name: fnmatchcase(name, term)
+
+
+def names_of(hosts: Sequence[str], groups: Mapping[str, Sequence[str]]) -> Names:
+    """Put Ansible's two standing groups beside an inventory's own."""
+    return Names(hosts, {ALL: hosts, UNGROUPED: (), **groups})
