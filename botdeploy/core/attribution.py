@@ -1,0 +1,69 @@
+"""Which release wrote a line: by its process run where that is known, else by its position."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from botdeploy.core.logline import LogLine
+
+
+class Attribution:
+    """Names the release of each line of one host.
+
+    An Assembler has given each line the run (invocation) that wrote it. Runs are known from the
+    host's records (``runs``), or they are new ones that PID 1 announces: those run the release
+    that was current at that instant (``switches``).
+    """
+
+    def __init__(
+        self,
+        runs: Mapping[str, str] | None = None,
+        switches: Iterable[tuple[int, str]] = (),
+        *,
+        first: str | None = None,
+    ) -> None:
+        """Take what is known: run to release, and (microseconds UTC, release) of each switch.
+
+        ``first`` is the release before the first switch; None when nobody knows.
+        """
+        self._runs = dict(runs or {})
+        self._switches = sorted(switches)
+        self._first = first
+
+    def learn(self, run: str, release: str) -> None:
+        """Take down which release a run is of; what was known of it before is replaced."""
+        self._runs[run] = release
+
+    def switched(self, at_us: int, release: str) -> None:
+        """Take down that runs that begin at or after this instant are of this release."""
+        self._switches.append((at_us, release))
+        self._switches.sort()
+
+    @property
+    def runs(self) -> Mapping[str, str]:
+        """What is known of runs, to be kept."""
+        return self._runs
+
+    def release_of(self, line: LogLine) -> str | None:
+        """Name the release that wrote a line; None when nobody knows.
+
+        Lines are given in the journal's order: the first record of a new run decides its release
+        once and for all, and lines that come late still belong to the run that wrote them.
+        """
+        run = line.invocation
+        if run is not None:
+            known = self._runs.get(run)
+            if known is not None:
+                return known
+        release = self._current(line.at_us)
+        if run is not None and release is not None and line.system and line.system.is_new_process:
+            self._runs[run] = release
+        return release
+
+    def _current(self, at_us: int) -> str | None:
+        at = bisect_right(self._switches, at_us, key=lambda one: one[0])
+        return self._switches[at - 1][1] if at else self._first

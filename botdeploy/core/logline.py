@@ -1,0 +1,600 @@
+"""Journal entries in, log lines out: one line for each thing that a bot or systemd said."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from botdeploy.core import fingerprint as fingerprints
+from botdeploy.core.level import Level, level_of_priority, level_of_text, looks_bad
+from botdeploy.core.redact import mask_tokens
+from botdeploy.core.stacktrace import begins_trace, belongs_to_trace, is_go_line, read_trace
+from botdeploy.core.structured import read_span_ms, read_structured
+from botdeploy.core.systemd_record import SystemKind, SystemRecord, read_system_record
+from botdeploy.errors import UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from botdeploy.core.structured import Structured
+
+__all__ = [
+    "JOURNAL_FIELDS",
+    "Assembler",
+    "Level",
+    "LineKind",
+    "LineRules",
+    "LogLine",
+    "SystemKind",
+    "SystemRecord",
+    "mask_tokens",
+]
+
+JOURNAL_FIELDS = (
+    "MESSAGE",
+    "PRIORITY",
+    "_PID",
+    "MESSAGE_ID",
+    "INVOCATION_ID",
+    "_SYSTEMD_INVOCATION_ID",
+    "N_RESTARTS",
+    "EXIT_CODE",
+    "EXIT_STATUS",
+    "UNIT_RESULT",
+    "N_DROPPED",
+    "_LINE_BREAK",
+)
+"""The journal's fields that are read here, besides the cursor and the time."""
+
+MAX_MESSAGE = 4096
+"""Characters of a line's text that are kept: its head, and of a long trace its end as well."""
+_MAX_BLOCK_LINES = 400
+_MAX_BLOCK_TEXT = 65_536
+_MAX_PARTIAL = 1_048_576
+_MAX_OPEN = 256
+
+
+class LineKind(StrEnum):
+    """Who said it, and in which form."""
+
+    LOG = "log"
+    """One line of the bot's."""
+    TRACEBACK = "traceback"
+    """A stack trace of the bot's, joined to one line, with the error line that introduces it."""
+    SYSTEMD = "systemd"
+    """A record of systemd's about the unit; ``system`` is set."""
+    DROPPED = "dropped"
+    """journald left lines out; ``system.count`` says how many."""
+
+
+@dataclass(frozen=True, slots=True)
+class LogLine:
+    """One thing that a bot, systemd or journald said."""
+
+    at_us: int
+    """When journald took it, in microseconds UTC; of a joined line, its first entry."""
+    kind: LineKind
+    level: Level | None
+    message: str
+    """Plain text, at most 4096 characters: no ANSI codes, credentials masked."""
+    fingerprint: str | None = None
+    """Name of the error's class, of errors only: None of other lines and of ignored ones."""
+    latency_ms: float | None = None
+    invocation: str | None = None
+    """The process run that wrote it: its own id, or by its position when it bears none."""
+    cursor: str = ""
+    """journald's name for the entry; of a joined line, its last entry."""
+    is_fatal: bool = False
+    """Whether a person would call it fatal: import errors, panics, level CRITICAL …"""
+    system: SystemRecord | None = None
+    is_handled: bool = False
+    """Whether it tells of a unit of work done (``LineRules.handled``, else: it has a latency)."""
+
+    @property
+    def is_error(self) -> bool:
+        """Whether it counts as an error."""
+        return self.fingerprint is not None
+
+
+@dataclass(frozen=True, slots=True)
+class LineRules:
+    """What the user knows better about the bot's lines: regular expressions, searched."""
+
+    ignore: tuple[str, ...] = ()
+    """Lines that are no errors, whatever they say."""
+    fatal: tuple[str, ...] = ()
+    """Lines that are fatal errors, whatever their level."""
+    same: tuple[str, ...] = ()
+    """Errors that are one class: each expression is one; its groups, if any, tell them apart."""
+    latency: str | None = None
+    """Where a line tells how long work took: a group named ``ms``, ``s`` or ``us``."""
+    handled: str | None = None
+    """Lines that tell of one unit of work done: what errors are counted against."""
+
+
+class _Rules:
+    """Compiled rules."""
+
+    def __init__(self, rules: LineRules) -> None:
+        self.ignore = [_compiled("ignore", one) for one in rules.ignore]
+        self.fatal = [_compiled("fatal", one) for one in rules.fatal]
+        self.same = [(one, _compiled("same", one)) for one in rules.same]
+        self.latency = _compiled("latency", rules.latency) if rules.latency else None
+        self.handled = _compiled("handled", rules.handled) if rules.handled else None
+        if self.latency and not set(self.latency.groupindex) & {"ms", "s", "us"}:
+            raise UserError(
+                f"rollout.judge.latency: {rules.latency!r} needs a group named ms, s or us, "
+                "as in (?P<ms>[0-9.]+)"
+            )
+
+
+def _compiled(name: str, expression: str) -> re.Pattern[str]:
+    try:
+        return re.compile(expression)
+    except re.error as error:
+        raise UserError(f"rollout.judge.{name}: {expression!r}: {error}") from error
+
+
+_ANSI = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[@-Z\\^_]")
+_CONTROL = dict.fromkeys([*range(9), *range(11, 32), 127], None) | {13: None, 12: " ", 11: " "}
+
+_FATAL = re.compile(
+    r"(?i)\b(?:ImportError|ModuleNotFoundError|SyntaxError|IndentationError|TabError|MemoryError"
+    r"|LoginFailure|PrivilegedIntentsRequired|TokenInvalid|TokenValidationError|UnrecognizedKeyError"
+    r"|NoClassDefFoundError|ClassNotFoundException|OutOfMemoryError|UnsupportedClassVersionError|LoadError)\b"
+)
+_FATAL_TEXT = re.compile(
+    r"Fatal Python error|Improper token|Cannot find module|ERR_MODULE_NOT_FOUND|heap out of memory"
+    r"|Segmentation fault|cannot import name|No module named|error while loading shared libraries"
+    r"|(?i:invalid (?:bot )?token|token (?:is )?invalid)|An invalid token was provided"
+)
+_TEXT_LATENCY = re.compile(
+    r"(?i)\b(?:(?:duration|latency|elapsed|took|response[_ ]?time|rtt|time[_ ]taken|process(?:ing)?[_ ]time)"
+    r"(?P<unit>_ms|_s|_us|_seconds|_ns|ms)?[\"']?\s*[=: ]\s*[\"']?(?:about |only )?(?P<value>\d+(?:\.\d+)?)\s*(?P<after>ns|us|µs|ms|msec|milliseconds|s|sec|secs|seconds?|min)?(?![\w.:/-])"
+    r"|(?:completed|finished|handled|processed|done|acknowledged|responded|served|executed|replied|answered|sent|fetched|loaded|succeeded|ok|returned|resolved|ran)\b[^.;]{0,60}?\b(?:in|after)\s+(?P<value2>\d+(?:\.\d+)?)\s*(?P<after2>ns|us|µs|ms|msec|milliseconds|s|sec|secs|seconds?)(?![\w/]))"
+)
+_SCALE = {
+    "": 1000.0,
+    "_ms": 1.0,
+    "ms": 1.0,
+    "_s": 1000.0,
+    "_seconds": 1000.0,
+    "_us": 1e-3,
+    "_ns": 1e-6,
+}
+
+
+@dataclass(slots=True)
+class _Block:
+    """Entries of one process that wait to become one line."""
+
+    at_us: int
+    last_us: int
+    level: Level | None
+    invocation: str | None
+    cursor: str
+    lines: list[str] = field(default_factory=list)
+    tail: list[str] = field(default_factory=list)
+    size: int = 0
+    is_trace: bool = False
+    is_go: bool = False
+    is_complete: bool = False
+    in_braces: bool = False
+
+    def text(self) -> str:
+        return "\n".join(self.lines + self.tail)
+
+
+class Assembler:
+    """Turns one host's journal entries, in the journal's order, into log lines.
+
+    An error line waits for a stack trace that may follow it, and a trace for its end: until the
+    same process says something else, or ``flush`` finds that nothing came for two seconds.
+    """
+
+    def __init__(
+        self,
+        rules: LineRules = LineRules(),
+        mask: Callable[[str], str] = mask_tokens,
+        *,
+        idle_us: int = 2_000_000,
+        settled_us: int = 500_000,
+    ) -> None:
+        """Take the user's rules and the mask of credentials.
+
+        ``idle_us``: how long an unfinished trace waits for its next entry; ``settled_us``: the
+        same for what looks complete. Raises UserError for an expression that does not compile.
+        """
+        self._rules = _Rules(rules)
+        self._mask = mask
+        self._idle_us = idle_us
+        self._settled_us = settled_us
+        self._open: dict[str, _Block] = {}
+        self._partial: dict[str, tuple[str, int]] = {}
+        self._due_us = 0
+        self._invocation: str | None = None
+        self._is_stopping = False
+
+    # -- what comes in --------------------------------------------------------------------------
+
+    def feed(self, entry: Mapping[str, Any]) -> list[LogLine]:
+        """Take one entry of ``journalctl -o json``; give the lines that are complete by now."""
+        at_us = int(entry.get("__REALTIME_TIMESTAMP") or 0)
+        cursor = entry.get("__CURSOR") or ""
+        pid = entry.get("_PID") or ""
+        text = _decoded(entry.get("MESSAGE"))
+        out = self._expired(at_us) if self._open and at_us >= self._due_us else []
+        if pid == "1" or entry.get("MESSAGE_ID"):
+            record = read_system_record(entry, text, is_stopping=self._is_stopping)
+            if record is not None:
+                out.append(self._system_line(entry, record, text, at_us, cursor))
+                return out
+        invocation = entry.get("_SYSTEMD_INVOCATION_ID") or self._invocation
+        if entry.get("_LINE_BREAK") == "line-max":
+            before, since = self._partial.get(pid, ("", at_us))
+            if len(before) < _MAX_PARTIAL:
+                self._partial[pid] = (before + text, since)
+            return out
+        if self._partial and pid in self._partial:
+            before, at_us = self._partial.pop(pid)
+            text = before + text
+        text = self._cleaned(text)
+        block = self._open.get(pid)
+        if block is not None:
+            if self._takes(block, text, at_us, entry):
+                self._append(block, text, at_us, cursor)
+                return out
+            out.append(self._closed(pid))
+        line = self._line(entry, text, at_us, invocation, cursor, pid)
+        if line is not None:
+            out.append(line)
+        if len(self._open) > _MAX_OPEN:
+            out.append(self._closed(min(self._open, key=lambda one: self._open[one].last_us)))
+        return out
+
+    def flush(self, now_us: int | None = None) -> list[LogLine]:
+        """Give what waited long enough by ``now_us`` (the host's clock); without it, everything."""
+        if now_us is not None:
+            return self._expired(now_us) if self._open else []
+        out = [self._closed(pid) for pid in list(self._open)]
+        for text, at_us in self._partial.values():
+            text = self._cleaned(text)
+            line = self._line({}, text, at_us, self._invocation, "", None)
+            if line is not None:
+                out.append(line)
+        self._partial.clear()
+        return out
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing waits to be completed."""
+        return not self._open and not self._partial
+
+    # -- to go on in another process -----------------------------------------------------------
+
+    def save(self) -> dict[str, Any]:
+        """Give what waits, as plain data, so that another Assembler goes on as this one would."""
+        return {
+            "invocation": self._invocation,
+            "stopping": self._is_stopping,
+            "partial": {pid: list(one) for pid, one in self._partial.items()},
+            "open": {
+                pid: {name: getattr(block, name) for name in _Block.__slots__}
+                for pid, block in self._open.items()
+            },
+        }
+
+    def load(self, saved: Mapping[str, Any]) -> None:
+        """Go on from what ``save`` gave; an empty mapping changes nothing."""
+        self._invocation = saved.get("invocation", self._invocation)
+        self._is_stopping = bool(saved.get("stopping", self._is_stopping))
+        for pid, (text, at_us) in (saved.get("partial") or {}).items():
+            self._partial[pid] = (text, at_us)
+        for pid, values in (saved.get("open") or {}).items():
+            values = dict(values)
+            level = values.pop("level")
+            self._open[pid] = _Block(level=None if level is None else Level(level), **values)
+        self._due_us = 0
+
+    # -- within ---------------------------------------------------------------------------------
+
+    def _cleaned(self, text: str) -> str:
+        if "\x1b" in text:
+            text = _ANSI.sub("", text)
+        if not text.isprintable():
+            text = text.translate(_CONTROL).rstrip()
+        return self._mask(text)
+
+    def _system_line(
+        self, entry: Mapping[str, Any], record: SystemRecord, text: str, at_us: int, cursor: str
+    ) -> LogLine:
+        invocation = entry.get("INVOCATION_ID") or entry.get("_SYSTEMD_INVOCATION_ID")
+        kind = record.kind
+        if record.is_new_process:
+            self._invocation = invocation or self._invocation
+            self._is_stopping = False
+        elif kind is SystemKind.STOPPING:
+            self._is_stopping = True
+        elif kind in {SystemKind.STOPPED, SystemKind.FAILED, SystemKind.RESTART}:
+            self._is_stopping = False
+        return LogLine(
+            at_us,
+            LineKind.DROPPED if kind is SystemKind.DROPPED else LineKind.SYSTEMD,
+            level_of_priority(entry.get("PRIORITY")),
+            self._cleaned(text)[:MAX_MESSAGE],
+            None,
+            None,
+            invocation or self._invocation,
+            cursor,
+            system=record,
+        )
+
+    def _line(
+        self,
+        entry: Mapping[str, Any],
+        text: str,
+        at_us: int,
+        invocation: str | None,
+        cursor: str,
+        pid: str | None,
+    ) -> LogLine | None:
+        """Make a line, or open a block for it and give None; ``pid`` None: never a block."""
+        if text[:1] == "{" and text[-1:] == "}":
+            structured = read_structured(text)
+            if structured is not None:
+                return self._structured_line(entry, structured, at_us, invocation, cursor)
+        level = level_of_text(text)
+        is_trace = begins_trace(text)
+        if level is None:
+            level = level_of_priority(entry.get("PRIORITY"))
+            if (level is None or Level.DEBUG < level < Level.ERROR) and (
+                is_trace or looks_bad(text)
+            ):
+                level = Level.ERROR
+        elif is_trace and level < Level.ERROR:
+            level = Level.ERROR
+        if level is not None and level >= Level.ERROR and pid is not None:
+            self._begin(pid, _Block(at_us, at_us, level, invocation, cursor), text)
+            return None
+        return self._plain_line(text, level, at_us, invocation, cursor)
+
+    def _plain_line(
+        self, text: str, level: Level | None, at_us: int, invocation: str | None, cursor: str
+    ) -> LogLine:
+        rules = self._rules
+        is_error = level is not None and level >= Level.ERROR
+        is_fatal = False
+        if rules.fatal:
+            is_fatal = any(form.search(text) for form in rules.fatal)
+            is_error = is_error or is_fatal
+        if is_error:
+            return self._error_line(
+                LineKind.LOG, text, level, at_us, invocation, cursor, is_fatal=is_fatal
+            )
+        latency = self._latency(text)
+        handled = (
+            latency is not None if rules.handled is None else rules.handled.search(text) is not None
+        )
+        return LogLine(
+            at_us,
+            LineKind.LOG,
+            level,
+            text[:MAX_MESSAGE],
+            None,
+            latency,
+            invocation,
+            cursor,
+            False,
+            None,
+            handled,
+        )
+
+    def _structured_line(
+        self,
+        entry: Mapping[str, Any],
+        it: Structured,
+        at_us: int,
+        invocation: str | None,
+        cursor: str,
+    ) -> LogLine:
+        rules = self._rules
+        message = it.message if not it.error else f"{it.message}: {it.error}"
+        level = it.level
+        if level is None:
+            level = level_of_text(it.message) or level_of_priority(entry.get("PRIORITY"))
+            if (level is None or level < Level.ERROR) and (it.trace or looks_bad(it.message)):
+                level = Level.ERROR
+        is_error = level is not None and level >= Level.ERROR
+        is_fatal = any(form.search(message) for form in rules.fatal) if rules.fatal else False
+        latency = it.latency_ms
+        if latency is None or rules.latency is not None:
+            latency = self._latency(message)
+        if is_error or is_fatal:
+            return self._error_line(
+                LineKind.TRACEBACK if it.trace else LineKind.LOG,
+                message,
+                level,
+                at_us,
+                invocation,
+                cursor,
+                is_fatal=is_fatal,
+                trace=it.trace,
+                logger=it.logger,
+                latency=latency,
+            )
+        handled = (
+            latency is not None
+            if rules.handled is None
+            else rules.handled.search(message) is not None
+        )
+        return LogLine(
+            at_us,
+            LineKind.LOG,
+            level,
+            message[:MAX_MESSAGE],
+            None,
+            latency,
+            invocation,
+            cursor,
+            False,
+            None,
+            handled,
+        )
+
+    def _error_line(
+        self,
+        kind: LineKind,
+        text: str,
+        level: Level | None,
+        at_us: int,
+        invocation: str | None,
+        cursor: str,
+        *,
+        is_fatal: bool = False,
+        trace: str = "",
+        logger: str = "",
+        latency: float | None = None,
+    ) -> LogLine:
+        rules = self._rules
+        whole = f"{text}\n{trace}" if trace else text
+        shown = _shortened(whole)
+        if rules.ignore and any(form.search(whole) for form in rules.ignore):
+            return LogLine(at_us, kind, level, shown, None, latency, invocation, cursor)
+        read = read_trace(trace or text)
+        if read is not None:
+            kind = LineKind.TRACEBACK if "\n" in whole else kind
+            name = fingerprints.of_trace(read)
+            is_fatal = is_fatal or read.is_fatal or _FATAL.search(read.type) is not None
+            is_fatal = is_fatal or _FATAL_TEXT.search(read.message) is not None
+        else:
+            name = fingerprints.of_text(text, logger)
+        for expression, form in rules.same:
+            if found := form.search(whole):
+                name = " ".join([f"same!{expression}", *(one for one in found.groups() if one)])
+                break
+        if not is_fatal:
+            is_fatal = (level is not None and level >= Level.CRITICAL) or (
+                read is None
+                and (_FATAL_TEXT.search(text) is not None or _FATAL.search(text) is not None)
+            )
+        return LogLine(at_us, kind, level, shown, name, latency, invocation, cursor, is_fatal)
+
+    def _latency(self, text: str) -> float | None:
+        form = self._rules.latency
+        if form is not None:
+            found = form.search(text)
+            if found is None:
+                return None
+            for name, factor in (("ms", 1.0), ("s", 1000.0), ("us", 1e-3)):
+                if name in form.groupindex and found[name] is not None:
+                    return read_span_ms(found[name], factor)
+            return None
+        found = _TEXT_LATENCY.search(text) if "=" in text or " " in text else None
+        if found is None:
+            return None
+        value, after = found["value"] or found["value2"], found["after"] or found["after2"]
+        if after:
+            return read_span_ms(f"{value}{after}")
+        return float(value) * _SCALE.get((found["unit"] or "").lower(), 1000.0)
+
+    # -- blocks -----------------------------------------------------------------------------------
+
+    def _begin(self, pid: str, block: _Block, text: str) -> None:
+        self._open[pid] = block
+        self._append(block, text, block.at_us, block.cursor)
+        if not self._due_us or len(self._open) == 1:
+            self._due_us = block.at_us + self._settled_us
+
+    def _append(self, block: _Block, text: str, at_us: int, cursor: str) -> None:
+        block.last_us = at_us
+        block.cursor = cursor
+        if begins_trace(text) or (belongs_to_trace(text.split("\n", 1)[0]) and block.lines):
+            block.is_trace = True
+        if text.startswith(("goroutine ", "panic: ", "fatal error: ")):
+            block.is_go = True
+        indented = text[:1] in " \t|+"
+        block.is_complete = not block.is_trace or (
+            bool(text) and not indented and not begins_trace(text)
+        )
+        if len(block.lines) < _MAX_BLOCK_LINES and block.size < _MAX_BLOCK_TEXT:
+            block.lines.append(text)
+            block.size += len(text)
+        else:
+            block.tail.append(text[:MAX_MESSAGE])
+            if len(block.tail) > _MAX_BLOCK_LINES:
+                del block.tail[: _MAX_BLOCK_LINES // 2]
+
+    def _takes(self, block: _Block, text: str, at_us: int, entry: Mapping[str, Any]) -> bool:
+        """Whether a line of the same process belongs to the block that it left open."""
+        if at_us - block.last_us > self._idle_us:
+            return False
+        if block.is_go and is_go_line(text):
+            return True
+        last = block.tail[-1] if block.tail else block.lines[-1]
+        if not block.is_trace and at_us - block.last_us > _ONE_EVENT_US:
+            return False  # a trace follows its error line at once
+        if belongs_to_trace(text):
+            return bool(text) or block.is_trace
+        if block.is_trace and not block.is_complete:
+            # What ends a Python trace is its first line that is not indented.
+            return level_of_text(text) is None
+        if last.startswith("thread '") and " panicked at " in last:
+            return True
+        if at_us - block.last_us <= _SAME_WRITE_US and block.is_trace:
+            return level_of_text(text) is None and not looks_bad(text) and text[:1] != "{"
+        return False
+
+    def _closed(self, pid: str) -> LogLine:
+        block = self._open.pop(pid)
+        text = block.text().rstrip()
+        kind = LineKind.TRACEBACK if block.is_trace and "\n" in text else LineKind.LOG
+        is_fatal = any(form.search(text) for form in self._rules.fatal)
+        return self._error_line(
+            kind, text, block.level, block.at_us, block.invocation, block.cursor, is_fatal=is_fatal
+        )
+
+    def _expired(self, now_us: int) -> list[LogLine]:
+        out: list[LogLine] = []
+        self._due_us = now_us + self._idle_us
+        for pid in list(self._open):
+            block = self._open[pid]
+            due = block.last_us + (self._settled_us if block.is_complete else self._idle_us)
+            if due <= now_us:
+                out.append(self._closed(pid))
+            else:
+                self._due_us = min(self._due_us, due)
+        return out
+
+
+_ONE_EVENT_US = 100_000
+_SAME_WRITE_US = 1000
+"""Entries of one write are stamped within microseconds of each other."""
+
+
+def _decoded(message: Any) -> str:
+    """Read MESSAGE in every form that journald gives it: text, bytes, null, or several of them."""
+    if isinstance(message, str):
+        return message
+    if message is None:
+        return ""
+    if isinstance(message, list):
+        if all(isinstance(one, int) for one in message):
+            return bytes(one & 0xFF for one in message).decode("utf-8", "replace")
+        return "\n".join(_decoded(one) for one in message)
+    return str(message)
+
+
+def _shortened(text: str) -> str:
+    if len(text) <= MAX_MESSAGE:
+        return text
+    head = MAX_MESSAGE // 2
+    return f"{text[:head]}\n…\n{text[head + 3 - MAX_MESSAGE :]}"
+
+
+def feed_all(assembler: Assembler, entries: Iterable[Mapping[str, Any]]) -> Iterable[LogLine]:
+    """Feed entries and flush at their end."""
+    for entry in entries:
+        yield from assembler.feed(entry)
+    yield from assembler.flush()

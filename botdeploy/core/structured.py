@@ -1,0 +1,382 @@
+"""JSON log lines: level, message, error and latency, by the names that loggers give them."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from botdeploy.core.level import Level, level_of_number, level_of_priority, level_of_word
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+
+@dataclass(frozen=True, slots=True)
+class Structured:
+    """What a JSON log line says, with its fields under one name each."""
+
+    level: Level | None
+    message: str
+    logger: str
+    error: str
+    """What its error field says, in one line, when it is not a trace."""
+    trace: str
+    """Text of its stack trace, if it has one."""
+    latency_ms: float | None
+
+
+_LEVEL_KEYS = (
+    "level",
+    "levelname",
+    "severity",
+    "lvl",
+    "log.level",
+    "loglevel",
+    "log_level",
+    "@l",
+    "Level",
+    "LogLevel",
+    "level_name",
+    "severity_text",
+    "SeverityText",
+    "priority",
+    "levelno",
+)
+_MESSAGE_KEYS = (
+    "message",
+    "msg",
+    "event",
+    "@m",
+    "@mt",
+    "Message",
+    "RenderedMessage",
+    "MessageTemplate",
+    "text",
+    "@message",
+    "short_message",
+    "log",
+    "body",
+)
+_LOGGER_KEYS = (
+    "logger",
+    "name",
+    "logger_name",
+    "loggerName",
+    "log.logger",
+    "target",
+    "Category",
+    "module",
+    "SourceContext",
+    "component",
+)
+_TRACE_KEYS = (
+    "exc_info",
+    "exception",
+    "stack_trace",
+    "stacktrace",
+    "stack",
+    "traceback",
+    "exc_text",
+    "error.stack_trace",
+    "error.stack",
+    "errorVerbose",
+    "@x",
+    "Exception",
+    "full_message",
+    "stackTrace",
+    "exc",
+    "backtrace",
+)
+_ERROR_KEYS = (
+    "err",
+    "error",
+    "exception",
+    "error.message",
+    "exc_value",
+    "cause",
+    "reason",
+    "details",
+)
+_NESTED = ("record", "fields", "log", "attributes", "extra", "data")
+
+
+def read_structured(text: str) -> Structured | None:
+    """Read a JSON log line; None when the text is no JSON object."""
+    try:
+        fields = json.loads(text)
+    except ValueError:
+        return None
+    if not isinstance(fields, dict) or not fields:
+        return None
+    record = fields.get("record")
+    if isinstance(record, dict) and "message" in record:
+        return _loguru(fields, record)
+    level = _level(fields)
+    message = _text_of(fields, _MESSAGE_KEYS)
+    inner = fields.get("fields")
+    if not message and isinstance(inner, dict):  # Rust's tracing-subscriber
+        message = _text_of(inner, _MESSAGE_KEYS)
+    trace, error = _error(fields)
+    if not error and isinstance(inner, dict):
+        _, error = _error(inner)
+    if not message:
+        message = error or _summary(fields)
+    elif error and error in message:
+        error = ""
+    return Structured(level, message, _logger(fields), error, trace, _latency(fields))
+
+
+def _loguru(fields: Mapping[str, Any], record: Mapping[str, Any]) -> Structured:
+    level = record.get("level")
+    word = level.get("name") if isinstance(level, dict) else level
+    number = level.get("no") if isinstance(level, dict) else None
+    found = level_of_word(str(word))
+    if found is None and isinstance(number, int):
+        found = max((one for one in Level if one <= number), default=Level.TRACE)
+    exception = record.get("exception")
+    trace = error = ""
+    if isinstance(exception, dict):
+        whole = str(fields.get("text") or "")
+        if "Traceback (most recent" in whole or "\n" in whole.rstrip("\n"):
+            trace = whole
+        kind, value = exception.get("type"), exception.get("value")
+        error = f"{kind}: {value}" if value else str(kind or "")
+    extra = record.get("extra")
+    latency = _latency(extra) if isinstance(extra, dict) else None
+    return Structured(
+        found, str(record.get("message")), str(record.get("name") or ""), error, trace, latency
+    )
+
+
+def _level(fields: Mapping[str, Any]) -> Level | None:
+    for key in _LEVEL_KEYS:
+        value = fields.get(key)
+        if value is None and "." in key:
+            value = _nested(fields, key)
+        if value is None:
+            continue
+        if isinstance(value, str):
+            found = level_of_word(value)
+            if found is None and value.isdigit():
+                found = level_of_number(int(value))
+        elif isinstance(value, bool):
+            continue
+        elif isinstance(value, int | float):
+            if key == "levelno":
+                found = max((one for one in Level if one <= value), default=Level.TRACE)
+            elif key == "priority":
+                found = level_of_priority(value)
+            else:
+                found = level_of_number(value)
+        elif isinstance(value, dict):
+            found = level_of_word(str(value.get("name") or value.get("level") or ""))
+        else:
+            continue
+        if found is not None:
+            return found
+    log = fields.get("log")
+    if isinstance(log, dict) and isinstance(log.get("level"), str):
+        return level_of_word(log["level"])
+    return None
+
+
+def _nested(fields: Mapping[str, Any], dotted: str) -> Any:
+    head, _, rest = dotted.partition(".")
+    inner = fields.get(head)
+    return inner.get(rest) if isinstance(inner, dict) else None
+
+
+def _text_of(fields: Mapping[str, Any], keys: Iterable[str]) -> str:
+    for key in keys:
+        value = fields.get(key)
+        if isinstance(value, str) and value:
+            return value
+    return ""
+
+
+def _logger(fields: Mapping[str, Any]) -> str:
+    name = _text_of(fields, _LOGGER_KEYS)
+    return name if len(name) <= 80 else ""  # noqa: PLR2004
+
+
+def _error(fields: Mapping[str, Any]) -> tuple[str, str]:
+    """Find the trace and the one-line error among the fields."""
+    trace = ""
+    for key in _TRACE_KEYS:
+        value = fields.get(key)
+        if value is None and "." in key:
+            value = _nested(fields, key)
+        trace = _trace_text(value)
+        if trace:
+            break
+    error = ""
+    for key in _ERROR_KEYS:
+        value = fields.get(key)
+        if value is None and "." in key:
+            value = _nested(fields, key)
+        if isinstance(value, dict):
+            trace = trace or _trace_text(
+                value.get("stack") or value.get("stack_trace") or value.get("stacktrace")
+            )
+            kind = value.get("type") or value.get("name") or value.get("code") or ""
+            said = value.get("message") or value.get("msg") or value.get("value") or ""
+            error = f"{kind}: {said}" if kind and said else str(kind or said)
+        elif isinstance(value, str) and value and "\n" not in value.strip():
+            error = value.strip()
+        elif isinstance(value, str) and not trace:
+            trace = value
+        if error:
+            break
+    kind = fields.get("exc_type") or fields.get("error.type") or fields.get("errorType")
+    if isinstance(kind, str) and kind and error and not error.startswith(kind):
+        error = f"{kind}: {error}"
+    return trace, error
+
+
+def _trace_text(value: object) -> str:
+    """Give a trace as text, whatever its form: text, structlog's dictionaries, a list of lines."""
+    if isinstance(value, str):
+        return value if "\n" in value.strip() else ""
+    if isinstance(value, list) and value:
+        if all(isinstance(one, str) for one in value):
+            return "\n".join(one.rstrip("\n") for one in value)
+        if isinstance(value[0], dict) and "exc_type" in value[0]:
+            return _of_dicts(value)
+    if isinstance(value, dict):
+        return _trace_text(value.get("stack") or value.get("stack_trace") or value.get("traceback"))
+    return ""
+
+
+def _of_dicts(value: list[Any]) -> str:
+    """Write structlog's ``dict_tracebacks`` (last exception first) as Python would print them."""
+    parts: list[str] = []
+    for at, one in enumerate(reversed(value)):
+        if not isinstance(one, dict):
+            continue
+        if at:
+            previous = value[len(value) - at]
+            is_cause = isinstance(previous, dict) and previous.get("is_cause")
+            parts.append(
+                "The above exception was the direct cause of the following exception:"
+                if is_cause
+                else "During handling of the above exception, another exception occurred:"
+            )
+        parts.append("Traceback (most recent call last):")
+        parts += [
+            f'  File "{frame.get("filename")}", line {frame.get("lineno")}, in {frame.get("name")}'
+            for frame in one.get("frames") or []
+            if isinstance(frame, dict)
+        ]
+        parts.append(f"{one.get('exc_type')}: {one.get('exc_value')}")
+    return "\n".join(parts)
+
+
+def _summary(fields: Mapping[str, Any]) -> str:
+    """Name a line that has no message by its plain fields."""
+    plain = [
+        f"{key}={value}" for key, value in fields.items() if isinstance(value, str | int | float)
+    ]
+    return " ".join(plain)[:400]
+
+
+_UNIT_MS = {
+    "ns": 1e-6,
+    "us": 1e-3,
+    "µs": 1e-3,
+    "μs": 1e-3,
+    "ms": 1.0,
+    "msec": 1.0,
+    "millis": 1.0,
+    "milliseconds": 1.0,
+    "s": 1000.0,
+    "sec": 1000.0,
+    "secs": 1000.0,
+    "seconds": 1000.0,
+    "second": 1000.0,
+    "m": 60_000.0,
+    "min": 60_000.0,
+    "h": 3_600_000.0,
+}
+_STEMS = (
+    "duration",
+    "latency",
+    "elapsed",
+    "took",
+    "response_time",
+    "responsetime",
+    "request_time",
+    "process_time",
+    "processing_time",
+    "exec_time",
+    "execution_time",
+    "time_taken",
+    "runtime",
+    "rtt",
+)
+_SUFFIXES = {
+    "_ms": 1.0,
+    "ms": 1.0,
+    "_millis": 1.0,
+    "_msec": 1.0,
+    "_milliseconds": 1.0,
+    "_s": 1000.0,
+    "_sec": 1000.0,
+    "_secs": 1000.0,
+    "_seconds": 1000.0,
+    "_us": 1e-3,
+    "_micros": 1e-3,
+    "_ns": 1e-6,
+    "_nanos": 1e-6,
+}
+_BARE = {"responsetime": 1.0, "response_time": 1.0, "latency": 1.0, "rtt": 1.0}
+"""Unit in ms of bare names by custom; other bare names are seconds."""
+
+_LATENCY_KEYS: dict[str, float] = {
+    **{stem: _BARE.get(stem, 1000.0) for stem in _STEMS},
+    **{stem + suffix: factor for stem in _STEMS for suffix, factor in _SUFFIXES.items()},
+}
+_SPAN = re.compile(
+    r"(\d+(?:\.\d+)?)\s*(ns|us|µs|μs|ms|millis(?:econds)?|msec|secs?|seconds?|s|min|m|h)(?![a-z])"
+)
+_CLOCK_SPAN = re.compile(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)$")
+
+
+def _latency(fields: Mapping[str, Any]) -> float | None:
+    for key in fields:
+        factor = _LATENCY_KEYS.get(key) or _LATENCY_KEYS.get(key.lower())
+        if factor is None:
+            continue
+        value = fields[key]
+        if isinstance(value, bool):
+            continue
+        if isinstance(value, int | float):
+            found: float | None = float(value) * factor
+        elif isinstance(value, str):
+            found = read_span_ms(value, factor)
+        else:
+            continue
+        if found is not None and 0 < found < 1e12:  # noqa: PLR2004
+            return found
+    for key in ("extra", "fields", "data", "http", "attributes"):
+        inner = fields.get(key)
+        if isinstance(inner, dict) and (found := _latency(inner)) is not None:
+            return found
+    return None
+
+
+def read_span_ms(text: str, factor: float = 1000.0) -> float | None:
+    """Read a duration as loggers write it (``1m2.5s``, ``12 ms``, ``0:00:01.2``, ``0.25``), in ms.
+
+    ``factor`` is the worth of a bare number in milliseconds.
+    """
+    text = text.strip()
+    try:
+        return float(text) * factor
+    except ValueError:
+        pass
+    if found := _CLOCK_SPAN.match(text):
+        return (int(found[1]) * 3600 + int(found[2]) * 60 + float(found[3])) * 1000.0
+    spans = _SPAN.findall(text)
+    return sum(float(n) * _UNIT_MS[unit] for n, unit in spans) if spans else None
