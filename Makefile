@@ -59,6 +59,10 @@ format: $(STAMP) ## let ruff format the code
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
+.PHONY: docs
+docs: $(STAMP) ## make docs/inventory.md's tables anew from the schema
+	$(BIN)/python -m tests.docs
+
 .PHONY: wheel
 wheel: $(STAMP) ## build dist/*.whl and try it in an environment of its own
 	rm -rf dist
