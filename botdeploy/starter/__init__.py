@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from importlib import resources
-from pathlib import Path
 
 from botdeploy.errors import UserError
+from botdeploy.sources.render import packaged_templates
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _PLAIN_PATH = re.compile(r"/[A-Za-z0-9._/+@-]*")
@@ -39,7 +39,10 @@ def files(
         f"schedule/botdeploy-{name}.timer": "promote.timer",
     }
     texts = {path: _filled(source, values) for path, source in written.items()}
-    return texts | {f"templates/{each}": _template(each) for each in _TEMPLATES}
+    defaults = packaged_templates()
+    return texts | {
+        f"templates/{each}": (defaults / each).read_text("utf-8") for each in _TEMPLATES
+    }
 
 
 def _filled(source: str, values: dict[str, str]) -> str:
@@ -47,10 +50,3 @@ def _filled(source: str, values: dict[str, str]) -> str:
     for mark, value in values.items():
         text = text.replace(mark, value)
     return text
-
-
-def _template(name: str) -> str:
-    """Read a default template: beside the package's modules in a wheel, else in the repository."""
-    package = Path(__file__).parents[1]
-    packed = package / "_templates" / name
-    return (packed if packed.exists() else package.parent / "templates" / name).read_text("utf-8")

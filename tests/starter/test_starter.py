@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import configparser
 import re
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 import pytest
 import yaml
 
 from botdeploy import starter
 from botdeploy.errors import UserError
+from botdeploy.inventory import load
+from botdeploy.sources.render import packaged_templates
 
 
 def unit(text: str) -> configparser.ConfigParser:
@@ -47,6 +49,25 @@ def test_inventory_is_yaml_with_bot_and_rollout() -> None:
     assert inventory["all"]["hosts"]
     assert {"name", "source", "command"} <= set(inventory["all"]["vars"]["bot"])
     assert inventory["all"]["vars"]["rollout"]["rings"]
+
+
+def test_inventory_loads_as_it_is(tmp_path: Path) -> None:
+    """The inventory is valid before a word of it is changed: three hosts, two rings."""
+    for path, text in starter.files("prod").items():
+        place = tmp_path / path
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_text(text, "utf-8")
+    inventory = load("prod", tmp_path / "inventories")
+    assert [host.name for host in inventory.hosts] == ["bot1", "bot2", "bot3"]
+    assert [ring.name for ring in inventory.policy.rings] == ["canary", "fleet"]
+
+
+def test_templates_are_the_default_ones() -> None:
+    """The templates that a project begins with are those that it would use without them."""
+    folder = packaged_templates()
+    files = starter.files("prod")
+    for name in ("unit.service.j2", "environment.j2"):
+        assert files[f"templates/{name}"] == (folder / name).read_text("utf-8")
 
 
 def test_schedules_call_the_program_in_the_folder() -> None:
