@@ -1,0 +1,114 @@
+"""A program on a host: what the transports offer to run one and to hear from it."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """What a program said before it ended.
+
+    ``exit_status`` is what a shell would say (128 + the signal's number when a signal ended
+    it). None means that nobody knows whether the program did its work: the connection ended
+    first, or time was up; ``unknown_because`` tells which.
+    """
+
+    exit_status: int | None
+    stdout: bytes
+    stderr: bytes
+    unknown_because: str = ""
+
+
+@dataclass(slots=True)
+class ConnectionCounts:
+    """What went over one connection: programs, and bytes of their input and output."""
+
+    programs_started: int = 0
+    bytes_sent: int = 0
+    bytes_received: int = 0
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
+
+    def add(self, *, programs: int = 0, sent: int = 0, received: int = 0) -> None:
+        """Count more of each; safe from any thread."""
+        with self._lock:
+            self.programs_started += programs
+            self.bytes_sent += sent
+            self.bytes_received += received
+
+
+@runtime_checkable
+class Session(Protocol):
+    """A running program on a host: raw bytes, no terminal.
+
+    One thread reads, one may write, any may close.
+    """
+
+    @property
+    def exit_status(self) -> int | None:
+        """What the program ended with; None while it runs, or when the connection died."""
+
+    @property
+    def unknown_because(self) -> str:
+        """Why ``exit_status`` is None after the end; empty while it runs or when it is known."""
+
+    def write(self, data: bytes) -> None:
+        """Send to the program's standard input; raise OSError when it can take no more."""
+
+    def end_input(self) -> None:
+        """Close the program's standard input; harmless when it is closed."""
+
+    def lines(self, timeout_s: float | None = None) -> Iterator[bytes]:
+        """Give each line of standard output without its newline, until it ends.
+
+        Raises TimeoutError when nothing came for ``timeout_s``; the session is then as
+        usable as before, and ``lines`` may be called again without losing anything.
+        """
+
+    def read_error(self) -> bytes:
+        """Give what came on standard error so far (its last 256 KiB)."""
+
+    def close(self) -> None:
+        """Let go of the program, from any thread; a reader wakes up and sees the end."""
+
+
+@runtime_checkable
+class HostConnection(Protocol):
+    """One host, reached: starts programs there, up to eight at a time."""
+
+    @property
+    def host(self) -> str:
+        """The host's name in the inventory."""
+
+    @property
+    def counts(self) -> ConnectionCounts:
+        """What went over this connection so far."""
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the connection still stands (a cut is noticed within 25 s)."""
+
+    def run(
+        self,
+        command: str,
+        *,
+        stdin: bytes | Iterable[bytes] = b"",
+        timeout_s: float = 60.0,
+    ) -> Completed:
+        """Run a command to its end, or until ``timeout_s`` is over.
+
+        Never raises for what the program did: a lost connection and a timeout both give an
+        ``exit_status`` of None, as nobody knows what was done. Raises HostError when the
+        command was surely not started.
+        """
+
+    def start(self, command: str, *, stdin: bytes = b"") -> Session:
+        """Start a command and give the running program; raise HostError when it can't."""
+
+    def close(self) -> None:
+        """End the connection and all that runs over it, from any thread."""

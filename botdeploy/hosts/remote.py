@@ -1,0 +1,228 @@
+"""Programs on a host over one ssh connection, on raw channels."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from typing import TYPE_CHECKING
+
+import paramiko
+from paramiko import ChannelException
+
+from botdeploy.errors import HostError, Unreachable
+from botdeploy.hosts.pump import Streams
+from botdeploy.hosts.slots import Slots
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from paramiko.channel import Channel
+
+    from botdeploy.hosts.program import Completed, ConnectionCounts
+    from botdeploy.hosts.transport import Program, Transport
+
+#: Programs at a time on one connection; sshd allows 10 sessions unless told otherwise.
+CHANNELS = 8
+
+#: How long opening a channel may take, waiting for a free place included.
+OPEN_TIMEOUT_S = 15.0
+PLACE_TIMEOUT_S = 60.0
+
+_READ_BYTES = 1024 * 1024
+
+
+class RemoteSession(Streams):
+    """A running program on a host, over one channel."""
+
+    def __init__(
+        self,
+        transport: Transport,
+        channel: Channel,
+        program: Program,
+        counts: ConnectionCounts,
+        on_end: Callable[[], None],
+    ) -> None:
+        super().__init__()
+        self._transport = transport
+        self._channel = channel
+        self._program = program
+        self._counts = counts
+        self._on_end = on_end
+        self._is_let_go = False
+        self._was_closed_by_us = False
+
+    @property
+    def exit_status(self) -> int | None:
+        """What the program ended with; None while it runs, or when nobody knows."""
+        status = self._channel.exit_status
+        return status if status >= 0 else None
+
+    @property
+    def unknown_because(self) -> str:
+        """Why there is no exit status although the session ended."""
+        if self.exit_status is not None or not self._channel.closed:
+            return ""
+        if self._program.refused:
+            return "the host refused to run it"
+        if self._was_closed_by_us:
+            return "it was closed from here"
+        if self._transport.is_active():
+            return "the host closed the channel without saying how it went"
+        return "the connection ended first"
+
+    def write_some(self, data: memoryview) -> int:
+        """Send what the host takes now, in whole packets; raise OSError when it takes no more."""
+        channel = self._channel
+        position = 0
+        while position < len(data):
+            if channel.closed or channel.eof_sent:
+                raise BrokenPipeError("the program's input is closed")
+            if channel.out_window_size <= 0:
+                break
+            packet = bytes(data[position : position + channel.out_max_packet_size - 64])
+            try:
+                sent = channel.send(packet)
+            except TimeoutError:
+                break
+            except (EOFError, paramiko.SSHException) as error:
+                raise BrokenPipeError("the connection ended") from error
+            if sent == 0:
+                raise BrokenPipeError("the program's input is closed")
+            position += sent
+        self._counts.add(sent=position)
+        return position
+
+    def end_input(self) -> None:
+        """Close the program's standard input; harmless when it is closed."""
+        with contextlib.suppress(OSError, EOFError, paramiko.SSHException):
+            self._channel.shutdown_write()
+
+    def mark(self) -> int:
+        """Remember how often the bell rang."""
+        return self._program.bell.rings
+
+    def wait(self, mark: int, timeout_s: float | None, *, to_write: bool) -> None:
+        """Wait for any change since the mark."""
+        del to_write  # The bell rings for both.
+        self._program.bell.wait_after(mark, timeout_s)
+
+    def take(self) -> tuple[bytes, bytes]:
+        """Give what has arrived on standard output and standard error, without waiting."""
+        channel = self._channel
+        stdout = channel.recv(_READ_BYTES) if channel.recv_ready() else b""
+        stderr = channel.recv_stderr(_READ_BYTES) if channel.recv_stderr_ready() else b""
+        if stdout or stderr:
+            self._counts.add(received=len(stdout) + len(stderr))
+        return stdout, stderr
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more can come: the output ended and the status is in, or it died."""
+        channel = self._channel
+        ended = channel.closed or (channel.eof_received and channel.exit_status_ready())
+        return bool(ended and not channel.recv_ready() and not channel.recv_stderr_ready())
+
+    def close(self) -> None:
+        """Let go of the program, from any thread; a reader wakes up and sees the end."""
+        if not self._channel.closed:
+            self._was_closed_by_us = True
+        self._let_go()
+
+    def _let_go(self) -> None:
+        with contextlib.suppress(OSError, EOFError, paramiko.SSHException):
+            self._channel.close()
+        self._program.bell.set()
+        if not self._is_let_go:
+            self._is_let_go = True
+            self._on_end()
+
+
+class RemotePrograms:
+    """Starts programs over one transport, at most eight at a time."""
+
+    def __init__(self, host: str, transport: Transport, counts: ConnectionCounts) -> None:
+        self._host = host
+        self._transport = transport
+        self._counts = counts
+        self._slots = Slots(CHANNELS)
+
+    def run(
+        self, command: str, *, stdin: bytes | Iterable[bytes] = b"", timeout_s: float = 60.0
+    ) -> Completed:
+        """Run a command to its end, or until ``timeout_s`` is over."""
+        ends_at = time.monotonic() + timeout_s
+        session = self._open(command, timeout_s)
+        try:
+            return session.run(stdin, ends_at, timeout_s)
+        finally:
+            session.close()
+
+    def start(self, command: str, *, stdin: bytes = b"") -> RemoteSession:
+        """Start a command and give the running program; its input stays open."""
+        session = self._open(command, PLACE_TIMEOUT_S)
+        try:
+            if stdin:
+                session.write(stdin)
+        except OSError:
+            pass  # It ended before it read everything; the reader will see how.
+        except BaseException:
+            session.close()
+            raise
+        return session
+
+    def close(self) -> None:
+        """End all waiting for a place."""
+        self._slots.close()
+
+    def _open(self, command: str, timeout_s: float) -> RemoteSession:
+        """Start a command; raise HostError when it was surely not started."""
+        ends_at = time.monotonic() + timeout_s
+        while True:
+            if not self._slots.take(ends_at - time.monotonic()):
+                self._check_alive()
+                raise HostError(
+                    self._host,
+                    f"no free session within {timeout_s:.0f} s: {self._slots.taken} programs "
+                    "are running over this connection",
+                )
+            try:
+                session = self._try_open(command, ends_at)
+            except BaseException:
+                self._slots.give_back()
+                raise
+            if session is not None:
+                return session
+            self._slots.give_back()
+
+    def _try_open(self, command: str, ends_at: float) -> RemoteSession | None:
+        """Start a command; None when the host has no room for one more now."""
+        wait_s = max(0.05, min(OPEN_TIMEOUT_S, ends_at - time.monotonic()))
+        try:
+            channel, program = self._transport.start_program(command, wait_s)
+        except ChannelException as error:
+            # sshd's MaxSessions may be lower than our own limit.
+            if self._slots.shrink():
+                return None
+            raise HostError(
+                self._host,
+                f"the host allows no session ({error.text or error}); "
+                "see MaxSessions in its sshd_config",
+            ) from error
+        except (paramiko.SSHException, EOFError, OSError) as error:
+            self._check_alive()
+            raise Unreachable(
+                self._host, f"the host did not open a session within {wait_s:.0f} s"
+            ) from error
+        self._counts.add(programs=1, sent=len(command.encode()))
+
+        def forget() -> None:
+            self._transport.programs.pop(channel.chanid, None)
+            self._slots.give_back()
+
+        return RemoteSession(self._transport, channel, program, self._counts, forget)
+
+    def _check_alive(self) -> None:
+        if not self._transport.is_active():
+            raise Unreachable(
+                self._host, "the connection ended before the command was sent; nothing was done"
+            )
