@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import subprocess
 import sys
+import time
 
 from tests.lab import lab as labs
 from tests.lab import registry
@@ -71,6 +72,14 @@ def _ssh(args: argparse.Namespace) -> int:
     return subprocess.run(argv, check=False).returncode
 
 
+def _reset(args: argparse.Namespace) -> int:
+    began = time.monotonic()
+    lab = labs.attach(args.name)
+    lab.reset()
+    _say(f"{len(lab)} hosts of {lab.name} as new in {time.monotonic() - began:.1f} s")
+    return 0
+
+
 def _base(args: argparse.Namespace) -> int:
     _answer(str(base_tree(_say)))
     if args.prune:
@@ -104,6 +113,11 @@ def _parser() -> argparse.ArgumentParser:
 
     listing = commands.add_parser("list", help="the labs of this machine")
     listing.set_defaults(act=_list)
+
+    reset = commands.add_parser(
+        "reset", parents=[name], help="undo on the running hosts what was deployed or broken"
+    )
+    reset.set_defaults(act=_reset)
 
     ssh = commands.add_parser("ssh", parents=[name], help="log in, or run a command")
     ssh.add_argument("--user", "-l", help="deploy (the default), plain or root")

@@ -39,13 +39,23 @@ for unit in apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub
     ln -sfn /dev/null "$tree/etc/systemd/system/$unit"
 done
 
-# `reset` puts these back: a deploy adds users, groups, sudo rules and units.
-pristine="$tree/usr/lib/botdeploy-lab/pristine"
-mkdir -p "$pristine"
-for file in passwd shadow group gshadow subuid subgid sudoers.d systemd/system; do
-    [ -e "$tree/etc/$file" ] || continue
-    mkdir -p "$pristine/$(dirname "$file")"
-    cp -a "$tree/etc/$file" "$pristine/$file"
+# What `reset.sh` needs to put a host back: accounts and rights as they are now, and the names of
+# what stands in the folders where a deploy, or what it deploys, may leave things.
+pristine="$tree/usr/lib/botdeploy-lab"
+mkdir -p "$pristine/accounts" "$pristine/names"
+for file in passwd shadow group gshadow subuid subgid; do
+    cp -a "$tree/etc/$file" "$pristine/accounts/$file"
+done
+cp -a "$tree/etc/sudoers.d/deploy" "$pristine/sudoers"
+# Written at a host's first boot.
+: >"$tree/etc/.updated"
+: >"$tree/var/.updated"
+for folder in /etc /etc/cron.d /etc/sudoers.d /etc/systemd/system \
+    /etc/systemd/system/multi-user.target.wants /etc/systemd/system/timers.target.wants \
+    /opt /srv /home /root /home/deploy /home/plain /usr/local/bin /usr/local/lib \
+    /usr/local/sbin /usr/local/share /var/lib /var/cache /var/spool/cron/crontabs; do
+    mkdir -p "$tree$folder"
+    ls -A "$tree$folder" >"$pristine/names/$(printf %s "$folder" | tr / :)"
 done
 
 # mmdebstrap copies these from the machine that builds.

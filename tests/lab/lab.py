@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from tests.lab import machine, registry
 from tests.lab.base import base_tree
-from tests.lab.host import Host
+from tests.lab.faults import BreakableHost
 from tests.lab.shell import LabError, run
 
 if TYPE_CHECKING:
@@ -46,9 +46,9 @@ class Lab:
         return self.record.folder
 
     @property
-    def hosts(self) -> tuple[Host, ...]:
+    def hosts(self) -> tuple[BreakableHost, ...]:
         """All hosts, in order."""
-        return tuple(Host(self.record, number + 1) for number in range(self.record.hosts))
+        return tuple(BreakableHost(self.record, number + 1) for number in range(self.record.hosts))
 
     @property
     def key(self) -> Path:
@@ -65,7 +65,12 @@ class Lab:
         """A configuration for ssh that knows the hosts by name."""
         return self.folder / "ssh_config"
 
-    def __getitem__(self, name: str) -> Host:
+    def reset(self) -> None:
+        """Put all hosts back to what they were when they first came up, at the same time."""
+        with ThreadPoolExecutor(min(len(self), 16)) as pool:
+            list(pool.map(lambda host: host.reset(), self.hosts))
+
+    def __getitem__(self, name: str) -> BreakableHost:
         """Answer the host of that name, such as ``h1``."""
         for host in self.hosts:
             if host.name == name:
@@ -73,7 +78,7 @@ class Lab:
         names = ", ".join(host.name for host in self.hosts)
         raise LabError(f"there is no host {name!r} in the lab {self.name!r}; there are: {names}")
 
-    def __iter__(self) -> Iterator[Host]:
+    def __iter__(self) -> Iterator[BreakableHost]:
         """Iterate over the hosts, in order."""
         return iter(self.hosts)
 
@@ -103,7 +108,7 @@ def up(
     lab = Lab(registry.claim(name, hosts, folder, base, owner))
     try:
         lab.record.network.make(hosts)
-        _write_folder(lab)
+        write_folder(lab)
         with ThreadPoolExecutor(min(hosts, 16)) as pool:
             for host in lab.hosts:
                 host.start()
@@ -157,7 +162,8 @@ def down_stale(*, say: Callable[[str], None] = _silent) -> list[str]:
     return names
 
 
-def _write_folder(lab: Lab) -> None:
+def write_folder(lab: Lab) -> None:
+    """Write the lab's own folder, and on each host what makes it that host."""
     shutil.rmtree(lab.folder, ignore_errors=True)
     lab.folder.mkdir(parents=True)
     comment = f"botdeploy-{lab.name}"
