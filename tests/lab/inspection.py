@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import socket
+import warnings
 from typing import TYPE_CHECKING, Literal
 
+import paramiko
 import testinfra
+
+from tests.lab.shell import LabError
 
 if TYPE_CHECKING:
     from testinfra.host import Host as Looking
@@ -23,12 +27,21 @@ def look_at(
     """Answer a testinfra host for a host of the lab.
 
     ``paramiko`` keeps one connection and is about ten times faster; ``ssh`` runs the program for
-    each question. With ``sudo`` everything is asked as root, with the rights of ``user``.
+    each question. With ``sudo`` everything is asked as root, with the rights of ``user``. Raises
+    `LabError` when the host shows another key than ``known_hosts`` has.
     """
-    options = f"ssh_config={host.lab.folder / 'ssh_config'}&sudo={sudo}&timeout=10"
-    looking = testinfra.get_host(f"{backend}://{user}@{host.name}?{options}")
+    # A file of its own: paramiko's backend lets the file's user win over the one asked for.
+    config = host.lab.folder / "testinfra_config"
+    spec = f"{backend}://{user}@{host.name}?ssh_config={config}&sudo={sudo}&timeout=10"
+    looking = testinfra.get_host(spec)
     if backend == "paramiko":
+        with warnings.catch_warnings():
+            # It knows no known_hosts; we look at the key ourselves.
+            warnings.filterwarnings("ignore", message="Unknown ssh-", category=UserWarning)
+            transport = looking.backend.client.get_transport()
+        known = paramiko.HostKeys(str(host.lab.folder / "known_hosts"))
+        if not known.check(host.address, transport.get_remote_server_key()):
+            raise LabError(f"{host.name} shows another host key than known_hosts has")
         # Without this each question waits 40 ms for the answer to the last packet.
-        transport = looking.backend.client.get_transport()
         transport.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return looking

@@ -176,17 +176,17 @@ def write_folder(lab: Lab) -> None:
         for host, key in zip(lab.hosts, keys, strict=True)
     ]
     lab.known_hosts.write_text("".join(lines))
-    lab.ssh_config.write_text(_ssh_config(lab))
+    lab.ssh_config.write_text(_ssh_config(lab, "  User deploy\n"))
+    (lab.folder / "testinfra_config").write_text(_ssh_config(lab))
     (lab.folder / "inventory.yml").write_text(_inventory(lab))
     _give_to_owner_of_project(lab.folder)
 
 
-def _ssh_config(lab: Lab) -> str:
+def _ssh_config(lab: Lab, more: str = "") -> str:
     # Neither GSSAPI nor Include: testinfra's paramiko backend stumbles over both.
     hosts = "".join(f"Host {host.name}\n  HostName {host.address}\n" for host in lab.hosts)
     return f"""{hosts}Host *
-  User deploy
-  IdentityFile {lab.key}
+{more}  IdentityFile {lab.key}
   IdentitiesOnly yes
   UserKnownHostsFile {lab.known_hosts}
   StrictHostKeyChecking yes

@@ -224,7 +224,7 @@ def test_a_full_disk_takes_no_byte_more(host: BreakableHost) -> None:
     host.root("echo kept >/opt/before")
     with host.small_disk(size="8m"):
         with host.fill_disk():
-            assert "No space left" in host.root("echo x >/opt/x", check=False).stderr
+            assert "No space left" in host.root("head -c 9 /dev/zero >/opt/x", check=False).stderr
             assert host.root("cat /opt/before").stdout == "kept\n"
         host.root("echo x >/opt/x")
         with host.fill_disk(leave_kb=64):
