@@ -7,16 +7,12 @@ from typing import TYPE_CHECKING
 from botdeploy.core.model import Host, Inventory, Policy
 from botdeploy.errors import InventoryError, UserError
 from botdeploy.inventory.connect import Connection
-from botdeploy.inventory.find import YAML_SUFFIXES, find, sources
-from botdeploy.inventory.groups import Tree
+from botdeploy.inventory.find import find
+from botdeploy.inventory.gather import folder_of, gather
 from botdeploy.inventory.pattern import Names, names_of
 from botdeploy.inventory.rings import place_hosts
 from botdeploy.inventory.settings import DEFAULT_RINGS, is_raw, read_bot, read_rollout
-from botdeploy.inventory.template import Engine, Scope
-from botdeploy.inventory.variables import Plain, scopes
-from botdeploy.inventory.varsfiles import VarsFiles
-from botdeploy.inventory.yamlfile import is_vault, read_text, read_yaml
-from botdeploy.inventory.yamlform import read_document
+from botdeploy.inventory.variables import Plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -24,7 +20,9 @@ if TYPE_CHECKING:
 
     from botdeploy.core.address import Address
     from botdeploy.core.model import Bot
+    from botdeploy.inventory.groups import Tree
     from botdeploy.inventory.located import Located
+    from botdeploy.inventory.template import Scope
 
 _SSH_PORT = 22
 
@@ -36,18 +34,16 @@ def load(environment: str, inventory_dir: Path) -> Inventory:
     folder prod/) or the path of an inventory. Raises UserError, mostly with file, line and key.
     """
     name, path = find(environment, inventory_dir)
-    tree = Tree()
-    for source in sources(path):
-        _read(tree, source)
-    tree.complete()
-    base = path if path.is_dir() else path.parent
-    if not tree.members:
-        raise InventoryError("has no hosts", file=str(path))
-    files = VarsFiles(base)
-    engine = Engine(lambda: _hint(files))
-    by_host = scopes(tree, files, engine, base.absolute())
+    try:
+        return _load(name, path)
+    except RecursionError:
+        raise InventoryError("is nested too deeply", file=str(path)) from None
+
+
+def _load(name: str, path: Path) -> Inventory:
+    tree, by_host = gather(path)
     groups = {group: tuple(tree.hosts_of(group)) for group in tree.groups}
-    hosts = _hosts(tree, by_host, base)
+    hosts = _hosts(tree, by_host, folder_of(path))
     policy = _policy(by_host, names_of(list(by_host), groups))
     _check_ring_env(policy, hosts)
     return Inventory(name, str(path), hosts, policy, groups)
@@ -63,24 +59,6 @@ def select(inventory: Inventory, pattern: str) -> tuple[str, ...]:
     if not found:
         raise UserError(f"no host of '{inventory.environment}' matches '{pattern}'")
     return found
-
-
-def _read(tree: Tree, path: Path) -> None:
-    text = read_text(path)
-    if is_vault(text):
-        raise InventoryError("is encrypted with ansible-vault", file=str(path))
-    if path.suffix not in (*YAML_SUFFIXES, ".json", ""):
-        raise InventoryError(
-            "is not YAML: other forms of inventories are not read yet", file=str(path)
-        )
-    read_document(tree, read_yaml(path, text))
-
-
-def _hint(files: VarsFiles) -> str:
-    if not files.vaults:
-        return ""
-    names = ", ".join(files.vaults)
-    return f" (not read, because ansible-vault encrypted it: {names})"
 
 
 # --- hosts ------------------------------------------------------------------------------------

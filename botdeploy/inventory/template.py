@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from threading import RLock
 from typing import Any, NoReturn
@@ -22,7 +23,18 @@ _MARKS = ("{{", "{%", "{#")
 _LONGEST = 1_000_000
 """Characters, or items, that one expression may build by repeating or formatting."""
 _LARGEST_POWER = 10_000
+_WIDE_FORMAT = re.compile(r"%[^a-zA-Z%]*(?:\*|[0-9]{5})")
 _SCALARS = (str, int, float, bool, type(None))
+
+
+class _Omit:
+    """What ``default(omit)`` gives: the key or item is left out."""
+
+    def __repr__(self) -> str:
+        return "omit"
+
+
+OMIT = _Omit()
 
 
 def is_template(text: str) -> bool:
@@ -80,13 +92,15 @@ class _Environment(ImmutableSandboxedEnvironment):
     @staticmethod
     def concat(values: Iterable[Any]) -> Any:
         parts = list(values)
-        return parts[0] if len(parts) == 1 else "".join(map(str, parts))
+        if len(parts) == 1:
+            return parts[0]
+        return "".join(str(part) for part in parts if part is not None)
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
         if operator == "**" and (abs(left) > _LARGEST_POWER or abs(right) > _LARGEST_POWER):
             raise SecurityError("the power is too large")
-        if operator == "%" and isinstance(left, str):
-            raise SecurityError("'%' formatting is not supported: use '~' or a filter")
+        if operator == "%" and isinstance(left, str) and _WIDE_FORMAT.search(left):
+            raise SecurityError("the width of the format is too large")
         if operator == "*":
             for text, times in ((left, right), (right, left)):
                 is_repeat = isinstance(text, Sequence) and isinstance(times, int)
@@ -110,6 +124,7 @@ class Engine:
         self.environment.tests |= TESTS
         for name in ("lookup", "query", "q"):
             self.environment.globals[name] = _lookup if name == "lookup" else _query
+        self.environment.globals["omit"] = OMIT
         self._compiled: dict[str, jinja2.Template] = {}
         self._templated: dict[int, tuple[Located, bool]] = {}
         self._origins: dict[int, Located] = {}
@@ -189,7 +204,8 @@ class Scope(Mapping[str, Any]):
         What ``skip`` is true for, by its dotted key, stays as it is written.
         """
         with self.engine.lock:
-            return self._render(node, key, skip)
+            found = self._render(node, key, skip)
+        return Located(None, found.place) if found.value is OMIT else found
 
     def _render(self, node: Located, key: str, skip: Callable[[str], bool] | None) -> Located:
         if not self.engine.has_template(node) or (skip is not None and skip(key)):
@@ -199,12 +215,13 @@ class Scope(Mapping[str, Any]):
         items = {
             name: self._render(item, _join(key, name), skip) for name, item in node.items.items()
         }
-        plain = (
-            [item.value for item in items.values()]
-            if isinstance(node.value, list)
-            else {name: item.value for name, item in items.items()}
-        )
-        return Located(plain, node.place, items, node.keys)
+        kept = {name: item for name, item in items.items() if item.value is not OMIT}
+        if isinstance(node.value, list):
+            listed = list(kept.values())
+            places = {index: item.place for index, item in enumerate(listed)}
+            return Located([i.value for i in listed], node.place, dict(enumerate(listed)), places)
+        plain = {name: item.value for name, item in kept.items()}
+        return Located(plain, node.place, kept, node.keys)
 
     def _as_located(
         self, result: Any, node: Located, key: str, skip: Callable[[str], bool] | None
@@ -217,7 +234,7 @@ class Scope(Mapping[str, Any]):
         origin = self.engine.origin(result)
         if origin is not None:
             return origin
-        value = self._plain(result, node, key)
+        value = OMIT if result is OMIT else self._plain(result, node, key)
         if isinstance(value, (dict, list)):
             return located(value, node.place)
         return Located(value, node.place, text=str(value))
@@ -270,6 +287,8 @@ class Scope(Mapping[str, Any]):
             result = _Environment.concat(template.root_render_func(context))
             if isinstance(result, Iterator):
                 result = list(result)
+            elif isinstance(result, str) and not isinstance(result, Unsafe):
+                result = _with_line_ends(result, node.value)
         except InventoryError:
             raise
         except jinja2.UndefinedError as error:
@@ -360,6 +379,12 @@ class HostVars(Mapping[str, Any]):
 
     def __repr__(self) -> str:
         return f"HostVars({len(self)} hosts)"
+
+
+def _with_line_ends(result: str, source: str) -> str:
+    """Put back the line ends that Jinja2 drops at the end, as Ansible does."""
+    wanted = len(source) - len(source.rstrip("\n"))
+    return result + "\n" * (wanted - (len(result) - len(result.rstrip("\n"))))
 
 
 def _join(key: str, part: Any) -> str:

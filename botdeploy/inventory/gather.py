@@ -1,0 +1,45 @@
+"""Groups, hosts and variables of an inventory, whatever forms its files have."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from botdeploy.errors import InventoryError
+from botdeploy.inventory.find import sources
+from botdeploy.inventory.forms import read_source
+from botdeploy.inventory.groups import Tree
+from botdeploy.inventory.template import Engine, Scope
+from botdeploy.inventory.variables import scopes
+from botdeploy.inventory.varsfiles import VarsFiles
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def gather(path: Path) -> tuple[Tree, dict[str, Scope]]:
+    """Read all files of an inventory; give its tree, and each host's variables in order.
+
+    Raises InventoryError, also when there is no host.
+    """
+    tree = Tree()
+    for source in sources(path):
+        read_source(tree, source)
+    tree.complete()
+    if not tree.members:
+        raise InventoryError("has no hosts", file=str(path))
+    base = folder_of(path)
+    files = VarsFiles(base)
+    engine = Engine(lambda: _hint(files))
+    return tree, scopes(tree, files, engine, base.absolute())
+
+
+def folder_of(path: Path) -> Path:
+    """Give the folder whose ``group_vars/`` and key files belong to an inventory."""
+    return path if path.is_dir() else path.parent
+
+
+def _hint(files: VarsFiles) -> str:
+    if not files.vaults:
+        return ""
+    names = ", ".join(files.vaults)
+    return f" (not read, because ansible-vault encrypted it: {names})"
