@@ -149,7 +149,8 @@ class TreeBuilder:
     ) -> None:
         """Add a regular file; ``read`` gives its content when it is needed."""
         self._place(path)
-        self.count_bytes(size)
+        self.check_room(size)
+        self._size_bytes += size
         name = f"{self._source}: {path}"
         self._entries[path] = File(0o755 if is_executable else 0o644, size, sha256, read, name)
         if path.rpartition("/")[2] in _PRIVATE_NAMES:
@@ -162,19 +163,13 @@ class TreeBuilder:
         """Keep a sentence that a person should see."""
         self._notes.append(text)
 
-    def count_bytes(self, size: int) -> None:
-        """Count towards the largest release; raises SourceError beyond it."""
-        self._size_bytes += size
-        if self._size_bytes > MAX_BYTES:
+    def check_room(self, size_bytes: int) -> None:
+        """Refuse what would be larger than the largest release; call before keeping content."""
+        if self._size_bytes + size_bytes > MAX_BYTES:
             raise SourceError(
                 f"{self._source} holds more than {MAX_BYTES // 1024**3} GiB; exclude what the bot "
                 "does not need"
             )
-
-    @property
-    def bytes_left(self) -> int:
-        """How much more may be added."""
-        return MAX_BYTES - self._size_bytes
 
     def build(self, describe: str, commit: str | None = None) -> Tree:
         """Check what can be checked only at the end, and give the tree."""
