@@ -7,7 +7,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from botdeploy.errors import SourceError
+from botdeploy.sources.archive import read_archive
 from botdeploy.sources.folder import read_folder
+from botdeploy.sources.gitrepo import (
+    commit_of,
+    is_bare_repository,
+    is_url,
+    read_folder_at,
+    read_url,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,14 +27,27 @@ def read(source: str, *, ref: str | None = None, exclude: Sequence[str] = ()) ->
     """Read a folder, git repository, archive or wheel into a tree; runs nothing that it holds.
 
     With ``ref``, ``source`` is a git URL or a folder of a repository, and the tree is that
-    commit's content. Without, a folder is taken as it stands on disk. ``exclude`` are patterns
-    as in .gitignore. Raises SourceError, with the path, for what cannot be released.
+    commit's content. Without, a folder is taken as it stands on disk, and a URL's own branch.
+    ``exclude`` are patterns as in .gitignore. Raises SourceError, with the path, for what cannot
+    be released.
     """
+    if is_url(source):
+        return read_url(source, ref, exclude)
     place = Path(source).expanduser()
     try:
         status = place.stat()
-    except OSError as error:
-        raise SourceError(f"{source}: {(error.strerror or str(error)).lower()}") from error
+    except (OSError, ValueError) as error:
+        words = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise SourceError(f"{source}: {words.lower()}") from error
     if stat.S_ISDIR(status.st_mode):
-        return read_folder(place.resolve(), f"folder {source}", None, exclude)
-    raise SourceError(f"{source} is neither a folder nor an archive")
+        folder = place.resolve()
+        if ref is not None or is_bare_repository(folder):
+            return read_folder_at(folder, ref or "HEAD", source, exclude)
+        base = commit_of(folder)
+        over = f", as it stands over commit {base[:12]}" if base else ""
+        return read_folder(folder, f"folder {source}{over}", None, exclude)
+    if ref is not None:
+        raise SourceError(f"{source} is no git repository, so it has no {ref}")
+    if not stat.S_ISREG(status.st_mode):
+        raise SourceError(f"{source} is neither a folder nor a file")
+    return read_archive(place, exclude)
