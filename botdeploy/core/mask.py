@@ -55,7 +55,7 @@ def _forms(value: str) -> set[str]:
                 json.dumps(text)[1:-1],
                 json.dumps(text, ensure_ascii=False)[1:-1],
                 repr(text)[1:-1],
-                re.sub(r'(["\\`$])', r"\\\1", text),
+                text.replace("'", "'\"'\"'"),
                 quote(text, safe="", errors="replace"),
                 quote_plus(text, errors="replace"),
             )

@@ -56,15 +56,16 @@ def is_systemd_text(text: str) -> bool:
 
 
 def quote_environment(value: str) -> str:
-    r"""Quote a value for a file that ``EnvironmentFile=`` reads.
+    """Quote a value for a file that ``EnvironmentFile=`` reads; a shell reads it alike.
 
-    In double quotes systemd takes a backslash before one of ``"\`$`` away and everything else,
-    line feeds too, as it stands (env-file.c); nothing is expanded.
+    In single quotes everything stands for itself, line feeds too, and pieces in quotes join.
+    Double quotes would not do: what a backslash means in them differs between systemd's versions
+    (env-file.c: before ``"`` only, later before one of four characters).
     """
     text = str(value)
-    if _PLAIN_VALUE.fullmatch(text):
+    if not text or _PLAIN_VALUE.fullmatch(text):
         return text
-    return '"' + re.sub(r'(["\\`$])', r"\\\1", text) + '"'
+    return "'" + text.replace("'", "'\"'\"'") + "'"
 
 
 def quote_word(word: str) -> str:
