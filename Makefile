@@ -10,6 +10,8 @@ PYTEST_ARGS ?=
 # Whole programs; the acts of botdeploy/hosts/acts are checked as assembled, by a test.
 SHELL_FILES = $(shell grep -rlE '^\#!.*sh$$' --include='*.sh' botdeploy tests examples) .ci/run
 
+CAN_APT = [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null
+
 export DEBIAN_FRONTEND := noninteractive
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 .DELETE_ON_ERROR:
@@ -20,11 +22,13 @@ help: ## list what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | awk -F'\t' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 .PHONY: demo
-demo: system $(STAMP) ## four real hosts, three releases, one caught canary
-	@$(BIN)/python -m examples.demo
+demo: system ## four real hosts, three releases, one caught canary
+	@# The lab's base tree and the Python packages take half a minute each, once: both at a time.
+	@if $(CAN_APT); then $(PYTHON) -m tests.lab base >/dev/null & fi; \
+	$(MAKE) --no-print-directory $(STAMP) && wait && $(BIN)/python -m examples.demo
 
 .PHONY: test
-test: system lint ## everything: lint, types, unit tests, lab tests
+test: vagrant lint ## everything: lint, types, unit tests, lab tests
 	$(BIN)/pytest $(PYTEST_ARGS)
 
 .PHONY: unit
@@ -76,11 +80,16 @@ clean: ## remove what was made here (the lab's base tree stays: tests/lab)
 	rm -rf $(VENV) dist build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# Debian and Ubuntu ship Python without venv; the lab needs systemd-nspawn and more. Both are
+# Debian and Ubuntu ship Python without venv; the lab needs systemd-nspawn and more. All of it is
 # installed where that can be done: as root, with apt. Elsewhere the lab's tests are skipped.
 .PHONY: system
 system:
-	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then bash tests/lab/install.sh; fi
+	@if $(CAN_APT); then bash tests/lab/install.sh; fi
+
+.PHONY: vagrant
+vagrant: system
+	@if $(CAN_APT) && ! bash tests/lab/install.sh --with-vagrant; then \
+		echo "vagrant can't be installed here: the test of the Vagrantfile is skipped" >&2; fi
 
 $(STAMP): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; name one: make PYTHON=python3.12")'
@@ -92,6 +101,6 @@ $(STAMP): pyproject.toml
 
 .PHONY: venv-package
 venv-package:
-	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	@if $(CAN_APT); then \
 		apt-get update -qq && apt-get install -qq -y --no-install-recommends python3-venv >/dev/null; \
 	else echo "Python's venv module is missing: install python3-venv" >&2; exit 1; fi
