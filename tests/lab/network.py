@@ -12,13 +12,20 @@ PREFIX = "bdl"
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """The network number ``number``, which is 1 to 254.
+    """The network number ``number``, which is 0 to 254.
 
-    The addresses are of 198.18.0.0/15, which is set aside for benchmarks (RFC 2544): no network
-    at home or at work routes it, so a lab hides nothing from its machine.
+    Number 0 is for the lab that inventories/lab.yml names, which the Vagrantfile offers too: its
+    addresses are of the range in which VirtualBox allows networks without being told. The others
+    are of 198.18.0.0/15, set aside for benchmarks (RFC 2544): no network at home or at work
+    routes it, so a lab hides nothing from its machine.
     """
 
     number: int
+
+    @property
+    def prefix(self) -> str:
+        """The first three numbers of every address."""
+        return f"198.18.{self.number}" if self.number else "192.168.60"
 
     @property
     def bridge(self) -> str:
@@ -28,12 +35,12 @@ class Network:
     @property
     def gateway(self) -> str:
         """This machine's address as the hosts see it."""
-        return f"198.18.{self.number}.1"
+        return f"{self.prefix}.1"
 
     @property
     def cidr(self) -> str:
         """The range of addresses, with its length."""
-        return f"198.18.{self.number}.0/24"
+        return f"{self.prefix}.0/24"
 
     def link(self, host: int) -> str:
         """Answer the name of the host's link on this machine, and of its namespace."""
@@ -41,7 +48,7 @@ class Network:
 
     def address(self, host: int) -> str:
         """Answer the address of the host counted from 1."""
-        return f"198.18.{self.number}.{host + 10}"
+        return f"{self.prefix}.{host + 10}"
 
     def is_free(self) -> bool:
         """Whether neither an interface nor a route of this machine is in the way."""

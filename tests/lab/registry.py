@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 ROOT = Path(os.environ.get("BOTDEPLOY_LAB_ROOT", "/var/lib/botdeploy-lab"))
 """Where the records and the hosts' own files stand, for all users of this machine."""
 DEFAULT_NAME = "lab"
-DEFAULT_NUMBER = 100
+DEFAULT_NUMBER = 0
 """The network of the lab named `DEFAULT_NAME`: inventories/lab.yml counts on it."""
 MAX_HOSTS = 200
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,19}")
@@ -149,7 +149,7 @@ def _free_number(name: str, taken: set[int]) -> int:
                 " this machine (see: ip route); use another --name"
             )
         return DEFAULT_NUMBER
-    for number in range(DEFAULT_NUMBER + 1, 255):
+    for number in range(1, 255):
         if number not in taken and Network(number).is_free():
             return number
     raise LabError("no network is free for another lab; see: python -m tests.lab list")

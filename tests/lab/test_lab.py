@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import pytest
+import yaml
 
 from tests.lab import lab as labs
 from tests.lab import machine, registry
 from tests.lab.cgroups import PREFIX
 from tests.lab.inspection import look_at
+from tests.lab.network import Network
 from tests.lab.shell import LabError, run
 
 if TYPE_CHECKING:
@@ -168,11 +172,15 @@ def test_without_network_ssh_fails_and_the_host_runs_on(host: BreakableHost, fau
 
 def test_losing_answers_still_lets_the_host_hear(host: BreakableHost) -> None:
     """With answers lost, packets still arrive at the host: the loss is one way."""
-    counter = "cat /sys/class/net/eth0/statistics/rx_packets"
+
+    def heard() -> int:
+        text = host.root("ip -s -j link show dev eth0").stdout
+        return int(json.loads(text)[0]["stats64"]["rx"]["packets"])
+
     with host.lose_answers():
-        before = int(host.root(counter).stdout)
+        before = heard()
         assert not answers(host, 2)
-        assert int(host.root(counter).stdout) > before
+        assert heard() > before
 
 
 def test_a_slow_network_still_works(host: BreakableHost) -> None:
@@ -449,3 +457,52 @@ def test_the_command_line_starts_uses_resets_and_stops_a_lab() -> None:
         down = cli("down", "--name", name)
     assert down.returncode == 0, down.stderr
     assert cli("down", "--name", name).returncode == 1
+
+
+# -- what goes with it -----------------------------------------------------------------------------
+
+
+def require(tool: str) -> None:
+    """Skip without the program, or fail where the lab is required."""
+    if shutil.which(tool) is None:
+        if os.environ.get("BOTDEPLOY_REQUIRE_LAB") == "1":
+            pytest.fail(f"BOTDEPLOY_REQUIRE_LAB=1, but {tool} is missing", pytrace=False)
+        pytest.skip(f"{tool} is missing")
+
+
+def test_the_vagrantfile_is_valid(tmp_path: Path) -> None:
+    """Vagrant accepts the file, and only looking at it leaves nothing in the project."""
+    require("vagrant")
+    environ = {
+        **os.environ,
+        "VAGRANT_HOME": str(tmp_path / "home"),
+        "VAGRANT_DOTFILE_PATH": str(tmp_path / "machines"),
+        "VAGRANT_CHECKPOINT_DISABLE": "1",
+    }
+    done = subprocess.run(
+        ["vagrant", "validate", "--ignore-provider"],
+        cwd=labs.PROJECT,
+        env=environ,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "validated successfully" in done.stdout
+
+
+def test_the_vagrantfile_the_lab_and_the_inventory_name_the_same_hosts() -> None:
+    """One inventory serves both: names, addresses and the place of the key agree."""
+    inventory = yaml.safe_load((labs.PROJECT / "inventories/lab.yml").read_text())["all"]
+    network = Network(registry.DEFAULT_NUMBER)
+    assert inventory["hosts"] == {
+        f"h{number}": {"ansible_host": network.address(number)} for number in range(1, 5)
+    }
+    folder = f"{{{{ inventory_dir }}}}/../.lab/{registry.DEFAULT_NAME}"
+    assert inventory["vars"]["ansible_ssh_private_key_file"] == f"{folder}/id_ed25519"
+    assert (
+        f"UserKnownHostsFile={folder}/known_hosts " in inventory["vars"]["ansible_ssh_common_args"]
+    )
+    vagrantfile = (labs.PROJECT / "Vagrantfile").read_text()
+    assert f'address = "{network.prefix}.#{{number + 10}}"' in vagrantfile
+    assert network.address(1) == f"{network.prefix}.11"
