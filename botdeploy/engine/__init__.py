@@ -1,0 +1,1 @@
+"""The loop that acts: it alone knows about threads, time and failure."""

@@ -1,0 +1,131 @@
+"""The fleet: one connection a host, and acts run on many hosts at once."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
+from typing import TYPE_CHECKING, TypeVar
+
+from botdeploy.errors import BotdeployError, ExitCode, HostError
+from botdeploy.hosts.acts import Acts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from botdeploy.core.model import Host, Inventory
+    from botdeploy.hosts.connection import Connector
+
+T = TypeVar("T")
+
+LOOK_EVERY_S = 0.05
+
+MOST_AT_ONCE = 64
+"""Hosts worked on at once; measured: more threads gain nothing on one controller."""
+
+
+class Interrupted(BotdeployError):
+    """A person or a signal stopped the run."""
+
+    exit_code = ExitCode.INTERRUPTED
+
+    def __init__(self) -> None:
+        """Say what state the hosts are in."""
+        super().__init__(
+            "interrupted; what was in flight is left safe under its lease, and the same command "
+            "goes on from there"
+        )
+
+
+class Fleet:
+    """Hosts of an inventory, reached when they are first needed."""
+
+    def __init__(
+        self,
+        inventory: Inventory,
+        connector: Connector,
+        *,
+        executor: Executor | None = None,
+        stop: threading.Event | None = None,
+    ) -> None:
+        """Take any executor whose futures are ``concurrent.futures``'; ``stop`` interrupts."""
+        self.inventory = inventory
+        self.connector = connector
+        self._executor = executor or ThreadPoolExecutor(
+            max_workers=MOST_AT_ONCE, thread_name_prefix="host"
+        )
+        self._stop = stop or threading.Event()
+        self._hosts: Mapping[str, Host] = {host.name: host for host in inventory.hosts}
+        self._open: dict[str, Acts] = {}
+        self._locks = {name: threading.Lock() for name in self._hosts}
+        self._closing = threading.Event()
+
+    def host(self, name: str) -> Host:
+        """Look a host of the inventory up."""
+        return self._hosts[name]
+
+    def acts(self, name: str) -> Acts:
+        """Give a host's acts over its open connection, opened when there is none."""
+        with self._locks[name]:
+            acts = self._open.get(name)
+            if acts is None or not acts.connection.is_alive:
+                acts = self._connect(name)
+                self._open[name] = acts
+            return acts
+
+    def fresh(self, name: str) -> Acts:
+        """Give a host's acts over a connection opened now: the proof that it can be reached.
+
+        What runs over the connection before it (the lock, a follower) goes on there.
+        """
+        with self._locks[name]:
+            acts = self._connect(name)
+            self._open[name] = acts
+            return acts
+
+    def _connect(self, name: str) -> Acts:
+        host = self._hosts[name]
+        return Acts(self.connector.connect(host.address), host.bot.name, host.address)
+
+    def each(
+        self,
+        names: Iterable[str],
+        work: Callable[[str], T],
+        *,
+        pump: Callable[[float], None] | None = None,
+        is_cleanup: bool = False,
+    ) -> dict[str, T | HostError]:
+        """Do ``work`` on hosts at once and wait for all; a host's own error is its result.
+
+        ``pump`` is called again and again meanwhile, with the seconds it may take. An interrupt
+        ends the wait, but not a clean-up.
+        """
+        futures: dict[Future[T], str] = {self._executor.submit(work, name): name for name in names}
+        results: dict[str, T | HostError] = {}
+        waiting = set(futures)
+        while waiting:
+            done, waiting = wait(waiting, timeout=LOOK_EVERY_S, return_when=FIRST_COMPLETED)
+            if self._stop.is_set() and not is_cleanup:
+                raise Interrupted
+
+            for future in done:
+                try:
+                    results[futures[future]] = future.result()
+                except HostError as error:
+                    results[futures[future]] = error
+            if pump is not None and waiting:
+                pump(0.0)
+        return results
+
+    def submit(self, work: Callable[[], T]) -> Future[T]:
+        """Do something beside the loop, such as a heartbeat."""
+        return self._executor.submit(work)
+
+    def pause(self, seconds: float) -> None:
+        """Sleep, unless the fleet is closed meanwhile."""
+        self._closing.wait(seconds)
+
+    def close(self) -> None:
+        """Close every connection at once; what waits on one wakes up."""
+        self._closing.set()
+        self._executor.shutdown(wait=False, cancel_futures=True)
+        self.connector.close()

@@ -1,0 +1,139 @@
+"""The environment's lock: one lease on every reachable host, taken in a fixed order."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import secrets
+import socket
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from botdeploy.errors import HostError, LockedError
+from botdeploy.hosts.records import LockRefused
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from botdeploy.core.hoststate import HostState
+    from botdeploy.engine.clock import Clock
+    from botdeploy.engine.fleet import Fleet
+    from botdeploy.hosts.acts import Entered
+
+    _Enter = Callable[[str], LockRefused | None]
+
+LOCK_TTL_S = 30
+"""How long a host keeps the lock of a controller that it no longer hears."""
+RENEW_EVERY_S = 10.0
+YIELD_S = 4.0
+"""How long two controllers that began at once may need to find out which goes on."""
+
+
+@dataclass(slots=True)
+class EnvironmentLock:
+    """The hosts whose lock we have, what they said when they gave it, and who is away."""
+
+    token: str
+    entered: dict[str, Entered] = field(default_factory=dict)
+    states: dict[str, HostState] = field(default_factory=dict)
+    away: dict[str, HostError] = field(default_factory=dict)
+    renewed_at: float = 0.0
+
+    def renew(self, now: float) -> None:
+        """Renew every host's lock when it is time; cheap to call often."""
+        if now - self.renewed_at < RENEW_EVERY_S:
+            return
+        self.renewed_at = now
+        for entered in self.entered.values():
+            entered.renew()
+
+    def leave(self, fleet: Fleet) -> None:
+        """Give back what was taken, on all hosts at once."""
+        entered = dict(self.entered)
+        self.entered.clear()
+        fleet.each(entered, lambda name: entered[name].leave(), is_cleanup=True)
+
+
+def owner_name(environ: Mapping[str, str]) -> str:
+    """Say who acts: user and machine, or what BOTDEPLOY_OWNER says (for CI)."""
+    given = environ.get("BOTDEPLOY_OWNER", "").strip()
+    if given:
+        return " ".join(given.split())[:200]
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):
+        user = f"uid {os.getuid()}"
+    return f"{user}@{socket.gethostname()}"
+
+
+def take(
+    fleet: Fleet, names: Sequence[str], kind: str, *, owner: str, why: str, clock: Clock
+) -> EnvironmentLock:
+    """Take the lock on all ``names`` that can be reached, or on none.
+
+    The first reachable host in order of name decides between controllers that begin at once;
+    the rest follows together. Where two still cross (each can't see the other's first host),
+    the one with the smaller token goes on. Raises LockedError (exit 4) with the
+    holder; hosts that cannot be worked on are told in ``away``.
+    """
+    lock = EnvironmentLock(secrets.token_hex(16))
+    order = sorted(names)
+    opened = fleet.each(order, fleet.acts)
+    lock.away = {name: error for name, error in opened.items() if isinstance(error, HostError)}
+    reachable = [name for name in order if name not in lock.away]
+    deadline = clock.monotonic() + YIELD_S
+
+    def enter(name: str) -> LockRefused | None:
+        user = fleet.host(name).bot.run_as
+        while True:
+            try:
+                session, state = fleet.acts(name).enter(
+                    lock.token, LOCK_TTL_S, kind, user=user, owner=owner, why=why
+                )
+            except LockRefused as refused:
+                if _gives_way(lock, refused, kind) or clock.monotonic() > deadline:
+                    return refused
+                fleet.pause(0.3)
+                continue
+            lock.entered[name] = session
+            lock.states[name] = state
+            return None
+
+    refused: list[LockRefused] = []
+    try:
+        while reachable and not refused and not lock.entered:
+            refused = _enter_some(fleet, [reachable.pop(0)], enter, lock)
+        if reachable and not refused:
+            refused = _enter_some(fleet, reachable, enter, lock)
+    except BaseException:
+        lock.leave(fleet)
+        raise
+    if refused:
+        lock.leave(fleet)
+        holders = "; ".join(f"{one.host} by {one.holder}" for one in refused[:3])
+        more = f" and {len(refused) - 3} more" if len(refused) > 3 else ""  # noqa: PLR2004
+        raise LockedError(
+            f"locked: {holders}{more}. Nothing was changed. "
+            f"A lock whose controller died lapses within {LOCK_TTL_S} s; "
+            f"to take it away by hand: botdeploy unlock {fleet.inventory.environment}"
+        )
+    lock.renewed_at = clock.monotonic()
+    return lock
+
+
+def _gives_way(lock: EnvironmentLock, refused: LockRefused, kind: str) -> bool:
+    """Tell whether a refusal is final: only the holder of the first host may wait for others."""
+    holder = refused.holder
+    return not lock.entered or holder.kind != kind or not holder.id or holder.id < lock.token[:8]
+
+
+def _enter_some(
+    fleet: Fleet, names: Sequence[str], enter: _Enter, lock: EnvironmentLock
+) -> list[LockRefused]:
+    refused: list[LockRefused] = []
+    for name, result in fleet.each(names, enter).items():
+        if isinstance(result, LockRefused):
+            refused.append(result)
+        elif isinstance(result, HostError):
+            lock.away[name] = result
+    return refused

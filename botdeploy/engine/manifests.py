@@ -1,0 +1,63 @@
+"""A cache of manifests by digest: what a host's release consists of need not be asked twice."""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from botdeploy.core.release import parse_manifest
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from botdeploy.core.release import Manifest
+
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+MOST_KEPT = 50
+
+
+class ManifestCache:
+    """Manifests in memory and, where the user has a cache folder, on disk.
+
+    Losing it costs one round trip; a damaged entry is ignored, for the host verifies every file.
+    """
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        """Use ``XDG_CACHE_HOME`` or ``~/.cache``; neither under cron is fine too."""
+        base = environ.get("XDG_CACHE_HOME") or (
+            os.path.join(environ["HOME"], ".cache") if environ.get("HOME") else ""  # noqa: PTH118
+        )
+        self._folder = Path(base, "botdeploy", "manifests") if base else None
+        self._memory: dict[str, Manifest] = {}
+
+    def get(self, digest: str) -> Manifest | None:
+        """Find a manifest, or None."""
+        if digest in self._memory:
+            return self._memory[digest]
+        if self._folder is None or not _DIGEST.fullmatch(digest):
+            return None
+        try:
+            manifest = parse_manifest((self._folder / digest).read_text("utf-8"))
+        except (OSError, ValueError):
+            return None
+        self._memory[digest] = manifest
+        return manifest
+
+    def keep(self, digest: str, manifest: Manifest) -> None:
+        """Remember a manifest; failing to write it down is no fault."""
+        self._memory[digest] = manifest
+        if self._folder is None or not _DIGEST.fullmatch(digest):
+            return
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.NamedTemporaryFile("w", dir=self._folder, delete=False) as out:
+                out.write(manifest.text)
+            os.replace(out.name, self._folder / digest)  # noqa: PTH105
+            old = sorted(self._folder.iterdir(), key=lambda path: path.stat().st_mtime)
+            for path in old[:-MOST_KEPT]:
+                path.unlink(missing_ok=True)
+        except OSError:
+            return

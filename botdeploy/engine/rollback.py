@@ -1,0 +1,196 @@
+"""Rollback: every host of the rollout back to its proven previous release, all at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from botdeploy.core.events import Event, Kind
+from botdeploy.core.hoststate import Phase
+from botdeploy.engine import lock as locking
+from botdeploy.engine.canary import new_rollout
+from botdeploy.engine.run import Ended
+from botdeploy.errors import ExitCode, HostError, UserError
+from botdeploy.hosts.acts import Reverted, Unchanged
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from botdeploy.core.hoststate import HostState
+    from botdeploy.core.model import Inventory
+    from botdeploy.engine.canary import Tools
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """Where one host would go back to."""
+
+    host: str
+    running: str
+    target: str
+    """Empty: nothing newer than the proven release runs."""
+    why: str = ""
+    is_possible: bool = True
+
+
+def way_back(name: str, state: HostState, to: str | None = None) -> Way:
+    """Say where a host goes back to: its last proven release, as recorded at the switch."""
+    now = state.current or state.running
+    if to is not None:
+        staged = state.release(to)
+        if staged is None:
+            return Way(name, now, "", f"{to} is not there", is_possible=False)
+        if now == to and state.running == to:
+            return Way(name, now, "", f"{to} runs already")
+        return Way(name, now, to)
+    switch = state.switch
+    if switch is not None and switch.phase is Phase.REVERTED and now == switch.old:
+        return Way(name, now, "", "it went back already")
+    if not now:
+        return Way(name, now, "", "nothing runs")
+    candidates = [switch.old] if switch is not None and switch.new == now else []
+    candidates.append(state.previous)
+    candidates += [one.id for one in sorted(state.releases, key=lambda one: one.id, reverse=True)]
+    for candidate in candidates:
+        if candidate and candidate != now and state.is_proven(candidate):
+            return Way(name, now, candidate)
+    return Way(name, now, "", "there is no proven release to return to", is_possible=False)
+
+
+def rollback(
+    inventory: Inventory,
+    hosts: Sequence[str],
+    tools: Tools,
+    *,
+    to: str | None = None,
+    keep: bool = False,
+    is_check: bool = False,
+    why: str = "rollback",
+) -> Ended:
+    """Take hosts back at once and see that they run.
+
+    A second rollback changes nothing. Takes the lock from a rollout, but not from another
+    rollback. Raises UserError (exit 2) where there is nothing proven to return to.
+    """
+    fleet = tools.fleet
+    if is_check:
+        seen = fleet.each(hosts, lambda name: fleet.acts(name).observe())
+        away = {name: one for name, one in seen.items() if isinstance(one, HostError)}
+        states = {name: one for name, one in seen.items() if not isinstance(one, HostError)}
+        return _check(states, away, to)
+    lock = locking.take(fleet, hosts, "rollback", owner=tools.owner, why=why, clock=tools.clock)
+    try:
+        if not lock.entered:
+            told = "; ".join(str(error) for error in lock.away.values())
+            return Ended(ExitCode.UNREACHABLE, f"no host can be reached: {told}")
+        ways = {name: way_back(name, state, to) for name, state in lock.states.items()}
+        _need_way(ways)
+        going = [name for name, way in ways.items() if way.target]
+        rollout = new_rollout(tools.clock)
+        digests = {name: "" if keep else _digest(lock.states[name]) for name in going}
+
+        def revert(name: str) -> Reverted | Unchanged:
+            return fleet.acts(name).revert(
+                lock.token, rollout, ways[name].target, why, digests[name], "person"
+            )
+
+        results = fleet.each(going, revert, pump=lambda _s: lock.renew(tools.clock.monotonic()))
+        for name, result in results.items():
+            _tell(inventory, tools, name, result, ways[name])
+        return _ended(inventory, ways, results, lock.away)
+    finally:
+        lock.leave(fleet)
+
+
+def _digest(state: HostState) -> str:
+    found = state.release(state.current)
+    return found.digest if found is not None else ""
+
+
+def _need_way(ways: Mapping[str, Way]) -> None:
+    """Refuse when no host has anywhere to go and not all are where they should be."""
+    lost = [way for way in ways.values() if not way.is_possible]
+    if lost and not any(way.target for way in ways.values()):
+        told = "; ".join(f"{way.host}: {way.why}" for way in lost)
+        raise UserError(f"rollback is not possible: {told}. Nothing was changed")
+
+
+def _check(states: Mapping[str, HostState], away: Mapping[str, HostError], to: str | None) -> Ended:
+    ways = [way_back(name, state, to) for name, state in states.items()]
+    rows = [
+        f"{way.host}: {way.running or 'nothing'} → {way.target}"
+        if way.target
+        else f"{way.host}: stays ({way.why})"
+        for way in ways
+    ]
+    rows += [str(error) for error in away.values()]
+    if away:
+        return Ended(ExitCode.UNREACHABLE, "\n".join(rows))
+    if any(not way.is_possible for way in ways):
+        return Ended(ExitCode.USAGE, "\n".join(rows))
+    return Ended(ExitCode.DONE, "\n".join(rows))
+
+
+def _tell(
+    inventory: Inventory,
+    tools: Tools,
+    name: str,
+    result: Reverted | Unchanged | HostError,
+    way: Way,
+) -> None:
+    match result:
+        case Reverted():
+            kind, data = (
+                Kind.REVERTED,
+                {"by": "controller", "seconds": result.seconds, "to": result.old or None},
+            )
+        case Unchanged():
+            return
+        case HostError():
+            kind, data = Kind.HOST_FAILED, {"error": result.message}
+    tools.emit(
+        Event(
+            kind,
+            tools.clock.now(),
+            inventory.environment,
+            release=way.running or None,
+            host=name,
+            data=data,
+        )
+    )
+
+
+def _ended(
+    inventory: Inventory,
+    ways: Mapping[str, Way],
+    results: Mapping[str, Reverted | Unchanged | HostError],
+    away: Mapping[str, HostError],
+) -> Ended:
+    back, bad = [], []
+    for name, result in results.items():
+        match result:
+            case Reverted(is_running=True) | Unchanged():
+                back.append(f"{name} runs {ways[name].target}")
+            case Reverted():
+                bad.append(
+                    f"{name}: {result.old} did not become ready; see: "
+                    f"botdeploy logs {inventory.environment} --limit {name}"
+                )
+            case HostError():
+                bad.append(
+                    f"{result}; it still runs {ways[name].running} as far as is known; next: "
+                    f"botdeploy rollback {inventory.environment} --limit {name}"
+                )
+    stays = [way for way in ways.values() if not way.target]
+    bad += [f"{way.host} stays on {way.running}: {way.why}" for way in stays if not way.is_possible]
+    kept = [f"{way.host}: {way.why}" for way in stays if way.is_possible]
+    if bad:
+        return Ended(ExitCode.NEEDS_PERSON, "; ".join([*bad, *back]))
+    if away:
+        told = "; ".join(str(error) for error in away.values())
+        return Ended(ExitCode.UNREACHABLE, "; ".join([*back, *kept, told]))
+    if not back:
+        return Ended(
+            ExitCode.DONE, "nothing newer than the proven release runs: " + "; ".join(kept)
+        )
+    return Ended(ExitCode.DONE, "; ".join([*back, *kept]))

@@ -1,0 +1,211 @@
+"""The watch: follows the journals of a ring and its baseline, and asks the judge."""
+
+from __future__ import annotations
+
+import queue
+from collections import Counter, deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from botdeploy.core.judge import Judge, JudgeOptions
+from botdeploy.core.verdict import Outcome, Verdict
+from botdeploy.hosts.journal import Delivery, Follower
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from datetime import timedelta
+
+    from botdeploy.core.logline import Assembler, LogLine
+    from botdeploy.core.model import Ring
+    from botdeploy.engine.clock import Clock
+    from botdeploy.engine.fleet import Fleet
+
+MOST_LINES = 20_000
+"""Lines kept a host, for a judge that begins later; older ones are forgotten."""
+MOST_BASELINE = 8
+"""Hosts of the old release that are read for comparison; more add little."""
+HISTORY_S = 3600
+"""How far back the journals are read for what was usual before."""
+CATCH_UP_S = 10.0
+"""Longest wait for the past to arrive before a switch; without it old errors look new."""
+
+
+@dataclass(slots=True)
+class _Stream:
+    """One host's journal as it came."""
+
+    follower: Follower
+    lines: deque[LogLine] = field(default_factory=lambda: deque(maxlen=MOST_LINES))
+    switched_at_us: int = 0
+    errors: Counter[str] = field(default_factory=Counter)
+    count: int = 0
+    restarts: int = 0
+
+
+class Watch:
+    """Journals in, verdicts out; used from one thread, fed by the followers' threads."""
+
+    def __init__(
+        self,
+        fleet: Fleet,
+        clock: Clock,
+        make_assembler: Callable[[], Assembler],
+        judge_options: Mapping[str, object],
+        on_line: Callable[[str, LogLine], None] = lambda _host, _line: None,
+    ) -> None:
+        """``judge_options`` is the policy's ``judge``; ``on_line`` sees every line once."""
+        self._fleet = fleet
+        self._clock = clock
+        self._make_assembler = make_assembler
+        self._options = judge_options
+        self._on_line = on_line
+        self._queue: queue.SimpleQueue[Delivery] = queue.SimpleQueue()
+        self._streams: dict[str, _Stream] = {}
+        self._judge: Judge | None = None
+        self._ring = ""
+        self._hard: Verdict | None = None
+
+    # --- followers --------------------------------------------------------------------------
+
+    def follow(self, hosts: Sequence[str], offsets_us: Mapping[str, int]) -> None:
+        """Begin to read these hosts' journals, an hour back and on; cheap to repeat."""
+        for name in hosts:
+            if name in self._streams:
+                continue
+            follower = Follower(
+                name,
+                lambda name=name: self._fleet.acts(name),  # type: ignore[misc]
+                self._queue.put,
+                position=f"since:{HISTORY_S}",
+                assembler=self._make_assembler(),
+                clock_offset_us=offsets_us.get(name, 0),
+            )
+            self._streams[name] = _Stream(follower)
+            follower.start()
+
+    def catch_up(self, hosts: Sequence[str], pump: Callable[[float], None]) -> None:
+        """Wait until what these hosts wrote before now has arrived."""
+        deadline = self._clock.monotonic() + CATCH_UP_S
+        while self._clock.monotonic() < deadline:
+            self.pump()
+            if all(self._streams[name].follower.has_caught_up for name in hosts):
+                self.pump()
+                return
+            pump(0.02)
+
+    def drop(self, hosts: Sequence[str]) -> None:
+        """Stop reading these hosts."""
+        for name in hosts:
+            stream = self._streams.pop(name, None)
+            if stream is not None:
+                stream.follower.stop()
+
+    def close(self) -> None:
+        """Stop reading everything."""
+        self.drop(tuple(self._streams))
+
+    @property
+    def watched(self) -> tuple[str, ...]:
+        """The hosts whose journals are read."""
+        return tuple(self._streams)
+
+    # --- judging ----------------------------------------------------------------------------
+
+    def judge(
+        self,
+        ring: Ring,
+        switched_at_us: Mapping[str, int],
+        soak: timedelta,
+        baseline: Sequence[str],
+    ) -> None:
+        """Begin to judge these hosts; what came before their switch is their past."""
+        canary = [name for name in switched_at_us if name in self._streams]
+        self._ring = ring.name
+        self._hard = None
+        self._judge = None
+        if not canary:
+            return
+        compared = [name for name in baseline if name in self._streams and name not in canary]
+        first = min(switched_at_us.values())
+        history: dict[str, list[LogLine]] = {}
+        later: list[tuple[int, str, LogLine]] = []
+        for name in (*canary, *compared):
+            stream = self._streams[name]
+            begin = switched_at_us.get(name, first)
+            if name in switched_at_us:
+                stream.switched_at_us = begin
+            history[name] = [line for line in stream.lines if line.at_us < begin]
+            later += [(line.at_us, name, line) for line in stream.lines if line.at_us >= begin]
+        self._judge = Judge(
+            JudgeOptions.from_policy(self._options, soak),
+            canary=canary,
+            baseline=compared,
+            switched_at_us={name: switched_at_us[name] for name in canary},
+            history=history,
+        )
+        for _at, name, line in sorted(later, key=lambda item: item[:2]):
+            self._feed(name, line)
+
+    def pump(self) -> bool:
+        """Take in what the followers brought; tells whether anything came."""
+        came = False
+        while True:
+            try:
+                delivery = self._queue.get_nowait()
+            except queue.Empty:
+                return came
+            came = True
+            stream = self._streams.get(delivery.host)
+            if stream is None:
+                continue
+            if delivery.gap and self._judge is not None:
+                self._judge.gap(delivery.host, self._now_us())
+            for line in delivery.lines:
+                stream.lines.append(line)
+                self._on_line(delivery.host, line)
+                self._feed(delivery.host, line)
+
+    def _feed(self, host: str, line: LogLine) -> None:
+        stream = self._streams[host]
+        if stream.switched_at_us and line.at_us >= stream.switched_at_us:
+            stream.count += 1
+            if line.fingerprint is not None:
+                stream.errors[line.fingerprint] += 1
+        if self._judge is None:
+            return
+        verdict = self._judge.feed(host, line)
+        if verdict is not None and verdict.outcome is Outcome.FAIL and self._hard is None:
+            self._hard = verdict
+
+    def verdict(self) -> tuple[str, Verdict] | None:
+        """Give the ring that is judged and its verdict now; None when nothing is judged."""
+        if not self._ring:
+            return None
+        if self._judge is None:
+            unread = Verdict(Outcome.INCONCLUSIVE, ("no journal of the ring could be read",))
+            return self._ring, unread
+        return self._ring, self._hard or self._judge.verdict(self._now_us())
+
+    def cannot_exclude(self) -> tuple[str, ...]:
+        """Give what a pass does not vouch for."""
+        return self._judge.cannot_exclude() if self._judge is not None else ()
+
+    def evidence(self, host: str) -> dict[str, object]:
+        """Summarise what a host wrote since its switch, for the ``evidence`` event."""
+        stream = self._streams.get(host)
+        if stream is None:
+            return {"lines": 0, "errors": 0, "restarts": 0, "new_fingerprints": []}
+        before = {
+            line.fingerprint
+            for line in stream.lines
+            if line.fingerprint is not None and line.at_us < stream.switched_at_us
+        }
+        return {
+            "lines": stream.count,
+            "errors": sum(stream.errors.values()),
+            "restarts": stream.restarts,
+            "new_fingerprints": sorted(set(stream.errors) - before)[:20],
+        }
+
+    def _now_us(self) -> int:
+        return int(self._clock.now().timestamp() * 1e6)
