@@ -1,0 +1,142 @@
+"""Where the program starts: one handler turns every error into an exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from datetime import UTC, datetime
+from pathlib import Path
+
+import typer
+
+from botdeploy import __version__
+from botdeploy.errors import BotdeployError, ExitCode
+
+_GLOBAL_FLAGS = frozenset({"--json", "--verbose", "-v", "--version"})
+_GLOBAL_WITH_VALUE = "--inventory-dir"
+#: Typer brings its own copy of click in newer versions; this is the base of its errors in all.
+_UsageProblem: type[Exception] = typer.BadParameter.__mro__[2]
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and exit with the documented code."""
+    words = globals_first(sys.argv[1:] if arguments is None else arguments)
+    sys.exit(run(words))
+
+
+def globals_first(words: list[str]) -> list[str]:
+    """Move the global options to the front, so that they may stand anywhere."""
+    front: list[str] = []
+    rest: list[str] = []
+    position = 0
+    while position < len(words):
+        word = words[position]
+        position += 1
+        if word == "--":
+            rest += words[position - 1 :]
+            break
+        if word in _GLOBAL_FLAGS or word.startswith(f"{_GLOBAL_WITH_VALUE}="):
+            front.append(word)
+        elif word == _GLOBAL_WITH_VALUE and position < len(words):
+            front += [word, words[position]]
+            position += 1
+        elif word in _TAKES_VALUE and position < len(words):
+            rest += [word, words[position]]
+            position += 1
+        else:
+            rest.append(word)
+    return front + rest
+
+
+_TAKES_VALUE = frozenset(
+    {
+        "--limit", "--source", "--ref", "--release", "--set", "--ring", "--message", "--to",
+        "--lines", "-n", "--out", "--baseline", "--replay", "--bot",
+    }
+)  # fmt: skip
+
+
+def run(words: list[str]) -> int:
+    """Run one command; gives its exit code."""
+    from botdeploy.cli.app import app
+
+    as_json = (
+        "--json" in words[: next((i for i, w in enumerate(words) if not w.startswith("-")), None)]
+    )
+    try:
+        result = app(words, standalone_mode=False)
+    except typer.Exit as ended:
+        return int(ended.exit_code)
+    except BotdeployError as error:
+        return _told(error, as_json=as_json)
+    except _UsageProblem as problem:
+        show = getattr(problem, "show", None)
+        if show is not None:
+            show()
+        return int(getattr(problem, "exit_code", ExitCode.USAGE)) or int(ExitCode.USAGE)
+    except (KeyboardInterrupt, typer.Abort):
+        sys.stderr.write("botdeploy: interrupted\n")
+        return int(ExitCode.INTERRUPTED)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return int(ExitCode.DONE)
+    except Exception as error:  # noqa: BLE001 (the one place where a bug becomes exit 3)
+        return _fault(error, words)
+    return int(result or 0)
+
+
+def _told(error: BotdeployError, *, as_json: bool) -> int:
+    from botdeploy.core.mask import Mask
+
+    text = Mask(())(str(error))
+    sys.stderr.write(f"botdeploy: {text}\n")
+    if as_json:
+        import json
+
+        at = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+        record = {"event": "outcome", "at": at, "environment": "", "code": int(error.exit_code)}
+        sys.stdout.write(json.dumps({**record, "summary": text}) + "\n")
+        sys.stdout.flush()
+    return int(error.exit_code)
+
+
+def _fault(error: Exception, words: list[str]) -> int:
+    """Write a report that can be pasted, name it, and say what state the hosts are in."""
+    from botdeploy.core.mask import Mask
+
+    mask = Mask(())
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
+    text = mask(
+        f"botdeploy {__version__}, Python {sys.version}\n"
+        f"command: botdeploy {' '.join(_without_values(words))}\n\n"
+        + "".join(traceback.format_exception(error))
+    )
+    place = Path(f"botdeploy-fault-{stamp}-{os.getpid()}.txt")
+    for folder in (Path.cwd(), Path(os.environ.get("TMPDIR", "/tmp"))):  # noqa: S108
+        try:
+            (folder / place.name).write_text(text, encoding="utf-8")
+        except OSError:
+            continue
+        place = folder / place.name
+        break
+    else:
+        sys.stderr.write(text)
+    sys.stderr.write(
+        f"botdeploy: a fault in botdeploy itself: {mask(repr(error))[:500]}\n"
+        f"The report is {place}. Hosts keep what they run; an unconfirmed host goes back when its "
+        "lease ends. See: botdeploy status\n"
+    )
+    return int(ExitCode.FAULT)
+
+
+def _without_values(words: list[str]) -> list[str]:
+    """Leave out what ``--set`` was given: it may be a secret."""
+    return [
+        "KEY=…" if position and words[position - 1] == "--set" else word
+        for position, word in enumerate(words)
+    ]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,143 @@
+"""The gates and the lock, by hand: approve, hold, resume, unlock. Each names who and why."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from botdeploy.core import plan, rollout
+from botdeploy.core.model import Gate
+from botdeploy.core.rollout import Standing
+from botdeploy.engine.canary import newest_under_way
+from botdeploy.engine.lock import owner_name
+from botdeploy.engine.run import Ended
+from botdeploy.errors import ExitCode, HostError, UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from botdeploy.cli.context import Context
+    from botdeploy.core.hoststate import HostState
+    from botdeploy.core.model import Inventory
+    from botdeploy.engine.fleet import Fleet
+
+
+def hold(context: Context, environment: str, message: str, *, dry_run: bool) -> int:
+    """Stop promotions."""
+    return _everywhere(context, environment, "hold", message, dry_run=dry_run)
+
+
+def resume(context: Context, environment: str, message: str, *, dry_run: bool) -> int:
+    """End a hold."""
+    return _everywhere(context, environment, "resume", message, dry_run=dry_run)
+
+
+def approve(context: Context, environment: str, message: str, *, dry_run: bool) -> int:
+    """Open the gate of the ring that waits."""
+    inventory = context.load(environment)
+    with context.fleet(inventory) as fleet:
+        states = _states(fleet, inventory)
+        record = newest_under_way(states)
+        if record is None:
+            raise UserError(f"no rollout of {inventory.environment} is under way; nothing waits")
+        ring = _waiting_ring(inventory, states, record.id, record.release)
+        if ring is None:
+            raise UserError(f"no ring of {record.release} waits for an approval")
+        what = f"ring {ring} of {record.release}"
+        if dry_run:
+            return context.ended(Ended(ExitCode.DONE, f"would approve {what}"))
+        who = owner_name(context.environ)
+        return _tell(
+            context,
+            fleet,
+            inventory,
+            lambda name: fleet.acts(name).gate("approve", who, message, record.release, ring),
+            f"approved {what} by {who}; next: botdeploy promote {inventory.environment}",
+        )
+
+
+def _waiting_ring(
+    inventory: Inventory, states: Mapping[str, HostState], rollout_id: str, release: str
+) -> str | None:
+    rings = plan.members(inventory, states, rollout=rollout_id, release=release)
+    approved = {
+        one.ring for state in states.values() for one in state.approvals if one.release == release
+    }
+    for ring in inventory.policy.rings:
+        views = [
+            rollout.standing_of(states[name], release, rollout_id).standing
+            for name in rings[ring.name]
+            if name in states
+        ]
+        if all(view is Standing.PROVEN for view in views):
+            continue
+        begun = any(view not in (Standing.BEHIND, Standing.UNSTAGED) for view in views)
+        needs = ring.gate is Gate.APPROVE or begun
+        return ring.name if needs and ring.name not in approved else None
+    return None
+
+
+def unlock(context: Context, environment: str, message: str, *, dry_run: bool) -> int:
+    """Take a lock away."""
+    inventory = context.load(environment)
+    with context.fleet(inventory) as fleet:
+        states = _states(fleet, inventory)
+        locked = {name: state.lock for name, state in states.items() if state.lock is not None}
+        if not locked:
+            return context.ended(Ended(ExitCode.DONE, "nobody has the lock"))
+        told = "; ".join(f"{name} by {holder}" for name, holder in locked.items())
+        if dry_run:
+            return context.ended(Ended(ExitCode.DONE, f"locked: {told}"))
+        who = (
+            f"{owner_name(context.environ)}: {message}" if message else owner_name(context.environ)
+        )
+        return _tell(
+            context,
+            fleet,
+            inventory,
+            lambda name: fleet.acts(name).unlock(who),
+            f"unlocked; it was {told}",
+        )
+
+
+def _everywhere(
+    context: Context, environment: str, act: str, message: str, *, dry_run: bool
+) -> int:
+    inventory = context.load(environment)
+    if dry_run:
+        return context.ended(Ended(ExitCode.DONE, f"would {act} {inventory.environment}"))
+    with context.fleet(inventory) as fleet:
+        who = owner_name(context.environ)
+        done = "held" if act == "hold" else "resumed"
+        return _tell(
+            context,
+            fleet,
+            inventory,
+            lambda name: fleet.acts(name).gate(act, who, message),
+            f"{inventory.environment} {done} by {who}",
+        )
+
+
+def _states(fleet: Fleet, inventory: Inventory) -> dict[str, HostState]:
+    names = [host.name for host in inventory.hosts]
+    seen = fleet.each(names, lambda name: fleet.acts(name).observe())
+    states = {name: one for name, one in seen.items() if not isinstance(one, HostError)}
+    if not states:
+        raise next(one for one in seen.values() if isinstance(one, HostError))
+    return states
+
+
+def _tell(
+    context: Context,
+    fleet: Fleet,
+    inventory: Inventory,
+    act: Callable[[str], Any],
+    done: str,
+) -> int:
+    """Tell every host; a majority must have heard it, for a majority decides a rollout."""
+    names = [host.name for host in inventory.hosts]
+    results = fleet.each(names, act)
+    failed = [one for one in results.values() if isinstance(one, HostError)]
+    told = f" (not told: {'; '.join(map(str, failed))})" if failed else ""
+    heard = len(names) - len(failed)
+    code = ExitCode.DONE if heard * 2 > len(names) else ExitCode.UNREACHABLE
+    return context.ended(Ended(code, done + told if heard else told.strip()))

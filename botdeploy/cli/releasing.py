@@ -1,0 +1,375 @@
+"""Commands that move a release: plan, canary, promote, rollback."""
+
+from __future__ import annotations
+
+import re
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from botdeploy.core import plan as planning
+from botdeploy.core.release import delta
+from botdeploy.engine.run import Options
+from botdeploy.errors import ExitCode, HostError, UserError
+from botdeploy.views import tables
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from botdeploy.cli.context import Context
+    from botdeploy.core.hoststate import HostState
+    from botdeploy.core.model import Inventory, Ring
+    from botdeploy.engine.fleet import Fleet
+    from botdeploy.sources.build import Build
+
+_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a person asked of ``canary`` or ``plan``."""
+
+    source: str | None = None
+    ref: str | None = None
+    release: str | None = None
+    changes: tuple[str, ...] = ()
+    ring: str | None = None
+    message: str = ""
+    limit: str | None = None
+    force: bool = False
+    yes: bool = False
+
+
+def canary(context: Context, environment: str, request: Request) -> int:
+    """Build and roll out; the exit code says how it ended."""
+    from botdeploy.engine.canary import canary as run
+
+    inventory = context.load(environment)
+    _check(inventory, request)
+    inventory = _limited(context, inventory, request.limit)
+    build = _build(context, inventory, request)
+    if request.force:
+        _ask(context, "release it although it may be in quarantine", yes=request.yes)
+    with context.fleet(inventory) as fleet:
+        with context.listening() as listener:
+            ended = run(
+                inventory,
+                build,
+                context.tools(fleet, listener),
+                Options(last_ring=request.ring, message=request.message),
+                release=request.release,
+                is_forced=request.force,
+            )
+        return context.ended(ended)
+
+
+def promote(context: Context, environment: str, limit: str | None, *, dry_run: bool) -> int:
+    """Do what is due now."""
+    from botdeploy.engine.canary import due
+    from botdeploy.engine.canary import promote as run
+
+    inventory = _limited(context, context.load(environment), limit)
+    with context.fleet(inventory) as fleet:
+        with context.listening() as listener:
+            tools = context.tools(fleet, listener)
+            ended = due(inventory, tools) if dry_run else run(inventory, tools, Options())
+        if not ended.summary and context.verbose:
+            ended = replace(ended, summary="nothing is due")
+        if context.as_json or ended.summary:
+            return context.ended(ended)
+        return int(ended.code)
+
+
+def rollback(
+    context: Context,
+    environment: str | None,
+    limit: str | None,
+    *,
+    to: str | None,
+    is_check: bool,
+    keep: bool,
+    message: str,
+) -> int:
+    """Take hosts back."""
+    from botdeploy.engine.rollback import rollback as run
+
+    if to is not None and not _ID.fullmatch(to):
+        raise UserError(f"--to {to!r} is no release's name; see: botdeploy releases")
+    inventory = context.load_known(environment)
+    hosts = context.chosen(inventory, limit)
+    with context.fleet(inventory) as fleet:
+        with context.listening() as listener:
+            ended = run(
+                inventory,
+                hosts,
+                context.tools(fleet, listener),
+                to=to,
+                keep=keep,
+                is_check=is_check,
+                why=message or "rollback",
+            )
+        return context.ended(ended)
+
+
+# --- plan ---------------------------------------------------------------------------------------
+
+
+def plan(context: Context, environment: str, request: Request) -> int:
+    """Show what canary would do."""
+    inventory = context.load(environment)
+    _check(inventory, request)
+    inventory = _limited(context, inventory, request.limit)
+    build = _build(context, inventory, request, read_values=False)
+    names = [host.name for host in inventory.hosts]
+    with context.fleet(inventory) as fleet:
+        seen = fleet.each(names, lambda name: fleet.acts(name).observe())
+        states = {name: one for name, one in seen.items() if not isinstance(one, HostError)}
+        away = {name: one for name, one in seen.items() if isinstance(one, HostError)}
+        release = request.release or (build.release.id if build else "")
+        if build is not None:
+            release = _known_as(states, build) or release
+            build = build.under(release)
+        elif not any(state.release(release) for state in states.values()):
+            raise UserError(f"--release {release}: no host has it; see: botdeploy releases")
+        rings = planning.members(inventory, states, away, release=release)
+        hosts = [
+            _planned(context, fleet, inventory, build, release, name, states, away, rings)
+            for name in (one for ring in inventory.policy.rings for one in rings[ring.name])
+        ]
+    digest = build.release.digest if build else ""
+    refused = next(
+        (
+            f"{name}: {state.quarantine[digest]}"
+            for name, state in states.items()
+            if digest in state.quarantine
+        ),
+        None,
+    )
+    record: dict[str, Any] = {
+        "environment": inventory.environment,
+        "bot": inventory.bot_name,
+        "release": release,
+        "digest": digest or None,
+        "source": build.release.source if build else None,
+        "quarantined": refused,
+        "rings": [_ring_record(ring, rings[ring.name]) for ring in inventory.policy.rings],
+        "hosts": hosts,
+    }
+    if context.as_json:
+        context.json.write(record)
+    else:
+        _show_plan(context, record)
+    too_many = len(away) > inventory.policy.max_unreachable.of(len(names))
+    return int(ExitCode.UNREACHABLE if too_many else ExitCode.DONE)
+
+
+def _planned(
+    context: Context,
+    fleet: Fleet,
+    inventory: Inventory,
+    build: Build | None,
+    release: str,
+    name: str,
+    states: dict[str, HostState],
+    away: dict[str, HostError],
+    rings: dict[str, tuple[str, ...]],
+) -> dict[str, object]:
+    ring_name = planning.ring_of(rings, name)
+    record: dict[str, object] = {"host": name, "ring": ring_name}
+    if name in away:
+        return {**record, "error": away[name].message}
+    state = states[name]
+    record |= {"from": state.running or None, "to": release, "error": None}
+    if build is None or state.release(release) is not None:
+        record |= {"bytes": 0, "files": 0}
+    if build is None:
+        return record
+    ring = next(one for one in inventory.policy.rings if one.name == ring_name)
+    host = fleet.host(name)
+    base = state.release(state.current)
+    manifest = None
+    unit = environment = ""
+    if base is not None:
+        try:
+            manifest = fleet.acts(name).manifest(base.id)
+            shown = fleet.acts(name).show(base.id)
+            unit, environment = shown.unit, shown.environment
+        except HostError as error:
+            context.say(f"{name}: {error.message}", "yellow")
+    if "bytes" not in record:
+        record["bytes"] = len(build.delta(manifest)) + len(build.meta(host, ring))
+        record["files"] = len(delta(build.release.manifest, manifest))
+    plain = _neutral(build.unit(host, ring), release)
+    record["unit_diff"] = tables.diff(_neutral(unit, base.id if base else ""), plain, "unit")
+    record["environment_diff"] = tables.diff(
+        _neutral(environment, base.id if base else ""),
+        _neutral(build.masked_environment(host, ring), release),
+        "environment",
+    )
+    return record
+
+
+def _neutral(text: str, release: str) -> str:
+    """Take a release's own id out of a text, so that a diff shows what a person changed."""
+    return text.replace(release, "RELEASE") if release else text
+
+
+def _ring_record(ring: Ring, hosts: tuple[str, ...]) -> dict[str, object]:
+    return {
+        "name": ring.name,
+        "hosts": list(hosts),
+        "batch": str(ring.batch),
+        "batches": _batches(ring, len(hosts)),
+        "soak_s": ring.soak.total_seconds(),
+        "settle_s": ring.settle.total_seconds(),
+        "gate": ring.gate.value,
+        "window": ring.window,
+    }
+
+
+def _batches(ring: Ring, count: int) -> int:
+    size = max(1, ring.batch.of(count))
+    return -(-count // size)
+
+
+def _show_plan(context: Context, record: Mapping[str, Any]) -> None:
+    context.say(f"{record['bot']} → {record['release']} ({record['source'] or 'staged'})", "bold")
+    if record["quarantined"]:
+        context.say(f"in quarantine: {record['quarantined']}; canary would refuse it", "red")
+    for ring in record["rings"]:
+        parts = [f"{len(ring['hosts'])} hosts in {ring['batches']} batches of {ring['batch']}"]
+        if ring["soak_s"]:
+            parts.append(f"soak {tables.duration(ring['soak_s'])}")
+        parts.append(f"settle {tables.duration(ring['settle_s'])}")
+        if ring["gate"] != "none":
+            parts.append("needs an approval")
+        if ring["window"]:
+            parts.append(f"only {ring['window']}")
+        context.say(f"ring {ring['name']}: {', '.join(parts)}")
+    rows = []
+    for host in record["hosts"]:
+        if host["error"]:
+            rows.append([host["host"], host["ring"], f"cannot be reached: {host['error']}", "", ""])
+            continue
+        change = f"{host['from'] or 'nothing'} → {host['to']}"
+        if host["from"] == host["to"]:
+            change = f"{host['to']} (runs already)"
+        rows.append(
+            [host["host"], host["ring"], change, f"{host['bytes']} B", f"{host['files']} files"]
+        )
+    context.out.print(tables.table(("host", "ring", "release", "to send", "changed"), rows))
+    shown: set[str] = set()
+    for host in record["hosts"]:
+        for key, title in (("unit_diff", "unit"), ("environment_diff", "environment")):
+            lines = host.get(key) or []
+            text = "\n".join(lines)
+            if lines and text not in shown:
+                shown.add(text)
+                context.say(f"{title} on {host['host']}:")
+                context.say(text, "dim")
+
+
+# --- parts ---------------------------------------------------------------------------------------
+
+
+def _check(inventory: Inventory, request: Request) -> None:
+    """Refuse what makes no sense before anything is read or reached."""
+    if request.release is not None:
+        if request.source or request.ref or request.changes:
+            raise UserError("--release names a staged release; --source, --ref and --set make one")
+        if not _ID.fullmatch(request.release):
+            raise UserError(f"--release {request.release!r} is no release's name")
+    known = [ring.name for ring in inventory.policy.rings]
+    if request.ring is not None and request.ring not in known:
+        raise UserError(f"--ring {request.ring}: the rings are {', '.join(known)}")
+    if "\0" in request.message or len(request.message) > 500:  # noqa: PLR2004
+        raise UserError("--message: at most 500 characters")
+    changes(request.changes)
+
+
+def changes(pairs: tuple[str, ...]) -> dict[str, str]:
+    """Read ``--set KEY=VALUE``; raises UserError."""
+    found: dict[str, str] = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals or not _KEY.fullmatch(key):
+            raise UserError(f"--set {pair!r} is not KEY=VALUE")
+        if key.startswith("BOTDEPLOY_"):
+            raise UserError(f"--set {key}: names that begin with BOTDEPLOY_ are botdeploy's own")
+        if "\0" in value or "\n" in value or "\r" in value:
+            raise UserError(f"--set {key}: the value must be one line")
+        found[key] = value
+    return found
+
+
+def _limited(context: Context, inventory: Inventory, limit: str | None) -> Inventory:
+    """Leave in the rings only the hosts of ``--limit``; the lock still covers all hosts."""
+    if limit is None:
+        return inventory
+    chosen = context.chosen(inventory, limit)
+    return replace(inventory, policy=replace(inventory.policy, only=frozenset(chosen)))
+
+
+def _build(
+    context: Context, inventory: Inventory, request: Request, *, read_values: bool = True
+) -> Build | None:
+    if request.release is not None:
+        return None
+    from botdeploy.engine.lock import owner_name
+    from botdeploy.sources import read
+    from botdeploy.sources.build import build
+
+    bot = inventory.hosts[0].bot
+    source = bot.source
+    if request.source is not None:
+        is_url = "://" in request.source or re.match(r"[^/]+@[^/]+:", request.source)
+        source = request.source if is_url else str(Path(request.source).expanduser().absolute())
+    tree = read(source, ref=request.ref or bot.ref, exclude=bot.exclude)
+    for note in tree.notes:
+        context.say(f"note: {note}", "yellow")
+    place = Path(inventory.path)
+    made = build(
+        inventory,
+        tree,
+        now=context.clock.now(),
+        who=owner_name(context.environ),
+        message=request.message,
+        set_env=changes(request.changes),
+        environ=context.environ,
+        templates=project_templates(place),
+        read_values=read_values,
+    )
+    context.mask = made.mask
+    return made
+
+
+def project_templates(inventory_path: Path) -> Path | None:
+    """Find the project's ``templates/`` beside the folder of its inventories."""
+    folder = inventory_path.absolute().parent
+    for base in (folder.parent, folder):
+        if (base / "templates").is_dir():
+            return base / "templates"
+    return None
+
+
+def _known_as(states: dict[str, HostState], build: Build) -> str | None:
+    """Give the id under which hosts know this very release already."""
+    ids = [
+        one.id
+        for state in states.values()
+        for one in state.releases
+        if one.digest == build.release.digest
+    ]
+    return max(ids, default=None)
+
+
+def _ask(context: Context, what: str, *, yes: bool) -> None:
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise UserError(f"to {what}, add --yes (nobody can be asked here)")
+    context.out.print(f"{what}? [y/N] ", end="")
+    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        raise UserError("nothing was changed")

@@ -1,0 +1,118 @@
+"""Tables and texts for people: status, plan, releases, history, check."""
+
+from __future__ import annotations
+
+import difflib
+from typing import TYPE_CHECKING, Any
+
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+_STATES = {"active": "green", "failed": "bold red", "activating": "yellow", "inactive": "dim"}
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[str | Text]]) -> Table:
+    """Lay rows out under plain headings; nothing is cut off."""
+    grid = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    for column in columns:
+        grid.add_column(column, overflow="fold")
+    for row in rows:
+        grid.add_row(*row)
+    return grid
+
+
+def status(record: Mapping[str, Any]) -> Table:
+    """Show what truly runs on each host."""
+    rows = []
+    for host in record["hosts"]:
+        if not host["reachable"]:
+            rows.append([host["host"], host["ring"] or "", Text(host["error"] or "", "red")])
+            continue
+        runs = host["running"] or "nothing"
+        if host["current"] and host["running"] and host["current"] != host["running"]:
+            runs += f" (current: {host['current']})"
+        state = host["active_state"] or "unknown"
+        notes = []
+        if host["lease_until"]:
+            notes.append(f"pending, lease until {host['lease_until']}")
+        if host["error"]:
+            notes.append(host["error"])
+        rows.append(
+            [
+                host["host"],
+                host["ring"] or "",
+                runs,
+                Text(state, _STATES.get(state, "")),
+                str(host["restarts"]),
+                host["since"] or "",
+                host["previous"] or "",
+                "; ".join(notes),
+            ]
+        )
+    return table(("host", "ring", "runs", "state", "restarts", "since", "previous", ""), rows)
+
+
+def diff(before: str, after: str, what: str) -> list[str]:
+    """Give the lines of a unified diff, without its file header."""
+    lines = difflib.unified_diff(
+        before.splitlines(), after.splitlines(), what, what, lineterm="", n=1
+    )
+    return list(lines)[2:]
+
+
+def releases(record: Mapping[str, Any]) -> Table:
+    """Show the releases on each host."""
+    rows: list[list[str | Text]] = []
+    for host in record["hosts"]:
+        if not host["reachable"]:
+            rows.append([host["host"], Text(host["error"], "red")])
+            continue
+        for one in host["releases"]:
+            marks = [name for name in ("running", "current", "previous", "proven") if one[name]]
+            note = f"quarantined: {one['quarantined']}" if one["quarantined"] else ""
+            rows.append([host["host"], one["id"], ", ".join(marks), Text(note, "red")])
+    return table(("host", "release", "is", ""), rows)
+
+
+def history(entries: Sequence[Mapping[str, Any]]) -> Table:
+    """Show who did what when and why."""
+    return table(
+        ("when", "host", "what", "release", "outcome", "who", "why"),
+        (
+            [
+                str(entry.get("at", ""))[:19].replace("T", " "),
+                str(entry.get(key, "") or "") if key else "",
+                *(
+                    str(entry.get(name) or "")
+                    for name in ("act", "release", "outcome", "who", "why")
+                ),
+            ]
+            for entry in entries
+            for key in ("host",)
+        ),
+    )
+
+
+def checks(record: Mapping[str, Any], *, verbose: bool) -> Table:
+    """Show what a rollout would meet on each host; what is fine only when asked."""
+    rows: list[list[str | Text]] = []
+    for host in record["hosts"]:
+        bad = [item for item in host["checks"] if not item.get("ok")]
+        if not bad:
+            rows.append([host["host"], Text("ok", "green"), f"{len(host['checks'])} checks", ""])
+        for item in host["checks"] if verbose else bad:
+            mark = Text("ok", "green") if item.get("ok") else Text("fault", "red")
+            told = f"{item['name']}: {item.get('message', '')}".rstrip(": ")
+            rows.append([host["host"], mark, told, str(item.get("mend") or "")])
+    return table(("host", "", "", "mend"), rows)
+
+
+def duration(seconds: float) -> str:
+    """Write seconds as people do: 90 s, 30 min, 12 h, 2 d."""
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
+        if seconds >= size and seconds % size == 0:
+            return f"{seconds / size:g} {unit}"
+    return f"{seconds:g} s"
