@@ -162,10 +162,12 @@ class Ring:
 
     name: str
     selector: str | Share
-    """Ansible's host pattern, or how many of the hosts that no earlier ring has."""
+    """Ansible's host pattern, or how many hosts (a percentage: of all) out of those that no earlier
+    ring has."""
     hosts: tuple[str, ...] = ()
-    """The hosts that the selector means, in inventory order; a count is resolved at observation,
-    so that hosts that already run the release are its members first."""
+    """The hosts that the selector means, in inventory order; of a count or percentage all that it
+    may choose from: it is resolved at observation, so that hosts that already run the release are
+    its members first."""
     soak: timedelta = timedelta(0)
     settle: timedelta = timedelta(seconds=10)
     batch: Share = Share(count=1)
@@ -201,7 +203,10 @@ class Policy:
     max_unreachable: Share = Share(count=0)
     on_fail: OnFail = OnFail.FLEET
     judge: Mapping[str, Any] = field(default_factory=dict)
-    """Validated options of the judge: preset, false_abort_rate, worse, grace, deadline, rules."""
+    """Validated options of the judge, only those that are stated: preset, false_abort_rate, worse,
+    grace, deadline; and of lines ignore, fatal, same (tuples), latency, handled."""
+    only: frozenset[str] | None = None
+    """Hosts that ``--limit`` leaves; None means all."""
     notify: tuple[str, ...] = ()
     """Where the team is told: one Apprise URL each, or a reference (``env:NAME``) to one."""
 

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from botdeploy.core.model import Policy, Ring
 
-OWN_DOING = frozenset({"lease", "boot"})
-"""Causes of a revert that say nothing of the release: nobody confirmed it in time."""
+OWN_DOING = frozenset({"lease", "boot", "person"})
+"""Causes of a revert that are no verdict: nobody confirmed it in time, or a person took it back."""
 
 
 class Standing(StrEnum):
@@ -260,6 +260,8 @@ def _next_ring(facts: Facts) -> Decision | None:
             for name in facts.members.get(ring.name, ())
             if facts.hosts[name].standing is not Standing.AWAY
         ]
+        if not members and facts.members.get(ring.name):
+            return End(Result.UNREACHABLE, f"no host of ring {ring.name} can be reached", ring.name)
         if any(facts.hosts[name].standing is not Standing.PROVEN for name in members):
             return _step(facts, ring, members)
         if facts.last_ring == ring.name:
@@ -333,6 +335,25 @@ def _soak(facts: Facts, ring: Ring, views: Mapping[str, HostView]) -> Decision:
         return End(Result.INCONCLUSIVE, "; ".join(verdict.reasons), ring.name)
     waiting = tuple(n for n, view in views.items() if view.standing is not Standing.PROVEN)
     return Prove(ring.name, waiting, verdict)
+
+
+def describe(decision: Decision) -> str:
+    """Say a decision in words, for a dry run."""
+    match decision:
+        case Stage(hosts):
+            return f"stage on {', '.join(hosts)}"
+        case SwitchOver(ring, hosts):
+            return f"switch {', '.join(hosts)} (ring {ring})"
+        case Confirm(ring, hosts):
+            return f"confirm {', '.join(hosts)} (ring {ring})"
+        case Prove(ring):
+            return f"ring {ring} has passed"
+        case Revert(hosts, why):
+            return f"take {', '.join(hosts)} back: {why}"
+        case Wait(_, why, _, until):
+            return why + (f", until {until:%Y-%m-%d %H:%M:%S} UTC" if until else "")
+        case End(result, why):
+            return f"{result.value}: {why}"
 
 
 # --- from a host's own words to its standing --------------------------------------------------

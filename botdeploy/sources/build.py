@@ -6,6 +6,7 @@ import json
 import os
 import threading
 from concurrent.futures import Future
+from dataclasses import replace
 from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -143,6 +144,21 @@ class Build:
         self._packages: dict[frozenset[str], Future[bytes]] = {}
         self._lock = threading.Lock()
 
+    def under(self, release: str) -> Build:
+        """Give the same build under an id that hosts know it by already."""
+        if release == self.release.id:
+            return self
+        again = Build(
+            replace(self.release, id=release),
+            self.tree,
+            self._changes,
+            self._values,
+            self._renderers,
+            {**self._about, "release": release},
+        )
+        again._packages, again._lock = self._packages, self._lock  # noqa: SLF001 (its own kind)
+        return again
+
     @property
     def mask(self) -> Mask:
         """Hides every secret of this build in any text."""
@@ -186,6 +202,7 @@ class Build:
             ),
             f"{bot.name}.service": (self.unit(host, ring), _PUBLIC),
             "environment": (self._environment(host, ring, secrets), _PRIVATE),
+            "shown": (self.masked_environment(host, ring), _PRIVATE),
             "ready": (_ready(bot), _PUBLIC),
             "about": (json.dumps(self._about, ensure_ascii=False) + "\n", _PUBLIC),
         }

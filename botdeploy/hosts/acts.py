@@ -1,0 +1,440 @@
+"""A typed function for each act on a host: arguments in, parsed outcome back."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import secrets
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from botdeploy.core import hoststate
+from botdeploy.core.release import Manifest, parse_manifest
+from botdeploy.errors import ActFailed, HostError, OutcomeUnknown
+from botdeploy.hosts import hostprogram
+from botdeploy.hosts.records import (
+    ProgramMissing,
+    Record,
+    Reply,
+    raise_fault,
+    read_record,
+    read_reply,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from botdeploy.core.address import Address
+    from botdeploy.core.hoststate import HostState
+    from botdeploy.hosts.program import HostConnection, Session
+
+QUICK_S = 60.0
+"""Longest time for an act that only reads or writes state."""
+SWITCH_S = 930.0
+"""Longest time for a stop (which a unit may take 15 minutes for) and a start."""
+STAGE_S = 1900.0
+"""Longest time for an upload and the release's own build."""
+
+
+@dataclass(frozen=True, slots=True)
+class Switched:
+    """The host runs the new release and it showed that it is ready."""
+
+    new: str
+    old: str
+    downtime_s: float
+    """From the order to stop until ready."""
+    ready_s: float
+    invocation: str
+    cursor: str
+    at_us: int
+    """When the old process was told to stop: microseconds UTC, by the host's clock."""
+    is_confirmed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Reverted:
+    """The host went back."""
+
+    new: str
+    old: str
+    by: str
+    why: str
+    cause: str
+    seconds: float
+    is_running: bool
+    """False when the release it went back to did not become ready: a person is needed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unchanged:
+    """A revert found that the host runs its target already."""
+
+    release: str
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What a release on a host says of itself."""
+
+    about: Record
+    unit: str
+    environment: str
+    """With stars for secrets."""
+
+
+def _decoded(text: object) -> str:
+    try:
+        return base64.b64decode(str(text or "")).decode("utf-8", "replace")
+    except ValueError:
+        return ""
+
+
+class Acts:
+    """The acts of one bot on one host, over one connection."""
+
+    def __init__(self, connection: HostConnection, bot: str, address: Address) -> None:
+        """Bind the acts to an open connection."""
+        self.connection = connection
+        self.host = connection.host
+        self.bot = bot
+        self.address = address
+
+    # --- the way there ----------------------------------------------------------------------
+
+    def call(
+        self,
+        act: str,
+        *arguments: object,
+        stdin: bytes | Iterable[bytes] = b"",
+        timeout_s: float = QUICK_S,
+    ) -> Reply:
+        """Run one act to its end; raises HostError subclasses, never an exit code."""
+        nonce = secrets.token_hex(8)
+        command = self._command(nonce, act, arguments)
+        done = self.connection.run(command, stdin=self._input(stdin), timeout_s=timeout_s)
+        return read_reply(self.host, act, done.stdout.split(b"\n"), nonce, done.stderr)
+
+    def _command(self, nonce: str, act: str, arguments: Sequence[object]) -> str:
+        return hostprogram.call(
+            self.bot,
+            nonce,
+            act,
+            [str(one) for one in arguments],
+            with_password=self.address.become_password is not None,
+            become_user=self.address.become_user,
+        )
+
+    def _input(self, stdin: bytes | Iterable[bytes]) -> bytes | Iterable[bytes]:
+        password = self.address.become_password
+        if password is None:
+            return stdin
+        first = f"{password}\n".encode()
+        if isinstance(stdin, bytes):
+            return first + stdin
+        return (piece for pieces in ((first,), stdin) for piece in pieces)
+
+    def install(self) -> None:
+        """Put this version of the program on the host; repeatable."""
+        nonce = secrets.token_hex(8)
+        command = hostprogram.install_command(
+            self.bot,
+            nonce,
+            with_password=self.address.become_password is not None,
+            become_user=self.address.become_user,
+        )
+        done = self.connection.run(
+            command, stdin=self._input(hostprogram.PROGRAM), timeout_s=QUICK_S
+        )
+        read_reply(self.host, "install", done.stdout.split(b"\n"), nonce, done.stderr)
+
+    # --- look -------------------------------------------------------------------------------
+
+    def observe(self) -> HostState:
+        """Read the host's state; changes nothing, also where botdeploy was never before."""
+        try:
+            reply = self.call("observe")
+        except ProgramMissing:
+            reply = self._ephemeral("observe")
+        return self._state(reply)
+
+    def check(self) -> list[Record]:
+        """Try what a rollout needs; one record an item: name, ok, message, mend."""
+        return [record["check"] for record in self._ephemeral("check").records if "check" in record]
+
+    def _ephemeral(self, act: str, *arguments: object) -> Reply:
+        nonce = secrets.token_hex(8)
+        command = hostprogram.ephemeral_command(
+            self.bot,
+            nonce,
+            act,
+            [str(one) for one in arguments],
+            with_password=self.address.become_password is not None,
+            become_user=self.address.become_user,
+        )
+        done = self.connection.run(
+            command, stdin=self._input(hostprogram.PROGRAM), timeout_s=QUICK_S
+        )
+        return read_reply(self.host, act, done.stdout.split(b"\n"), nonce, done.stderr)
+
+    def _state(self, reply: Reply) -> HostState:
+        record = reply.get("state")
+        if not isinstance(record, dict):
+            raise OutcomeUnknown(self.host, "observe: the host sent no state")
+        try:
+            return hoststate.from_record(record)
+        except ValueError as error:
+            raise ActFailed(self.host, "observe", str(error)) from error
+
+    def manifest(self, release: str) -> Manifest:
+        """Read what a staged release consists of."""
+        packed = self.call("manifest", release).get("manifest")
+        try:
+            text = gzip.decompress(base64.b64decode(str(packed), validate=True))
+            return parse_manifest(text.decode())
+        except (ValueError, OSError, EOFError) as error:
+            raise ActFailed(self.host, "manifest", f"{release} is damaged: {error}") from error
+
+    def show(self, release: str) -> Shown:
+        """Read what a release says of itself: origin, unit, environment. No secrets."""
+        reply = self.call("about", release)
+        about = reply.get("about")
+        return Shown(
+            about=about if isinstance(about, dict) else {},
+            unit=_decoded(reply.get("unit")),
+            environment=_decoded(reply.get("shown")),
+        )
+
+    def setup(self, user: str, *, is_dry: bool) -> list[str]:
+        """Prepare the host with an administrator's rights; gives what changed, in words."""
+        reply = self._ephemeral("setup", *(["--dry-run"] if is_dry else []), user)
+        return [str(record["change"]) for record in reply.records if "change" in record]
+
+    def audit(self, count: int = 1000) -> list[Record]:
+        """Read the last entries of the host's audit log."""
+        reply = self.call("audit", count)
+        return [record["audit"] for record in reply.records if "audit" in record]
+
+    # --- lock -------------------------------------------------------------------------------
+
+    def enter(
+        self, token: str, ttl_s: int, kind: str, *, user: str, owner: str, why: str
+    ) -> tuple[Entered, HostState]:
+        """Take the lock, prepare the host and read its state; installs the program if need be."""
+        try:
+            return self._enter(token, ttl_s, kind, user, owner, why)
+        except ProgramMissing:
+            self.install()
+            return self._enter(token, ttl_s, kind, user, owner, why)
+
+    def _enter(
+        self, token: str, ttl_s: int, kind: str, user: str, owner: str, why: str
+    ) -> tuple[Entered, HostState]:
+        nonce = secrets.token_hex(8)
+        command = self._command(nonce, "enter", (token, ttl_s, kind, user, owner, why))
+        stdin = self._input(b"")
+        session = self.connection.start(command, stdin=stdin if isinstance(stdin, bytes) else b"")
+        records: list[Record] = []
+        try:
+            for line in session.lines(timeout_s=QUICK_S):
+                record = read_record(line, nonce)
+                if record is None:
+                    continue
+                if "fault" in record:
+                    raise_fault(self.host, "enter", record)
+                records.append(record)
+                if "state" in record:
+                    state = self._state(Reply(tuple(records)))
+                    return Entered(self.host, session, nonce), state
+        except TimeoutError as error:
+            session.close()
+            raise OutcomeUnknown(self.host, "enter: the host did not answer in time") from error
+        except HostError:
+            session.close()
+            raise
+        session.close()
+        said = session.read_error().decode("utf-8", "replace").strip()[-300:]
+        raise OutcomeUnknown(self.host, f"enter: the connection ended first ({said})")
+
+    def unlock(self, who: str) -> Record | None:
+        """Take the lock away from whoever has it; gives its holder, or None."""
+        found = self.call("unlock", who).get("unlocked")
+        return found if isinstance(found, dict) else None
+
+    # --- release ----------------------------------------------------------------------------
+
+    def stage(
+        self,
+        token: str,
+        release: str,
+        base: str | None,
+        meta: bytes,
+        files: Iterable[bytes],
+        *,
+        need_bytes: int,
+        need_inodes: int,
+        rollout: str,
+        ring: str,
+    ) -> bool:
+        """Send a release; gives False when it was there already. Repeatable."""
+        reply = self.call(
+            "stage",
+            token,
+            release,
+            base or "-",
+            len(meta),
+            need_bytes,
+            need_inodes,
+            rollout,
+            ring,
+            stdin=(piece for pieces in ((meta,), files) for piece in pieces),
+            timeout_s=STAGE_S,
+        )
+        return not any(record.get("already") for record in reply.records)
+
+    def begin(self, token: str, rollout: str, release: str, ring: str) -> None:
+        """Note the rollout on a host that has the release already."""
+        self.call("begin", token, rollout, release, ring)
+
+    def end(self, token: str, rollout: str, outcome: str, why: str) -> None:
+        """Note how the rollout ended."""
+        self.call("end", token, rollout, outcome, one_line(why))
+
+    def switch(self, token: str, run: str, release: str, ttl_s: int) -> Switched | Reverted:
+        """Stop the old release and start the new one, under lease. Repeatable by ``run``."""
+        reply = self.call("switch", token, run, release, ttl_s, timeout_s=SWITCH_S)
+        return self._outcome(reply, "switch")
+
+    def confirm(self, token: str, run: str) -> None:
+        """Let the host keep what it runs; raises LeaseLost when it went back already."""
+        self.call("confirm", token, run)
+
+    def extend(self, token: str, run: str, ttl_s: int) -> None:
+        """Renew the lease; raises LeaseLost when it went back already."""
+        self.call("extend", token, run, ttl_s)
+
+    def revert(
+        self, token: str, run: str, target: str | None, why: str, digest: str = "", cause: str = ""
+    ) -> Reverted | Unchanged:
+        """Take the host back; ``target`` None means what its last switch recorded."""
+        reply = self.call(
+            "revert",
+            token,
+            run,
+            target or "-",
+            one_line(why),
+            digest or "-",
+            cause or "person",
+            timeout_s=SWITCH_S,
+        )
+        unchanged = reply.get("unchanged")
+        if isinstance(unchanged, dict):
+            return Unchanged(str(unchanged.get("release", "")))
+        outcome = self._outcome(reply, "revert")
+        if isinstance(outcome, Switched):
+            raise ActFailed(self.host, "revert", "the host said that it switched")
+        return outcome
+
+    def _outcome(self, reply: Reply, act: str) -> Switched | Reverted:
+        switched, reverted = reply.get("switched"), reply.get("reverted")
+        if isinstance(switched, dict):
+            return Switched(
+                new=str(switched.get("new", "")),
+                old=str(switched.get("old", "")),
+                downtime_s=float(switched.get("downtime_s", 0)),
+                ready_s=float(switched.get("ready_s", 0)),
+                invocation=str(switched.get("invocation", "")),
+                cursor=str(switched.get("cursor", "")),
+                at_us=int(switched.get("at_us", 0)),
+                is_confirmed=bool(switched.get("confirmed")),
+            )
+        if isinstance(reverted, dict):
+            return Reverted(
+                new=str(reverted.get("new", "")),
+                old=str(reverted.get("old", "")),
+                by=str(reverted.get("by", "")),
+                why=str(reverted.get("why", "")),
+                cause=str(reverted.get("cause", "")),
+                seconds=float(reverted.get("seconds", 0)),
+                is_running=bool(reverted.get("runs", True)),
+            )
+        raise OutcomeUnknown(self.host, f"{act}: the host did not say how it went")
+
+    def prove(self, token: str, release: str, keep: int, rollout: str) -> None:
+        """Note that the release passed on this host, and prune old ones."""
+        self.call("prove", token, release, keep, rollout)
+
+    def condemn(self, token: str, digest: str, why: str) -> None:
+        """Put a release into this host's quarantine."""
+        self.call("condemn", token, digest, one_line(why))
+
+    def gate(self, act: str, who: str, why: str, release: str = "", ring: str = "") -> None:
+        """Record a person's ``hold``, ``resume`` or ``approve``."""
+        arguments = [act, one_line(who), one_line(why)]
+        if act == "approve":
+            arguments += [release, ring]
+        self.call("gate", *arguments)
+
+    def follow(self, position: str) -> Session:
+        """Start reading the journal from a cursor, or from ``since:SECONDS``."""
+        nonce = secrets.token_hex(8)
+        stdin = self._input(b"")
+        return self.connection.start(
+            self._command(nonce, "follow", (position,)),
+            stdin=stdin if isinstance(stdin, bytes) else b"",
+        )
+
+    def lines(self, count: int) -> Iterator[bytes]:
+        """Read the last journal entries, once: journald's JSON, one a line."""
+        nonce = secrets.token_hex(8)
+        done = self.connection.run(
+            self._command(nonce, "lines", (count,)), stdin=self._input(b""), timeout_s=QUICK_S
+        )
+        read_reply(self.host, "lines", done.stdout.split(b"\n"), nonce, done.stderr)
+        return (line for line in done.stdout.split(b"\n") if line.startswith(b"{"))
+
+
+class Entered:
+    """A lock that is held over an open session; safe to use from several threads."""
+
+    def __init__(self, host: str, session: Session, nonce: str) -> None:
+        """Keep the session that ``enter`` left open."""
+        self.host = host
+        self._session = session
+        self._nonce = nonce
+        self._guard = threading.Lock()
+
+    def renew(self) -> None:
+        """Ask for another term; the answer shows at the next act if it was refused."""
+        self._write(b"renew\n")
+
+    def leave(self) -> None:
+        """Give the lock back; a dead connection leaves it to lapse."""
+        self._write(b"leave\n")
+        with self._guard:
+            try:
+                for line in self._session.lines(timeout_s=5.0):
+                    record = read_record(line, self._nonce)
+                    if record is not None and (record.get("final") or "fault" in record):
+                        break
+            except (TimeoutError, OSError, HostError):
+                pass
+            self._session.close()
+
+    def close(self) -> None:
+        """Close the session without giving the lock back: it lapses."""
+        self._session.close()
+
+    def _write(self, word: bytes) -> None:
+        with self._guard:
+            try:
+                self._session.write(word)
+            except (OSError, HostError):
+                return
+
+
+def one_line(text: str, limit: int = 900) -> str:
+    """Make any text fit for an argument that must be one line."""
+    flat = " ".join(text.split())
+    return flat if len(flat.encode()) <= limit else flat.encode()[:limit].decode("utf-8", "ignore")

@@ -1,0 +1,150 @@
+"""Follow a bot's journal: never a line lost or read twice, however often the connection breaks."""
+
+from __future__ import annotations
+
+import json
+import random
+import threading
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from botdeploy.core.logline import Assembler
+from botdeploy.errors import HostError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from botdeploy.core.logline import LogLine
+    from botdeploy.hosts.acts import Acts
+    from botdeploy.hosts.connection import Session
+
+IDLE_S = 0.3
+"""How long a traceback waits for its next line."""
+LONGEST_PAUSE_S = 8.0
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """What one host's journal brought, or that it could not be read for a while."""
+
+    host: str
+    lines: Sequence[LogLine] = ()
+    gap: str = ""
+    """Why lines may be missing between this delivery and the one before."""
+
+
+class Follower:
+    """Reads one host's journal in a thread of its own until it is stopped.
+
+    It resumes at the last entry it has: ``journalctl --cursor`` gives that entry again, and
+    where it does not, the journal was rotated away meanwhile and a gap is told.
+    """
+
+    def __init__(
+        self,
+        host: str,
+        connect: Callable[[], Acts],
+        deliver: Callable[[Delivery], None],
+        *,
+        position: str,
+        assembler: Assembler | None = None,
+        clock_offset_us: int = 0,
+    ) -> None:
+        """Prepare to read; nothing happens before ``start``.
+
+        ``connect`` gives the host's acts over a live connection; ``position`` is a cursor or
+        ``since:SECONDS``; ``clock_offset_us`` is how far the host's clock is ahead of ours.
+        """
+        self.host = host
+        self._connect = connect
+        self._deliver = deliver
+        self._position = position
+        self._assembler = assembler or Assembler()
+        self._offset_us = clock_offset_us
+        self._stopped = threading.Event()
+        self._session: Session | None = None
+        self._cursor = ""
+        self._expected = ""
+        self._caught_up = threading.Event()
+        self._thread = threading.Thread(target=self._follow, name=f"follow {host}", daemon=True)
+
+    @property
+    def has_caught_up(self) -> bool:
+        """Tell whether what stood in the journal at the start has been delivered."""
+        return self._caught_up.is_set()
+
+    def start(self) -> None:
+        """Begin to read."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop reading soon; does not wait for the thread."""
+        self._stopped.set()
+        session = self._session
+        if session is not None:
+            session.close()
+
+    def _follow(self) -> None:
+        pause = 0.2
+        while not self._stopped.is_set():
+            try:
+                if self._read():
+                    pause = 0.2
+            except (HostError, OSError):
+                pass
+            except Exception as error:  # noqa: BLE001 (a thread has nobody above it to tell)
+                self._deliver(Delivery(self.host, gap=f"the journal could not be read: {error!r}"))
+                return
+            if self._stopped.is_set():
+                return
+            self._stopped.wait(pause * random.uniform(0.7, 1.3))  # noqa: S311 (jitter)
+            pause = min(pause * 2, LONGEST_PAUSE_S)
+
+    def _read(self) -> bool:
+        """Read until the stream ends; tells whether any entry came."""
+        self._expected = self._cursor
+        session = self._connect().follow(self._cursor or self._position)
+        self._session = session
+        if self._stopped.is_set():
+            session.close()
+            return False
+        came = False
+        while True:
+            try:
+                for line in session.lines(timeout_s=IDLE_S):
+                    if line.startswith(b"{"):
+                        came = True
+                        self._take(line)
+                    elif line.startswith(b"@@") and b'"caught_up"' in line:
+                        self._hand_over(self._assembler.flush())
+                        self._caught_up.set()
+                break
+            except TimeoutError:
+                self._hand_over(self._assembler.flush())
+        session.close()
+        return came
+
+    def _take(self, line: bytes) -> None:
+        try:
+            entry: dict[str, Any] = json.loads(line)
+        except ValueError:
+            self._deliver(Delivery(self.host, gap="a journal entry was cut short"))
+            return
+        cursor = str(entry.get("__CURSOR", ""))
+        if cursor and cursor == self._cursor:
+            self._expected = ""
+            return
+        if self._expected:
+            self._expected = ""
+            self._deliver(
+                Delivery(self.host, gap="the journal was rotated away while nobody read it")
+            )
+        self._cursor = cursor or self._cursor
+        self._hand_over(self._assembler.feed(entry))
+
+    def _hand_over(self, lines: Sequence[LogLine]) -> None:
+        if not lines:
+            return
+        if self._offset_us:
+            lines = [replace(line, at_us=line.at_us - self._offset_us) for line in lines]
+        self._deliver(Delivery(self.host, tuple(lines)))
