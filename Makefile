@@ -11,21 +11,32 @@ PYTEST_ARGS ?=
 SHELL_FILES = $(shell grep -rlE '^\#!.*sh$$' --include='*.sh' botdeploy tests examples) .ci/run
 
 CAN_APT = [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null
+HAS_VENV = $(PYTHON) -c 'import ensurepip' 2>/dev/null
+INSTALL_VENV = { apt-get update -qq && apt-get install -qq -y --no-install-recommends python3-venv >/dev/null; }
 
 export DEBIAN_FRONTEND := noninteractive
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 .DELETE_ON_ERROR:
-.NOTPARALLEL:
 
 .PHONY: help
 help: ## list what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | awk -F'\t' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 .PHONY: demo
-demo: system ## four real hosts, three releases, one caught canary
-	@# The lab's base tree and the Python packages take half a minute each, once: both at a time.
-	@if $(CAN_APT); then $(PYTHON) -m tests.lab base >/dev/null & fi; \
-	$(MAKE) --no-print-directory $(STAMP) && wait && $(BIN)/python -m examples.demo
+demo: base-tree $(STAMP) ## four real hosts, three releases, one caught canary
+	@$(BIN)/python -m examples.demo
+
+# The lab's base tree and the Python packages take half a minute each, once: both at a time.
+ifeq ($(MAKECMDGOALS),demo)
+MAKEFLAGS += --jobs=2
+$(STAMP): | system
+else
+.NOTPARALLEL:
+endif
+
+.PHONY: base-tree
+base-tree: system
+	@if $(CAN_APT); then $(PYTHON) -m tests.lab base >/dev/null; fi
 
 .PHONY: test
 test: vagrant lint ## everything: lint, types, unit tests, lab tests
@@ -85,6 +96,7 @@ clean: ## remove what was made here (the lab's base tree stays: tests/lab)
 .PHONY: system
 system:
 	@if $(CAN_APT); then bash tests/lab/install.sh; fi
+	@if $(CAN_APT); then $(HAS_VENV) || $(INSTALL_VENV); fi
 
 .PHONY: vagrant
 vagrant: system
@@ -93,14 +105,10 @@ vagrant: system
 
 $(STAMP): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; name one: make PYTHON=python3.12")'
-	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || $(MAKE) --no-print-directory venv-package
+	@$(HAS_VENV) || { $(CAN_APT) && $(INSTALL_VENV); } || \
+		{ echo "Python's venv module is missing: install python3-venv" >&2; exit 1; }
+	@echo "installing Python packages into $(VENV) (once)"
 	@test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
-	$(BIN)/python -m pip install --quiet --editable . --group dev
+	@$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
+	@$(BIN)/python -m pip install --quiet --editable . --group dev
 	@touch $@
-
-.PHONY: venv-package
-venv-package:
-	@if $(CAN_APT); then \
-		apt-get update -qq && apt-get install -qq -y --no-install-recommends python3-venv >/dev/null; \
-	else echo "Python's venv module is missing: install python3-venv" >&2; exit 1; fi
