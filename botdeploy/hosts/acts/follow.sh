@@ -2,7 +2,9 @@
 #
 #   follow CURSOR        from this entry on, the entry itself first: who resumes drops it when it
 #                        is the one it has, and knows of a gap when it is not
-#   follow since:SECONDS what the last SECONDS brought (at most 5000 entries), then on
+#   follow since:SECONDS what the last SECONDS brought (at most 5000 entries), then a record
+#                        {"caught_up": true}, then on from the last entry, that entry itself first
+#   lines N              the last N entries, once
 #
 # -m, not -b: a reboot in between must not hide what came before it. --all: without it, fields over
 # 4096 bytes arrive as null.
@@ -10,38 +12,37 @@
 FIELDS=MESSAGE,PRIORITY,_PID,MESSAGE_ID,INVOCATION_ID,_SYSTEMD_INVOCATION_ID,N_RESTARTS,EXIT_CODE,EXIT_STATUS,UNIT_RESULT,N_DROPPED,JOB_RESULT,JOB_TYPE,_LINE_BREAK,_TRANSPORT,CODE_FUNC
 
 act_follow() {
+	can_read_journal || fault journal "this user may not read the journal; an administrator mends it: usermod -aG systemd-journal USER"
 	case ${1:-} in
 	since:*)
 		need_number seconds "${1#since:}"
-		exec journalctl -q -m -u "$UNIT" --since="-${1#since:}s" -n 5000 -f -o json --all --output-fields="$FIELDS" </dev/null
+		# Where the past ends must be known: an old error that came late would look new.
+		cursor=$(last_cursor)
+		if [ -n "$cursor" ]; then
+			journalctl -q -m -u "$UNIT" --since="-${1#since:}s" -n 5000 -o json --all \
+				--output-fields="$FIELDS" </dev/null | past_of "$cursor"
+			set -- --cursor="$cursor" --no-tail
+		else
+			set -- --no-tail
+		fi
+		emit '{"caught_up": true}'
 		;;
-	'') exec journalctl -q -m -u "$UNIT" --no-tail -f -o json --all --output-fields="$FIELDS" </dev/null ;;
+	'') set -- --no-tail ;;
 	*)
 		need_line cursor "$1"
-		exec journalctl -q -m -u "$UNIT" --cursor="$1" --no-tail -f -o json --all --output-fields="$FIELDS" </dev/null
+		set -- --cursor="$1" --no-tail
 		;;
 	esac
+	exec journalctl -q -m -u "$UNIT" -f -o json --all --output-fields="$FIELDS" "$@" </dev/null
 }
 
-# lines N: the last N entries, once.
+# past_of CURSOR: the entries up to this one; what came meanwhile is read again from there.
+past_of() {
+	awk -v last="$1" '{print} index($0, "\"__CURSOR\":\"" last "\"") {exit}'
+}
+
 act_lines() {
 	need_number count "${1:-}"
+	can_read_journal || fault journal "this user may not read the journal; an administrator mends it: usermod -aG systemd-journal USER"
 	journalctl -q -m -u "$UNIT" -n "$1" -o json --all --output-fields="$FIELDS" </dev/null
-}
-
-act_audit() {
-	if [ -r "$STATE/audit.jsonl" ]; then
-		tail -n 1000 "$STATE/audit.jsonl" | while IFS= read -r row; do emit "{\"audit\": $row}"; done
-	fi
-}
-
-# manifest ID: the sums and the tree of a release, so that only what changed is sent.
-act_manifest() {
-	need_id release "${1:-}"
-	is_complete "$1" || fault not-staged "release $1 is not on this host"
-	gzip -c "$RELEASES/$1/.botdeploy/manifest" | base64 -w 0 | {
-		printf '@@%s {"manifest": "' "$NONCE"
-		cat
-		printf '"}\n'
-	}
 }

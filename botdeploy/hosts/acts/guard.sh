@@ -4,16 +4,17 @@
 #   guard run     switch what is armed, then wait: confirmed → end; lease over → go back
 #   guard boot    what is unconfirmed at boot goes back before the bot's unit starts
 #
-# Each step looks before it acts, so a guard that begins again repeats nothing that is done.
+# Each step looks before it acts, so a guard that begins again repeats nothing that is done. What it
+# must remember for that (since when it counts, from where it reads the journal) is in RUN/switching.
 
 act_guard() {
-	mode=${1:-run}
-	prepare_run
-	rm -f "$STATE"/*.new.* 2>/dev/null
-	if [ "$mode" = boot ]; then
-		fence
-		[ ! -e "$STATE/pending" ] || claim_revert host "the host restarted before the release was confirmed"
-		unfence
+	case ${1:-} in run | boot) ;; *) fault usage "guard run, or guard boot" ;; esac
+	command exec 8>>"$RUN/guard.lock" || fault state "cannot write $RUN"
+	flock 8
+	crumbs
+	if [ "$1" = boot ]; then
+		guard_boot
+		return
 	fi
 	if [ -e "$STATE/pending" ] && [ "$(field "$RUN/result" run)" != "$(field "$STATE/pending" run)" ]; then
 		switch_release
@@ -27,61 +28,98 @@ act_guard() {
 switch_release() {
 	run=$(field "$STATE/pending" run)
 	new=$(field "$STATE/pending" new)
-	was_current=$(field "$STATE/pending" was_current)
 	old=$(field "$STATE/pending" old)
-	log "switch $BOT from ${was_current:-nothing} to $new (run $run)"
+	log "switch $BOT from ${old:-nothing} to $new (run $run)"
+	begin_change "$run"
 	unit_state
-	begun=$(uptime_cs)
-	if [ "$(release_of_link current)" != "$new" ] || [ "$(running_release)" != "$new" ]; then
-		stop_bot || { abandon "the old release could not be stopped"; return; }
-		stopped=$(uptime_cs)
-		cursor=$(last_cursor)
+	running_release
+	link_of current
+	if [ "$linked" != "$new" ] || [ "$running" != "$new" ]; then
 		[ -z "$old" ] || relink "$HOME_DIR/previous" "releases/$old" || { abandon "cannot write the link previous"; return; }
-		point_at "$new" || { abandon "cannot write the link current"; return; }
-		systemctl reset-failed "$UNIT" 2>/dev/null
-		systemctl start --no-block "$UNIT" 2>"$RUN/start.err" || { abandon "systemd refused to start it: $(tail -n 1 "$RUN/start.err")"; return; }
-	else
-		stopped=$begun
-		cursor=$(last_cursor)
+		replace_release "$new" pending || { abandon "$failed"; return; }
 	fi
-	if await_ready "$new" "$cursor"; then
-		unit_state
-		ready=$(uptime_cs)
-		printf 'run=%s\nnew=%s\nold=%s\ninvocation=%s\ncursor=%s\ndowntime_s=%s\nready_s=%s\n' \
-			"$run" "$new" "$old" "$InvocationID" "$cursor" \
-			"$(seconds $((ready - begun)))" "$(seconds $((ready - stopped)))" >"$RUN/result.new.$$" &&
+	if await_ready "$new"; then
+		harden
+		end_change
+		printf 'run=%s\nnew=%s\nold=%s\ninvocation=%s\ncursor=%s\ndowntime_s=%s\nready_s=%s\nat_us=%s\n' \
+			"$run" "$new" "$old" "$InvocationID" "$cursor" "$(seconds $((now_cs - begun)))" \
+			"$(seconds $((now_cs - stopped)))" "$begun_us" >"$RUN/result.new.$$" &&
 			mv -T "$RUN/result.new.$$" "$RUN/result"
+		rm -f "$STATE/stuck"
 		audit switch "$new" ready ""
 		log "$new is ready"
 	else
-		read -r digest _ <"$RELEASES/$new/.botdeploy/digest" || digest=''
+		[ -e "$STATE/pending" ] || return
+		digest_of "$new"
 		quarantine "$digest" "$not_ready"
 		abandon "$not_ready"
 	fi
 }
 
-seconds() { printf '%s.%02d' $(($1 / 100)) $(($1 % 100)); }
-
 abandon() {
 	log "$new: $1"
 	fence
-	[ ! -e "$STATE/pending" ] || claim_revert host "$1"
+	[ "$(field "$STATE/pending" run)" != "$run" ] || claim_revert host ready "$1"
 	unfence
+}
+
+# begin_change RUN: set cursor, begun, begun_us, stopped and quiet_us; the same again after a death.
+begin_change() {
+	tick
+	cursor='' begun=$now_cs begun_us='' stopped=$now_cs quiet_us=0 restarted=no
+	if [ "$(field "$RUN/switching" run)" = "$1" ]; then
+		get "$RUN/switching" cursor
+		cursor=$got
+		get "$RUN/switching" begun
+		! is_number "$got" || begun=$got
+		get "$RUN/switching" begun_us
+		begun_us=$got
+		get "$RUN/switching" stopped
+		if is_number "$got"; then stopped=$got restarted=yes; fi
+		get "$RUN/switching" quiet_us
+		! is_number "$got" || quiet_us=$got
+	else
+		cursor=$(last_cursor)
+		begun_us=$(date +%s%6N)
+		tick
+		begun=$now_cs
+		printf 'run=%s\ncursor=%s\nbegun=%s\nbegun_us=%s\n' "$1" "$cursor" "$begun" "$begun_us" >"$RUN/switching"
+	fi
+}
+
+end_change() {
+	tick
+	printf '%s=%s\n' "$InvocationID" "$new_release" >"$RUN/started"
+}
+
+# replace_release RELEASE MARK: the change itself: stop, prove dead, link, start. An empty name
+# starts nothing. MARK must still stand when the links change: what was claimed goes another way.
+# Sets failed when it can't.
+replace_release() {
+	failed=''
+	systemctl reset-failed "$UNIT" 2>/dev/null
+	stop_bot || { failed="the bot could not be stopped"; return 1; }
+	tick
+	stopped=$now_cs quiet_us=$InactiveEnterTimestampMonotonic restarted=yes
+	printf 'stopped=%s\nquiet_us=%s\n' "$stopped" "$quiet_us" >>"$RUN/switching"
+	fence
+	[ -e "$STATE/$2" ] || { unfence; failed="it was called back"; return 1; }
+	point_at "$1" || { unfence; failed="cannot write the links"; return 1; }
+	unfence
+	systemctl daemon-reload || { failed="systemd did not reload"; return 1; }
+	[ -n "$1" ] || return 0
+	systemctl start --no-block "$UNIT" 2>"$RUN/start.err" || { failed="systemd refused to start it: $(tail -n 1 "$RUN/start.err")"; return 1; }
 }
 
 # point_at RELEASE: links, unit and its place in the boot. An empty name takes all of it away.
 point_at() {
-	place=/etc/systemd/system/$UNIT
-	wants=/etc/systemd/system/multi-user.target.wants/$UNIT
 	if [ -n "$1" ]; then
-		relink "$HOME_DIR/current" "releases/$1" || return 1
-		relink "$place" "$HOME_DIR/current/.botdeploy/$UNIT" || return 1
-		relink "$wants" "$place" || return 1
+		relink "$HOME_DIR/current" "releases/$1" &&
+			relink "$UNITS/$UNIT" "$HOME_DIR/current/.botdeploy/$UNIT" &&
+			relink "$UNITS/multi-user.target.wants/$UNIT" "$UNITS/$UNIT"
 	else
-		rm -f "$wants" "$place" "$HOME_DIR/current" || return 1
-		sync "$HOME_DIR"
+		rm -f "$UNITS/multi-user.target.wants/$UNIT" "$UNITS/$UNIT" "$HOME_DIR/current"
 	fi
-	systemctl daemon-reload
 }
 
 # stop_bot: stop the unit and prove its control group empty. Never start anything after a failure.
@@ -89,13 +127,13 @@ stop_bot() {
 	unit_state
 	group=${ControlGroup:-/system.slice/$UNIT}
 	case $ActiveState in
-	inactive | failed | unknown) ;;
+	inactive | failed) ;;
 	*) timeout 960 systemctl stop "$UNIT" 2>/dev/null ;;
 	esac
 	is_dead "$group" && return 0
 	systemctl kill -s KILL --kill-who=all "$UNIT" 2>/dev/null
 	tries=0
-	while [ "$tries" -lt 50 ]; do
+	while [ "$tries" -lt 100 ]; do
 		is_dead "$group" && return 0
 		for pid in $(unit_pids "$group"); do kill -KILL "$pid" 2>/dev/null; done
 		sleep 0.1
@@ -106,59 +144,94 @@ stop_bot() {
 
 is_dead() {
 	unit_state
-	case $ActiveState in inactive | failed | unknown) ;; *) return 1 ;; esac
+	case $ActiveState in inactive | failed) ;; *) return 1 ;; esac
 	[ -z "$(unit_pids "$1")" ]
 }
 
-# await_ready RELEASE CURSOR: wait for the sign that the release names; sets not_ready on failure.
+# --- is it ready? -------------------------------------------------------------------------------
+
+# await_ready RELEASE: wait for the sign that the release names; sets not_ready on failure. Uses
+# cursor and quiet_us. A bot that this run did not start has long given its sign: being active is
+# then all that is asked.
 await_ready() {
+	new_release=$1
 	spec=$RELEASES/$1/.botdeploy/ready
-	kind=$(field "$spec" kind) value=$(field "$spec" value) limit=$(field "$spec" timeout)
-	case $limit in '' | *[!0-9]*) limit=30 ;; esac
-	not_ready='' found=$RUN/ready.$$ watcher=''
-	rm -f "$found"
-	[ "$kind" != pattern ] || watch_pattern "$2"
-	from=$(uptime_cs) first_invocation='' pid_since=$from pid=''
+	kind=$(field "$spec" kind) wanted=$(field "$spec" value) limit=$(field "$spec" timeout)
+	is_number "$limit" || limit=30
+	[ "$restarted" = yes ] || [ "$kind" != pattern ] || kind=active
+	not_ready='' sign=$RUN/sign reader='' writer=''
+	rm -f "$sign"
+	[ "$kind" != pattern ] || watch_journal
+	tick
+	from=$now_cs pid='' pid_since=$now_cs
 	while :; do
 		unit_state
-		spent=$(($(uptime_cs) - from))
+		tick
+		spent=$((now_cs - from))
 		if is_broken; then break; fi
 		if [ "$ActiveState" = active ] && is_ready; then
 			end_watch
 			return 0
 		fi
 		if [ "$spent" -ge $((limit * 100)) ]; then
-			not_ready="not ready within $limit s (${kind:-active}${value:+: $value})"
+			not_ready="not ready within $limit s (${kind:-active}${wanted:+: $wanted})"
 			break
 		fi
-		if [ "$spent" -lt 300 ]; then sleep 0.03; else sleep 0.2; fi
+		# A controller may call it back meanwhile.
+		if [ -e "$STATE/reverting" ] && [ "$(field "$STATE/reverting" new)" = "$1" ]; then
+			not_ready="called back before it was ready"
+			break
+		fi
+		if [ "$spent" -lt 300 ]; then sleep 0.02; else sleep 0.2; fi
 	done
 	end_watch
 	return 1
 }
 
-watch_pattern() {
-	(
-		journalctl -q -m -u "$UNIT" ${1:+--cursor="$1"} --no-tail -f -o cat 2>/dev/null | {
-			[ -z "$1" ] || IFS= read -r _
-			grep -qE -m 1 -e "$value" && : >"$found"
-		}
-	) &
-	watcher=$!
+# watch_journal: read what the bot writes; a line that matches makes the file sign. Lines from before
+# the old process was gone don't count (the stamp tells, it is the kernel's clock), nor do systemd's.
+watch_journal() {
+	rm -f "$RUN/lines"
+	mkfifo -m 0600 "$RUN/lines"
+	if [ -n "$cursor" ]; then set -- -m --cursor="$cursor"; else set -- -b; fi
+	journalctl -q -u "$UNIT" --all --no-tail -f -o short-monotonic --no-hostname "$@" \
+		</dev/null >"$RUN/lines" 2>/dev/null 8>&- &
+	writer=$!
+	match_lines <"$RUN/lines" 8>&- &
+	reader=$!
+}
+
+match_lines() {
+	while IFS= read -r line; do
+		stamp=${line#\[}
+		stamp=${stamp%%\]*}
+		stamp=${stamp#"${stamp%%[! ]*}"}
+		micros=${stamp%.*}${stamp#*.}
+		is_number "${micros#"${micros%%[!0]*}"}" || continue
+		[ "${micros#"${micros%%[!0]*}"}" -lt "$quiet_us" ] || break
+	done
+	{
+		printf '%s\n' "${line:-}"
+		cat
+	} | sed -u -e '/^\[[^]]*\] systemd\[1\]: /d' -e 's/^\[[^]]*\] [^:]*: //' |
+		grep -qE -m 1 -e "$wanted" && : >"$sign"
 }
 
 end_watch() {
-	[ -z "$watcher" ] || pkill -KILL -P "$watcher" 2>/dev/null
-	[ -z "$watcher" ] || kill -KILL "$watcher" 2>/dev/null
-	rm -f "$found"
+	if [ -n "$writer" ]; then
+		kill "$writer" "$reader" 2>/dev/null
+		wait "$writer" "$reader" 2>/dev/null
+	fi
+	writer=''
+	rm -f "$sign" "$RUN/lines"
 }
 
 is_broken() {
 	case $ActiveState in
 	failed) not_ready="the unit failed before it was ready ($Result, status $ExecMainStatus)" ;;
 	inactive)
-		# A start job that has not begun yet looks like this as well; one second tells.
-		[ "$spent" -gt 100 ] && not_ready="the bot ended before it was ready (status $ExecMainStatus)"
+		# A start that is still queued looks like this as well; its job tells.
+		case $Job in '' | 0) [ "$spent" -lt 10 ] || not_ready="the bot ended before it was ready (status $ExecMainStatus)" ;; esac
 		;;
 	esac
 	[ "$NRestarts" -eq 0 ] || not_ready="the bot crashed before it was ready (status $ExecMainStatus)"
@@ -167,87 +240,139 @@ is_broken() {
 
 is_ready() {
 	case $kind in
-	pattern) [ -e "$found" ] ;;
+	pattern) [ -e "$sign" ] ;;
 	notify) return 0 ;;
-	port) listens "$value" ;;
-	http) curl -fsS -o /dev/null -m 3 -- "$value" 2>/dev/null ;;
-	command) (cd "$HOME_DIR/current" && timeout 10 runuser -u "$(run_as)" -- /bin/sh -c "$value") >/dev/null 2>&1 </dev/null ;;
+	port) listens "$wanted" ;;
+	http) answers "$wanted" ;;
+	command)
+		run_as
+		(cd "$HOME_DIR/current" && timeout 10 runuser -u "$user" -- /bin/sh -c "$wanted") >/dev/null 2>&1 </dev/null 8>&- 9>&-
+		;;
 	*)
-		if [ "$MainPID" != "$pid" ]; then pid=$MainPID pid_since=$(uptime_cs); fi
-		[ $(($(uptime_cs) - pid_since)) -ge 200 ]
+		if [ "$MainPID" != "$pid" ]; then pid=$MainPID pid_since=$now_cs; fi
+		[ $((now_cs - pid_since)) -ge 200 ]
 		;;
 	esac
 }
 
 listens() { # is a TCP socket of this host listening on the port?
-	hex=$(printf ':%04X' "$1")
-	awk -v port="$hex" '$4 == "0A" && substr($2, length($2) - 4) == port {found = 1} END {exit !found}' \
-		/proc/net/tcp /proc/net/tcp6 2>/dev/null
+	is_number "$1" || return 1
+	port=$(printf ':%04X' "$1")
+	grep -qE "^ *[0-9]+: [0-9A-F]+$port [0-9A-F]+:0000 0A " /proc/net/tcp /proc/net/tcp6 2>/dev/null
+}
+
+answers() { # does the URL answer with success? Only http: curl could read files as root.
+	case $1 in http://* | https://*) ;; *) return 1 ;; esac
+	if command -v curl >/dev/null; then
+		curl -q -fsS --proto '=http,https' -o /dev/null -m 3 -- "$1" 2>/dev/null 8>&-
+	else
+		wget -q -O /dev/null -T 3 -- "$1" 2>/dev/null 8>&-
+	fi
 }
 
 # --- keep, or go back ---------------------------------------------------------------------------
 
 keep_lease() {
 	while [ -e "$STATE/pending" ]; do
-		fence
-		if [ -e "$STATE/pending" ] && [ "$(lease_left)" -eq 0 ]; then
-			claim_revert host "no controller confirmed the release in time"
+		lease_left
+		if [ "$left" -eq 0 ]; then
+			fence
+			lease_left
+			if [ -e "$STATE/pending" ] && [ "$left" -eq 0 ]; then
+				claim_revert host lease "no controller confirmed the release in time"
+			fi
+			unfence
+		else
+			sleep 0.2
 		fi
-		unfence
-		[ -e "$STATE/pending" ] || break
-		sleep 0.5
 	done
 }
 
 go_to_old() {
+	run=$(field "$STATE/reverting" run)
 	old=$(field "$STATE/reverting" old)
 	new=$(field "$STATE/reverting" new)
-	why=$(field "$STATE/reverting" why)
-	[ -n "$why" ] || why=$(field "$RUN/claim" why)
-	begun=$(uptime_cs)
+	read_claim
 	log "return $BOT from $new to ${old:-nothing}: $why"
+	begin_change "$run-back"
 	unit_state
-	if [ "$mode" = boot ]; then
-		point_at "$old" || exit 1
-		return_previous
-		end_revert
-		return
+	running_release
+	link_of current
+	if [ "$linked" != "$old" ] || [ "$running" != "$old" ] || [ -z "$old" ]; then
+		replace_release "$old" reverting || { stuck "$failed"; exit 3; }
 	fi
-	if [ "$(release_of_link current)" != "$old" ] || [ "$(running_release)" != "$old" ] || [ "$ActiveState" != active ]; then
-		stop_bot || { stuck "the bot cannot be stopped"; exit 1; }
-		cursor=$(last_cursor)
-		point_at "$old" || exit 1
-		return_previous
-		systemctl reset-failed "$UNIT" 2>/dev/null
-		if [ -n "$old" ]; then
-			systemctl start --no-block "$UNIT"
-			if await_ready "$old" "$cursor"; then rm -f "$STATE/stuck"; else stuck "$not_ready"; fi
+	return_previous
+	if [ -n "$old" ]; then
+		if await_ready "$old"; then
+			end_change
+			rm -f "$STATE/stuck"
+		else
+			stuck "$not_ready"
 		fi
 	fi
+	harden
 	end_revert
 }
 
-# previous names the release before, where one is proven and is not the one that runs again.
+# read_claim: who wanted it back and why, in by, cause and why; on a full disk it is in /run only.
+read_claim() {
+	by=$(field "$STATE/reverting" by) cause=$(field "$STATE/reverting" cause) why=$(field "$STATE/reverting" why)
+	if [ -z "$by" ]; then
+		by=$(field "$RUN/claim" by) cause=$(field "$RUN/claim" cause) why=$(field "$RUN/claim" why)
+	fi
+}
+
+# return_previous: previous names the release before, where one is proven and does not run again.
 return_previous() {
-	before=$(last_proven_but "$old")
-	for candidate in "$(field "$STATE/reverting" was_previous)" "$before"; do
-		[ -n "$candidate" ] && [ "$candidate" != "$old" ] && is_complete "$candidate" && is_proven "$candidate" || continue
+	get "$STATE/reverting" was_previous
+	candidate=$got
+	if [ "$candidate" = "$old" ] || ! is_target "$candidate"; then
+		last_proven_but "$old" "$new"
+		candidate=$target
+	fi
+	if [ -n "$candidate" ]; then
 		relink "$HOME_DIR/previous" "releases/$candidate"
-		return
-	done
-	rm -f "$HOME_DIR/previous"
+	else
+		rm -f "$HOME_DIR/previous"
+	fi
 }
 
 stuck() {
-	log "$old after the revert: $1"
+	log "${old:-nothing} after the revert: $1"
 	printf '%s\n' "$1" 2>/dev/null >"$STATE/stuck" || :
 }
 
 end_revert() {
-	printf 'seconds=%s\n' "$(seconds $(($(uptime_cs) - begun)))" >"$RUN/reverted"
+	tick
+	printf 'seconds=%s\n' "$(seconds $((now_cs - begun)))" >"$RUN/reverted"
 	fence
-	mv -T "$STATE/reverting" "$STATE/reverted" && sync "$STATE"
-	rm -f "$RUN/lease"
+	mv -T "$STATE/reverting" "$STATE/reverted" && sync "$STATE" || fault write "cannot rename $STATE/reverting"
+	rm -f "$RUN/lease" "$RUN/switching" "$RUN/result"
 	unfence
-	audit revert "$new" "$([ -e "$STATE/stuck" ] && printf stuck || printf done)" "$why"
+	who=$(field "$STATE/reverted" owner)
+	[ "$by" = controller ] || who="this host"
+	audit revert "$new" "$([ -e "$STATE/stuck" ] && printf stuck || printf "done")" "$why" "$who"
+}
+
+# guard_boot: before the bot's unit, so nothing may wait for it here. The links go back; that the old
+# release then runs is proven by the guard proper, which systemd starts after it.
+guard_boot() {
+	fence
+	[ ! -e "$STATE/pending" ] || claim_revert host boot "the host restarted before the release was confirmed"
+	unfence
+	if [ -e "$STATE/reverting" ]; then
+		old=$(field "$STATE/reverting" old)
+		begin_change "$(field "$STATE/reverting" run)-back"
+		tick
+		printf 'stopped=%s\nquiet_us=0\n' "$now_cs" >>"$RUN/switching"
+		point_at "$old" || fault write "cannot write the links"
+		harden
+		systemctl daemon-reload
+		start_guard --no-block -p After="$UNIT"
+	else
+		unit_state
+		[ "$LoadState" = not-found ] && [ -e "$HOME_DIR/current/.botdeploy/$UNIT" ] || return 0
+		systemctl daemon-reload
+		systemctl start --no-block "$UNIT"
+	fi
 }

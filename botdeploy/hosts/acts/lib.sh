@@ -1,13 +1,19 @@
 #!/bin/sh
-# The ground that every act on a host stands on: names, places, records, and the fence.
+# shellcheck disable=SC2015 # "a && b || fault …": fault ends the program, so it is if-then-else
+# shellcheck disable=SC2329 # acts are called by their name, in main
+# The ground that every act on a host stands on: names, places, records, state files and the fence.
 #
 # Called as   /usr/local/lib/botdeploy/DIGEST/BOT NONCE ACT [ARGUMENT ...]
 # The bot's name is this file's own name: sudo has matched that path, so a caller can't choose it.
-# Every record is a line "@@NONCE {json}"; the last one carries "final" and the exit code.
+# Every record is a line "@@NONCE {json}"; the last one carries "final" and the exit code:
+# 0 done, 3 a fault (told in the record before), 4 somebody else has the lock. Never 1: that is sudo.
+#
+# Functions that answer by a variable name it in their comment; they save a fork, and a fork is
+# what most of an act's time goes into.
 
 set -uf
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C
-unset IFS ENV CDPATH
+unset IFS ENV BASH_ENV CDPATH
 umask 022
 cd / || exit 70
 
@@ -18,9 +24,12 @@ ACT=${2:-}
 UNIT=$BOT.service
 HOME_DIR=/opt/$BOT              # releases, current, previous, shared
 RELEASES=$HOME_DIR/releases
-PARTIAL=$HOME_DIR/.partial      # what is being staged; same file system, so one rename completes it
+PARTIALS=$HOME_DIR/.partial     # what is being staged; same file system, so one rename completes it
 STATE=/var/lib/botdeploy/$BOT   # durable: pending, confirmed, reverted, proven, quarantine, audit
 RUN=/run/botdeploy/$BOT         # gone at reboot: lock, lease, results
+UNITS=/etc/systemd/system
+LIBRARY=/usr/local/lib/botdeploy
+SUDOERS=/etc/sudoers.d/botdeploy-$BOT
 GUARD=botdeploy-guard-$BOT
 TAB='	'
 NL='
@@ -30,14 +39,19 @@ NL='
 
 emit() { printf '@@%s %s\n' "$NONCE" "$1"; }
 
-# Quote any text as a JSON string; control characters become spaces.
-quoted() {
+# quote TEXT: any text as a JSON string, in $json; control characters become spaces.
+quote() {
 	case $1 in
 	*[!\ !#-[\]-~]*)
-		printf '"%s"' "$(printf %s "$1" | tr '\000-\037\177' ' ' | sed 's/[\\"]/\\&/g')"
+		json="\"$(printf %s "$1" | tr '\000-\037\177' ' ' | sed 's/[\\"]/\\&/g')\""
 		;;
-	*) printf '"%s"' "$1" ;;
+	*) json="\"$1\"" ;;
 	esac
+}
+
+quoted() {
+	quote "$1"
+	printf %s "$json"
 }
 
 finish() {
@@ -47,8 +61,9 @@ finish() {
 
 # fault CODE MESSAGE: say what could not be done, and end.
 fault() {
-	emit "{\"fault\": \"$1\", \"message\": $(quoted "$2")}"
-	finish 1
+	quote "$2"
+	emit "{\"fault\": \"$1\", \"message\": $json}"
+	finish 3
 }
 
 log() { printf '%s\n' "$1" >&2; }
@@ -56,159 +71,178 @@ log() { printf '%s\n' "$1" >&2; }
 # --- checks: an argument that does not look right never reaches a path or a command -------------
 
 is_name() { case $1 in '' | [!a-z]* | *[!a-z0-9_-]*) return 1 ;; esac && [ ${#1} -le 32 ]; }
-is_id() { case $1 in '' | .* | *[!A-Za-z0-9._-]* | *..*) return 1 ;; esac && [ ${#1} -le 64 ]; }
-is_number() { case $1 in '' | *[!0-9]*) return 1 ;; esac && [ ${#1} -le 15 ]; }
+is_id() { case $1 in '' | [.-]* | *[!A-Za-z0-9._-]* | *..*) return 1 ;; esac && [ ${#1} -le 64 ]; }
+is_number() { case $1 in '' | *[!0-9]* | 0[0-9]*) return 1 ;; esac && [ ${#1} -le 15 ]; }
 is_line() { case $1 in *"$NL"*) return 1 ;; esac && [ ${#1} -le 1000 ]; }
 
 need_id() { is_id "$2" || fault usage "$1 is not an identifier"; }
 need_number() { is_number "$2" || fault usage "$1 is not a number"; }
 need_line() { is_line "$2" || fault usage "$1 must be one line of at most 1000 characters"; }
+need_ring() { is_line "$1" && [ -n "$1" ] && [ ${#1} -le 64 ] || fault usage "a ring's name is 1 to 64 characters"; }
 
-is_name "$BOT" || fault usage "this program must be installed under a bot's name"
+is_name "$BOT" && [ "$BOT" != botdeploy ] || fault usage "this program must be installed under a bot's name"
 
-# --- time: the kernel's monotonic clock only; a wall clock may jump ------------------------------
+# --- time: the kernel's clock since boot only; a wall clock may jump -----------------------------
 
-uptime_s() { read -r up _ </proc/uptime && printf '%s' "${up%.*}"; }
-uptime_cs() { # hundredths of a second
+# tick: whole seconds since boot in $now_s, hundredths in $now_cs.
+tick() {
 	read -r up _ </proc/uptime
-	cs=${up#*.}
-	printf '%s' "${up%.*}$cs"
+	now_s=${up%.*}
+	now_cs=$now_s${up#*.}
+	now_cs=${now_cs#0}
 }
 utc() { date -u +%Y-%m-%dT%H:%M:%S.%6NZ; }
+seconds() { printf '%d.%02d' $(($1 / 100)) $(($1 % 100)); }
 
 # --- state files: "key=value" lines, one value a line ------------------------------------------
 
-# field FILE KEY: print the value, or nothing.
-field() {
+# get FILE KEY: the last value of the key, or nothing, in $got.
+get() {
+	got=''
 	[ -r "$1" ] || return 0
-	while IFS= read -r row; do
-		case $row in "$2="*)
-			printf '%s' "${row#*=}"
-			return 0
-			;;
-		esac
+	while IFS= read -r row || [ -n "$row" ]; do
+		case $row in "$2="*) got=${row#*=} ;; esac
 	done <"$1"
+}
+
+field() {
+	get "$1" "$2"
+	printf %s "$got"
 }
 
 # put FILE: replace a file whole by standard input: temp name, sync, rename, sync of the folder.
 put() {
-	tmp=$1.new.$$
-	if cat >"$tmp" 2>/dev/null && sync "$tmp" && mv -T "$tmp" "$1" && sync "${1%/*}"; then
+	if cat >"$1.new.$$" 2>/dev/null && sync "$1.new.$$" && mv -T "$1.new.$$" "$1" && sync "${1%/*}"; then
 		return 0
 	fi
-	rm -f "$tmp"
-	return 1
-}
-
-# relink LINK TARGET: point a link elsewhere by one rename, and make it durable.
-relink() {
-	[ "$(readlink "$1" 2>/dev/null)" = "$2" ] && return 0
-	ln -s "$2" "$1.new.$$" && mv -T "$1.new.$$" "$1" && sync "${1%/*}" && return 0
 	rm -f "$1.new.$$"
 	return 1
 }
 
-release_of_link() {
-	target=$(readlink "$HOME_DIR/$1" 2>/dev/null) || return 0
-	printf '%s' "${target##*/}"
+# relink LINK TARGET: point a link elsewhere by one rename. Not yet durable: see harden.
+relink() {
+	[ "$(readlink "$1" 2>/dev/null)" = "$2" ] && return 0
+	ln -s "$2" "$1.new.$$" && mv -T "$1.new.$$" "$1" && return 0
+	rm -f "$1.new.$$"
+	return 1
+}
+
+# harden: make the links durable. After the start, not within the downtime: until then "pending" or
+# "reverting" stands on the disk, and a power cut is mended from that at boot.
+harden() { sync "$HOME_DIR" "$UNITS" "$UNITS/multi-user.target.wants" 2>/dev/null || sync; }
+
+# link_of NAME: the release that the link names, or nothing, in $linked.
+link_of() {
+	linked=$(readlink "$HOME_DIR/$1" 2>/dev/null) || linked=''
+	linked=${linked##*/}
 }
 
 is_complete() { [ -n "$1" ] && [ -f "$RELEASES/$1/.botdeploy/digest" ]; }
 is_proven() { [ -n "$1" ] && [ -e "$STATE/proven/$1" ]; }
 
-audit() { # audit WHAT RELEASE OUTCOME WHY
-	printf '{"at": "%s", "act": "%s", "release": "%s", "outcome": "%s", "who": %s, "why": %s}\n' \
-		"$(utc)" "$1" "$2" "$3" "$(quoted "$(field "$RUN/lock" owner)")" "$(quoted "$4")" \
-		2>/dev/null >>"$STATE/audit.jsonl" || :
+# digest_of RELEASE: the digest of what it holds, in $digest.
+digest_of() {
+	digest=''
+	[ ! -r "$RELEASES/$1/.botdeploy/digest" ] || read -r digest _ <"$RELEASES/$1/.botdeploy/digest" || :
+	is_id "$digest" || digest=''
 }
 
-# --- the fence: whoever changes what is pending holds this ---------------------------------------
+is_quarantined() {
+	digest_of "$1"
+	[ -n "$digest" ] && [ -e "$STATE/quarantine/$digest" ]
+}
+
+# A release that may be returned to: whole, proven here, and not refused since.
+is_target() { is_complete "$1" && is_proven "$1" && ! is_quarantined "$1"; }
+
+quarantine() { # DIGEST WHY
+	is_id "$1" || return 0
+	printf '%s\n' "$2" | put "$STATE/quarantine/$1" || :
+}
+
+# audit ACT RELEASE OUTCOME WHY [WHO]: one line for who did what when and why it ended so. It ends
+# with a mark that no text can hold, so that a line cut short by a full disk is told from a whole one.
+audit() {
+	if [ $# -gt 4 ]; then got=$5; else get "$RUN/lock" owner; fi
+	quote "$got"
+	who_json=$json
+	quote "$4"
+	get "$STATE/rollout" id
+	is_id "$got" || got=''
+	printf '\n{"at": "%s", "act": "%s", "release": "%s", "outcome": "%s", "who": %s, "why": %s, "rollout": "%s", "v": 1}\n' \
+		"$(utc)" "$1" "$2" "$3" "$who_json" "$json" "$got" 2>/dev/null >>"$STATE/audit.jsonl" || :
+}
+
+# crumbs: temporary files whose writer is gone.
+crumbs() {
+	set +f
+	for crumb in "$HOME_DIR"/*.new.* "$STATE"/*.new.* "$STATE"/*/*.new.* "$RUN"/*.new.* "$UNITS"/*"$BOT"*.new.* \
+		"$UNITS"/multi-user.target.wants/*"$BOT"*.new.*; do
+		[ -e "$crumb" ] || [ -L "$crumb" ] || continue
+		[ -d "/proc/${crumb##*.}" ] || rm -f "$crumb"
+	done
+	set -f
+}
+
+# --- the fence: whoever changes what is pending, or the lock, holds this -------------------------
 
 fence() {
-	exec 9>>"$RUN/fence" || fault state "cannot write $RUN"
-	flock 9
+	command exec 9>>"$RUN/fence" || fault state "cannot write $RUN"
+	flock -w 120 9 || fault busy "another act holds $RUN/fence"
 }
 unfence() { exec 9>&-; }
-
-# --- the rollout lock --------------------------------------------------------------------------
-
-lock_left() { # seconds until the lock lapses; 0 when nobody holds it
-	[ -e "$RUN/lock" ] || { printf 0; return; }
-	deadline=$(field "$RUN/lock" deadline)
-	now=$(uptime_s)
-	[ "${deadline:-0}" -gt "$now" ] && printf '%s' $((deadline - now)) || printf 0
-}
-
-lock_record() {
-	printf '{"owner": %s, "kind": "%s", "why": %s, "since": "%s", "left_s": %s}' \
-		"$(quoted "$(field "$RUN/lock" owner)")" "$(field "$RUN/lock" kind)" \
-		"$(quoted "$(field "$RUN/lock" why)")" "$(field "$RUN/lock" since)" "$(lock_left)"
-}
-
-# need_lock TOKEN: go on only for the holder. A lapsed lock that nobody else took is still ours.
-need_lock() {
-	need_id token "$1"
-	[ "$(field "$RUN/lock" token)" = "$1" ] && return 0
-	if [ "$(lock_left)" -gt 0 ]; then
-		emit "{\"fault\": \"locked\", \"message\": \"another controller has the lock\", \"lock\": $(lock_record)}"
-		finish 4
-	fi
-	fault lost-lock "the lock lapsed and was given up; nothing was changed"
-}
-
-write_lock() { # TOKEN TTL KIND OWNER WHY
-	printf 'token=%s\ndeadline=%s\nkind=%s\nsince=%s\nowner=%s\nwhy=%s\n' \
-		"$1" $(($(uptime_s) + $2 + 1)) "$3" "$(utc)" "$4" "$5" >"$RUN/lock.new.$$" &&
-		mv -T "$RUN/lock.new.$$" "$RUN/lock"
-}
-
-renew_lock() { # TOKEN TTL; fails when somebody else has it
-	fence
-	[ "$(field "$RUN/lock" token)" = "$1" ] || { unfence; return 1; }
-	sed "s/^deadline=.*/deadline=$(($(uptime_s) + $2 + 1))/" "$RUN/lock" >"$RUN/lock.new.$$" &&
-		mv -T "$RUN/lock.new.$$" "$RUN/lock"
-	unfence
-}
 
 # --- the bot's unit ----------------------------------------------------------------------------
 
 # unit_state: set ActiveState, SubState, NRestarts, MainPID, Result, InvocationID, ControlGroup …
+# "unknown" means that systemd did not answer; a unit that does not exist is "inactive".
 unit_state() {
-	ActiveState=unknown SubState=unknown NRestarts=0 MainPID=0 Result='' InvocationID=''
-	ControlGroup='' ActiveEnterTimestampMonotonic=0 ExecMainStatus=0 NeedDaemonReload=no
-	UnitFileState='' LoadState=''
-	while IFS='=' read -r key value; do
-		case $key in
-		ActiveState | SubState | NRestarts | MainPID | Result | InvocationID | ControlGroup | \
-			ActiveEnterTimestampMonotonic | ExecMainStatus | NeedDaemonReload | UnitFileState | LoadState)
-			eval "$key=\$value"
+	ActiveState=unknown SubState=unknown NRestarts=0 MainPID=0 Result='' InvocationID='' Job=''
+	ControlGroup='' ActiveEnterTimestampMonotonic=0 InactiveEnterTimestampMonotonic=0
+	ExecMainStatus=0 UnitFileState='' LoadState=''
+	while IFS='=' read -r property setting; do
+		case $property in
+		ActiveState | SubState | NRestarts | MainPID | Result | InvocationID | ControlGroup | Job | \
+			ActiveEnterTimestampMonotonic | InactiveEnterTimestampMonotonic | ExecMainStatus | \
+			UnitFileState | LoadState)
+			eval "$property=\$setting"
 			;;
 		esac
 	done <<-EOF
-		$(systemctl show "$UNIT" -p ActiveState,SubState,NRestarts,MainPID,Result,InvocationID \
-		-p ControlGroup,ActiveEnterTimestampMonotonic,ExecMainStatus,NeedDaemonReload \
+		$(systemctl show "$UNIT" -p ActiveState,SubState,NRestarts,MainPID,Result,InvocationID,Job \
+		-p ControlGroup,ActiveEnterTimestampMonotonic,InactiveEnterTimestampMonotonic,ExecMainStatus \
 		-p UnitFileState,LoadState 2>/dev/null)
 	EOF
-	case $NRestarts in '' | *[!0-9]*) NRestarts=0 ;; esac
+	is_number "$NRestarts" || NRestarts=0
+	is_number "$MainPID" || MainPID=0
+	is_number "$ActiveEnterTimestampMonotonic" || ActiveEnterTimestampMonotonic=0
+	is_number "$InactiveEnterTimestampMonotonic" || InactiveEnterTimestampMonotonic=0
 }
 
-# running_release: the release of the process that runs, not of the link; call after unit_state.
+# running_release: the release of the process that runs, not of the link, in $running; call after
+# unit_state. What the kernel keeps of its environment, where it works, or what it has mapped.
 running_release() {
-	[ "${MainPID:-0}" -gt 0 ] 2>/dev/null || return 0
-	found=$(tr '\000' '\n' 2>/dev/null <"/proc/$MainPID/environ" | sed -n 's/^BOTDEPLOY_RELEASE=//p;' | head -n 1)
-	if [ -z "$found" ]; then
-		found=$(readlink "/proc/$MainPID/cwd" 2>/dev/null)
-		case $found in "$RELEASES"/*) found=${found#"$RELEASES"/} found=${found%%/*} ;; *) found='' ;; esac
-	fi
-	printf '%s' "$found"
+	running=''
+	[ "$MainPID" -gt 0 ] || return 0
+	running=$(sed -zn 's/^BOTDEPLOY_RELEASE=//p' "/proc/$MainPID/environ" 2>/dev/null | tr -d '\000')
+	is_id "$running" && return 0
+	get "$RUN/started" "$InvocationID"
+	running=$got
+	is_id "$running" && return 0
+	running=$(readlink "/proc/$MainPID/cwd" 2>/dev/null)
+	case $running in
+	"$RELEASES"/*) ;;
+	*) running=$(sed -n "s|^.* \($RELEASES/[^/]*\)/.*|\1/|p" "/proc/$MainPID/maps" 2>/dev/null | head -n 1) ;;
+	esac
+	running=${running#"$RELEASES"/} running=${running%%/*}
+	is_id "$running" || running=''
 }
 
-# unit_pids: every process in the unit's control group, children and grandchildren too.
+# unit_pids GROUP: every process in the unit's control group, children and grandchildren too.
 unit_pids() {
-	group=$1
 	for root in /sys/fs/cgroup /sys/fs/cgroup/unified /sys/fs/cgroup/systemd; do
-		[ -n "$group" ] && [ -d "$root$group" ] || continue
-		find "$root$group" -name cgroup.procs -exec cat {} + 2>/dev/null
+		[ -d "$root$1" ] || continue
+		find "$root$1" -name cgroup.procs -exec cat {} + 2>/dev/null
 		return 0
 	done
 }
@@ -218,61 +252,9 @@ last_cursor() {
 	journalctl -q -m -u "$UNIT" -n 1 -o cat --show-cursor 2>/dev/null | sed -n 's/^-- cursor: //p'
 }
 
-# --- preparation: what a host needs once; cheap when it is there ---------------------------------
-
-run_as() { u=$(cat "$STATE/user" 2>/dev/null) && printf '%s' "${u:-$BOT}" || printf '%s' "$BOT"; }
-
-prepare_run() { mkdir -p -m 0700 "$RUN" 2>/dev/null || fault state "cannot write /run/botdeploy"; }
-
-prepare() { # USER
-	is_name "$1" || fault usage "user is not a user's name"
-	[ -d /run/systemd/system ] || fault no-systemd "this host does not run systemd"
-	for tool in flock systemd-run journalctl sha256sum tar gzip; do
-		command -v "$tool" >/dev/null || fault no-tool "$tool is missing on this host"
-	done
-	for parent in /opt /var/lib; do
-		[ -w "$parent" ] || fault read-only "$parent is not writable"
-	done
-	if ! id -u "$1" >/dev/null 2>&1; then
-		useradd --system --no-create-home --home-dir "$HOME_DIR/shared" \
-			--shell /usr/sbin/nologin "$1" 2>/dev/null || fault user "cannot create the user $1"
-	fi
-	[ "$(id -u "$1")" -ne 0 ] || fault user "a bot does not run as root"
-	mkdir -p "$RELEASES" && chown root:root "$HOME_DIR" "$RELEASES" && chmod 0755 "$HOME_DIR" "$RELEASES" ||
-		fault state "cannot create $RELEASES"
-	if [ ! -d "$HOME_DIR/shared" ]; then
-		mkdir -p "$HOME_DIR/shared" && chown "$1:" "$HOME_DIR/shared" && chmod 0750 "$HOME_DIR/shared" ||
-			fault state "cannot create $HOME_DIR/shared"
-	fi
-	[ -d "$STATE/proven" ] && [ -d "$STATE/quarantine" ] && [ -d "$STATE/evidence" ] || {
-		mkdir -p "$STATE/proven" "$STATE/quarantine" "$STATE/evidence" && chmod 0700 /var/lib/botdeploy "$STATE" ||
-			fault state "cannot create $STATE"
-	}
-	[ "$(cat "$STATE/user" 2>/dev/null)" = "$1" ] || printf '%s\n' "$1" | put "$STATE/user" ||
-		fault state "cannot write $STATE/user"
-	prepare_boot_unit
-}
-
-# The boot unit puts an unconfirmed release back before the bot's own unit starts.
-prepare_boot_unit() {
-	unit=/etc/systemd/system/botdeploy-boot-$BOT.service
-	text="[Unit]
-Description=botdeploy: return $BOT to its proven release when nobody confirmed the new one
-ConditionPathExists=|$STATE/pending
-ConditionPathExists=|$STATE/reverting
-RequiresMountsFor=/opt /var/lib
-Before=$UNIT
-
-[Service]
-Type=oneshot
-ExecStart=$PROGRAM - guard boot
-
-[Install]
-WantedBy=multi-user.target"
-	[ "$(cat "$unit" 2>/dev/null)" = "$text" ] && return 0
-	[ -w /etc/systemd/system ] || fault read-only "/etc/systemd/system is not writable"
-	printf '%s\n' "$text" | put "$unit" &&
-		mkdir -p /etc/systemd/system/multi-user.target.wants &&
-		relink "/etc/systemd/system/multi-user.target.wants/botdeploy-boot-$BOT.service" "$unit" &&
-		systemctl daemon-reload || fault state "cannot write $unit"
+# run_as: the user that the bot runs as, in $user.
+run_as() {
+	user=''
+	[ ! -r "$STATE/user" ] || read -r user <"$STATE/user" || :
+	is_name "$user" || user=$BOT
 }

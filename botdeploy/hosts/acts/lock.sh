@@ -7,25 +7,32 @@
 #   leave TOKEN                           give it back
 #   unlock WHO                            a person takes it away
 #
-# KIND is rollout, rollback or step. A rollback takes the lock from a rollout; nothing else does.
+# KIND is rollout, rollback or step. A rollback takes the lock from the others; nothing else does.
+# Nothing is prepared, mended or written before the lock is ours, and a preparation that fails gives
+# the lock back.
 
 act_enter() {
-	token=${1:-} ttl=${2:-} kind=${3:-} user=${4:-} owner=${5:-} why=${6:-}
+	token=${1:-} ttl=${2:-} kind=${3:-} wanted_user=${4:-} owner=${5:-} why=${6:-}
 	need_id token "$token"
 	need_number ttl "$ttl"
 	need_line owner "$owner"
 	need_line why "$why"
 	case $kind in rollout | rollback | step) ;; *) fault usage "unknown kind of lock" ;; esac
-	prepare_run
 	take_lock
-	prepare "$user"
+	trap 'give_lock "$token"' EXIT
+	prepare "$wanted_user"
 	recover
-	emit "{\"state\": $(observed)}"
+	trap - EXIT
+	tell_state
 	while IFS= read -r line; do
 		case $line in
-		renew) renew_lock "$token" "$ttl" || lock_lost ;;
+		renew)
+			renew_lock "$token" "$ttl" || lock_lost
+			emit '{"renewed": true}'
+			;;
 		leave)
 			give_lock "$token"
+			emit '{"left": true}'
 			return 0
 			;;
 		*) fault usage "unknown word on standard input" ;;
@@ -33,49 +40,26 @@ act_enter() {
 	done
 }
 
-lock_lost() {
-	emit "{\"fault\": \"locked\", \"message\": \"another controller took the lock\", \"lock\": $(lock_record)}"
-	finish 4
-}
-
-take_lock() {
-	fence
-	holder=$(field "$RUN/lock" token)
-	if [ -n "$holder" ] && [ "$holder" != "$token" ] && [ "$(lock_left)" -gt 0 ]; then
-		held=$(field "$RUN/lock" kind)
-		if [ "$kind" != rollback ] || [ "$held" = rollback ]; then
-			emit "{\"fault\": \"locked\", \"message\": \"somebody else has the lock\", \"lock\": $(lock_record)}"
-			finish 4
-		fi
-	fi
-	write_lock "$token" "$ttl" "$kind" "$owner" "$why" || fault state "cannot write the lock in $RUN"
-	unfence
-}
-
-give_lock() {
-	fence
-	[ "$(field "$RUN/lock" token)" = "$1" ] && rm -f "$RUN/lock"
-	unfence
-}
-
 act_renew() {
 	need_id token "${1:-}"
 	need_number ttl "${2:-}"
 	renew_lock "$1" "$2" || lock_lost
+	emit '{"renewed": true}'
 }
 
 act_leave() {
 	need_id token "${1:-}"
 	give_lock "$1"
+	emit '{"left": true}'
 }
 
 act_unlock() {
 	need_line who "${1:-}"
-	prepare_run
 	fence
 	if [ -e "$RUN/lock" ]; then
-		emit "{\"unlocked\": $(lock_record)}"
-		audit unlock "" done "$1"
+		lock_record
+		emit "{\"unlocked\": $record}"
+		audit unlock "" "done" "taken from $(field "$RUN/lock" owner)" "$1"
 		rm -f "$RUN/lock"
 	else
 		emit '{"unlocked": null}'
@@ -83,12 +67,90 @@ act_unlock() {
 	unfence
 }
 
+# lock_left: seconds until the lock lapses, 0 when nobody holds it, in $left.
+lock_left() {
+	left=0
+	get "$RUN/lock" deadline
+	is_number "$got" || return 0
+	tick
+	[ "$got" -le "$now_s" ] || left=$((got - now_s))
+}
+
+# lock_record: the lock as JSON, in $record. The token stays here; its beginning tells holders apart.
+lock_record() {
+	lock_left
+	get "$RUN/lock" token
+	record="{\"id\": \"$(printf %.8s "$got")\""
+	get "$RUN/lock" owner
+	quote "$got"
+	record="$record, \"owner\": $json"
+	get "$RUN/lock" kind
+	record="$record, \"kind\": \"$got\""
+	get "$RUN/lock" why
+	quote "$got"
+	record="$record, \"why\": $json"
+	get "$RUN/lock" since
+	record="$record, \"since\": \"$got\", \"left_s\": $left}"
+}
+
+# need_lock TOKEN: go on only for the holder. A lapsed lock that nobody else took is still ours.
+need_lock() {
+	need_id token "$1"
+	get "$RUN/lock" token
+	[ "$got" != "$1" ] || return 0
+	lock_left
+	[ "$left" -eq 0 ] || lock_lost
+	fault lost-lock "the lock lapsed and was given up; nothing was changed"
+}
+
+lock_lost() {
+	lock_record
+	emit "{\"fault\": \"locked\", \"message\": \"somebody else has the lock\", \"lock\": $record}"
+	finish 4
+}
+
+take_lock() {
+	fence
+	get "$RUN/lock" token
+	holder=$got
+	lock_left
+	if [ -n "$holder" ] && [ "$holder" != "$token" ] && [ "$left" -gt 0 ]; then
+		get "$RUN/lock" kind
+		if [ "$kind" != rollback ] || [ "$got" = rollback ]; then lock_lost; fi
+	fi
+	since=''
+	[ "$holder" != "$token" ] || since=$(field "$RUN/lock" since)
+	tick
+	printf 'token=%s\ndeadline=%s\nkind=%s\nsince=%s\nowner=%s\nwhy=%s\n' "$token" \
+		$((now_s + ttl + 1)) "$kind" "${since:-$(utc)}" "$owner" "$why" >"$RUN/lock.new.$$" &&
+		mv -T "$RUN/lock.new.$$" "$RUN/lock" || fault state "cannot write the lock in $RUN"
+	unfence
+}
+
+renew_lock() { # TOKEN TTL; fails when somebody else has it
+	fence
+	get "$RUN/lock" token
+	if [ "$got" != "$1" ]; then
+		unfence
+		return 1
+	fi
+	tick
+	sed "s/^deadline=.*/deadline=$((now_s + $2 + 1))/" "$RUN/lock" >"$RUN/lock.new.$$" &&
+		mv -T "$RUN/lock.new.$$" "$RUN/lock" || fault state "cannot write the lock in $RUN"
+	unfence
+}
+
+give_lock() {
+	fence
+	get "$RUN/lock" token
+	[ "$got" != "$1" ] || rm -f "$RUN/lock"
+	unfence
+}
+
 # recover: an earlier run was cut between arming and its guard's start, or left crumbs. Finish it.
 recover() {
-	set +f
-	rm -f "$HOME_DIR"/*.new.* "$STATE"/*.new.* "$RUN"/*.new.[0-9]*
-	set -f
+	crumbs
+	rm -rf "$PARTIALS" "$HOME_DIR/.trash"
 	[ -e "$STATE/pending" ] || [ -e "$STATE/reverting" ] || return 0
-	systemctl is-active -q "$GUARD" && return 0
-	start_guard
+	systemctl is-active -q "$GUARD" || start_guard
 }

@@ -4,105 +4,282 @@
 #
 # One record {"state": {...}}; every figure is read now, none is remembered.
 
-act_observe() {
-	emit "{\"state\": $(observed)}"
+NEEDED="flock systemd-run systemctl journalctl sha256sum tar gzip find sort comm cmp xargs base64 runuser stat sed sync"
+
+act_observe() { tell_state; }
+
+tell_state() {
+	printf '@@%s {"state": {' "$NONCE"
+	read -r boot </proc/sys/kernel/random/boot_id
+	at=$(date -u '+%s %Y-%m-%dT%H:%M:%S.%6NZ')
+	now=${at%% *} at=${at#* }
+	tick
+	printf '"boot_id": "%s", "uptime_s": %s, "at": "%s", "host_time": "%s"' "$boot" "$now_s" "$at" "$at"
+	survey
+	tell_unit
+	tell_phase
+	tell_rollout
+	tell_gates
+	tell_releases
+	tell_quarantine
+	printf ', "lock": '
+	lock_left
+	if [ "$left" -gt 0 ]; then lock_record; else record=null; fi
+	printf '%s' "$record"
+	tell_disk
+	tell_host
+	printf '}}\n'
 }
 
-observed() {
-	prepare_run
+# survey: one look at the links, the times of the marks and the releases' folders.
+survey() {
+	current='' previous='' confirmed_at='' confirmed_s=0 folders=''
+	while read -r type changed changed_at modified_at path link; do
+		case $type:$path in
+		l:"$HOME_DIR"/current) current=${link##*/} ;;
+		l:"$HOME_DIR"/previous) previous=${link##*/} ;;
+		f:"$STATE"/confirmed) confirmed_s=${changed%.*} confirmed_at=${changed_at%.*}Z ;;
+		d:"$RELEASES"/*) folders="$folders ${path##*/} ${modified_at%.*}Z" ;;
+		esac
+	done <<-EOF
+		$(TZ=UTC0 find "$HOME_DIR/current" "$HOME_DIR/previous" "$STATE/confirmed" "$RELEASES" -maxdepth 1 -printf \
+		'%y %C@ %CY-%Cm-%CdT%CH:%CM:%CS %TY-%Tm-%TdT%TH:%TM:%TS %p %l\n' 2>/dev/null)
+	EOF
+	is_id "$current" || current=''
+	is_id "$previous" || previous=''
+	is_number "$confirmed_s" || confirmed_s=$now
+}
+
+tell_unit() {
 	unit_state
-	printf '{"boot_id": "%s", "uptime_s": %s, "at": "%s"' \
-		"$(cat /proc/sys/kernel/random/boot_id)" "$(uptime_s)" "$(utc)"
-	printf ', "current": "%s", "previous": "%s", "running": "%s"' \
-		"$(release_of_link current)" "$(release_of_link previous)" "$(running_release)"
+	running_release
+	quote "$UnitFileState"
+	printf ', "current": "%s", "previous": "%s", "running": "%s"' "$current" "$previous" "$running"
 	printf ', "active_state": "%s", "sub_state": "%s", "restarts": %s, "result": "%s"' \
 		"$ActiveState" "$SubState" "$NRestarts" "$Result"
-	printf ', "invocation": "%s", "active_since_us": %s, "prepared": %s' \
-		"$InvocationID" "${ActiveEnterTimestampMonotonic:-0}" \
-		"$([ -d "$STATE/proven" ] && printf true || printf false)"
-	printf ', "phase": '
-	observed_phase
-	printf ', "releases": ['
-	observed_releases
-	printf '], "quarantine": {'
-	observed_quarantine
-	printf '}, "lock": '
-	if [ "$(lock_left)" -gt 0 ]; then lock_record; else printf null; fi
-	printf ', "disk": '
-	observed_disk
-	printf '}'
+	printf ', "invocation": "%s", "active_since_us": %s, "main_pid": %s' \
+		"$InvocationID" "$ActiveEnterTimestampMonotonic" "$MainPID"
+	prepared=false
+	[ ! -d "$STATE/proven" ] || prepared=true
+	printf ', "prepared": %s' "$prepared"
+	stuck=null
+	if [ -e "$STATE/stuck" ]; then
+		stuck=''
+		IFS= read -r stuck <"$STATE/stuck" || :
+		quote "${stuck:-the old release did not become ready}"
+		stuck=$json
+	fi
+	printf ', "stuck": %s' "$stuck"
 }
 
-observed_phase() {
+# pair KEY FILE [FIELD]: , "KEY": "value"
+pair() {
+	get "$2" "${3:-$1}"
+	quote "$got"
+	printf ', "%s": %s' "$1" "$json"
+}
+
+tell_phase() {
+	printf ', "phase": '
 	for phase in reverting pending; do
 		[ -e "$STATE/$phase" ] || continue
-		printf '{"phase": "%s", "run": "%s", "new": "%s", "old": "%s", "lease_left_s": %s, "guard": "%s"}' \
-			"$phase" "$(field "$STATE/$phase" run)" "$(field "$STATE/$phase" new)" \
-			"$(field "$STATE/$phase" old)" "$(lease_left)" \
-			"$(systemctl is-active "$GUARD" 2>/dev/null)"
+		printf '{"phase": "%s"' "$phase"
+		for key in run new old armed by cause why; do pair "$key" "$STATE/$phase"; done
+		age_of_marker
+		lease_left
+		printf ', "age_s": %s, "lease_left_s": %s, "guard": "%s"}' "$age" "$left" "$(systemctl is-active "$GUARD" 2>/dev/null)"
 		return
 	done
-	last=confirmed
-	[ "$STATE/reverted" -nt "$STATE/confirmed" ] && last=reverted
-	if [ -e "$STATE/$last" ]; then
-		printf '{"phase": "%s", "run": "%s", "new": "%s", "old": "%s", "by": "%s", "why": %s}' \
-			"$last" "$(field "$STATE/$last" run)" "$(field "$STATE/$last" new)" \
-			"$(field "$STATE/$last" old)" "$(field "$STATE/$last" by)" \
-			"$(quoted "$(field "$STATE/$last" why)")"
+	latest_phase
+	if [ -n "$latest" ]; then
+		printf '{"phase": "%s"' "$latest"
+		for key in run new old armed by cause why; do pair "$key" "$STATE/$latest"; done
+		[ "$latest" != confirmed ] || printf ', "at": "%s", "age_s": %s' "$confirmed_at" \
+			$((now > confirmed_s ? now - confirmed_s : 0))
+		printf '}'
 	else
 		printf null
 	fi
 }
 
-observed_releases() {
-	sep=''
-	set +f
-	for folder in "$RELEASES"/*/; do
-		folder=${folder%/}
-		id=${folder##*/}
-		[ -r "$folder/.botdeploy/digest" ] || continue
-		read -r digest files _ <"$folder/.botdeploy/digest"
-		is_proven "$id" && proven=true || proven=false
-		printf '%s{"id": "%s", "digest": "%s", "files": "%s", "proven": %s}' \
-			"$sep" "$id" "$digest" "$files" "$proven"
-		sep=', '
-	done
-	set -f
+# age_of_marker: whole seconds since the marker was armed, in $age, by the clock that wrote it.
+age_of_marker() {
+	age=0
+	get "$STATE/$phase" armed_s
+	! is_number "$got" || [ "$now" -lt "$got" ] || age=$((now - got))
 }
 
-observed_quarantine() {
-	sep=''
+# latest_phase: confirmed or reverted, whichever came last, in $latest; its number in $latest_seq.
+latest_phase() {
+	latest='' latest_seq=0
+	for phase in confirmed reverted; do
+		[ -e "$STATE/$phase" ] || continue
+		get "$STATE/$phase" seq
+		is_number "$got" || got=0
+		if [ -z "$latest" ] || [ "$got" -gt "$latest_seq" ]; then latest=$phase latest_seq=$got; fi
+	done
+}
+
+tell_rollout() {
+	if [ -e "$STATE/rollout" ]; then
+		printf ', "rollout": {"here": true'
+		for key in id release digest ring since owner why outcome ended ended_why; do pair "$key" "$STATE/rollout"; done
+		printf '}'
+	else
+		printf ', "rollout": null'
+	fi
+}
+
+tell_gates() {
+	printf ', "hold": '
+	if [ -e "$STATE/hold" ]; then
+		get "$STATE/hold" who
+		quote "$got"
+		printf '{"who": %s' "$json"
+		for key in why at; do pair "$key" "$STATE/hold"; done
+		printf '}'
+	else
+		printf null
+	fi
+	printf ', "approved": ['
+	separator=''
+	set +f
+	for mark in "$STATE"/approved/*; do
+		case $mark in *'*' | *.new.*) continue ;; esac
+		get "$mark" release
+		quote "$got"
+		printf '%s{"release": %s' "$separator" "$json"
+		for key in ring who why at; do pair "$key" "$mark"; done
+		printf '}'
+		separator=', '
+	done
+	set -f
+	printf ']'
+}
+
+tell_releases() {
+	printf ', "releases": ['
+	separator=''
+	# shellcheck disable=SC2086 # pairs of name and time, parted by spaces
+	set -- $folders
+	while [ $# -gt 1 ]; do
+		id=$1 staged_at=$2
+		shift 2
+		is_id "$id" || continue
+		digest='' files=''
+		[ -r "$RELEASES/$id/.botdeploy/digest" ] || continue
+		read -r digest files _ <"$RELEASES/$id/.botdeploy/digest" || :
+		is_id "$digest" || digest=''
+		is_number "$files" || files=0
+		proven=false proven_at='' proven_in=''
+		get "$RELEASES/$id/.botdeploy/staged" rollout
+		rollout=$got
+		if is_proven "$id"; then
+			proven=true
+			get "$STATE/proven/$id" at
+			proven_at=$got
+			get "$STATE/proven/$id" rollout
+			proven_in=$got
+		fi
+		quote "$proven_at"
+		printf '%s{"id": "%s", "digest": "%s", "files": %s, "proven": %s, "staged_at": "%s", "proven_at": %s' \
+			"$separator" "$id" "$digest" "$files" "$proven" "$staged_at" "$json"
+		quote "$rollout"
+		printf ', "rollout": %s' "$json"
+		quote "$proven_in"
+		printf ', "proven_in": %s}' "$json"
+		separator=', '
+	done
+	printf ']'
+}
+
+tell_quarantine() {
+	printf ', "quarantine": {'
+	separator=''
 	set +f
 	for mark in "$STATE"/quarantine/*; do
-		[ -e "$mark" ] || continue
-		read -r why <"$mark" || why=''
-		printf '%s"%s": %s' "$sep" "${mark##*/}" "$(quoted "$why")"
-		sep=', '
+		is_id "${mark##*/}" || continue
+		case $mark in *.new.*) continue ;; esac
+		why=''
+		IFS= read -r why <"$mark" || :
+		quote "$why"
+		printf '%s"%s": %s' "$separator" "${mark##*/}" "$json"
+		separator=', '
 	done
 	set -f
+	printf '}'
 }
 
-observed_disk() {
+# space_of FOLDER: set total_bytes, free_bytes, total_inodes, free_inodes.
+space_of() {
+	total_bytes=0 free_bytes=0 total_inodes=0 free_inodes=0
+	read -r block total free total_inodes free_inodes <<-EOF
+		$(stat -f -c '%S %b %a %c %d' "$1" 2>/dev/null)
+	EOF
+	is_number "$block" && is_number "$total" && is_number "$free" || return 1
+	total_bytes=$((block * total)) free_bytes=$((block * free))
+	is_number "$total_inodes" && is_number "$free_inodes" || total_inodes=0 free_inodes=0
+}
+
+tell_disk() {
 	place=$HOME_DIR
 	[ -d "$place" ] || place=/opt
-	df -P -B1 "$place" 2>/dev/null | {
-		read -r _
-		read -r _ total _ free _
-		printf '{"total_bytes": %s, "free_bytes": %s' "${total:-0}" "${free:-0}"
-	}
-	df -Pi "$place" 2>/dev/null | {
-		read -r _
-		read -r _ total _ free _
-		case $total in *[!0-9]* | '') total=0 ;; esac
-		case $free in *[!0-9]* | '') free=0 ;; esac
-		printf ', "total_inodes": %s, "free_inodes": %s' "$total" "$free"
-	}
-	[ -w "$place" ] && printf ', "writable": true}' || printf ', "writable": false}'
+	space_of "$place"
+	writable=true
+	for folder in "$place" "$([ -d "$STATE" ] && printf %s "$STATE" || printf /var/lib)"; do
+		[ -w "$folder" ] || writable=false
+	done
+	printf ', "disk": {"total_bytes": %s, "free_bytes": %s, "total_inodes": %s, "free_inodes": %s, "writable": %s}' \
+		"$total_bytes" "$free_bytes" "$total_inodes" "$free_inodes" "$writable"
 }
 
+tell_host() {
+	run_as
+	missing_tools
+	systemd_version
+	zstd=false
+	! command -v zstd >/dev/null || zstd=true
+	foreign=false
+	! is_foreign_unit || foreign=true
+	printf ', "wanted_user": "%s", "journal": %s, "systemd": %s, "tools": [%s], "zstd": %s, "foreign_unit": %s, "restricted": %s' \
+		"$user" "$(can_read_journal && printf true || printf false)" "$version" "$tools" "$zstd" "$foreign" \
+		"$([ -e "$SUDOERS" ] && printf true || printf false)"
+}
+
+# missing_tools: what an act needs and the host has not, as JSON strings, in $tools.
+missing_tools() {
+	tools=''
+	for tool in $NEEDED; do
+		command -v "$tool" >/dev/null || tools="$tools${tools:+, }\"$tool\""
+	done
+}
+
+# systemd_version: its number, in $version; remembered for this boot where an act has written it.
+systemd_version() {
+	version=''
+	[ ! -r "$RUN/systemd" ] || read -r version <"$RUN/systemd" || :
+	if ! is_number "$version"; then
+		version=$(systemctl --version 2>/dev/null | sed -n '1s/^systemd \([0-9]*\).*/\1/p')
+		is_number "$version" || version=0
+	fi
+}
+
+can_read_journal() {
+	[ "$(id -u)" -eq 0 ] && return 0
+	[ -n "$(journalctl -q -n 1 -o cat 2>/dev/null)" ]
+}
+
+# is_foreign_unit: is there a unit of the bot's name that somebody else wrote?
+is_foreign_unit() {
+	[ -e "$UNITS/$UNIT" ] || [ -L "$UNITS/$UNIT" ] || return 1
+	[ "$(readlink "$UNITS/$UNIT")" != "$HOME_DIR/current/.botdeploy/$UNIT" ]
+}
+
+# lease_left: seconds until what is pending goes back, in $left.
 lease_left() {
-	[ -r "$RUN/lease" ] || { printf 0; return; }
-	read -r deadline <"$RUN/lease"
-	left=$((deadline - $(uptime_s)))
-	[ "$left" -gt 0 ] && printf '%s' "$left" || printf 0
+	left=0 deadline=''
+	[ ! -r "$RUN/lease" ] || read -r deadline <"$RUN/lease" || :
+	is_number "$deadline" || return 0
+	tick
+	[ "$deadline" -le "$now_s" ] || left=$((deadline - now_s))
 }

@@ -1,58 +1,76 @@
 # retain: what stays after a verdict.
 #
-#   prove TOKEN ID KEEP      the release passed: it may be returned to from now on; then prune
-#   condemn TOKEN DIGEST WHY quarantine a release that failed, by digest
+#   prove TOKEN ID KEEP ROLLOUT   the release passed: it may be returned to from now on; then prune
+#   condemn TOKEN DIGEST WHY      quarantine a release that failed, by digest
+#   keep TOKEN ID                 store standard input (at most 4 MB) as the evidence of a release
+#   evidence ID                   print it, in base64
 #
 # Kept: what runs, current, previous, what is pending or to return to, the last KEEP proven ones,
 # and the two newest others for a look afterwards. The last proven one never goes.
 
+EVIDENCE_BYTES=4194304
+
 act_prove() {
-	token=${1:-} id=${2:-} keep=${3:-}
+	token=${1:-} passed=${2:-} keep=${3:-} rollout=${4:-}
 	need_lock "$token"
-	need_id release "$id"
+	need_id release "$passed"
 	need_number keep "$keep"
-	is_complete "$id" || fault not-staged "release $id is not on this host"
-	if ! is_proven "$id"; then
-		printf '%s\n' "$(($(last_order) + 1))" | put "$STATE/proven/$id" || fault write "cannot write $STATE/proven"
-		audit prove "$id" done ""
+	need_id rollout "$rollout"
+	is_complete "$passed" || fault not-staged "release $passed is not on this host"
+	if ! is_proven "$passed" || is_quarantined "$passed"; then
+		last_order
+		printf '%s\nat=%s\nrollout=%s\n' $((highest + 1)) "$(utc)" "$rollout" | put "$STATE/proven/$passed" ||
+			fault write "cannot write $STATE/proven"
+		# It was refused before, and a person has forced it through: it passed, so it is refused no more.
+		digest_of "$passed"
+		[ -z "$digest" ] || rm -f "$STATE/quarantine/$digest"
+		audit prove "$passed" "done" ""
 	fi
 	prune "$keep"
-	emit "{\"proven\": \"$id\", \"pruned\": \"$pruned\"}"
+	quote "$pruned"
+	emit "{\"proven\": \"$passed\", \"pruned\": $json}"
 }
 
 act_condemn() {
-	token=${1:-} digest=${2:-} why=${3:-}
+	token=${1:-} bad=${2:-} why=${3:-}
 	need_lock "$token"
-	need_id digest "$digest"
+	need_id digest "$bad"
 	need_line reason "$why"
-	quarantine "$digest" "$why"
-	audit quarantine "$digest" done "$why"
+	if [ ! -e "$STATE/quarantine/$bad" ]; then
+		printf '%s\n' "$why" | put "$STATE/quarantine/$bad" || fault write "cannot write $STATE/quarantine"
+		audit quarantine "$bad" "done" "$why"
+	fi
 	emit '{"condemned": true}'
 }
 
-last_order() {
+last_order() { # the highest order of a proven release, in $highest
 	highest=0
 	set +f
 	for mark in "$STATE"/proven/*; do
-		[ -e "$mark" ] || continue
-		read -r n <"$mark" || n=0
-		case $n in '' | *[!0-9]*) n=0 ;; esac
-		[ "$n" -gt "$highest" ] && highest=$n
+		order_of "${mark##*/}"
+		[ "$got" -le "$highest" ] || highest=$got
 	done
 	set -f
-	printf '%s' "$highest"
 }
 
 prune() { # KEEP; sets pruned
 	pruned=''
 	unit_state
-	kept=" $(release_of_link current) $(release_of_link previous) $(running_release) "
+	running_release
+	kept=" $running "
+	for name in current previous; do
+		link_of "$name"
+		kept="$kept$linked "
+	done
 	for state in pending reverting confirmed; do
 		kept="$kept$(field "$STATE/$state" new) $(field "$STATE/$state" old) "
 	done
+	last_proven_but '' ''
+	kept="$kept$target "
 	set +f
 	proven=$(for mark in "$STATE"/proven/*; do
-		[ -e "$mark" ] && read -r n <"$mark" && printf '%s %s\n' "$n" "${mark##*/}"
+		order_of "${mark##*/}"
+		printf '%s %s\n' "$got" "${mark##*/}"
 	done | sort -rn | cut -d ' ' -f 2)
 	rest=0 count=0
 	for id in $proven; do
@@ -71,9 +89,40 @@ prune() { # KEEP; sets pruned
 		fi
 		# Out of sight in one rename, so that a release is complete or absent at every instant.
 		mkdir -p "$HOME_DIR/.trash" && chmod 0700 "$HOME_DIR/.trash" &&
-			mv -T "$folder" "$HOME_DIR/.trash/$id.$$" && rm -f "$STATE/proven/$id" && pruned="$pruned $id"
+			mv -T "$folder" "$HOME_DIR/.trash/$id.$$" && pruned="$pruned $id"
 	done
 	rm -rf "$HOME_DIR/.trash"
+	for mark in "$STATE"/proven/* "$STATE"/evidence/* "$STATE"/approved/*; do
+		id=${mark##*/}
+		id=${id%%+*}
+		[ ! -e "$mark" ] || [ -d "$RELEASES/$id" ] || rm -f "$mark"
+	done
 	set -f
 	pruned=${pruned# }
+	[ -z "$pruned" ] || audit prune "" "done" "$pruned"
+}
+
+act_keep() {
+	need_lock "${1:-}"
+	need_id release "${2:-}"
+	head -c $((EVIDENCE_BYTES + 1)) >"$STATE/evidence/$2.new.$$" 2>/dev/null || fault write "cannot store the evidence"
+	cat >/dev/null
+	if [ "$(stat -c %s "$STATE/evidence/$2.new.$$")" -gt "$EVIDENCE_BYTES" ]; then
+		rm -f "$STATE/evidence/$2.new.$$"
+		fault too-big "evidence is at most 4 MB"
+	fi
+	sync "$STATE/evidence/$2.new.$$" && mv -T "$STATE/evidence/$2.new.$$" "$STATE/evidence/$2" &&
+		sync "$STATE/evidence" || fault write "cannot store the evidence"
+	emit '{"kept": true}'
+}
+
+act_evidence() {
+	need_id release "${1:-}"
+	if [ -f "$STATE/evidence/$1" ]; then
+		printf '@@%s {"evidence": "' "$NONCE"
+		base64 -w 0 "$STATE/evidence/$1"
+		printf '"}\n'
+	else
+		emit '{"evidence": null}'
+	fi
 }

@@ -1,79 +1,95 @@
 # revert: back to a proven release, by the same guard that switches. Repeatable.
 #
-#   revert TOKEN RUN TARGET REASON [DIGEST]   TARGET is a release or "-" for the one recorded when
-#                                             the release that runs was armed; DIGEST is quarantined
-#   → {"reverted": {...}}, {"unchanged": {...}} when that is what runs already
+#   revert TOKEN RUN TARGET REASON [DIGEST|- [CAUSE]]
+#
+# TARGET is a release, or "-" for the one recorded when the release that runs was armed. DIGEST is
+# quarantined. CAUSE is a word for programs: verdict or person.
+# → {"reverted": {...}}, or {"unchanged": {...}} when that is what runs already
 
 act_revert() {
-	token=${1:-} run=${2:-} target=${3:-} why=${4:-} digest=${5:-}
+	token=${1:-} run=${2:-} target=${3:-} why=${4:-} bad=${5:--} cause=${6:-person}
 	need_lock "$token"
 	need_id run "$run"
 	[ "$target" = - ] || need_id target "$target"
 	need_line reason "$why"
-	if [ -n "$digest" ]; then
-		need_id digest "$digest"
-		quarantine "$digest" "$why"
+	is_name "$cause" || fault usage "the cause is one word"
+	if [ "$bad" != - ]; then
+		need_id digest "$bad"
+		quarantine "$bad" "$why"
 	fi
-	rm -f "$STATE/stuck"
 	fence
+	need_lock "$token"
 	if [ -e "$STATE/pending" ] && [ "$target" = - ]; then
 		run=$(field "$STATE/pending" run)
-		claim_revert controller "$why"
-	elif [ -e "$STATE/reverting" ]; then
+		rm -f "$STATE/stuck"
+		claim_revert controller "$cause" "$why"
+	elif [ -e "$STATE/reverting" ] && [ "$target" = - ]; then
 		run=$(field "$STATE/reverting" run)
-	elif [ "$(field "$STATE/reverted" run)" = "$run" ]; then
-		: # done by an earlier call
+	elif [ "$(field "$STATE/reverting" run)" = "$run" ] || [ "$(field "$STATE/reverted" run)" = "$run" ]; then
+		: # under way, or done, by an earlier call
 	else
-		[ ! -e "$STATE/pending" ] || claim_revert controller "$why"
+		[ ! -e "$STATE/pending" ] || claim_revert controller "$cause" "$why"
+		if [ -e "$STATE/reverting" ]; then
+			unfence
+			await_guard reverting 960 || fault busy "an earlier run is still going back; try again"
+			fence
+			need_lock "$token"
+		fi
 		go_back
 	fi
 	unfence
-	[ ! -e "$STATE/reverting" ] || systemctl is-active -q "$GUARD" || start_guard
-	await_file_gone "$STATE/reverting" 300 || fault timeout "the revert did not end within 5 minutes"
+	await_guard reverting 960 || fault timeout "the revert did not end within 16 minutes"
 	tell_reverted
 }
 
 # go_back: nothing is pending; write what the guard shall do, fence held.
 go_back() {
-	now=$(release_of_link current)
-	if [ "$target" = - ]; then
-		target=''
-		if [ "$(field "$STATE/confirmed" new)" = "$now" ]; then target=$(field "$STATE/confirmed" old); fi
-		[ -n "$target" ] || target=$(release_of_link previous)
-		is_proven "$target" && is_complete "$target" && [ "$target" != "$now" ] || target=$(last_proven_but "$now")
-	fi
+	link_of current
+	now=$linked
+	[ "$target" != - ] || recorded_target
 	if [ -n "$target" ] && ! is_complete "$target"; then
-		unfence
 		fault not-staged "release $target is not complete on this host"
 	fi
 	unit_state
-	if [ "$target" = "$now" ] && [ -n "$now" ] && [ "$(running_release)" = "$now" ]; then
+	running_release
+	if [ "$target" = "$now" ] && [ "$running" = "$now" ] && { [ -z "$now" ] || [ "$ActiveState" = active ]; }; then
 		unfence
 		emit "{\"unchanged\": {\"release\": \"$now\"}}"
 		finish 0
 	fi
-	if [ -z "$target" ] && [ -z "$now" ]; then
-		unfence
-		emit '{"unchanged": {"release": ""}}'
-		finish 0
+	link_of previous
+	latest_phase
+	rm -f "$STATE/stuck"
+	printf 'run=%s\nnew=%s\nold=%s\nwas_current=%s\nwas_previous=%s\narmed=%s\narmed_s=%s\nowner=%s\nseq=%s\nby=controller\ncause=%s\nwhy=%s\n' \
+		"$run" "$now" "$target" "$now" "$linked" "$(utc)" "$(date +%s)" "$(field "$RUN/lock" owner)" $((latest_seq + 1)) \
+		"$cause" "$why" >"$RUN/arming"
+	put "$STATE/reverting" <"$RUN/arming" || fault write "cannot write $STATE/reverting; nothing was changed"
+}
+
+# recorded_target: what the release that runs came from, in $target. Empty only where nothing ever
+# passed here: then going back means that the bot is stopped and leaves no link.
+recorded_target() {
+	target=''
+	[ -n "$now" ] || return 0
+	if [ "$(field "$STATE/confirmed" new)" = "$now" ]; then
+		target=$(field "$STATE/confirmed" old)
+		[ "$target" != "$now" ] && is_complete "$target" && ! is_quarantined "$target" || target=''
 	fi
-	printf 'run=%s\nnew=%s\nold=%s\nwas_current=%s\nwas_previous=%s\nby=controller\nwhy=%s\n' \
-		"$run" "$now" "$target" "$now" "" "$why" | put "$STATE/reverting" || {
-		unfence
-		fault write "cannot write $STATE/reverting; nothing was changed"
-	}
+	if [ -z "$target" ]; then
+		link_of previous
+		[ "$linked" = "$now" ] || ! is_target "$linked" || target=$linked
+	fi
+	[ -n "$target" ] || last_proven_but "$now" "$now"
+	if [ -z "$target" ] && is_target "$now"; then
+		fault no-target "no other release was proven here: nothing to return to; $now stays"
+	fi
 }
 
-# claim_revert BY WHY: pending becomes reverting; fence held. The rename alone decides, so it works
-# on a full disk too; who and why stand beside it where there is room.
+# claim_revert BY CAUSE WHY: pending becomes reverting; fence held. The rename alone decides, so it
+# works on a full disk too; who and why stand beside it where there is room.
 claim_revert() {
-	mv -T "$STATE/pending" "$STATE/reverting" && sync "$STATE"
+	mv -T "$STATE/pending" "$STATE/reverting" && sync "$STATE" || fault write "cannot rename $STATE/pending"
 	rm -f "$RUN/lease"
-	printf 'by=%s\nwhy=%s\n' "$1" "$2" >"$RUN/claim" 2>/dev/null
-	{ cat "$STATE/reverting" && printf 'by=%s\nwhy=%s\n' "$1" "$2"; } | put "$STATE/reverting" || :
-}
-
-quarantine() { # DIGEST WHY
-	is_id "$1" || return 0
-	printf '%s\n' "$2" | put "$STATE/quarantine/$1" || :
+	printf 'by=%s\ncause=%s\nwhy=%s\n' "$1" "$2" "$3" >"$RUN/claim" 2>/dev/null
+	{ cat "$STATE/reverting" && printf 'by=%s\ncause=%s\nwhy=%s\n' "$1" "$2" "$3"; } | put "$STATE/reverting" || :
 }

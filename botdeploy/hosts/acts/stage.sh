@@ -1,104 +1,137 @@
 # stage: put a complete, verified release beside the others. Nothing that runs is touched.
 #
-#   stage TOKEN ID BASE META_BYTES NEED_BYTES NEED_INODES
+#   stage TOKEN ID BASE META_BYTES NEED_BYTES NEED_INODES ROLLOUT RING [gzip|zstd]
 #
 # Standard input: META_BYTES of a tar with what becomes .botdeploy/ (sums, tree, digest, unit,
-# environment, ready …), then a gzip tar with the files that BASE (a release here, or "-") does not have.
-# What both have is copied from BASE, never linked: a bot that appends to a linked file would
-# change the release to return to. Then every file is verified, built, synced, and renamed in.
+# environment, ready …), then a packed tar with the files that BASE (a release here, or "-") does
+# not have. What both have is copied from BASE, never linked: a bot that appends to a linked file
+# would change the release to return to. Then every file is verified, built, synced, renamed in.
+#
+# What arrives is not trusted: whoever may deploy the bot must not become root by what it holds.
 
 act_stage() {
 	token=${1:-} id=${2:-} base=${3:-} meta_bytes=${4:-} need_bytes=${5:-} need_inodes=${6:-}
+	rollout=${7:-} ring=${8:-} packing=${9:-gzip}
 	need_lock "$token"
 	need_id release "$id"
 	[ "$base" = - ] || need_id base "$base"
 	need_number meta_bytes "$meta_bytes"
 	need_number need_bytes "$need_bytes"
 	need_number need_inodes "$need_inodes"
+	need_id rollout "$rollout"
+	need_ring "$ring"
+	case $packing in gzip | zstd) ;; *) fault usage "packing is gzip or zstd" ;; esac
 	if is_complete "$id"; then
 		cat >/dev/null
+		note_rollout
 		emit "{\"staged\": \"$id\", \"already\": true}"
 		return 0
 	fi
-	user=$(run_as)
+	run_as
 	need_space
-	part=$PARTIAL/$id
-	meta=$PARTIAL/meta # beside the tree until the build is over: the build's user owns the tree
+	partial=$PARTIALS/$token # a stage of an earlier holder may still be dying in its own
+	part=$partial/tree
+	meta=$partial/meta # beside the tree until the build is over: the build's user owns the tree
 	systemctl stop "botdeploy-build-$BOT" 2>/dev/null
-	rm -rf "$PARTIAL" && mkdir -p "$part" "$meta" && chmod 0700 "$PARTIAL" || fault write "cannot create $part"
-	trap 'rm -rf "$PARTIAL"' EXIT
-	head -c "$meta_bytes" | tar -x -f - -C "$meta" --no-same-owner -p 2>"$RUN/stage.err" || stage_failed
-	[ -f "$meta/sums" ] && [ -f "$meta/tree" ] && [ -f "$meta/digest" ] || fault upload "the upload is incomplete"
+	rm -rf "$partial" && mkdir -p "$part" "$meta" && chmod 0700 "$PARTIALS" "$partial" || fault write "cannot create $part"
+	trap 'rm -rf "$partial"; rmdir "$PARTIALS" 2>/dev/null' EXIT
+	trap 'exit 3' HUP INT TERM
+	head -c "$meta_bytes" | tar -x -f - -C "$meta" --no-same-owner 2>"$RUN/stage.err" || stage_failed
+	need_meta
 	copy_base
-	tar -xz -f - -C "$part" --no-same-owner -p 2>"$RUN/stage.err" || stage_failed
+	"$packing" -dcq | tar -x -f - -C "$part" --no-same-owner -p 2>"$RUN/stage.err" || stage_failed
 	verify_tree
-	own_tree
 	link_shared
 	build_release
-	mv -T "$meta" "$part/.botdeploy" || fault write "cannot complete $part"
+	printf 'rollout=%s\nring=%s\nowner=%s\nat=%s\n' "$rollout" "$ring" "$(field "$RUN/lock" owner)" "$(utc)" >"$meta/staged" &&
+		mv -T "$meta" "$part/.botdeploy" && chmod 0755 "$part" "$part/.botdeploy" || fault write "cannot complete $part"
 	sync -f "$part" || fault write "cannot sync the release to disk"
-	chmod 0755 "$part"
+	need_lock "$token"
 	mv -T "$part" "$RELEASES/$id" && sync "$RELEASES" || fault write "cannot complete $RELEASES/$id"
+	note_rollout
+	audit stage "$id" "done" ""
 	emit "{\"staged\": \"$id\", \"already\": false}"
 }
 
 stage_failed() {
+	[ -w "$partial" ] && space_of "$partial" && [ "$free_bytes" -lt 1000000 ] &&
+		fault no-space "the disk filled up while the release arrived"
 	fault upload "the release did not unpack: $(tail -n 1 "$RUN/stage.err" 2>/dev/null)"
 }
 
 # A tenth of the disk stays free: a full disk is how a bot loses its data.
 need_space() {
-	df -P -B1 "$HOME_DIR" | {
-		read -r _
-		read -r _ total _ free _
-		after=$((free - need_bytes))
-		[ "$after" -ge $((total / 10)) ] || fault no-space "the release needs $((need_bytes / 1000000)) MB; of $((total / 1000000)) MB on $HOME_DIR $((free / 1000000)) MB are free, and a tenth ($((total / 10000000)) MB) must stay free"
-	} || exit 1
-	df -Pi "$HOME_DIR" | {
-		read -r _
-		read -r _ total _ free _
-		case $total in 0 | *[!0-9]* | '') exit 0 ;; esac
-		[ $((free - need_inodes)) -ge $((total / 10)) ] || fault no-inodes "the release needs $need_inodes files; $HOME_DIR has $free of $total inodes free, and a tenth must stay free"
-	} || exit 1
+	space_of "$HOME_DIR" || fault write "cannot read the free space of $HOME_DIR"
+	if [ $((free_bytes - need_bytes)) -lt $((total_bytes / 10)) ]; then
+		fault no-space "the release needs $((need_bytes / 1000000)) MB; of $((total_bytes / 1000000)) MB on $HOME_DIR $((free_bytes / 1000000)) MB are free, and a tenth ($((total_bytes / 10000000)) MB) must stay free"
+	fi
+	if [ "$total_inodes" -gt 0 ] && [ $((free_inodes - need_inodes)) -lt $((total_inodes / 10)) ]; then
+		fault no-inodes "the release needs $need_inodes files; $HOME_DIR has $free_inodes of $total_inodes inodes free, and a tenth must stay free"
+	fi
+}
+
+# need_meta: plain files with plain names, the ones that must be there, a unit that is allowed.
+need_meta() {
+	odd=$(cd "$meta" && find . -mindepth 1 ! \( -type f -links 1 \) ! \( -type d -path ./credentials \) -print -quit)
+	[ -z "$odd" ] || fault upload "the upload holds $odd, which is not a plain file"
+	odd=$(cd "$meta" && find . -mindepth 2 ! -path './credentials/*' -print -quit)
+	[ -z "$odd" ] || fault upload "the upload holds $odd, which has no place in a release"
+	for name in sums tree digest "$UNIT"; do
+		[ -f "$meta/$name" ] || fault upload "the upload has no $name"
+	done
+	read -r digest files _ <"$meta/digest" || :
+	is_id "$digest" && is_number "$files" || fault upload "the upload's digest is damaged"
+	# shellcheck disable=SC1003 # a backslash, by which sha256sum would mark an odd name
+	! grep -qvE '^[0-9a-f]{64}  [^/]' "$meta/sums" && ! cut -c 67- "$meta/sums" | grep -qE '(^|/)\.\.?(/|$)|//|\\' ||
+		fault upload "the sums name a path that leaves the release"
+	chown -R root:root "$meta" && find "$meta" -type f -exec chmod 0644 {} + && chmod 0755 "$meta" ||
+		fault write "cannot own $meta"
+	for name in environment credentials; do
+		[ ! -e "$meta/$name" ] || chmod -R u=rwX,go= "$meta/$name" || fault write "cannot own $meta/$name"
+	done
+	check_unit "$meta/$UNIT" || fault unit "$refusal"
 }
 
 copy_base() {
 	[ "$base" = - ] && return 0
 	[ -f "$RELEASES/$base/.botdeploy/sums" ] || fault no-base "release $base is not here to copy from"
+	[ ! -e "$RELEASES/$base/.botdeploy/rebuilt" ] || fault no-base "release $base was changed by its build"
 	# The sums of both are sorted by the controller's rule; comm wants the locale's, which is C.
-	sort "$RELEASES/$base/.botdeploy/sums" >"$meta/base.sorted" &&
-		sort "$meta/sums" | comm -12 "$meta/base.sorted" - | cut -c 67- | tr '\n' '\000' >"$meta/kept" ||
+	sort "$RELEASES/$base/.botdeploy/sums" >"$partial/base" &&
+		sort "$meta/sums" | comm -12 "$partial/base" - | cut -c 67- | tr '\n' '\000' >"$partial/kept" ||
 		fault write "cannot compare with $base"
-	(cd "$RELEASES/$base" && xargs -0 -r cp -a --reflink=auto --parents -t "$part" <"$meta/kept") 2>"$RUN/stage.err" ||
+	(cd "$RELEASES/$base" && xargs -0 -r cp -a --reflink=auto --parents -t "$part" -- <"$partial/kept") 2>"$RUN/stage.err" ||
 		fault write "cannot copy from $base: $(tail -n 1 "$RUN/stage.err")"
-	rm -f "$meta/base.sorted" "$meta/kept"
 }
 
 verify_tree() {
-	(cd "$part" && { [ ! -s "$meta/sums" ] || sha256sum -c --quiet --strict "$meta/sums"; }) >"$RUN/stage.err" 2>&1 ||
+	odd=$(cd "$part" && find . -mindepth 1 \( ! -type f ! -type d ! -type l -o -perm /6000 -o -type f -links +1 -o -path ./.botdeploy \) -print -quit)
+	[ -z "$odd" ] || fault upload "the release holds $odd, which no release may hold"
+	(cd "$part" && { [ ! -s "$meta/sums" ] || sha256sum -c --quiet --strict -- "$meta/sums"; }) >"$RUN/stage.err" 2>&1 ||
 		fault corrupt "a file differs from what was sent: $(head -n 1 "$RUN/stage.err")"
 	(cd "$part" && find . -mindepth 1 -printf '%y %m %P %l\n' | sort) |
 		cmp -s - "$meta/tree" || fault corrupt "the tree differs from what was sent"
+	chown -R root:root "$part" && chmod -R go-w "$part" || fault write "cannot own $part"
 }
 
-own_tree() {
-	chown -R root:root "$part" && chmod 0755 "$meta" || fault write "cannot own $part"
-	for name in environment credentials; do
-		[ ! -e "$meta/$name" ] || chmod -R go-rwx "$meta/$name"
-	done
-}
-
+# Shared data is made by the bot's user and below a folder of its own: as root, a link that the bot
+# has put there would lead anywhere. For the same reason no part of the link's own way is a link.
 link_shared() {
 	[ -f "$meta/shared" ] || return 0
-	while IFS= read -r name; do
-		case $name in '' | /* | *..*) fault usage "shared path $name leaves the release" ;; esac
+	while IFS= read -r name || [ -n "$name" ]; do
+		case /$name/ in //* | */../* | */./* | *//*) fault usage "shared path $name leaves the release" ;; esac
 		if [ -e "$part/$name" ] || [ -L "$part/$name" ]; then
 			fault shared "the release holds $name, which is shared data; remove it from the source or from shared:"
 		fi
-		if [ ! -e "$HOME_DIR/shared/$name" ]; then
-			mkdir -p "$HOME_DIR/shared/$name" && chown "$user:" "$HOME_DIR/shared/$name" && chmod 0750 "$HOME_DIR/shared/$name" ||
-				fault write "cannot create $HOME_DIR/shared/$name"
-		fi
+		above=$name
+		while case $above in */*) true ;; *) false ;; esac do
+			above=${above%/*}
+			[ ! -L "$part/$above" ] || fault shared "$above is a link in the release, and $name would lie behind it"
+		done
+		# shellcheck disable=SC2016 # for the inner shell
+		[ -e "$HOME_DIR/shared/$name" ] ||
+			runuser -u "$user" -- sh -c 'umask 027; exec mkdir -p -- "$1"' sh "$HOME_DIR/shared/$name" </dev/null ||
+			fault write "cannot create $HOME_DIR/shared/$name as $user"
 		case $name in */*) mkdir -p "$part/${name%/*}" ;; esac
 		ln -s "$HOME_DIR/shared/$name" "$part/$name" || fault write "cannot link $name"
 	done <"$meta/shared"
@@ -108,21 +141,66 @@ link_shared() {
 # keeps absolute paths), and everything it started dies with its own control group.
 build_release() {
 	[ -s "$meta/build" ] || return 0
-	[ ! -e "$part/.botdeploy" ] || fault usage "the name .botdeploy is reserved"
-	script=${RUN%/*}/$BOT.build
-	cp "$meta/build" "$script" && chmod 0644 "$script" && chmod 0711 "$PARTIAL" &&
-		chown -R -h "$user:" "$part" || fault write "cannot prepare the build"
+	script=$RUN/build # BindReadOnlyPaths takes it from a folder that its user can't enter
+	cp "$meta/build" "$script" && chown "$user:" "$script" && chmod 0400 "$script" &&
+		chmod 0711 "$PARTIALS" "$partial" && chown -R -h "$user:" "$part" || fault write "cannot prepare the build"
 	systemd-run -q --wait --collect --pipe --unit="botdeploy-build-$BOT" \
 		-p User="$user" -p WorkingDirectory="$RELEASES/$id" -p KillMode=control-group \
 		-p TemporaryFileSystem="$RELEASES" -p BindPaths="$part:$RELEASES/$id" \
-		-p PrivateTmp=yes -p NoNewPrivileges=yes -p RuntimeMaxSec=1800 \
+		-p BindReadOnlyPaths="$script:/run/botdeploy-build" \
+		-p PrivateTmp=yes -p NoNewPrivileges=yes -p RuntimeMaxSec=1800 -p UMask=0022 \
 		-p Environment="HOME=/tmp" \
-		/bin/sh -e "$script" </dev/null >"$RUN/build.log" 2>&1
+		/bin/sh -e /run/botdeploy-build </dev/null >"$RUN/build.log" 2>&1
 	rc=$?
 	rm -f "$script"
 	if [ "$rc" -ne 0 ]; then
 		fault build "the build ended with $rc: $(tail -n 15 "$RUN/build.log" | tr '\n' '|')"
 	fi
 	chown -R -h root:root "$part" && chmod -R go-w,u-s,g-s "$part" || fault write "cannot own $part"
-	own_tree
+	[ ! -e "$part/.botdeploy" ] && [ ! -L "$part/.botdeploy" ] || fault build "the build made .botdeploy, a name that is reserved"
+	# A build that changed what was sent makes a release that no other can be copied from.
+	(cd "$part" && { [ ! -s "$meta/sums" ] || sha256sum -c --status --strict -- "$meta/sums"; }) 2>/dev/null || : >"$meta/rebuilt"
+}
+
+# --- which rollout this host takes part in -------------------------------------------------------
+
+#   begin TOKEN ROLLOUT ID RING           the release is here already: only note the rollout
+#   end TOKEN ROLLOUT OUTCOME WHY         it passed, failed or was abandoned
+
+act_begin() {
+	token=${1:-} rollout=${2:-} id=${3:-} ring=${4:-}
+	need_lock "$token"
+	need_id rollout "$rollout"
+	need_id release "$id"
+	need_ring "$ring"
+	is_complete "$id" || fault not-staged "release $id is not on this host"
+	note_rollout
+	emit '{"begun": true}'
+}
+
+note_rollout() {
+	file=$STATE/rollout
+	[ "$(field "$file" id)" != "$rollout" ] || [ "$(field "$file" release)" != "$id" ] ||
+		[ "$(field "$file" ring)" != "$ring" ] || [ -n "$(field "$file" outcome)" ] || return 0
+	since=''
+	[ "$(field "$file" id)" != "$rollout" ] || since=$(field "$file" since)
+	digest_of "$id"
+	printf 'id=%s\nrelease=%s\ndigest=%s\nring=%s\nsince=%s\nowner=%s\nwhy=%s\n' "$rollout" "$id" "$digest" \
+		"$ring" "${since:-$(utc)}" "$(field "$RUN/lock" owner)" "$(field "$RUN/lock" why)" | put "$file" ||
+		fault write "cannot write $file"
+	audit begin "$id" "done" "$(field "$RUN/lock" why)"
+}
+
+act_end() {
+	need_lock "${1:-}"
+	need_id rollout "${2:-}"
+	need_line reason "${4:-}"
+	case ${3:-} in passed | failed | abandoned) ;; *) fault usage "the outcome is passed, failed or abandoned" ;; esac
+	file=$STATE/rollout
+	if [ "$(field "$file" id)" = "$2" ] && [ "$(field "$file" outcome)" != "$3" ]; then
+		{ grep -v '^outcome=\|^ended=\|^ended_why=' "$file"; printf 'outcome=%s\nended=%s\nended_why=%s\n' "$3" "$(utc)" "$4"; } |
+			put "$file" || fault write "cannot write $file"
+		audit end "$(field "$file" release)" "$3" "$4"
+	fi
+	emit '{"ended": true}'
 }

@@ -6,6 +6,7 @@
 #   switch TOKEN RUN NEW TTL      → {"switched": {...}} or {"reverted": {...}}
 #   confirm TOKEN RUN             the new release stays; call it over a connection opened afterwards
 #   extend TOKEN RUN TTL          renew the lease of what is pending
+#   tend TOKEN RUN TTL            stay: each line "extend" or "confirm" on standard input does that
 #
 # State: "pending" (armed or running under lease) is renamed to "confirmed" or to "reverting", and
 # that to "reverted", always under the fence; one rename wins, so a late confirm is told it lost.
@@ -16,115 +17,139 @@ act_switch() {
 	need_id run "$run"
 	need_id release "$new"
 	need_number ttl "$ttl"
-	if [ "$(field "$STATE/pending" run)" != "$run" ] && ! settled "$run"; then arm; fi
+	if [ "$(field "$STATE/pending" run)" != "$run" ] && ! is_settled "$run"; then arm; fi
 	await_switch
 }
 
-settled() { # is this run over, one way or the other?
-	[ "$(field "$STATE/confirmed" run)" = "$1" ] || [ "$(field "$STATE/reverted" run)" = "$1" ] ||
-		[ "$(field "$STATE/reverting" run)" = "$1" ]
+is_settled() { # is this run over, one way or the other?
+	for mark in confirmed reverted reverting; do
+		[ "$(field "$STATE/$mark" run)" != "$1" ] || return 0
+	done
+	return 1
 }
 
 arm() {
 	is_complete "$new" || fault not-staged "release $new is not complete on this host"
 	[ -f "$RELEASES/$new/.botdeploy/$UNIT" ] || fault not-staged "release $new has no unit file"
-	refuse_foreign_unit
+	! is_foreign_unit ||
+		fault foreign-unit "$UNITS/$UNIT was not written by botdeploy; to hand the bot over: systemctl disable --now $UNIT; mv $UNITS/$UNIT $UNITS/$UNIT.before-botdeploy"
 	settle_earlier
 	fence
-	old=$(return_target)
-	[ "$old" = "$new" ] && old=$(last_proven_but "$new")
-	printf 'run=%s\nnew=%s\nold=%s\nwas_current=%s\nwas_previous=%s\nttl=%s\narmed=%s\nowner=%s\n' \
-		"$run" "$new" "$old" "$(release_of_link current)" "$(release_of_link previous)" "$ttl" \
-		"$(utc)" "$(field "$RUN/lock" owner)" | put "$STATE/pending" || {
-		unfence
+	need_lock "$token" # it may have been taken while the earlier run went back
+	return_target "$new"
+	link_of previous
+	was_previous=$linked
+	link_of current
+	latest_phase
+	printf 'run=%s\nnew=%s\nold=%s\nwas_current=%s\nwas_previous=%s\nttl=%s\narmed=%s\narmed_s=%s\nowner=%s\nseq=%s\n' \
+		"$run" "$new" "$target" "$linked" "$was_previous" "$ttl" \
+		"$(utc)" "$(date +%s)" "$(field "$RUN/lock" owner)" $((latest_seq + 1)) >"$RUN/arming"
+	# The lease first: a marker without one would go back at once.
+	write_lease "$ttl" && rm -f "$RUN/result" "$RUN/switching" || fault write "cannot write the lease; nothing was changed"
+	put "$STATE/pending" <"$RUN/arming" || {
+		rm -f "$RUN/lease"
 		fault write "cannot write $STATE/pending; nothing was changed"
 	}
-	write_lease "$ttl" || {
-		rm -f "$STATE/pending"
-		unfence
-		fault write "cannot write the lease; nothing was changed"
-	}
-	rm -f "$RUN/result"
 	unfence
 	start_guard
-}
-
-# A unit that somebody wrote by hand is not ours to replace.
-refuse_foreign_unit() {
-	place=/etc/systemd/system/$UNIT
-	if [ -e "$place" ] && [ "$(readlink "$place")" != "$HOME_DIR/current/.botdeploy/$UNIT" ]; then
-		fault foreign-unit "$place was not written by botdeploy; to hand the bot over: systemctl disable --now $UNIT; mv $place $place.before-botdeploy"
-	fi
 }
 
 # Something of an earlier run is still open: let its guard end it before a new one begins.
 settle_earlier() {
 	[ -e "$STATE/pending" ] || [ -e "$STATE/reverting" ] || return 0
 	fence
-	[ ! -e "$STATE/pending" ] || claim_revert controller "a newer rollout began"
+	need_lock "$token"
+	[ ! -e "$STATE/pending" ] || claim_revert controller person "a newer rollout began"
 	unfence
-	systemctl is-active -q "$GUARD" || start_guard
-	await_file_gone "$STATE/reverting" 120 || fault busy "an earlier run is still going back; try again"
+	await_guard reverting 960 || fault busy "an earlier run is still going back; try again"
 }
 
-return_target() { # what to go back to: what runs now when it is proven, else the last proven
-	now=$(release_of_link current)
-	if is_proven "$now" && is_complete "$now"; then printf '%s' "$now"; return; fi
-	good=$(last_proven_but "$now")
-	if [ -n "$good" ]; then printf '%s' "$good"; return; fi
-	is_complete "$now" && [ "$(field "$STATE/confirmed" new)" = "$now" ] && printf '%s' "$now"
+# return_target NEW: what to go back to from NEW, in $target: what runs now when it is proven, else
+# the last proven one, else what a controller has confirmed.
+return_target() {
+	link_of current
+	now=$linked target=''
+	[ "$now" = "$1" ] || ! is_target "$now" || target=$now
+	[ -n "$target" ] || last_proven_but "$now" "$1"
+	if [ -z "$target" ] && [ "$now" != "$1" ] && is_complete "$now" && ! is_quarantined "$now" &&
+		[ "$(field "$STATE/confirmed" new)" = "$now" ]; then target=$now; fi
 }
 
+# last_proven_but A B: the last release but these two that may be returned to, in $target.
 last_proven_but() {
-	best='' order=0
+	target='' order=0
 	set +f
 	for mark in "$STATE"/proven/*; do
-		[ -e "$mark" ] || continue
-		id=${mark##*/}
-		[ "$id" != "$1" ] && is_complete "$id" || continue
-		read -r n <"$mark" || n=0
-		case $n in '' | *[!0-9]*) n=0 ;; esac
-		[ "$n" -ge "$order" ] && best=$id order=$n
+		mark=${mark##*/}
+		is_id "$mark" && [ "$mark" != "$1" ] && [ "$mark" != "$2" ] && is_target "$mark" || continue
+		order_of "$mark"
+		if [ "$got" -ge "$order" ]; then target=$mark order=$got; fi
 	done
 	set -f
-	printf '%s' "$best"
+}
+
+# order_of RELEASE: how many were proven here before it, and itself, in $got.
+order_of() {
+	got=0
+	[ ! -r "$STATE/proven/$1" ] || read -r got <"$STATE/proven/$1" || :
+	is_number "$got" || got=0
 }
 
 write_lease() {
-	printf '%s\n' $(($(uptime_s) + $1 + 1)) >"$RUN/lease.new.$$" && mv -T "$RUN/lease.new.$$" "$RUN/lease"
+	tick
+	printf '%s\n' $((now_s + $1 + 1)) >"$RUN/lease.new.$$" && mv -T "$RUN/lease.new.$$" "$RUN/lease"
 }
 
+# start_guard [OPTION ...]: one at a time; its name is the lock.
 start_guard() {
+	case $PROGRAM in "$LIBRARY"/*) ;; *) fault usage "the guard needs the installed program" ;; esac
 	tries=0
 	while ! systemd-run -q --unit="$GUARD" -p Restart=on-failure -p RestartSec=2 \
 		-p StartLimitIntervalSec=0 -p OOMScoreAdjust=-900 -p CollectMode=inactive-or-failed \
-		-p TimeoutStopSec=5 -p Description="botdeploy: switch of $BOT, kept only if confirmed" \
-		"$PROGRAM" - guard run >/dev/null 2>"$RUN/guard.err"; do
+		-p TimeoutStopSec=5 -p Description="botdeploy: switch of $BOT, kept only if confirmed" "$@" \
+		/bin/sh "$PROGRAM" - guard run >/dev/null 2>"$RUN/guard.err"; do
 		# The guard of an earlier run may be in its last second, or have died and be due again.
-		tries=$((tries + 1))
 		systemctl is-active -q "$GUARD" && return 0
+		tries=$((tries + 1))
 		[ "$tries" -lt 60 ] || fault guard "cannot start the guard: $(tail -n 1 "$RUN/guard.err")"
 		sleep 0.1
 	done
 }
 
-await_file_gone() { # FILE SECONDS
-	end=$(($(uptime_s) + $2))
-	while [ -e "$1" ]; do
-		[ "$(uptime_s)" -lt "$end" ] || return 1
-		sleep 0.1
+# await_guard MARK SECONDS: until the guard has taken the mark away; a guard that is not there is
+# started (somebody stopped it, or it died before the mark that it was started for).
+await_guard() {
+	tick
+	end=$((now_s + $2)) look=$now_s
+	[ ! -e "$STATE/$1" ] || ensure_guard
+	while [ -e "$STATE/$1" ]; do
+		tick
+		[ "$now_s" -lt "$end" ] || return 1
+		if [ $((now_s - look)) -ge 3 ]; then
+			look=$now_s
+			ensure_guard
+		fi
+		sleep 0.05
 	done
 }
 
+ensure_guard() {
+	case $(systemctl is-active "$GUARD" 2>/dev/null) in
+	active | activating | deactivating) ;;
+	*) start_guard ;;
+	esac
+}
+
 await_switch() {
-	end=$(($(uptime_s) + 900))
-	while [ "$(uptime_s)" -lt "$end" ]; do
-		if [ "$(field "$RUN/result" run)" = "$run" ]; then
-			tell_switched
-			return 0
-		fi
+	tick
+	end=$((now_s + 900)) look=$now_s
+	while [ "$now_s" -lt "$end" ]; do
 		if [ "$(field "$STATE/reverted" run)" = "$run" ]; then
 			tell_reverted
+			return 0
+		fi
+		if [ ! -e "$STATE/reverting" ] && [ "$(field "$RUN/result" run)" = "$run" ]; then
+			tell_switched "$([ "$(field "$STATE/confirmed" run)" = "$run" ] && printf true || printf false)"
 			return 0
 		fi
 		if [ "$(field "$STATE/confirmed" run)" = "$run" ]; then
@@ -132,49 +157,91 @@ await_switch() {
 			return 0
 		fi
 		sleep 0.03
+		tick
+		if [ $((now_s - look)) -ge 3 ]; then
+			look=$now_s
+			if [ -e "$STATE/pending" ] || [ -e "$STATE/reverting" ]; then
+				ensure_guard
+			elif ! is_settled "$run"; then
+				fault lost "another run took this one's place"
+			fi
+		fi
 	done
 	fault timeout "the switch did not end within 15 minutes"
 }
 
-tell_switched() {
+number_of() { # FILE KEY: a number for JSON; 0 when it is none
+	get "$1" "$2"
+	case $got in '' | *[!0-9.]*) printf 0 ;; *) printf %s "$got" ;; esac
+}
+
+tell_switched() { # CONFIRMED
 	r=$RUN/result
-	emit "{\"switched\": {\"new\": \"$(field "$r" new)\", \"old\": \"$(field "$r" old)\", \"confirmed\": false, \"downtime_s\": $(field "$r" downtime_s), \"ready_s\": $(field "$r" ready_s), \"invocation\": \"$(field "$r" invocation)\", \"cursor\": $(quoted "$(field "$r" cursor)")}}"
+	emit "{\"switched\": {\"new\": \"$(field "$r" new)\", \"old\": \"$(field "$r" old)\", \"confirmed\": $1, \"downtime_s\": $(number_of "$r" downtime_s), \"ready_s\": $(number_of "$r" ready_s), \"at_us\": $(number_of "$r" at_us), \"invocation\": \"$(field "$r" invocation)\", \"cursor\": $(quoted "$(field "$r" cursor)")}}"
 }
 
 tell_reverted() {
 	r=$STATE/reverted
-	emit "{\"reverted\": {\"new\": \"$(field "$r" new)\", \"old\": \"$(field "$r" old)\", \"by\": \"$(field "$r" by)\", \"why\": $(quoted "$(field "$r" why)"), \"runs\": $([ -e "$STATE/stuck" ] && printf false || printf true), \"seconds\": $(field "$RUN/reverted" seconds | sed 's/^$/0/')}}"
+	emit "{\"reverted\": {\"new\": \"$(field "$r" new)\", \"old\": \"$(field "$r" old)\", \"by\": $(quoted "$(field "$r" by)"), \"cause\": $(quoted "$(field "$r" cause)"), \"why\": $(quoted "$(field "$r" why)"), \"runs\": $([ -e "$STATE/stuck" ] && printf false || printf true), \"seconds\": $(number_of "$RUN/reverted" seconds)}}"
 }
 
 act_confirm() {
 	need_lock "${1:-}"
 	need_id run "${2:-}"
+	confirm_run "$2"
+}
+
+confirm_run() {
 	fence
-	if [ "$(field "$STATE/pending" run)" = "$2" ] && [ "$(field "$RUN/result" run)" = "$2" ]; then
+	if [ "$(field "$STATE/pending" run)" = "$1" ] && [ "$(field "$RUN/result" run)" = "$1" ]; then
 		mv -T "$STATE/pending" "$STATE/confirmed" && sync "$STATE" || fault write "cannot confirm: $STATE is not writable"
 		rm -f "$RUN/lease"
 		unfence
-		audit confirm "$(field "$STATE/confirmed" new)" done ""
-		emit '{"confirmed": true}'
-	elif [ "$(field "$STATE/confirmed" run)" = "$2" ]; then
-		emit '{"confirmed": true}'
-	else
-		unfence
-		fault lost "the lease ended first: $(field "$STATE/reverted" why)"
+		audit confirm "$(field "$STATE/confirmed" new)" "done" ""
+	elif [ "$(field "$STATE/pending" run)" = "$1" ]; then
+		fault not-ready "the switch has not ended yet"
+	elif [ "$(field "$STATE/confirmed" run)" != "$1" ]; then
+		lease_lost "$1"
 	fi
+	unfence
+	emit '{"confirmed": true}'
 }
 
 act_extend() {
 	need_lock "${1:-}"
 	need_id run "${2:-}"
 	need_number ttl "${3:-}"
+	extend_run "$2" "$3"
+}
+
+extend_run() {
 	fence
-	if [ "$(field "$STATE/pending" run)" = "$2" ]; then
-		write_lease "$3" || fault write "cannot renew the lease"
-	elif [ "$(field "$STATE/confirmed" run)" != "$2" ]; then
-		unfence
-		fault lost "the lease ended first: $(field "$STATE/reverted" why)"
+	if [ "$(field "$STATE/pending" run)" = "$1" ]; then
+		write_lease "$2" || fault write "cannot renew the lease"
+	elif [ "$(field "$STATE/confirmed" run)" != "$1" ]; then
+		lease_lost "$1"
 	fi
 	unfence
 	emit '{"extended": true}'
+}
+
+lease_lost() { # RUN
+	for mark in reverting reverted; do
+		[ "$(field "$STATE/$mark" run)" != "$1" ] || fault lost "the host went back: $(field "$STATE/$mark" why)"
+	done
+	fault lost "the host knows nothing of this run any more"
+}
+
+act_tend() {
+	need_lock "${1:-}"
+	need_id run "${2:-}"
+	need_number ttl "${3:-}"
+	while IFS= read -r word; do
+		need_lock "$1"
+		case $word in
+		extend) extend_run "$2" "$3" ;;
+		confirm) confirm_run "$2" ;;
+		*) fault usage "unknown word on standard input" ;;
+		esac
+	done
 }

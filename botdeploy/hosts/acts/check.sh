@@ -1,0 +1,1 @@
+# check: a preflight that changes nothing.

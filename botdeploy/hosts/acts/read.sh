@@ -1,0 +1,34 @@
+# read: what stands here, printed.
+#
+#   audit [N]       the last N (1000) entries of the log of who did what
+#   manifest ID     the sums and the tree of a release, so that only what changed is sent
+#   about ID        what a release says of itself, its unit, and its environment without secrets
+
+# A line that a full disk has cut short does not end in the mark.
+act_audit() {
+	need_number count "${1:-1000}"
+	[ -r "$STATE/audit.jsonl" ] || return 0
+	grep '^{"at": .*, "v": 1}$' "$STATE/audit.jsonl" | tail -n "${1:-1000}" | while IFS= read -r row; do
+		emit "{\"audit\": $row}"
+	done
+}
+
+act_manifest() {
+	need_id release "${1:-}"
+	is_complete "$1" || fault not-staged "release $1 is not on this host"
+	[ ! -e "$RELEASES/$1/.botdeploy/rebuilt" ] || fault no-base "release $1 was changed by its build"
+	[ -r "$RELEASES/$1/.botdeploy/manifest" ] || fault no-base "release $1 has no manifest"
+	printf '@@%s {"manifest": "' "$NONCE"
+	gzip -c "$RELEASES/$1/.botdeploy/manifest" | base64 -w 0
+	printf '"}\n'
+}
+
+act_about() {
+	need_id release "${1:-}"
+	is_complete "$1" || fault not-staged "release $1 is not on this host"
+	about=null
+	[ ! -r "$RELEASES/$1/.botdeploy/about" ] || about=$(tr '\n' ' ' <"$RELEASES/$1/.botdeploy/about")
+	shown=
+	[ ! -r "$RELEASES/$1/.botdeploy/shown" ] || shown=$(base64 -w 0 "$RELEASES/$1/.botdeploy/shown")
+	emit "{\"about\": ${about:-null}, \"unit\": \"$(base64 -w 0 "$RELEASES/$1/.botdeploy/$UNIT")\", \"shown\": \"$shown\"}"
+}

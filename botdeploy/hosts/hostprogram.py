@@ -1,0 +1,185 @@
+"""The program that acts on a host: its text, its digest, and the command lines that run it."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from importlib import resources
+from shlex import quote
+from typing import TYPE_CHECKING
+
+from botdeploy.errors import UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+#: The parts, in the order in which they stand in the program: the ground first, ``main`` last.
+PARTS = (
+    "lib",
+    "lock",
+    "observe",
+    "prepare",
+    "unit",
+    "stage",
+    "switch",
+    "guard",
+    "revert",
+    "retain",
+    "gate",
+    "follow",
+    "read",
+    "check",
+    "setup",
+    "main",
+)
+
+LIBRARY = "/usr/local/lib/botdeploy"
+
+_BOT = re.compile(r"[a-z][a-z0-9_-]{0,31}")
+_NONCE = re.compile(r"[A-Za-z0-9]{1,64}")
+
+
+def _assemble() -> bytes:
+    folder = resources.files("botdeploy.hosts").joinpath("acts")
+    return "\n".join(folder.joinpath(f"{part}.sh").read_text("utf-8") for part in PARTS).encode()
+
+
+PROGRAM: bytes = _assemble()
+"""The whole program, as it is installed."""
+
+DIGEST: str = hashlib.sha256(PROGRAM).hexdigest()[:12]
+"""What its folder is called: the program is never changed in place."""
+
+
+def path(bot: str) -> str:
+    """Give the program's place on a host; its file name is the bot's name."""
+    if not _BOT.fullmatch(bot) or bot == "botdeploy":
+        raise UserError(f"{bot!r} is not a bot's name: a-z, 0-9, _ and -, at most 32 characters")
+    return f"{LIBRARY}/{DIGEST}/{bot}"
+
+
+# The wrapper around a run. $0 is the program (or the bot's name), $1 the nonce, $2 the act. Double
+# quotes inside, single quotes outside, no backslash before a quote or a backslash: sh, bash, zsh,
+# fish and tcsh hand it to /bin/sh unchanged.
+_TELL = (
+    'tell() { m=$(printf %s "$2" | tr -c "A-Za-z0-9 .,:;_/()=+-" " " | tail -c 600); '
+    'for t in "{@fault@: @$1@, @message@: @$m@}" "{@final@: true, @rc@: 3}"; do '
+    'printf "@@%s %s\\n" "$n" "$(printf %s "$t" | tr @ "\\042")"; done; exit 3; }; n=$1; '
+)
+
+# The text stays in a variable, for setup installs it. The dot keeps its last line end.
+_EVAL = 'BOTDEPLOY_TEXT=$(cat; echo .); eval "${BOTDEPLOY_TEXT%.}"'
+
+
+def call(
+    bot: str,
+    nonce: str,
+    act: str,
+    arguments: Iterable[str] = (),
+    *,
+    with_password: bool = False,
+    become_user: str | None = None,
+) -> str:
+    """Give the command line that runs an act of the installed program as root.
+
+    Where the program is not there it tells the fault ``missing``, where sudo refuses ``sudo``.
+    ``with_password``: the first line of standard input is sudo's password (it is taken away also
+    where sudo does not ask). Safe for any login shell.
+    """
+    script = (
+        _TELL
+        + '[ -x "$0" ] || tell missing "this version of the program is not on the host"; '
+        + _as_root('"$0" "$@"', probe='"$0" "$1" version', with_password=with_password)
+    )
+    return _shell(script, [path(bot), _checked(nonce), act, *arguments], become_user)
+
+
+def ephemeral_command(
+    bot: str,
+    nonce: str,
+    act: str,
+    arguments: Iterable[str] = (),
+    *,
+    with_password: bool = False,
+    become_user: str | None = None,
+) -> str:
+    """Give the command line that runs an act as root without installing anything.
+
+    The program comes on standard input (after the password's line where there is one), so an act
+    that reads its input is not for this. For ``observe``, ``check`` and ``setup``.
+    """
+    path(bot)
+    run = f'/bin/sh -c {quote(_EVAL)} "$0" "$@"'
+    script = _TELL + _as_root(run, probe="true", with_password=with_password)
+    return _shell(script, [bot, _checked(nonce), act, *arguments], become_user)
+
+
+def unprivileged_command(bot: str, nonce: str, act: str, arguments: Iterable[str] = ()) -> str:
+    """Give the command line that runs ``check``, ``follow`` or ``lines`` without root's rights.
+
+    The program comes on standard input.
+    """
+    path(bot)
+    return _shell(_EVAL, [bot, _checked(nonce), act, *arguments], None)
+
+
+def install_command(
+    bot: str, nonce: str, *, with_password: bool = False, become_user: str | None = None
+) -> str:
+    """Give the command line that installs the program, which comes on standard input.
+
+    Written beside, checked against the sum that stands in this command, then renamed: a cut
+    connection leaves no half program. Repeatable. Tells ``{"installed": path}``, or the fault
+    ``install``.
+    """
+    path(bot)
+    whole = hashlib.sha256(PROGRAM).hexdigest()
+    steps = (
+        f'umask 022; d={LIBRARY}/{DIGEST}; t=$d/$0.new.$$; trap "rm -f $t" EXIT; '
+        'mkdir -p "$d" && chown root:root "$d" && chmod 0755 "$d" && cat >"$t" && '
+        f'[ "$(sha256sum <"$t")" = "{whole}  -" ] && chmod 0755 "$t" && chown root:root "$t" && '
+        'sync "$t" && mv -T "$t" "$d/$0" && sync "$d" || tell install "cannot write $d/$0"; '
+        'for t in "{@installed@: @$d/$0@}" "{@final@: true, @rc@: 0}"; do '
+        'printf "@@%s %s\\n" "$n" "$(printf %s "$t" | tr @ "\\042")"; done; t='
+    )
+    run = f'/bin/sh -c {quote(_TELL + steps)} "$0" "$@"'
+    script = _TELL + _as_root(run, probe="true", with_password=with_password)
+    return _shell(script, [bot, _checked(nonce), "install"], become_user)
+
+
+def _as_root(run: str, *, probe: str, with_password: bool) -> str:
+    """Shell that runs ``run`` as root. What it says on standard error comes after its end.
+
+    sudo alone ends with 1 (the program never does); 127 is a host without sudo.
+    """
+    drop, option = "", "-n"
+    ask = ""
+    if with_password:
+        drop, option = "IFS= read -r x; ", "$o"
+        # Not asked although there is a password: the line must not reach the program.
+        ask = (
+            f"if sudo -k -n -- {probe} >/dev/null 2>&1 </dev/null; "
+            'then IFS= read -r x; o=-n; else o="-k -S"; fi; '
+        )
+    return (
+        f'if [ "$(id -u)" = 0 ]; then {drop}exec {run}; fi; LC_ALL=C; export LC_ALL; {ask}'
+        f'{{ e=$(sudo {option} -p "" -- {run} 2>&1 >&3 3>&-); }} 3>&1; r=$?; '
+        'case $r:$2 in 1:follow | 1:lines) ;; 1:* | 127:*) tell sudo "$e" ;; esac; '
+        'printf %s "$e" >&2; exit $r'
+    )
+
+
+def _checked(nonce: str) -> str:
+    if not _NONCE.fullmatch(nonce):
+        raise ValueError(f"{nonce!r} is not a nonce")
+    return nonce
+
+
+def _shell(script: str, arguments: Iterable[str], become_user: str | None) -> str:
+    if become_user not in {None, "", "root"}:
+        raise UserError(f"ansible_become_user is {become_user!r}; botdeploy becomes root or nobody")
+    words = list(arguments)
+    for word in words:
+        if "\0" in word or "\n" in word:
+            raise ValueError(f"an argument must be one line: {word!r}")
+    return " ".join(["exec", "/bin/sh", "-c", quote(script), *(quote(word) for word in words)])
