@@ -283,7 +283,7 @@ def _must(
     *,
     timeout_s: float = _LOCAL_TIMEOUT_S,
     into: IO[bytes] | None = None,
-    limit: int = _MAX_LIST_BYTES,
+    limit: int | None = None,
 ) -> str:
     """Run git and give its output; raises SourceError with git's own words when it fails."""
     code, output, words = _run(arguments, folder, environment, timeout_s, into, limit)
@@ -298,7 +298,7 @@ def _run(
     environment: Mapping[str, str],
     timeout_s: float,
     into: IO[bytes] | None = None,
-    limit: int = _MAX_LIST_BYTES,
+    limit: int | None = None,
 ) -> tuple[int, str, str]:
     """Run git; what it prints beyond the limit ends it: a few trees can mean billions of files."""
     command = ["git", "-c", "core.fsmonitor=false", "-c", f"core.hooksPath={os.devnull}"]
@@ -319,7 +319,7 @@ def _run(
         timer.start()
         try:
             with process:
-                output, is_whole = _collect(process, into, limit)
+                output, is_whole = _collect(process, into, limit or _MAX_LIST_BYTES)
         finally:
             timer.cancel()
         errors.seek(0)

@@ -42,7 +42,7 @@ def read(source: str, *, ref: str | None = None, exclude: Sequence[str] = ()) ->
     if stat.S_ISDIR(status.st_mode):
         folder = place.resolve()
         if ref is not None or is_bare_repository(folder):
-            return read_folder_at(folder, ref or "HEAD", source, exclude)
+            return read_folder_at(folder, "HEAD" if ref is None else ref, source, exclude)
         base = commit_of(folder)
         over = f", as it stands over commit {base[:12]}" if base else ""
         return read_folder(folder, f"folder {source}{over}", None, exclude)
