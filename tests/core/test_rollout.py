@@ -1,0 +1,328 @@
+"""The decision: what is due next, given what the hosts say."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from botdeploy.core import rollout
+from botdeploy.core.model import Gate, Lease, LeaseUntil, OnFail, Policy, Ring, Share
+from botdeploy.core.rollout import (
+    Confirm,
+    End,
+    Facts,
+    HostView,
+    Prove,
+    Reason,
+    Result,
+    Revert,
+    Stage,
+    Standing,
+    SwitchOver,
+    Wait,
+)
+from botdeploy.core.verdict import Outcome, Verdict
+
+NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
+PASSED = Verdict(Outcome.PASS, ("nothing bad was seen",))
+FAILED = Verdict(Outcome.FAIL, ("a new error came back",), host="h1")
+
+
+def policy(**changes: object) -> Policy:
+    """Give the default rollout: a canary with a soak, then the fleet one by one."""
+    rings = changes.pop(
+        "rings",
+        (
+            Ring("canary", Share(count=1), soak=timedelta(seconds=60)),
+            Ring("fleet", "all", settle=timedelta(seconds=10)),
+        ),
+    )
+    return Policy(rings, **changes)  # type: ignore[arg-type]
+
+
+def facts(views: dict[str, HostView | Standing], **changes: object) -> Facts:
+    """Give facts of a fleet whose first host is the canary."""
+    hosts = {
+        name: view if isinstance(view, HostView) else HostView(view, 1000.0)
+        for name, view in views.items()
+    }
+    names = tuple(hosts)
+    return Facts(
+        **{  # type: ignore[arg-type]
+            "policy": policy(),
+            "members": {"canary": names[:1], "fleet": names[1:]},
+            "hosts": hosts,
+            "now": NOW,
+            **changes,
+        }
+    )
+
+
+def test_everything_is_staged_before_anything_is_switched() -> None:
+    """A host without the release is given it first, wherever it stands."""
+    seen = facts({"h1": Standing.BEHIND, "h2": Standing.BEHIND, "h3": Standing.UNSTAGED})
+    assert rollout.decide(seen) == Stage(("h3",))
+
+
+def test_the_canary_is_switched_first_and_alone() -> None:
+    """With all hosts staged, the first ring's first batch is due."""
+    seen = facts({"h1": Standing.BEHIND, "h2": Standing.BEHIND})
+    assert rollout.decide(seen) == SwitchOver("canary", ("h1",))
+
+
+def test_the_canary_soaks_under_lease() -> None:
+    """An attended soak is waited for with the canary unconfirmed."""
+    seen = facts({"h1": HostView(Standing.PENDING, 20.0), "h2": Standing.BEHIND})
+    decision = rollout.decide(seen)
+    assert isinstance(decision, Wait)
+    assert decision.reason is Reason.SOAK
+    assert decision.until == NOW + timedelta(seconds=40)
+
+
+def test_a_pass_confirms_before_it_proves() -> None:
+    """The host is reached anew before its release counts as proven."""
+    seen = facts(
+        {"h1": HostView(Standing.PENDING, 61.0), "h2": Standing.BEHIND}, verdicts={"canary": PASSED}
+    )
+    assert rollout.decide(seen) == Confirm("canary", ("h1",))
+    seen = facts(
+        {"h1": HostView(Standing.CONFIRMED, 61.0), "h2": Standing.BEHIND},
+        verdicts={"canary": PASSED},
+    )
+    assert rollout.decide(seen) == Prove("canary", ("h1",), PASSED)
+
+
+def test_the_fleet_follows_only_a_proven_canary() -> None:
+    """The next ring begins when every host of the ring before is proven."""
+    seen = facts({"h1": Standing.PROVEN, "h2": Standing.BEHIND, "h3": Standing.BEHIND})
+    assert rollout.decide(seen) == SwitchOver("fleet", ("h2",))
+
+
+def test_a_batch_settles_before_the_next() -> None:
+    """While a batch is younger than its settle time, nothing else is switched."""
+    seen = facts(
+        {"h1": Standing.PROVEN, "h2": HostView(Standing.PENDING, 4.0), "h3": Standing.BEHIND}
+    )
+    decision = rollout.decide(seen)
+    assert isinstance(decision, Wait)
+    assert decision.reason is Reason.SETTLE
+
+
+def test_a_failed_verdict_takes_back_all_that_run_the_release() -> None:
+    """With ``on_fail: fleet``, proven hosts of earlier rings go back too."""
+    seen = facts(
+        {"h1": Standing.PROVEN, "h2": Standing.PENDING, "h3": Standing.BEHIND},
+        verdicts={"fleet": FAILED},
+    )
+    decision = rollout.decide(seen)
+    assert isinstance(decision, Revert)
+    assert decision.hosts == ("h1", "h2")
+    assert decision.is_condemned
+
+
+def test_on_fail_ring_leaves_earlier_rings() -> None:
+    """With ``on_fail: ring``, only the failing ring's hosts go back."""
+    seen = facts(
+        {"h1": Standing.PROVEN, "h2": Standing.PENDING, "h3": Standing.CONFIRMED},
+        verdicts={"fleet": FAILED},
+        policy=policy(on_fail=OnFail.RING),
+    )
+    decision = rollout.decide(seen)
+    assert isinstance(decision, Revert)
+    assert decision.hosts == ("h2", "h3")
+
+
+def test_a_host_that_went_back_by_itself_fails_the_rollout() -> None:
+    """A release that was not ready on one host is taken off all others."""
+    seen = facts({"h1": Standing.PROVEN, "h2": HostView(Standing.RETURNED, why="not ready")})
+    decision = rollout.decide(seen)
+    assert isinstance(decision, Revert)
+    assert decision.hosts == ("h1",)
+    seen = facts({"h1": Standing.RETURNED, "h2": HostView(Standing.RETURNED, why="not ready")})
+    decision = rollout.decide(seen)
+    assert isinstance(decision, End)
+    assert decision.result is Result.FAILED
+
+
+def test_a_return_that_failed_needs_a_person() -> None:
+    """A host whose old release does not run again is told as such, not as a plain failure."""
+    seen = facts(
+        {"h1": HostView(Standing.STUCK, why="old one is not ready"), "h2": Standing.BEHIND}
+    )
+    decision = rollout.decide(seen)
+    assert isinstance(decision, End)
+    assert decision.result is Result.STUCK
+
+
+def test_unreachable_hosts_stop_the_rollout_and_pending_ones_go_back() -> None:
+    """Beyond ``max_unreachable`` what is pending reverts; the release is not condemned."""
+    seen = facts(
+        {"h1": Standing.PROVEN, "h2": Standing.PENDING, "h3": HostView(Standing.AWAY, why="down")}
+    )
+    decision = rollout.decide(seen)
+    assert isinstance(decision, Revert)
+    assert (decision.hosts, decision.is_condemned) == (("h2",), False)
+    seen = facts({"h1": Standing.PROVEN, "h2": Standing.BEHIND, "h3": Standing.AWAY})
+    ended = rollout.decide(seen)
+    assert isinstance(ended, End)
+    assert ended.result is Result.UNREACHABLE
+
+
+def test_allowed_absences_are_passed_over() -> None:
+    """Within ``max_unreachable`` the rest goes on."""
+    seen = facts(
+        {"h1": Standing.PROVEN, "h2": Standing.AWAY, "h3": Standing.BEHIND},
+        policy=policy(max_unreachable=Share(count=1)),
+    )
+    assert rollout.decide(seen) == SwitchOver("fleet", ("h3",))
+
+
+def test_no_rollout_without_a_canary() -> None:
+    """A ring of which no host can be reached does not count as passed."""
+    seen = facts(
+        {"h1": Standing.AWAY, "h2": Standing.BEHIND, "h3": Standing.BEHIND},
+        policy=policy(max_unreachable=Share(count=1)),
+    )
+    decision = rollout.decide(seen)
+    assert isinstance(decision, End)
+    assert decision.result is Result.UNREACHABLE
+
+
+def test_a_gate_waits_for_its_approval() -> None:
+    """A ring with ``gate: approve`` begins only for a release that was approved for it."""
+    rings = (
+        Ring("canary", Share(count=1)),
+        Ring("fleet", "all", gate=Gate.APPROVE),
+    )
+    views: dict[str, HostView | Standing] = {"h1": Standing.PROVEN, "h2": Standing.BEHIND}
+    decision = rollout.decide(facts(views, policy=policy(rings=rings)))
+    assert isinstance(decision, Wait)
+    assert decision.reason is Reason.GATE
+    approved = facts(views, policy=policy(rings=rings), approved=frozenset({"fleet"}))
+    assert rollout.decide(approved) == SwitchOver("fleet", ("h2",))
+
+
+def test_a_hold_stops_the_next_batch_but_not_a_return() -> None:
+    """Held, nothing more is switched; a failure still goes back."""
+    views: dict[str, HostView | Standing] = {"h1": Standing.PROVEN, "h2": Standing.BEHIND}
+    decision = rollout.decide(facts(views, hold="ann"))
+    assert isinstance(decision, Wait)
+    assert decision.reason is Reason.HOLD
+    failing = facts(
+        {"h1": Standing.PENDING, "h2": Standing.BEHIND}, hold="ann", verdicts={"canary": FAILED}
+    )
+    assert isinstance(rollout.decide(failing), Revert)
+
+
+def test_a_long_soak_is_confirmed_and_left_to_cron() -> None:
+    """Beyond ``attended_soak`` the canary is confirmed after its settle time."""
+    rings = (Ring("canary", Share(count=1), soak=timedelta(hours=2)), Ring("fleet", "all"))
+    seen = facts(
+        {"h1": HostView(Standing.PENDING, 11.0), "h2": Standing.BEHIND},
+        policy=policy(rings=rings),
+    )
+    assert rollout.decide(seen) == Confirm("canary", ("h1",))
+
+
+def test_a_lease_until_the_verdict_keeps_a_long_soak_pending() -> None:
+    """``lease: {until: verdict}`` does not confirm before the soak is over."""
+    rings = (Ring("canary", Share(count=1), soak=timedelta(hours=2)), Ring("fleet", "all"))
+    seen = facts(
+        {"h1": HostView(Standing.PENDING, 11.0), "h2": Standing.BEHIND},
+        policy=policy(rings=rings, lease=Lease(until=LeaseUntil.VERDICT)),
+    )
+    assert isinstance(rollout.decide(seen), Wait)
+
+
+def test_inconclusive_promotes_nothing_unless_a_person_approves() -> None:
+    """An inconclusive verdict ends the run; an approval of the ring overrides it."""
+    doubt = Verdict(Outcome.INCONCLUSIVE, ("too few lines",))
+    views: dict[str, HostView | Standing] = {"h1": Standing.CONFIRMED, "h2": Standing.BEHIND}
+    decision = rollout.decide(facts(views, verdicts={"canary": doubt}))
+    assert isinstance(decision, End)
+    assert decision.result is Result.INCONCLUSIVE
+    approved = facts(views, verdicts={"canary": doubt}, approved=frozenset({"canary"}))
+    assert isinstance(rollout.decide(approved), Prove)
+
+
+# --- invariants -----------------------------------------------------------------------------
+
+_ORDER = [Standing.UNSTAGED, Standing.BEHIND, Standing.PENDING, Standing.CONFIRMED, Standing.PROVEN]
+
+
+@settings(deadline=None, max_examples=300)
+@given(data=st.data())
+def test_every_rollout_ends_and_no_ring_overtakes(data: st.DataObject) -> None:
+    """Whatever goes wrong where, each rollout ends, and no host gets a release before its ring."""
+    count = data.draw(st.integers(2, 7))
+    names = [f"h{number}" for number in range(count)]
+    cut = data.draw(st.integers(1, count - 1))
+    members = {"canary": tuple(names[:cut]), "fleet": tuple(names[cut:])}
+    rules = policy(
+        rings=(
+            Ring(
+                "canary",
+                Share(count=cut),
+                soak=timedelta(seconds=data.draw(st.sampled_from([0, 30, 7200]))),
+                batch=Share(count=data.draw(st.integers(1, 3))),
+            ),
+            Ring("fleet", "all", batch=Share(percent=data.draw(st.sampled_from([10.0, 50.0])))),
+        ),
+        on_fail=data.draw(st.sampled_from(OnFail)),
+        max_unreachable=Share(count=data.draw(st.integers(0, 2))),
+    )
+    hosts = dict.fromkeys(names, HostView(Standing.UNSTAGED))
+    now = NOW
+    verdicts: dict[str, Verdict] = {}
+    for _turn in range(200):
+        decision = rollout.decide(
+            Facts(policy=rules, members=members, hosts=hosts, now=now, verdicts=verdicts)
+        )
+        match decision:
+            case Stage(some):
+                hosts.update(dict.fromkeys(some, HostView(Standing.BEHIND)))
+            case SwitchOver(ring, some):
+                if ring == "fleet":
+                    reached = [n for n in members["canary"] if hosts[n].standing != Standing.AWAY]
+                    assert all(hosts[n].standing is Standing.PROVEN for n in reached)
+                for name in some:
+                    assert hosts[name].standing is Standing.BEHIND
+                    hosts[name] = HostView(
+                        data.draw(
+                            st.sampled_from(
+                                [Standing.PENDING] * 6 + [Standing.RETURNED, Standing.AWAY]
+                            )
+                        ),
+                        why="drawn",
+                    )
+            case Confirm(_, some):
+                hosts.update({n: HostView(Standing.CONFIRMED, hosts[n].age_s) for n in some})
+            case Prove(_, some):
+                hosts.update(dict.fromkeys(some, HostView(Standing.PROVEN)))
+            case Revert(some, _):
+                assert some
+                ends = st.sampled_from([Standing.RETURNED, Standing.RETURNED, Standing.STUCK])
+                for name in some:
+                    hosts[name] = HostView(data.draw(ends), why="drawn")
+            case Wait(reason, _, ring, until):
+                if until is not None:
+                    step = (until - now).total_seconds()
+                    assert step > 0
+                    now = until
+                    hosts = {
+                        name: HostView(view.standing, view.age_s + step, view.why)
+                        for name, view in hosts.items()
+                    }
+                else:
+                    assert reason is Reason.VERDICT
+                    verdicts[ring] = data.draw(
+                        st.sampled_from([PASSED, PASSED, Verdict(Outcome.FAIL, ("drawn",))])
+                    )
+            case End(result, _):
+                if result is Result.FAILED and rules.on_fail is OnFail.FLEET:
+                    left = {view.standing for view in hosts.values()}
+                    assert not left & {Standing.PENDING, Standing.CONFIRMED, Standing.PROVEN}
+                return
+    raise AssertionError("the rollout did not end")
