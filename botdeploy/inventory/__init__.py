@@ -2,5 +2,6 @@
 
 from botdeploy.inventory.find import environments
 from botdeploy.inventory.loading import load, select
+from botdeploy.inventory.schema import schema
 
-__all__ = ["environments", "load", "select"]
+__all__ = ["environments", "load", "schema", "select"]

@@ -30,8 +30,10 @@ _OWN_DIRECTIVES = {
     "ExecStart": "bot.command",
     "User": "bot.user",
     "TimeoutStopSec": "bot.stop_timeout",
-    "EnvironmentFile": "bot.env",
 }
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f\x85\u2028\u2029]")
+# What systemd does not take for UTF-8, and what no file can hold.
+_NO_CHARACTER = re.compile("[\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]")
 _COMMAND_PREFIXES = "@-:+!|"
 # Python's complaints that hold for extended regular expressions (grep -E) as well.
 _BROKEN_EVERYWHERE = (
@@ -47,6 +49,8 @@ def _text(value: object) -> str:
         raise ValueError(f"must be text, not {type_name(value)}")  # noqa: TRY004 (pydantic's)
     if "\0" in value:
         raise ValueError("must not hold a NUL character")
+    if _NO_CHARACTER.search(value):
+        raise ValueError("must not hold half a character (a surrogate) or a noncharacter")
     return str(value)
 
 
@@ -54,8 +58,12 @@ def _line(value: object) -> str:
     text = _text(value)
     if not text.strip():
         raise ValueError("is empty")
-    if "\n" in text or "\r" in text:
-        raise ValueError("must be one line")
+    return _one_line(text)
+
+
+def _one_line(text: str) -> str:
+    if _CONTROL.search(text):
+        raise ValueError("must be one line, without control characters")
     return text
 
 
@@ -147,10 +155,7 @@ def _env_name(value: object) -> str:
 
 
 def _env_value(value: object) -> str:
-    text = _text(value)
-    if "\n" in text or "\r" in text:
-        raise ValueError("must be one line: a variable with line ends breaks the environment file")
-    return text
+    return _one_line(_text(value))
 
 
 def _secret(value: object) -> str:
@@ -219,9 +224,7 @@ def _directive_values(value: object) -> tuple[str, ...]:
         return ()
     items = value if isinstance(value, list) else [value]
     for item in items:
-        text = _text(item)
-        if "\n" in text or "\r" in text:
-            raise ValueError("must be one line")
+        text = _one_line(_text(item))
         if text.endswith("\\"):
             raise ValueError("must not end with a backslash: it would take in the next line")
     return tuple(str(item) for item in items)
@@ -237,6 +240,13 @@ def _regex(value: object) -> str:
             re.compile(text)
     except (re.error, OverflowError, RecursionError) as error:
         raise ValueError(f"{text!r} is not a regular expression: {error}") from None
+    return text
+
+
+def _latency(value: object) -> str:
+    text = _regex(value)
+    if not re.compile(text).groupindex.keys() & {"ms", "s", "us"}:
+        raise ValueError("needs a group named ms, s or us, as in (?P<ms>[0-9.]+) ms")
     return text
 
 
@@ -368,6 +378,9 @@ DirectiveValues = Annotated[
 ]
 Regex = Annotated[
     str, PlainValidator(_regex), WithJsonSchema({"type": "string", "format": "regex"})
+]
+LatencyRegex = Annotated[
+    str, PlainValidator(_latency), WithJsonSchema({"type": "string", "format": "regex"})
 ]
 ExtendedRegex = Annotated[
     str, PlainValidator(_extended_regex), WithJsonSchema({"type": "string", "minLength": 1})

@@ -245,8 +245,12 @@ class JudgeKeys(Keys):
     same: list[Annotated[SameKeys, BeforeValidator(_same)]] = Field(
         [], description="Lines that are one kind, however they differ."
     )
-    latency: f.Regex | None = Field(
-        None, description="Finds a duration in a line; its group is the number."
+    latency: f.LatencyRegex | None = Field(
+        None, description="Finds how long work took: a group named ms, s or us."
+    )
+    handled: f.Regex | None = Field(
+        None,
+        description="Lines that tell of one unit of work done; errors are counted against them.",
     )
 
 

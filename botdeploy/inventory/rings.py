@@ -65,10 +65,9 @@ def _check_left(policy: Policy, names: Names, node: Located | None) -> None:
     gone: set[str] = set()
     for ring in policy.rings:
         if isinstance(ring.selector, Share):
-            chosen = ring.selector.of(left)
-            if chosen >= left:
+            left -= ring.selector.of(len(names.hosts))
+            if left <= 0:
                 return
-            left -= chosen
         else:
             members = set(names.match(ring.selector)) - gone
             gone |= members
