@@ -182,7 +182,7 @@ await_ready() {
 			not_ready="called back before it was ready"
 			break
 		fi
-		if [ "$spent" -lt 300 ]; then sleep 0.02; else sleep 0.2; fi
+		if [ "$spent" -lt 100 ]; then sleep 0.02; elif [ "$spent" -lt 500 ]; then sleep 0.1; else sleep 0.25; fi
 	done
 	end_watch
 	return 1
@@ -214,7 +214,7 @@ match_lines() {
 		printf '%s\n' "${line:-}"
 		cat
 	} | sed -u -e '/^\[[^]]*\] systemd\[1\]: /d' -e 's/^\[[^]]*\] [^:]*: //' |
-		grep -qE -m 1 -e "$wanted" && : >"$sign"
+		{ grep -qE -m 1 -e "$wanted" && : >"$sign"; } # not after the pipe: that ends with its writer only
 }
 
 end_watch() {
