@@ -35,7 +35,7 @@ def _answer(text: str) -> None:
 
 
 def _up(args: argparse.Namespace) -> int:
-    lab = labs.up(args.hosts, name=args.name, say=_say)
+    lab = labs.up(args.hosts, name=args.name, disk_mb=args.disk, say=_say)
     _say(f"try: python -m tests.lab ssh --name {lab.name} h1")
     return 0
 
@@ -43,9 +43,6 @@ def _up(args: argparse.Namespace) -> int:
 def _down(args: argparse.Namespace) -> int:
     if args.stale:
         labs.down_stale(say=_say)
-    elif args.all:
-        for record in registry.records():
-            labs.down(record.name, say=_say)
     else:
         labs.down(args.name, say=_say)
     return 0
@@ -104,11 +101,17 @@ def _parser() -> argparse.ArgumentParser:
 
     up = commands.add_parser("up", parents=[name], help="start hosts h1 to hN")
     up.add_argument("hosts", nargs="?", type=int, default=4, metavar="N")
+    up.add_argument(
+        "--disk",
+        type=int,
+        default=0,
+        metavar="MB",
+        help="give each host a disk of its own, which can be full and lose what was not synced",
+    )
     up.set_defaults(act=_up)
 
     down = commands.add_parser("down", parents=[name], help="stop them and leave nothing behind")
     down.add_argument("--stale", action="store_true", help="every lab whose owner is dead")
-    down.add_argument("--all", action="store_true", help="every lab of this machine")
     down.set_defaults(act=_down)
 
     listing = commands.add_parser("list", help="the labs of this machine")

@@ -39,12 +39,12 @@ class Groups:
             for leaf in LEAVES:
                 _make(path / leaf, like=top)
 
-    def pids(self) -> set[int]:
-        """Answer the processes in the groups, at any depth."""
+    def pids(self, leaf: str = "") -> set[int]:
+        """Answer the processes in the groups, or in one leaf of them, at any depth."""
         found: set[int] = set()
         for path in self.paths:
             # A group may go while it is read; `walk` passes over what is gone.
-            for folder, _, _ in os.walk(path):
+            for folder, _, _ in os.walk(path / leaf):
                 with contextlib.suppress(OSError):
                     found.update(map(int, Path(folder, "cgroup.procs").read_text().split()))
         return found

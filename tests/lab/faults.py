@@ -73,8 +73,7 @@ class BreakableHost(Host):
     def cut_power(self) -> Fault:
         """Take the power away; at the end the host is switched on and up.
 
-        What a program wrote but did not sync is *not* lost: the lab's files are in this machine's
-        memory, which keeps its power.
+        In a lab with disks, what was written but not synced is lost (see `stop`).
         """
         self.stop()
         return Fault(self._switch_on)
@@ -170,20 +169,23 @@ class BreakableHost(Host):
         return Fault(lambda: self._unmount(folder))
 
     def fill_disk(self, folder: str = "/opt", *, leave_kb: int = 0) -> Fault:
-        """Use up the space under a folder that `small_disk` made, but for ``leave_kb``.
+        """Use up the space under a folder but for ``leave_kb`` KiB.
 
-        Raises `LabError` for a folder on the host's own disk: that one is this machine's.
+        The folder is on the host's own disk, in a lab with disks, or `small_disk` made it. Raises
+        `LabError` for any other folder: it is this machine's disk that would be full.
         """
         self._require_small_disk(folder)
         filler = shlex.quote(f"{folder}/.lab-filler")
         self.root(
-            f"dd if=/dev/zero of={filler} bs=4k status=none 2>/dev/null;"
+            # More than once: a file system finds room that it had put aside when it is synced.
+            "for again in 1 2 3; do"
+            f" dd if=/dev/zero bs=4k status=none 2>/dev/null >>{filler}; sync -f {filler}; done;"
             f" truncate -s -{leave_kb * 1024} {filler}"
         )
         return Fault(lambda: self.root(f"rm -f {filler}"))
 
     def fill_inodes(self, folder: str = "/opt") -> Fault:
-        """Use up the inodes under a folder that `small_disk` made; its space stays free."""
+        """Use up the inodes under a folder (as for `fill_disk`); its space stays free."""
         self._require_small_disk(folder)
         filler = shlex.quote(f"{folder}/.lab-inodes")
         self.root(
@@ -255,7 +257,7 @@ class BreakableHost(Host):
 
     def _require_small_disk(self, folder: str) -> None:
         kind = self.root(f"stat -f -c %T {shlex.quote(folder)}").stdout.strip()
-        if kind != "tmpfs":
+        if kind != "tmpfs" and not self.lab.disk_mb:
             raise LabError(f"{self.name}: {folder} has no disk of its own; see small_disk")
 
 

@@ -15,8 +15,18 @@ for group; do echo $$ >"$group/firmware/cgroup.procs"; done
 # nspawn keeps locks and folders there, and leaves them when it is killed; here they go with us.
 mkdir -p /run/systemd/nspawn
 mount -t tmpfs -o mode=0755 "$machine" /run/systemd/nspawn
-mount -t overlay -o "lowerdir=$base,upperdir=$folder/upper,workdir=$folder/work" \
-    "$machine" "$folder/root"
+
+# With a disk of its own a host can run out of space, and lose what was not synced.
+top=$folder
+if [ -e "$folder/disk.img" ]; then
+    top=$folder/disk
+    mkdir -p "$top"
+    mount -o loop "$folder/disk.img" "$top"
+    [ -e "$top/upper" ] || { cp -a "$folder/upper" "$top/upper.new" && mv "$top/upper.new" "$top/upper"; }
+fi
+rm -rf "$top/work"
+mkdir "$top/work"
+mount -t overlay -o "lowerdir=$base,upperdir=$top/upper,workdir=$top/work" "$machine" "$folder/root"
 
 boot() {
     # A power cut leaves the groups of the last boot behind, empty.

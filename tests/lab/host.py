@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import shlex
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import time
 import uuid
@@ -21,6 +23,8 @@ from tests.lab.shell import LabError, Result, run
 if TYPE_CHECKING:
     from tests.lab.registry import Record
 
+_EXT4_IOC_SHUTDOWN = 0x8004587D  # _IOR('X', 125, __u32) of the kernel's ext4.h
+_NO_LOG_FLUSH = struct.pack("I", 2)
 HERE = Path(__file__).parent
 _RESET = HERE / "reset.sh"
 _VISIT = """
@@ -66,8 +70,10 @@ class Host:
 
     def prepare(self, authorized_keys: str) -> str:
         """Write what makes this host itself: name, machine id, keys. Answer its public host key."""
-        for folder in ("upper", "work", "root"):
+        for folder in ("upper", "root"):
             (self.state / folder).mkdir(parents=True)
+        if self.lab.disk_mb:
+            self._make_disk()
         etc = self.state / "upper/etc"
         (etc / "ssh").mkdir(parents=True)
         (etc / "hostname").write_text(f"{self.name}\n")
@@ -82,8 +88,6 @@ class Host:
     def start(self) -> None:
         """Switch the host on, and answer at once; `wait` tells when it is up."""
         self.groups.make()
-        shutil.rmtree(self.state / "work", ignore_errors=True)
-        (self.state / "work").mkdir()
         argv = [
             *("unshare", "--mount", "--propagation", "slave", "--"),
             *("sh", str(HERE / "firmware.sh")),
@@ -123,8 +127,14 @@ class Host:
         raise LabError(f"{self.lab.name}/{self.name} is not up: {problem}\n{console}")
 
     def stop(self) -> None:
-        """Switch the host off as a power failure would. Repeatable."""
+        """Switch the host off as a power failure would. Repeatable.
+
+        On a disk of its own, what was written but not synced is lost. Otherwise it is in the
+        memory of this machine, which keeps its power.
+        """
+        self._lose_unsynced()
         self.groups.kill()
+        self._wait_for_disk()
 
     def discard(self) -> None:
         """Remove the cgroups and the files of a host that is switched off. Repeatable."""
@@ -226,6 +236,34 @@ class Host:
                 return connection.recv(4) == b"SSH-"
         except OSError:
             return False
+
+    def _make_disk(self) -> None:
+        image = self.state / "disk.img"
+        with image.open("wb") as file:
+            file.truncate(self.lab.disk_mb * 1024 * 1024)
+        # Nothing is kept back for root, and a file for every 8 KiB is enough.
+        run(["mkfs.ext4", "-q", "-b", "4096", "-m", "0", "-i", "8192", str(image)])
+
+    def _lose_unsynced(self) -> None:
+        """Take the disk from the file system, with whatever it has not yet written."""
+        for pid in self.groups.pids("firmware") if self.lab.disk_mb else ():
+            # Seen through the firmware: the disk is mounted for the host's processes only.
+            disk = Path(f"/proc/{pid}/root{self.state}/disk")
+            with contextlib.suppress(OSError):
+                handle = os.open(disk, os.O_RDONLY | os.O_DIRECTORY)
+                try:
+                    fcntl.ioctl(handle, _EXT4_IOC_SHUTDOWN, _NO_LOG_FLUSH)
+                finally:
+                    os.close(handle)
+
+    def _wait_for_disk(self, seconds: float = 10) -> None:
+        """Wait until the kernel has let go of the disk, a moment after the last process."""
+        image = str(self.state / "disk.img")
+        deadline = time.monotonic() + seconds
+        while self.lab.disk_mb and run(["losetup", "--associated", image], check=False).stdout:
+            if time.monotonic() > deadline:
+                raise LabError(f"{self.lab.name}/{self.name}: {image} stays mounted")
+            time.sleep(0.01)
 
     def init(self) -> int | None:
         """Find the process that is number 1 on the host."""

@@ -6,7 +6,7 @@
 # Quick when all is there; the package lists are fetched only when a package can't be had without.
 set -eu
 
-packages="systemd-container mmdebstrap debian-archive-keyring iproute2 util-linux openssh-client"
+packages="systemd-container mmdebstrap debian-archive-keyring iproute2 util-linux mount e2fsprogs openssh-client"
 [ "${1-}" != --with-vagrant ] || packages="$packages vagrant"
 
 missing=

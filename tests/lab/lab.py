@@ -91,13 +91,15 @@ def up(
     hosts: int = 4,
     *,
     name: str = registry.DEFAULT_NAME,
+    disk_mb: int = 0,
     owner: Owner | None = None,
     say: Callable[[str], None] = _silent,
 ) -> Lab:
     """Start a lab and answer when a user can log in on every host.
 
-    With an owner the lab counts as stale as soon as that process is dead. What was started is
-    taken down again when something fails. Raises `LabError`.
+    With ``disk_mb`` each host has a disk of its own of so many MiB, which can be filled and which
+    loses at a power cut what was not synced. With an owner the lab counts as stale as soon as that
+    process is dead. What was started is taken down again when something fails. Raises `LabError`.
     """
     if reason := machine.why_not():
         raise LabError(reason)
@@ -105,7 +107,7 @@ def up(
     machine.allow_many_hosts()
     began = time.monotonic()
     folder = PROJECT / ".lab" / name
-    lab = Lab(registry.claim(name, hosts, folder, base, owner))
+    lab = Lab(registry.claim(name, hosts, folder, base, disk_mb=disk_mb, owner=owner))
     try:
         lab.record.network.make(hosts)
         write_folder(lab)
@@ -118,7 +120,7 @@ def up(
                 done[host.name].result()
                 say(f"{host.name} {host.address} is up")
     except BaseException:
-        down(name)
+        _take_down(lab)
         raise
     say(f"{hosts} hosts up in {time.monotonic() - began:.1f} s; files in {folder}")
     return lab
@@ -129,7 +131,11 @@ def down(name: str, *, say: Callable[[str], None] = _silent) -> None:
 
     Raises `LabError` when there is none of that name.
     """
-    lab = Lab(registry.find(name))
+    _take_down(Lab(registry.find(name)))
+    say(f"lab {name} is down")
+
+
+def _take_down(lab: Lab) -> None:
     # All at once: hosts die as by a power failure, an orderly shutdown takes seconds for each.
     for host in lab.hosts:
         for pid in host.groups.pids():
@@ -144,7 +150,6 @@ def down(name: str, *, say: Callable[[str], None] = _silent) -> None:
     with contextlib.suppress(OSError):
         lab.folder.parent.rmdir()
     registry.forget(lab.record)
-    say(f"lab {name} is down")
 
 
 def attach(name: str) -> Lab:

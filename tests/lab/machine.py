@@ -17,6 +17,8 @@ TOOLS = {
     "nsenter": "util-linux",
     "unshare": "util-linux",
     "flock": "util-linux",
+    "mkfs.ext4": "e2fsprogs",
+    "losetup": "mount",
     "ssh": "openssh-client",
     "ssh-keygen": "openssh-client",
 }

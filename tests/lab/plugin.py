@@ -32,8 +32,8 @@ _RESET_FOR = pytest.StashKey[str]()
 class NewLab(Protocol):
     """What the fixture ``new_lab`` is: a way to start a lab that ends with the test."""
 
-    def __call__(self, hosts: int = 1) -> labs.Lab:
-        """Start a lab with so many hosts."""
+    def __call__(self, hosts: int = 1, *, disk_mb: int = 0) -> labs.Lab:
+        """Start a lab with so many hosts, each with a disk of its own where a size is given."""
 
 
 @pytest.fixture(scope="session")
@@ -60,9 +60,9 @@ def new_lab() -> Iterator[NewLab]:
     """Start labs of one's own, which are taken down at the end of the test."""
     names: list[str] = []
 
-    def start(hosts: int = 1) -> labs.Lab:
+    def start(hosts: int = 1, *, disk_mb: int = 0) -> labs.Lab:
         name = f"pytest-{os.getpid()}-{len(names) + 1}"
-        started = labs.up(hosts, name=name, owner=Owner.me())
+        started = labs.up(hosts, name=name, disk_mb=disk_mb, owner=Owner.me())
         names.append(name)
         return started
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
 import re
 import shutil
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,7 +51,8 @@ class Record:
     """What is written down of a lab.
 
     ``folder`` is where its key, known_hosts and inventory stand; ``base`` the tree its hosts read
-    from; ``owner`` is `None` for a lab that stays until somebody takes it down.
+    from; ``owner`` is `None` for a lab that stays until somebody takes it down; ``disk_mb`` is the
+    size of each host's own disk in MiB, 0 where they write to this machine's.
     """
 
     name: str
@@ -60,7 +62,8 @@ class Record:
     base: Path
     user: str
     boot: str
-    owner: Owner | None
+    owner: Owner | None = None
+    disk_mb: int = 0
 
     @property
     def network(self) -> Network:
@@ -86,14 +89,17 @@ class Record:
 
     @classmethod
     def from_json(cls, text: str) -> Record:
-        """Read a record as it is stored."""
-        data: dict[str, Any] = json.loads(text)
-        owner = data.pop("owner")
-        folder, base = Path(data.pop("folder")), Path(data.pop("base"))
-        return cls(**data, folder=folder, base=base, owner=Owner(**owner) if owner else None)
+        """Read a record as it is stored, by this version of the lab or by another."""
+        stored: dict[str, Any] = json.loads(text)
+        data = {field.name: stored[field.name] for field in fields(cls) if field.name in stored}
+        data["folder"], data["base"] = Path(data["folder"]), Path(data["base"])
+        data["owner"] = Owner(**data["owner"]) if data.get("owner") else None
+        return cls(**data)
 
 
-def claim(name: str, hosts: int, folder: Path, base: Path, owner: Owner | None) -> Record:
+def claim(
+    name: str, hosts: int, folder: Path, base: Path, *, disk_mb: int = 0, owner: Owner | None = None
+) -> Record:
     """Write down a new lab with a free network, and answer its record.
 
     The default name has a fixed network, other names get the first free one. Raises `LabError`
@@ -113,7 +119,7 @@ def claim(name: str, hosts: int, folder: Path, base: Path, owner: Owner | None) 
             )
         number = _free_number(name, {record.number for record in labs})
         user = os.environ.get("SUDO_USER") or os.environ.get("USER") or "root"
-        record = Record(name, number, hosts, folder, base, user, machine.boot_id(), owner)
+        record = Record(name, number, hosts, folder, base, user, machine.boot_id(), owner, disk_mb)
         record.state.mkdir(parents=True)
         # Renamed into place: whoever lists the labs meanwhile reads all of it or nothing.
         aside = record.state / "lab.json.new"
@@ -130,7 +136,12 @@ def forget(record: Record) -> None:
 
 def records() -> list[Record]:
     """Answer all labs of this machine, by name. Changes nothing."""
-    return [Record.from_json(path.read_text()) for path in sorted(ROOT.glob("*/lab.json"))]
+    found = []
+    for path in sorted(ROOT.glob("*/lab.json")):
+        # One that goes just now, or that another version wrote, is no reason to fail for all.
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            found.append(Record.from_json(path.read_text()))
+    return found
 
 
 def find(name: str) -> Record:

@@ -272,6 +272,28 @@ def test_without_journald_services_run_unheard(host: BreakableHost) -> None:
     assert host.root("journalctl -q -t lab -o cat").stdout == "found\n"
 
 
+def test_a_power_cut_loses_what_was_not_synced(new_lab: NewLab) -> None:
+    """On a disk of its own a power cut takes an unsynced file, and leaves a synced one."""
+    host = new_lab(1, disk_mb=256)["h1"]
+    host.root("echo safe >/opt/synced; sync -f /opt/synced")
+    host.root("echo gone >/opt/unsynced")
+    with host.cut_power():
+        pass
+    assert host.root("cat /opt/synced").stdout == "safe\n"
+    assert host.root("cat /opt/unsynced", check=False).stdout == ""
+    assert host.root("systemctl is-system-running --wait").stdout.strip() == "running"
+
+
+def test_a_host_with_a_disk_can_run_full_and_mend(new_lab: NewLab) -> None:
+    """The whole host is out of space while the fault lasts, and this machine is not."""
+    host = new_lab(1, disk_mb=64)["h1"]
+    with host.fill_disk("/var"):
+        assert "No space left" in host.root("head -c 9 /dev/zero >/opt/x", check=False).stderr
+    host.root("head -c 9 /dev/zero >/opt/x")
+    with host.fill_inodes("/var"):
+        assert not host.root("touch /opt/y", check=False).ok
+
+
 # -- put back, taken down --------------------------------------------------------------------------
 
 
@@ -337,7 +359,7 @@ def leftovers() -> dict[str, set[str]]:
         "routes": set(run(["ip", "route"]).stdout.splitlines()),
         "cgroups": {str(path) for path in groups},
         "mounts": {line.split()[4] for line in mounts} - {"/run/netns"},
-        "loops": set(run(["losetup", "-n", "-O", "NAME"], check=False).stdout.split()),
+        "loops": set(run(["losetup", "-n", "-O", "BACK-FILE"], check=False).stdout.splitlines()),
         "files": {str(path) for path in registry.ROOT.iterdir()},
         "nspawn": {str(path) for path in Path("/run/systemd/nspawn").glob("*/*")},
     }
@@ -361,9 +383,11 @@ def processes_of(lab: labs.Lab) -> set[tuple[int, int | None]]:
 
 def test_down_leaves_nothing_behind(new_lab: NewLab) -> None:
     """A lab that was up, rebooted and broken leaves no process, mount, link, group or file."""
-    lab = new_lab(2)
+    lab = new_lab(2, disk_mb=64)
     processes = processes_of(lab)
-    assert {"links", "namespaces", "cgroups", "routes", "files"} <= of_lab(lab, leftovers()).keys()
+    assert {"links", "namespaces", "cgroups", "routes", "files", "loops"} <= of_lab(
+        lab, leftovers()
+    ).keys()
     lab["h1"].reboot()
     lab["h1"].small_disk()
     lab["h2"].cut_network()
