@@ -137,13 +137,6 @@ class BotKeys(Keys):
         None, description="Where numbers come from that the journal does not tell."
     )
 
-    @model_validator(mode="after")
-    def _apart(self) -> BotKeys:
-        both = sorted(self.env.keys() & self.secrets.keys())
-        if both:
-            raise ValueError(f"{', '.join(both)}: stands in both env and secrets")
-        return self
-
 
 class AnnounceKeys(Keys):
     """``announce`` of a ring."""
@@ -276,14 +269,6 @@ class RolloutKeys(Keys):
     notify: Annotated[list[f.Notice], BeforeValidator(_listed)] = Field(
         [], description="Where the team is told: Apprise URLs, or references to them (env:NAME)."
     )
-
-    @model_validator(mode="after")
-    def _distinct(self) -> RolloutKeys:
-        names = [ring.name for ring in self.rings or ()]
-        twice = next((name for name in names if names.count(name) > 1), None)
-        if twice is not None:
-            raise ValueError(f"two rings are called '{twice}'")
-        return self
 
 
 def fields_of(model: type[BaseModel], path: tuple[Any, ...]) -> list[str] | None:

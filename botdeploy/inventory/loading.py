@@ -9,7 +9,7 @@ from botdeploy.errors import InventoryError, UserError
 from botdeploy.inventory.connect import Connection
 from botdeploy.inventory.find import find
 from botdeploy.inventory.gather import folder_of, gather
-from botdeploy.inventory.pattern import Names, names_of
+from botdeploy.inventory.pattern import names_of
 from botdeploy.inventory.rings import place_hosts
 from botdeploy.inventory.settings import DEFAULT_RINGS, is_raw, read_bot, read_rollout
 from botdeploy.inventory.variables import Plain
@@ -44,8 +44,11 @@ def _load(name: str, path: Path) -> Inventory:
     tree, by_host = gather(path)
     groups = {group: tuple(tree.hosts_of(group)) for group in tree.groups}
     hosts = _hosts(tree, by_host, folder_of(path))
-    policy = _policy(by_host, names_of(list(by_host), groups))
-    _check_ring_env(policy, hosts)
+    node = _agreed_rollout(by_host)
+    policy = read_rollout(node) if node is not None else Policy(DEFAULT_RINGS)
+    if node is not None:
+        _check_ring_env(policy, hosts, node)
+    policy = place_hosts(policy, names_of(list(by_host), groups), node)
     return Inventory(name, str(path), hosts, policy, groups)
 
 
@@ -140,12 +143,6 @@ def _shown(address: Address) -> str:
 # --- policy -----------------------------------------------------------------------------------
 
 
-def _policy(by_host: dict[str, Scope], names: Names) -> Policy:
-    node = _agreed_rollout(by_host)
-    policy = read_rollout(node) if node is not None else Policy(DEFAULT_RINGS)
-    return place_hosts(policy, names, node)
-
-
 def _agreed_rollout(by_host: dict[str, Scope]) -> Located | None:
     """Give the ``rollout`` that all hosts have in common."""
     first: tuple[str, Located | None] | None = None
@@ -169,12 +166,13 @@ def _agreed_rollout(by_host: dict[str, Scope]) -> Located | None:
     return first[1] if first else None
 
 
-def _check_ring_env(policy: Policy, hosts: Iterable[Host]) -> None:
-    for host in hosts:
-        for ring in policy.rings:
-            both = sorted(ring.env.keys() & host.bot.secrets.keys())
-            if both:
-                raise InventoryError(
-                    f"ring '{ring.name}' sets {', '.join(both)}, which bot.secrets holds",
-                    key="rollout.rings",
+def _check_ring_env(policy: Policy, hosts: Iterable[Host], node: Located) -> None:
+    secrets = {name: host.name for host in hosts for name in host.bot.secrets}
+    for index, ring in enumerate(policy.rings):
+        for name in ring.env:
+            if name in secrets:
+                node.fail(
+                    f"bot.secrets of host '{secrets[name]}' holds it",
+                    f"rollout.rings[{index}].env.{name}",
+                    ("rings", index, "env", name),
                 )

@@ -25,6 +25,7 @@ from botdeploy.core.model import (
 from botdeploy.errors import InventoryError
 from botdeploy.inventory import _models as models
 from botdeploy.inventory.located import Located, Vaulted, short, type_name
+from botdeploy.inventory.template import syntax_fault
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -47,6 +48,9 @@ def read_bot(node: Located) -> Bot:
     Raises InventoryError that names file, line and key of every fault.
     """
     keys = _validated(models.BotKeys, node, "bot")
+    for name in keys.secrets:
+        if name in keys.env:
+            node.fail("stands in bot.env too", f"bot.secrets.{name}", ("secrets", name))
     return Bot(
         name=keys.name,
         command=keys.command,
@@ -85,6 +89,11 @@ def read_rollout(node: Located) -> Policy:
             node.fail(
                 f"a ring before this one is called '{ring.name}' too", _key("rollout", path), path
             )
+        for name, text in _announcements(ring).items():
+            problem = syntax_fault(text)
+            if problem:
+                at = ("rings", index, "announce", name)
+                node.fail(f"is not a valid template: {problem}", _key("rollout", at), at)
     return Policy(
         rings=tuple(_ring(ring) for ring in keys.rings) if keys.rings else DEFAULT_RINGS,
         lease=Lease(keys.lease.ttl, keys.lease.until) if keys.lease else Lease(),
@@ -155,7 +164,6 @@ def _probe(keys: models.ProbeKeys | None) -> Probe | None:
 
 
 def _ring(keys: models.RingKeys) -> Ring:
-    announce = keys.announce.model_dump(exclude_unset=True) if keys.announce else {}
     return Ring(
         name=keys.name,
         selector=keys.hosts,
@@ -165,8 +173,12 @@ def _ring(keys: models.RingKeys) -> Ring:
         gate=keys.gate,
         window=keys.window,
         env=dict(keys.env),
-        announce=announce,
+        announce=_announcements(keys),
     )
+
+
+def _announcements(keys: models.RingKeys) -> dict[str, str]:
+    return keys.announce.model_dump(exclude_unset=True) if keys.announce else {}
 
 
 def _judge(keys: models.JudgeKeys | None) -> dict[str, Any]:

@@ -64,8 +64,8 @@ def _read_group(tree: Tree, name: str, node: Located, place: Place) -> None:
                     tree.set_variable(name, variable, value)
             case "children":
                 for child, inside, at in _entries(entries, "a group's name"):
-                    _read_group(tree, child, inside, at)
                     tree.add_child(name, child, at)
+                    _read_group(tree, child, inside, at)
             case _:
                 for host, variables, at in _entries(entries, "a host's name"):
                     _read_hosts(tree, name, host, variables, at)
