@@ -1,0 +1,81 @@
+"""Masks: no form of a secret survives in text that leaves the controller."""
+
+from __future__ import annotations
+
+import base64
+import json
+import shlex
+from urllib.parse import quote
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from botdeploy.core.mask import Mask
+from botdeploy.core.redact import STARS
+
+SECRET = "p@ss \"word\" 'x' \\n $HOME é/1"
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        SECRET,
+        json.dumps(SECRET),
+        json.dumps(SECRET, ensure_ascii=False),
+        repr(SECRET),
+        quote(SECRET, safe=""),
+        shlex.quote(SECRET),
+        base64.b64encode(SECRET.encode()).decode(),
+    ],
+)
+def test_a_secret_is_hidden_in_every_form_it_takes(form: str) -> None:
+    """As it is, and as JSON, Python, URLs, shells, systemd and base64 write it."""
+    shown = Mask([SECRET])(f"before {form} after")
+    assert STARS in shown
+    assert "word" not in shown
+    assert form.strip("\"'") not in shown
+    assert shown.startswith("before ")
+    assert shown.endswith(" after")
+
+
+def test_each_line_of_a_key_is_hidden() -> None:
+    """A log gives a key of many lines back line by line."""
+    key = "-----BEGIN KEY-----\nMIIBOgIBAAJBAKj34\nGkxFhD90vcNLYLIn\n--\n"
+    shown = Mask([key])("w1: GkxFhD90vcNLYLIn\nw1: MIIBOgIBAAJBAKj34\nw1: --\n")
+    assert shown == f"w1: {STARS}\nw1: {STARS}\nw1: --\n"
+
+
+def test_a_secret_inside_another_one_leaves_no_rest() -> None:
+    """The longer value goes first."""
+    assert Mask(["hunter", "hunter2-long"])("x hunter2-long hunter") == f"x {STARS} {STARS}"
+
+
+def test_a_short_secret_is_hidden_only_where_it_stands_alone() -> None:
+    """Stars in the middle of every word would tell the value and hide the log."""
+    assert Mask(["7", "abc"])("port 7 of 17: abc abcdef") == f"port {STARS} of 17: {STARS} abcdef"
+
+
+def test_tokens_that_nobody_told_are_hidden_too() -> None:
+    """A bot may log a token that botdeploy never had."""
+    telegram = "123456789:" + "A" * 35
+    assert Mask()(f"GET /bot{telegram}/getMe") == f"GET /bot{STARS}/getMe"
+
+
+def test_nothing_to_hide_changes_nothing() -> None:
+    """An ordinary line stays byte for byte."""
+    assert Mask([""])("ready in 0.3 s, 12 guilds") == "ready in 0.3 s, 12 guilds"
+
+
+@given(
+    st.lists(st.text(st.characters(exclude_categories=["Cs"]), min_size=4), min_size=1, max_size=3),
+    st.text(max_size=20),
+    st.text(max_size=20),
+)
+def test_no_text_shows_a_known_value(values: list[str], before: str, after: str) -> None:
+    """Wherever values of four characters or more stand, they are gone afterwards."""
+    assume(all(value not in STARS for value in values))
+    mask = Mask(values)
+    shown = mask(before + values[0] + after)
+    assert all(value not in shown.replace(STARS, "\ue000") for value in values)
+    assert mask(shown) == shown
