@@ -33,7 +33,7 @@ act_follow() {
 		set -- --cursor="$1" --no-tail
 		;;
 	esac
-	exec journalctl -q -m -u "$UNIT" -f -o json --all --output-fields="$FIELDS" "$@" </dev/null
+	exec journalctl --no-pager -q -m -u "$UNIT" -f -o json --all --output-fields="$FIELDS" "$@" </dev/null
 }
 
 # past_of CURSOR: the entries up to this one; what came meanwhile is read again from there.
@@ -44,5 +44,5 @@ past_of() {
 act_lines() {
 	need_number count "${1:-}"
 	can_read_journal || fault journal "this user may not read the journal; an administrator mends it: usermod -aG systemd-journal USER"
-	journalctl -q -m -u "$UNIT" -n "$1" -o json --all --output-fields="$FIELDS" </dev/null
+	journalctl --no-pager -q -m -u "$UNIT" -n "$1" -o json --all --output-fields="$FIELDS" </dev/null
 }

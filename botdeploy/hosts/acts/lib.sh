@@ -13,6 +13,8 @@
 
 set -uf
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C
+# No pager: one that a deployer could reach through sudo on a terminal would be root's shell.
+export SYSTEMD_PAGER='' SYSTEMD_PAGERSECURE=1 PAGER=cat SYSTEMD_COLORS=0
 unset IFS ENV BASH_ENV CDPATH
 umask 022
 cd / || exit 70

@@ -11,7 +11,7 @@ case $ACT in
 check | follow | lines | version) ;; # of use without root as well
 *) [ "$(id -u)" -eq 0 ] || fault no-root "this needs root" ;;
 esac
-case " $READS " in *" $ACT "*) ;; *) prepare_run ;; esac
+case " $READS setup " in *" $ACT "*) ;; *) prepare_run ;; esac
 shift 2
 "act_$ACT" "$@"
 finish 0

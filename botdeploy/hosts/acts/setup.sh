@@ -1,1 +1,98 @@
-# setup
+# setup: what an administrator does once on a host, so that a user without rights may deploy.
+#
+#   setup [--dry-run] USER [DEPLOYER]
+#
+# The bot runs as USER. DEPLOYER is who logs in to deploy: may run exactly this program for exactly
+# this bot by sudo, nothing else, and may read the journal. One record {"change": text} for each thing
+# that is not yet so; a second time there is none. Comes over standard input and never through the
+# narrow rights themselves: with them, nobody changes them.
+
+act_setup() {
+	dry=false
+	if [ "${1:-}" = --dry-run ]; then
+		dry=true
+		shift
+	fi
+	wanted_user=${1:-} deployer=${2:-}
+	case $PROGRAM in */*) fault usage "setup is for administrators: botdeploy sends it over standard input" ;; esac
+	[ -n "${BOTDEPLOY_TEXT:-}" ] || fault usage "setup needs the program's text"
+	is_name "$wanted_user" || fault usage "user is not a user's name"
+	if [ -n "$deployer" ]; then
+		is_login "$deployer" || fault usage "$deployer is not a user's name"
+		id -u "$deployer" >/dev/null 2>&1 || fault user "there is no user $deployer on this host"
+		[ "$deployer" != "$wanted_user" ] || fault user "the bot must not run as the user who deploys it"
+	fi
+	[ "$dry" = true ] || prepare_run
+	text=${BOTDEPLOY_TEXT%.}
+	sum=$(printf %s "$text" | sha256sum)
+	sum=${sum%% *}
+	PROGRAM=$LIBRARY/$(printf %.12s "$sum")/$BOT
+	setup_program
+	setup_place
+	[ -z "$deployer" ] || [ "$(id -u "$deployer")" -eq 0 ] || setup_rights
+	emit '{"setup": true}'
+}
+
+is_login() { case $1 in '' | [!A-Za-z_]* | *[!A-Za-z0-9._-]*) return 1 ;; esac && [ ${#1} -le 32 ]; }
+
+change() {
+	quote "$1"
+	emit "{\"change\": $json}"
+	[ "$dry" = false ]
+}
+
+setup_program() {
+	[ "$(sha256sum 2>/dev/null <"$PROGRAM")" != "$sum  -" ] || [ "$(stat -c '%U %a' "$PROGRAM")" != "root 755" ] || return 0
+	change "install $PROGRAM" || return 0
+	folder=${PROGRAM%/*}
+	mkdir -p "$folder" && chown root:root "$folder" && chmod 0755 "$folder" &&
+		printf %s "$text" | put "$PROGRAM" && chown root:root "$PROGRAM" && chmod 0755 "$PROGRAM" ||
+		fault write "cannot write $PROGRAM"
+}
+
+setup_place() {
+	id -u "$wanted_user" >/dev/null 2>&1 || change "create the system user $wanted_user, without a shell" || :
+	run_as
+	[ "$user" = "$wanted_user" ] && [ -e "$STATE/user" ] || change "let $BOT run as $wanted_user" || :
+	[ -d "$RELEASES" ] || change "create $HOME_DIR with releases/ and shared/" || :
+	[ -d "$STATE/proven" ] || change "create $STATE" || :
+	boot_unit | cmp -s - "$UNITS/botdeploy-boot-$BOT.service" || change "write and enable botdeploy-boot-$BOT.service" || :
+	[ "$dry" = true ] || prepare "$wanted_user"
+}
+
+# The rule names this program by its digest: nothing that is put there later is covered by it.
+setup_rights() {
+	alias=BOTDEPLOY_$(printf %s "$BOT" | tr 'a-z-' 'A-Z_')
+	rule="# Written by botdeploy setup. $deployer may deploy $BOT, and nothing else.
+Cmnd_Alias $alias = $PROGRAM
+Defaults!$alias !requiretty, !use_pty, !log_output
+$deployer ALL=(root) NOPASSWD: $alias"
+	if [ "$(cat "$SUDOERS" 2>/dev/null)" != "$rule" ] && change "allow $deployer to run $PROGRAM by sudo ($SUDOERS)"; then
+		write_rule
+	fi
+	case " $(id -Gn "$deployer") " in
+	*' systemd-journal '* | *' adm '*) ;;
+	*)
+		if change "let $deployer read the journal (group systemd-journal)"; then
+			usermod -aG systemd-journal "$deployer" || fault user "cannot add $deployer to the group systemd-journal"
+		fi
+		;;
+	esac
+}
+
+# A file that sudo can't read takes all of sudo away, for everybody: it is checked before it is put.
+write_rule() {
+	command -v visudo >/dev/null || fault no-tool "visudo is missing: sudo is not installed on this host"
+	printf '%s\n' "$rule" >"$RUN/sudoers" && chmod 0440 "$RUN/sudoers" &&
+		visudo -cqf "$RUN/sudoers" || fault sudoers "visudo refuses the rule; nothing was changed"
+	# A name with a dot is passed over by sudo, so nothing counts before the rename.
+	cp "$RUN/sudoers" "$SUDOERS.new.$$" && chmod 0440 "$SUDOERS.new.$$" && sync "$SUDOERS.new.$$" &&
+		mv -T "$SUDOERS.new.$$" "$SUDOERS" && sync "${SUDOERS%/*}" || {
+		rm -f "$SUDOERS.new.$$"
+		fault write "cannot write $SUDOERS"
+	}
+	if ! visudo -cq; then
+		rm -f "$SUDOERS"
+		fault sudoers "visudo refuses the whole with the rule in it; it was taken out again"
+	fi
+}

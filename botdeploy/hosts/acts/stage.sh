@@ -143,7 +143,7 @@ build_release() {
 	[ -s "$meta/build" ] || return 0
 	script=$RUN/build # BindReadOnlyPaths takes it from a folder that its user can't enter
 	cp "$meta/build" "$script" && chown "$user:" "$script" && chmod 0400 "$script" &&
-		chmod 0711 "$PARTIALS" "$partial" && chown -R -h "$user:" "$part" || fault write "cannot prepare the build"
+		chown -R -h "$user:" "$part" || fault write "cannot prepare the build"
 	systemd-run -q --wait --collect --pipe --unit="botdeploy-build-$BOT" \
 		-p User="$user" -p WorkingDirectory="$RELEASES/$id" -p KillMode=control-group \
 		-p TemporaryFileSystem="$RELEASES" -p BindPaths="$part:$RELEASES/$id" \
