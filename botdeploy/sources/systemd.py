@@ -20,9 +20,8 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 #: What systemd's own check calls invalid UTF-8: it would refuse the whole file.
 _NO_CHARACTER = re.compile("[\ud800-\udfff\ufdd0-\ufdef]")
 
-_SHELL_OPERATORS = frozenset(
-    {"&&", "||", "|", ";", "&", ">", ">>", "<", "<<", "2>", "2>&1", "&>", ">&2", "|&"}
-)
+_QUOTED = re.compile(r"""'[^']*'|"(?:\\.|[^"\\])*"|\\.""", re.DOTALL)
+_SHELL_OPERATOR = re.compile(r"&&|\|\|?|;|&(?=\s|\Z)|(?:(?<=\s)|\A)(?:[0-9]?>>?|&>|<<?)\S*")
 
 #: A single environment string may be this long for the kernel (MAX_ARG_STRLEN), name included.
 _MAX_VARIABLE_BYTES = 131_071
@@ -118,12 +117,12 @@ def exec_line(command: str, folder: str) -> str:
         raise UserError(f"command: {command!r} cannot be split into words: {error}") from error
     if not words or not words[0]:
         raise UserError("command: there is no program to run")
-    for word in words:
-        if word in _SHELL_OPERATORS:
-            raise UserError(
-                f"command: no shell reads it, so {word!r} would be an argument; "
-                f"for a shell write: sh -c {shlex.quote(command)}"
-            )
+    operator = _SHELL_OPERATOR.search(_QUOTED.sub("q", command))
+    if operator:
+        raise UserError(
+            f"command: no shell reads it, so {operator[0]!r} would be an argument; "
+            f"for a shell write: sh -c {shlex.quote(command)}"
+        )
     program = words[0]
     if _ASSIGNMENT.match(program) or "/" not in program:
         words.insert(0, "/usr/bin/env")
