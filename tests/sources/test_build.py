@@ -1,0 +1,275 @@
+"""Builds: one release for an inventory, and what each host gets of it."""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+import threading
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from botdeploy.core.address import Address
+from botdeploy.core.model import (
+    Bot,
+    Host,
+    Inventory,
+    Policy,
+    Readiness,
+    ReadyKind,
+    Ring,
+    SecretsBy,
+    Share,
+)
+from botdeploy.core.release import parse_manifest
+from botdeploy.errors import SourceError, UserError
+from botdeploy.sources import build as build_module
+from botdeploy.sources import read
+from botdeploy.sources.build import Build, build
+from botdeploy.sources.package import delta_tar_gz
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from botdeploy.sources import Tree
+
+NOW = datetime(2026, 11, 22, 21, 5, tzinfo=UTC)
+VALUE = "s3cret-of-the-test"
+BOT = Bot(
+    name="echobot",
+    command="python3 bot.py",
+    source="/x",
+    env={"LEVEL": "info"},
+    secrets={"TOKEN": "env:TOKEN"},
+    shared=("data",),
+    build=("python3 -m venv .venv", "true"),
+    ready=Readiness(ReadyKind.PATTERN, r"READY \d", timedelta(milliseconds=1500)),
+)
+BETA = Ring("beta", "beta", ("b1",), env={"GUILD": "1", "LEVEL": "debug"})
+
+
+CHANGES: list[dict[str, Any]] = [
+    {"env": {"LEVEL": "debug"}},
+    {"command": "python3 lib.py"},
+    {"unit": {"Nice": ("5",)}},
+    {"user": "bots"},
+    {"stop_timeout": timedelta(seconds=21)},
+    {"secrets_by": SecretsBy.CREDENTIAL},
+    {"secrets": {}},
+    {"build": ()},
+    {"shared": ()},
+    {"ready": Readiness()},
+]
+
+
+def inventory(
+    *bots: Bot, rings: tuple[Ring, ...] = (BETA,), path: str = "/none/x.yml"
+) -> Inventory:
+    """Make an inventory of one host for each bot."""
+    hosts = tuple(Host(f"h{n}", Address(f"h{n}", f"h{n}"), bot) for n, bot in enumerate(bots))
+    return Inventory("prod", path, hosts, Policy(rings))
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Tree:
+    """Give a small source."""
+    (tmp_path / "src").mkdir()
+    (tmp_path / "src/bot.py").write_text("print('READY 1')")
+    (tmp_path / "src/lib.py").write_text("x = 1")
+    return read(str(tmp_path / "src"))
+
+
+def made(of: Inventory, tree: Tree, **options: Any) -> Build:
+    """Build with a fixed time and a token in the environment."""
+    values: dict[str, Any] = {"now": NOW, "who": "ada", "environ": {"TOKEN": VALUE}}
+    return build(of, tree, **(values | options))
+
+
+def test_a_host_gets_what_its_program_reads(tree: Tree) -> None:
+    """Each file of .botdeploy has the form that the acts on the host expect."""
+    it = made(inventory(BOT), tree, message="fix the thing")
+    host = inventory(BOT).hosts[0]
+    files = it.files(host)
+    manifest = tree.manifest
+    texts = {name: content.decode() for name, (content, _) in files.items()}
+    assert it.release.id == f"20261122T210500Z-{it.release.digest[:8]}"
+    assert texts["digest"] == f"{it.release.digest} 2 {16 + 5}\n"
+    assert texts["sums"] == manifest.sums
+    assert texts["tree"] == manifest.tree
+    assert parse_manifest(texts["manifest"]).files() == manifest.files()
+    assert texts["ready"] == "kind=pattern\nvalue=READY \\d\ntimeout=2\n"
+    assert texts["shared"] == "data\n"
+    assert texts["build"] == "set -eu\npython3 -m venv .venv\ntrue\n"
+    assert f"TOKEN={VALUE}\n" in texts["environment"]
+    assert f"/opt/echobot/releases/{it.release.id}" in texts["echobot.service"]
+    about = json.loads(texts["about"])
+    assert about["release"] == it.release.id
+    assert about["digest"] == it.release.digest
+    assert (about["who"], about["message"]) == ("ada", "fix the thing")
+    assert about["when"] == "2026-11-22T21:05:00+00:00"
+    assert files["environment"][1] == 0o600
+    with tarfile.open(fileobj=io.BytesIO(it.meta(host))) as tar:
+        assert set(tar.getnames()) == set(files)
+
+
+def test_optional_files_are_left_out(tree: Tree) -> None:
+    """A bot without build and shared data has neither file, so the host does neither step."""
+    bot = replace(BOT, build=(), shared=())
+    it = made(inventory(bot), tree)
+    assert not {"build", "shared"} & set(it.files(inventory(bot).hosts[0]))
+
+
+def test_later_layers_of_the_environment_win(tree: Tree) -> None:
+    """The bot's own, then the ring's, then --set, then secrets."""
+    it = made(inventory(BOT), tree, set_env={"GUILD": "2", "TOKEN": "typed"})
+    host = inventory(BOT).hosts[0]
+    plain = it.files(host)["environment"][0].decode().splitlines()[1:]
+    ring = it.files(host, BETA)["environment"][0].decode().splitlines()[1:]
+    assert plain == ["GUILD=2", "LEVEL=info", f"TOKEN={VALUE}"]
+    assert ring == ["GUILD=2", "LEVEL=debug", f"TOKEN={VALUE}"]
+
+
+def test_credentials_are_private_files_and_not_in_the_environment(tree: Tree) -> None:
+    """With secrets_by: credential no child process inherits a secret."""
+    bot = replace(BOT, secrets_by=SecretsBy.CREDENTIAL)
+    it = made(inventory(bot), tree)
+    files = it.files(inventory(bot).hosts[0])
+    assert files["credentials/TOKEN"] == (VALUE.encode(), 0o600)
+    assert all(VALUE.encode() not in files[name][0] for name in files if "cred" not in name)
+
+
+def test_a_secret_s_value_is_only_where_it_must_be(tree: Tree) -> None:
+    """No public file, no digest and nothing that is shown holds it."""
+    it = made(inventory(BOT), tree)
+    host = inventory(BOT).hosts[0]
+    assert all(
+        VALUE.encode() not in content or mode == 0o600 for content, mode in it.files(host).values()
+    )
+    assert VALUE not in it.unit(host) + it.masked_environment(host) + repr(it.release)
+    assert "TOKEN='********'" in it.masked_environment(host)
+    assert VALUE not in it.mask(f"token {VALUE}")
+    other = made(inventory(BOT), tree, environ={"TOKEN": "another-value"})
+    assert other.release.digest == it.release.digest
+
+
+def test_what_the_digest_depends_on(tree: Tree, tmp_path: Path) -> None:
+    """Everything that a host gets counts; who, when, why and the number of hosts do not."""
+    first = made(inventory(BOT), tree).release.digest
+    later = NOW + timedelta(days=1)
+    assert made(inventory(BOT), tree, now=later, who="bob", message="m").release.digest == first
+    assert made(inventory(BOT, BOT, BOT), tree).release.digest == first
+    assert made(inventory(replace(BOT, keep=9, source="/y")), tree).release.digest == first
+    (tmp_path / "t").mkdir()
+    (tmp_path / "t/environment.j2").write_text("# other\n")
+    (tmp_path / "src/lib.py").write_text("x = 2")
+    others = [
+        made(inventory(BOT), read(str(tmp_path / "src"))),
+        made(inventory(BOT), tree, set_env={"A": "1"}),
+        made(inventory(BOT), tree, templates=tmp_path / "t"),
+        made(inventory(BOT, rings=(replace(BETA, env={}),)), tree),
+        *(made(inventory(replace(BOT, **change)), tree) for change in CHANGES),
+        made(inventory(BOT, replace(BOT, env={"LEVEL": "debug"})), tree),
+    ]
+    digests = [one.release.digest for one in others]
+    assert len({first, *digests}) == len(digests) + 1
+
+
+def test_a_delta_is_packed_once_for_all_hosts(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thousand hosts with the same base cost one packing; threads wait for it."""
+    it = made(inventory(BOT), tree)
+    packed: list[frozenset[str]] = []
+    go = threading.Event()
+
+    def slow(tree: Tree, paths: frozenset[str]) -> bytes:
+        packed.append(paths)
+        go.wait(10)
+        return delta_tar_gz(tree, paths)
+
+    monkeypatch.setattr(build_module, "delta_tar_gz", slow)
+    results: list[bytes] = []
+    threads = [threading.Thread(target=lambda: results.append(it.delta(None))) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    go.set()
+    for thread in threads:
+        thread.join(10)
+    assert len(results) == 8
+    assert len(set(results)) == 1
+    assert packed == [frozenset({"bot.py", "lib.py"})]
+    it.delta(tree.manifest)
+    assert packed[1:] == [frozenset()]
+
+
+def test_a_delta_that_fails_fails_for_every_host(tree: Tree, tmp_path: Path) -> None:
+    """A source that changes meanwhile is told to each host and never sent in part."""
+    it = made(inventory(BOT), tree)
+    (tmp_path / "src/bot.py").write_text("other")
+    for _ in range(2):
+        with pytest.raises(SourceError, match=r"bot\.py changed"):
+            it.delta(None)
+
+
+@pytest.mark.parametrize(
+    ("shared", "words"),
+    [
+        ("bot.py", "the source holds 'bot.py', which is shared data"),
+        ("bot.py/x", "the source holds 'bot.py', not as a folder"),
+        ("../x", "is not a path inside the release"),
+        ("/data", "is not a path inside the release"),
+        ("data/", "is not a path inside the release"),
+        (".botdeploy", "is not a path inside the release"),
+        (".botdeploy/x", "is not a path inside the release"),
+        ("data/x", "lies in 'data', which is shared already"),
+        ("a\nb", "is not a path inside the release"),
+    ],
+)
+def test_shared_data_that_a_host_could_not_link_is_refused(
+    tree: Tree, shared: str, words: str
+) -> None:
+    """What the host would refuse in the middle of a rollout is refused before it."""
+    with pytest.raises((UserError, SourceError), match=words):
+        made(inventory(replace(BOT, shared=("data", shared))), tree)
+
+
+def test_a_secret_that_is_missing_is_refused_before_anything(tree: Tree) -> None:
+    """Nothing is staged with a token to come."""
+    with pytest.raises(UserError, match="secret TOKEN"):
+        made(inventory(BOT), tree, environ={})
+    assert made(inventory(BOT), tree, environ={}, read_values=False).release.digest
+
+
+def test_secrets_are_read_once_for_all_hosts(tree: Tree, tmp_path: Path) -> None:
+    """A password manager is asked once and not once a host; paths are beside the inventory."""
+    bot = replace(BOT, secrets={"TOKEN": "command:echo x >>asked; echo value"})
+    it = made(
+        inventory(bot, bot, bot, path=str(tmp_path / "prod.yml")),
+        tree,
+        environ={"PATH": "/usr/bin:/bin"},
+    )
+    assert (tmp_path / "asked").read_text() == "x\n"
+    assert "TOKEN=value" in it.files(inventory(bot).hosts[0])["environment"][0].decode()
+
+
+def test_what_a_host_needs_is_no_less_than_what_it_gets(tree: Tree) -> None:
+    """Space and inodes cover the files and what stands beside them."""
+    it = made(inventory(BOT), tree)
+    meta = sum(len(content) for content, _ in it.files(inventory(BOT).hosts[0]).values())
+    assert it.need_bytes >= tree.manifest.size_bytes + meta  # type: ignore[operator]
+    assert it.need_inodes >= len(tree) + len(it.files(inventory(BOT).hosts[0]))
+
+
+def test_a_ready_value_of_two_lines_is_refused(tree: Tree) -> None:
+    """The host's file has one value a line."""
+    bot = replace(BOT, ready=Readiness(ReadyKind.COMMAND, "true\nkind=active"))
+    with pytest.raises(UserError, match="ready: the value must be one line"):
+        made(inventory(bot), tree).files(inventory(bot).hosts[0])
+
+
+def test_a_count_ring_has_its_environment_too(tree: Tree) -> None:
+    """Rings that are a number of hosts carry their environment like the others."""
+    ring = Ring("canary", Share(count=1), env={"CANARY": "1"})
+    it = made(inventory(BOT, rings=(ring,)), tree)
+    assert "CANARY=1" in it.files(inventory(BOT).hosts[0], ring)["environment"][0].decode()
