@@ -7,11 +7,17 @@ import sys
 import traceback
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
 from botdeploy import __version__
-from botdeploy.errors import BotdeployError, ExitCode
+from botdeploy.cli.context import Fault
+from botdeploy.core.redact import mask_tokens
+from botdeploy.errors import ExitCode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _GLOBAL_FLAGS = frozenset({"--json", "--verbose", "-v", "--version"})
 _GLOBAL_WITH_VALUE = "--inventory-dir"
@@ -61,15 +67,12 @@ def run(words: list[str]) -> int:
     """Run one command; gives its exit code."""
     from botdeploy.cli.app import app
 
-    as_json = (
-        "--json" in words[: next((i for i, w in enumerate(words) if not w.startswith("-")), None)]
-    )
     try:
         result = app(words, standalone_mode=False)
     except typer.Exit as ended:
         return int(ended.exit_code)
-    except BotdeployError as error:
-        return _told(error, as_json=as_json)
+    except Fault as fault:
+        return _fault(fault.__cause__ or fault, words, fault.mask)
     except _UsageProblem as problem:
         show = getattr(problem, "show", None)
         if show is not None:
@@ -82,30 +85,12 @@ def run(words: list[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return int(ExitCode.DONE)
     except Exception as error:  # noqa: BLE001 (the one place where a bug becomes exit 3)
-        return _fault(error, words)
+        return _fault(error, words, mask_tokens)
     return int(result or 0)
 
 
-def _told(error: BotdeployError, *, as_json: bool) -> int:
-    from botdeploy.core.mask import Mask
-
-    text = Mask(())(str(error))
-    sys.stderr.write(f"botdeploy: {text}\n")
-    if as_json:
-        import json
-
-        at = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
-        record = {"event": "outcome", "at": at, "environment": "", "code": int(error.exit_code)}
-        sys.stdout.write(json.dumps({**record, "summary": text}) + "\n")
-        sys.stdout.flush()
-    return int(error.exit_code)
-
-
-def _fault(error: Exception, words: list[str]) -> int:
+def _fault(error: BaseException, words: list[str], mask: Callable[[str], str]) -> int:
     """Write a report that can be pasted, name it, and say what state the hosts are in."""
-    from botdeploy.core.mask import Mask
-
-    mask = Mask(())
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
     text = mask(
         f"botdeploy {__version__}, Python {sys.version}\n"

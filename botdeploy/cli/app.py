@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import TYPE_CHECKING, Annotated, NoReturn, Optional
 
 import typer
 
 from botdeploy import __version__
-from botdeploy.cli.context import Context
+from botdeploy.cli.context import Context, Fault
+from botdeploy.errors import BotdeployError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 app = typer.Typer(
     name="botdeploy",
@@ -74,11 +78,20 @@ def main(
     ctx.obj = Context(inventory_dir=inventory_dir, as_json=as_json, verbose=verbose)
 
 
-def _context(ctx: typer.Context) -> Context:
-    found = ctx.find_object(Context)
-    if found is None:
+def _finish(ctx: typer.Context, work: Callable[[Context], int]) -> NoReturn:
+    """Do a command's work and end with its exit code."""
+    context = ctx.find_object(Context)
+    if context is None:
         raise RuntimeError("the command line was not set up")
-    return found
+    try:
+        code = work(context)
+    except BotdeployError as error:
+        code = context.failed(error)
+    except (typer.Exit, KeyboardInterrupt, BrokenPipeError):
+        raise
+    except Exception as error:
+        raise Fault(context.mask) from error
+    raise typer.Exit(code)
 
 
 @app.command()
@@ -90,7 +103,7 @@ def init(
     """Write a commented starter: inventory, templates, cron line and timer."""
     from botdeploy.cli import starting
 
-    raise typer.Exit(starting.init(_context(ctx), name, dry_run=dry_run))
+    _finish(ctx, lambda context: starting.init(context, name, dry_run=dry_run))
 
 
 @app.command()
@@ -98,7 +111,7 @@ def check(ctx: typer.Context, env: Env, limit: Limit = None) -> None:
     """Try every host as a rollout would, and say how to mend each fault."""
     from botdeploy.cli import looking
 
-    raise typer.Exit(looking.check(_context(ctx), env, limit))
+    _finish(ctx, lambda context: looking.check(context, env, limit))
 
 
 @app.command()
@@ -111,7 +124,7 @@ def setup(
     """Prepare hosts once: folders, the bot's user, the least sudo rights."""
     from botdeploy.cli import starting
 
-    raise typer.Exit(starting.setup(_context(ctx), env, limit, dry_run=dry_run))
+    _finish(ctx, lambda context: starting.setup(context, env, limit, dry_run=dry_run))
 
 
 @app.command()
@@ -128,7 +141,7 @@ def plan(
     from botdeploy.cli import releasing
 
     request = releasing.Request(source, ref, release, tuple(set_ or ()), limit=limit)
-    raise typer.Exit(releasing.plan(_context(ctx), env, request))
+    _finish(ctx, lambda context: releasing.plan(context, env, request))
 
 
 @app.command()
@@ -164,7 +177,7 @@ def canary(
         yes=yes,
     )
     run = releasing.plan if dry_run else releasing.canary
-    raise typer.Exit(run(_context(ctx), env, request))
+    _finish(ctx, lambda context: run(context, env, request))
 
 
 @app.command()
@@ -177,7 +190,7 @@ def promote(
     """Take one step for cron; silent when nothing is due."""
     from botdeploy.cli import releasing
 
-    raise typer.Exit(releasing.promote(_context(ctx), env, limit, dry_run=dry_run))
+    _finish(ctx, lambda context: releasing.promote(context, env, limit, dry_run=dry_run))
 
 
 @app.command()
@@ -199,16 +212,17 @@ def rollback(
     from botdeploy.cli import releasing
 
     del yes  # a rollback never asks: it is typed in a hurry
-    raise typer.Exit(
-        releasing.rollback(
-            _context(ctx),
+    _finish(
+        ctx,
+        lambda context: releasing.rollback(
+            context,
             env,
             limit,
             to=to,
             is_check=check or dry_run,
             keep=keep,
             message=message,
-        )
+        ),
     )
 
 
@@ -217,7 +231,7 @@ def status(ctx: typer.Context, env: MaybeEnv = None, limit: Limit = None) -> Non
     """Say what truly runs on each host."""
     from botdeploy.cli import looking
 
-    raise typer.Exit(looking.status(_context(ctx), env, limit))
+    _finish(ctx, lambda context: looking.status(context, env, limit))
 
 
 @app.command()
@@ -225,7 +239,7 @@ def releases(ctx: typer.Context, env: Env, limit: Limit = None) -> None:
     """List the releases on each host."""
     from botdeploy.cli import looking
 
-    raise typer.Exit(looking.releases(_context(ctx), env, limit))
+    _finish(ctx, lambda context: looking.releases(context, env, limit))
 
 
 @app.command()
@@ -233,7 +247,7 @@ def history(ctx: typer.Context, env: Env, limit: Limit = None) -> None:
     """Say who did what when, and why it ended so."""
     from botdeploy.cli import looking
 
-    raise typer.Exit(looking.history(_context(ctx), env, limit))
+    _finish(ctx, lambda context: looking.history(context, env, limit))
 
 
 @app.command()
@@ -247,7 +261,7 @@ def logs(
     """Print the bot's lines from all hosts, merged, marked by release."""
     from botdeploy.cli import looking
 
-    raise typer.Exit(looking.logs(_context(ctx), env, limit, follow=follow, count=lines))
+    _finish(ctx, lambda context: looking.logs(context, env, limit, follow=follow, count=lines))
 
 
 @app.command()
@@ -260,7 +274,7 @@ def approve(
     """Open the gate of the ring that waits for it."""
     from botdeploy.cli import gates
 
-    raise typer.Exit(gates.approve(_context(ctx), env, message, dry_run=dry_run))
+    _finish(ctx, lambda context: gates.approve(context, env, message, dry_run=dry_run))
 
 
 @app.command()
@@ -273,7 +287,7 @@ def hold(
     """Stop promotions until resume; what runs goes on running."""
     from botdeploy.cli import gates
 
-    raise typer.Exit(gates.hold(_context(ctx), env, message, dry_run=dry_run))
+    _finish(ctx, lambda context: gates.hold(context, env, message, dry_run=dry_run))
 
 
 @app.command()
@@ -286,7 +300,7 @@ def resume(
     """End a hold."""
     from botdeploy.cli import gates
 
-    raise typer.Exit(gates.resume(_context(ctx), env, message, dry_run=dry_run))
+    _finish(ctx, lambda context: gates.resume(context, env, message, dry_run=dry_run))
 
 
 @app.command()
@@ -299,7 +313,7 @@ def unlock(
     """Take a lock away by hand."""
     from botdeploy.cli import gates
 
-    raise typer.Exit(gates.unlock(_context(ctx), env, message, dry_run=dry_run))
+    _finish(ctx, lambda context: gates.unlock(context, env, message, dry_run=dry_run))
 
 
 @app.command()
@@ -307,4 +321,4 @@ def schema(ctx: typer.Context) -> None:
     """Print the JSON Schema of the inventory's keys."""
     from botdeploy.cli import starting
 
-    raise typer.Exit(starting.schema(_context(ctx)))
+    _finish(ctx, starting.schema)

@@ -16,18 +16,30 @@ from rich.console import Console
 from botdeploy.core.events import Event, Kind
 from botdeploy.core.mask import Mask
 from botdeploy.engine.clock import Clock, SystemClock
-from botdeploy.errors import ExitCode, UserError
+from botdeploy.engine.outcome import Ended
+from botdeploy.errors import BotdeployError, ExitCode, UserError
 from botdeploy.views.jsonlines import JsonLines
 from botdeploy.views.terminal import Progress
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from botdeploy.core.events import Listener
     from botdeploy.core.model import Inventory
     from botdeploy.engine.canary import Tools
     from botdeploy.engine.fleet import Fleet
-    from botdeploy.engine.run import Ended
+
+WIDE = 240
+"""Columns where the output is no terminal: a table in a file or a mail is not folded."""
+
+
+class Fault(Exception):
+    """A bug, on its way to the one handler that writes a report of it."""
+
+    def __init__(self, mask: Callable[[str], str]) -> None:
+        """Bring what hides the secrets that the command had read."""
+        super().__init__("a fault in botdeploy itself")
+        self.mask = mask
 
 
 @dataclass
@@ -45,8 +57,14 @@ class Context:
 
     def __post_init__(self) -> None:
         """Choose where people's text goes: away from machine output."""
+        stream = sys.stderr if self.as_json else sys.stdout
         self.out = Console(
-            stderr=self.as_json, highlight=False, emoji=False, markup=False, soft_wrap=True
+            file=stream,
+            highlight=False,
+            emoji=False,
+            markup=False,
+            soft_wrap=True,
+            width=None if stream.isatty() else WIDE,
         )
         self.json = JsonLines(sys.stdout, self._masked)
 
@@ -101,6 +119,14 @@ class Context:
             good = ended.code is ExitCode.DONE
             self.say(ended.summary, "" if good else "bold")
         return int(ended.code)
+
+    def failed(self, error: BotdeployError) -> int:
+        """Tell an error that a person can mend, and give its exit code."""
+        text = self._masked(str(error))
+        sys.stderr.write(f"botdeploy: {text}\n")
+        if self.as_json:
+            self.ended(Ended(error.exit_code, text))
+        return int(error.exit_code)
 
     @contextmanager
     def fleet(self, inventory: Inventory) -> Iterator[Fleet]:

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from botdeploy.engine.run import Ended
+from botdeploy.engine.outcome import Ended
 from botdeploy.errors import ExitCode, HostError, UserError
 
 if TYPE_CHECKING:

@@ -12,7 +12,8 @@ from botdeploy.core.events import Kind
 from botdeploy.core.logline import Assembler, LineRules
 from botdeploy.core.rollout import Standing
 from botdeploy.engine import lock as locking
-from botdeploy.engine.run import Ended, Run, Target
+from botdeploy.engine.outcome import Ended
+from botdeploy.engine.run import Run, Target
 from botdeploy.engine.watch import Watch
 from botdeploy.errors import BotdeployError, ExitCode, UserError
 

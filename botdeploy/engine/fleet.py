@@ -99,7 +99,8 @@ class Fleet:
         ``pump`` is called again and again meanwhile, with the seconds it may take. An interrupt
         ends the wait, but not a clean-up.
         """
-        futures: dict[Future[T], str] = {self._executor.submit(work, name): name for name in names}
+        order = list(names)
+        futures: dict[Future[T], str] = {self._executor.submit(work, name): name for name in order}
         results: dict[str, T | HostError] = {}
         waiting = set(futures)
         while waiting:
@@ -114,7 +115,7 @@ class Fleet:
                     results[futures[future]] = error
             if pump is not None and waiting:
                 pump(0.0)
-        return results
+        return {name: results[name] for name in order}
 
     def submit(self, work: Callable[[], T]) -> Future[T]:
         """Do something beside the loop, such as a heartbeat."""

@@ -9,7 +9,7 @@ from botdeploy.core.events import Event, Kind
 from botdeploy.core.hoststate import Phase
 from botdeploy.engine import lock as locking
 from botdeploy.engine.canary import new_rollout
-from botdeploy.engine.run import Ended
+from botdeploy.engine.outcome import Ended
 from botdeploy.errors import ExitCode, HostError, UserError
 from botdeploy.hosts.acts import Reverted, Unchanged
 

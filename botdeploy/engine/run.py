@@ -12,8 +12,10 @@ from botdeploy.core.hoststate import HostState, Phase
 from botdeploy.core.rollout import Facts, HostView, Reason, Result, Standing
 from botdeploy.core.verdict import Outcome, Verdict
 from botdeploy.engine.fleet import Interrupted
+from botdeploy.engine.outcome import Ended
 from botdeploy.engine.watch import MOST_BASELINE
 from botdeploy.errors import (
+    ActFailed,
     ExitCode,
     HostError,
     OutcomeUnknown,
@@ -55,14 +57,6 @@ class Target:
     rollout: str
     release: str
     digest: str
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """How a run ended: its exit code and one sentence."""
-
-    code: ExitCode
-    summary: str
 
 
 @dataclass(slots=True)
@@ -324,19 +318,28 @@ class Run:
             ring = plan.ring_of(self.members, name)
             meta = build.meta(self.fleet.host(name), self._ring(ring))
             files = packed[digest] if digest in packed else build.delta(None)
-            is_new = self._repeat(
-                lambda: self.fleet.acts(name).stage(
+
+            def send(base_id: str | None, package: bytes) -> bool:
+                return self.fleet.acts(name).stage(
                     self.lock.token,
                     self.target.release,
-                    base[0] if base and digest else None,
+                    base_id,
                     meta,
-                    (files,),
+                    (package,),
                     need_bytes=build.need_bytes,
                     need_inodes=build.need_inodes,
                     rollout=self.target.rollout,
                     ring=ring,
-                ),
-            )
+                )
+
+            try:
+                is_new = self._repeat(lambda: send(base[0] if base and digest else None, files))
+            except ActFailed as error:
+                if error.code != "no-base":
+                    raise
+                # Its build changed files, or it is gone: nothing can be copied from it.
+                files = build.delta(None)
+                is_new = self._repeat(lambda: send(None, files))
             return is_new, len(meta) + len(files), self.clock.monotonic() - begun
 
         for name, result in self._together(hosts, stage).items():
@@ -352,7 +355,8 @@ class Run:
                 bytes_sent=sent if is_new else 0,
                 seconds=round(seconds, 3),
             )
-        self.manifests.keep(self.target.digest, build.release.manifest)
+        if not self.inventory.hosts[0].bot.build:
+            self.manifests.keep(self.target.digest, build.release.manifest)
 
     def _base(self, name: str) -> tuple[str, str] | None:
         """Name the release (id, digest) to copy unchanged files from on a host."""
