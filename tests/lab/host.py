@@ -89,19 +89,16 @@ class Host:
         """Switch the host on, and answer at once; `wait` tells when it is up."""
         self.groups.make()
         argv = [
+            # A child of nobody: it outlives us, and nobody has to collect it when it dies.
+            *("setsid", "--fork"),
             *("unshare", "--mount", "--propagation", "slave", "--"),
             *("sh", str(HERE / "firmware.sh")),
             *(self._machine, self.name, self.link, str(self.lab.base), str(self.state)),
             *map(str, self.groups.paths),
         ]
         with (self.state / "console.log").open("ab") as console:
-            subprocess.Popen(
-                argv,
-                cwd="/",
-                stdin=subprocess.DEVNULL,
-                stdout=console,
-                stderr=console,
-                start_new_session=True,
+            subprocess.run(
+                argv, cwd="/", stdin=subprocess.DEVNULL, stdout=console, stderr=console, check=True
             )
 
     def wait(self, seconds: float = 60) -> None:

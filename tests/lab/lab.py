@@ -111,14 +111,7 @@ def up(
     try:
         lab.record.network.make(hosts)
         write_folder(lab)
-        with ThreadPoolExecutor(min(hosts, 16)) as pool:
-            for host in lab.hosts:
-                host.start()
-            say(f"{hosts} hosts are booting")
-            done = {host.name: pool.submit(host.wait) for host in lab.hosts}
-            for host in lab.hosts:
-                done[host.name].result()
-                say(f"{host.name} {host.address} is up")
+        _boot(lab, say)
     except BaseException:
         _take_down(lab)
         raise
@@ -133,6 +126,21 @@ def down(name: str, *, say: Callable[[str], None] = _silent) -> None:
     """
     _take_down(Lab(registry.find(name)))
     say(f"lab {name} is down")
+
+
+def _boot(lab: Lab, say: Callable[[str], None]) -> None:
+    pool = ThreadPoolExecutor(min(len(lab), 16))
+    try:
+        for host in lab.hosts:
+            host.start()
+        say(f"{len(lab)} hosts are booting")
+        waits = {host.name: pool.submit(host.wait) for host in lab.hosts}
+        for host in lab.hosts:
+            waits[host.name].result()
+            say(f"{host.name} {host.address} is up")
+    finally:
+        # When one fails the others' waits end by themselves, as soon as those are taken down.
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _take_down(lab: Lab) -> None:

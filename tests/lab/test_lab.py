@@ -376,9 +376,10 @@ def of_lab(lab: labs.Lab, found: dict[str, set[str]]) -> dict[str, set[str]]:
     }
 
 
-def processes_of(lab: labs.Lab) -> set[tuple[int, int | None]]:
+def processes_of(lab: labs.Lab) -> set[tuple[int, int]]:
     """Answer pid and start of every process of the lab's hosts."""
-    return {(pid, machine.start_time(pid)) for host in lab for pid in host.groups.pids()}
+    pids = {pid for host in lab for pid in host.groups.pids()}
+    return {(pid, started) for pid in pids if (started := machine.start_time(pid)) is not None}
 
 
 def test_down_leaves_nothing_behind(new_lab: NewLab) -> None:
