@@ -11,104 +11,179 @@ if TYPE_CHECKING:
 
 MAX_FINGERPRINT = 200
 """Characters that a fingerprint may have."""
+TRACE = "Traceback!"
+"""What the fingerprint of a stack trace begins with: ``Traceback!TYPE FRAME MESSAGE``."""
+SAME = "same!"
+"""What the fingerprint of a class of the user's own begins with."""
+NO_FRAME = "-"
+"""Stands for the frame of a stack trace that has none."""
 _MAX_TOKENS = 40
+_LONG = 8
+"""Letters from which on a word of the letters a to f only is taken for a hex number."""
 
-_QUOTED = re.compile(r"'([^'\n]{0,200})'|\"([^\"\n]{0,200})\"|`([^`\n]{0,200})`")
-_NAME = re.compile(r"[A-Za-z_][A-Za-z_.-]{0,39}")
+# -- the front of a line --------------------------------------------------------------------------
+
+_DAY = r"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)[a-z]*"
+_MONTH = r"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[a-z]*"
+_TIME = r"\d\d?:\d\d(?::\d\d)?(?:[.,]\d+)?"
+_ZONE = r"(?:Z| ?[+-]\d\d:?\d\d| UTC| GMT| [A-Z]{3,4}(?= \d{4}))?"
+_DATE = (
+    rf"(?:\d{{4}}[-/.]\d\d[-/.]\d\d|\d\d[-/]\d\d[-/]\d{{2,4}}|\d\d\.\d\d\.\d{{4}}"
+    rf"|(?:{_DAY},? )?(?:{_MONTH} +\d\d?|\d\d?[ -]{_MONTH})(?:,?[ -]\d{{4}})?)"
+)
 _HEADER_TIME = re.compile(
-    r"\s*[\[(<]?(?:"
-    r"\d{4}[-/.]\d\d[-/.]\d\d(?:[T _]+\d\d:\d\d(?::\d\d)?(?:[.,]\d+)?)?"
-    r"|\d\d[-/.]\d\d[-/.]\d{2,4}[T ]+\d\d:\d\d:\d\d(?:[.,]\d+)?"
-    r"|(?:[A-Z][a-z]{2},? )?(?:[A-Z][a-z]{2} +\d\d?|\d\d? [A-Z][a-z]{2})(?: \d{4})?,? \d\d:\d\d:\d\d(?:[.,]\d+)?(?: \d{4})?"
-    r"|\d\d?:\d\d(?::\d\d)?(?:[.,]\d+)?(?: ?[AP]M)?"
-    r"|\d{10,19}(?:\.\d+)?"
-    r")(?:Z| ?[+-]\d\d:?\d\d| UTC| GMT)?[\])>]?[\s,|:-]*"
+    rf"\s*[\[(<]?(?:{_DATE}(?:[T _,]+{_TIME})?|{_TIME}(?: ?[AP]M)?|\d{{10,19}}(?:\.\d+)?){_ZONE}"
+    r"(?: \d{4})?[\])>]?(?![\w/%])[\s,|:-]*"
 )
 _LEVELS = (
-    "TRACE|DEBUG|VERBOSE|INFO|INFORMATION|NOTICE|WARN|WARNING|ERROR|ERR|SEVERE|CRITICAL|CRIT|FATAL|PANIC"
-    "|ALERT|EMERG|EMERGENCY|TRC|DBG|INF|WRN|FTL|PNC|FAIL"
+    "TRACE|DEBUG|VERBOSE|INFO|INFORMATION|NOTICE|WARN|WARNING|ERROR|ERR|SEVERE|CRITICAL|CRIT"
+    "|FATAL|PANIC|ALERT|EMERG|EMERGENCY|TRC|DBG|INF|WRN|FTL|PNC|FAIL|TRAC|DEBU|ERRO|FATA|PANI"
 )
 _HEADER_LEVEL = re.compile(
-    rf"\s*[\[(<|]?\s*(?:\w+\.)?(?i:{_LEVELS})\s*(?:\s*[\])>|]|(?=[\s:|-])|$)[\s|:-]*"
+    rf"\s*(?:[\[(<|]\s*(?:\w+\.)?(?i:{_LEVELS})\s*[\])>|]"
+    rf"|(?:\w+\.)?(?:{_LEVELS})(?=[\s:|\[-]|$)|(?i:{_LEVELS})\s*[:|])[\s|:-]*"
     r"|[IWEF]\d{4} \d\d:\d\d:\d\d\.\d+\s+\d+ |[VDIWEFA]/(?=[\w.$-]+\s*(?:\(\s*\d+\))?:)"
-    r"|[EWIDF], (?=\[)|<[0-7]>"
+    r"|[EWIDFA], \[[^\]]*\]\s+[A-Z]+ -- [^:]*: |<[0-7]>"
+    r"|(?:level|lvl|severity)=\"?\w+\"?\s+|(?:ts|time|timestamp|@timestamp)=(?:\"[^\"]*\"|\S+)\s+"
 )
-_HEADER_PID = re.compile(r"\s*[\[(]\s*#?\d+\s*[\])][\s:|-]*|\s*\d{1,7}\s+(?=[\[A-Z-])|\s*--+\s*")
-_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{1,15}://\S+")
-_EMAIL = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
-_PATH = re.compile(r"(?:~|\.{1,2}|[A-Za-z]:)?(?:[/\\][\w.@%+=:#~-]+){2,}[/\\]?|/[\w.-]+\.\w+")
-_UUID = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
-_HEX = re.compile(
-    r"0[xX][0-9a-fA-F]+|(?<![A-Za-z0-9])(?=[0-9a-fA-F]*\d)[0-9a-fA-F]{6,}(?![A-Za-z0-9])|(?<![A-Za-z0-9])[0-9a-f]{8,}(?![A-Za-z0-9])"
+_HEADER_NUMBER = re.compile(
+    r"\s*[\[(]\s*(?:pid[ :=])?#?\d+\s*[\])][\s:|-]*|\s*\d{1,7}\s+(?=[\[A-Z-])|\s*--+\s+"
 )
-_ID = re.compile(
-    r"(?<![A-Za-z0-9])(?=[A-Za-z_-]*\d)(?=\d*[A-Za-z_-])[A-Za-z0-9_-]{8,}(?![A-Za-z0-9])"
-)
-_NUMBER = re.compile(r"[+-]?\d+(?:[.,:]\d+)*")
-_RUN = re.compile(r"#(?:[-./:,x*+_]?#)+")
-_LIST = re.compile(r"#(?:(?:,| |, )#)+(?![\w%])")
-
-
-def mask(text: str) -> str:
-    """Put ``#`` in the place of what varies between lines of the same kind.
-
-    Numbers, hex, ids, addresses, URLs, paths, e-mails, durations and quoted text that is not a
-    plain name. The same text always gives the same result: nothing is remembered.
-    """
-    if "'" in text or '"' in text or "`" in text:
-        text = _QUOTED.sub(_mask_quoted, text)
-    masked = " ".join([_mask_token(token) for token in text.split(None, _MAX_TOKENS)[:_MAX_TOKENS]])
-    if "# #" in masked or "#," in masked:
-        masked = _LIST.sub("#", masked)
-    return masked
-
-
-def _mask_quoted(found: re.Match[str]) -> str:
-    inner = found[1] if found[1] is not None else found[2] if found[2] is not None else found[3]
-    quote = found[0][0]
-    if _NAME.fullmatch(inner):
-        return found[0]
-    return f"{quote}#{quote}"
-
-
-@lru_cache(maxsize=16384)
-def _mask_token(token: str) -> str:
-    """Mask one word; remembered, because words repeat."""
-    if token.isalpha():
-        return token
-    if "://" in token:
-        token = _URL.sub("#", token)
-    if "@" in token:
-        token = _EMAIL.sub("#", token)
-    if "/" in token or "\\" in token:
-        token = _PATH.sub("#", token)
-    if not any(c.isdigit() for c in token):
-        if len(token) >= 8:  # noqa: PLR2004
-            token = _HEX.sub("#", token)
-        return token
-    token = _UUID.sub("#", token)
-    token = _HEX.sub("#", token)
-    token = _ID.sub("#", token)
-    token = _NUMBER.sub("#", token)
-    return _RUN.sub("#", token)
 
 
 def strip_header(text: str) -> str:
-    """Cut time, level, process number and thread from the front of a line; the logger stays."""
+    """Cut time, level and process number from the front of a line; the logger's name stays."""
+    text = text.strip()
     for _ in range(4):
         at = 0
-        for form in (_HEADER_TIME, _HEADER_LEVEL, _HEADER_PID):
+        for form in (_HEADER_TIME, _HEADER_LEVEL, _HEADER_NUMBER):
             if found := form.match(text, at):
                 at = found.end()
-        if at == 0:
+        if at == 0 or at >= len(text):
             break
         text = text[at:]
     return text.lstrip(" \t|:-")
 
 
+# -- what varies ----------------------------------------------------------------------------------
+
+_DOUBLE_QUOTED = re.compile(
+    r"(?P<named>=|value: |\b(?:relation|column|table|constraint|key|index|database|schema|function|type|module|package"
+    r"|attribute|field|parameter|argument|variable|property|method|class) )?\"(?P<inner>(?:[^\"\\\n]|\\.){0,400})\""
+)
+_QUOTED = re.compile(r"(?<![A-Za-z0-9])(['`])([^'`\n]{0,200})['`](?![A-Za-z0-9])")
+_NAME = re.compile(r"[A-Za-z_][A-Za-z_.-]{0,39}")
+_CODE = re.compile(r"[A-Za-z_:.()<>&!, -]{1,60}")
+_REQUEST = re.compile(r"(?:GET|POST|PUT|PATCH|DELETE|HEAD|OPTIONS|CONNECT) \S+")
+_DATED = re.compile(rf"(?:{_DAY},? )?(?:{_MONTH} +\d\d?|\d\d?[ -]{_MONTH})[, -]+(?:\d{{4}}[ :])?{_TIME}{_ZONE}(?: \d{{4}})?")
+_UNITS = (
+    "ns|us|µs|ms|msecs?|millis(?:econds?)?|microseconds?|s|secs?|seconds?|m|mins?|minutes?|h|hrs?|hours?|days?"
+    "|[KMGT]i?B|[kMGT]B|[kKMG]b|bytes?|B"
+)
+_MEASURE = re.compile(rf"(?<![\w.])<?\d+(?:[.,:]\d+)*\s?(?:{_UNITS})(?:\s?\d+(?:\.\d+)?\s?(?:{_UNITS}))*(?![\w/])")
+_VALUE = re.compile(r"(?<=[\w\]])(\s?=\s*)(?:true|false|null|none|nil|undefined|True|False|None|NaN)\b")
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{1,15}://[^\s\"'<>)\]]+")
+_EMAIL = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
+_SOURCE = "py|js|mjs|cjs|ts|tsx|go|rs|java|kt|rb|php|cs|c|cc|cpp|h|ex|exs|lua|scala|swift"
+_PLACE = re.compile(rf"(?:[\w.@-]*[/\\])*([\w.-]+\.(?:{_SOURCE})):\d+(?::\d+)?")
+_PATH = re.compile(
+    r"(?<![\w#])(?:~|\.{1,2}|[A-Za-z]:)?(?:[/\\][\w.@%+:=#~$-]+){2,}[/\\]?"
+    r"|(?<![\w#])/[\w.-]+\.\w+|(?<![\w#])[A-Za-z]:\\[\w.-]+"
+)
+_HOST = re.compile(
+    r"(?<![\w.-])(?:[A-Za-z0-9-]+\.)+(?:com|net|org|edu|gov|mil|int|info|biz|arpa|local|internal|lan"
+    r"|[a-z]{2}(?<!py)(?<!js)(?<!ts)(?<!go)(?<!rs)(?<!rb)(?<!cs)(?<!cc)(?<!so)(?<!db)(?<!sh)(?<!md)(?<=\w\.\w\w))\b(?::\d+)?(?![\w(])"
+)
+_PORTED = re.compile(r"(?<![\w.-])(?:[A-Za-z0-9-]+\.)+[A-Za-z0-9-]+:\d{2,5}(?!\w)")
+_UUID = re.compile(r"[0-9a-fA-F]{8}-?(?:[0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}")
+_HEX = re.compile(
+    r"0[xX][0-9a-fA-F]+|(?<![A-Za-z0-9])(?=[0-9a-fA-F]*\d)[0-9a-fA-F]{6,}(?![A-Za-z0-9])"
+    r"|(?<![A-Za-z0-9])[0-9a-f]{8,}(?![A-Za-z0-9])"
+)
+_MAC = re.compile(r"(?<![0-9A-Fa-f:])(?:[0-9A-Fa-f]{1,4}:){3,}(?::?[0-9A-Fa-f]{1,4})+|(?:[0-9a-f]{1,4}:){1,6}:[0-9a-f:]*")
+_ID = re.compile(
+    r"(?<![A-Za-z0-9])(?=[\w-]*\d\w*\d\w*\d|[\w-]*\d[\w-]*[A-Za-z_-][\w-]*\d)(?=[\w-]*[A-Za-z_-])[\w-]{8,}(?![A-Za-z0-9])"
+)
+_NUMBER = re.compile(r"[+-]?\d+(?:[.,:]\d+)*")
+_RUN = re.compile(r"(?<![A-Za-z0-9\])])[+-]?#(?:[-./:,x*+_@]?#)*|#(?:[-./:,x*+_@]?#)+")
+_TYPE = re.compile(r"(?:[A-Za-z_]\w*\.)*[A-Za-z_]\w*(?:Error|Exception|Warning)\b[:;,.)]?$")
+_LIST = re.compile(r"#(?:(?:, ?|; ?| )#)+(?![\w%])")
+_AGAIN = re.compile(r"# [(\[]#[)\]]")
+
+
+def mask(text: str) -> str:
+    """Put ``#`` in the place of what varies between lines of the same kind.
+
+    Numbers with their units, dates, hex, ids, addresses, hosts, URLs, paths, e-mails, and quoted
+    text that is not a name. The same text always gives the same result: nothing is remembered.
+    """
+    if '"' in text:
+        text = _DOUBLE_QUOTED.sub(_mask_double, text)
+    if "'" in text or "`" in text:
+        text = _QUOTED.sub(_mask_quoted, text)
+    if ":" in text:
+        text = _DATED.sub("#", text)
+    text = _MEASURE.sub("#", text)
+    if "=" in text:
+        text = _VALUE.sub(r"\1#", text)
+    words = text.split(None, _MAX_TOKENS)[:_MAX_TOKENS]
+    masked = " ".join([word if word.isalpha() and len(word) < _LONG else _mask_word(word) for word in words])
+    if "# " in masked or "#," in masked or "#;" in masked:
+        masked = _LIST.sub("#", masked)
+        if "# (" in masked or "# [" in masked:
+            masked = _AGAIN.sub("#", masked)
+    return masked
+
+
+def _mask_double(found: re.Match[str]) -> str:
+    named, inner = found["named"] or "", found["inner"]
+    if named in {"=", "value: "} or _REQUEST.match(inner):
+        return f'{named}"{" ".join(_mask_word(word) for word in inner.split())}"'
+    if named and _NAME.fullmatch(inner):
+        return found[0]
+    return f'{named}"#"'
+
+
+def _mask_quoted(found: re.Match[str]) -> str:
+    quote, inner = found[1], found[2]
+    if _NAME.fullmatch(inner) or (quote == "`" and _CODE.fullmatch(inner)):
+        return found[0]
+    return f"{quote}#{quote}"
+
+
+@lru_cache(maxsize=16384)
+def _mask_word(word: str) -> str:
+    """Mask one word; remembered, because words repeat."""
+    if _TYPE.match(word):
+        return word
+    if "://" in word:
+        word = _URL.sub("#", word)
+    if "@" in word:
+        word = _EMAIL.sub("#", word)
+    if ":" in word:
+        word = _PLACE.sub(r"\1", word)
+        word = _MAC.sub("#", word)
+        word = _PORTED.sub("#", word)
+    if "/" in word or "\\" in word:
+        word = _PATH.sub("#", word)
+    if "." in word:
+        word = _HOST.sub("#", word)
+    if not any(c.isdigit() for c in word):
+        return _HEX.sub("#", word) if len(word) >= _LONG else word
+    for form in (_UUID, _HEX, _ID, _NUMBER):
+        word = form.sub("#", word)
+    return _RUN.sub("#", word)
+
+
+# -- names ----------------------------------------------------------------------------------------
+
+
 def of_text(text: str, logger: str = "") -> str:
     """Make the fingerprint of an error line without a trace, from its body."""
-    body = strip_header(text.strip())
+    first, _, rest = text.strip().partition("\n")
+    body = strip_header(first)
+    if rest and (" " not in body or body.endswith(":")):  # a header on a line of its own
+        body = f"{body} {rest.strip().partition(chr(10))[0]}"
     if logger and not body.startswith(logger):
         body = f"{logger}: {body}"
     return _bounded(mask(body) or "(empty)")
@@ -117,9 +192,8 @@ def of_text(text: str, logger: str = "") -> str:
 def of_trace(trace: Trace) -> str:
     """Make the fingerprint of a stack trace: ``Traceback!KeyError economy.py:pay 'balance'``."""
     message = mask(trace.message.split("\n", 1)[0])
-    return _bounded(
-        " ".join(part for part in (f"Traceback!{trace.type}", trace.frame, message) if part)
-    )
+    frame = trace.frame.replace(" ", "_") or NO_FRAME
+    return _bounded(f"{TRACE}{trace.type.replace(' ', '_')} {frame} {message}".rstrip())
 
 
 def _bounded(text: str) -> str:

@@ -128,7 +128,7 @@ def level_of_number(number: float) -> Level | None:
 
 _UPPER = (
     "TRACE|DEBUG|VERBOSE|INFO|INFORMATION|SUCCESS|NOTICE|WARN|WARNING|ERROR|ERR|SEVERE"
-    "|CRITICAL|CRIT|FATAL|PANIC|ALERT|EMERG|EMERGENCY"
+    "|CRITICAL|CRIT|FATAL|PANIC|ALERT|EMERG|EMERGENCY|TRAC|DEBU|ERRO|FATA|PANI"
 )
 _ANY = (
     "trace|trce|debug|dbug|verbose|info|information|success|notice|warn|warning|error|err|eror|fail"
@@ -146,7 +146,7 @@ _CLOCK = r"[\[(]?(?:\d{4}[-/.]\d\d[-/.]\d\d[T ]+)?\d\d?:\d\d(?::\d\d(?:[.,]\d+)?
 # Any case, but only where a header ends: ``error: text``, ``2026-01-01 10:00:00 warn text``.
 _LEADING = re.compile(
     rf"\s*(?:{_CLOCK}\s*[-:|]?\s*(?P<timed>{_ANY}|(?i:{_ANY}))(?=[\s:\]|-])"
-    rf"|(?P<first>{_ANY}|(?i:{_ANY}))\s*(?:\[[^\]]*\]|\([^)]*\))?:(?=\s|$)"
+    rf"|(?:PHP )?(?P<first>{_ANY}|(?i:{_ANY}))\s*(?:\[[^\]]*\]|\([^)]*\))?:(?=\s|$)"
     r"|(?P<klog>[IWEF])\d{4} \d\d:\d\d:\d\d\.\d+\s"
     r"|(?P<logcat>[VDIWEFA])/[\w.$-]+\s*(?:\(\s*\d+\))?:"
     r"|<(?P<syslog>[0-7])>)"
@@ -168,7 +168,8 @@ _LOOKS_BAD = re.compile(
       | (?:could\snot|couldn't|cannot|can't)\s\w
       | fatal:\s | panic:\s | segmentation\sfault
     )
-    | \b(?:error|exception)\s(?:occurred|raised|was\sthrown|while\s\w+ing)\b
+    | \bexception\swas\snever\sretrieved | \bpanic\s(?:serving|recovered|in|while)\b
+    | \brecovered\s(?:from\s)?(?:a\s)?panic | \b(?:error|exception)\s(?:occurred|raised|was\sthrown|while\s\w+ing)\b
     | \b(?:error|exception):\s
     | \b(?:failed|crashed)\swith\b
     | \b(?:unhandled|uncaught)\s(?:\w+\s)?(?:error|exception|rejection)\b

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from botdeploy.core import fingerprint as fingerprints
+from botdeploy.core.block import Block
 from botdeploy.core.level import Level, level_of_priority, level_of_text, looks_bad
 from botdeploy.core.redact import mask_tokens
-from botdeploy.core.stacktrace import begins_trace, belongs_to_trace, is_go_line, read_trace
-from botdeploy.core.structured import read_span_ms, read_structured
+from botdeploy.core.stacktrace import begins_trace, read_trace
+from botdeploy.core.structured import read_logfmt, read_span_ms, read_structured
 from botdeploy.core.systemd_record import SystemKind, SystemRecord, read_system_record
 from botdeploy.errors import UserError
 
@@ -50,8 +51,6 @@ JOURNAL_FIELDS = (
 
 MAX_MESSAGE = 4096
 """Characters of a line's text that are kept: its head, and of a long trace its end as well."""
-_MAX_BLOCK_LINES = 400
-_MAX_BLOCK_TEXT = 65_536
 _MAX_PARTIAL = 1_048_576
 _MAX_OPEN = 256
 
@@ -155,6 +154,7 @@ _TEXT_LATENCY = re.compile(
     r"(?P<unit>_ms|_s|_us|_seconds|_ns|ms)?[\"']?\s*[=: ]\s*[\"']?(?:about |only )?(?P<value>\d+(?:\.\d+)?)\s*(?P<after>ns|us|µs|ms|msec|milliseconds|s|sec|secs|seconds?|min)?(?![\w.:/-])"
     r"|(?:completed|finished|handled|processed|done|acknowledged|responded|served|executed|replied|answered|sent|fetched|loaded|succeeded|ok|returned|resolved|ran)\b[^.;]{0,60}?\b(?:in|after)\s+(?P<value2>\d+(?:\.\d+)?)\s*(?P<after2>ns|us|µs|ms|msec|milliseconds|s|sec|secs|seconds?)(?![\w/]))"
 )
+_LOGFMT = re.compile(r"[a-z@_]+=")
 _SCALE = {
     "": 1000.0,
     "_ms": 1.0,
@@ -164,27 +164,6 @@ _SCALE = {
     "_us": 1e-3,
     "_ns": 1e-6,
 }
-
-
-@dataclass(slots=True)
-class _Block:
-    """Entries of one process that wait to become one line."""
-
-    at_us: int
-    last_us: int
-    level: Level | None
-    invocation: str | None
-    cursor: str
-    lines: list[str] = field(default_factory=list)
-    tail: list[str] = field(default_factory=list)
-    size: int = 0
-    is_trace: bool = False
-    is_go: bool = False
-    is_complete: bool = False
-    in_braces: bool = False
-
-    def text(self) -> str:
-        return "\n".join(self.lines + self.tail)
 
 
 class Assembler:
@@ -211,7 +190,7 @@ class Assembler:
         self._mask = mask
         self._idle_us = idle_us
         self._settled_us = settled_us
-        self._open: dict[str, _Block] = {}
+        self._open: dict[str, Block] = {}
         self._partial: dict[str, tuple[str, int]] = {}
         self._due_us = 0
         self._invocation: str | None = None
@@ -243,8 +222,9 @@ class Assembler:
         text = self._cleaned(text)
         block = self._open.get(pid)
         if block is not None:
-            if self._takes(block, text, at_us, entry):
-                self._append(block, text, at_us, cursor)
+            gap_us = at_us - block.last_us
+            if gap_us <= self._idle_us and block.takes(text, gap_us):
+                block.append(text, at_us, cursor)
                 return out
             out.append(self._closed(pid))
         line = self._line(entry, text, at_us, invocation, cursor, pid)
@@ -281,7 +261,7 @@ class Assembler:
             "stopping": self._is_stopping,
             "partial": {pid: list(one) for pid, one in self._partial.items()},
             "open": {
-                pid: {name: getattr(block, name) for name in _Block.__slots__}
+                pid: {name: getattr(block, name) for name in Block.__slots__}
                 for pid, block in self._open.items()
             },
         }
@@ -295,7 +275,7 @@ class Assembler:
         for pid, values in (saved.get("open") or {}).items():
             values = dict(values)
             level = values.pop("level")
-            self._open[pid] = _Block(level=None if level is None else Level(level), **values)
+            self._open[pid] = Block(level=None if level is None else Level(level), **values)
         self._due_us = 0
 
     # -- within ---------------------------------------------------------------------------------
@@ -341,22 +321,24 @@ class Assembler:
         pid: str | None,
     ) -> LogLine | None:
         """Make a line, or open a block for it and give None; ``pid`` None: never a block."""
-        if text[:1] == "{" and text[-1:] == "}":
+        if not text:
+            return None
+        structured = None
+        if text[0] == "{" and text[-1] == "}":
             structured = read_structured(text)
-            if structured is not None:
-                return self._structured_line(entry, structured, at_us, invocation, cursor)
+        elif "=" in text and _LOGFMT.match(text):
+            structured = read_logfmt(text)
+        if structured is not None:
+            return self._structured_line(entry, structured, at_us, invocation, cursor)
         level = level_of_text(text)
-        is_trace = begins_trace(text)
+        is_stated = level is not None
+        is_trace = begins_trace(text) or "\nTraceback (most recent" in text
         if level is None:
             level = level_of_priority(entry.get("PRIORITY"))
-            if (level is None or Level.DEBUG < level < Level.ERROR) and (
-                is_trace or looks_bad(text)
-            ):
+            if (level is None or Level.DEBUG < level < Level.ERROR) and (is_trace or looks_bad(text)):
                 level = Level.ERROR
-        elif is_trace and level < Level.ERROR:
-            level = Level.ERROR
         if level is not None and level >= Level.ERROR and pid is not None:
-            self._begin(pid, _Block(at_us, at_us, level, invocation, cursor), text)
+            self._begin(pid, Block(at_us, at_us, level, invocation, cursor, is_stated), text)
             return None
         return self._plain_line(text, level, at_us, invocation, cursor)
 
@@ -463,6 +445,9 @@ class Assembler:
         if rules.ignore and any(form.search(whole) for form in rules.ignore):
             return LogLine(at_us, kind, level, shown, None, latency, invocation, cursor)
         read = read_trace(trace or text)
+        if read is not None and read.is_bare:
+            said = fingerprints.strip_header(text.partition("\n")[0])
+            read = replace(read, message=said)
         if read is not None:
             kind = LineKind.TRACEBACK if "\n" in whole else kind
             name = fingerprints.of_trace(read)
@@ -501,54 +486,15 @@ class Assembler:
 
     # -- blocks -----------------------------------------------------------------------------------
 
-    def _begin(self, pid: str, block: _Block, text: str) -> None:
+    def _begin(self, pid: str, block: Block, text: str) -> None:
         self._open[pid] = block
-        self._append(block, text, block.at_us, block.cursor)
-        if not self._due_us or len(self._open) == 1:
-            self._due_us = block.at_us + self._settled_us
-
-    def _append(self, block: _Block, text: str, at_us: int, cursor: str) -> None:
-        block.last_us = at_us
-        block.cursor = cursor
-        if begins_trace(text) or (belongs_to_trace(text.split("\n", 1)[0]) and block.lines):
-            block.is_trace = True
-        if text.startswith(("goroutine ", "panic: ", "fatal error: ")):
-            block.is_go = True
-        indented = text[:1] in " \t|+"
-        block.is_complete = not block.is_trace or (
-            bool(text) and not indented and not begins_trace(text)
-        )
-        if len(block.lines) < _MAX_BLOCK_LINES and block.size < _MAX_BLOCK_TEXT:
-            block.lines.append(text)
-            block.size += len(text)
-        else:
-            block.tail.append(text[:MAX_MESSAGE])
-            if len(block.tail) > _MAX_BLOCK_LINES:
-                del block.tail[: _MAX_BLOCK_LINES // 2]
-
-    def _takes(self, block: _Block, text: str, at_us: int, entry: Mapping[str, Any]) -> bool:
-        """Whether a line of the same process belongs to the block that it left open."""
-        if at_us - block.last_us > self._idle_us:
-            return False
-        if block.is_go and is_go_line(text):
-            return True
-        last = block.tail[-1] if block.tail else block.lines[-1]
-        if not block.is_trace and at_us - block.last_us > _ONE_EVENT_US:
-            return False  # a trace follows its error line at once
-        if belongs_to_trace(text):
-            return bool(text) or block.is_trace
-        if block.is_trace and not block.is_complete:
-            # What ends a Python trace is its first line that is not indented.
-            return level_of_text(text) is None
-        if last.startswith("thread '") and " panicked at " in last:
-            return True
-        if at_us - block.last_us <= _SAME_WRITE_US and block.is_trace:
-            return level_of_text(text) is None and not looks_bad(text) and text[:1] != "{"
-        return False
+        block.append(text, block.at_us, block.cursor)
+        due = block.at_us + self._settled_us
+        self._due_us = due if len(self._open) == 1 else min(self._due_us, due)
 
     def _closed(self, pid: str) -> LogLine:
         block = self._open.pop(pid)
-        text = block.text().rstrip()
+        text = block.text
         kind = LineKind.TRACEBACK if block.is_trace and "\n" in text else LineKind.LOG
         is_fatal = any(form.search(text) for form in self._rules.fatal)
         return self._error_line(
@@ -566,11 +512,6 @@ class Assembler:
             else:
                 self._due_us = min(self._due_us, due)
         return out
-
-
-_ONE_EVENT_US = 100_000
-_SAME_WRITE_US = 1000
-"""Entries of one write are stamped within microseconds of each other."""
 
 
 def _decoded(message: Any) -> str:

@@ -20,6 +20,8 @@ class Trace:
     """Innermost own frame, ``file:function``; empty where none is known."""
     message: str
     """What the exception says, unmasked; its first line."""
+    is_bare: bool = False
+    """Whether it is frames only: then the line before it says what happened."""
     is_fatal: bool = False
     """Whether nobody caught it, by its form (a panic, ``Exception in thread``)."""
 
@@ -32,47 +34,93 @@ class _Raised:
     is_cause: bool = False
     """Whether the exception that follows it was raised from it on purpose."""
     depth: int = 0
+    """Column of the bar that marks a group's members; 0 outside of groups."""
+    is_boxed: bool = False
 
 
 _PYTHON_BEGINS = re.compile(
-    r"[\s|+]*(?:(?:Exception Group )?Traceback \(most recent call last\)|╭─+ Traceback \(most recent)"
+    r"[\s|+]*(?:Exception Group )?Traceback \(most recent call last\):?|\s*╭─+ Traceback \(most recent"
 )
-_PYTHON_FRAME = re.compile(r'[\s|>]*File "([^"]*)", line \d+(?:, in (.+?))?\s*$')
+_PYTHON_FRAME = re.compile(r'[\s|+>]*File "([^"]*)", line \d+(?:,? in (.+?))?\s*$')
+_PYTHON_BARE = re.compile(r'  File "[^"]*", line \d+$')
 _RICH_FRAME = re.compile(r"\s*│\s+(\S+):\d+ in (\S+)")
 _PYTHON_RAISED = re.compile(r"((?:[A-Za-z_]\w*\.)*[A-Za-z_]\w*)(?::\s?(.*))?$")
-_CAUSE = "The above exception was the direct cause of the following exception:"
-_CONTEXT = "During handling of the above exception, another exception occurred:"
+_CAUSE = "The above exception was the direct cause of the following exception"
+_CONTEXT = "During handling of the above exception, another exception occurred"
 _GROUP_RULE = re.compile(r"\s*\+-[+-]*-+ (?:\d+|\.\.\.) -+$|\s*\+-+$")
+_GROUP_MARK = re.compile(r"(\s*)[|+](?!-)")
+_GROUP_CODE = re.compile(r"[\s|+]*[|+] {2,}")
+_FAULT = "Fatal Python error: "
 
 _JS_FRAME = re.compile(
-    r"\s+at (?:async )?(?:(?P<func>[^()]+?) \()?(?P<file>(?:file://)?[^()]*?):\d+:\d+\)?,?(?: \{)?$"
+    r"\s+at (?:async )?(?:(?P<func>[^()]+?(?: \[as [^\]]+\])?) \()?"
+    r"(?P<file>(?:file://|webpack://|node:)?[^()]*?):\d+:\d+\)?,?(?: \{)?$"
 )
-_JVM_FRAME = re.compile(r"\s+at (?:[\w.@-]+/)?(?P<func>[\w.$<>/]+)\((?P<file>[^()]*)\)")
+_JVM_FRAME = re.compile(r"\s+at (?:[\w.@-]+/+)*(?P<func>[\w.$<>/]+)\((?P<file>[^()]*)\)")
 _NET_FRAME = re.compile(
     r"\s+at (?P<func>[\w.`<>\[\],+|$]+)\((?P<args>.*?)\)(?: in (?P<file>.+?):line \d+)?\s*$"
 )
 _AT = re.compile(r"\s+at \S")
+_PREAMBLE = re.compile(r"(?:node:|file://|/|[A-Za-z]:\\)\S*:\d+$")
+_KIND = r"(?:[A-Za-z_$][\w$]*[.:\\]{1,2})*[\w$]*?(?:Error|Exception|Throwable|Failure|Fault|Rejection|Interrupt|Exit)\w*"
 _RAISED = re.compile(
-    r"(?:Uncaught |Unhandled exception\. |Exception in thread \"[^\"]*\" |\[cause\]: |Caused by: )?"
-    r"(?P<type>(?:[A-Za-z_$][\w$]*\.)*[A-Za-z_$][\w$]*(?:Error|Exception|Throwable|Failure|Fault|Rejection)\w*)"
-    r"(?P<code>\s?\[[^\]]*\])?(?::\s?(?P<message>.*))?$"
+    r"\[?(?:Uncaught |Unhandled exception\. |Exception in thread \"[^\"]*\" |\[cause\]: |[Cc]aused by: |Suppressed: )*"
+    rf"(?P<type>{_KIND})(?P<code>\s?\[[^\]]*\])?(?: \[[^\]]*\])?(?::\s?(?P<message>.*))?$"
 )
 _GO_BEGINS = re.compile(r"(?:panic: |fatal error: |goroutine \d+ \[|SIG[A-Z]+: )")
-_GO_FUNC = re.compile(r"(?P<func>[\w./*()\-·\[\]{}…%@]+)\((?:.*)\)$|created by (?P<by>\S+)")
-_GO_FILE = re.compile(r"\t(?P<file>\S+\.(?:go|s)):\d+")
+_GO_FUNC = re.compile(
+    r"(?P<func>[\w./*()\-·\[\]{}…%@]+)\((?:[^()\s]|, |\.\.\.|\{|\})*\)$|created by (?P<by>\S+)"
+)
+_GO_PLAIN = re.compile(r"(?P<func>[\w./*()\-·]+\.[\w.*()\-·]+)$")
+_GO_FILE = re.compile(r"\s+(?P<file>\S+\.(?:go|s)):\d+")
 _RUST_BEGINS = re.compile(
     r"thread '(?P<thread>[^']*)'(?: \(\d+\))? panicked at (?:'(?P<old>.*)', )?(?P<file>[^:,']+):\d+(?::\d+)?:?$"
 )
-_RUST_FRAME = re.compile(r"\s+\d+: \S|\s+at \S+:\d+|stack backtrace:|note: ")
 _RUBY_RAISED = re.compile(
     r"(?P<file>[^\s:]+):\d+:in [`'](?P<func>[^']+)': (?P<message>.*) \((?P<type>[A-Z][\w:]*)\)$"
 )
-_RUBY_FRAME = re.compile(r"\s+(?:from |\d+: from )\S+:\d+:in ")
+_RUBY_FRAME = re.compile(r"\s*(?:from |\d+: from )?(?P<file>[^\s:]+\.(?:rb|ru|rake)|[^\s:]*/[^\s:]+):\d+:in [`'](?P<func>[^']+)'$")
+_RUBY_LOGGED = re.compile(r"(?P<message>.*) \((?P<type>[A-Z][\w:]*)\)$")
 _PHP_RAISED = re.compile(
     r"(?:PHP )?(?:Fatal error|Parse error|Recoverable fatal error):\s+(?:Uncaught )?(?:(?P<type>[\w\\]+): )?"
     r"(?P<message>.*?) in (?P<file>\S+?)(?::\d+| on line \d+)"
 )
-_PHP_FRAME = re.compile(r"#\d+ |Stack trace:|\s+thrown in ")
+_FAULT_FRAME = re.compile(r'\s+File "([^"]*)", line \d+ in (.+)$')
+_WITHIN = re.compile(r"(?:^|[\s:(\"])((?:[A-Za-z_$][\w$]*\.)*[\w$]*(?:Error|Exception)\b.*)$")
+_JVM_FILE = re.compile(r"[\w.$]+\.\w+(?::\d+)?|Native Method|Unknown Source|<generated>")
+_JVM_NOISE = re.compile(r"\$\d+|lambda\$")
+_JVM_FOREIGN = re.compile(
+    r"(?:java|javax|jakarta|jdk|sun|com\.sun|kotlin|kotlinx|scala|org\.springframework|org\.apache"
+    r"|org\.hibernate|io\.netty|reactor|net\.dv8tion)\."
+)
+_GO_SAID = re.compile(r"(?:.*\s)?(panic|fatal error): (.*)$")
+_GO_RECOVERED = re.compile(r" \[recovered.*\]$")
+_PHP_FRAME = re.compile(r"#\d+ ")
+_PARTS = (
+    "Caused by:",
+    "Suppressed:",
+    "Stack trace:",
+    "stack backtrace:",
+    "Require stack:",
+    "note: ",
+    "goroutine ",
+    "created by ",
+    "[signal ",
+    "exit status ",
+    "Node.js v",
+    "...additional frames",
+    "--- End of ",
+    "Current thread 0x",
+    "Thread 0x",
+    "Extension modules: ",
+    "future: <",
+    "handle: <",
+    "task: <",
+    "protocol: <",
+    "transport: <",
+    "source_traceback: ",
+    "caused by: ",
+)
 
 
 def begins_trace(text: str) -> bool:
@@ -80,13 +128,53 @@ def begins_trace(text: str) -> bool:
     if "Traceback (most" in text:
         return _PYTHON_BEGINS.match(text) is not None
     first = text[:1]
-    if first in "pfgS":
-        return _GO_BEGINS.match(text) is not None
+    if first in "pfgS" and _GO_BEGINS.match(text):
+        return True
     if first == "t":
         return _RUST_BEGINS.match(text) is not None
+    if first == "F":
+        return text.startswith(_FAULT)
     if first in " \t":
-        return _AT.match(text) is not None
-    return False
+        return _AT.match(text) is not None or _PYTHON_BARE.match(text) is not None
+    return is_preamble(text) or (":in " in text and _RUBY_RAISED.match(text) is not None)
+
+
+def is_preamble(text: str) -> bool:
+    """Whether a line is a place in the source and nothing else: Node prints it before an error."""
+    return text[-1:].isdigit() and ":" in text and " " not in text and _PREAMBLE.match(text) is not None
+
+
+def is_go_frame(text: str) -> bool:
+    """Whether a line is the second one of a Go frame: its file."""
+    return text[:1] == "\t" and ".go:" in text and _GO_FILE.match(text) is not None
+
+
+def is_chain_text(text: str) -> bool:
+    """Whether a line says that another exception of the same error follows."""
+    return text.lstrip(" |").startswith((_CAUSE, _CONTEXT))
+
+
+def is_frame(text: str) -> bool:
+    """Whether a line is one of a trace's frames."""
+    if text[:1] in " \t":
+        return (
+            _AT.match(text) is not None
+            or _PYTHON_FRAME.match(text) is not None
+            or _GO_FILE.match(text) is not None
+            or _RUBY_FRAME.match(text) is not None
+        )
+    return (text[:1] == "#" and _PHP_FRAME.match(text) is not None) or (
+        ":in " in text and _RUBY_FRAME.match(text) is not None
+    )
+
+
+def is_raised(text: str, *, alone: bool = False) -> bool:
+    """Whether a line names an exception, as ``KeyError: 'x'`` does.
+
+    ``alone``: and nothing on it says that it is the cause of another one.
+    """
+    found = _RAISED.match(text)
+    return found is not None and not (alone and text.startswith(("Caused", "caused", "[cause]", "Suppressed")))
 
 
 def belongs_to_trace(text: str) -> bool:
@@ -96,30 +184,9 @@ def belongs_to_trace(text: str) -> bool:
     """
     if not text or text[0] in " \t│╰╭|+})]":
         return True
-    first = text[0]
-    if first == "T" and (text.startswith((_CAUSE, "Traceback (most"))):
+    if text.startswith(_PARTS) or is_chain_text(text):
         return True
-    if first == "D" and text.startswith(_CONTEXT):
-        return True
-    if text.startswith(
-        (
-            "Caused by:",
-            "Suppressed:",
-            "Stack trace:",
-            "stack backtrace:",
-            "note: ",
-            "goroutine ",
-            "created by ",
-            "[signal ",
-            "exit status ",
-            "Node.js v",
-            "...additional frames",
-        )
-    ):
-        return True
-    if first == "#":
-        return _PHP_FRAME.match(text) is not None
-    return _RAISED.match(text) is not None or _PYTHON_BEGINS.match(text) is not None
+    return is_frame(text) or _RAISED.match(text) is not None or _PYTHON_BEGINS.match(text) is not None
 
 
 def is_go_line(text: str) -> bool:
@@ -127,34 +194,34 @@ def is_go_line(text: str) -> bool:
     return (
         not text
         or text[0] == "\t"
-        or text.startswith(
-            ("goroutine ", "created by ", "[signal ", "exit status ", "runtime", "panic: ")
-        )
+        or text.startswith(("goroutine ", "created by ", "[signal ", "exit status ", "runtime", "panic: "))
         or _GO_FUNC.match(text) is not None
+        or _GO_PLAIN.match(text) is not None
+        or re.match(r"r\w{1,5} +0x[0-9a-f]+$", text) is not None
     )
 
 
 def read_trace(text: str) -> Trace | None:
-    """Find the stack trace in a text of several lines and say what it is about; None without one."""
-    if "\n" not in text and not begins_trace(text) and " panicked at " not in text:
-        found = _PHP_RAISED.match(text) if "rror: " in text else _RUBY_RAISED.match(text)
-        return _of_one_line(found) if found else None
-    lines = text.split("\n")
+    """Find the stack trace in a text and say what it is about; None without one."""
     if "Traceback (most recent" in text:
-        return _python(lines)
-    if " panicked at " in text and (trace := _rust(lines)):
+        return _python(text.split("\n"))
+    if " panicked at " in text and (trace := _rust(text.split("\n"))):
         return trace
-    if (
-        (("goroutine " in text or "\t" in text) and (trace := _go(lines)))
-        or (("    at " in text or "\tat " in text or "   at " in text)
-        and (trace := _frames_at(lines)))
+    if _FAULT in text:
+        return _fault(text.split("\n"))
+    lines = text.split("\n")
+    if " at " in text or "\tat " in text:
+        if (trace := _frames_at(lines)) is not None:
+            return trace
+    if ("goroutine " in text or ".go:" in text or text.startswith(("panic: ", "fatal error: "))) and (
+        trace := _go(lines)
     ):
         return trace
-    for line in lines:
-        found = _RUBY_RAISED.match(line) or (_PHP_RAISED.search(line) if "rror: " in line else None)
-        if found:
-            return _of_one_line(found)
-    if any(_PYTHON_FRAME.match(line) for line in lines):
+    if "rror: " in text and (found := next(filter(None, map(_PHP_RAISED.search, lines)), None)):
+        return _of_one_line(found)
+    if ":in " in text and (trace := _ruby(lines)) is not None:
+        return trace
+    if 'File "' in text and any(_PYTHON_FRAME.match(line) for line in lines):
         return _python(lines)
     return None
 
@@ -196,15 +263,15 @@ def _python(lines: Sequence[str]) -> Trace | None:
     raised = list(_python_exceptions(lines))
     if not raised:
         return None
-    top = min(one.depth for one in raised)
-    chain = [one for one in raised if one.depth == top]
-    last = chain[-1]
-    if any(one.depth > top for one in raised):
+    if raised[-1].depth:
+        top = min(one.depth for one in raised if one.depth)
+        last = [one for one in raised if one.depth == top][-1]
         return _python_group(last, [one for one in raised if one.depth > top])
+    chain = [one for one in raised if not one.depth]
     # Wrappers without a frame of the bot's own (CommandInvokeError and its like) tell nothing.
     own = [one for one in chain if any(_is_own_python(file) for file, _ in one.frames)]
-    shown = own[-1] if own else last
-    kind = short_type(shown.type)
+    shown = own[-1] if own else chain[-1]
+    kind = short_type(shown.type or "Exception")
     root = _root_of(chain, shown)
     if root is not shown and root.type and root.type != shown.type:
         kind = f"{kind}<{short_type(root.type)}"
@@ -247,15 +314,16 @@ def _python_exceptions(lines: Iterable[str]) -> Iterable[_Raised]:
         bare = line.lstrip(" |+") if line[:1] in " |+" else line
         if not bare:
             continue
-        depth = line.find(bare[0]) if line[:1] in " |+" and ("|" in line or "+" in line) else 0
-        if bare.startswith((_CAUSE[:-1], _CONTEXT[:-1])):
+        mark = _GROUP_MARK.match(line)
+        depth = len(mark[1]) + 1 if mark else 0
+        if bare.startswith((_CAUSE, _CONTEXT)):
             if done is not None:
-                done.is_cause = bare.startswith(_CAUSE[:-1])
+                done.is_cause = bare.startswith(_CAUSE)
             continue
         if _PYTHON_BEGINS.match(line):
             if now is not None and now.frames and not now.type:
                 yield now
-            now = _Raised(depth=line.count("|") + line.count("+") if depth else 0)
+            now = _Raised(depth=depth)
             continue
         if _GROUP_RULE.match(line):
             continue
@@ -263,12 +331,13 @@ def _python_exceptions(lines: Iterable[str]) -> Iterable[_Raised]:
             if now is None:
                 now = _Raised()
             now.frames.append((found[1], found[2] or ""))
+            now.is_boxed = now.is_boxed or "│" in line
             continue
-        if now is None or not (now.frames or now.depth) or line[:1] in "│╰╭":
+        if now is None or not (now.frames or now.depth) or bare[0] in "│╰╭❱":
             continue
-        if line[:1] in " |+" and not now.depth:
-            continue
-        if now.depth and re.match(r"[\s|+]*[|+] {2,}", line):
+        if now.is_boxed:
+            bare = line.strip()
+        elif line[:1] in " |+" and (not now.depth or _GROUP_CODE.match(line)):
             continue
         if found := _PYTHON_RAISED.match(bare):
             now.type, now.message = found[1], found[2] or ""
@@ -279,12 +348,19 @@ def _python_exceptions(lines: Iterable[str]) -> Iterable[_Raised]:
         yield now
 
 
+def _fault(lines: Sequence[str]) -> Trace:
+    """Read what Python's faulthandler prints: innermost frame first."""
+    message = next(line for line in lines if _FAULT in line).partition(_FAULT)[2]
+    frames = [(found[1], found[2] or "") for line in lines if (found := _FAULT_FRAME.match(line))]
+    return Trace("Fatal", _python_frame(reversed(frames)), message, is_fatal=True)
+
+
 def _frames_at(lines: Sequence[str]) -> Trace | None:
     """Read JavaScript's, the JVM's and .NET's traces: an error line, then ``at`` lines."""
-    head, raised, frame = "", None, ""
+    head = frame = any_frame = ""
+    raised: re.Match[str] | None = None
     causes: list[str] = []
-    any_frame = ""
-    is_fatal = False
+    is_fatal = is_preamble(lines[0])
     for line in lines:
         if _AT.match(line):
             if not frame:
@@ -293,53 +369,47 @@ def _frames_at(lines: Sequence[str]) -> Trace | None:
                 frame = name if own else ""
             continue
         bare = line.strip()
-        if found := _RAISED.match(bare) or _RAISED.search(_after_header(bare)):
-            is_cause = bare.startswith(("Caused by: ", "[cause]: "))
-            if raised is None:
-                raised = found
-                is_fatal = bare.startswith(
-                    ("Uncaught ", "Unhandled exception", "Exception in thread")
-                )
-            elif is_cause:
-                causes.append(short_type(found["type"]))
-        elif not head and bare and not any_frame:
-            head = bare
+        if bare.startswith("Node.js v"):
+            is_fatal = True
+        found = _RAISED.match(bare) or _RAISED.search(_after_header(bare))
+        if found is None:
+            head = head or ("" if any_frame else bare)
+        elif raised is None:
+            raised = found
+            is_fatal = is_fatal or bare.startswith(("Unhandled exc", "Exception in thread"))
+        elif bare.startswith(("Caused by: ", "caused by: ", "[cause]: ")):
+            causes.append(short_type(found["type"]))
     if not any_frame:
         return None
     if raised is None:
-        return Trace("Error", frame or any_frame, head, is_fatal)
-    kind = short_type(raised["type"]) + (raised["code"] or "").strip()
+        return Trace("Error", frame or any_frame, head, is_bare=True, is_fatal=is_fatal)
+    code = raised["code"] or ""
+    kind = short_type(raised["type"]) + code.strip()
     if causes and causes[-1] != short_type(raised["type"]):
         kind = f"{kind}<{causes[-1]}"
-    return Trace(kind, frame or any_frame, raised["message"] or "", is_fatal)
+    message = (raised["message"] or "").removesuffix(" {").removesuffix("]")
+    return Trace(kind, frame or any_frame, message, is_fatal=is_fatal)
 
 
 def _after_header(line: str) -> str:
     """Cut what stands before an exception's name within a line (``failed: java.lang.X: text``)."""
-    found = re.search(
-        r"(?:^|[\s:(\"])((?:[A-Za-z_$][\w$]*\.)*[A-Z][\w$]*(?:Error|Exception)\b.*)$", line
-    )
+    found = _WITHIN.search(line)
     return found[1] if found else ""
 
 
 def _frame_at(line: str) -> tuple[bool, str]:
+    """Read an ``at`` line: whether it is the bot's own, and its name."""
     if found := _JS_FRAME.match(line):
-        file, func = found["file"], found["func"] or ""
-        own = (
-            not file.startswith("node:") and "node_modules" not in file and "internal/" not in file
-        )
+        file, func = found["file"], (found["func"] or "").partition(" [as ")[0]
+        own = not file.startswith(("node:", "internal/")) and "node_modules" not in file
         func = func.removeprefix("new ").removeprefix("Object.")
-        return own and file != "<anonymous>", f"{short_file(file)}:{func}" if func else short_file(
-            file
-        )
-    if (found := _JVM_FRAME.match(line)) and re.fullmatch(
-        r"[\w.$]+\.\w+(?::\d+)?|Native Method|Unknown Source|<generated>", found["file"]
-    ):
-        func = re.sub(r"\$\d+|lambda\$", "", found["func"])
-        own = not re.match(
-            r"(?:java|javax|jdk|sun|com\.sun|kotlin|kotlinx|scala|org\.springframework|org\.apache|io\.netty|reactor)\.",
-            func,
-        )
+        name = short_file(file).removeprefix("node:")
+        if "<anonymous>" in func or not func:
+            return own and file != "<anonymous>", name
+        return own, f"{name}:{func}"
+    if (found := _JVM_FRAME.match(line)) and _JVM_FILE.fullmatch(found["file"]):
+        func = _JVM_NOISE.sub("", found["func"])
+        own = _JVM_FOREIGN.match(func) is None
         return own, f"{found['file'].split(':')[0]}:{func.rpartition('.')[2]}"
     if found := _NET_FRAME.match(line):
         func = found["func"]
@@ -350,40 +420,29 @@ def _frame_at(line: str) -> tuple[bool, str]:
 
 
 def _go(lines: Sequence[str]) -> Trace | None:
-    kind, message, frame, any_frame, func = "", "", "", "", ""
-    seen_panic_call = False
+    kind = message = frame = any_frame = func = ""
+    is_panic_call = False
     for line in lines:
-        if not kind and (found := re.search(r"(panic|fatal error): (.*)$", line)):
-            kind, message = found[1], re.sub(r" \[recovered.*\]$", "", found[2])
+        if not kind and (found := _GO_SAID.match(line)):
+            kind, message = found[1], _GO_RECOVERED.sub("", found[2])
         elif found := _GO_FILE.match(line):
-            if func and not frame and not seen_panic_call:
+            if func and not frame and not is_panic_call:
                 name = f"{short_file(found['file'])}:{func.rpartition('/')[2].split('.', 1)[-1]}"
                 any_frame = any_frame or name
-                own = (
-                    "/pkg/mod/" not in line
-                    and "/go/src/" not in line
-                    and not func.startswith("runtime.")
-                )
-                frame = name if own else ""
-            seen_panic_call = False
-        elif found := _GO_FUNC.match(line) or re.match(
-            r"(?P<func>[\w./*()\-·]+\.[\w.*()\-·]+)$", line
-        ):
-            func = found["func"] or ""
+                foreign = "/pkg/mod/" in line or "/go/src/" in line or func.startswith("runtime.")
+                frame = "" if foreign else name
+        elif found := _GO_FUNC.match(line) or _GO_PLAIN.match(line):
+            func = found.groupdict().get("by") or found["func"]
             # What stands above panic()'s own frame are deferred functions.
-            seen_panic_call = func == "panic"
-            if seen_panic_call:
+            is_panic_call = func == "panic"
+            if is_panic_call:
                 frame = any_frame = ""
     if not (kind or any_frame):
         return None
-    if not kind and "goroutine " not in "\n".join(lines) and not any_frame:
-        return None
-    if kind.startswith("fatal"):
-        kind = "fatal"
-    head = next((line for line in lines if line.strip()), "")
-    return Trace(
-        kind or "Stack", frame or any_frame, message if kind else head, is_fatal=bool(kind)
-    )
+    if not kind:
+        head = next((line for line in lines if line.strip()), "")
+        return Trace("Stack", frame or any_frame, head, is_bare=True)
+    return Trace(kind.partition(" ")[0], frame or any_frame, message, is_fatal=True)
 
 
 def _rust(lines: Sequence[str]) -> Trace | None:
@@ -395,10 +454,29 @@ def _rust(lines: Sequence[str]) -> Trace | None:
     return None
 
 
+def _ruby(lines: Sequence[str]) -> Trace | None:
+    for line in lines:
+        if found := _RUBY_RAISED.search(line):
+            return _of_one_line(found)
+    frames = [found for line in lines if (found := _RUBY_FRAME.match(line))]
+    said = _RUBY_LOGGED.search(strip_ruby(lines[0]))
+    if not frames or said is None:
+        return None
+    own = [found for found in frames if "/gems/" not in found["file"]]
+    frame = (own or frames)[0]
+    return Trace(
+        short_type(said["type"]), f"{short_file(frame['file'])}:{frame['func']}", said["message"]
+    )
+
+
+def strip_ruby(line: str) -> str:
+    """Cut the front that Ruby's Logger writes."""
+    return line.partition(" -- ")[2].partition(": ")[2] or line
+
+
 def _of_one_line(found: re.Match[str]) -> Trace:
     groups = found.groupdict()
     file = short_file(groups["file"])
     frame = f"{file}:{groups['func']}" if groups.get("func") else file
-    return Trace(
-        short_type(groups["type"] or "FatalError"), frame, groups["message"], is_fatal=True
-    )
+    kind = short_type(groups["type"] or "FatalError")
+    return Trace(kind, frame, groups["message"], is_fatal=True)

@@ -113,6 +113,10 @@ def read_structured(text: str) -> Structured | None:
     record = fields.get("record")
     if isinstance(record, dict) and "message" in record:
         return _loguru(fields, record)
+    return _of_fields(fields)
+
+
+def _of_fields(fields: Mapping[str, Any]) -> Structured:
     level = _level(fields)
     message = _text_of(fields, _MESSAGE_KEYS)
     inner = fields.get("fields")
@@ -197,7 +201,7 @@ def _text_of(fields: Mapping[str, Any], keys: Iterable[str]) -> str:
 
 
 def _logger(fields: Mapping[str, Any]) -> str:
-    name = _text_of(fields, _LOGGER_KEYS)
+    name = _text_of(fields, _LOGGER_KEYS) or str(_nested(fields, "log.logger") or "")
     return name if len(name) <= 80 else ""  # noqa: PLR2004
 
 
@@ -279,6 +283,27 @@ def _summary(fields: Mapping[str, Any]) -> str:
         f"{key}={value}" for key, value in fields.items() if isinstance(value, str | int | float)
     ]
     return " ".join(plain)[:400]
+
+
+_LOGFMT = re.compile(r'([A-Za-z_@][\w.@-]*)=("(?:[^"\\]|\\.)*"|[^\s"]*)(?:\s+|$)')
+_LOGFMT_KEYS = frozenset({"level", "lvl", "severity", "msg", "message", "ts", "time", "t", "timestamp"})
+
+
+def read_logfmt(text: str) -> Structured | None:
+    """Read a line of ``key=value`` pairs, as Go's loggers write it; None when it is none."""
+    fields: dict[str, Any] = {}
+    at = 0
+    while found := _LOGFMT.match(text, at):
+        key, value = found.groups()
+        if value[:1] == '"':
+            value = value[1:-1].replace('\\"', '"').replace("\\n", "\n").replace("\\t", "\t")
+        fields[key] = value
+        at = found.end()
+    if at < len(text) or not ({"msg", "message", "err", "error"} & fields.keys()):
+        return None
+    if not _LOGFMT_KEYS & fields.keys():
+        return None
+    return _of_fields(fields)
 
 
 _UNIT_MS = {

@@ -1,0 +1,139 @@
+"""Blocks: the entries of one process that are one line, from an error line to its trace's end."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from botdeploy.core.level import level_of_text, looks_bad
+from botdeploy.core.stacktrace import (
+    begins_trace,
+    belongs_to_trace,
+    is_chain_text,
+    is_frame,
+    is_go_frame,
+    is_go_line,
+    is_preamble,
+    is_raised,
+)
+
+if TYPE_CHECKING:
+    from botdeploy.core.level import Level
+
+SAME_WRITE_US = 1_000
+"""Entries of one write are stamped alike, or within microseconds of each other."""
+ONE_EVENT_US = 100_000
+"""A logger writes a trace at once after the error line that it belongs to."""
+MAX_LINES = 400
+"""Lines that are kept from the front of a block, and as many from its end."""
+MAX_TEXT = 65_536
+"""Characters that are kept from the front of a block."""
+MAX_LINE = 4096
+"""Characters that are kept of one line of a block."""
+_MAX_LOOSE = 50
+"""Lines without a mark of their own that are taken for a part of the message before them."""
+
+# Rich's handler leaves the time out where it is that of the line before.
+_INDENTED_RECORD = re.compile(r"\s{8,}(?:TRACE|DEBUG|INFO|WARNING|ERROR|CRITICAL)\s+\S")
+_STATED_LATE = re.compile(r"[\s|+]")
+
+
+@dataclass(slots=True)
+class Block:
+    """Entries of one process that wait to become one line."""
+
+    at_us: int
+    last_us: int
+    level: Level | None
+    invocation: str | None
+    cursor: str
+    is_stated: bool = False
+    """Whether its first line states its level: then what follows without one belongs to it."""
+    is_trace: bool = False
+    is_go: bool = False
+    is_preamble: bool = False
+    """Whether it began with a place in the source, as Node's uncaught errors do."""
+    is_complete: bool = True
+    """Whether it may well end here; an open trace is waited for longer."""
+    size: int = 0
+    loose: int = 0
+    lines: list[str] = field(default_factory=list)
+    tail: list[str] = field(default_factory=list)
+
+    @property
+    def text(self) -> str:
+        """All of it, without trailing blanks."""
+        return "\n".join(self.lines + self.tail).rstrip()
+
+    @property
+    def _last(self) -> str:
+        lines = self.tail or self.lines
+        return next((line for line in reversed(lines) if line), "")
+
+    def takes(self, text: str, gap_us: int) -> bool:
+        """Whether the next line of the same process belongs to it, ``gap_us`` after the last."""
+        if not text:
+            return self.is_trace or gap_us <= SAME_WRITE_US
+        indented = text[0] in " \t"
+        if indented and _INDENTED_RECORD.match(text):
+            return False
+        if not self.is_trace and gap_us > ONE_EVENT_US:
+            return False
+        if self.is_go and is_go_line(text):
+            return True
+        if text.startswith("Traceback (most"):
+            return not self.is_trace or is_chain_text(self._last)
+        if indented or belongs_to_trace(text):
+            return not self._is_other(text)
+        if self.is_preamble and gap_us <= ONE_EVENT_US:
+            return True
+        if level_of_text(text) is not None or (text[0] == "{" and text[-1] == "}"):
+            return False
+        if self.is_trace and not self.is_complete:
+            return True  # the exception's own line ends a Python trace
+        if " panicked at " in self._last:
+            return True
+        return (
+            gap_us <= SAME_WRITE_US
+            and self.loose < _MAX_LOOSE
+            and (self.is_stated or self.is_trace or is_raised(self.lines[0]))
+            and self._last[0] not in " \t}"
+            and not is_frame(self._last)
+            and not looks_bad(text)
+            and not begins_trace(text)
+        )
+
+    def _is_other(self, text: str) -> bool:
+        """Whether an exception's line is a new error: what came before has had its own."""
+        if text[0] in " \t" or not is_raised(text, alone=True):
+            return False
+        if self.is_trace:
+            return self.is_complete
+        return not self.is_stated or is_raised(self._last)
+
+    def append(self, text: str, at_us: int, cursor: str) -> None:
+        """Take a line in."""
+        self.last_us = at_us
+        self.cursor = cursor
+        begins = begins_trace(text)
+        if not self.lines:
+            self.is_preamble = is_preamble(text)
+            self.is_trace = begins
+        elif begins or is_frame(text):
+            self.is_trace = True
+            self.is_preamble = False
+        elif text and not belongs_to_trace(text):
+            self.loose += 1
+        if is_go_frame(text) or (begins and text.startswith(("goroutine ", "panic: ", "fatal err"))):
+            self.is_go = True
+        if text:
+            is_open = text[0] in " \t|+│╭╰" or begins or is_chain_text(text)
+            self.is_complete = not (self.is_trace and is_open)
+        if len(self.lines) < MAX_LINES and self.size < MAX_TEXT:
+            self.lines.append(text if self.size + len(text) < MAX_TEXT else text[:MAX_LINE])
+            self.size += len(text)
+        else:
+            self.tail.append(text[:MAX_LINE])
+            if len(self.tail) > 2 * MAX_LINES:
+                del self.tail[:MAX_LINES]

@@ -1,0 +1,223 @@
+"""Grouping: which fingerprints, of all hosts together, are one class of error."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from botdeploy.core.fingerprint import SAME, TRACE
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+
+SIMILAR = 0.85
+"""Share of equal words, of two texts with as many words, from which on they are one class."""
+MANY = 5
+"""Different words in one place, all else being equal, from which on the place is a variable."""
+MANY_NAMED = 2
+"""The same where the word before says that a name follows: ``user root``, ``host: web1``."""
+MANY_KNOWN = 3
+"""The same where the place was found to be a variable before."""
+_WILD = "#"
+
+_Shape = tuple[str, ...]
+
+_NAMED = frozenset(
+    """
+    user username member account login nick by owner author host hostname node peer client server guild channel
+    chat room name tag key topic queue table database session job task thread worker shard bot
+    """.split()
+)
+_WORD = re.compile(r"[^\s=:,;()\[\]{}\"'`<>|]+|[^\s]")
+# Words that tell one event from another: their place is never taken for a variable.
+_TELLING = re.compile(
+    r"[A-Z]\w*(?:Error|Exception|Failure|Timeout|Warning)|E[A-Z]{3,}"
+    r"|GET|POST|PUT|PATCH|DELETE|HEAD|OPTIONS|CONNECT"
+    r"|(?i:not?|none|null|yes|on|off|up|down|in|out|to|from|of|for|at|with|without|and|or|is|was|has"
+    r"|true|false|ok|okay|success\w*|fail\w*|error\w*|exception\w*|denied|forbidden|refused|reset|missing"
+    r"|(?:un)?known|(?:in)?valid|(?:un)?available|(?:in)?active|(?:un)?reachable|(?:un)?authorized|expired"
+    r"|time[ds]?-?_?out\w*|start\w*|stop\w*|paus\w*|resum\w*|open\w*|clos\w*|connect\w*|disconnect\w*"
+    r"|read\w*|writ\w*|wrote|sen[dt]\w*|receiv\w*|load\w*|sav\w*|enabl\w*|disabl\w*|creat\w*|delet\w*"
+    r"|add\w*|remov\w*|insert\w*|updat\w*|accept\w*|reject\w*|allow\w*|block\w*|lost|found|ready|alive|dead"
+    r"|acquir\w*|releas\w*|join\w*|le(?:ft|av\w*)|login|logout|begin\w*|end\w*|complet\w*|abort\w*|cancel\w*)"
+)
+
+
+def group(fingerprints: Iterable[str]) -> dict[str, str]:
+    """Join fingerprints that are one class; gives each fingerprint's class by name.
+
+    The result depends on the set alone, not on its order. Joined are texts with as many words
+
+    - that differ in one place only, where five different words were seen (two after ``user``,
+      ``host`` and their like), none of which tells events apart (``opened``, ``denied`` …);
+    - that share 85 % of their words, and differ in none that tells events apart;
+
+    and whatever is joined to either. A class is named by what its members share, with ``#`` where
+    they differ. Stack traces are joined within the same type and frame only, classes of the
+    user's own never.
+    """
+    return dict(_grouped(frozenset(fingerprints)))
+
+
+def overlap(one: str, other: str) -> float:
+    """How many of their words two fingerprints share (Jaccard, 0 to 1): a rewording's sign."""
+    mine, others = set(_plain_words(one)), set(_plain_words(other))
+    return len(mine & others) / len(mine | others) if mine or others else 1.0
+
+
+def _plain_words(text: str) -> list[str]:
+    return [word.lower() for word in _WORD.findall(text) if word[0].isalnum()]
+
+
+@lru_cache(maxsize=8)
+def _grouped(names: frozenset[str]) -> Mapping[str, str]:
+    out: dict[str, str] = {}
+    # Members of one pool have the same head (of traces: type and frame) and as many words.
+    pools: dict[tuple[str, int], dict[_Shape, list[str]]] = {}
+    for name in sorted(names):
+        head, text = _parted(name)
+        if name.startswith(SAME) or not text:
+            out[name] = name
+            continue
+        shape = tuple(_WORD.findall(text))
+        pools.setdefault((head, len(shape)), {}).setdefault(shape, []).append(name)
+    for (head, _), shapes in pools.items():
+        templates = _templates(shapes) if len(shapes) > 1 else {}
+        for shape, members in shapes.items():
+            template = templates.get(shape)
+            for name in members:
+                if template is None or template == shape:
+                    out[name] = members[0]
+                else:
+                    out[name] = f"{head}{_spelt(template, _parted(members[0])[1])}"
+    return out
+
+
+def _parted(name: str) -> tuple[str, str]:
+    """Split a fingerprint into what must be equal and what may vary."""
+    if not name.startswith(TRACE):
+        return "", name
+    parts = name.split(" ", 2)
+    return (f"{parts[0]} {parts[1]} ", parts[2]) if len(parts) == 3 else (name, "")  # noqa: PLR2004
+
+
+def _spelt(template: _Shape, text: str) -> str:
+    """Write a template with the spaces that one of its members has."""
+    words = iter(template)
+    return _WORD.sub(lambda _: next(words), text)
+
+
+def _templates(shapes: Collection[_Shape]) -> dict[_Shape, _Shape]:
+    now = {shape: shape for shape in shapes}
+    while True:
+        templates = set(now.values())
+        merged = _variables(templates) or _similar(sorted(templates))
+        if not merged:
+            return now
+        now = {shape: merged.get(template, template) for shape, template in now.items()}
+
+
+def _variables(templates: set[_Shape]) -> dict[_Shape, _Shape]:
+    """Join templates that differ in one place that holds many words, or names."""
+    places: dict[tuple[int, _Shape, _Shape], list[_Shape]] = {}
+    for template in templates:
+        for at, word in enumerate(template):
+            if word[0].isalnum() or word == "_" or ord(word[0]) > 127:  # noqa: PLR2004
+                places.setdefault((at, template[:at], template[at + 1 :]), []).append(template)
+    links = _Links()
+    for (at, before, after), found in places.items():
+        wild = (*before, _WILD, *after)
+        is_known = wild in templates
+        if len(found) < MANY_NAMED and not is_known:
+            continue
+        members = [one for one in found if not _TELLING.fullmatch(one[at])]
+        need = MANY_NAMED if _is_named(before) else MANY_KNOWN - 1 if is_known else MANY
+        if is_known and members:
+            members.append(wild)
+        if len(members) >= need:
+            links.join(members)
+    return links.templates()
+
+
+def _is_named(before: Sequence[str]) -> bool:
+    for word in reversed(before[-3:]):
+        if word[0].isalnum():
+            return word.lower() in _NAMED
+    return False
+
+
+def _similar(templates: Sequence[_Shape]) -> dict[_Shape, _Shape]:
+    """Join templates that differ in few of many words."""
+    length = len(templates[0])
+    most = int((1 - SIMILAR) * length)
+    if most == 0:
+        return {}
+    links = _Links()
+    for one, other in _near_pairs(templates, most):
+        if _are_similar(one, other):
+            links.join((one, other))
+    return links.templates()
+
+
+def _near_pairs(templates: Sequence[_Shape], most: int) -> Iterator[tuple[_Shape, _Shape]]:
+    """Give the pairs that may differ in ``most`` places: such share one of most + 1 stretches."""
+    length = len(templates[0])
+    edges = [at * length // (most + 1) for at in range(most + 2)]
+    done: set[tuple[int, int]] = set()
+    for begin, end in zip(edges, edges[1:], strict=False):
+        buckets: dict[_Shape, list[int]] = {}
+        for at, template in enumerate(templates):
+            buckets.setdefault(template[begin:end], []).append(at)
+        for bucket in buckets.values():
+            for number, right in enumerate(bucket):
+                for left in bucket[:number]:
+                    if (left, right) not in done:
+                        done.add((left, right))
+                        yield templates[left], templates[right]
+
+
+def _are_similar(one: _Shape, other: _Shape) -> bool:
+    differ = same = 0
+    for a, b in zip(one, other, strict=True):
+        if a == b:
+            same += a[0].isalnum()
+        elif (a != _WILD and _TELLING.fullmatch(a)) or (b != _WILD and _TELLING.fullmatch(b)):
+            return False
+        else:
+            differ += 1
+    return same >= SIMILAR * (same + differ)
+
+
+class _Links:
+    """Sets of templates that are one, by what is joined (union and find)."""
+
+    def __init__(self) -> None:
+        self._parent: dict[_Shape, _Shape] = {}
+
+    def join(self, members: Sequence[_Shape]) -> None:
+        first = self._root(members[0])
+        for member in members[1:]:
+            self._parent[self._root(member)] = first
+
+    def _root(self, one: _Shape) -> _Shape:
+        parent = self._parent
+        parent.setdefault(one, one)
+        while parent[one] != one:
+            parent[one] = parent[parent[one]]
+            one = parent[one]
+        return one
+
+    def templates(self) -> dict[_Shape, _Shape]:
+        """Give each joined template the one that they share."""
+        sets: dict[_Shape, list[_Shape]] = {}
+        for one in list(self._parent):
+            sets.setdefault(self._root(one), []).append(one)
+        out: dict[_Shape, _Shape] = {}
+        for members in sets.values():
+            if len(members) > 1:
+                shared = tuple(
+                    words[0] if len(set(words)) == 1 else _WILD for words in zip(*members, strict=True)
+                )
+                out.update(dict.fromkeys(members, shared))
+        return out
