@@ -5,10 +5,12 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from botdeploy.core.judge import Judge, JudgeOptions, Kind, Level, Preset, Sighting
+from botdeploy.core.evidence import Evidence
+from botdeploy.core.judge import Judge, JudgeOptions, Preset
+from botdeploy.core.logline import Level, LineKind, LogLine, SystemKind, SystemRecord
 from botdeploy.core.verdict import Outcome, Verdict
 
 SECOND = 1_000_000
@@ -20,21 +22,28 @@ def at(seconds: float) -> int:
     return SWITCH + round(seconds * SECOND)
 
 
-def fine(seconds: float, text: str = "handled a command") -> Sighting:
-    return Sighting(at(seconds), text=text)
+def fine(seconds: float, text: str = "handled a command") -> LogLine:
+    return LogLine(at(seconds), LineKind.LOG, Level.INFO, text)
 
 
-def error(seconds: float, name: str = "db-timeout", *, traced: bool = False) -> Sighting:
-    return Sighting(
-        at(seconds), level=Level.ERROR, fingerprint=name, text=f"ERROR {name}", traced=traced
+def error(
+    seconds: float, name: str = "db-timeout", *, traced: bool = False, fatal: bool = False
+) -> LogLine:
+    kind = LineKind.TRACEBACK if traced else LineKind.LOG
+    return LogLine(
+        at(seconds), kind, Level.ERROR, f"ERROR {name}", fingerprint=name, is_fatal=fatal
     )
 
 
-def happens(seconds: float, kind: Kind, text: str = "bot.service: …") -> Sighting:
-    return Sighting(at(seconds), kind=kind, text=text)
+def happens(
+    seconds: float, kind: SystemKind, text: str = "bot.service: …", *, result: str = ""
+) -> LogLine:
+    return LogLine(
+        at(seconds), LineKind.SYSTEMD, None, text, system=SystemRecord(kind, result=result)
+    )
 
 
-def steady(start: float, end: float, every: float = 2.0) -> list[Sighting]:
+def steady(start: float, end: float, every: float = 2.0) -> list[LogLine]:
     """Give a line every so many seconds."""
     return [fine(start + i * every) for i in range(int((end - start) / every))]
 
@@ -42,7 +51,7 @@ def steady(start: float, end: float, every: float = 2.0) -> list[Sighting]:
 def judge(
     *,
     hours: float = 2.0,
-    history: list[Sighting] | None = None,
+    history: list[LogLine] | None = None,
     baseline: tuple[str, ...] = ("w2", "w3"),
     soak: float = 60.0,
     preset: str | None = None,
@@ -59,7 +68,7 @@ def judge(
     )
 
 
-def run(it: Judge, lines: dict[str, list[Sighting]], until: float = 60.0) -> tuple[float, Verdict]:
+def run(it: Judge, lines: dict[str, list[LogLine]], until: float = 60.0) -> tuple[float, Verdict]:
     """Feed lines in time order, ask every second; give the first verdict that is not WAIT."""
     feed = sorted(
         ((line.at_us, host, line) for host, some in lines.items() for line in some),
@@ -79,7 +88,7 @@ def run(it: Judge, lines: dict[str, list[Sighting]], until: float = 60.0) -> tup
     return float(until), it.verdict(at(until))
 
 
-def others(until: float = 60.0) -> dict[str, list[Sighting]]:
+def others(until: float = 60.0) -> dict[str, list[LogLine]]:
     return {"w2": steady(0, until), "w3": steady(0.5, until)}
 
 
@@ -227,7 +236,8 @@ def test_a_gap_that_closed_is_told_by_the_pass() -> None:
 def test_dropped_lines_are_told_and_are_no_silence() -> None:
     """Lines that journald dropped are told by the pass, which can't vouch for them."""
     it = judge()
-    dropped = Sighting(at(5), kind=Kind.DROPPED, count=400, text="Suppressed 400 messages")
+    record = SystemRecord(SystemKind.DROPPED, count=400)
+    dropped = LogLine(at(5), LineKind.DROPPED, None, "Suppressed 400 messages", system=record)
     when, ruled = run(it, {"w1": [*steady(1, 5), dropped], **others()})
     assert (when, ruled.outcome) == (60.0, Outcome.PASS)
     assert "dropped 400 lines" in ruled.reasons[1]
@@ -257,9 +267,11 @@ def test_the_first_deploy_with_a_working_bot_passes() -> None:
     assert any("nothing is known of an older release" in said for said in it.cannot_exclude())
 
 
-@pytest.mark.parametrize("kind", [Kind.FAILED, Kind.OOM, Kind.CORE, Kind.START_LIMIT])
+@pytest.mark.parametrize(
+    "kind", [SystemKind.OOM, SystemKind.COREDUMP, SystemKind.START_LIMIT, SystemKind.SPAWN_FAILED]
+)
 @pytest.mark.parametrize("preset", list(Preset))
-def test_a_dead_unit_fails_at_the_line(kind: Kind, preset: Preset) -> None:
+def test_a_dead_unit_fails_at_the_line(kind: SystemKind, preset: Preset) -> None:
     """Unit failed, out of memory, core dump, start limit: the line itself is the verdict."""
     ruled = judge(preset=preset).feed("w1", happens(0.5, kind, "bot.service: it broke"))
     assert ruled is not None
@@ -267,9 +279,35 @@ def test_a_dead_unit_fails_at_the_line(kind: Kind, preset: Preset) -> None:
     assert "it broke" in ruled.reasons[0]
 
 
+def test_a_unit_that_failed_for_good_fails_at_the_line() -> None:
+    """Where systemd's result allows no restart, the line of the failed unit is the verdict."""
+    failed = happens(20, SystemKind.FAILED, "Failed with …", result="start-limit-hit")
+    ruled = judge(preset="normal", soak=1800).feed("w1", failed)
+    assert ruled is not None
+    assert ruled.outcome is Outcome.FAIL
+
+
+def test_a_failed_unit_that_systemd_does_not_restart_fails() -> None:
+    """A crash also says that the unit failed; only one that stays so is dead."""
+    it = judge(preset="normal", soak=1800)
+    it.feed("w1", happens(20, SystemKind.CRASHED))
+    assert it.feed("w1", happens(20, SystemKind.FAILED, result="exit-code")) is None
+    assert it.verdict(at(24)).outcome is Outcome.WAIT
+    assert it.verdict(at(26)).outcome is Outcome.FAIL
+
+
+def test_a_failed_unit_that_systemd_restarts_goes_on() -> None:
+    """The restart that follows a crash by RestartSec lifts the failed state."""
+    it = judge(preset="normal", soak=1800)
+    it.feed("w1", happens(20, SystemKind.CRASHED))
+    it.feed("w1", happens(20, SystemKind.FAILED, result="exit-code"))
+    it.feed("w1", happens(22, SystemKind.RESTART))
+    assert it.verdict(at(40)).outcome is Outcome.WAIT
+
+
 def test_a_first_crash_fails_quick_where_the_old_release_never_crashed() -> None:
     """A person who sees a crash within a minute does not wait for the second."""
-    ruled = judge().feed("w1", happens(20, Kind.CRASH))
+    ruled = judge().feed("w1", happens(20, SystemKind.CRASHED))
     assert ruled is not None
     assert ruled.outcome is Outcome.FAIL
 
@@ -277,9 +315,9 @@ def test_a_first_crash_fails_quick_where_the_old_release_never_crashed() -> None
 def test_a_first_crash_waits_in_normal_and_the_second_fails() -> None:
     """A bot is restarted by systemd: one crash is evidence, two are a loop."""
     it = judge(preset="normal", soak=1800)
-    assert it.feed("w1", happens(20, Kind.CRASH)) is None
-    assert it.feed("w1", happens(20.1, Kind.RESTART)) is None
-    ruled = it.feed("w1", happens(50, Kind.CRASH))
+    assert it.feed("w1", happens(20, SystemKind.CRASHED)) is None
+    assert it.feed("w1", happens(20.1, SystemKind.RESTART)) is None
+    ruled = it.feed("w1", happens(50, SystemKind.CRASHED))
     assert ruled is not None
     assert ruled.outcome is Outcome.FAIL
     assert "crashed 2 times" in ruled.reasons[0]
@@ -288,39 +326,43 @@ def test_a_first_crash_waits_in_normal_and_the_second_fails() -> None:
 def test_an_exit_and_its_restart_are_one_crash() -> None:
     """One crash makes two records of systemd's."""
     it = judge(preset="normal", soak=1800)
-    assert it.feed("w1", happens(20, Kind.CRASH)) is None
-    assert it.feed("w1", happens(21, Kind.RESTART)) is None
+    assert it.feed("w1", happens(20, SystemKind.CRASHED)) is None
+    assert it.feed("w1", happens(21, SystemKind.RESTART)) is None
 
 
 def test_an_exit_by_a_signal_during_our_own_stop_is_no_crash() -> None:
     """A stop that was asked for may end by SIGTERM's status."""
     it = judge()
-    assert it.feed("w1", happens(20, Kind.STOPPING)) is None
-    assert it.feed("w1", happens(20.2, Kind.CRASH)) is None
-    assert it.feed("w1", happens(20.4, Kind.STARTED)) is None
-    assert it.feed("w1", happens(30, Kind.CRASH)) is not None
+    assert it.feed("w1", happens(20, SystemKind.STOPPING)) is None
+    assert it.feed("w1", happens(20.2, SystemKind.CRASHED)) is None
+    assert it.feed("w1", happens(20.4, SystemKind.STARTED)) is None
+    assert it.feed("w1", happens(30, SystemKind.CRASHED)) is not None
 
 
 def test_crashes_before_the_switch_are_the_old_releases() -> None:
     """Records before the switch never count against the release."""
     it = judge(preset="normal", soak=1800)
-    assert it.feed("w1", happens(-30, Kind.FAILED)) is None
-    assert it.feed("w1", happens(-20, Kind.CRASH)) is None
+    assert it.feed("w1", happens(-30, SystemKind.FAILED)) is None
+    assert it.feed("w1", happens(-20, SystemKind.CRASHED)) is None
 
 
 def test_a_bot_that_always_crashed_now_and_then_is_not_failed_for_one() -> None:
     """Where the old release crashed too, only a faster loop condemns the new one."""
-    past = [*steady(-7200, 0), happens(-5000, Kind.CRASH), happens(-500, Kind.CRASH)]
+    past = [
+        *steady(-7200, 0),
+        happens(-5000, SystemKind.CRASHED),
+        happens(-500, SystemKind.CRASHED),
+    ]
     it = judge(history=past)
-    assert it.feed("w1", happens(20, Kind.CRASH)) is None
-    ruled = it.feed("w1", happens(40, Kind.CRASH))
+    assert it.feed("w1", happens(20, SystemKind.CRASHED)) is None
+    ruled = it.feed("w1", happens(40, SystemKind.CRASHED))
     assert ruled is not None
     assert ruled.outcome is Outcome.FAIL
 
 
 def test_a_never_seen_fatal_error_fails_at_the_line() -> None:
     """CRITICAL or an import error that nobody knows needs no second time."""
-    fatal = Sighting(at(1), level=Level.FATAL, fingerprint="import", text="ImportError: no x")
+    fatal = error(1, "ImportError: no x", fatal=True)
     ruled = judge().feed("w1", fatal)
     assert ruled is not None
     assert ruled.outcome is Outcome.FAIL
@@ -329,17 +371,17 @@ def test_a_never_seen_fatal_error_fails_at_the_line() -> None:
 
 def test_a_fatal_error_that_the_old_release_printed_does_not_fail() -> None:
     """A bot that always says CRITICAL about one thing may go on doing so."""
-    known = Sighting(at(-100), level=Level.FATAL, fingerprint="import", text="CRITICAL x")
+    known = error(-100, "import", fatal=True)
     it = judge(history=[*steady(-7200, 0), known])
-    again = Sighting(at(1), level=Level.FATAL, fingerprint="import", text="CRITICAL x")
+    again = error(1, "import", fatal=True)
     assert it.feed("w1", again) is None
 
 
 def test_a_failed_unit_waits_while_the_baseline_fails_too() -> None:
     """When half the baseline is in the same state it is not the release."""
     it = judge()
-    it.feed("w2", happens(10, Kind.FAILED))
-    ruled = it.feed("w1", happens(11, Kind.FAILED))
+    it.feed("w2", happens(10, SystemKind.FAILED))
+    ruled = it.feed("w1", happens(11, SystemKind.FAILED))
     assert ruled is not None
     assert ruled.outcome is Outcome.WAIT
     assert "not the release" in ruled.reasons[-1]
@@ -349,9 +391,9 @@ def test_a_failed_unit_waits_while_the_baseline_fails_too() -> None:
 def test_a_failed_unit_fails_when_only_the_baseline_recovers() -> None:
     """Once the baseline got over it and the canary did not, it is the release after all."""
     it = judge(soak=900, preset="quick")
-    it.feed("w2", happens(10, Kind.FAILED))
-    it.feed("w1", happens(11, Kind.FAILED))
-    it.feed("w2", happens(20, Kind.STARTED))
+    it.feed("w2", happens(10, SystemKind.FAILED))
+    it.feed("w1", happens(11, SystemKind.FAILED))
+    it.feed("w2", happens(20, SystemKind.STARTED))
     assert it.verdict(at(60)).outcome is Outcome.WAIT
     assert it.verdict(at(400)).outcome is Outcome.FAIL
 
@@ -359,15 +401,15 @@ def test_a_failed_unit_fails_when_only_the_baseline_recovers() -> None:
 def test_trouble_of_the_whole_fleet_that_lasts_is_inconclusive() -> None:
     """At the deadline a person is told, nobody is rolled back for the world's fault."""
     it = judge()
-    it.feed("w2", happens(10, Kind.FAILED))
-    it.feed("w1", happens(11, Kind.FAILED))
+    it.feed("w2", happens(10, SystemKind.FAILED))
+    it.feed("w1", happens(11, SystemKind.FAILED))
     assert it.verdict(at(121)).outcome is Outcome.INCONCLUSIVE
 
 
 def test_a_fail_stays_a_fail() -> None:
     """Asking again later, or feeding good lines, does not undo a verdict."""
     it = judge()
-    it.feed("w1", happens(1, Kind.FAILED))
+    it.feed("w1", happens(1, SystemKind.FAILED))
     for line in steady(2, 60):
         it.feed("w1", line)
     assert it.verdict(at(90)).outcome is Outcome.FAIL
@@ -375,7 +417,7 @@ def test_a_fail_stays_a_fail() -> None:
 
 def test_a_host_that_is_nobodys_is_ignored() -> None:
     """Lines of hosts outside the rollout change nothing."""
-    assert judge().feed("elsewhere", happens(1, Kind.FAILED)) is None
+    assert judge().feed("elsewhere", happens(1, SystemKind.FAILED)) is None
 
 
 def test_short_soaks_are_quick_unless_told_otherwise() -> None:
@@ -399,12 +441,37 @@ def test_a_judge_without_a_switch_is_refused() -> None:
         Judge(JudgeOptions(), canary=["w1"], baseline=[], switched_at_us={})
 
 
+def test_history_may_come_as_evidence() -> None:
+    """Kept evidence teaches what is known as well as the lines themselves do."""
+    lines = [*steady(-7200, 0), error(-100, "known"), error(-50, "known")]
+    past = {}
+    for host in ("w1", "w2", "w3"):
+        past[host] = Evidence(host)
+        past[host].open(at(-7200))
+        for line in sorted(lines, key=lambda one: one.at_us):
+            past[host].add(line, "old")
+        past[host].extend(at(0))
+    options = JudgeOptions.from_policy({}, 60)
+    it = Judge(
+        options,
+        canary=["w1"],
+        baseline=["w2", "w3"],
+        switched_at_us={"w1": SWITCH},
+        history=past,
+    )
+    known = [error(20, "known"), error(30, "known")]
+    _, ruled = run(it, {"w1": [*steady(1, 60), *known], **others()})
+    assert ruled.outcome is Outcome.PASS
+
+
+@settings(deadline=None, max_examples=30)
 @given(st.lists(st.integers(min_value=1, max_value=59), max_size=20))
 def test_asking_changes_nothing(asks: list[int]) -> None:
     """However often it is asked, the verdict at the end is the same."""
     lines = {"w1": [*steady(1, 60), error(20, "x"), error(40, "y")], **others()}
-    first = judge()
-    second = judge()
+    past = steady(-3600, 0, every=20)
+    first = judge(history=past)
+    second = judge(history=past)
     merged = sorted(
         ((line.at_us, host, line) for host, some in lines.items() for line in some),
         key=lambda one: one[:2],

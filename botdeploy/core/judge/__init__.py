@@ -2,16 +2,6 @@
 
 from botdeploy.core.judge.judge import Judge
 from botdeploy.core.judge.options import JudgeOptions, Preset
-from botdeploy.core.judge.sighting import Kind, Level, Sighting
 from botdeploy.core.verdict import Outcome, Verdict
 
-__all__ = [
-    "Judge",
-    "JudgeOptions",
-    "Kind",
-    "Level",
-    "Outcome",
-    "Preset",
-    "Sighting",
-    "Verdict",
-]
+__all__ = ["Judge", "JudgeOptions", "Outcome", "Preset", "Verdict"]

@@ -4,25 +4,30 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from botdeploy.core.judge.ledger import MINUTE_US, HostLedger, Incident, Ledger
-from botdeploy.core.judge.options import JudgeOptions, Preset
-from botdeploy.core.judge.sighting import Kind, Level, Sighting
+from botdeploy.core.judge.ledger import MINUTE_US, SECOND_US
+from botdeploy.core.judge.options import Preset
 from botdeploy.core.judge.words import count, duration, listing, quote
+from botdeploy.core.systemd_record import SystemKind
 from botdeploy.core.verdict import Outcome, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from botdeploy.core.judge.ledger import Happening, HostLedger, Ledger
+    from botdeploy.core.judge.options import JudgeOptions
+    from botdeploy.core.logline import LogLine
+
 LOOP_WITHIN_US = 10 * MINUTE_US
 SAME_TIME_US = 5 * MINUTE_US
 
 _DEADLY = {
-    Kind.FAILED: "the unit failed",
-    Kind.START_LIMIT: "systemd gave up starting the unit",
-    Kind.OOM: "the kernel killed it for want of memory",
-    Kind.CORE: "it dumped core",
+    SystemKind.START_LIMIT: "systemd gave up starting the unit",
+    SystemKind.SPAWN_FAILED: "the program could not be executed",
+    SystemKind.OOM: "the kernel killed it for want of memory",
+    SystemKind.COREDUMP: "it dumped core",
 }
-_CRASHES = (Kind.CRASH, Kind.RESTART)
+_FINAL_RESULTS = frozenset({"start-limit-hit", "oom-kill", "core-dump", "resources", "protocol"})
+_CRASHES = (SystemKind.CRASHED, SystemKind.RESTART)
 
 
 class HardRules:
@@ -34,29 +39,38 @@ class HardRules:
         self._options = options
         self._excused: dict[str, str] = {}
 
-    def at_line(self, part: HostLedger, seen: Sighting) -> Verdict | None:
+    def at_line(self, part: HostLedger, line: LogLine) -> Verdict | None:
         """Answer a line of a canary host since its switch: FAIL, WAIT (not the release) or None."""
-        reason: str | None = None
-        if seen.kind is Kind.LINE:
-            if seen.level is not Level.FATAL or seen.fingerprint in self._ledger.known:
+        record = line.system
+        if record is None:
+            error = line.fingerprint
+            if not line.is_fatal or error is None or self._ledger.is_known(error):
                 return None
-            return _fail(part, self._never_seen(seen))
-        if seen.at_us <= part.forgiven_us:
+            return _fail(part, f"a fatal error never seen {self._where()}: {quote(line.message)}")
+        if line.at_us <= part.forgiven_us:
             return None
-        if seen.kind in _DEADLY:
-            reason = f"{_DEADLY[seen.kind]}: {quote(seen.text)}"
-        elif seen.kind in _CRASHES and not part.stopping:
+        reason: str | None = None
+        if record.kind in _DEADLY:
+            reason = f"{_DEADLY[record.kind]}: {quote(line.message)}"
+        elif record.kind is SystemKind.FAILED:
+            if record.result in _FINAL_RESULTS or self._is_unheard_of():
+                reason = f"the unit failed: {quote(line.message)}"
+        elif record.kind in _CRASHES and not part.is_stopping:
             reason = self._crashes()
-        if reason is None:
-            return None
-        sick = self._sick_baseline(seen.at_us)
-        if sick:
-            self._excused[part.name] = reason
-            return self._not_the_release(sick)
-        return _fail(part, reason)
+        return None if reason is None else self._ruled(part, reason, line.at_us)
 
     def standing(self, now_us: int) -> Verdict | None:
-        """Answer what was excused before: WAIT while the baseline is sick, FAIL if it got well."""
+        """Answer what no line answered: a unit that stays down, and what was excused before."""
+        for part in self._ledger.canary.values():
+            if part.name in self._excused or part.down_us is None:
+                continue
+            if part.down_us > part.forgiven_us and (
+                now_us - part.down_us > self._options.restart_s * SECOND_US
+            ):
+                last = part.happenings[-1].text
+                ruled = self._ruled(part, f"the unit failed and stays so: {quote(last)}", now_us)
+                if ruled.outcome is Outcome.FAIL:
+                    return ruled
         if not self._excused:
             return None
         sick = self._sick_baseline(now_us)
@@ -64,25 +78,28 @@ class HardRules:
             return self._not_the_release(sick)
         for name, reason in list(self._excused.items()):
             part = self._ledger.canary[name]
-            if part.down:
+            if part.down_us is not None:
                 return _fail(part, reason, "the baseline had the same trouble and got over it")
             part.forgiven_us = now_us
             del self._excused[name]
         return None
 
-    @property
-    def excused(self) -> tuple[str, ...]:
-        """What was seen on the canary while the baseline was in the same state."""
-        return tuple(self._excused.values())
-
     def crash_count(self) -> int:
         """Crashes of the release on all canary hosts, without what was excused."""
-        return sum(_crash_count(part.unforgiven()) for part in self._ledger.canary.values())
+        return sum(crashes_in(part.unforgiven()) for part in self._ledger.canary.values())
 
-    def _never_seen(self, seen: Sighting) -> str:
-        known = self._ledger.history_s
-        where = f"in {duration(known)} of the old release" if known else "anywhere before"
-        return f"a fatal error never seen {where}: {quote(seen.text)}"
+    def _ruled(self, part: HostLedger, reason: str, at_us: int) -> Verdict:
+        sick = self._sick_baseline(at_us)
+        if sick:
+            self._excused.setdefault(part.name, reason)
+            return self._not_the_release(sick)
+        return _fail(part, reason)
+
+    def _is_unheard_of(self) -> bool:
+        """Tell whether a first crash condemns: in quick, where the old release never crashed."""
+        return self._options.preset is Preset.QUICK and not any(
+            crashes_in(part.happenings_before) for part in self._ledger.parts()
+        )
 
     def _crashes(self) -> str | None:
         """Say why the crashes so far condemn the release, or None if they do not yet."""
@@ -92,10 +109,11 @@ class HardRules:
         last = max(shown, key=lambda one: one.at_us, default=None)
         if last is None:
             return None
-        said = quote(next((one.text for one in shown if one.kind is Kind.CRASH), last.text))
-        names = [part.name for part in parts if _crash_count(part.unforgiven())]
+        exits = [one.text for one in shown if one.kind is SystemKind.CRASHED]
+        said = quote(exits[-1] if exits else last.text)
+        names = [part.name for part in parts if crashes_in(part.unforgiven())]
         where = f" ({listing(names)})" if len(names) > 1 else ""
-        before = [_crash_count(part.incidents_before) for part in self._ledger.parts()]
+        before = [crashes_in(part.happenings_before) for part in self._ledger.parts()]
         if not any(before):
             if total >= 2:
                 return (
@@ -105,7 +123,7 @@ class HardRules:
                 return f"crashed{where}{self._clean_history()}: {said}"
             return None
         loop = max((_within(part.unforgiven()) for part in parts), default=0)
-        usual = max((_within(part.incidents_before) for part in self._ledger.parts()), default=0)
+        usual = max((_within(part.happenings_before) for part in self._ledger.parts()), default=0)
         if loop > max(1, usual):
             return (
                 f"crashed {loop} times within {duration(LOOP_WITHIN_US / 1e6)}"
@@ -113,16 +131,21 @@ class HardRules:
             )
         return None
 
+    def _where(self) -> str:
+        known_s = self._ledger.history_s
+        return f"in {duration(known_s)} of the old release" if known_s else "before"
+
     def _clean_history(self) -> str:
-        known = self._ledger.history_s
-        return f", and not once in {duration(known)} of the old release" if known else ""
+        known_s = self._ledger.history_s
+        return f", and not once in {duration(known_s)} of the old release" if known_s else ""
 
     def _sick_baseline(self, now_us: int) -> list[str]:
         """Name the baseline hosts in trouble now, if they are at least half of the baseline."""
         sick = [
             part.name
             for part in self._ledger.baseline.values()
-            if part.down or any(now_us - one.at_us <= SAME_TIME_US for one in part.incidents)
+            if part.down_us is not None
+            or any(now_us - one.at_us <= SAME_TIME_US for one in part.happenings)
         ]
         return sick if 2 * len(sick) >= len(self._ledger.baseline) else []
 
@@ -136,23 +159,23 @@ def _fail(part: HostLedger, *reasons: str) -> Verdict:
     return Verdict(Outcome.FAIL, reasons, part.name)
 
 
-def _crash_count(incidents: Iterable[Incident]) -> int:
+def crashes_in(happenings: Iterable[Happening]) -> int:
     """Count crashes once, though an exit and the restart after it are two records."""
     exits = restarts = counter = 0
-    for one in incidents:
-        if one.kind is Kind.CRASH:
+    for one in happenings:
+        if one.kind is SystemKind.CRASHED:
             exits += 1
-        elif one.kind is Kind.RESTART:
+        elif one.kind is SystemKind.RESTART:
             restarts += 1
             counter = max(counter, one.count)
     return max(exits, restarts, counter)
 
 
-def _within(incidents: Iterable[Incident]) -> int:
+def _within(happenings: Iterable[Happening]) -> int:
     """Count the most crashes within ten minutes."""
     most = 0
     for kind in _CRASHES:
-        times = sorted(one.at_us for one in incidents if one.kind is kind)
+        times = sorted(one.at_us for one in happenings if one.kind is kind)
         first = 0
         for index, at_us in enumerate(times):
             while at_us - times[first] > LOOP_WITHIN_US:

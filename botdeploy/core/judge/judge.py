@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from botdeploy.core.evidence import Evidence
 from botdeploy.core.judge.hard import HardRules
 from botdeploy.core.judge.ledger import MINUTE_US, SECOND_US, Ledger
 from botdeploy.core.judge.options import JudgeOptions, Preset
 from botdeploy.core.judge.quick import QuickRules, unexcluded
-from botdeploy.core.judge.sighting import Kind, Sighting, sight
 from botdeploy.core.judge.words import count, duration, listing
 from botdeploy.core.verdict import Outcome, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from botdeploy.core.judge.sighting import LineLike
+    from botdeploy.core.logline import LogLine
 
 _QUICK_STEP_US = 5 * SECOND_US
 
@@ -34,7 +34,7 @@ class Judge:
         canary: Sequence[str],
         baseline: Sequence[str],
         switched_at_us: Mapping[str, int],
-        history: Mapping[str, Iterable[LineLike]] | None = None,
+        history: Mapping[str, Iterable[LogLine] | Evidence] | None = None,
     ) -> None:
         """Start with what is known of the old release.
 
@@ -53,24 +53,30 @@ class Judge:
         self._quick = QuickRules(self._ledger, options)
         self._failed: Verdict | None = None
         self._now_us = self._ledger.watch_us
-        for host, lines in (history or {}).items():
-            for line in lines:
-                self.feed(host, line)
+        for host, past in (history or {}).items():
+            if isinstance(past, Evidence):
+                self.absorb(host, past)
+            else:
+                for line in past:
+                    self.feed(host, line)
 
-    def feed(self, host: str, line: LineLike) -> Verdict | None:
+    def absorb(self, host: str, evidence: Evidence) -> None:
+        """Take in what was kept of a host's journal; not beside the same lines fed."""
+        self._ledger.absorb(host, evidence)
+
+    def feed(self, host: str, line: LogLine) -> Verdict | None:
         """Take one line in; a verdict where this very line shows a hard fault, else None.
 
         WAIT means: such a fault, but the baseline is in the same state. Lines of hosts that are
         neither canary nor baseline are ignored.
         """
-        seen = sight(line)
-        self._now_us = max(self._now_us, seen.at_us)
-        part = self._ledger.add(host, seen)
-        if part is None or host not in self._ledger.canary or seen.at_us < part.start_us:
+        self._now_us = max(self._now_us, line.at_us)
+        part = self._ledger.add(host, line)
+        if part is None or line.at_us < part.start_us or host not in self._ledger.canary:
             return None
         if self._failed is not None:
             return self._failed
-        ruled = self._hard.at_line(part, seen)
+        ruled = self._hard.at_line(part, line)
         if ruled is not None and ruled.outcome is Outcome.FAIL:
             self._failed = ruled
         return ruled
@@ -115,7 +121,7 @@ class Judge:
             left = f"{duration(self.options.soak_s - max(0.0, ran_s))} of the soak are left"
             return Verdict(Outcome.WAIT, (f"nothing bad so far: {self._seen()}; {left}",))
         for part in self._ledger.canary.values():
-            if part.broken_us is not None:
+            if part.is_broken:
                 blind = "its journal can't be read, and an unread journal is not a quiet one"
                 return self._late(Verdict(Outcome.WAIT, (blind,), part.name), now_us)
             torn_us = part.torn_between(part.start_us, now_us)
@@ -140,7 +146,7 @@ class Judge:
     def _caveats(self) -> list[str]:
         said = []
         for part in self._ledger.canary.values():
-            if not any(bucket.lines for bucket in part.after.values()):
+            if not part.lines_after:
                 said.append(f"but {part.name} printed nothing, which is no proof that it works")
             if part.dropped:
                 said.append(
@@ -148,6 +154,3 @@ class Judge:
                     " nobody can vouch for those"
                 )
         return said
-
-
-__all__ = ["Judge", "Kind", "Sighting"]

@@ -4,18 +4,38 @@ from __future__ import annotations
 
 from bisect import insort
 from dataclasses import dataclass, field
+from itertools import pairwise
+from math import log
 from typing import TYPE_CHECKING
 
-from botdeploy.core.judge.sighting import Kind, Level, Sighting
+from botdeploy.core.classes import group
+from botdeploy.core.logline import LineKind
+from botdeploy.core.systemd_record import SystemKind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from botdeploy.core.evidence import Counts, Evidence
+    from botdeploy.core.logline import LogLine
 
 MINUTE_US = 60_000_000
 SECOND_US = 1_000_000
 _LONGEST_PAUSES = 256
+_SAME_SPELL_US = SECOND_US
 
-TROUBLE = frozenset({Kind.CRASH, Kind.RESTART, Kind.FAILED, Kind.OOM, Kind.CORE, Kind.START_LIMIT})
+TROUBLE = frozenset(
+    {
+        SystemKind.CRASHED,
+        SystemKind.RESTART,
+        SystemKind.FAILED,
+        SystemKind.SPAWN_FAILED,
+        SystemKind.OOM,
+        SystemKind.COREDUMP,
+        SystemKind.START_LIMIT,
+    }
+)
+"""Records that tell of a bot in trouble; a watchdog or a timeout ends in one of them."""
+_UP = frozenset({SystemKind.STARTING, SystemKind.STARTED, SystemKind.RESTART})
 
 
 @dataclass(slots=True)
@@ -24,68 +44,58 @@ class Bucket:
 
     lines: int = 0
     errors: dict[str, int] = field(default_factory=dict)
-    """Lines by error fingerprint."""
-    latencies: list[float] = field(default_factory=list)
-    """Seconds."""
+    """Error lines by fingerprint."""
+    latency_count: int = 0
+    latency_sum: float = 0.0
+    """Sum of the natural logarithms of latencies in milliseconds."""
+    latency_squares: float = 0.0
     dropped: int = 0
-    torn: bool = False
-    """Part of it was not observed."""
+    """Lines that journald left out: the other counts are lower bounds."""
 
     @property
     def error_lines(self) -> int:
         """All errors of this stretch."""
         return sum(self.errors.values())
 
+    def take(self, counts: Counts) -> None:
+        """Add what evidence counted."""
+        self.lines += counts.lines
+        self.latency_count += counts.latency_count
+        self.latency_sum += counts.latency_sum
+        self.latency_squares += counts.latency_squares
+        self.dropped += counts.dropped
+        for name, number in counts.errors.items():
+            self.errors[name] = self.errors.get(name, 0) + number
+
 
 @dataclass(frozen=True, slots=True)
-class Incident:
+class Happening:
     """Something that happened to the bot's process."""
 
     at_us: int
-    kind: Kind
+    kind: SystemKind
     text: str
     count: int = 0
+    """systemd's restarts since the last full stop."""
+    result: str = ""
+    """systemd's word for how the unit failed, if it failed."""
 
 
 @dataclass(slots=True)
 class Quote:
-    """An error's first words and when it was met."""
+    """An error's first words, and when and how often it came since the switch."""
 
     text: str
-    traced: bool
-    level: Level
+    is_traced: bool
     first_us: int
     last_us: int
-    occasions: int
+    occasions: int = 1
     """Times it came at least a second after the time before."""
-    lines: int
+    lines: int = 1
 
 
 class HostLedger:
     """One host's part of the evidence; lines may come a little out of order."""
-
-    __slots__ = (
-        "_pauses",
-        "after",
-        "before",
-        "broken_us",
-        "down",
-        "dropped",
-        "errors_before",
-        "first_us",
-        "forgiven_us",
-        "incidents",
-        "incidents_before",
-        "last_us",
-        "name",
-        "quotes",
-        "span_us",
-        "start_us",
-        "starts_before",
-        "step_us",
-        "stopping",
-        "torn_us",
-    )
 
     def __init__(self, name: str, start_us: int, step_us: int) -> None:
         """``start_us``: the switch of a canary host; of a baseline host, the first switch."""
@@ -93,99 +103,109 @@ class HostLedger:
         self.start_us = start_us
         self.step_us = step_us
         self.before: dict[int, Bucket] = {}
+        """By minute since the epoch."""
         self.after: dict[int, Bucket] = {}
+        """By steps since the epoch."""
         self.errors_before: dict[str, int] = {}
         self.quotes: dict[str, Quote] = {}
-        self.incidents: list[Incident] = []
-        self.incidents_before: list[Incident] = []
+        self.happenings: list[Happening] = []
+        self.happenings_before: list[Happening] = []
         self.starts_before = 0
         self.first_us: int | None = None
         self.last_us: int | None = None
-        self.span_us = 0
-        self.broken_us: int | None = None
-        self.torn_us: list[tuple[int, int]] = []
-        self.stopping = False
-        self.down = False
+        """The bot's last line."""
+        self.unread_before_us = 0
+        self.is_stopping = False
+        self.down_us: int | None = None
+        """Since when the unit is failed."""
         self.forgiven_us = start_us - 1
         self.dropped = 0
+        self._broken_us: int | None = None
+        self._torn: list[tuple[int, int]] = []
         self._pauses: list[int] = []
 
-    def add(self, seen: Sighting) -> None:
-        """Count one line where it belongs."""
-        if seen.at_us < self.start_us:
-            self._add_before(seen)
-        else:
-            self._add_after(seen)
+    # -- lines ----------------------------------------------------------------------------------
 
-    def _add_before(self, seen: Sighting) -> None:
-        at_us = seen.at_us
-        if seen.kind is Kind.LINE:
-            bucket = self.before.get(at_us // MINUTE_US)
-            if bucket is None:
-                bucket = self.before[at_us // MINUTE_US] = Bucket()
-            self._count(bucket, seen)
-            if seen.fingerprint:
-                counts = self.errors_before
-                counts[seen.fingerprint] = counts.get(seen.fingerprint, 0) + 1
-            if self.last_us is not None and at_us > self.last_us:
-                self._pause(at_us - self.last_us)
-        elif seen.kind in TROUBLE:
-            self.incidents_before.append(Incident(at_us, seen.kind, seen.text, seen.count))
-        elif seen.kind is Kind.STARTED:
-            self.starts_before += 1
+    def add(self, line: LogLine) -> None:
+        """Count one line where it belongs."""
+        if line.at_us < self.start_us:
+            self._add_before(line)
+        else:
+            self._add_after(line)
+
+    def _add_before(self, line: LogLine) -> None:
+        at_us = line.at_us
         if self.first_us is None or at_us < self.first_us:
             self.first_us = at_us
-        if self.last_us is None or at_us > self.last_us:
+        record = line.system
+        if record is not None:
+            if record.kind in TROUBLE:
+                self.happenings_before.append(_happening(line))
+            elif record.kind is SystemKind.STARTED:
+                self.starts_before += 1
+            return
+        key = at_us // MINUTE_US
+        bucket = self.before.get(key)
+        if bucket is None:
+            bucket = self.before[key] = Bucket()
+        name = line.fingerprint
+        if name is not None:
+            self.errors_before[name] = self.errors_before.get(name, 0) + 1
+        _count(bucket, line)
+        if self.last_us is None:
+            self.last_us = at_us
+        elif at_us > self.last_us:
+            self._pause(at_us - self.last_us)
             self.last_us = at_us
 
-    def _add_after(self, seen: Sighting) -> None:
-        at_us = seen.at_us
-        if self.broken_us is not None:
-            self.mend(at_us)
-        key = (at_us - self.start_us) // self.step_us
+    def _add_after(self, line: LogLine) -> None:
+        at_us = line.at_us
+        if self._broken_us is not None:
+            self._mend(at_us)
+        record = line.system
+        if record is None:
+            _count(self._bucket_after(at_us), line)
+            if line.fingerprint is not None:
+                self._quote(line, line.fingerprint)
+            if self.last_us is None or at_us > self.last_us:
+                self.last_us = at_us
+            return
+        if record.kind is SystemKind.DROPPED:
+            number = max(1, record.count)
+            self._bucket_after(at_us).dropped += number
+            self.dropped += number
+        else:
+            self._note(_happening(line))
+
+    def _bucket_after(self, at_us: int) -> Bucket:
+        key = at_us // self.step_us
         bucket = self.after.get(key)
         if bucket is None:
             bucket = self.after[key] = Bucket()
-        if seen.kind is Kind.LINE:
-            self._count(bucket, seen)
-            if seen.fingerprint:
-                self._quote(seen)
-            if self.last_us is None or at_us > self.last_us:
-                self.last_us = at_us
-        elif seen.kind is Kind.DROPPED:
-            bucket.dropped += max(1, seen.count)
-            self.dropped += max(1, seen.count)
-        elif seen.kind is Kind.STOPPING:
-            self.stopping = True
-        elif seen.kind is Kind.STARTED:
-            self.stopping = False
-            self.down = False
-        elif seen.kind in TROUBLE:
-            if self.stopping and seen.kind is Kind.CRASH:
-                return  # a stop that was asked for may end by a signal
-            if seen.kind in {Kind.FAILED, Kind.START_LIMIT}:
-                self.down = True
-            self.incidents.append(Incident(at_us, seen.kind, seen.text, seen.count))
+        return bucket
 
-    @staticmethod
-    def _count(bucket: Bucket, seen: Sighting) -> None:
-        bucket.lines += 1
-        if seen.fingerprint:
-            bucket.errors[seen.fingerprint] = bucket.errors.get(seen.fingerprint, 0) + 1
-        if seen.latency_s is not None:
-            bucket.latencies.append(seen.latency_s)
-
-    def _quote(self, seen: Sighting) -> None:
-        quote = self.quotes.get(seen.fingerprint)
-        if quote is None:
-            self.quotes[seen.fingerprint] = Quote(
-                seen.text, seen.traced, seen.level, seen.at_us, seen.at_us, 1, 1
-            )
+    def _note(self, one: Happening) -> None:
+        if one.kind is SystemKind.STOPPING:
+            self.is_stopping = True
+        elif one.kind in _UP:
+            self.is_stopping = False
+            self.down_us = None
+        if one.kind not in TROUBLE or (self.is_stopping and one.kind is SystemKind.CRASHED):
             return
-        quote.lines += 1
-        if seen.at_us - quote.last_us >= SECOND_US:
-            quote.occasions += 1
-        quote.last_us = max(quote.last_us, seen.at_us)
+        if one.kind in {SystemKind.FAILED, SystemKind.START_LIMIT} and self.down_us is None:
+            self.down_us = one.at_us
+        self.happenings.append(one)
+
+    def _quote(self, line: LogLine, name: str) -> None:
+        said = self.quotes.get(name)
+        if said is None:
+            is_traced = line.kind is LineKind.TRACEBACK
+            self.quotes[name] = Quote(line.message, is_traced, line.at_us, line.at_us)
+            return
+        said.lines += 1
+        if line.at_us - said.last_us >= _SAME_SPELL_US:
+            said.occasions += 1
+        said.last_us = max(said.last_us, line.at_us)
 
     def _pause(self, length_us: int) -> None:
         pauses = self._pauses
@@ -195,41 +215,118 @@ class HostLedger:
             del pauses[0]
             insort(pauses, length_us)
 
+    # -- evidence -------------------------------------------------------------------------------
+
+    def absorb(self, evidence: Evidence) -> None:
+        """Count what was kept of a host's journal; not to be mixed with the same lines fed."""
+        spans = evidence.spans()
+        if spans and (self.first_us is None or spans[0][0] < self.first_us):
+            self.first_us = spans[0][0]
+        releases = evidence.releases()
+        for release in releases:
+            buckets = evidence.buckets(release)
+            is_new = release == releases[-1] and any(one.at_us >= self.start_us for one in buckets)
+            for one in buckets:
+                straddles = one.at_us < self.start_us < one.at_us + evidence.bucket_us
+                if one.at_us >= self.start_us or (straddles and is_new):
+                    self._bucket_after(max(one.at_us, self.start_us)).take(one.counts)
+                    self.dropped += one.counts.dropped
+                else:
+                    self.before.setdefault(one.at_us // MINUTE_US, Bucket()).take(one.counts)
+                    for name, number in one.counts.errors.items():
+                        self.errors_before[name] = self.errors_before.get(name, 0) + number
+                    self.starts_before += one.counts.system.get(SystemKind.STARTED, 0)
+                if one.counts.lines:
+                    self.last_us = max(self.last_us or 0, one.counts.until_us)
+        self._absorb_pauses(evidence.bucket_us)
+        self._absorb_errors(evidence)
+        self._absorb_happenings(evidence)
+        for begin, end in evidence.gaps():
+            if end > self.start_us:
+                self._torn.append((max(begin, self.start_us), end))
+            self.unread_before_us += max(0, min(end, self.start_us) - begin)
+
+    def _absorb_pauses(self, bucket_us: int) -> None:
+        """Take empty minutes between two that spoke as a pause, at its longest."""
+        spoke = sorted(key for key, bucket in self.before.items() if bucket.lines)
+        for one, other in pairwise(spoke):
+            self._pause((other - one + 1) * MINUTE_US if other > one + 1 else bucket_us)
+
+    def _absorb_errors(self, evidence: Evidence) -> None:
+        first = evidence.classes()
+        for key in sorted(self.after):
+            at_us = max(self.start_us, key * self.step_us)
+            for name, number in self.after[key].errors.items():
+                said = self.quotes.get(name)
+                if said is None:
+                    seen = first.get(name)
+                    text = seen.sample if seen else name
+                    traced = name.startswith("Traceback!")
+                    self.quotes[name] = Quote(text, traced, at_us, at_us, 1, number)
+                else:
+                    said.lines += number
+                    said.occasions += 1
+                    said.last_us = at_us
+
+    def _absorb_happenings(self, evidence: Evidence) -> None:
+        for one in evidence.incidents():
+            try:
+                kind = SystemKind(one.kind)
+            except ValueError:
+                continue  # a fatal line: the judge asks for those by themselves
+            seen = Happening(one.at_us, kind, one.text, one.count)
+            if one.at_us >= self.start_us:
+                self._note(seen)
+            elif kind in TROUBLE:
+                self.happenings_before.append(seen)
+
+    # -- what was not seen ----------------------------------------------------------------------
+
+    @property
+    def is_broken(self) -> bool:
+        """Whether its stream is broken now."""
+        return self._broken_us is not None
+
     def tear(self, at_us: int) -> None:
         """Note that the stream broke: from the last line on nothing is known."""
-        if self.broken_us is None:
+        if self._broken_us is None:
             known_us = self.last_us if self.last_us is not None else self.start_us
-            self.broken_us = max(self.start_us, min(at_us, known_us))
+            self._broken_us = max(self.start_us, min(at_us, known_us))
 
-    def mend(self, at_us: int) -> None:
-        """Note that the stream is back, with a line of ``at_us``."""
-        if self.broken_us is None:
-            return
-        self.torn_us.append((self.broken_us, max(at_us, self.broken_us)))
-        self.broken_us = None
-
-    def unforgiven(self) -> list[Incident]:
-        """Give the incidents since the switch that were not put down to the baseline's trouble."""
-        return [one for one in self.incidents if one.at_us > self.forgiven_us]
+    def _mend(self, at_us: int) -> None:
+        if self._broken_us is not None:
+            self._torn.append((self._broken_us, max(at_us, self._broken_us)))
+            self._broken_us = None
 
     def torn_between(self, from_us: int, to_us: int) -> int:
         """Microseconds of this stretch that were not observed."""
-        spans = list(self.torn_us)
-        if self.broken_us is not None:
-            spans.append((self.broken_us, to_us))
+        spans = list(self._torn)
+        if self._broken_us is not None:
+            spans.append((self._broken_us, to_us))
         return sum(max(0, min(to_us, end) - max(from_us, start)) for start, end in spans)
+
+    # -- what is known --------------------------------------------------------------------------
+
+    def unforgiven(self) -> list[Happening]:
+        """Give what happened since the switch and was not put down to the baseline's trouble."""
+        return [one for one in self.happenings if one.at_us > self.forgiven_us]
 
     @property
     def history_s(self) -> float:
         """Seconds of the old release that are known of this host."""
         if self.first_us is None:
             return 0.0
-        return max(0.0, (self.start_us - max(self.first_us, 0)) / 1e6)
+        return max(0.0, (self.start_us - self.first_us - self.unread_before_us) / 1e6)
 
     @property
     def lines_before(self) -> int:
         """Lines of the bot's own before the switch."""
         return sum(bucket.lines for bucket in self.before.values())
+
+    @property
+    def lines_after(self) -> int:
+        """Lines of the bot's own since the switch."""
+        return sum(bucket.lines for bucket in self.after.values())
 
     @property
     def longest_pause_s(self) -> float:
@@ -251,20 +348,38 @@ class HostLedger:
     def between(self, from_us: int, to_us: int) -> Iterator[Bucket]:
         """Give the buckets since the switch whose start lies in this stretch."""
         for key, bucket in self.after.items():
-            if from_us <= self.start_us + key * self.step_us < to_us:
+            if from_us <= key * self.step_us < to_us:
                 yield bucket
+
+
+def _happening(line: LogLine) -> Happening:
+    record = line.system
+    if record is None:  # pragma: no cover - callers ask for systemd's lines only
+        return Happening(line.at_us, SystemKind.OTHER, line.message)
+    return Happening(line.at_us, record.kind, line.message, record.count, record.result)
+
+
+def _count(bucket: Bucket, line: LogLine) -> None:
+    bucket.lines += 1
+    name = line.fingerprint
+    if name is not None:
+        bucket.errors[name] = bucket.errors.get(name, 0) + 1
+    latency_ms = line.latency_ms
+    if latency_ms is not None and latency_ms > 0.0:
+        value = log(latency_ms)
+        bucket.latency_count += 1
+        bucket.latency_sum += value
+        bucket.latency_squares += value * value
 
 
 class Ledger:
     """All hosts' parts, and which errors are known to be none of the release's."""
 
-    __slots__ = ("baseline", "canary", "known", "step_us", "watch_us")
-
     def __init__(
         self,
         canary: Iterable[str],
         baseline: Iterable[str],
-        switched_at_us: dict[str, int],
+        switched_at_us: Mapping[str, int],
         step_us: int,
     ) -> None:
         """Open one part for each host; a canary without a switch time counts from the first."""
@@ -279,26 +394,59 @@ class Ledger:
             for name in baseline
             if name not in self.canary
         }
-        self.known: set[str] = set()
+        self._parts = {**self.baseline, **self.canary}
+        self._known: set[str] = set()
+        self._unknown: dict[str, int] = {}
+        """Errors that were in no known class when so many were known."""
 
     def host(self, name: str) -> HostLedger | None:
         """Look a host up; None for one that is neither canary nor baseline."""
-        return self.canary.get(name) or self.baseline.get(name)
+        return self._parts.get(name)
 
-    def add(self, name: str, seen: Sighting) -> HostLedger | None:
+    def add(self, name: str, line: LogLine) -> HostLedger | None:
         """Count a line; what the old release says anywhere is known from then on."""
-        part = self.host(name)
+        part = self._parts.get(name)
         if part is None:
             return None
-        part.add(seen)
-        if seen.fingerprint and (name in self.baseline or seen.at_us < part.start_us):
-            self.known.add(seen.fingerprint)
+        part.add(line)
+        error = line.fingerprint
+        if error is not None and (line.at_us < part.start_us or name in self.baseline):
+            self._known.add(error)
         return part
+
+    def absorb(self, name: str, evidence: Evidence) -> None:
+        """Count what was kept of a host's journal."""
+        part = self._parts.get(name)
+        if part is None:
+            return
+        part.absorb(evidence)
+        self._known.update(part.errors_before)
+        if name in self.baseline:
+            self._known.update(part.quotes)
+
+    def is_known(self, error: str) -> bool:
+        """Tell whether the old release said this, or another error of its class."""
+        if error in self._known:
+            return True
+        if self._unknown.get(error) == len(self._known):
+            return False
+        classes = group({*self._known, error})
+        mine = classes[error]
+        if any(classes[other] == mine for other in self._known):
+            self._known.add(error)
+            return True
+        self._unknown[error] = len(self._known)
+        return False
+
+    @property
+    def known(self) -> frozenset[str]:
+        """Fingerprints that the old release said."""
+        return frozenset(self._known)
 
     @property
     def history_s(self) -> float:
         """Host-seconds of the old release before the switch."""
-        return sum(part.history_s for part in self.parts())
+        return sum(part.history_s for part in self._parts.values())
 
     def parts(self) -> Iterator[HostLedger]:
         """Give every host's part, canary first."""

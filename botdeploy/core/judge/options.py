@@ -43,6 +43,8 @@ class JudgeOptions:
     soak_s: float = 1800.0
     deadline_s: float = 3600.0
     """When a missing proof becomes ``inconclusive``."""
+    restart_s: float = 5.0
+    """How long after a failure systemd may take to start the unit again (RestartSec and some)."""
 
     @classmethod
     def preset_for(cls, preset: Preset, soak_s: float) -> JudgeOptions:

@@ -69,7 +69,7 @@ class QuickRules:
                     return part.name, (
                         f"an error never seen {self._known_span()} came once: {quote(said.text)}"
                     )
-            lines = sum(bucket.lines for bucket in part.after.values())
+            lines = part.lines_after
             usual = self._usual_of(part)
             span_s = self._watched_s(part, part.start_us, now_us)
             if lines == 0 and usual is not None and usual.lines_s * span_s >= 2 * _STEADY:
@@ -87,8 +87,8 @@ class QuickRules:
         return f"in {duration(known_s)} of the old release" if known_s else "before"
 
     def _unknown_errors(self, part: HostLedger) -> Iterator[tuple[str, Quote]]:
-        known = self._ledger.known
-        return ((name, said) for name, said in part.quotes.items() if name not in known)
+        is_known = self._ledger.is_known
+        return ((name, said) for name, said in part.quotes.items() if not is_known(name))
 
     def _comes_back(self, part: HostLedger) -> str | None:
         """Find a new error that came back after the grace; three times where little is known."""
@@ -110,7 +110,7 @@ class QuickRules:
             return False
         if said.first_us < self._grace_end(part):
             starts = sum(one.starts_before for one in self._ledger.parts())
-            return said.traced and (starts > 0 or known_s >= HOUR_S)
+            return said.is_traced and (starts > 0 or known_s >= HOUR_S)
         watched_s = (now_us - part.start_us) / 1e6
         return watched_s / (known_s + watched_s) <= _NOVEL_CHANCE
 
@@ -156,7 +156,7 @@ class QuickRules:
     def _silent(self, part: HostLedger, now_us: int) -> str | None:
         """Find quiet for longer than the old release ever was, while the baseline is not."""
         usual = self._usual_of(part)
-        if usual is None or part.broken_us is not None or part.dropped:
+        if usual is None or part.is_broken or part.dropped:
             return None
         last_us = part.last_us if part.last_us is not None else part.start_us
         from_us = max(last_us, self._grace_end(part))
@@ -179,7 +179,7 @@ class QuickRules:
         watched = [
             part
             for part in self._ledger.baseline.values()
-            if part.lines_before and part.broken_us is None
+            if part.lines_before and not part.is_broken
         ]
         if not watched:
             return False
@@ -256,11 +256,10 @@ def unexcluded(ledger: Ledger, options: JudgeOptions, now_us: int) -> tuple[str,
     if not ledger.baseline:
         said.append("whether the world changed meanwhile: no other host runs the old release")
     for part in parts:
-        lines = sum(bucket.lines for bucket in part.after.values())
-        if lines == 0:
+        if part.lines_after == 0:
             said.append(f"that {part.name} works at all: it printed nothing since the switch")
         for name, quoted in part.quotes.items():
-            if name not in ledger.known:
+            if not ledger.is_known(name):
                 said.append(
                     f"{part.name}: that this is harmless (seen {count(quoted.lines, 'time')}):"
                     f" {quote(quoted.text)}"
@@ -280,6 +279,6 @@ def unseen(ledger: Ledger, _options: JudgeOptions, now_us: int) -> Iterator[str]
         torn_s = part.torn_between(part.start_us, now_us) / 1e6
         if torn_s > 0:
             yield f"{duration(torn_s)} of {part.name}'s journal that could not be read"
-    lost = [part.name for part in ledger.baseline.values() if part.broken_us is not None]
+    lost = [part.name for part in ledger.baseline.values() if part.is_broken]
     if lost:
         yield f"a comparison with {listing(lost)}: the journal there could not be read"
