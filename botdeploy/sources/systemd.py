@@ -90,6 +90,8 @@ def _quote(text: str) -> str:
     if _PLAIN_WORD.fullmatch(text.replace("%%", "")):
         return text
     text = text.replace("\\", "\\\\").replace('"', '\\"').replace("\t", "\\t")
+    # Also in quotes, where it means nothing: who looks for a second command finds none.
+    text = text.replace(";", "\\x3b")
     return f'"{text}"'
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import subprocess
 
 import pytest
@@ -162,6 +161,10 @@ def read_exec_line(line: str) -> list[str]:
         word, quote = "", ""
         while i < len(line) and (quote or line[i] not in " \t"):
             c = line[i]
+            if line.startswith("\\x", i):
+                word += chr(int(line[i + 2 : i + 4], 16))
+                i += 4
+                continue
             if c == "\\":
                 word += {"t": "\t", "n": "\n"}.get(line[i + 1], line[i + 1])
                 i += 2
@@ -192,7 +195,7 @@ def test_no_word_breaks_out_of_a_command_line(words: list[str]) -> None:
     """Each word reaches the program as it is: no specifier, variable, second command or option."""
     line = " ".join(quote_word(word) for word in words)
     assert read_exec_line(line) == words
-    assert ";" not in re.split(r"[ \t]", re.sub(r'"(?:\\.|[^"\\])*"', "q", line))
+    assert ";" not in line
     assert not line.endswith("\\")
     assert "\n" not in line
 
@@ -219,7 +222,8 @@ def test_a_word_with_a_line_end_is_refused(word: str) -> None:
             "sh -c 'exec python3 bot.py | tee log'",
             '/usr/bin/env sh -c "exec python3 bot.py | tee log"',
         ),
-        ("bot ';' '&&' a\\>b x=>y", '/usr/bin/env bot ";" "&&" "a>b" "x=>y"'),
+        ("bot ';' '&&' a\\>b x=>y", '/usr/bin/env bot "\\x3b" "&&" "a>b" "x=>y"'),
+        ("sh -c 'a ; exec b'", '/usr/bin/env sh -c "a \\x3b exec b"'),
         ("bot http://x/?a=1&b=2", '/usr/bin/env bot "http://x/?a=1&b=2"'),
         ("bot --empty ''", '/usr/bin/env bot --empty ""'),
         ("bin/%x", f"{FOLDER}/bin/%%x"),
