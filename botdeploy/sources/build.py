@@ -156,7 +156,7 @@ class Build:
             self._renderers,
             {**self._about, "release": release},
         )
-        again._packages, again._lock = self._packages, self._lock  # noqa: SLF001 (its own kind)
+        again._packages, again._lock = self._packages, self._lock  # its own kind
         return again
 
     @property
