@@ -13,9 +13,13 @@ import signal
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tests.lab import machine
 from tests.lab.shell import LabError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 LEAVES = ("firmware", "machine", "visits")
 PREFIX = "botdeploy-lab-"
@@ -39,10 +43,20 @@ class Groups:
             for leaf in LEAVES:
                 _make(path / leaf, like=top)
 
+    def booted(self) -> list[int]:
+        """Answer the processes of the machine and its nspawn, oldest first as a rule.
+
+        Asked is one hierarchy: what has booted is in all of them.
+        """
+        return sorted(self._pids(self.paths[:1], "machine"))
+
     def pids(self, leaf: str = "") -> set[int]:
         """Answer the processes in the groups, or in one leaf of them, at any depth."""
+        return self._pids(self.paths, leaf)
+
+    def _pids(self, paths: Iterable[Path], leaf: str) -> set[int]:
         found: set[int] = set()
-        for path in self.paths:
+        for path in paths:
             # A group may go while it is read; `walk` passes over what is gone.
             for folder, _, _ in os.walk(path / leaf):
                 with contextlib.suppress(OSError):

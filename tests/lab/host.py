@@ -264,7 +264,7 @@ class Host:
 
     def init(self) -> int | None:
         """Find the process that is number 1 on the host."""
-        for pid in self.groups.pids():
+        for pid in self.groups.booted():
             with contextlib.suppress(OSError):
                 status = Path(f"/proc/{pid}/status").read_text()
                 line = next(line for line in status.splitlines() if line.startswith("NSpid:"))
