@@ -62,8 +62,13 @@ __all__ = [
     "SshConnection",
 ]
 
-_HANDSHAKE_TIMEOUT_S = 15.0
+#: For the handshake and for logging in, each.
+HANDSHAKE_TIMEOUT_S = 15.0
+
 _TRIES = 5
+#: Between tries, growing from the first, each with some chance in it.
+FIRST_PAUSE_S = 0.2
+LONGEST_PAUSE_S = 3.0
 
 #: Openings through one gateway at a time: its sshd drops what is too much at once.
 _GATEWAY_OPENINGS = 8
@@ -230,7 +235,7 @@ class Link(fabric.Connection):  # type: ignore[misc] # Fabric has no types
             config=config,
             connect_kwargs={},
             forward_agent=False,
-            connect_timeout=int(_HANDSHAKE_TIMEOUT_S),
+            connect_timeout=int(HANDSHAKE_TIMEOUT_S),
         )
         # (So does an annotation without a value: these must be set past it.)
         self._set(place=place, keys=keys, _way=way)
@@ -253,7 +258,7 @@ class Link(fabric.Connection):  # type: ignore[misc] # Fabric has no types
 
         def factory(sock: Any, **_: Any) -> Transport:
             transport = Transport(sock, key_types=self.host_keys.key_types)
-            transport.handshake_timeout = _HANDSHAKE_TIMEOUT_S
+            transport.handshake_timeout = HANDSHAKE_TIMEOUT_S
             made.append(transport)
             return transport
 
@@ -263,10 +268,10 @@ class Link(fabric.Connection):  # type: ignore[misc] # Fabric has no types
                 port=self.place.port,
                 username=self.place.user,
                 sock=self._way.sock,
-                timeout=_HANDSHAKE_TIMEOUT_S,
-                banner_timeout=_HANDSHAKE_TIMEOUT_S,
-                auth_timeout=_HANDSHAKE_TIMEOUT_S,
-                channel_timeout=_HANDSHAKE_TIMEOUT_S,
+                timeout=HANDSHAKE_TIMEOUT_S,
+                banner_timeout=HANDSHAKE_TIMEOUT_S,
+                auth_timeout=HANDSHAKE_TIMEOUT_S,
+                channel_timeout=HANDSHAKE_TIMEOUT_S,
                 transport_factory=factory,
                 auth_strategy=_KeysOnly(self),
             )
@@ -400,7 +405,9 @@ class Connector:
                 tenacity.stop_when_event_set(self._alarm.event),
                 _stop_at(deadline),
             ),
-            wait=tenacity.wait_exponential_jitter(initial=0.2, max=3.0, jitter=0.3),
+            wait=tenacity.wait_exponential_jitter(
+                multiplier=FIRST_PAUSE_S, max=LONGEST_PAUSE_S, jitter=FIRST_PAUSE_S
+            ),
             retry=tenacity.retry_if_exception_type(_TryAgain),
             sleep=tenacity.sleep_using_event(self._alarm.event),
             reraise=True,
@@ -652,7 +659,7 @@ def _of_ssh(name: str, place: Destination, way: _Way, error: Exception) -> Excep
         words = way.process.last_words() or said or "it ended"
         return _TryAgain(Unreachable(name, f"ProxyCommand {way.process.command!r}: {words}"))
     if "No existing session" in said:
-        said = f"no SSH handshake within {_HANDSHAKE_TIMEOUT_S:.0f} s"
+        said = f"no SSH handshake within {HANDSHAKE_TIMEOUT_S:.0f} s"
     elif isinstance(error, EOFError) or "banner" in said:
         said = "it hung up during the handshake (is it overloaded, or are logins limited?)"
     return _TryAgain(Unreachable(name, f"{place} was reached, but {said}"))

@@ -158,7 +158,9 @@ def _load(path: Path) -> _KeyFile:
             data = stream.read(256 * 1024)
     except OSError as error:
         reason = "does not exist" if isinstance(error, FileNotFoundError) else error.strerror
-        return _KeyFile(problem=f"the key file {reason}")
+        # An agent may hold the private half of which only the public one lies here.
+        public, _ = _public_half(path, b"")
+        return _KeyFile(public_blob=public, problem=f"the key file {reason}")
     public, is_encrypted = _public_half(path, data)
     if status.st_uid == os.getuid() and stat.S_IMODE(status.st_mode) & 0o077:
         mode = stat.S_IMODE(status.st_mode)

@@ -66,6 +66,7 @@ class Session(Protocol):
     def lines(self, timeout_s: float | None = None) -> Iterator[bytes]:
         """Give each line of standard output without its newline, until it ends.
 
+        A last line without a newline counts when the program ended, not when it was cut off.
         Raises TimeoutError when nothing came for ``timeout_s``; the session is then as
         usable as before, and ``lines`` may be called again without losing anything.
         """

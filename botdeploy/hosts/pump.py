@@ -142,6 +142,7 @@ class Streams(ABC):
     def lines(self, timeout_s: float | None = None) -> Iterator[bytes]:
         """Give each line of standard output without its newline, until it ends.
 
+        A last line without a newline counts when the program ended, not when it was cut off.
         Raises TimeoutError when nothing came for ``timeout_s``; another call then goes on
         where this one stopped.
         """
@@ -157,7 +158,9 @@ class Streams(ABC):
                 self._ready = self._lines.feed(stdout)
                 ends_at = _after(timeout_s)
             elif not stderr and self.is_over:
-                self._ready = self._lines.rest()
+                rest = self._lines.rest()
+                # What a cut connection leaves of a line is no line.
+                self._ready = rest if self.exit_status is not None else []
                 if not self._ready:
                     self.close()
                     return

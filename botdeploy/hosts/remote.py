@@ -211,7 +211,7 @@ class RemotePrograms:
         except (paramiko.SSHException, EOFError, OSError) as error:
             self._check_alive()
             raise Unreachable(
-                self._host, f"the host did not open a session within {wait_s:.0f} s"
+                self._host, f"the host opened no session, nothing was done ({error})"
             ) from error
         self._counts.add(programs=1, sent=len(command.encode()))
 

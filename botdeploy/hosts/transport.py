@@ -219,6 +219,16 @@ class Transport(paramiko.Transport):
         self._preferred_keys: tuple[str, ...] = (*preferred, *others)
         self.programs: dict[int, Program] = {}
         self.goodbye = ""
+        self.name = f"ssh {self.name}"
+        self._opening = threading.local()
+        self._refusals: dict[int, paramiko.ChannelException] = {}
+        self._abandoned: set[int] = set()
+        self._handler_table.update(
+            {
+                common.MSG_CHANNEL_OPEN_SUCCESS: self._on_channel_opened,
+                common.MSG_CHANNEL_OPEN_FAILURE: self._on_channel_refused,
+            }
+        )
         self._asked_at: float | None = None
 
     @property
@@ -252,6 +262,55 @@ class Transport(paramiko.Transport):
             message.add_string("keepalive@openssh.com")
             message.add_boolean(True)  # noqa: FBT003 # we want an answer
             self._send(message)
+
+    # paramiko keeps one exception for all channels: with several openings at a time, one
+    # thread gets another's reason, and the other gets none.
+
+    def open_channel(self, *args: Any, **settings: Any) -> Channel:
+        """Open a channel; raise ChannelException with the host's own reason for a refusal."""
+        self._opening.chanid = None
+        try:
+            channel: Channel = super().open_channel(*args, **settings)
+        except paramiko.SSHException:
+            chanid = self._opening.chanid
+            with self.lock:
+                refusal = self._refusals.pop(chanid, None)
+                if refusal is None and chanid is not None:
+                    self._abandoned.add(chanid)
+            if refusal is not None:
+                raise refusal from None
+            raise
+        return channel
+
+    def _next_channel(self) -> int:
+        """Choose a channel's number, and remember which one this thread is opening."""
+        chanid: int = super()._next_channel()  # type: ignore[misc]
+        self._opening.chanid = chanid
+        return chanid
+
+    def _on_channel_refused(self, message: Message) -> None:
+        chanid, reason, text = message.get_int(), message.get_int(), message.get_text()
+        with self.lock:
+            self._channels.delete(chanid)
+            event = self.channel_events.pop(chanid, None)
+            if chanid in self._abandoned:
+                self._abandoned.discard(chanid)
+            else:
+                self._refusals[chanid] = paramiko.ChannelException(reason, text)
+        if event is not None:
+            event.set()
+
+    def _on_channel_opened(self, message: Message) -> None:
+        """Take a channel, or close one that came after its opener had given up."""
+        position = message.packet.tell()
+        chanid = message.get_int()
+        message.packet.seek(position)
+        self._parse_channel_open_success(message)  # type: ignore[attr-defined]
+        if chanid in self._abandoned:
+            self._abandoned.discard(chanid)
+            channel = self._channels.get(chanid)
+            if channel is not None:
+                channel.close()
 
     def start_program(self, command: str, timeout_s: float) -> tuple[Channel, Program]:
         """Open a channel and ask the host to run a command on it.
