@@ -28,7 +28,7 @@ def read_folder(
     """Read a folder; raises SourceError for what is missing, unreadable or cannot be released."""
     builder = TreeBuilder(str(folder), folder_rules(folder, exclude))
     private: list[str] = []
-    _walk(builder, str(folder), "", private)
+    _walk(builder, str(folder), private)
     if private:
         more = f" and {len(private) - 1} more" if len(private) > 1 else ""
         builder.note(
@@ -53,39 +53,53 @@ def _own_patterns(folder: Path) -> list[str]:
         raise SourceError(f"{place} cannot be read: {_words(error)}") from error
 
 
-def _walk(builder: TreeBuilder, root: str, prefix: str, private: list[str]) -> None:
-    place = f"{root}/{prefix}" if prefix else root
-    try:
-        with os.scandir(place) as found:
-            entries = sorted(found, key=lambda entry: entry.name)
-    except OSError as error:
-        raise SourceError(f"{place} cannot be read: {_words(error)}") from error
-    for entry in entries:
-        path = f"{prefix}/{entry.name}" if prefix else entry.name
+def _walk(builder: TreeBuilder, root: str, private: list[str]) -> None:
+    todo = [""]  # a list, not recursion: a source may be nested deeper than Python's stack
+    while todo:
+        prefix = todo.pop()
+        place = f"{root}/{prefix}" if prefix else root
         try:
-            status = entry.stat(follow_symlinks=False)
+            with os.scandir(place) as found:
+                entries = sorted(found, key=lambda entry: entry.name)
         except OSError as error:
-            raise SourceError(f"{root}/{path} cannot be read: {_words(error)}") from error
+            raise SourceError(f"{place} cannot be read: {_words(error)}") from error
+        for entry in entries:
+            path = f"{prefix}/{entry.name}" if prefix else entry.name
+            if _add(builder, root, path, entry, private):
+                todo.append(path)
+
+
+def _add(
+    builder: TreeBuilder, root: str, path: str, entry: os.DirEntry[str], private: list[str]
+) -> bool:
+    """Add what stands at a path; True for a folder that must be looked into."""
+    place = f"{root}/{path}"
+    try:
+        status = entry.stat(follow_symlinks=False)
         kind = stat.S_IFMT(status.st_mode)
         if not builder.takes(path, is_folder=kind == stat.S_IFDIR):
-            continue
-        if kind == stat.S_IFDIR:
-            builder.add_folder(path)
-            _walk(builder, root, path, private)
-        elif kind == stat.S_IFLNK:
-            builder.add_link(path, os.readlink(entry.path))  # noqa: PTH115 - a Path costs more
-        elif kind == stat.S_IFREG:
-            if not status.st_mode & 0o077 and status.st_size:
-                private.append(path)
-            builder.add_file(
-                path,
-                is_executable=bool(status.st_mode & stat.S_IXUSR),
-                size=status.st_size,
-                sha256=_hash(f"{root}/{path}", status),
-                read=_reader(f"{root}/{path}"),
-            )
-        else:
-            raise SourceError(f"{root}: {path} is {_KINDS.get(kind, 'no regular file')}")
+            return False
+        if kind == stat.S_IFLNK:
+            builder.add_link(path, os.readlink(place))  # noqa: PTH115 - a Path costs more
+            return False
+    except OSError as error:
+        raise SourceError(f"{place} cannot be read: {_words(error)}") from error
+    if kind == stat.S_IFDIR:
+        builder.add_folder(path)
+        return True
+    if kind != stat.S_IFREG:
+        raise SourceError(f"{root}: {path} is {_KINDS.get(kind, 'no regular file')}")
+    if not status.st_mode & 0o077 and status.st_size:
+        private.append(path)
+    builder.check_room(status.st_size)
+    builder.add_file(
+        path,
+        is_executable=bool(status.st_mode & stat.S_IXUSR),
+        size=status.st_size,
+        sha256=_hash(place, status),
+        read=_reader(place),
+    )
+    return False
 
 
 _KINDS = {

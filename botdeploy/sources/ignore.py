@@ -44,13 +44,18 @@ class Ignore:
 
     def covers(self, path: str, *, is_folder: bool = False) -> bool:
         """Tell whether a path is left out, by a rule of its own or with a folder above it."""
-        parent = path.rpartition("/")[0]
-        if parent:
-            covered = self._folders.get(parent)
-            if covered is None:
-                covered = self._folders[parent] = self.covers(parent, is_folder=True)
-            if covered:
+        for end, character in enumerate(path):
+            if character == "/" and self._covers_folder(path[:end]):
                 return True
+        return self._matches(path, is_folder=is_folder)
+
+    def _covers_folder(self, path: str) -> bool:
+        covered = self._folders.get(path)
+        if covered is None:
+            covered = self._folders[path] = self._matches(path, is_folder=True)
+        return covered
+
+    def _matches(self, path: str, *, is_folder: bool) -> bool:
         for rule in reversed(self._rules):
             if (is_folder or not rule.only_folders) and rule.regex.fullmatch(path):
                 return not rule.takes_back

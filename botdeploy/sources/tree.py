@@ -130,8 +130,7 @@ class TreeBuilder:
         """Add a folder; adding one twice is fine."""
         if path not in self._folders:
             self._place(path)
-            self._folders.add(path)
-            self._entries[path] = Folder()
+            self._put_folder(path)
 
     def add_link(self, path: str, target: str) -> None:
         """Add a symbolic link; whether it stays in the tree is checked at the end."""
@@ -187,9 +186,16 @@ class TreeBuilder:
             raise SourceError(f"{self._source} holds more than {MAX_PATHS} paths")
         parent = path.rpartition("/")[0]
         if parent and parent not in self._folders:
-            if parent in self._entries:
-                raise self._refusal(parent, "is a file or link and a folder at once")
-            self.add_folder(parent)
+            parts = parent.split("/")
+            for depth in range(1, len(parts) + 1):
+                above = "/".join(parts[:depth])
+                if above in self._entries and above not in self._folders:
+                    raise self._refusal(above, "is a file or link and a folder at once")
+                self._put_folder(above)
+
+    def _put_folder(self, path: str) -> None:
+        self._folders.add(path)
+        self._entries[path] = Folder()
 
     def _check_name(self, path: str) -> None:
         if path == RESERVED or path.startswith(f"{RESERVED}/"):

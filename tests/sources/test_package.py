@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import shutil
 import subprocess
@@ -31,6 +32,7 @@ def source(tmp_path: Path) -> Path:
     (folder / "bot.py").chmod(0o640)
     (folder / "run").write_bytes(b"#!/bin/sh\n")
     (folder / "run").chmod(0o711)
+    (folder / "big.bin").write_bytes(hashlib.shake_256(b"x").digest(1_500_000) + b"text " * 300_000)
     (folder / "ünï cødé").write_bytes(b"\0\1\2" * 1000)
     return folder
 

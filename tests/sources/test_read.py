@@ -458,6 +458,35 @@ def test_a_header_of_gigabytes_is_refused(tmp_path: Path) -> None:
         read(str(place))
 
 
+def test_a_file_too_large_is_refused_before_it_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A sparse file of a terabyte costs nobody an hour of hashing."""
+    folder_of(tmp_path, {"bot.py": ""})
+    with (tmp_path / "disk.img").open("wb") as file:
+        file.truncate(1024**4)
+    monkeypatch.setattr(folder, "_hash", lambda *_: pytest.fail("it was read"))
+    with pytest.raises(SourceError, match="holds more than 2 GiB"):
+        read(str(tmp_path), exclude=["bot.py"])
+
+
+@pytest.mark.parametrize("kind", ["folder", "tar"])
+def test_a_source_nested_deeper_than_python_s_stack_is_read(tmp_path: Path, kind: str) -> None:
+    """A depth of 1,500 folders is odd but no fault of botdeploy."""
+    deep = "/".join(["d"] * 1500)
+    if kind == "tar":
+        source = tar_of(tmp_path / "x.tar", (f"{deep}/bot.py", b"1"))
+    else:
+        source = tmp_path / "deep"
+        subprocess.run(
+            ["sh", "-c", f"mkdir -p deep/{deep} && cd deep/{deep} && echo >bot.py"],
+            cwd=tmp_path,
+            check=True,
+        )
+    assert len(read(str(source), exclude=["*.tmp"])) == 1501
+    subprocess.run(["rm", "-rf", "deep"], cwd=tmp_path, check=True)
+
+
 def test_too_many_paths_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A bound in number keeps hosts from running out of inodes."""
     monkeypatch.setattr(tree, "MAX_PATHS", 5)
