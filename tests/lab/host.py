@@ -15,12 +15,14 @@ import time
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from tests.lab.cgroups import Groups
 from tests.lab.shell import LabError, Result, run
 
 if TYPE_CHECKING:
+    from testinfra.host import Host as Looking
+
     from tests.lab.registry import Record
 
 _EXT4_IOC_SHUTDOWN = 0x8004587D  # _IOR('X', 125, __u32) of the kernel's ext4.h
@@ -185,6 +187,19 @@ class Host:
             *("sh", "-c", f"cd /root; {command}"),
         ]
         return run(argv, check=check, timeout=timeout, stdin=stdin, what=f"{self.name}: {command}")
+
+    def testinfra(
+        self,
+        *,
+        backend: Literal["paramiko", "ssh"] = "paramiko",
+        user: str = "deploy",
+        sudo: bool = False,
+    ) -> Looking:
+        """Answer a testinfra host that looks at this one; see `tests.lab.inspection.look_at`."""
+        # Only here, so that starting a lab needs nothing but Python.
+        from tests.lab.inspection import look_at  # noqa: PLC0415
+
+        return look_at(self, backend=backend, user=user, sudo=sudo)
 
     def journal(self, unit: str = "", lines: int = 50) -> str:
         """Answer the end of the host's journal, or of one unit's, as people read it."""

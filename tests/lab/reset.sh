@@ -32,11 +32,16 @@ for file in /etc/systemd/system/*.* /run/systemd/transient/*.* /run/systemd/syst
     units="$units $unit"
 done
 if [ -n "$units" ]; then
-    # The guard of a deploy must not see its bot die; so all at once, and without asking nicely.
+    # All at once, so that no guard sees its bot die; without asking nicely, so that no bot can
+    # refuse; and told to stop before it is killed, so that nothing is started again.
     # shellcheck disable=SC2086  # names of units, one a word
-    systemctl kill --signal=KILL $units 2>/dev/null
-    # shellcheck disable=SC2086
-    systemctl stop $units 2>/dev/null
+    {
+        systemctl stop --no-block $units
+        systemctl kill --signal=KILL $units
+        systemctl stop --no-block $units
+        systemctl kill --signal=KILL $units
+        systemctl stop $units
+    } 2>/dev/null
 fi
 pkill -KILL -u deploy,plain
 # Users that the base tree did not have.

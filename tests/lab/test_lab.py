@@ -16,7 +16,6 @@ import yaml
 from tests.lab import lab as labs
 from tests.lab import machine, registry
 from tests.lab.cgroups import PREFIX
-from tests.lab.inspection import look_at
 from tests.lab.network import Network
 from tests.lab.shell import LabError, run
 
@@ -129,12 +128,12 @@ def test_testinfra_looks_at_a_host(lab: labs.Lab) -> None:
     """A testinfra host answers as the user asked for, through paramiko and through ssh."""
     backends: tuple[Literal["paramiko", "ssh"], ...] = ("paramiko", "ssh")
     for backend in backends:
-        host = look_at(lab["h2"], backend=backend)
+        host = lab["h2"].testinfra(backend=backend)
         assert host.user().name == "deploy"
         assert host.service("ssh").is_running
         assert host.file("/etc/hostname").content_string == "h2\n"
-    assert look_at(lab["h2"], user="root").user().name == "root"
-    assert look_at(lab["h2"], sudo=True).user().name == "root"
+    assert lab["h2"].testinfra(user="root").user().name == "root"
+    assert lab["h2"].testinfra(sudo=True).user().name == "root"
 
 
 # -- what can go wrong -----------------------------------------------------------------------------
@@ -320,7 +319,8 @@ def test_reset_leaves_nothing_of_a_deploy_or_a_fault(host: BreakableHost) -> Non
         "systemd-run -q --unit=botdeploy-guard-bot -p Restart=on-failure sleep 1000;"
         "systemd-run -q --on-active=1h --unit=botdeploy-later true"
     )
-    write_unit(host, UNIT.replace("[Service]", "[Service]\nUser=bot\nSuccessExitStatus=1"))
+    deaf = UNIT.replace("exec sleep 1000", "trap true TERM; while :; do sleep 1000; done")
+    write_unit(host, deaf.replace("[Service]", "[Service]\nUser=bot\nKillMode=process"))
     host.ssh("nohup sleep 1000 >/dev/null 2>&1 &")
     assert footprint(host) != before
     host.deny_sudo()
