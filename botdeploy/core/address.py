@@ -60,6 +60,7 @@ _WITHOUT_EFFECT = frozenset(
     }
 )
 
+_HIGHEST_PORT = 65535
 _FLAGS_WITHOUT_EFFECT = frozenset("AaCknqTtvxXYy")
 _FLAGS_WITH_VALUE = frozenset("oJiplF")
 
@@ -143,7 +144,8 @@ def parse_jump(text: str) -> Jump:
         name, _, port_text = place.partition(":")
     else:
         name, port_text = place, ""
-    if not name or name.startswith("-") or any(c.isspace() for c in rest) or (at and not user):
+    is_text = rest.isprintable() and " " not in rest
+    if not name or not is_text or name[0] == "-" or rest[0] == "-" or (at and not user):
         raise UserError(f"ProxyJump: {text!r} is not [user@]host[:port]")
     return Jump(name, user or None, _port(port_text, "ProxyJump") if port_text else None)
 
@@ -162,7 +164,7 @@ def parse_ssh_args(text: str) -> SshArgs:
     while position < len(words):
         word = words[position]
         position += 1
-        if len(word) < 2 or not word.startswith("-"):
+        if word == "-" or not word.startswith("-"):
             raise UserError(f"ssh arguments: {word!r} is not an option")
         for index, flag in enumerate(word[1:], start=1):
             if flag in _FLAGS_WITH_VALUE:
@@ -196,7 +198,7 @@ def _as_option(flag: str, value: str) -> tuple[str, str]:
     if not equals:
         name, _, setting = value.strip().partition(" ")
     name, setting = name.strip().lower(), setting.strip()
-    if len(setting) >= 2 and setting[0] == setting[-1] == '"':
+    if setting != '"' and setting[:1] == setting[-1:] == '"':
         setting = setting[1:-1]
     if not name or not setting:
         raise UserError(f"ssh arguments: -o {value!r} is not Name=value")
@@ -239,6 +241,6 @@ def _sort_out(options: list[tuple[str, str]]) -> SshArgs:
 
 def _port(text: str, what: str) -> int:
     """Read a port number from 1 to 65535."""
-    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= 65535):
+    if not (text.isascii() and text.isdigit() and 1 <= int(text[:6]) <= _HIGHEST_PORT):
         raise UserError(f"{what}: {text!r} is not a port")
     return int(text)

@@ -8,12 +8,13 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from botdeploy.errors import UserError
+from botdeploy.inventory.script import is_script
 
 VARS_FOLDERS = frozenset({"group_vars", "host_vars", "vars_plugins"})
 """Folders beside an inventory that are none themselves."""
 
 YAML_SUFFIXES = (".yml", ".yaml")
-_SUFFIXES = (*YAML_SUFFIXES, ".ini", "")
+_SUFFIXES = (*YAML_SUFFIXES, ".ini")
 _IGNORED_SUFFIXES = (
     *(".pyc", ".pyo", ".swp", ".bak", "~", ".rpm", ".md", ".txt", ".rst"),
     *(".orig", ".cfg", ".retry"),
@@ -24,11 +25,7 @@ _GENERAL_STEMS = frozenset({"hosts", "inventory"})
 
 def environments(inventory_dir: Path) -> list[str]:
     """List the environments of a folder by name; a folder that is not there has none."""
-    try:
-        entries = sorted(inventory_dir.iterdir())
-    except OSError:
-        return []
-    return sorted({_name_of(entry) for entry in entries if _is_environment(entry)})
+    return sorted({_name_of(entry) for entry in _entries(inventory_dir)})
 
 
 def find(environment: str, inventory_dir: Path) -> tuple[str, Path]:
@@ -39,18 +36,17 @@ def find(environment: str, inventory_dir: Path) -> tuple[str, Path]:
     """
     if not environment or "\0" in environment:
         raise UserError(f"{environment!r} is not the name of an environment")
-    found: list[Path] = []
-    if _NAME.fullmatch(environment):
-        candidates = [inventory_dir / (environment + suffix) for suffix in _SUFFIXES]
-        found = [path for path in candidates if _is_environment(path)]
+    found = [
+        entry for entry in _entries(inventory_dir) if environment in (_name_of(entry), entry.name)
+    ]
     if len(found) > 1:
         names = " and ".join(str(path) for path in found)
         raise UserError(f"'{environment}' has more than one inventory: {names}; keep one")
-    if not found and os.path.exists(environment):  # noqa: PTH110 (a path that is too long is no fault here)
-        found = [Path(environment)]
-    if not found:
-        raise UserError(_not_found(environment, inventory_dir))
-    return _checked_name(found[0]), found[0]
+    if found:
+        return _name_of(found[0]), found[0]
+    if os.path.exists(environment):  # noqa: PTH110 (a path that is too long is just not there)
+        return _name_of_path(Path(environment)), Path(environment)
+    raise UserError(_not_found(environment, inventory_dir))
 
 
 def sources(path: Path) -> list[Path]:
@@ -61,29 +57,49 @@ def sources(path: Path) -> list[Path]:
         entries = sorted(path.iterdir(), key=lambda entry: os.fsencode(entry.name))
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from error
-    return [source for entry in entries if not _is_ignored(entry.name) for source in sources(entry)]
+    return [source for entry in entries if _is_source(entry) for source in sources(entry)]
+
+
+def _is_source(path: Path) -> bool:
+    """Leave out what Ansible ignores, and pipes and sockets, which would block."""
+    return not _is_ignored(path.name) and (path.is_file() or path.is_dir() or path.is_symlink())
 
 
 def _is_ignored(name: str) -> bool:
     return name.startswith(".") or name in VARS_FOLDERS or name.endswith(_IGNORED_SUFFIXES)
 
 
+def _entries(inventory_dir: Path) -> list[Path]:
+    """List what is an environment in a folder: files, folders and programs."""
+    try:
+        return sorted(entry for entry in inventory_dir.iterdir() if _is_environment(entry))
+    except OSError:
+        return []
+
+
 def _is_environment(path: Path) -> bool:
-    if not os.path.exists(path) or _is_ignored(path.name) or not _NAME.fullmatch(path.name):  # noqa: PTH110
+    if _is_ignored(path.name) or not _NAME.fullmatch(path.name):
         return False
     if path.is_dir():
         try:
-            return bool(sources(path))
+            return any(map(_is_inventory, sources(path)))
         except UserError:
             return False
-    return path.suffix in _SUFFIXES[:-1] or os.access(path, os.X_OK)
+    return _is_inventory(path)
+
+
+def _is_inventory(path: Path) -> bool:
+    """Tell an inventory by its name or its first bytes, not by what it says."""
+    return path.is_file() and (
+        path.suffix in _SUFFIXES or path.name in _GENERAL_STEMS or is_script(path)
+    )
 
 
 def _name_of(path: Path) -> str:
     return path.name if path.is_dir() else path.stem
 
 
-def _checked_name(path: Path) -> str:
+def _name_of_path(path: Path) -> str:
     """Name the environment of a path: ``prod`` for prod.yml, prod/ and prod/hosts.yml."""
     resolved = Path(os.path.abspath(path))  # noqa: PTH100 (a link keeps its own name)
     name = _name_of(resolved)

@@ -27,10 +27,9 @@ def gather(path: Path) -> tuple[Tree, dict[str, Scope]]:
     tree.complete()
     if not tree.members:
         raise InventoryError("has no hosts", file=str(path))
-    base = folder_of(path)
-    files = VarsFiles(base)
+    files = VarsFiles(folder_of(path))
     engine = Engine(lambda: _hint(files))
-    return tree, scopes(tree, files, engine, base.absolute())
+    return tree, scopes(tree, files, engine)
 
 
 def folder_of(path: Path) -> Path:

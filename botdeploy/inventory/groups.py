@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from botdeploy.inventory.hostrange import MOST_HOSTS
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -22,7 +24,8 @@ class Group:
     """A group as the inventory files state it."""
 
     name: str
-    hosts: list[str] = field(default_factory=list)
+    hosts: dict[str, None] = field(default_factory=dict)
+    """Its own hosts, in the order in which they were stated."""
     children: list[str] = field(default_factory=list)
     parents: list[str] = field(default_factory=list)
     variables: Variables = field(default_factory=dict)
@@ -56,12 +59,11 @@ class Tree:
 
     def add_host(self, group: str, name: str, place: Place) -> Member:
         """Put a host into a group; adding it again changes nothing."""
-        hosts = self.group(group).hosts
+        self.group(group).hosts[name] = None
         if name not in self.members:
+            if len(self.members) >= MOST_HOSTS:
+                raise place.fault(f"there are more than {MOST_HOSTS} hosts", group)
             self.members[name] = Member(name, place)
-            hosts.append(name)
-        elif name not in hosts:
-            hosts.append(name)
         return self.members[name]
 
     def add_child(self, parent: str, child: str, place: Place) -> None:
@@ -95,10 +97,10 @@ class Tree:
         for host, inside in direct.items():
             if set(inside) <= {ALL, UNGROUPED}:
                 if host not in ungrouped:
-                    ungrouped.append(host)
+                    ungrouped[host] = None
                     inside.append(UNGROUPED)
             elif host in ungrouped:
-                ungrouped.remove(host)
+                del ungrouped[host]
                 inside.remove(UNGROUPED)
         self._rank()
         for host, inside in direct.items():

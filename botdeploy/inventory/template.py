@@ -203,7 +203,8 @@ class Scope(Mapping[str, Any]):
             return self
         if name in self.magic:
             return self.magic[name]
-        return self._view(self.variables[name], name)
+        with self.engine.lock:
+            return self._view(self.variables[name], name)
 
     def render(
         self, node: Located, key: str = "", skip: Callable[[str], bool] | None = None
@@ -323,7 +324,8 @@ class _Lazy:
         self.key = key
 
     def part(self, key: Any) -> Any:
-        return self.scope._view(self.node.items[key], _join(self.key, key))  # noqa: SLF001
+        with self.scope.engine.lock:
+            return self.scope._view(self.node.items[key], _join(self.key, key))  # noqa: SLF001
 
     def plain(self) -> Any:
         return self.scope.render(self.node, self.key).value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os.path
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -11,13 +12,11 @@ from botdeploy.inventory.groups import ALL
 from botdeploy.inventory.template import Engine, HostVars, Scope
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from botdeploy.inventory.groups import Member, Tree, Variables
     from botdeploy.inventory.varsfiles import VarsFiles
 
 
-def scopes(tree: Tree, files: VarsFiles, engine: Engine, base: Path) -> dict[str, Scope]:
+def scopes(tree: Tree, files: VarsFiles, engine: Engine) -> dict[str, Scope]:
     """Give each host, in inventory order, its variables and Ansible's magic ones."""
     groups = {name: tree.hosts_of(name) for name in tree.groups}
     found: dict[str, Scope] = {}
@@ -28,11 +27,12 @@ def scopes(tree: Tree, files: VarsFiles, engine: Engine, base: Path) -> dict[str
         inside = tuple(member.groups)
         if inside not in merged:
             merged[inside] = _of_groups(tree, files, inside)
+        file = os.path.abspath(member.place.file)  # noqa: PTH100 (links keep their names)
         magic = {
             "inventory_hostname": name,
             "inventory_hostname_short": name.split(".")[0],
-            "inventory_dir": str(base),
-            "inventory_file": member.place.file,
+            "inventory_dir": os.path.dirname(file),  # noqa: PTH120 (text for templates)
+            "inventory_file": file,
             "group_names": sorted(group for group in inside if group != ALL),
             "groups": groups,
             "hostvars": hostvars,
@@ -95,3 +95,7 @@ class Plain(Mapping[str, Any]):
 
     def __repr__(self) -> str:
         return f"Plain({self._scope.host})"
+
+    def __reduce__(self) -> tuple[type[dict[str, Any]], tuple[dict[str, Any]]]:
+        """Travel to another process as plain values, without the other hosts' variables."""
+        return (dict, ({name: value for name, value in self.items() if name != "hostvars"},))
