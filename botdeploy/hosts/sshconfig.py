@@ -9,9 +9,10 @@ import pwd
 import re
 import shlex
 import socket
+import subprocess
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import paramiko
 
@@ -65,12 +66,54 @@ def home_of(environ: Mapping[str, str]) -> Path:
 
 
 class _Rules(paramiko.SSHConfig):
-    """paramiko's reader without its tokens: it would ask DNS for our name in each lookup."""
+    """paramiko's reader without two of its habits.
+
+    Its tokens ask DNS for our own name in each lookup, and its ``Match exec`` reads our
+    standard input.
+    """
 
     TOKENS_BY_CONFIG_KEY = {  # noqa: RUF012 # as in paramiko
         "hostname": ["%h"],
         "match-exec": paramiko.SSHConfig.TOKENS_BY_CONFIG_KEY["match-exec"],
     }
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        super().__init__()
+        self._environ = dict(environ)
+
+    def _does_match(
+        self,
+        match_list: list[dict[str, Any]],
+        target_hostname: str,
+        canonical: bool,  # noqa: FBT001
+        final: bool,  # noqa: FBT001
+        options: dict[str, Any],
+    ) -> list[dict[str, Any]]:
+        """Give the criteria when all of them hold, trying them in their order, else nothing."""
+        for criterion in match_list:
+            if criterion["type"] == "exec":
+                command = self._tokenize(  # type: ignore[attr-defined]
+                    options, target_hostname, "match-exec", criterion["param"]
+                )
+                holds = self._succeeds(command) != criterion["negate"]
+            else:
+                holds = super()._does_match(  # type: ignore[misc]
+                    [criterion], target_hostname, canonical, final, options
+                )
+            if not holds:
+                return []
+        return match_list
+
+    def _succeeds(self, command: str) -> bool:
+        ended = subprocess.run(
+            ["/bin/sh", "-c", command],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env=self._environ,
+            check=False,
+        )
+        return ended.returncode == 0
 
 
 class SshConfig:
@@ -242,7 +285,7 @@ class SshConfig:
             files = []
         else:
             files = [(self._path(file, {}), True)]
-        rules = _Rules()
+        rules = _Rules(self._environ)
         for path, must_exist in files:
             lines = "\n".join(self._lines(path, must_exist=must_exist, conditions=(), depth=0))
             try:
