@@ -25,8 +25,9 @@ from botdeploy.core.release import (
 )
 from botdeploy.errors import SourceError, UserError
 from botdeploy.sources.package import delta_tar_gz, meta_tar
-from botdeploy.sources.render import Renderer
+from botdeploy.sources.render import Renderer, check_environment
 from botdeploy.sources.secrets import read_secret
+from botdeploy.sources.systemd import check_value
 from botdeploy.sources.tree import RESERVED, Folder
 
 if TYPE_CHECKING:
@@ -83,6 +84,12 @@ def build(
     }
     for bot in {id(host.bot): host.bot for host in inventory.hosts}.values():
         check_shared(bot, tree)
+        _ready(bot)
+        for name, reference in _in_environment(bot, bot.secrets).items():
+            if reference in values:
+                check_value(name, values[reference].reveal())
+    for ring in inventory.policy.rings:
+        check_environment(ring.env)
     recipes = [_recipe(host, renderers[host.bot.templates], changes) for host in inventory.hosts]
     ring_env = {ring.name: ring.env for ring in inventory.policy.rings}
     made = digest(tree.manifest, recipes, ring_env)

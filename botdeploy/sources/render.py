@@ -122,10 +122,7 @@ class Renderer:
 
     def environment(self, bot: Bot, host: Host, release: str, env: Mapping[str, str]) -> str:
         """Render the environment file from all variables, secrets revealed among them."""
-        for name, value in env.items():
-            if check_name(name) == RELEASE_VARIABLE:
-                raise UserError(f"env: {RELEASE_VARIABLE} is set by botdeploy itself")
-            check_value(name, value)
+        check_environment(env)
         text = self._render(
             ENVIRONMENT_TEMPLATE,
             bot=bot,
@@ -144,6 +141,14 @@ class Renderer:
             raise UserError(f"{name}: cannot be read: {error}") from error
         except (TypeError, ValueError, ArithmeticError, LookupError, AttributeError) as error:
             raise UserError(_told(name, error)) from error
+
+
+def check_environment(env: Mapping[str, str]) -> None:
+    """Refuse variables that would not reach the bot as they are; raises UserError."""
+    for name, value in env.items():
+        if check_name(name) == RELEASE_VARIABLE:
+            raise UserError(f"env: {RELEASE_VARIABLE} is set by botdeploy itself")
+        check_value(name, value)
 
 
 def _told(name: str, error: Exception) -> str:

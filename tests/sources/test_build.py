@@ -261,11 +261,20 @@ def test_what_a_host_needs_is_no_less_than_what_it_gets(tree: Tree) -> None:
     assert it.need_inodes >= len(tree) + len(it.files(inventory(BOT).hosts[0]))
 
 
-def test_a_ready_value_of_two_lines_is_refused(tree: Tree) -> None:
-    """The host's file has one value a line."""
+def test_what_a_host_could_not_take_is_refused_before_anything(tree: Tree) -> None:
+    """A value that only one ring or one secret has must not stop a rollout in its middle."""
     bot = replace(BOT, ready=Readiness(ReadyKind.COMMAND, "true\nkind=active"))
     with pytest.raises(UserError, match="ready: the value must be one line"):
-        made(inventory(bot), tree).files(inventory(bot).hosts[0])
+        made(inventory(bot), tree)
+    with pytest.raises(UserError, match="GUILD: the value holds a control character"):
+        made(inventory(BOT, rings=(replace(BETA, env={"GUILD": "\x1b"}),)), tree)
+    with pytest.raises(UserError, match="BOTDEPLOY_RELEASE is set by botdeploy"):
+        made(inventory(BOT), tree, set_env={"BOTDEPLOY_RELEASE": "x"})
+    with pytest.raises(UserError, match="TOKEN: the value holds") as caught:
+        made(inventory(BOT), tree, environ={"TOKEN": f"{VALUE}\r\nx"})
+    assert VALUE not in str(caught.value)
+    credential = replace(BOT, secrets_by=SecretsBy.CREDENTIAL)
+    assert made(inventory(credential), tree, environ={"TOKEN": f"{VALUE}\r\nx"})
 
 
 def test_a_count_ring_has_its_environment_too(tree: Tree) -> None:

@@ -6,7 +6,8 @@ import shutil
 import subprocess
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from importlib import resources
+from pathlib import Path
 
 import pytest
 
@@ -14,9 +15,6 @@ from botdeploy.core.address import Address
 from botdeploy.core.model import Bot, Host, Readiness, ReadyKind, SecretsBy
 from botdeploy.errors import UserError
 from botdeploy.sources.render import Renderer, packaged_templates
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 ID = "20261122T210500Z-3f9c2ab1"
 FOLDER = f"/opt/echobot/releases/{ID}"
@@ -138,6 +136,41 @@ def test_systemd_takes_the_default_unit_and_finds_it_safe(tmp_path: Path) -> Non
     if "unrecognized option" in rated.stderr:
         pytest.skip("this systemd cannot rate a unit offline")
     assert rated.returncode == 0, rated.stdout[-200:]
+
+
+HARNESS = """
+set -uf
+LC_ALL=C TAB='\t' BOT=echobot UNIT=echobot.service HOME_DIR=/opt/echobot user=echobot id=$2
+RELEASES=$HOME_DIR/releases UNITS=/etc/systemd/system
+is_id() { case $1 in '' | .* | *[!A-Za-z0-9._-]* | *..*) return 1 ;; esac; }
+is_number() { case $1 in '' | *[!0-9]*) return 1 ;; esac; }
+. "$1"
+check_unit "$3" || { echo "$refusal"; exit 1; }
+"""
+
+
+@pytest.mark.parametrize(
+    "bot",
+    [
+        BOT,
+        replace(BOT, command="sh -c 'a ; exec b $X %n'"),
+        replace(BOT, secrets={"T": "env:T"}, secrets_by=SecretsBy.CREDENTIAL),
+        replace(BOT, ready=Readiness(ReadyKind.NOTIFY)),
+        replace(BOT, unit={"MemoryMax": ("512M",), "Environment": ("A=1",), "ProtectHome": ()}),
+    ],
+)
+def test_a_host_takes_the_units_that_we_write(bot: Bot, tmp_path: Path) -> None:
+    """A host refuses units that would give more than a bot's rights; ours never do."""
+    program = Path(str(resources.files("botdeploy"))) / "hosts/acts/unit.sh"
+    unit = tmp_path / "echobot.service"
+    unit.write_text(Renderer().unit(bot, host_of(bot), ID))
+    done = subprocess.run(
+        ["sh", "-c", HARNESS, "sh", str(program), ID, str(unit)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 # --- environment --------------------------------------------------------------------------------
