@@ -162,7 +162,7 @@ class SshConfig:
             port=port,
             user=user,
             required_identities=required,
-            identities=tuple(path for path in identities if path not in required),
+            identities=tuple(dict.fromkeys(path for path in identities if path not in required)),
             identities_only=(option("identitiesonly") or "no").lower() == "yes",
             agent=self._agent(options.get("identityagent"), tokens),
             known_hosts=self._known_hosts(address, options, tokens),

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from botdeploy.core.address import Address, Jump
@@ -343,6 +343,7 @@ LINES = st.sampled_from(
 @given(
     st.lists(LINES, max_size=10), st.lists(LINES, max_size=5), st.sampled_from(["a", "b1", "b2"])
 )
+@example(lines=["IdentityFile /k1", "IdentityFile /k1"], inner=[], name="a")
 def test_agrees_with_ssh(tmp_path: Path, lines: list[str], inner: list[str], name: str) -> None:
     """For any mixture of blocks and Includes we come to the same as ``ssh -G``."""
     file, included = tmp_path / "config", tmp_path / "inner"
