@@ -90,8 +90,10 @@ class Quote:
     first_us: int
     last_us: int
     occasions: int = 1
-    """Times it came at least a second after the time before."""
+    """Times it came a second or more after the one counted before: a stream has one a second."""
     lines: int = 1
+    spell_us: int = 0
+    """When the occasion counted last began."""
 
 
 class HostLedger:
@@ -200,11 +202,14 @@ class HostLedger:
         said = self.quotes.get(name)
         if said is None:
             is_traced = line.kind is LineKind.TRACEBACK
-            self.quotes[name] = Quote(line.message, is_traced, line.at_us, line.at_us)
+            self.quotes[name] = Quote(
+                line.message, is_traced, line.at_us, line.at_us, spell_us=line.at_us
+            )
             return
         said.lines += 1
-        if line.at_us - said.last_us >= _SAME_SPELL_US:
+        if line.at_us - said.spell_us >= _SAME_SPELL_US:
             said.occasions += 1
+            said.spell_us = line.at_us
         said.last_us = max(said.last_us, line.at_us)
 
     def _pause(self, length_us: int) -> None:
