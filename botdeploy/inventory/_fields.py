@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import warnings
 from datetime import timedelta
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import PlainValidator, WithJsonSchema
 
@@ -13,6 +13,9 @@ from botdeploy.core.model import Share
 from botdeploy.core.window import parse_window
 from botdeploy.inventory.hostrange import MOST_HOSTS
 from botdeploy.inventory.located import short, type_name
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _UNITS = {"w": 604800.0, "d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0}
 _DURATION = re.compile(r"(?:[0-9]{1,9}(?:\.[0-9]{1,6})?[wdhms])+")
@@ -23,6 +26,7 @@ _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _BOT_NAME = re.compile(r"[a-z][a-z0-9_-]{0,31}")
 _USER_NAME = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
 _RING_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,31}")
+_SHARED = re.compile(r"[A-Za-z0-9._+@][A-Za-z0-9._+@/-]*")
 _DIRECTIVE = re.compile(r"[A-Z][A-Za-z0-9]{1,63}")
 _URL = re.compile(r"https?://[!-~]+")
 _SECRET = re.compile(r"(env|file|command):(.+)", re.DOTALL)
@@ -34,6 +38,17 @@ _OWN_DIRECTIVES = {
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f\x85\u2028\u2029]")
 # What systemd does not take for UTF-8, and what no file can hold.
 _NO_CHARACTER = re.compile("[\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]")
+# Services and users that every host has: a bot of that name would take their place.
+_TAKEN_NAMES = frozenset(
+    (
+        *("root", "daemon", "bin", "sys", "sync", "games", "man", "lp", "mail", "news", "uucp"),
+        *("proxy", "www-data", "backup", "list", "irc", "nobody", "dbus", "messagebus", "polkit"),
+        *("polkitd", "ssh", "sshd", "cron", "crond", "atd", "udev", "rsyslog", "syslog", "chrony"),
+        *("chronyd", "ntp", "ntpd", "firewalld", "ufw", "networking", "auditd", "kmod", "dnsmasq"),
+        *("emergency", "rescue", "docker", "containerd"),
+    )
+)
+_TAKEN_PREFIXES = ("systemd-", "botdeploy-", "getty", "dbus-", "user-", "initrd-")
 _COMMAND_PREFIXES = "@-:+!|"
 # Python's complaints that hold for extended regular expressions (grep -E) as well.
 _BROKEN_EVERYWHERE = (
@@ -67,7 +82,7 @@ def _one_line(text: str) -> str:
     return text
 
 
-def _matching(pattern: re.Pattern[str], rule: str) -> Any:
+def _matching(pattern: re.Pattern[str], rule: str) -> Callable[[object], str]:
     def check(value: object) -> str:
         text = _text(value)
         if not pattern.fullmatch(text):
@@ -75,6 +90,17 @@ def _matching(pattern: re.Pattern[str], rule: str) -> Any:
         return text
 
     return check
+
+
+def _bot_name(value: object) -> str:
+    name = _matching(
+        _BOT_NAME, "a small letter, then small letters, digits, '-' and '_', at most 32"
+    )(value)
+    if name in _TAKEN_NAMES or name.startswith(_TAKEN_PREFIXES):
+        raise ValueError(
+            f"'{name}' is taken: it would replace a service or a user of the system itself"
+        )
+    return name
 
 
 def duration(value: object) -> timedelta:
@@ -193,7 +219,7 @@ def _shared(value: object) -> str:
         raise ValueError(f"{value!r} must be a path below the release, such as data")
     if any(part in ("", ".", "..") for part in parts):
         raise ValueError(f"{value!r} must not hold '.', '..' or an empty part")
-    if any(not (char.isalnum() or char in "._-+@ /") for char in text) or text.startswith("-"):
+    if not _SHARED.fullmatch(text):
         raise ValueError(f"{value!r} must hold letters, digits and . _ - + @ only")
     if parts[0] == ".botdeploy":
         raise ValueError("the name .botdeploy is botdeploy's own")
@@ -312,9 +338,7 @@ Source = Annotated[str, PlainValidator(_source), WithJsonSchema({"type": "string
 Ref = Annotated[str, PlainValidator(_source), WithJsonSchema(_SCALAR)]
 BotName = Annotated[
     str,
-    PlainValidator(
-        _matching(_BOT_NAME, "a small letter, then small letters, digits, '-' and '_', at most 32")
-    ),
+    PlainValidator(_bot_name),
     WithJsonSchema({"type": "string", "pattern": _pattern(_BOT_NAME)}),
 ]
 RingName = Annotated[

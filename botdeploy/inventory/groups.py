@@ -81,7 +81,7 @@ class Tree:
             return
         try:
             self.group(group).priority = int(value.value)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             value.fail("must be a whole number", name)
 
     def complete(self) -> None:

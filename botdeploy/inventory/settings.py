@@ -51,6 +51,7 @@ def read_bot(node: Located) -> Bot:
     for name in keys.secrets:
         if name in keys.env:
             node.fail("stands in bot.env too", f"bot.secrets.{name}", ("secrets", name))
+    _check_shared(keys.shared, node)
     return Bot(
         name=keys.name,
         command=keys.command,
@@ -75,6 +76,16 @@ def read_bot(node: Located) -> Bot:
         else None,
         probe=_probe(keys.probe),
     )
+
+
+def _check_shared(paths: list[str], node: Located) -> None:
+    """Refuse a shared path inside another: a link cannot hold a link that outlives it."""
+    for index, path in enumerate(paths):
+        for other in paths[:index]:
+            if f"{path}/".startswith(f"{other}/") or f"{other}/".startswith(f"{path}/"):
+                node.fail(
+                    f"'{path}' and '{other}' overlap", f"bot.shared[{index}]", ("shared", index)
+                )
 
 
 def read_rollout(node: Located) -> Policy:

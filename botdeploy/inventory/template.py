@@ -105,6 +105,26 @@ class _Environment(ImmutableSandboxedEnvironment):
             return parts[0]
         return "".join(str(part) for part in parts if part is not None)
 
+    def getattr(self, obj: Any, attribute: str) -> Any:
+        """Look names up inside our own values as in a mapping: their attributes are not data."""
+        if isinstance(obj, _OWN) and attribute not in _METHODS:
+            return self.getitem(obj, attribute)
+        return super().getattr(obj, attribute)
+
+    def getitem(self, obj: Any, argument: Any) -> Any:
+        """Never fall back to an attribute of our own values."""
+        if not isinstance(obj, _OWN):
+            return super().getitem(obj, argument)
+        try:
+            return obj[argument]
+        except (LookupError, TypeError):
+            return self.undefined(obj=obj, name=argument)
+
+    def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
+        if isinstance(obj, _OWN) and attr not in _METHODS:
+            return False
+        return super().is_safe_attribute(obj, attr, value)
+
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
         if operator == "**" and (abs(left) > _LARGEST_POWER or abs(right) > _LARGEST_POWER):
             raise SecurityError("the power is too large")
@@ -390,6 +410,10 @@ class HostVars(Mapping[str, Any]):
 
     def __repr__(self) -> str:
         return f"HostVars({len(self)} hosts)"
+
+
+_OWN = (Scope, LazyMapping, LazyList, HostVars)
+_METHODS = frozenset({"count", "get", "index", "items", "keys", "values"})
 
 
 def _with_line_ends(result: str, source: str) -> str:

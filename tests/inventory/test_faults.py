@@ -114,6 +114,7 @@ TABLE = {
         "a:\n  children:\n    b:\n      children:\n        a: {}\n", 5, "contain each other"
     ),
     "child-all": whole("a:\n  children:\n    all: {}\n", 3, "'all' cannot be a child"),
+    "priority-endless": whole("a:\n  vars: {ansible_group_priority: .inf}\n", 2, "whole number"),
     "priority": whole("a:\n  vars: {ansible_group_priority: high}\n", 2, "whole number"),
     "same-address": whole(
         f"all:\n  hosts:\n    a: {{ansible_host: 10.0.0.1}}\n    b: {{ansible_host: 10.0.0.1}}\n"
@@ -188,6 +189,8 @@ TABLE = {
     "name-shell": bot("name: a;b", 5, "bot.name"),
     "name-line": bot('name: "a\\n"', 5, "bot.name"),
     "name-long": bot("name: " + "a" * 33, 5, "bot.name", "at most 32"),
+    "name-root": bot("name: root", 5, "bot.name", "taken"),
+    "name-service": bot("name: systemd-journald", 5, "bot.name", "taken"),
     "name-number": bot("name: 5", 5, "bot.name", "text, not a number"),
     "command-empty": bot("command: ''", 5, "bot.command", "is empty"),
     "command-lines": bot("command: |\n  a\n  b", 5, "bot.command", "one line"),
@@ -218,6 +221,10 @@ TABLE = {
     "shared-up": bot("shared: [data, ../x]", 5, "bot.shared[1]", "'..'"),
     "shared-absolute": bot("shared: [/etc]", 5, "bot.shared[0]", "below the release"),
     "shared-shell": bot("shared: ['a$(id)']", 5, "bot.shared[0]"),
+    "shared-space": bot("shared: ['a b']", 5, "bot.shared[0]", "letters"),
+    "shared-letters": bot("shared: [ä]", 5, "bot.shared[0]", "letters"),
+    "shared-inside": bot("shared:\n  - data\n  - data/x", 7, "'data/x' and 'data' overlap"),
+    "shared-twice": bot("shared: [data, data/]", 5, "bot.shared[1]", "overlap"),
     "shared-own": bot("shared: [.botdeploy/x]", 5, "botdeploy's own"),
     "keep-text": bot("keep: five", 5, "bot.keep", "whole number"),
     "keep-negative": bot("keep: -1", 5, "bot.keep", "out of range"),

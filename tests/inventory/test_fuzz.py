@@ -40,6 +40,8 @@ def attempt(data: bytes, name: str = "prod.yml") -> Inventory | None:
     """Load a file's bytes; any error but a user's one goes through."""
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / name).write_bytes(data)
+        for kind in ("group_vars", "host_vars"):
+            (Path(folder) / kind).mkdir()
         try:
             return load("prod", Path(folder))
         except UserError as error:
