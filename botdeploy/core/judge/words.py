@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+
 _QUOTE = 160
+_FRAME = re.compile(r'^  File "(?:[^"\n]*/)?([^"/\n]+)", line \d+, in (.+)$', re.MULTILINE)
 
 
 def duration(seconds: float) -> str:
@@ -27,12 +30,25 @@ def count(number: float, word: str) -> str:
 
 
 def quote(text: str) -> str:
-    """Quote the first words of a line, on one line, with control characters made visible."""
-    flat = " ".join(text.split())
+    """Quote the first words of a line, on one line, with control characters made visible.
+
+    Of Python's traceback it is the error and where it was raised: it comes last there.
+    """
+    flat = " ".join(_gist(text).split())
     flat = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in flat)
     if len(flat) > _QUOTE:
         flat = flat[: _QUOTE - 1] + "…"
     return f"“{flat}”"
+
+
+def _gist(text: str) -> str:
+    frames = list(_FRAME.finditer(text)) if text.startswith("Traceback (") else []
+    if not frames:
+        return text
+    rest = text[frames[-1].end() :].splitlines()
+    error = next((line for line in rest if line and not line[0].isspace()), "")
+    file, function = frames[-1].groups()
+    return f"{error} (in {file}, {function})" if error else text
 
 
 def listing(names: list[str]) -> str:

@@ -1,0 +1,39 @@
+"""How the judge's sentences quote what a bot printed."""
+
+from __future__ import annotations
+
+import pytest
+
+from botdeploy.core.judge.words import quote
+
+TRACEBACK = """\
+Traceback (most recent call last):
+  File "/opt/echobot/releases/r3/echobot/bot.py", line 38, in handle
+    reply = replies.answer(job.user, job.text)
+            ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+  File "/opt/echobot/releases/r3/echobot/replies.py", line 41, in _language
+    return self._languages[user]
+           ~~~~~~~~~~~~~~~^^^^^^
+KeyError: 'ada'
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "quoted"),
+    [
+        ("disk full", "“disk full”"),
+        ("two\n  lines", "“two lines”"),
+        ("bell \x07", "“bell \N{REPLACEMENT CHARACTER}”"),
+        ("x" * 200, "“" + "x" * 159 + "…”"),
+        (TRACEBACK, "“KeyError: 'ada' (in replies.py, _language)”"),
+        (
+            "Traceback (most recent call last):\n  File",
+            "“Traceback (most recent call last): File”",
+        ),
+        (TRACEBACK + "two lines of message", "“KeyError: 'ada' (in replies.py, _language)”"),
+    ],
+    ids=["line", "lines", "control", "long", "traceback", "cut traceback", "long message"],
+)
+def test_quote_shows_what_tells_most(text: str, quoted: str) -> None:
+    """A quote is one line, short, and of a traceback the error and its place."""
+    assert quote(text) == quoted
