@@ -125,7 +125,9 @@ class Block:
             self.is_preamble = False
         elif text and not belongs_to_trace(text):
             self.loose += 1
-        if is_go_frame(text) or (begins and text.startswith(("goroutine ", "panic: ", "fatal err"))):
+        if is_go_frame(text) or (
+            begins and text.startswith(("goroutine ", "panic: ", "fatal err"))
+        ):
             self.is_go = True
         if text:
             is_open = text[0] in " \t|+│╭╰" or begins or is_chain_text(text)

@@ -194,8 +194,10 @@ class Evidence:
         span = spans[-1]
         span[1] = max(span[1], at_us)
         name = release or UNKNOWN
-        start = at_us - at_us % self.bucket_us
-        key = (name, start, max(start, min(span[0], at_us)))
+        part = start = at_us - at_us % self.bucket_us
+        if start < span[0] <= at_us:
+            part = span[0]
+        key = (name, start, part)
         cell = self._cells.get(key)
         if cell is None:
             cell = self._cells[key] = Counts()
@@ -211,7 +213,7 @@ class Evidence:
             cell.latency_count += 1
             cell.latency_sum += value
             cell.latency_squares += value * value
-            number = sketch.bin_of(line.latency_ms)
+            number = sketch.bin_of_log(value)
             cell.latency_bins[number] = cell.latency_bins.get(number, 0) + 1
         if line.fingerprint is not None:
             self._add_error(cell, line, name)
@@ -309,7 +311,7 @@ class Evidence:
         return self._seen
 
     def incidents(self, release: str | None = None, since_us: int = 0) -> list[Incident]:
-        """List what a verdict may hang on, in order: crashes, restarts, OOM, fatal lines … (last 256)."""
+        """List what a verdict may hang on, in order: crashes, restarts, fatal lines (256)."""
         return sorted(
             (
                 one

@@ -18,6 +18,10 @@ SAME = "same!"
 NO_FRAME = "-"
 """Stands for the frame of a stack trace that has none."""
 _MAX_TOKENS = 40
+_MAX_BODY = 1000
+"""Characters of a line that its fingerprint is made from."""
+_LONGEST = 120
+"""Letters from which on a word is taken for data."""
 _LONG = 8
 """Letters from which on a word of the letters a to f only is taken for a hex number."""
 
@@ -68,20 +72,28 @@ def strip_header(text: str) -> str:
 # -- what varies ----------------------------------------------------------------------------------
 
 _DOUBLE_QUOTED = re.compile(
-    r"(?P<named>=|value: |\b(?:relation|column|table|constraint|key|index|database|schema|function|type|module|package"
-    r"|attribute|field|parameter|argument|variable|property|method|class) )?\"(?P<inner>(?:[^\"\\\n]|\\.){0,400})\""
+    r"(?P<named>=|value: |\b(?:relation|column|table|constraint|key|index|database|schema|function"
+    r"|type|module|package|attribute|field|parameter|argument|variable|property|method|class) )?"
+    r"\"(?P<inner>(?:[^\"\\\n]|\\.){0,400})\""
 )
 _QUOTED = re.compile(r"(?<![A-Za-z0-9])(['`])([^'`\n]{0,200})['`](?![A-Za-z0-9])")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z_.-]{0,39}")
 _CODE = re.compile(r"[A-Za-z_:.()<>&!, -]{1,60}")
 _REQUEST = re.compile(r"(?:GET|POST|PUT|PATCH|DELETE|HEAD|OPTIONS|CONNECT) \S+")
-_DATED = re.compile(rf"(?:{_DAY},? )?(?:{_MONTH} +\d\d?|\d\d?[ -]{_MONTH})[, -]+(?:\d{{4}}[ :])?{_TIME}{_ZONE}(?: \d{{4}})?")
+_DATED = re.compile(
+    rf"(?:{_DAY},? )?(?:{_MONTH} +\d\d?|\d\d?[ -]{_MONTH})[, -]+(?:\d{{4}}[ :])?{_TIME}"
+    rf"{_ZONE}(?: \d{{4}})?"
+)
 _UNITS = (
     "ns|us|µs|ms|msecs?|millis(?:econds?)?|microseconds?|s|secs?|seconds?|m|mins?|minutes?|h|hrs?|hours?|days?"
     "|[KMGT]i?B|[kMGT]B|[kKMG]b|bytes?|B"
 )
-_MEASURE = re.compile(rf"(?<![\w.])<?\d+(?:[.,:]\d+)*\s?(?:{_UNITS})(?:\s?\d+(?:\.\d+)?\s?(?:{_UNITS}))*(?![\w/])")
-_VALUE = re.compile(r"(?<=[\w\]])(\s?=\s*)(?:true|false|null|none|nil|undefined|True|False|None|NaN)\b")
+_MEASURE = re.compile(
+    rf"(?<![\w.])<?\d+(?:[.,:]\d+)*\s?(?:{_UNITS})(?:\s?\d+(?:\.\d+)?\s?(?:{_UNITS}))*(?![\w/])"
+)
+_VALUE = re.compile(
+    r"(?<=[\w\]])(\s?=\s*)(?:true|false|null|none|nil|undefined|True|False|None|NaN)\b"
+)
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{1,15}://[^\s\"'<>)\]]+")
 _EMAIL = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
 _SOURCE = "py|js|mjs|cjs|ts|tsx|go|rs|java|kt|rb|php|cs|c|cc|cpp|h|ex|exs|lua|scala|swift"
@@ -100,7 +112,9 @@ _HEX = re.compile(
     r"0[xX][0-9a-fA-F]+|(?<![A-Za-z0-9])(?=[0-9a-fA-F]*\d)[0-9a-fA-F]{6,}(?![A-Za-z0-9])"
     r"|(?<![A-Za-z0-9])[0-9a-f]{8,}(?![A-Za-z0-9])"
 )
-_MAC = re.compile(r"(?<![0-9A-Fa-f:])(?:[0-9A-Fa-f]{1,4}:){3,}(?::?[0-9A-Fa-f]{1,4})+|(?:[0-9a-f]{1,4}:){1,6}:[0-9a-f:]*")
+_MAC = re.compile(
+    r"(?<![0-9A-Fa-f:])(?:[0-9A-Fa-f]{1,4}:){3,}(?::?[0-9A-Fa-f]{1,4})+|(?:[0-9a-f]{1,4}:){1,6}:[0-9a-f:]*"
+)
 _ID = re.compile(
     r"(?<![A-Za-z0-9])(?=[\w-]*\d\w*\d\w*\d|[\w-]*\d[\w-]*[A-Za-z_-][\w-]*\d)(?=[\w-]*[A-Za-z_-])[\w-]{8,}(?![A-Za-z0-9])"
 )
@@ -127,7 +141,9 @@ def mask(text: str) -> str:
     if "=" in text:
         text = _VALUE.sub(r"\1#", text)
     words = text.split(None, _MAX_TOKENS)[:_MAX_TOKENS]
-    masked = " ".join([word if word.isalpha() and len(word) < _LONG else _mask_word(word) for word in words])
+    masked = " ".join(
+        [word if word.isalpha() and len(word) < _LONG else _mask_word(word) for word in words]
+    )
     if "# " in masked or "#," in masked or "#;" in masked:
         masked = _LIST.sub("#", masked)
         if "# (" in masked or "# [" in masked:
@@ -154,6 +170,8 @@ def _mask_quoted(found: re.Match[str]) -> str:
 @lru_cache(maxsize=16384)
 def _mask_word(word: str) -> str:
     """Mask one word; remembered, because words repeat."""
+    if len(word) > _LONGEST:
+        return "#"
     if _TYPE.match(word):
         return word
     if "://" in word:
@@ -180,18 +198,18 @@ def _mask_word(word: str) -> str:
 
 def of_text(text: str, logger: str = "") -> str:
     """Make the fingerprint of an error line without a trace, from its body."""
-    first, _, rest = text.strip().partition("\n")
+    first, _, rest = text.strip()[: 2 * _MAX_BODY].partition("\n")
     body = strip_header(first)
     if rest and (" " not in body or body.endswith(":")):  # a header on a line of its own
         body = f"{body} {rest.strip().partition(chr(10))[0]}"
     if logger and not body.startswith(logger):
         body = f"{logger}: {body}"
-    return _bounded(mask(body) or "(empty)")
+    return _bounded(mask(body[:_MAX_BODY]) or "(empty)")
 
 
 def of_trace(trace: Trace) -> str:
     """Make the fingerprint of a stack trace: ``Traceback!KeyError economy.py:pay 'balance'``."""
-    message = mask(trace.message.split("\n", 1)[0])
+    message = mask(trace.message.split("\n", 1)[0][:_MAX_BODY])
     frame = trace.frame.replace(" ", "_") or NO_FRAME
     return _bounded(f"{TRACE}{trace.type.replace(' ', '_')} {frame} {message}".rstrip())
 

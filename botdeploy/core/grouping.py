@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from botdeploy.core.fingerprint import SAME, TRACE
@@ -24,10 +25,41 @@ _WILD = "#"
 _Shape = tuple[str, ...]
 
 _NAMED = frozenset(
-    """
-    user username member account login nick by owner author host hostname node peer client server guild channel
-    chat room name tag key topic queue table database session job task thread worker shard bot
-    """.split()
+    (
+        "user",
+        "username",
+        "member",
+        "account",
+        "login",
+        "nick",
+        "by",
+        "owner",
+        "author",
+        "host",
+        "hostname",
+        "node",
+        "peer",
+        "client",
+        "server",
+        "guild",
+        "channel",
+        "chat",
+        "room",
+        "name",
+        "tag",
+        "key",
+        "topic",
+        "queue",
+        "table",
+        "database",
+        "session",
+        "job",
+        "task",
+        "thread",
+        "worker",
+        "shard",
+        "bot",
+    )
 )
 _WORD = re.compile(r"[^\s=:,;()\[\]{}\"'`<>|]+|[^\s]")
 # Words that tell one event from another: their place is never taken for a variable.
@@ -165,7 +197,7 @@ def _near_pairs(templates: Sequence[_Shape], most: int) -> Iterator[tuple[_Shape
     length = len(templates[0])
     edges = [at * length // (most + 1) for at in range(most + 2)]
     done: set[tuple[int, int]] = set()
-    for begin, end in zip(edges, edges[1:], strict=False):
+    for begin, end in pairwise(edges):
         buckets: dict[_Shape, list[int]] = {}
         for at, template in enumerate(templates):
             buckets.setdefault(template[begin:end], []).append(at)
@@ -217,7 +249,8 @@ class _Links:
         for members in sets.values():
             if len(members) > 1:
                 shared = tuple(
-                    words[0] if len(set(words)) == 1 else _WILD for words in zip(*members, strict=True)
+                    words[0] if len(set(words)) == 1 else _WILD
+                    for words in zip(*members, strict=True)
                 )
                 out.update(dict.fromkeys(members, shared))
         return out

@@ -126,23 +126,53 @@ def level_of_number(number: float) -> Level | None:
     return next((level for step, level in steps if number >= step), Level.TRACE)
 
 
-_UPPER = (
-    "TRACE|DEBUG|VERBOSE|INFO|INFORMATION|SUCCESS|NOTICE|WARN|WARNING|ERROR|ERR|SEVERE"
-    "|CRITICAL|CRIT|FATAL|PANIC|ALERT|EMERG|EMERGENCY|TRAC|DEBU|ERRO|FATA|PANI"
-)
 _ANY = (
     "trace|trce|debug|dbug|verbose|info|information|success|notice|warn|warning|error|err|eror|fail"
     "|severe|critical|crit|fatal|panic|alert|emerg|emergency"
 )
-_SHORT = "TRC|DBG|INF|WRN|FTL|PNC"
-
+_UPPER_WORDS = {
+    word: _WORDS[word.lower()]
+    for word in (
+        "TRACE",
+        "TRC",
+        "DEBUG",
+        "DEBU",
+        "DBG",
+        "VERBOSE",
+        "INFO",
+        "INFORMATION",
+        "INF",
+        "SUCCESS",
+        "NOTICE",
+        "WARN",
+        "WARNING",
+        "WRN",
+        "ERROR",
+        "ERRO",
+        "ERR",
+        "SEVERE",
+        "CRITICAL",
+        "CRIT",
+        "FATAL",
+        "FATA",
+        "FTL",
+        "PANIC",
+        "PANI",
+        "PNC",
+        "ALERT",
+        "EMERG",
+        "EMERGENCY",
+    )
+}
+_ANY_WORDS = frozenset(_ANY.split("|"))
 # Upper case anywhere, any case in brackets, bars or after a key: the first one decides.
-_MARKED = re.compile(
-    rf"(?:(?<![\w./-])|(?<=\w\.))(?P<upper>{_UPPER}|{_SHORT})(?![\w/])(?!-\w)"
-    rf"|[\[(<|]\s*(?P<any>{_ANY}|(?i:{_ANY}))\s*[\])>|]"
-    rf"|\b(?i:level|lvl|severity|loglevel)[\"']?\s*[=:]\s*[\"']?(?P<key>[A-Za-z]+)"
+_CAPITALS = re.compile(r"[A-Z]{3,}")
+_BRACKETED = re.compile(r"[\[(<|]\s*([A-Za-z]{3,11})\s*[\])>|]")
+_KEYED = re.compile(r"\b(?i:level|lvl|severity|loglevel)[\"']?\s*[=:]\s*[\"']?([A-Za-z]+)")
+_CLOCK = (
+    r"[\[(]?(?:\d{4}[-/.]\d\d[-/.]\d\d[T ]+)?\d\d?:\d\d(?::\d\d(?:[.,]\d+)?)?"
+    r"\s?(?:[AP]M|Z|[+-]\d\d:?\d\d)?[\])]?"
 )
-_CLOCK = r"[\[(]?(?:\d{4}[-/.]\d\d[-/.]\d\d[T ]+)?\d\d?:\d\d(?::\d\d(?:[.,]\d+)?)?\s?(?:[AP]M|Z|[+-]\d\d:?\d\d)?[\])]?"
 # Any case, but only where a header ends: ``error: text``, ``2026-01-01 10:00:00 warn text``.
 _LEADING = re.compile(
     rf"\s*(?:{_CLOCK}\s*[-:|]?\s*(?P<timed>{_ANY}|(?i:{_ANY}))(?=[\s:\]|-])"
@@ -162,14 +192,16 @@ _LOOKS_BAD = re.compile(
         (?:[\w$]+\.)*[\w$]*(?:error|exception)\b(?:\s?\[[^\]]*\])?:\s   # ValueError: text
       | (?:an?\s|the\s|unexpected\s|unknown\s|internal\s|uncaught\s|unhandled\s|fatal\s)+
         (?:\w+\s){0,2}?(?:error|exception|rejection)\b
-      | (?:error|exception)\s(?:while|when|during|in|on|at|from|with|for|occurred|handling|processing|
-         sending|connecting|opening|reading|writing|loading|parsing|executing|running|calling|fetching)\b
+      | (?:error|exception)\s(?:while|when|during|in|on|at|from|with|for|occurred|handling
+         |processing|sending|connecting|opening|reading|writing|loading|parsing|executing|running
+         |calling|fetching)\b
       | (?:failed|failure|unable)\s(?:to|in|while|during)\b
       | (?:could\snot|couldn't|cannot|can't)\s\w
       | fatal:\s | panic:\s | segmentation\sfault
     )
     | \bexception\swas\snever\sretrieved | \bpanic\s(?:serving|recovered|in|while)\b
-    | \brecovered\s(?:from\s)?(?:a\s)?panic | \b(?:error|exception)\s(?:occurred|raised|was\sthrown|while\s\w+ing)\b
+    | \brecovered\s(?:from\s)?(?:a\s)?panic
+    | \b(?:error|exception)\s(?:occurred|raised|was\sthrown|while\s\w+ing)\b
     | \b(?:error|exception):\s
     | \b(?:failed|crashed)\swith\b
     | \b(?:unhandled|uncaught)\s(?:\w+\s)?(?:error|exception|rejection)\b
@@ -185,23 +217,34 @@ def level_of_text(text: str) -> Level | None:
 
     ``no errors``, ``0 ERROR`` and ``error_count=0`` state none.
     """
-    at = 0
-    while found := _MARKED.search(text, at, HEAD):
-        word = found[found.lastgroup or 0]
-        level = _WORDS.get(word.lower())
-        if level is None or (level >= Level.ERROR and _is_denied(text, found.start(), found.end())):
-            at = found.end()
-            continue
-        return level
-    found = _LEADING.match(text)
-    if found is None or found.lastgroup is None:
+    at = HEAD
+    stated = None
+    for found in _CAPITALS.finditer(text, 0, HEAD):
+        level = _UPPER_WORDS.get(found[0])
+        if level is not None and _stands_alone(text, found.start(), found.end()):
+            at, stated = found.start(), level
+            break
+    for found in _BRACKETED.finditer(text, 0, at):
+        word = found[1].lower()
+        if word in _ANY_WORDS and not _is_denied(text, found.start(1), found.end(1)):
+            at, stated = found.start(), _WORDS[word]
+            break
+    if "l=" in text or "ity=" in text or "el:" in text or 'el"' in text:
+        keyed = _KEYED.search(text, 0, at)
+        if keyed and (word := keyed[1].lower()) in _ANY_WORDS:
+            stated = _WORDS[word]
+    if stated is not None:
+        return stated
+    leading = _LEADING.match(text)
+    if leading is None or leading.lastgroup is None:
         return None
-    word = found[found.lastgroup]
-    if found.lastgroup == "syslog":
+    kind = leading.lastgroup
+    word = leading[kind]
+    if kind == "syslog":
         return level_of_priority(word)
-    if found.lastgroup in {"klog", "logcat"}:
+    if kind in {"klog", "logcat"}:
         return _LETTERS[word]
-    if _IS_COUNT.match(text, found.end(found.lastgroup)):
+    if _IS_COUNT.match(text, leading.end(kind)):
         return None
     return _WORDS.get(word.lower())
 
@@ -215,5 +258,21 @@ def looks_bad(text: str) -> bool:
     return found is not None and not _is_denied(text, found.start(), found.end())
 
 
+def _stands_alone(text: str, start: int, end: int) -> bool:
+    """Whether a word is one of its own, not a part of a path, a name or a denial.
+
+    ``channel.ERROR:`` is a level, ``/ERROR``, ``ERROR_CHANNEL`` and ``ERROR-PAGE`` are not.
+    """
+    before, after = text[start - 1 : start], text[end : end + 1]
+    if before and (before.isalnum() or before in "_/-"):
+        return False
+    if after and (after.isalnum() or after in "_/"):
+        return False
+    if after == "-" and text[end + 1 : end + 2].isalnum():
+        return False
+    return not _is_denied(text, start, end)
+
+
 def _is_denied(text: str, start: int, end: int) -> bool:
+    """Whether what stands around an error word takes it back: ``no error``, ``errors=0``."""
     return bool(_NOT_ONE.search(text, max(0, start - 12), start) or _IS_COUNT.match(text, end))

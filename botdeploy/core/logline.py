@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from botdeploy.core import fingerprint as fingerprints
 from botdeploy.core.block import Block
+from botdeploy.core.latency import latency_of_text, read_span_ms
 from botdeploy.core.level import Level, level_of_priority, level_of_text, looks_bad
 from botdeploy.core.redact import mask_tokens
 from botdeploy.core.stacktrace import begins_trace, read_trace
-from botdeploy.core.structured import read_logfmt, read_span_ms, read_structured
+from botdeploy.core.structured import read_logfmt, read_structured
 from botdeploy.core.systemd_record import SystemKind, SystemRecord, read_system_record
 from botdeploy.errors import UserError
 
@@ -149,21 +150,7 @@ _FATAL_TEXT = re.compile(
     r"|Segmentation fault|cannot import name|No module named|error while loading shared libraries"
     r"|(?i:invalid (?:bot )?token|token (?:is )?invalid)|An invalid token was provided"
 )
-_TEXT_LATENCY = re.compile(
-    r"(?i)\b(?:(?:duration|latency|elapsed|took|response[_ ]?time|rtt|time[_ ]taken|process(?:ing)?[_ ]time)"
-    r"(?P<unit>_ms|_s|_us|_seconds|_ns|ms)?[\"']?\s*[=: ]\s*[\"']?(?:about |only )?(?P<value>\d+(?:\.\d+)?)\s*(?P<after>ns|us|µs|ms|msec|milliseconds|s|sec|secs|seconds?|min)?(?![\w.:/-])"
-    r"|(?:completed|finished|handled|processed|done|acknowledged|responded|served|executed|replied|answered|sent|fetched|loaded|succeeded|ok|returned|resolved|ran)\b[^.;]{0,60}?\b(?:in|after)\s+(?P<value2>\d+(?:\.\d+)?)\s*(?P<after2>ns|us|µs|ms|msec|milliseconds|s|sec|secs|seconds?)(?![\w/]))"
-)
 _LOGFMT = re.compile(r"[a-z@_]+=")
-_SCALE = {
-    "": 1000.0,
-    "_ms": 1.0,
-    "ms": 1.0,
-    "_s": 1000.0,
-    "_seconds": 1000.0,
-    "_us": 1e-3,
-    "_ns": 1e-6,
-}
 
 
 class Assembler:
@@ -240,8 +227,7 @@ class Assembler:
             return self._expired(now_us) if self._open else []
         out = [self._closed(pid) for pid in list(self._open)]
         for text, at_us in self._partial.values():
-            text = self._cleaned(text)
-            line = self._line({}, text, at_us, self._invocation, "", None)
+            line = self._line({}, self._cleaned(text), at_us, self._invocation, "", None)
             if line is not None:
                 out.append(line)
         self._partial.clear()
@@ -273,9 +259,8 @@ class Assembler:
         for pid, (text, at_us) in (saved.get("partial") or {}).items():
             self._partial[pid] = (text, at_us)
         for pid, values in (saved.get("open") or {}).items():
-            values = dict(values)
-            level = values.pop("level")
-            self._open[pid] = Block(level=None if level is None else Level(level), **values)
+            level = values["level"]
+            self._open[pid] = Block(**{**values, "level": None if level is None else Level(level)})
         self._due_us = 0
 
     # -- within ---------------------------------------------------------------------------------
@@ -335,7 +320,9 @@ class Assembler:
         is_trace = begins_trace(text) or "\nTraceback (most recent" in text
         if level is None:
             level = level_of_priority(entry.get("PRIORITY"))
-            if (level is None or Level.DEBUG < level < Level.ERROR) and (is_trace or looks_bad(text)):
+            if (level is None or Level.DEBUG < level < Level.ERROR) and (
+                is_trace or looks_bad(text)
+            ):
                 level = Level.ERROR
         if level is not None and level >= Level.ERROR and pid is not None:
             self._begin(pid, Block(at_us, at_us, level, invocation, cursor, is_stated), text)
@@ -368,9 +355,7 @@ class Assembler:
             latency,
             invocation,
             cursor,
-            False,
-            None,
-            handled,
+            is_handled=handled,
         )
 
     def _structured_line(
@@ -420,9 +405,7 @@ class Assembler:
             latency,
             invocation,
             cursor,
-            False,
-            None,
-            handled,
+            is_handled=handled,
         )
 
     def _error_line(
@@ -469,20 +452,14 @@ class Assembler:
     def _latency(self, text: str) -> float | None:
         form = self._rules.latency
         if form is not None:
-            found = form.search(text)
+            found = form.search(text[:MAX_MESSAGE])
             if found is None:
                 return None
             for name, factor in (("ms", 1.0), ("s", 1000.0), ("us", 1e-3)):
                 if name in form.groupindex and found[name] is not None:
                     return read_span_ms(found[name], factor)
             return None
-        found = _TEXT_LATENCY.search(text) if "=" in text or " " in text else None
-        if found is None:
-            return None
-        value, after = found["value"] or found["value2"], found["after"] or found["after2"]
-        if after:
-            return read_span_ms(f"{value}{after}")
-        return float(value) * _SCALE.get((found["unit"] or "").lower(), 1000.0)
+        return latency_of_text(text[:MAX_MESSAGE])
 
     # -- blocks -----------------------------------------------------------------------------------
 

@@ -11,11 +11,17 @@ if TYPE_CHECKING:
 GROWTH = 1.1
 """Ratio of a bin's upper edge to its lower one (Masson, Rim & Lee, DDSketch, 2019)."""
 _STEP = log(GROWTH)
+_PER_STEP = 1.0 / _STEP
 
 
 def bin_of(value: float) -> int:
     """Give the number of the bin that holds a value; raises ValueError unless it is above zero."""
-    return ceil(log(value) / _STEP - 1e-9)
+    return bin_of_log(log(value))
+
+
+def bin_of_log(value: float) -> int:
+    """Give the number of the bin that holds a value, from its natural logarithm."""
+    return ceil(value * _PER_STEP - 1e-9)
 
 
 def value_of(number: int) -> float:

@@ -39,7 +39,7 @@ class _Raised:
 
 
 _PYTHON_BEGINS = re.compile(
-    r"[\s|+]*(?:Exception Group )?Traceback \(most recent call last\):?|\s*╭─+ Traceback \(most recent"
+    r"[\s|+]*(?:Exception Group )?Traceback \(most recent call last\)|\s*╭─+ Traceback \(most rec"
 )
 _PYTHON_FRAME = re.compile(r'[\s|+>]*File "([^"]*)", line \d+(?:,? in (.+?))?\s*$')
 _PYTHON_BARE = re.compile(r'  File "[^"]*", line \d+$')
@@ -62,9 +62,13 @@ _NET_FRAME = re.compile(
 )
 _AT = re.compile(r"\s+at \S")
 _PREAMBLE = re.compile(r"(?:node:|file://|/|[A-Za-z]:\\)\S*:\d+$")
-_KIND = r"(?:[A-Za-z_$][\w$]*[.:\\]{1,2})*[\w$]*?(?:Error|Exception|Throwable|Failure|Fault|Rejection|Interrupt|Exit)\w*"
+_KIND = (
+    r"(?:[A-Za-z_$][\w$]*[.:\\]{1,2})*[\w$]*?"
+    r"(?:Error|Exception|Throwable|Failure|Fault|Rejection|Interrupt|Exit)\w*"
+)
 _RAISED = re.compile(
-    r"\[?(?:Uncaught |Unhandled exception\. |Exception in thread \"[^\"]*\" |\[cause\]: |[Cc]aused by: |Suppressed: )*"
+    r"\[?(?:Uncaught |Unhandled exception\. |Exception in thread \"[^\"]*\" "
+    r"|\[cause\]: |[Cc]aused by: |Suppressed: )*"
     rf"(?P<type>{_KIND})(?P<code>\s?\[[^\]]*\])?(?: \[[^\]]*\])?(?::\s?(?P<message>.*))?$"
 )
 _GO_BEGINS = re.compile(r"(?:panic: |fatal error: |goroutine \d+ \[|SIG[A-Z]+: )")
@@ -74,16 +78,20 @@ _GO_FUNC = re.compile(
 _GO_PLAIN = re.compile(r"(?P<func>[\w./*()\-·]+\.[\w.*()\-·]+)$")
 _GO_FILE = re.compile(r"\s+(?P<file>\S+\.(?:go|s)):\d+")
 _RUST_BEGINS = re.compile(
-    r"thread '(?P<thread>[^']*)'(?: \(\d+\))? panicked at (?:'(?P<old>.*)', )?(?P<file>[^:,']+):\d+(?::\d+)?:?$"
+    r"thread '(?P<thread>[^']*)'(?: \(\d+\))? panicked at (?:'(?P<old>.*)', )?"
+    r"(?P<file>[^:,']+):\d+(?::\d+)?:?$"
 )
 _RUBY_RAISED = re.compile(
     r"(?P<file>[^\s:]+):\d+:in [`'](?P<func>[^']+)': (?P<message>.*) \((?P<type>[A-Z][\w:]*)\)$"
 )
-_RUBY_FRAME = re.compile(r"\s*(?:from |\d+: from )?(?P<file>[^\s:]+\.(?:rb|ru|rake)|[^\s:]*/[^\s:]+):\d+:in [`'](?P<func>[^']+)'$")
+_RUBY_FRAME = re.compile(
+    r"\s*(?:from |\d+: from )?(?P<file>[^\s:]+\.(?:rb|ru|rake)|[^\s:]*/[^\s:]+):\d+"
+    r":in [`'](?P<func>[^']+)'$"
+)
 _RUBY_LOGGED = re.compile(r"(?P<message>.*) \((?P<type>[A-Z][\w:]*)\)$")
 _PHP_RAISED = re.compile(
-    r"(?:PHP )?(?:Fatal error|Parse error|Recoverable fatal error):\s+(?:Uncaught )?(?:(?P<type>[\w\\]+): )?"
-    r"(?P<message>.*?) in (?P<file>\S+?)(?::\d+| on line \d+)"
+    r"(?:PHP )?(?:Fatal error|Parse error|Recoverable fatal error):\s+(?:Uncaught )?"
+    r"(?:(?P<type>[\w\\]+): )?(?P<message>.*?) in (?P<file>\S+?)(?::\d+| on line \d+)"
 )
 _FAULT_FRAME = re.compile(r'\s+File "([^"]*)", line \d+ in (.+)$')
 _WITHIN = re.compile(r"(?:^|[\s:(\"])((?:[A-Za-z_$][\w$]*\.)*[\w$]*(?:Error|Exception)\b.*)$")
@@ -141,7 +149,12 @@ def begins_trace(text: str) -> bool:
 
 def is_preamble(text: str) -> bool:
     """Whether a line is a place in the source and nothing else: Node prints it before an error."""
-    return text[-1:].isdigit() and ":" in text and " " not in text and _PREAMBLE.match(text) is not None
+    return (
+        text[-1:].isdigit()
+        and ":" in text
+        and " " not in text
+        and _PREAMBLE.match(text) is not None
+    )
 
 
 def is_go_frame(text: str) -> bool:
@@ -174,7 +187,9 @@ def is_raised(text: str, *, alone: bool = False) -> bool:
     ``alone``: and nothing on it says that it is the cause of another one.
     """
     found = _RAISED.match(text)
-    return found is not None and not (alone and text.startswith(("Caused", "caused", "[cause]", "Suppressed")))
+    return found is not None and not (
+        alone and text.startswith(("Caused", "caused", "[cause]", "Suppressed"))
+    )
 
 
 def belongs_to_trace(text: str) -> bool:
@@ -186,7 +201,9 @@ def belongs_to_trace(text: str) -> bool:
         return True
     if text.startswith(_PARTS) or is_chain_text(text):
         return True
-    return is_frame(text) or _RAISED.match(text) is not None or _PYTHON_BEGINS.match(text) is not None
+    return (
+        is_frame(text) or _RAISED.match(text) is not None or _PYTHON_BEGINS.match(text) is not None
+    )
 
 
 def is_go_line(text: str) -> bool:
@@ -194,7 +211,9 @@ def is_go_line(text: str) -> bool:
     return (
         not text
         or text[0] == "\t"
-        or text.startswith(("goroutine ", "created by ", "[signal ", "exit status ", "runtime", "panic: "))
+        or text.startswith(
+            ("goroutine ", "created by ", "[signal ", "exit status ", "runtime", "panic: ")
+        )
         or _GO_FUNC.match(text) is not None
         or _GO_PLAIN.match(text) is not None
         or re.match(r"r\w{1,5} +0x[0-9a-f]+$", text) is not None
@@ -210,12 +229,11 @@ def read_trace(text: str) -> Trace | None:
     if _FAULT in text:
         return _fault(text.split("\n"))
     lines = text.split("\n")
-    if " at " in text or "\tat " in text:
-        if (trace := _frames_at(lines)) is not None:
-            return trace
-    if ("goroutine " in text or ".go:" in text or text.startswith(("panic: ", "fatal error: "))) and (
-        trace := _go(lines)
-    ):
+    if (" at " in text or "\tat " in text) and (trace := _frames_at(lines)) is not None:
+        return trace
+    if (
+        "goroutine " in text or ".go:" in text or text.startswith(("panic: ", "fatal error: "))
+    ) and (trace := _go(lines)):
         return trace
     if "rror: " in text and (found := next(filter(None, map(_PHP_RAISED.search, lines)), None)):
         return _of_one_line(found)

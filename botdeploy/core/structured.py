@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from botdeploy.core.latency import latency_of_fields
 from botdeploy.core.level import Level, level_of_number, level_of_priority, level_of_word
 
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ _ERROR_KEYS = (
     "reason",
     "details",
 )
-_NESTED = ("record", "fields", "log", "attributes", "extra", "data")
+_ERRORISH = frozenset({*_TRACE_KEYS, *_ERROR_KEYS, "error", "exc_type", "errorType", "error.type"})
 
 
 def read_structured(text: str) -> Structured | None:
@@ -129,7 +130,7 @@ def _of_fields(fields: Mapping[str, Any]) -> Structured:
         message = error or _summary(fields)
     elif error and error in message:
         error = ""
-    return Structured(level, message, _logger(fields), error, trace, _latency(fields))
+    return Structured(level, message, _logger(fields), error, trace, latency_of_fields(fields))
 
 
 def _loguru(fields: Mapping[str, Any], record: Mapping[str, Any]) -> Structured:
@@ -148,7 +149,7 @@ def _loguru(fields: Mapping[str, Any], record: Mapping[str, Any]) -> Structured:
         kind, value = exception.get("type"), exception.get("value")
         error = f"{kind}: {value}" if value else str(kind or "")
     extra = record.get("extra")
-    latency = _latency(extra) if isinstance(extra, dict) else None
+    latency = latency_of_fields(extra) if isinstance(extra, dict) else None
     return Structured(
         found, str(record.get("message")), str(record.get("name") or ""), error, trace, latency
     )
@@ -207,6 +208,8 @@ def _logger(fields: Mapping[str, Any]) -> str:
 
 def _error(fields: Mapping[str, Any]) -> tuple[str, str]:
     """Find the trace and the one-line error among the fields."""
+    if not (_ERRORISH & fields.keys()):
+        return "", ""
     trace = ""
     for key in _TRACE_KEYS:
         value = fields.get(key)
@@ -286,7 +289,9 @@ def _summary(fields: Mapping[str, Any]) -> str:
 
 
 _LOGFMT = re.compile(r'([A-Za-z_@][\w.@-]*)=("(?:[^"\\]|\\.)*"|[^\s"]*)(?:\s+|$)')
-_LOGFMT_KEYS = frozenset({"level", "lvl", "severity", "msg", "message", "ts", "time", "t", "timestamp"})
+_LOGFMT_KEYS = frozenset(
+    {"level", "lvl", "severity", "msg", "message", "ts", "time", "t", "timestamp"}
+)
 
 
 def read_logfmt(text: str) -> Structured | None:
@@ -304,104 +309,3 @@ def read_logfmt(text: str) -> Structured | None:
     if not _LOGFMT_KEYS & fields.keys():
         return None
     return _of_fields(fields)
-
-
-_UNIT_MS = {
-    "ns": 1e-6,
-    "us": 1e-3,
-    "µs": 1e-3,
-    "μs": 1e-3,
-    "ms": 1.0,
-    "msec": 1.0,
-    "millis": 1.0,
-    "milliseconds": 1.0,
-    "s": 1000.0,
-    "sec": 1000.0,
-    "secs": 1000.0,
-    "seconds": 1000.0,
-    "second": 1000.0,
-    "m": 60_000.0,
-    "min": 60_000.0,
-    "h": 3_600_000.0,
-}
-_STEMS = (
-    "duration",
-    "latency",
-    "elapsed",
-    "took",
-    "response_time",
-    "responsetime",
-    "request_time",
-    "process_time",
-    "processing_time",
-    "exec_time",
-    "execution_time",
-    "time_taken",
-    "runtime",
-    "rtt",
-)
-_SUFFIXES = {
-    "_ms": 1.0,
-    "ms": 1.0,
-    "_millis": 1.0,
-    "_msec": 1.0,
-    "_milliseconds": 1.0,
-    "_s": 1000.0,
-    "_sec": 1000.0,
-    "_secs": 1000.0,
-    "_seconds": 1000.0,
-    "_us": 1e-3,
-    "_micros": 1e-3,
-    "_ns": 1e-6,
-    "_nanos": 1e-6,
-}
-_BARE = {"responsetime": 1.0, "response_time": 1.0, "latency": 1.0, "rtt": 1.0}
-"""Unit in ms of bare names by custom; other bare names are seconds."""
-
-_LATENCY_KEYS: dict[str, float] = {
-    **{stem: _BARE.get(stem, 1000.0) for stem in _STEMS},
-    **{stem + suffix: factor for stem in _STEMS for suffix, factor in _SUFFIXES.items()},
-}
-_SPAN = re.compile(
-    r"(\d+(?:\.\d+)?)\s*(ns|us|µs|μs|ms|millis(?:econds)?|msec|secs?|seconds?|s|min|m|h)(?![a-z])"
-)
-_CLOCK_SPAN = re.compile(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)$")
-
-
-def _latency(fields: Mapping[str, Any]) -> float | None:
-    for key in fields:
-        factor = _LATENCY_KEYS.get(key) or _LATENCY_KEYS.get(key.lower())
-        if factor is None:
-            continue
-        value = fields[key]
-        if isinstance(value, bool):
-            continue
-        if isinstance(value, int | float):
-            found: float | None = float(value) * factor
-        elif isinstance(value, str):
-            found = read_span_ms(value, factor)
-        else:
-            continue
-        if found is not None and 0 < found < 1e12:  # noqa: PLR2004
-            return found
-    for key in ("extra", "fields", "data", "http", "attributes"):
-        inner = fields.get(key)
-        if isinstance(inner, dict) and (found := _latency(inner)) is not None:
-            return found
-    return None
-
-
-def read_span_ms(text: str, factor: float = 1000.0) -> float | None:
-    """Read a duration as loggers write it (``1m2.5s``, ``12 ms``, ``0:00:01.2``, ``0.25``), in ms.
-
-    ``factor`` is the worth of a bare number in milliseconds.
-    """
-    text = text.strip()
-    try:
-        return float(text) * factor
-    except ValueError:
-        pass
-    if found := _CLOCK_SPAN.match(text):
-        return (int(found[1]) * 3600 + int(found[2]) * 60 + float(found[3])) * 1000.0
-    spans = _SPAN.findall(text)
-    return sum(float(n) * _UNIT_MS[unit] for n, unit in spans) if spans else None

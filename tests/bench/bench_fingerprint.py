@@ -7,14 +7,14 @@ Lyu: Loghub, ISSRE 2023), which are free for research and not shipped here. Drai
 beside it where it can be imported.
 
 ga           share of lines whose class holds exactly the lines of their true template
-false_novel  share of lines of the second half, of templates known from the first, taken for new
-missed       share of templates that first appear in the second half and were taken for known
+false novel  share of lines of the second half, of templates known from the first, taken for new
+missed       templates that first appear in the second half and were taken for known, of all such
 """
 
 from __future__ import annotations
 
 import csv
-import importlib.util
+import importlib
 import os
 import sys
 import time
@@ -44,6 +44,12 @@ class Score:
     new: int
     lines_per_s: float
 
+    def __str__(self) -> str:
+        return (
+            f"{self.ga:>6.3f} {self.false_novel:>12.2%} {self.missed:>5}/{self.new:<4}"
+            f"{self.lines_per_s:>9.0f}"
+        )
+
 
 def read_log(path: Path) -> tuple[list[str], list[str]]:
     """Read a structured log: contents and true templates, line by line."""
@@ -68,112 +74,129 @@ def grouping_accuracy(found: Sequence[str], true: Sequence[str]) -> float:
 def ours(contents: Sequence[str]) -> list[str]:
     """Class each line as botdeploy does."""
     names = [fingerprint.of_text(text) for text in contents]
-    joined = group(Counter(names))
+    joined = group(names)
     return [joined[name] for name in names]
 
 
-def novelty(contents: Sequence[str], true: Sequence[str]) -> tuple[float, int, int]:
-    """Tell known from new as a judge would, looking again every 50 lines of the second half."""
+def our_known(contents: Sequence[str]) -> list[bool]:
+    """Tell of each line of the second half whether its class was known from the first.
+
+    As a judge would, looking again every 50 lines; what is new stays new.
+    """
     half = len(contents) // 2
     names = [fingerprint.of_text(text) for text in contents]
-    counts = Counter(names[:half])
-    history = set(counts)
-    known_true = set(true[:half])
-    false_novel = known_lines = missed = 0
-    judged: set[str] = set()
+    history = set(names[:half])
+    seen = set(history)
+    out: list[bool] = []
     for start in range(half, len(names), STEP):
-        chunk = range(start, min(start + STEP, len(names)))
-        counts.update(names[at] for at in chunk)
-        joined = group(counts)
+        chunk = names[start : start + STEP]
+        seen.update(chunk)
+        joined = group(seen)
         known = {joined[name] for name in history}
-        for at in chunk:
-            is_known = joined[names[at]] in known
-            if true[at] in known_true:
-                known_lines += 1
-                false_novel += not is_known
-            elif true[at] not in judged:
-                judged.add(true[at])
-                missed += is_known
-    return false_novel / max(1, known_lines), missed, len(judged)
+        out += [joined[name] in known for name in chunk]
+    return out
 
 
-def measure(path: Path) -> Score:
-    """Measure one log."""
+def novelty(known: Sequence[bool], true: Sequence[str]) -> tuple[float, int, int]:
+    """Compare what was taken for known, of the second half, with the truth."""
+    half = len(true) // 2
+    before = set(true[:half])
+    old = [is_known for is_known, one in zip(known, true[half:], strict=True) if one in before]
+    first: dict[str, bool] = {}
+    for is_known, one in zip(known, true[half:], strict=True):
+        if one not in before:
+            first.setdefault(one, is_known)
+    return old.count(False) / max(1, len(old)), sum(first.values()), len(first)
+
+
+def score(
+    path: Path,
+    classed: Callable[[Sequence[str]], list[str]],
+    known: Callable[[Sequence[str]], list[bool]],
+) -> Score:
+    """Measure one way of classing on one log."""
     contents, true = read_log(path)
-    fingerprint.of_text("warm up")
     started = time.perf_counter()
-    found = ours(contents)
+    found = classed(contents)
     seconds = time.perf_counter() - started
-    return Score(
-        path.name.split("_2k")[0],
-        grouping_accuracy(found, true),
-        *novelty(contents, true),
-        len(contents) / seconds,
-    )
+    rates = novelty(known(contents), true)
+    name = path.name.split("_2k")[0]
+    return Score(name, grouping_accuracy(found, true), *rates, len(contents) / seconds)
 
 
-def drain3() -> Callable[[Sequence[str]], list[str]] | None:
-    """Give Drain3 with its usual masks, if it is installed."""
-    if importlib.util.find_spec("drain3") is None:
-        return None
-    from drain3 import TemplateMiner  # noqa: PLC0415
-    from drain3.masking import MaskingInstruction  # noqa: PLC0415
-    from drain3.template_miner_config import TemplateMinerConfig  # noqa: PLC0415
+class Drain3:
+    """Drain3 with the masks of its own example configuration."""
 
-    edge = r"((?<=[^A-Za-z0-9])|^)", r"((?=[^A-Za-z0-9])|$)"
-    masks = (
+    MASKS = (
         (r"([0-9a-f]{2,}:){3,}([0-9a-f]{2,})", "ID"),
         (r"\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}", "IP"),
-        (r"[0-9a-f]{6,} ?){3,}", "SEQ"),
+        (r"([0-9a-f]{6,} ?){3,}", "SEQ"),
         (r"0x[a-fA-F0-9]+", "HEX"),
         (r"[\-\+]?\d+", "NUM"),
     )
 
-    def run(contents: Sequence[str]) -> list[str]:
-        config: Any = TemplateMinerConfig()
+    def __init__(self) -> None:
+        """Raise ImportError where Drain3 is not installed."""
+        self._drain3: Any = importlib.import_module("drain3")
+        self._masking: Any = importlib.import_module("drain3.masking")
+        self._config: Any = importlib.import_module("drain3.template_miner_config")
+
+    def _miner(self) -> Any:
+        config = self._config.TemplateMinerConfig()
         config.masking_instructions = [
-            MaskingInstruction(f"{edge[0]}({form}){edge[1]}", name)
-            for form, name in masks
-            if name != "SEQ"
+            self._masking.MaskingInstruction(
+                rf"((?<=[^A-Za-z0-9])|^)({form})((?=[^A-Za-z0-9])|$)", name
+            )
+            for form, name in self.MASKS
         ]
-        miner = TemplateMiner(config=config)
+        return self._drain3.TemplateMiner(config=config)
+
+    def classed(self, contents: Sequence[str]) -> list[str]:
+        """Class each line."""
+        miner = self._miner()
         return [str(miner.add_log_message(text)["cluster_id"]) for text in contents]
 
-    return run
+    def known(self, contents: Sequence[str]) -> list[bool]:
+        """Tell of each line of the second half whether its cluster is one of the first's."""
+        found = self.classed(contents)
+        half = len(contents) // 2
+        history = set(found[:half])
+        return [one in history for one in found[half:]]
+
+
+def mean(scores: Sequence[Score]) -> Score:
+    """Average over logs; templates are added up."""
+    n = len(scores)
+    return Score(
+        "mean",
+        sum(one.ga for one in scores) / n,
+        sum(one.false_novel for one in scores) / n,
+        sum(one.missed for one in scores),
+        sum(one.new for one in scores),
+        sum(one.lines_per_s for one in scores) / n,
+    )
 
 
 def main() -> int:
-    """Print the table; 0 even when a log does badly: it is a measurement."""
+    """Print the table; 0 even where a log does badly: it is a measurement."""
     folder = os.environ.get("BOTDEPLOY_LOGHUB")
-    if not folder:
-        print("BOTDEPLOY_LOGHUB is not set: no logs to measure on", file=sys.stderr)
-        return 2
-    paths = find_logs(Path(folder))
+    paths = find_logs(Path(folder)) if folder else []
     if not paths:
-        print(f"no *_2k.log_structured.csv in {folder}", file=sys.stderr)
+        sys.stderr.write("BOTDEPLOY_LOGHUB must name a folder with *_2k.log_structured.csv\n")
         return 2
-    peer = drain3()
-    print(f"{'log':<14} {'ga':>6} {'false novel':>12} {'missed':>9} {'lines/s':>9} {'Drain3 ga':>10} {'lines/s':>9}")
-    scores = []
-    for path in paths:
-        score = measure(path)
-        scores.append(score)
-        beside = ""
-        if peer is not None:
-            contents, true = read_log(path)
-            started = time.perf_counter()
-            theirs = peer(contents)
-            seconds = time.perf_counter() - started
-            beside = f"{grouping_accuracy(theirs, true):>10.3f} {len(contents) / seconds:>9.0f}"
-        print(
-            f"{score.name:<14} {score.ga:>6.3f} {score.false_novel:>12.2%} "
-            f"{score.missed:>4}/{score.new:<4} {score.lines_per_s:>9.0f} {beside}"
-        )
-    mean = sum(one.ga for one in scores) / len(scores)
-    novel = sum(one.false_novel for one in scores) / len(scores)
-    missed, new = sum(one.missed for one in scores), sum(one.new for one in scores)
-    speed = sum(one.lines_per_s for one in scores) / len(scores)
-    print(f"{'mean':<14} {mean:>6.3f} {novel:>12.2%} {missed:>4}/{new:<4} {speed:>9.0f}")
+    ways: list[tuple[str, Any, Any]] = [("botdeploy", ours, our_known)]
+    try:
+        peer = Drain3()
+    except ImportError:
+        sys.stdout.write("drain3 is not installed: measured alone\n")
+    else:
+        ways.append(("Drain3", peer.classed, peer.known))
+    head = f"{'ga':>6} {'false novel':>12} {'missed':>10}{'lines/s':>9}"
+    for name, classed, known in ways:
+        scores = [score(path, classed, known) for path in paths]
+        sys.stdout.write(f"\n{name:<14}{head}\n")
+        for one in [*scores, mean(scores)]:
+            sys.stdout.write(f"{one.name:<14}{one}\n")
     return 0
 
 

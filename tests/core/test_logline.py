@@ -25,8 +25,8 @@ def entries(
     ]
 
 
-def lines_of(*messages: Any, rules: LineRules = LineRules(), **fields: Any) -> list[LogLine]:
-    assembler = Assembler(rules)
+def lines_of(*messages: Any, rules: LineRules | None = None, **fields: Any) -> list[LogLine]:
+    assembler = Assembler(rules or LineRules())
     out = [line for entry in entries(*messages, **fields) for line in assembler.feed(entry)]
     return out + assembler.flush()
 

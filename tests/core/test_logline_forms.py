@@ -27,7 +27,9 @@ RECORDED: dict[str, list[tuple[str, bool]]] = {
         ("Traceback!Error t.js:Bot.pay pay failed for #", False),
         ("bot: x", True),
     ],
-    "node_code": [("Traceback!Error net:TCPConnectWrap.afterConnect connect ECONNREFUSED #", False)],
+    "node_code": [
+        ("Traceback!Error net:TCPConnectWrap.afterConnect connect ECONNREFUSED #", False)
+    ],
     "node_console": [
         ("Traceback!Error<TypeError t.js:Bot.pay pay failed for #", False),
         ("Traceback!Error<TypeError t.js:Bot.pay pay failed for #", False),
@@ -42,13 +44,18 @@ RECORDED: dict[str, list[tuple[str, bool]]] = {
     ],
     "node_reject": [("Traceback!TypeError t.js bad thing #", True)],
     "node_uncaught": [
-        ("Traceback!TypeError t.js:inner Cannot read properties of undefined (reading 'name')", True),
+        (
+            "Traceback!TypeError t.js:inner Cannot read properties of undefined (reading 'name')",
+            True,
+        ),
     ],
     "node_winston": [
         ("Traceback!Error t.js:Bot.pay pay failed for #", False),
         ("simple err #", False),
     ],
-    "python_chained": [("Traceback!AppError<KeyError bank.py:pay payment failed for user #", False)],
+    "python_chained": [
+        ("Traceback!AppError<KeyError bank.py:pay payment failed for user #", False)
+    ],
     "python_context": [("Traceback!ZeroDivisionError bank.py:clean division by zero", False)],
     "python_default": [
         ("Traceback!KeyError bank.py:balance 'zed'", False),
@@ -72,7 +79,9 @@ RECORDED: dict[str, list[tuple[str, bool]]] = {
     "python_multiline": [("Traceback!ValueError gen.py:<module> first line", False)],
     "python_note": [("Traceback!KeyError bank.py:balance 'q'", False)],
     "python_pyjson": [("Traceback!KeyError bank.py:balance 'pj'", False)],
-    "python_recursion": [("Traceback!RecursionError gen.py:f maximum recursion depth exceeded", False)],
+    "python_recursion": [
+        ("Traceback!RecursionError gen.py:f maximum recursion depth exceeded", False)
+    ],
     "python_rich": [
         ("Traceback!KeyError bank.py:balance 'ri'", False),
         ("rich plain # gen.py", False),
@@ -95,7 +104,9 @@ RECORDED: dict[str, list[tuple[str, bool]]] = {
     "python_thread": [("Traceback!KeyError bank.py:balance 'th'", False)],
     "ruby_log": [("Traceback!ArgumentError r.rb:inner bad arg #", False), ("plain #", False)],
     "ruby_uncaught": [("Traceback!ArgumentError r.rb:inner bad arg #", True)],
-    "rust_bt": [("Traceback!panic m.rs index out of bounds: the len is # but the index is #", True)],
+    "rust_bt": [
+        ("Traceback!panic m.rs index out of bounds: the len is # but the index is #", True)
+    ],
     "rust_index": [
         ("Traceback!panic m.rs index out of bounds: the len is # but the index is #", True),
     ],
@@ -112,7 +123,7 @@ def assembled(text: str, *, blanks: bool = True, noise: bool = False) -> list[Lo
     for at, line in enumerate(text.split("\n")):
         if not line and not blanks:
             continue
-        entry = {
+        entry: dict[str, Any] = {
             "__REALTIME_TIMESTAMP": str(1_700_000_000_000_000 + 3 * at),
             "__CURSOR": f"c{at}",
             "_PID": "5",
