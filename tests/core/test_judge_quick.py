@@ -132,10 +132,10 @@ def test_a_new_error_of_many_lines_at_once_has_not_come_back() -> None:
 
 def test_a_new_error_that_never_pauses_has_come_back() -> None:
     """A stream of the same new error, ten a second, counts as one occasion each second."""
-    lines = [error(1.0 + i * 0.1, traced=True) for i in range(40)]
+    lines = [error(1.0 + i * 0.1, traced=True) for i in range(150)]
     second, verdict = run(judge(hours=0), {"w1": lines + steady(0, 60, 0.1)})
     assert verdict.outcome is Outcome.FAIL
-    assert second < 20
+    assert second < 15
 
 
 def test_an_error_that_the_baseline_shows_too_is_not_new() -> None:
