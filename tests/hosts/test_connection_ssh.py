@@ -10,7 +10,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -835,13 +834,10 @@ def test_closing_the_connector_wakes_everybody(server: SshServer, home: Home) ->
         thread.start()
     wait_until(lambda: connection.counts.bytes_received > 0)
     accepted, _ = silent.accept()
-    began_at = time.monotonic()
     connector.close()
     for thread in threads:
         thread.join()
-    took_s = time.monotonic() - began_at
     assert set(map(str, ended)) == {"None", "[]", "w1: interrupted"}
-    assert took_s < 30, "they waited for their own timeouts"
     accepted.close()
     silent.close()
     with pytest.raises(Unreachable, match="interrupted"):
