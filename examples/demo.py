@@ -134,6 +134,18 @@ def versions_of(host: Host) -> list[str]:
     return [life.version for life in lives_of(host)[0]]
 
 
+def first_job_of(host: Host, version: str) -> int:
+    """Find the number of the first job that a version answered on a host; 1 in a new queue."""
+    entries = [json.loads(line) for line in journal(host) if line.startswith('{"ts"')]
+    began = next(
+        number
+        for number, entry in enumerate(entries)
+        if entry["event"] == "started" and entry["version"] == version
+    )
+    job: int = next(entry["job"] for entry in entries[began:] if entry["event"] == "replied")
+    return job
+
+
 def queue_of(host: Host) -> dict[str, int]:
     """Count the bot's jobs by state."""
     command = shlex.join(("python3", "-c", QUEUE, DATA))
@@ -149,7 +161,7 @@ def first_deploy(tell: Teller, lab: Lab) -> None:
     tell.chapter("1 · The first deploy")
     tell.say(
         "Version 1 of a chat bot: a queue in SQLite, reminders, JSON log lines. It is staged on"
-        f" all {HOSTS} hosts, started on one, watched for 15 s, and only then on the others."
+        f" all {HOSTS} hosts, started on one, watched for 12 s, and only then on the others."
     )
     botdeploy(tell, "canary", "lab")
     for host in lab:
@@ -167,7 +179,12 @@ def good_release(tell: Teller, lab: Lab) -> dict[str, str]:
     botdeploy(tell, "canary", "lab", "--source", "examples/echobot/v2")
     for host in lab:
         expect(versions_of(host) == ["1", "2"], f"{host.name} has run {versions_of(host)}")
-    tell.proof("version 2 runs everywhere, and the queue of version 1 was carried over")
+    host = next(iter(lab))
+    job = first_job_of(host, "2")
+    expect(job > 1, f"on {host.name} version 2 began a new queue")
+    tell.proof(
+        f"version 2 runs everywhere, and goes on with the old queue: at job {job} on {host.name}"
+    )
     botdeploy(tell, "status", "lab")
     return running()
 
@@ -176,7 +193,7 @@ def bad_release(tell: Teller, lab: Lab, before: dict[str, str]) -> None:
     """Try version 3, which starts well, fails after a while, and is caught."""
     tell.chapter("3 · A release that fails only after a while")
     tell.say(
-        "Version 3 keeps profiles in memory and drops them after 8 s; nothing reads them again."
+        "Version 3 keeps profiles in memory and drops them after 6 s; nothing reads them again."
         " It starts, says READY and answers, so every start-up check passes. Then users get a"
         " KeyError."
     )

@@ -13,7 +13,7 @@ import time
 from echobot.store import Store
 
 GREETINGS = {"en": "hello", "de": "hallo"}
-CACHE_SECONDS = float(os.environ.get("CACHE_SECONDS", "8"))
+CACHE_SECONDS = float(os.environ.get("CACHE_SECONDS", "6"))
 
 
 class Replies:
