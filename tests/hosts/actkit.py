@@ -103,7 +103,7 @@ class Release:
         return "".join(f"{row}\n" for row in sorted(rows))
 
     def meta(self) -> bytes:
-        """The tar with what becomes .botdeploy."""
+        """Pack what becomes .botdeploy."""
         entries = {
             "sums": self.sums.encode(),
             "tree": self.tree.encode(),
@@ -118,7 +118,7 @@ class Release:
         return tar_of(entries)
 
     def body(self, base: Release | None = None) -> bytes:
-        """The gzip tar with the files that ``base`` does not have."""
+        """Pack the files that ``base`` does not have."""
         kept = set(base.sums.splitlines()) & set(self.sums.splitlines()) if base else set()
         same = {row[66:] for row in kept}
         files = {path: data for path, data in self.files.items() if path not in same}
@@ -151,8 +151,10 @@ def tar_of(
     return out.getvalue()
 
 
-def unit_text(release: str, *, service: str = "", program: str = "bot.py", kind: str = "exec") -> str:
-    """A unit as botdeploy renders one, with lines added to [Service]."""
+def unit_text(
+    release: str, *, service: str = "", program: str = "bot.py", kind: str = "exec"
+) -> str:
+    """Write a unit as botdeploy renders one, with lines added to [Service]."""
     folder = f"/opt/{BOT}/releases/{release}"
     return f"""[Unit]
 Description={BOT}
@@ -181,7 +183,7 @@ WantedBy=multi-user.target
 def release(
     name: str, *, code: str = "", delay: float = 0.0, service: str = "", **more: Any
 ) -> Release:
-    """A release of the bot that notes its life; ``code`` replaces it."""
+    """Make a release of the bot that notes its life; ``code`` replaces it."""
     text = code or f"NAME = {name!r}\nDELAY = {delay!r}\n{LIFE}"
     files = {"bot.py": text.encode(), "lib/common.txt": b"the same in all\n" * 50}
     more.setdefault("unit", unit_text(name, service=service))
@@ -200,7 +202,9 @@ class Actor:
         nonce = secrets.token_hex(4)
         return self.run(nonce, hostprogram.install_command(self.bot, nonce), hostprogram.PROGRAM)
 
-    def __call__(self, act: str, *arguments: object, stdin: bytes = b"", timeout: float = 60) -> Reply:
+    def __call__(
+        self, act: str, *arguments: object, stdin: bytes = b"", timeout: float = 60
+    ) -> Reply:
         """Run one act."""
         nonce = secrets.token_hex(4)
         words = [str(one) for one in arguments]
@@ -215,7 +219,10 @@ class Actor:
 
     def run(self, nonce: str, command: str, stdin: bytes = b"", timeout: float = 60) -> Reply:
         """Run a command line and read its records."""
-        done = self.host.ssh(command, user=self.user, check=False, stdin=stdin, timeout=timeout)
+        if self.user == "root":  # from within: no handshake each time
+            done = self.host.root(command, check=False, stdin=stdin, timeout=timeout)
+        else:
+            done = self.host.ssh(command, user=self.user, check=False, stdin=stdin, timeout=timeout)
         return Reply(parse(nonce, done.stdout), done.returncode, done.stderr)
 
     # -- the usual calls, with this actor's token --------------------------------------------
@@ -229,7 +236,16 @@ class Actor:
         meta = made.meta()
         return self(
             "stage",
-            *(self.token, made.id, base.id if base else "-", len(meta), 1000, 20, "roll1", "canary"),
+            *(
+                self.token,
+                made.id,
+                base.id if base else "-",
+                len(meta),
+                1000,
+                20,
+                "roll1",
+                "canary",
+            ),
             stdin=meta + made.body(base),
         )
 
@@ -238,6 +254,6 @@ class Actor:
         return self("switch", self.token, run, name, ttl)
 
     def state(self) -> dict[str, Any]:
-        """What the host says of itself."""
+        """Ask the host for its state."""
         found: dict[str, Any] = self("observe")["state"]
         return found

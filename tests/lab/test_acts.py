@@ -1,0 +1,651 @@
+"""The acts on real hosts: a release's whole life, and what a host refuses."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import re
+import time
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from botdeploy.hosts import hostprogram
+from tests.hosts.actkit import BOT, LIFE, Actor, Release, release, tar_of, unit_text
+
+if TYPE_CHECKING:
+    from tests.lab.host import Host
+    from tests.lab.lab import Lab
+
+R1, R2, R3 = release("R1"), release("R2"), release("R3")
+BROKEN = release("BAD", code="raise SystemExit(3)\n")
+
+
+@pytest.fixture
+def host(lab: Lab) -> Host:
+    """Give a host that was never deployed to."""
+    return lab["h1"]
+
+
+@pytest.fixture
+def actor(host: Host) -> Actor:
+    """Give a controller that has the lock of that host."""
+    made = Actor(host)
+    assert "installed" in made.install()
+    assert "state" in made.enter()
+    return made
+
+
+def proven(actor: Actor, made: Release, run: str, base: Release | None = None) -> None:
+    """Take a release all the way."""
+    assert not actor.stage(made, base).fault
+    assert "switched" in actor.switch(run, made.id)
+    assert "confirmed" in actor("confirm", actor.token, run)
+    assert "proven" in actor("prove", actor.token, made.id, 5, "roll1")
+
+
+def wait_until(actor: Actor, phase: str, seconds: float = 20) -> dict[str, object]:
+    """Wait for a phase of the host's switch."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        state = actor.state()
+        if state["phase"] and state["phase"]["phase"] == phase:
+            return state
+        time.sleep(0.1)
+    raise AssertionError(f"the host is not {phase}: {state['phase']}")
+
+
+def lives(host: Host) -> list[tuple[int, int, str]]:
+    """Start, last sign of life and name of every process of the bot, in order."""
+    seen: dict[str, tuple[int, int, str]] = {}
+    for row in host.root(f"cat /opt/{BOT}/shared/life", check=False).stdout.splitlines():
+        stamp, what, pid, name = row.split()
+        start = int(stamp) if what == "start" else seen[pid][0]
+        seen[pid] = (start, int(stamp), name)
+    return sorted(seen.values())
+
+
+def overlaps(found: list[tuple[int, int, str]]) -> list[tuple[str, str]]:
+    """Pairs of processes that lived at once."""
+    return [(a[2], b[2]) for a, b in pairwise(found) if b[0] <= a[1]]
+
+
+# --- the way forward -----------------------------------------------------------------------------
+
+
+def test_a_missing_program_is_a_fault_of_its_own(host: Host) -> None:
+    """A host without the program says so, and that nothing else was tried."""
+    assert Actor(host)("observe").fault == "missing"
+
+
+def test_observing_without_the_program_changes_nothing(host: Host) -> None:
+    """A look at a new host leaves no file, folder or user behind."""
+    look = (
+        "find /opt /etc /var/lib/botdeploy /run/botdeploy /usr/local -newer /tmp/mark 2>/dev/null"
+    )
+    host.root("touch /tmp/mark; sleep 0.05")
+    state = Actor(host).ephemeral("observe")["state"]
+    assert (state["prepared"], state["current"], state["releases"]) == (False, "", [])
+    assert host.root(look, check=False).stdout == ""
+
+
+def test_the_first_deploy_starts_the_bot(actor: Actor, host: Host) -> None:
+    """Staged, switched, confirmed and proven, the release runs and will at boot."""
+    proven(actor, R1, "run1")
+    state = actor.state()
+    assert (state["current"], state["running"], state["active_state"]) == ("R1", "R1", "active")
+    assert state["phase"]["phase"] == "confirmed"
+    assert state["phase"]["age_s"] < 60
+    assert host.root(f"systemctl is-enabled {BOT}", check=False).stdout.strip() == "enabled"
+    link = f"/etc/systemd/system/multi-user.target.wants/{BOT}.service"
+    assert host.root(f"test -e {link}").ok
+
+
+def test_a_second_release_takes_the_place_of_the_first(actor: Actor, host: Host) -> None:
+    """`previous` names the old one, and the two never lived at once."""
+    proven(actor, R1, "run1")
+    proven(actor, R2, "run2", base=R1)
+    state = actor.state()
+    assert (state["current"], state["previous"], state["running"]) == ("R2", "R1", "R2")
+    found = lives(host)
+    assert [name for *_, name in found] == ["R1", "R2"]
+    assert overlaps(found) == []
+
+
+def test_every_act_may_be_repeated(actor: Actor, host: Host) -> None:
+    """The same calls a second time answer alike and start nothing again."""
+    proven(actor, R1, "run1")
+    proven(actor, R1, "run1")
+    assert actor.stage(R1)["already"] is True
+    assert len(lives(host)) == 1
+    kinds = [one["audit"]["act"] for one in actor("audit").records if "audit" in one]
+    assert kinds == ["begin", "stage", "switch", "confirm", "prove"]
+
+
+def test_what_both_releases_have_is_copied_not_linked(actor: Actor, host: Host) -> None:
+    """Files that a release shares with its base are files of their own."""
+    proven(actor, R1, "run1")
+    assert not actor.stage(R2, R1).fault
+    places = [f"/opt/{BOT}/releases/{name}/lib/common.txt" for name in ("R1", "R2")]
+    inodes = host.root(f"stat -c %i {' '.join(places)}").stdout.split()
+    assert len(set(inodes)) == 2
+    assert host.root(f"cmp {' '.join(places)}").ok
+
+
+def test_a_release_belongs_to_root_and_its_secrets_to_nobody_else(actor: Actor, host: Host) -> None:
+    """The bot's user can neither write a release nor read its environment file."""
+    proven(actor, R1, "run1")
+    folder = f"/opt/{BOT}/releases/R1"
+    assert host.root(f"find {folder} ! -user root -o -perm /022 ! -type l").stdout == ""
+    assert host.root(f"stat -c %a {folder}/.botdeploy/environment").stdout.strip() == "600"
+    assert not host.ssh(f"cat {folder}/.botdeploy/environment", user="plain", check=False).ok
+    touch = f"runuser -u {BOT} -- touch {folder}/bot.py {folder}/new"
+    assert not host.root(touch, check=False).ok
+
+
+# --- back ----------------------------------------------------------------------------------------
+
+
+def test_a_lease_that_nobody_renews_ends_in_the_old_release(actor: Actor, host: Host) -> None:
+    """Without a confirmation the host goes back, and tells that it did and why."""
+    proven(actor, R1, "run1")
+    actor.stage(R2, R1)
+    assert "switched" in actor.switch("run2", "R2", ttl=2)
+    state = wait_until(actor, "reverted")
+    assert (state["current"], state["running"]) == ("R1", "R1")
+    assert (state["phase"]["by"], state["phase"]["cause"]) == ("host", "lease")  # type: ignore[index]
+    assert actor("confirm", actor.token, "run2").fault == "lost"
+    assert overlaps(lives(host)) == []
+
+
+def test_a_lease_that_is_renewed_goes_on(actor: Actor) -> None:
+    """`tend` answers every word, and the release stays as long as it is asked to."""
+    proven(actor, R1, "run1")
+    actor.stage(R2, R1)
+    actor.switch("run2", "R2", ttl=6)
+    for _ in range(3):
+        time.sleep(3)
+        assert "extended" in actor("extend", actor.token, "run2", 6)
+    said = actor("tend", actor.token, "run2", 6, stdin=b"extend\nconfirm\nextend\n")
+    assert [next(iter(one)) for one in said.records] == [
+        "extended",
+        "confirmed",
+        "extended",
+        "final",
+    ]
+    time.sleep(8)
+    assert actor.state()["running"] == "R2"
+
+
+def test_a_release_that_crashes_goes_back_and_into_quarantine(actor: Actor) -> None:
+    """A bot that dies before it is ready leads back at once, and is refused from then on."""
+    proven(actor, R1, "run1")
+    actor.stage(BROKEN, R1)
+    said = actor.switch("run2", "BAD")["reverted"]
+    assert (said["old"], said["by"], said["cause"], said["runs"]) == ("R1", "host", "ready", True)
+    state = actor.state()
+    assert state["running"] == "R1"
+    assert BROKEN.digest in state["quarantine"]
+
+
+def test_a_first_deploy_that_fails_leaves_nothing_running(actor: Actor, host: Host) -> None:
+    """With nothing to return to, the bot is stopped, and link, unit and boot entry are gone."""
+    actor.stage(BROKEN)
+    said = actor.switch("run1", "BAD")["reverted"]
+    assert (said["old"], said["runs"]) == ("", True)
+    state = actor.state()
+    assert (state["current"], state["previous"], state["active_state"]) == ("", "", "inactive")
+    assert host.root(f"ls /etc/systemd/system/{BOT}.service", check=False).returncode != 0
+    wanted = host.root("ls /etc/systemd/system/multi-user.target.wants").stdout.split()
+    assert f"{BOT}.service" not in wanted
+
+
+def test_a_revert_returns_to_what_the_switch_recorded(actor: Actor) -> None:
+    """A controller's revert goes to the release before, also when the link previous is gone."""
+    proven(actor, R1, "run1")
+    proven(actor, R2, "run2", base=R1)
+    actor.host.root(f"rm /opt/{BOT}/previous")
+    said = actor("revert", actor.token, "back", "-", "it is slow", R2.digest, "verdict")["reverted"]
+    assert (said["new"], said["old"], said["cause"], said["runs"]) == ("R2", "R1", "verdict", True)
+    state = actor.state()
+    assert (state["running"], state["previous"]) == ("R1", "")
+    assert state["quarantine"] == {R2.digest: "it is slow"}
+
+
+def test_a_second_revert_does_not_toggle(actor: Actor) -> None:
+    """Where nothing older was proven, a revert touches nothing; nor does it take a refused one."""
+    proven(actor, R1, "run1")
+    proven(actor, R2, "run2", base=R1)
+    actor("revert", actor.token, "back", "-", "bad", R2.digest)
+    assert actor("revert", actor.token, "back2", "-", "again").fault == "no-target"
+    assert actor.state()["running"] == "R1"
+    assert actor("revert", actor.token, "back3", "R1", "again")["unchanged"]["release"] == "R1"
+
+
+def test_a_revert_reaches_a_switch_that_is_under_way(actor: Actor) -> None:
+    """A release that is not ready yet can be called back; the host does not wait for its time."""
+    proven(actor, R1, "run1")
+    slow = release("SLOW", delay=60, ready="kind=pattern\nvalue=READY\ntimeout=50\n")
+    actor.stage(slow, R1)
+    began = time.monotonic()
+    nonce = "n1"
+    command = hostprogram.call(BOT, nonce, "switch", [actor.token, "run2", "SLOW", "60"])
+    actor.host.ssh(f"({command}) >/tmp/out 2>&1 </dev/null & sleep 1.5", user="root")
+    assert actor("revert", actor.token, "back", "-", "changed my mind")["reverted"]["old"] == "R1"
+    assert time.monotonic() - began < 30
+    assert actor.state()["running"] == "R1"
+
+
+# --- locks ---------------------------------------------------------------------------------------
+
+
+def test_only_one_controller_has_the_lock(actor: Actor) -> None:
+    """Another one is refused, with who has it, since when and why; a rollback takes it."""
+    other = Actor(actor.host)
+    refused = other.enter()
+    assert (refused.fault, refused.returncode) == ("locked", 4)
+    assert refused["lock"]["owner"] == "tester"
+    assert refused["lock"]["id"] == actor.token[:8]
+    assert other.stage(R1).fault == "locked"
+    assert other.enter("rollback")["state"]["lock"]["id"] == other.token[:8]
+    assert actor.stage(R1).fault == "locked"
+
+
+def test_a_refused_controller_has_prepared_nothing(host: Host) -> None:
+    """Who does not get the lock leaves no user, folder or unit behind."""
+    first, second = Actor(host, "otherbot"), Actor(host, "otherbot")
+    first.install()
+    host.root("install -d -m 0700 /run/botdeploy/otherbot")
+    host.root(
+        "read up _ </proc/uptime;"
+        " printf 'token=X\\ndeadline=%s\\nkind=rollout\\nowner=me\\nwhy=w\\n'"
+        " $((${up%.*} + 60)) >/run/botdeploy/otherbot/lock"
+    )
+    assert second.enter().fault == "locked"
+    assert not host.root("id otherbot || ls /opt/otherbot", check=False).ok
+
+
+def test_a_lapsed_lock_can_be_taken(host: Host) -> None:
+    """A controller that died loses its lock by its ttl, and learns so when it comes back."""
+    first, second = Actor(host), Actor(host)
+    first.install()
+    assert "state" in first.enter(ttl=1)
+    time.sleep(3)
+    assert "state" in second.enter()
+    assert first.stage(R1).fault == "locked"
+
+
+def test_a_hundred_pairs_of_controllers_have_one_winner_each(host: Host) -> None:
+    """Two that enter in the same moment: exactly one has the lock, a hundred times."""
+    Actor(host).install()
+    Actor(host).enter(ttl=1)
+    call = [
+        hostprogram.call(BOT, f"n{side}", "enter", [f"T{side}", "30", "rollout", BOT, side, "race"])
+        for side in ("a", "b")
+    ]
+    script = f"""
+    cd /tmp
+    for round in $(seq 100); do
+        rm -f /run/botdeploy/{BOT}/lock
+        ({call[0]}) >a </dev/null 2>&1 & ({call[1]}) >b </dev/null 2>&1 & wait
+        grep -lE '"state"' a b | tr '\\n' ' '; grep -cE '"fault": "locked"' a b | tr '\\n' ' '; echo
+    done"""
+    rows = host.root(script, timeout=300).stdout.splitlines()
+    assert len(rows) == 100
+    assert set(rows) <= {"a a:0 b:1 ", "b a:1 b:0 "}
+
+
+def test_a_person_takes_the_lock_away(actor: Actor) -> None:
+    """`unlock` tells who had it, and leaves a line in the log."""
+    said = Actor(actor.host)("unlock", "admin@desk")["unlocked"]
+    assert said["owner"] == "tester"
+    assert actor.state()["lock"] is None
+    last = [one["audit"] for one in actor("audit").records if "audit" in one][-1]
+    assert (last["act"], last["who"]) == ("unlock", "admin@desk")
+
+
+# --- what is refused -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "lines"),
+    [
+        ("root by omission", "User="),
+        ("root by name", "User=root"),
+        ("somebody else", "User=daemon"),
+        ("a privileged prefix", "ExecStartPre=+/bin/sh -c id"),
+        ("a prefix in quotes", 'ExecStartPre="+/bin/sh" -c id'),
+        ("an escaped prefix", r"ExecStartPre=\x2b/bin/sh -c id"),
+        ("a second command", "ExecStartPre=/bin/true ; +/bin/sh -c id"),
+        ("permissions for the start only", "PermissionsStartOnly=yes"),
+        ("capabilities", "AmbientCapabilities=CAP_SYS_ADMIN"),
+        ("another's credential", "LoadCredential=x:/etc/shadow"),
+        ("a credential by detour", "LoadCredential=x:/opt/echobot/current/../../../etc/shadow"),
+        ("another's environment", "EnvironmentFile=/etc/shadow"),
+        ("a bind mount", "BindPaths=/opt/echobot/shared:/etc"),
+        ("a file system over /etc", "TemporaryFileSystem=/etc:mode=0777"),
+        ("another root", "RootDirectory=/opt/echobot/shared"),
+        ("output into a file", "StandardOutput=append:/etc/cron.d/x"),
+        ("another's state folder", "StateDirectory=dpkg"),
+        ("a group", "SupplementaryGroups=shadow"),
+        ("an opened file", "OpenFile=/etc/shadow:x"),
+        ("a line that goes on", "Description=x\\"),
+        ("an unknown directive", "Frobnicate=yes"),
+        ("another section", "[Socket]\nListenStream=22"),
+        ("killing none", "KillMode=none"),
+    ],
+)
+def test_a_unit_that_could_do_more_is_refused(name: str, lines: str, actor: Actor) -> None:
+    """Whoever may deploy the bot does not become root by its unit file."""
+    made = release("EVIL", unit=unit_text("EVIL", service=lines))
+    said = actor.stage(made)
+    assert said.fault == "unit", name
+    assert actor.state()["releases"] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("a changed file", {"files": {"bot.py": b"other"}}),
+        ("a missing file", {"drop": "bot.py"}),
+        ("one file more", {"files": {"more.py": b"x"}}),
+    ],
+)
+def test_an_upload_that_differs_is_refused(
+    name: str, change: dict[str, object], actor: Actor
+) -> None:
+    """A release that is not exactly what its manifest says never appears."""
+    files = {**R1.files, **change.get("files", {})}  # type: ignore[dict-item]
+    files.pop(str(change.get("drop", "")), None)
+    meta = R1.meta()
+    arguments = (actor.token, "R1", "-", len(meta), 1000, 20, "roll1", "canary")
+    said = actor("stage", *arguments, stdin=meta + tar_of(files, mode="w:gz"))
+    assert said.fault == "corrupt", name
+    assert actor.state()["releases"] == []
+    assert actor.host.root(f"ls -A /opt/{BOT}").stdout.split() == ["releases", "shared"]
+
+
+def test_an_upload_that_is_cut_leaves_nothing(actor: Actor) -> None:
+    """Half an upload is a fault, and the host is as before."""
+    meta = R1.meta()
+    whole = meta + R1.body()
+    arguments = (actor.token, "R1", "-", len(meta), 1000, 20, "roll1", "canary")
+    for size in (0, 100, len(meta), len(meta) + 20, len(whole) - 60):
+        assert actor("stage", *arguments, stdin=whole[:size]).fault in {"upload", "corrupt"}
+    assert actor.host.root(f"ls -A /opt/{BOT}").stdout.split() == ["releases", "shared"]
+
+
+def test_shared_data_never_lies_behind_a_link(actor: Actor, host: Host) -> None:
+    """A link in the release, or one that the bot left in its data, leads nowhere else."""
+    trap = Release(
+        "TRAP",
+        R1.files,
+        unit_text("TRAP"),
+        links={"out": "/etc"},
+        extra={"shared": b"out/cron.d/job\n"},
+    )
+    assert actor.stage(trap).fault == "shared"
+    host.root(f"runuser -u {BOT} -- ln -s /etc /opt/{BOT}/shared/data")
+    taken = release("TAKEN", extra={"shared": b"data/owned\n"})
+    assert actor.stage(taken).fault == "write"
+    assert not host.root("ls /etc/owned /etc/cron.d/job", check=False).stdout
+
+
+def test_a_foreign_unit_is_left_alone(actor: Actor, host: Host) -> None:
+    """A unit of that name which somebody wrote by hand is refused, with how to hand over."""
+    place = f"/etc/systemd/system/{BOT}.service"
+    host.root(f"printf '[Service]\\nExecStart=/bin/sleep 1000\\n' >{place}; systemctl start {BOT}")
+    actor.stage(R1)
+    said = actor.switch("run1", "R1")
+    assert said.fault == "foreign-unit"
+    assert f"mv {place}" in said["message"]
+    assert host.root(f"systemctl is-active {BOT}").stdout.strip() == "active"
+    assert actor.state()["foreign_unit"] is True
+
+
+def test_a_foreign_folder_is_left_alone(host: Host) -> None:
+    """What stands in /opt under the bot's name and is not botdeploy's stays as it is."""
+    host.root(f"mkdir /opt/{BOT}; echo mine >/opt/{BOT}/file")
+    actor = Actor(host)
+    actor.install()
+    assert actor.enter().fault == "foreign-folder"
+    assert actor.state()["lock"] is None
+    assert host.root(f"ls -A /opt/{BOT}").stdout.split() == ["file"]
+
+
+def test_a_release_that_needs_too_much_space_is_refused_with_the_figures(actor: Actor) -> None:
+    """A tenth of the disk stays free; the message tells how much there is."""
+    meta = R1.meta()
+    free = actor.state()["disk"]["free_bytes"]
+    arguments = (actor.token, "R1", "-", len(meta), free, 20, "roll1", "canary")
+    said = actor("stage", *arguments, stdin=meta + R1.body())
+    assert said.fault == "no-space"
+    assert re.search(r"\d+ MB are free", said["message"])
+
+
+# --- builds, shared data, retention --------------------------------------------------------------
+
+
+def test_a_build_runs_as_the_bot_under_the_releases_own_path(actor: Actor, host: Host) -> None:
+    """What a build makes is part of the release, root's in the end, and has the final path."""
+    made = release("BUILT", extra={"build": b"id -un >who\npwd >where\n"})
+    assert not actor.stage(made).fault
+    folder = f"/opt/{BOT}/releases/BUILT"
+    assert host.root(f"cat {folder}/who {folder}/where").stdout.split() == [BOT, folder]
+    assert host.root(f"find {folder} ! -user root").stdout == ""
+    assert not actor("manifest", "BUILT").fault
+
+
+def test_a_build_that_fails_says_why_and_leaves_nothing(actor: Actor) -> None:
+    """The end of the build's output is in the message."""
+    made = release("BUILT", extra={"build": b"echo no such package >&2\nexit 7\n"})
+    said = actor.stage(made)
+    assert said.fault == "build"
+    assert "ended with 7" in said["message"]
+    assert "no such package" in said["message"]
+    assert actor.state()["releases"] == []
+
+
+def test_a_release_that_its_build_changed_is_no_base(actor: Actor) -> None:
+    """Nothing is copied from files that are not what was sent."""
+    made = release("BUILT", extra={"build": b"echo more >>lib/common.txt\n"})
+    assert not actor.stage(made).fault
+    assert actor("manifest", "BUILT").fault == "no-base"
+    assert actor.stage(R2, made).fault == "no-base"
+
+
+def test_shared_data_outlives_releases(actor: Actor, host: Host) -> None:
+    """A shared folder is the bot's, and every release leads to the same one."""
+    first = release("S1", extra={"shared": b"data\nlogs/old\n"})
+    second = release("S2", extra={"shared": b"data\nlogs/old\n"})
+    proven(actor, first, "run1")
+    host.root(f"runuser -u {BOT} -- sh -c 'echo kept >/opt/{BOT}/current/data/file'")
+    proven(actor, second, "run2", base=first)
+    assert host.root(f"cat /opt/{BOT}/current/data/file").stdout == "kept\n"
+    assert host.root(f"stat -c '%U %a' /opt/{BOT}/shared/logs/old").stdout.split() == [BOT, "750"]
+
+
+def test_pruning_never_takes_what_may_be_returned_to(actor: Actor, host: Host) -> None:
+    """Current, previous, the last proven ones and two others stay; the rest goes, with evidence."""
+    for number in range(1, 5):
+        proven(actor, release(f"P{number}"), f"run{number}")
+    for number in range(1, 5):
+        actor.stage(release(f"Q{number}"))
+    actor("keep", actor.token, "P1", stdin=b"old")
+    said = actor("prove", actor.token, "P4", 1, "roll1")
+    assert set(said["pruned"].split()) == {"P1", "Q1", "Q2"}
+    left = {one["id"] for one in actor.state()["releases"]}
+    assert left == {"P2", "P3", "P4", "Q3", "Q4"}
+    assert actor("evidence", "P1")["evidence"] is None
+    assert host.root(f"ls -A /opt/{BOT}").stdout.split() == [
+        "current",
+        "previous",
+        "releases",
+        "shared",
+    ]
+
+
+def test_evidence_comes_back_as_it_was(actor: Actor) -> None:
+    """Any bytes up to 4 MB are kept; more is refused."""
+    actor.stage(R1)
+    blob = bytes(range(256)) * 100
+    assert "kept" in actor("keep", actor.token, "R1", stdin=blob)
+    assert base64.b64decode(actor("evidence", "R1")["evidence"]) == blob
+    assert actor("keep", actor.token, "R1", stdin=b"x" * 4_194_305).fault == "too-big"
+    assert base64.b64decode(actor("evidence", "R1")["evidence"]) == blob
+
+
+def test_a_manifest_comes_back_as_it_was(actor: Actor) -> None:
+    """The manifest of a staged release is what was sent."""
+    actor.stage(R1)
+    packed = base64.b64decode(actor("manifest", "R1")["manifest"])
+    assert gzip.decompress(packed).decode() == f"{R1.sums}\n{R1.tree}"
+
+
+# --- records -------------------------------------------------------------------------------------
+
+
+def test_any_text_comes_through_the_records(actor: Actor) -> None:
+    """Quotes, backslashes and other scripts in a reason are told as they are."""
+    why = 'he said "no" \\ $(id) `id` é 漢 \' ; | &'
+    actor.stage(R1)
+    assert "gate" in actor("gate", "hold", "a@b", why)
+    assert "gate" in actor("gate", "approve", "a@b", why, "R1", "béta ring/1")
+    state = actor.state()
+    assert state["hold"]["why"] == why
+    assert [(one["release"], one["ring"]) for one in state["approved"]] == [("R1", "béta ring/1")]
+    assert "gate" in actor("gate", "resume", "a@b", "ok")
+    assert actor.state()["hold"] is None
+
+
+def test_state_files_of_any_content_leave_the_record_whole(actor: Actor, host: Host) -> None:
+    """Damaged files on the host never break the one line of JSON that tells its state."""
+    proven(actor, R1, "run1")
+    host.root(
+        f"cd /var/lib/botdeploy/{BOT}; for f in rollout confirmed hold stuck proven/R1 quarantine/x;"
+        " do head -c 3000 /dev/urandom >$f; printf '\\nid=\"\\\\\\nwhy=\\001\"}}\\n' >>$f;"
+        " done;"
+        f" mkdir -p '/opt/{BOT}/releases/a b' '/opt/{BOT}/releases/x\"y/.botdeploy'"
+    )
+    state = actor.state()
+    assert [one["id"] for one in state["releases"]] == ["R1"]
+    assert state["running"] == "R1"
+
+
+def test_the_rollout_is_noted_and_ended(actor: Actor) -> None:
+    """The host tells which rollout it takes part in, since when, and how it ended."""
+    actor.stage(R1)
+    first = actor.state()["rollout"]
+    assert (first["id"], first["release"], first["ring"], first["digest"]) == (
+        "roll1",
+        "R1",
+        "canary",
+        R1.digest,
+    )
+    actor("begin", actor.token, "roll1", "R1", "fleet")
+    second = actor.state()["rollout"]
+    assert (second["ring"], second["since"]) == ("fleet", first["since"])
+    assert "ended" in actor("end", actor.token, "roll1", "failed", "too many errors")
+    third = actor.state()["rollout"]
+    assert (third["outcome"], third["ended_why"]) == ("failed", "too many errors")
+
+
+def test_a_line_of_the_log_that_was_cut_short_is_passed_over(actor: Actor, host: Host) -> None:
+    """A log that a full disk has damaged still gives every whole line."""
+    actor.stage(R1)
+    log = f"/var/lib/botdeploy/{BOT}/audit.jsonl"
+    host.root(f'printf \'\\n{{"at": "2026", "act": "st\' >>{log}')
+    actor("gate", "hold", "me", "after")
+    acts = [one["audit"]["act"] for one in actor("audit").records if "audit" in one]
+    assert acts == ["begin", "stage", "hold"]
+
+
+# --- readiness -----------------------------------------------------------------------------------
+
+SERVE = f"""NAME = "W"
+DELAY = 0
+import http.server, threading
+server = http.server.HTTPServer(("127.0.0.1", 8099), http.server.SimpleHTTPRequestHandler)
+threading.Thread(target=server.serve_forever, daemon=True).start()
+{LIFE}"""
+NOTIFY = f"""NAME = "W"
+DELAY = 0
+import os, socket
+s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+a = os.environ["NOTIFY_SOCKET"]
+s.connect("\\0" + a[1:] if a[0] == "@" else a)
+s.send(b"READY=1")
+{LIFE}"""
+
+
+@pytest.mark.parametrize(
+    ("ready", "more"),
+    [
+        ("kind=active\nvalue=\ntimeout=10\n", {}),
+        ("kind=port\nvalue=8099\ntimeout=10\n", {"code": SERVE}),
+        ("kind=http\nvalue=http://127.0.0.1:8099/\ntimeout=10\n", {"code": SERVE}),
+        ("kind=command\nvalue=test -e /opt/echobot/shared/life\ntimeout=10\n", {}),
+        (
+            "kind=pattern\nvalue=^READY [RW]$\ntimeout=10\n",
+            {"code": SERVE.replace("NAME, f", "'W', f")},
+        ),
+        (
+            "kind=notify\nvalue=\ntimeout=10\n",
+            {"code": NOTIFY, "unit": unit_text("W", kind="notify")},
+        ),
+    ],
+)
+def test_each_sign_of_readiness_is_seen(ready: str, more: dict[str, Any], actor: Actor) -> None:
+    """A bot is ready by the sign that its release names."""
+    made = release("W", ready=ready, **more)
+    assert not actor.stage(made).fault
+    assert "switched" in actor.switch("run1", "W")
+
+
+@pytest.mark.parametrize(
+    "ready",
+    [
+        "kind=pattern\nvalue=NEVER SAID\ntimeout=2\n",
+        "kind=pattern\nvalue=Started\ntimeout=2\n",
+        "kind=port\nvalue=8098\ntimeout=2\n",
+        "kind=http\nvalue=file:///etc/passwd\ntimeout=2\n",
+        "kind=command\nvalue=test $(id -u) = 0\ntimeout=2\n",
+    ],
+)
+def test_a_sign_that_does_not_come_leads_back(ready: str, actor: Actor) -> None:
+    """Not ready in time is a revert; what systemd writes, a file or root's view is no sign."""
+    proven(actor, R1, "run1")
+    actor.stage(release("W", ready=ready), R1)
+    said = actor.switch("run2", "W")["reverted"]
+    assert said["cause"] == "ready"
+    assert "not ready within 2 s" in said["why"]
+    assert said["runs"] is True
+
+
+def test_a_sign_of_the_old_release_is_not_the_new_ones(actor: Actor) -> None:
+    """What the old release wrote last, while it was stopped, does not make the new one ready."""
+    chatty = LIFE.replace('note("end")', 'note("end"); print("READY", flush=True)').replace(
+        'note("alive")', 'print("READY", flush=True)'
+    )
+    proven(actor, release("CHATTY", code=f"NAME = 'C'\nDELAY = 0\n{chatty}"), "run1")
+    actor.stage(release("MUTE", delay=60, ready="kind=pattern\nvalue=READY\ntimeout=2\n"))
+    assert actor.switch("run2", "MUTE")["reverted"]["cause"] == "ready"
+
+
+def test_a_bot_that_will_not_stop_is_killed_before_the_next_starts(
+    actor: Actor, host: Host
+) -> None:
+    """A bot that ignores SIGTERM, with a child that left its session, never meets its successor."""
+    stubborn = "NAME = 'OLD'\nDELAY = 0\n" + LIFE.replace(
+        "signal.signal(signal.SIGTERM, end)",
+        "signal.signal(signal.SIGTERM, signal.SIG_IGN)\nif os.fork() == 0: os.setsid()",
+    )
+    unit = unit_text("OLD").replace("TimeoutStopSec=5", "TimeoutStopSec=1")
+    proven(actor, release("OLD", code=stubborn, unit=unit), "run1")
+    proven(actor, R2, "run2")
+    found = lives(host)
+    olds = [one for one in found if one[2] == "OLD"]
+    new = next(one for one in found if one[2] == "R2")
+    assert len(olds) == 2
+    assert all(new[0] > old[1] for old in olds)
