@@ -61,7 +61,7 @@ def strip_header(text: str) -> str:
     for _ in range(4):
         at = 0
         for form in (_HEADER_TIME, _HEADER_LEVEL, _HEADER_NUMBER):
-            if found := form.match(text, at):
+            if (at or form is not _HEADER_NUMBER) and (found := form.match(text, at)):
                 at = found.end()
         if at == 0 or at >= len(text):
             break
@@ -84,9 +84,10 @@ _DATED = re.compile(
     rf"(?:{_DAY},? )?(?:{_MONTH} +\d\d?|\d\d?[ -]{_MONTH})[, -]+(?:\d{{4}}[ :])?{_TIME}"
     rf"{_ZONE}(?: \d{{4}})?"
 )
+_CLOCKISH = re.compile(r"\d:\d\d")
 _UNITS = (
-    "ns|us|µs|ms|msecs?|millis(?:econds?)?|microseconds?|s|secs?|seconds?|m|mins?|minutes?|h|hrs?|hours?|days?"
-    "|[KMGT]i?B|[kMGT]B|[kKMG]b|bytes?|B"
+    "ns|us|µs|ms|msecs?|millis(?:econds?)?|microseconds?|s|secs?|seconds?|m|mins?|minutes?|h|hrs?"
+    "|hours?|days?|[KMGT]i?B|[kMGT]B|[kKMG]b|bytes?|B"
 )
 _MEASURE = re.compile(
     rf"(?<![\w.])<?\d+(?:[.,:]\d+)*\s?(?:{_UNITS})(?:\s?\d+(?:\.\d+)?\s?(?:{_UNITS}))*(?![\w/])"
@@ -104,7 +105,8 @@ _PATH = re.compile(
 )
 _HOST = re.compile(
     r"(?<![\w.-])(?:[A-Za-z0-9-]+\.)+(?:com|net|org|edu|gov|mil|int|info|biz|arpa|local|internal|lan"
-    r"|[a-z]{2}(?<!py)(?<!js)(?<!ts)(?<!go)(?<!rs)(?<!rb)(?<!cs)(?<!cc)(?<!so)(?<!db)(?<!sh)(?<!md)(?<=\w\.\w\w))\b(?::\d+)?(?![\w(])"
+    # Countries, but for endings that files and loggers have.
+    r"|(?!(?:py|js|ts|go|rs|rb|cs|cc|so|db|sh|md)\b)[a-z]{2}(?<=\.[a-z]{2}))\b(?::\d+)?(?![\w(])"
 )
 _PORTED = re.compile(r"(?<![\w.-])(?:[A-Za-z0-9-]+\.)+[A-Za-z0-9-]+:\d{2,5}(?!\w)")
 _UUID = re.compile(r"[0-9a-fA-F]{8}-?(?:[0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}")
@@ -112,11 +114,14 @@ _HEX = re.compile(
     r"0[xX][0-9a-fA-F]+|(?<![A-Za-z0-9])(?=[0-9a-fA-F]*\d)[0-9a-fA-F]{6,}(?![A-Za-z0-9])"
     r"|(?<![A-Za-z0-9])[0-9a-f]{8,}(?![A-Za-z0-9])"
 )
+# MAC and IPv6 addresses: hex digits with two colons or more among them.
 _MAC = re.compile(
-    r"(?<![0-9A-Fa-f:])(?:[0-9A-Fa-f]{1,4}:){3,}(?::?[0-9A-Fa-f]{1,4})+|(?:[0-9a-f]{1,4}:){1,6}:[0-9a-f:]*"
+    r"(?<![\w:.])(?=[0-9A-Fa-f]*:[0-9A-Fa-f]*:)[0-9A-Fa-f:]*"
+    r"(?:[0-9A-Fa-f]|::)(?:\.\d+\.\d+\.\d+)?(?!\w)"
 )
 _ID = re.compile(
-    r"(?<![A-Za-z0-9])(?=[\w-]*\d\w*\d\w*\d|[\w-]*\d[\w-]*[A-Za-z_-][\w-]*\d)(?=[\w-]*[A-Za-z_-])[\w-]{8,}(?![A-Za-z0-9])"
+    r"(?<![A-Za-z0-9])(?=[\w-]*\d\w*\d\w*\d|[\w-]*\d[\w-]*[A-Za-z_-][\w-]*\d)"
+    r"(?=[\w-]*[A-Za-z_-])[\w-]{8,}(?![A-Za-z0-9])"
 )
 _NUMBER = re.compile(r"[+-]?\d+(?:[.,:]\d+)*")
 _RUN = re.compile(r"(?<![A-Za-z0-9\])])[+-]?#(?:[-./:,x*+_@]?#)*|#(?:[-./:,x*+_@]?#)+")
@@ -135,7 +140,7 @@ def mask(text: str) -> str:
         text = _DOUBLE_QUOTED.sub(_mask_double, text)
     if "'" in text or "`" in text:
         text = _QUOTED.sub(_mask_quoted, text)
-    if ":" in text:
+    if ":" in text and _CLOCKISH.search(text):
         text = _DATED.sub("#", text)
     text = _MEASURE.sub("#", text)
     if "=" in text:

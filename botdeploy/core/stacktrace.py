@@ -273,6 +273,7 @@ def _is_own_python(path: str) -> bool:
         path.startswith("<")
         or "site-packages" in path
         or "dist-packages" in path
+        or "/bin/" in path
         or re.search(r"/lib(?:64)?/python3|/python3\.\d+/|\\Lib\\", path) is not None
     )
 
@@ -288,7 +289,7 @@ def _python(lines: Sequence[str]) -> Trace | None:
     chain = [one for one in raised if not one.depth]
     # Wrappers without a frame of the bot's own (CommandInvokeError and its like) tell nothing.
     own = [one for one in chain if any(_is_own_python(file) for file, _ in one.frames)]
-    shown = own[-1] if own else chain[-1]
+    shown = own[-1] if own else _root_of(chain, chain[-1])
     kind = short_type(shown.type or "Exception")
     root = _root_of(chain, shown)
     if root is not shown and root.type and root.type != shown.type:

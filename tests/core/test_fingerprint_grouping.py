@@ -1,0 +1,166 @@
+"""Fingerprints of many hosts become classes."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from botdeploy.core.classes import classes
+from botdeploy.core.grouping import group, overlap
+from botdeploy.core.logline import Level, LineRules
+from tests.bench.bench_fingerprint import find_logs, grouping_accuracy, ours, read_log
+
+WORDS = st.sampled_from(
+    [
+        "cannot",
+        "send",
+        "message",
+        "to",
+        "user",
+        "alice",
+        "bob",
+        "carol",
+        "dave",
+        "eve",
+        "frank",
+        "#",
+        "in",
+        "guild",
+        "red",
+    ]
+)
+NAMES = st.lists(WORDS, min_size=1, max_size=9).map(" ".join)
+
+
+def test_names_after_a_noun_are_one_class() -> None:
+    """Two different users make a user's name a variable."""
+    joined = group(["cannot greet user alice", "cannot greet user bob"])
+    assert set(joined.values()) == {"cannot greet user #"}
+
+
+def test_a_place_with_many_words_is_a_variable() -> None:
+    """Five different words in one place make it a variable; before, each is its own class."""
+    texts = [f"plugin {word} is broken" for word in ("music", "bank", "quiz", "polls", "karma")]
+    assert len(set(group(texts[:4]).values())) == 4
+    assert set(group(texts).values()) == {"plugin # is broken"}
+
+
+def test_words_that_tell_events_apart_are_never_a_variable() -> None:
+    """Opened, closed, denied …: a place that holds them tells what happened."""
+    texts = [
+        f"the gateway was {word}"
+        for word in ("opened", "closed", "refused", "lost", "reset", "found")
+    ]
+    assert len(set(group(texts).values())) == len(texts)
+
+
+def test_long_texts_that_differ_in_one_word_are_one_class() -> None:
+    """85 % of equal words join two texts, unless what differs names another error."""
+    one = "could not deliver the daily report to channel general because quota is used up"
+    assert len(set(group([one, one.replace("general", "random")]).values())) == 1
+    failed = "could not deliver the daily report to the web hook: TimeoutError"
+    assert len(set(group([failed, failed.replace("Timeout", "Value")]).values())) == 2
+
+
+def test_traces_join_within_their_type_and_frame_only() -> None:
+    """Keys that users make up are one error; the same text elsewhere is another."""
+    keys = [
+        f"Traceback!KeyError bank.py:pay '{key}'" for key in ("ann", "bob", "cid", "dan", "eva")
+    ]
+    other = "Traceback!KeyError quiz.py:ask 'ann'"
+    joined = group([*keys, other])
+    assert {joined[key] for key in keys} == {"Traceback!KeyError bank.py:pay '#'"}
+    assert joined[other] == other
+
+
+def test_the_users_own_classes_are_left_alone() -> None:
+    """What the user declared the same is neither split nor joined further."""
+    names = [f"same!5\\d\\d {word}" for word in ["a", "b", "c", "d", "e", "f"]]
+    assert group(names) == {name: name for name in names}
+
+
+@given(st.lists(NAMES, max_size=30), st.randoms())
+def test_classes_do_not_depend_on_order(names: list[str], random: object) -> None:
+    """The set of fingerprints alone decides: hosts may report in any order."""
+    shuffled = list(names)
+    random.shuffle(shuffled)  # type: ignore[attr-defined]
+    assert group(names) == group(shuffled)
+
+
+@given(st.lists(NAMES, max_size=30))
+def test_every_fingerprint_has_a_class_of_as_many_words(names: list[str]) -> None:
+    """A class is a template of its members, never something else."""
+    joined = group(names)
+    assert set(joined) == set(names)
+    for name, template in joined.items():
+        assert len(template.split()) == len(name.split())
+        assert all(
+            of_class in (word, "#")
+            for word, of_class in zip(name.split(), template.split(), strict=True)
+        )
+
+
+@given(st.lists(NAMES, max_size=20), st.lists(NAMES, max_size=20))
+def test_more_fingerprints_never_split_a_class(some: list[str], more: list[str]) -> None:
+    """What was one class stays one when new fingerprints come."""
+    before, after = group(some), group([*some, *more])
+    for one in before:
+        for other in before:
+            if before[one] == before[other]:
+                assert after[one] == after[other]
+
+
+def test_a_rewording_shares_most_of_its_words() -> None:
+    """Word overlap tells a reworded error from an unrelated one."""
+    old = "bot.api: upstream returned # for guild #"
+    assert overlap(old, "bot.api: upstream gave # for guild #") >= 0.3
+    assert overlap(old, "database is locked") < 0.3
+    assert overlap("", "") == 1.0
+
+
+def test_classes_of_a_plain_log() -> None:
+    """A log file's lines are sorted into classes with counts, level and a sample."""
+    found = classes(
+        [
+            "ERROR bot: lost 1 rows\n",
+            "INFO bot: fine\n",
+            "ERROR bot: lost 2 rows\n",
+            "CRITICAL bot: no disk\n",
+        ]
+    )
+    assert [(one.fingerprint, one.count, one.level, one.is_fatal) for one in found] == [
+        ("bot: lost # rows", 2, Level.ERROR, False),
+        ("bot: no disk", 1, Level.CRITICAL, True),
+    ]
+    assert found[0].sample == "ERROR bot: lost 1 rows"
+
+
+def test_classes_of_exported_journal_lines() -> None:
+    """Lines of ``journalctl -o json`` are read as entries, whatever else is in the file."""
+    found = classes(
+        [
+            '{"__REALTIME_TIMESTAMP":"1700000000000000","PRIORITY":"3","MESSAGE":"no route 5"}\n',
+            b'{"__REALTIME_TIMESTAMP":"1700000000000001","_PID":"7","MESSAGE":null}\n',
+            "{broken\n",
+            {"MESSAGE": "error: no route 6", "_PID": "7"},
+        ],
+        LineRules(),
+    )
+    assert [(one.fingerprint, one.count) for one in found] == [("no route #", 2)]
+
+
+@pytest.mark.skipif(
+    "BOTDEPLOY_LOGHUB" not in os.environ,
+    reason="BOTDEPLOY_LOGHUB names no folder: the logs' licence does not let them be shipped",
+)
+def test_grouping_accuracy_on_loghub() -> None:
+    """On real logs whose templates are known, 85 % of lines are grouped exactly."""
+    accuracies = [
+        grouping_accuracy(ours(contents), true)
+        for contents, true in map(read_log, find_logs(Path(os.environ["BOTDEPLOY_LOGHUB"])))
+    ]
+    assert sum(accuracies) / len(accuracies) >= 0.85
