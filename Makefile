@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PYTEST_ARGS ?=
 # Whole programs; the acts of botdeploy/hosts/acts are checked as assembled, by a test.
-SHELL_FILES = $(shell grep -rlE '^\#!.*sh$$' --include='*.sh' botdeploy tests examples) .ci/run
+SHELL_FILES = $(shell grep -rlE '^\#!.*sh$$' --include='*.sh' tests examples) .ci/run
 
 CAN_APT = [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null
 HAS_VENV = $(PYTHON) -c 'import ensurepip' 2>/dev/null
