@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PYTEST_ARGS ?=
-# Whole programs; the acts of botdeploy/hosts/acts are checked as assembled, by a test.
+# Whole programs; the parts in botdeploy/hosts/acts are checked as the one that they make up.
 SHELL_FILES = $(shell grep -rlE '^\#!.*sh$$' --include='*.sh' tests examples) .ci/run
 
 CAN_APT = [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null
@@ -68,6 +68,8 @@ lint: $(STAMP) ## ruff, mypy, shellcheck
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/shellcheck $(SHELL_FILES)
+	@$(BIN)/python -c 'from botdeploy.hosts.hostprogram import PROGRAM; print(PROGRAM.decode())' | \
+		$(BIN)/shellcheck -
 
 .PHONY: format
 format: $(STAMP) ## let ruff format the code
