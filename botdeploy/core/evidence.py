@@ -140,6 +140,7 @@ _PLAIN = frozenset(
         SystemKind.DEACTIVATED,
         SystemKind.RELOADED,
         SystemKind.EXITED,
+        SystemKind.STOP_FAILED,
         SystemKind.OTHER,
         SystemKind.MISSED,
     }

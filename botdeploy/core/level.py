@@ -190,6 +190,8 @@ _LOOKS_BAD = re.compile(
     r"""(?xi)
     ^[\W_]*(?:
         (?:[\w$]+\.)*[\w$]*(?:error|exception)\b(?:\s?\[[^\]]*\])?:\s   # ValueError: text
+      | (?:[\w$]+\.)*(?:errors?|exceptions?|exc)\.[A-Z]\w*:\s  # discord.errors.NotFound:
+      | \w*LoginFailure:\s
       | (?:an?\s|the\s|unexpected\s|unknown\s|internal\s|uncaught\s|unhandled\s|fatal\s)+
         (?:\w+\s){0,2}?(?:error|exception|rejection)\b
       | (?:error|exception)\s(?:while|when|during|in|on|at|from|with|for|occurred|handling

@@ -245,7 +245,9 @@ class Assembler:
         return {
             "invocation": self._invocation,
             "stopping": self._is_stopping,
-            "partial": {pid: list(one) for pid, one in self._partial.items()},
+            "partial": {
+                pid: [self._mask(text), at_us] for pid, (text, at_us) in self._partial.items()
+            },
             "open": {
                 pid: {name: getattr(block, name) for name in Block.__slots__}
                 for pid, block in self._open.items()

@@ -64,7 +64,8 @@ _AT = re.compile(r"\s+at \S")
 _PREAMBLE = re.compile(r"(?:node:|file://|/|[A-Za-z]:\\)\S*:\d+$")
 _KIND = (
     r"(?:[A-Za-z_$][\w$]*[.:\\]{1,2})*[\w$]*?"
-    r"(?:Error|Exception|Throwable|Failure|Fault|Rejection|Interrupt|Exit)\w*"
+    r"(?:(?:Error|Exception|Throwable|Failure|Fault|Rejection|Interrupt|Exit)\w*"
+    r"|(?<=errors\.)[A-Z]\w*|(?<=exceptions\.)[A-Z]\w*)"
 )
 _RAISED = re.compile(
     r"\[?(?:Uncaught |Unhandled exception\. |Exception in thread \"[^\"]*\" "

@@ -31,6 +31,8 @@ class SystemKind(StrEnum):
     TIMEOUT = "timeout"
     WATCHDOG = "watchdog"
     FAILED = "failed"
+    STOP_FAILED = "stop-failed"
+    """The unit is called failed because its process took a stop that was asked for badly."""
     RESTART = "restart"
     START_LIMIT = "start-limit"
     OOM = "oom"
@@ -115,7 +117,10 @@ def read_system_record(
         case SystemKind.CRASHED:
             return _ended(entry, text, is_stopping=is_stopping)
         case SystemKind.FAILED:
-            return SystemRecord(kind, result=str(entry.get("UNIT_RESULT") or ""))
+            return SystemRecord(
+                SystemKind.STOP_FAILED if is_stopping else kind,
+                result=str(entry.get("UNIT_RESULT") or ""),
+            )
         case SystemKind.RESTART:
             return SystemRecord(kind, count=_number(entry.get("N_RESTARTS")) or 1)
         case SystemKind.DROPPED:
