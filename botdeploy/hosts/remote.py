@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 import time
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from paramiko import ChannelException
 from botdeploy.errors import HostError, Unreachable
 from botdeploy.hosts.pump import Streams
 from botdeploy.hosts.slots import Slots
+from botdeploy.hosts.transport import ASK_AFTER_S
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
     from paramiko.channel import Channel
 
     from botdeploy.hosts.program import Completed, ConnectionCounts
-    from botdeploy.hosts.transport import Program, Transport
+    from botdeploy.hosts.transport import Opening, Program, Transport
 
 #: Programs at a time on one connection; sshd allows 10 sessions unless told otherwise.
 CHANNELS = 8
@@ -145,6 +147,10 @@ class RemotePrograms:
         self._transport = transport
         self._counts = counts
         self._slots = Slots(CHANNELS)
+        self._lock = threading.Lock()
+        self._spare: Opening | None = None
+        self._wants_spare = True
+        self._ask_for_spare()
 
     def run(
         self, command: str, *, stdin: bytes | Iterable[bytes] = b"", timeout_s: float = 60.0
@@ -198,7 +204,8 @@ class RemotePrograms:
         """Start a command; None when the host has no room for one more now."""
         wait_s = max(0.05, min(OPEN_TIMEOUT_S, ends_at - time.monotonic()))
         try:
-            channel, program = self._transport.start_program(command, wait_s)
+            channel = self._take_spare(wait_s) or self._transport.open_session(timeout=wait_s)
+            program = self._transport.start_program(command, channel)
         except ChannelException as error:
             # sshd's MaxSessions may be lower than our own limit.
             if self._slots.shrink():
@@ -214,12 +221,42 @@ class RemotePrograms:
                 self._host, f"the host opened no session, nothing was done ({error})"
             ) from error
         self._counts.add(programs=1, sent=len(command.encode()))
+        self._ask_for_spare()
 
         def forget() -> None:
             self._transport.programs.pop(channel.chanid, None)
             self._slots.give_back()
 
         return RemoteSession(self._transport, channel, program, self._counts, forget)
+
+    # A program needs two round trips: one to open a channel, one to run. So a channel is kept
+    # open for the next program, and it needs one.
+
+    def _ask_for_spare(self) -> None:
+        """Have a channel opened for the next program, without waiting for it."""
+        with self._lock:
+            if self._wants_spare and self._spare is None:
+                with contextlib.suppress(OSError, EOFError, paramiko.SSHException):
+                    self._spare = self._transport.ask_for_channel("session")
+
+    def _take_spare(self, wait_s: float) -> Channel | None:
+        """Give the channel kept for this, if there is one.
+
+        Not when the host has been silent for longer than it takes to ask it: then the opening
+        of a new channel shows whether it is there before anything is sent that may be lost.
+        """
+        if self._transport.silent_for_s() > ASK_AFTER_S + 2:
+            return None
+        with self._lock:
+            spare, self._spare = self._spare, None
+        if spare is None:
+            return None
+        try:
+            return self._transport.get_channel(spare, wait_s)
+        except ChannelException:
+            # This host has no sessions to spare. That is no reason not to ask for one.
+            self._wants_spare = False
+            return None
 
     def _check_alive(self) -> None:
         if not self._transport.is_active():

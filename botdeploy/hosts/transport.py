@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import paramiko
 from paramiko import common
+from paramiko.auth_handler import AuthHandler
 from paramiko.channel import Channel
 from paramiko.message import Message
 from paramiko.packet import Packetizer
@@ -34,6 +35,8 @@ WINDOW_BYTES = 4 * 1024 * 1024
 _TCP_USER_TIMEOUT_MS = 20_000
 _DARWIN_TCP_KEEPALIVE = 0x10
 _DARWIN_TCP_RXT_CONNDROPTIME = 0x80
+
+Place = tuple[str, int]
 
 #: sshd leaves Nagle's algorithm on, so it holds back a second small packet until we have
 #: acknowledged the first, which the kernel does 40 ms late. Acknowledging at once takes the
@@ -98,6 +101,32 @@ class Program:
 
     bell: Bell = field(default_factory=Bell)
     refused: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """A channel that was asked for."""
+
+    channel: Channel
+    answered: threading.Event = field(default_factory=threading.Event)
+
+
+class _EagerAuthHandler(AuthHandler):
+    """Logs in without waiting for the answer to a question whose answer is known.
+
+    SSH has a client ask for the service ``ssh-userauth`` before it uses it. Every server has
+    it, so the login follows at once, which saves a round trip.
+    """
+
+    def _request_auth(self) -> None:
+        super()._request_auth()  # type: ignore[misc]
+        accepted = Message()
+        accepted.add_string("ssh-userauth")
+        accepted.rewind()
+        super()._parse_service_accept(accepted)  # type: ignore[misc]
+
+    def _parse_service_accept(self, message: Message) -> None:
+        """Ignore the answer; the login is on its way."""
 
 
 class _WatchfulPacketizer(Packetizer):
@@ -220,7 +249,6 @@ class Transport(paramiko.Transport):
         self.programs: dict[int, Program] = {}
         self.goodbye = ""
         self.name = f"ssh {self.name}"
-        self._opening = threading.local()
         self._refusals: dict[int, paramiko.ChannelException] = {}
         self._abandoned: set[int] = set()
         self._handler_table.update(
@@ -241,6 +269,10 @@ class Transport(paramiko.Transport):
         packetizer = cast("_WatchfulPacketizer", self.packetizer)
         packetizer.heard_at = time.monotonic()
         packetizer.watch = self._watch
+
+    def silent_for_s(self) -> float:
+        """Give how long ago the host last said anything."""
+        return time.monotonic() - cast("_WatchfulPacketizer", self.packetizer).heard_at
 
     def _watch(self) -> None:
         """Ask a silent host for a sign of life, and give it up when it gives none.
@@ -263,30 +295,95 @@ class Transport(paramiko.Transport):
             message.add_boolean(True)  # noqa: FBT003 # we want an answer
             self._send(message)
 
+    def auth_publickey(
+        self, username: str, key: paramiko.PKey, event: threading.Event | None = None
+    ) -> list[str]:
+        """Log in with a key; see paramiko.Transport.
+
+        An RSA key waits for the host to say which signatures it takes, others need not.
+        """
+        if "rsa" in key.get_name() or event is not None:
+            return super().auth_publickey(username, key, event)
+        if not self.active or not self.initial_kex_done:
+            raise paramiko.SSHException("No existing session")
+        handler = self.auth_handler = _EagerAuthHandler(self)
+        answered = threading.Event()
+        handler.auth_publickey(username, key, answered)
+        return handler.wait_for_response(answered)
+
     # paramiko keeps one exception for all channels: with several openings at a time, one
-    # thread gets another's reason, and the other gets none.
+    # thread gets another's reason, and the other gets none. It also waits where one may only
+    # want to ask.
 
-    def open_channel(self, *args: Any, **settings: Any) -> Channel:
-        """Open a channel; raise ChannelException with the host's own reason for a refusal."""
-        self._opening.chanid = None
-        try:
-            channel: Channel = super().open_channel(*args, **settings)
-        except paramiko.SSHException:
-            chanid = self._opening.chanid
-            with self.lock:
-                refusal = self._refusals.pop(chanid, None)
-                if refusal is None and chanid is not None:
-                    self._abandoned.add(chanid)
-            if refusal is not None:
-                raise refusal from None
-            raise
-        return channel
+    def ask_for_channel(
+        self, kind: str, destination: Place | None = None, origin: Place = ("127.0.0.1", 0)
+    ) -> Opening:
+        """Ask the host for a channel without waiting for the answer."""
+        if not self.active:
+            raise paramiko.SSHException("the connection has ended")
+        with self.lock:
+            number = self._next_channel()  # type: ignore[attr-defined]
+            message = Message()
+            message.add_byte(common.cMSG_CHANNEL_OPEN)
+            message.add_string(kind)
+            message.add_int(number)
+            message.add_int(self.default_window_size)
+            message.add_int(self.default_max_packet_size)
+            if destination is not None:
+                for host, port in (destination, origin):
+                    message.add_string(host)
+                    message.add_int(port)
+            channel = Channel(number)
+            opening = Opening(channel)
+            self._channels.put(number, channel)
+            self.channel_events[number] = opening.answered
+            self.channels_seen[number] = True
+            channel._set_transport(self)  # type: ignore[attr-defined] # noqa: SLF001
+            channel._set_window(  # type: ignore[attr-defined] # noqa: SLF001
+                self.default_window_size, self.default_max_packet_size
+            )
+        self._send(message)
+        return opening
 
-    def _next_channel(self) -> int:
-        """Choose a channel's number, and remember which one this thread is opening."""
-        chanid: int = super()._next_channel()  # type: ignore[misc]
-        self._opening.chanid = chanid
-        return chanid
+    def get_channel(self, opening: Opening, timeout_s: float) -> Channel:
+        """Wait for the channel that was asked for.
+
+        Raises ChannelException with the host's own reason when it refuses, and SSHException
+        when the connection ended, or when no answer came in time.
+        """
+        number = opening.channel.chanid
+        ends_at = time.monotonic() + timeout_s
+        while not opening.answered.is_set() and self.active:
+            left_s = ends_at - time.monotonic()
+            if left_s <= 0:
+                break
+            opening.answered.wait(min(left_s, 1.0))
+        with self.lock:
+            refusal = self._refusals.pop(number, None)
+            if refusal is None and not opening.answered.is_set():
+                self._abandoned.add(number)
+        if refusal is not None:
+            raise refusal
+        if not self.active:
+            raise paramiko.SSHException("the connection has ended")
+        if not opening.answered.is_set():
+            raise paramiko.SSHException(f"no answer within {timeout_s:.3g} s")
+        if opening.channel.closed:
+            raise paramiko.SSHException("the host closed the channel at once")
+        return opening.channel
+
+    def open_channel(  # noqa: D102 # as in paramiko
+        self,
+        kind: str,
+        dest_addr: Place | None = None,
+        src_addr: Place | None = None,
+        window_size: int | None = None,
+        max_packet_size: int | None = None,
+        timeout: float | None = None,
+    ) -> Channel:
+        del window_size, max_packet_size
+        opening = self.ask_for_channel(kind, dest_addr, src_addr or ("127.0.0.1", 0))
+        return self.get_channel(opening, self.channel_timeout if timeout is None else timeout)
 
     def _on_channel_refused(self, message: Message) -> None:
         chanid, reason, text = message.get_int(), message.get_int(), message.get_text()
@@ -312,14 +409,12 @@ class Transport(paramiko.Transport):
             if channel is not None:
                 channel.close()
 
-    def start_program(self, command: str, timeout_s: float) -> tuple[Channel, Program]:
-        """Open a channel and ask the host to run a command on it.
+    def start_program(self, command: str, channel: Channel) -> Program:
+        """Ask the host to run a command on a session channel.
 
         Does not wait for the host's answer, which would cost a round trip: a refusal marks
-        the program as refused and closes the channel. Raises SSHException when no channel
-        could be opened in time; the command was not sent then.
+        the program as refused and closes the channel.
         """
-        channel = self.open_session(timeout=timeout_s)
         channel.settimeout(0.0)
         program = Program()
         self.programs[channel.chanid] = program
@@ -332,7 +427,7 @@ class Transport(paramiko.Transport):
         message.add_boolean(True)  # noqa: FBT003 # we want an answer
         message.add_string(command)
         self._send(message)
-        return channel, program
+        return program
 
     def _send(self, message: Message) -> None:
         """Send when no key exchange is under way; dropped when the connection is dead."""
@@ -350,6 +445,8 @@ class Transport(paramiko.Transport):
         """End the connection without waiting for anything; ``close`` waits for its thread."""
         self.active = False
         shut(self.sock)
+        for event in list(self.channel_events.values()):
+            event.set()
 
     def stop_thread(self) -> None:
         """End the reading thread at once instead of at its next look at the clock."""

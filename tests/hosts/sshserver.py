@@ -25,8 +25,9 @@ _READ_BYTES = 32_000
 class _Rules(paramiko.ServerInterface):
     """What one connection may do."""
 
-    def __init__(self, server: SshServer) -> None:
+    def __init__(self, server: SshServer, transport: paramiko.Transport) -> None:
         self._server = server
+        self._transport = transport
         self.forwards: dict[int, socket.socket] = {}
 
     def get_allowed_auths(self, username: str) -> str:
@@ -41,10 +42,10 @@ class _Rules(paramiko.ServerInterface):
     def check_channel_request(self, kind: str, chanid: int) -> int:
         del chanid
         server = self._server
-        with server.lock:
-            if kind != "session" or server.running >= server.max_sessions:
-                return common.OPEN_FAILED_CONNECT_FAILED
-            server.running += 1
+        # The channel that asks is not among them yet.
+        open_now = len(self._transport._channels)  # type: ignore[attr-defined]
+        if kind != "session" or open_now >= server.max_sessions:
+            return common.OPEN_FAILED_CONNECT_FAILED
         return common.OPEN_SUCCEEDED
 
     def check_channel_exec_request(self, channel: paramiko.Channel, command: bytes) -> bool:
@@ -100,7 +101,7 @@ class SshServer:
         self.allows_forwarding = True
         #: Connections to hang up on before saying anything.
         self.drop_first = 0
-        #: Connections accepted so far, logins tried, and destinations asked for.
+        #: Connections accepted so far, logins tried, destinations asked for, programs running.
         self.connections = 0
         self.logins: list[tuple[str, bytes]] = []
         self.forwarded: list[tuple[str, int]] = []
@@ -129,12 +130,14 @@ class SshServer:
             for key in self.host_keys:
                 transport.add_server_key(key)
             self._transports.append(transport)
-            rules = _Rules(self)
+            rules = _Rules(self, transport)
             transport.start_server(event=threading.Event(), server=rules)
             threading.Thread(target=rules.serve, args=(transport,), daemon=True).start()
 
     def execute(self, channel: paramiko.Channel, command: bytes) -> None:
         """Run a command as sshd does: streams apart, the status last."""
+        with self.lock:
+            self.running += 1
         process = subprocess.Popen(
             ["/bin/sh", "-c", command.decode()],
             stdin=subprocess.PIPE,

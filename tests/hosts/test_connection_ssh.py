@@ -595,16 +595,19 @@ def test_no_more_than_eight_sessions_at_a_time(
     sessions = [connection.start("read x") for _ in range(8)]
     with pytest.raises(HostError, match="8 programs are running"):
         connection.run("true", timeout_s=0.05)
-    assert server.running == 8
+    wait_until(lambda: server.running == 8)
     sessions[3].close()
     assert connection.run("exit 1").exit_status == 1
     for session in sessions:
         session.close()
 
 
-def test_host_may_allow_fewer_sessions(connection: HostConnection, server: SshServer) -> None:
+@pytest.mark.parametrize("limit", [1, 2, 3])
+def test_host_may_allow_fewer_sessions(server: SshServer, home: Home, limit: int) -> None:
     """Where sshd's MaxSessions is lower than our limit, programs wait for one another."""
-    server.max_sessions = 2
+    home.know(server.port)
+    server.max_sessions = limit
+    connection = home.connector().connect(at(server.port))
     statuses: list[int | None] = []
 
     def run() -> None:
@@ -618,9 +621,11 @@ def test_host_may_allow_fewer_sessions(connection: HostConnection, server: SshSe
     assert statuses == [3] * 6
 
 
-def test_host_without_sessions_is_told(connection: HostConnection, server: SshServer) -> None:
+def test_host_without_sessions_is_told(server: SshServer, home: Home) -> None:
     """A host that allows no session at all is an error that names the setting."""
+    home.know(server.port)
     server.max_sessions = 0
+    connection = home.connector().connect(at(server.port))
     with pytest.raises(HostError, match="MaxSessions"):
         connection.run("true")
 
