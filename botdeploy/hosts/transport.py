@@ -215,6 +215,10 @@ class Transport(paramiko.Transport):
     fifth of a core. Once a second is enough here, because ``stop_thread`` wakes the reader.
     """
 
+    # paramiko's own, which its stubs leave out.
+    _channels: Any
+    _handler_table: dict[int, Callable[[Message], None]]
+
     _active_check_timeout = 1.0
     _preferred_ciphers = (
         "aes128-gcm@openssh.com",
