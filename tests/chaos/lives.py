@@ -1,0 +1,260 @@
+"""Lives of a host, and what can go wrong in them: every step of a life meets every fault."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from tests.chaos.promises import broken, litter, lives
+from tests.chaos.stand import NEW, OLD, Call, Stand
+from tests.hosts.actkit import BOT, release
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+LEASE_S = 4
+
+
+@dataclass(frozen=True)
+class Life:
+    """Something that is done to a host, and whose steps are watched."""
+
+    name: str
+    scope: str
+    """Whose steps: ``guard``, or the ``act`` that a controller runs."""
+    act: str
+    begin: Callable[[Stand, bool], Call]
+    """Start it; the flag asks for a real ssh connection."""
+    prepare: Callable[[Stand], None] = lambda stand: stand.back_to_old()
+
+    @property
+    def parent(self) -> str:
+        """What a step's ancestors must have in their command line."""
+        return "-" if self.scope == "guard" else f" {self.act} "
+
+
+def _switch(stand: Stand, over_ssh: bool) -> Call:  # noqa: FBT001
+    return stand.call(
+        "switch", stand.actor.token, stand.new_run(), NEW.id, LEASE_S, over_ssh=over_ssh
+    )
+
+
+def _revert(stand: Stand, over_ssh: bool) -> Call:  # noqa: FBT001
+    return stand.call(
+        "revert", stand.actor.token, stand.new_run(), "-", "too many errors", over_ssh=over_ssh
+    )
+
+
+def _confirmed(stand: Stand) -> None:
+    stand.back_to_old()
+    run = stand.new_run()
+    stand.actor.switch(run, NEW.id)
+    said = stand.actor("confirm", stand.actor.token, run)
+    assert "confirmed" in said, said
+    stand.host.root(f"rm -f /var/lib/botdeploy/{BOT}/proven/{NEW.id}")
+    stand.run = run  # type: ignore[attr-defined]
+
+
+def _pending(stand: Stand) -> None:
+    stand.back_to_old()
+    run = stand.new_run()
+    assert "switched" in stand.actor.switch(run, NEW.id, ttl=LEASE_S + 6)
+    stand.run = run  # type: ignore[attr-defined]
+
+
+def _confirm(stand: Stand, over_ssh: bool) -> Call:  # noqa: FBT001
+    run = stand.run  # type: ignore[attr-defined]
+    return stand.call("confirm", stand.actor.token, run, over_ssh=over_ssh)
+
+
+def _prove(stand: Stand, over_ssh: bool) -> Call:  # noqa: FBT001
+    return stand.call("prove", stand.actor.token, NEW.id, 2, "roll1", over_ssh=over_ssh)
+
+
+LIVES = (
+    Life("switch, then the lease ends", "guard", "switch", _switch),
+    Life("a switch is armed", "act", "switch", _switch),
+    Life("a controller reverts", "guard", "revert", _revert, _confirmed),
+    Life("a revert is asked for", "act", "revert", _revert, _confirmed),
+    Life("a release is confirmed", "act", "confirm", _confirm, _pending),
+    Life("a release is proven, others pruned", "act", "prove", _prove, _confirmed),
+)
+
+
+@dataclass
+class Row:
+    """What came of one fault at one step."""
+
+    life: str
+    step: str
+    fault: str
+    safe_s: float = 0.0
+    runs: str = ""
+    between: str = ""
+    wrong: list[str] = field(default_factory=list)
+    is_reached: bool = True
+
+
+Fault = tuple[str, "Callable[[Stand, Life, Call], Callable[[], Any]]"]
+
+
+def _nothing() -> None:
+    pass
+
+
+def _kill(stand: Stand, life: Life, call: Call) -> Callable[[], Any]:
+    del call
+    if life.scope == "guard":
+        script = f"systemctl kill -s KILL --kill-who=all botdeploy-guard-{BOT}"
+    else:
+        script = "read -r step </run/chaos/hit; kill -KILL $step; pkill -KILL -f 'echobot chaos'"
+    stand.host.root(script, check=False)
+    return _nothing
+
+
+def _reboot(stand: Stand, life: Life, call: Call) -> Callable[[], Any]:
+    del life, call
+    stand.host.reboot(seconds=120)
+    return _nothing
+
+
+def _cut_power(stand: Stand, life: Life, call: Call) -> Callable[[], Any]:
+    del life, call
+    stand.host.cut_power().end()
+    return _nothing
+
+
+def _cut_network(stand: Stand, life: Life, call: Call) -> Callable[[], Any]:
+    del life
+    fault = stand.host.cut_network()
+    call.kill_controller()
+    return fault.end
+
+
+def _kill_controller(stand: Stand, life: Life, call: Call) -> Callable[[], Any]:
+    del stand, life
+    call.kill_controller()
+    return _nothing
+
+
+def _kill_sshd(stand: Stand, life: Life, call: Call) -> Callable[[], Any]:
+    del life, call
+    stand.host.kill_ssh_sessions()
+    return _nothing
+
+
+def _fill_disk(stand: Stand, life: Life, call: Call) -> Callable[[], Any]:
+    del life, call
+    return stand.host.fill_disk("/opt").end
+
+
+def _fill_inodes(stand: Stand, life: Life, call: Call) -> Callable[[], Any]:
+    del life, call
+    return stand.host.fill_inodes("/opt").end
+
+
+def _read_only_opt(stand: Stand, life: Life, call: Call) -> Callable[[], Any]:
+    del life, call
+    return stand.host.make_read_only("/opt").end
+
+
+def _read_only_var(stand: Stand, life: Life, call: Call) -> Callable[[], Any]:
+    del life, call
+    return stand.host.make_read_only("/var/lib/botdeploy").end
+
+
+FAULTS: dict[str, Callable[[Stand, Life, Call], Callable[[], Any]]] = {
+    "SIGKILL": _kill,
+    "power cut": _cut_power,
+    "reboot": _reboot,
+    "network cut": _cut_network,
+    "controller killed": _kill_controller,
+    "sshd killed": _kill_sshd,
+    "disk full": _fill_disk,
+    "inodes used up": _fill_inodes,
+    "/opt read-only": _read_only_opt,
+    "state read-only": _read_only_var,
+}
+OVER_SSH = {"network cut", "controller killed", "sshd killed"}
+#: While these last the host may not get anywhere, and must only keep its promises.
+MENDED_FIRST = {"/opt read-only", "state read-only", "disk full", "inodes used up"}
+
+
+def steps_of(stand: Stand, life: Life) -> list[str]:
+    """The steps of a life in which nothing goes wrong."""
+    life.prepare(stand)
+
+    def live() -> None:
+        life.begin(stand, False).wait()  # noqa: FBT003
+        if life.scope == "guard":
+            stand.await_safe()
+
+    return stand.record(life.scope, life.parent, live)
+
+
+def live_through(stand: Stand, life: Life, step: str, fault: str) -> Row:
+    """Break something before one step, and see what comes of it."""
+    row = Row(life.name, step, fault)
+    life.prepare(stand)
+    stand.plan(life.scope, life.parent, step)
+    call = life.begin(stand, fault in OVER_SSH)
+    if not stand.await_stop():
+        stand.go_on()
+        row.is_reached = False
+        return row
+    began = time.monotonic()
+    mend = FAULTS[fault](stand, life, call)
+    try:
+        stand.go_on()
+        row.wrong += broken(stand.host)
+        try:
+            stand.await_safe(25 if fault in MENDED_FIRST else 90)
+        except AssertionError:
+            if fault not in MENDED_FIRST:
+                raise
+            row.wrong += broken(stand.host)
+    finally:
+        mend()
+    _, state = stand.await_safe()
+    row.safe_s = time.monotonic() - began
+    row.runs = state["running"]
+    row.wrong += broken(stand.host)
+    row.between = " → ".join(name for *_, name in lives(stand.host))
+    if state["current"] != state["running"]:
+        row.wrong.append(f"current is {state['current']}, but {state['running']} runs")
+    row.wrong += converge(stand)
+    return row
+
+
+def converge(stand: Stand) -> list[str]:
+    """The same again, now without a fault: it must end well, and leave nothing behind."""
+    stand.host.root("rm -rf /run/chaos")
+    stand.enter()
+    actor = stand.actor
+    stand.host.root(f"rm -f /var/lib/botdeploy/{BOT}/quarantine/*")
+    wrong = []
+    for made in (OLD, NEW):
+        staged = actor.stage(made)
+        if staged.fault:
+            wrong.append(f"staging again: {staged.fault}")
+    run = stand.new_run()
+    switched = actor.switch(run, NEW.id)
+    if "switched" not in switched:
+        wrong.append(f"the next switch: {switched.records}")
+    elif "confirmed" not in actor("confirm", actor.token, run):
+        wrong.append("the next confirmation was refused")
+    elif actor.state()["running"] != NEW.id:
+        wrong.append("the next switch did not end in the new release")
+    back = actor("revert", actor.token, stand.new_run(), OLD.id, "back")
+    if "reverted" not in back:
+        wrong.append(f"the next revert: {back.records}")
+    # The guard ends a moment after its last record.
+    for _ in range(30):
+        if not (left := litter(stand.host)):
+            break
+        time.sleep(0.1)
+    return wrong + [f"litter: {line}" for line in left]
+
+
+THIRD = release("THIRD")
