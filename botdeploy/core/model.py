@@ -176,6 +176,8 @@ class Ring:
     env: Mapping[str, str] = field(default_factory=dict)
     announce: Mapping[str, str] = field(default_factory=dict)
     """Texts (Jinja2) for the bot's users: ``begin``, ``end``."""
+    announce_to: tuple[str, ...] = ()
+    """Where those go: Apprise URLs or references to them; empty: where the team is told."""
 
 
 class LeaseUntil(StrEnum):

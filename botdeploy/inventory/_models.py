@@ -141,8 +141,14 @@ class BotKeys(Keys):
 class AnnounceKeys(Keys):
     """``announce`` of a ring."""
 
-    begin: f.Text | None = Field(None, description="Text (Jinja2) when the ring begins.")
-    end: f.Text | None = Field(None, description="Text (Jinja2) when the ring is over.")
+    begin: f.Text | None = Field(
+        None, description="Text (Jinja2) when the ring's first host is switched."
+    )
+    end: f.Text | None = Field(None, description="Text (Jinja2) when the ring has passed.")
+    to: Annotated[list[f.Notice], BeforeValidator(_listed)] = Field(
+        [],
+        description="Where they go: Apprise URLs, or references to them; left out: rollout.notify.",
+    )
 
 
 class RingKeys(Keys):

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from botdeploy.core.model import Host, Inventory, Policy
 from botdeploy.errors import InventoryError, UserError
+from botdeploy.inventory import announce
 from botdeploy.inventory.connect import Connection
 from botdeploy.inventory.find import find
 from botdeploy.inventory.gather import folder_of, gather
@@ -49,6 +50,8 @@ def _load(name: str, path: Path) -> Inventory:
     if node is not None:
         _check_ring_env(policy, hosts, node)
     policy = place_hosts(policy, names_of(list(by_host), groups), node)
+    if node is not None:
+        announce.check(name, policy, hosts, node)
     return Inventory(name, str(path), hosts, policy, groups)
 
 

@@ -25,7 +25,6 @@ from botdeploy.core.model import (
 from botdeploy.errors import InventoryError
 from botdeploy.inventory import _models as models
 from botdeploy.inventory.located import Located, Vaulted, short, type_name
-from botdeploy.inventory.template import syntax_fault
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -100,13 +99,10 @@ def read_rollout(node: Located) -> Policy:
             node.fail(
                 f"a ring before this one is called '{ring.name}' too", _key("rollout", path), path
             )
-        for name, text in _announcements(ring).items():
-            problem = syntax_fault(text)
-            if problem:
-                at = ("rings", index, "announce", name)
-                node.fail(f"is not a valid template: {problem}", _key("rollout", at), at)
     return Policy(
-        rings=tuple(_ring(ring) for ring in keys.rings) if keys.rings else DEFAULT_RINGS,
+        rings=tuple(_ring(ring, node, index) for index, ring in enumerate(keys.rings))
+        if keys.rings
+        else DEFAULT_RINGS,
         lease=Lease(keys.lease.ttl, keys.lease.until) if keys.lease else Lease(),
         attended_soak=keys.attended_soak,
         max_unreachable=keys.max_unreachable,
@@ -121,7 +117,7 @@ def read_rollout(node: Located) -> Policy:
 
 def is_raw(key: str) -> bool:
     """Tell whether a key's templates are meant for later: announcements name the release."""
-    return re.fullmatch(r"rollout\.rings\[\d+\]\.announce", key) is not None
+    return re.fullmatch(r"rollout\.rings\[\d+\]\.announce\.(begin|end)", key) is not None
 
 
 def takes_all(selector: str | Share) -> bool:
@@ -174,7 +170,7 @@ def _probe(keys: models.ProbeKeys | None) -> Probe | None:
     return Probe(kind, str(getattr(keys, kind)), keys.interval)
 
 
-def _ring(keys: models.RingKeys) -> Ring:
+def _ring(keys: models.RingKeys, node: Located, index: int) -> Ring:
     return Ring(
         name=keys.name,
         selector=keys.hosts,
@@ -185,11 +181,17 @@ def _ring(keys: models.RingKeys) -> Ring:
         window=keys.window,
         env=dict(keys.env),
         announce=_announcements(keys),
+        announce_to=tuple(
+            absolute_reference(value, _file_of(node, "rings", index, "announce", "to", number))
+            for number, value in enumerate(keys.announce.to if keys.announce else ())
+        ),
     )
 
 
 def _announcements(keys: models.RingKeys) -> dict[str, str]:
-    return keys.announce.model_dump(exclude_unset=True) if keys.announce else {}
+    if keys.announce is None:
+        return {}
+    return keys.announce.model_dump(include={"begin", "end"}, exclude_none=True)
 
 
 def _judge(keys: models.JudgeKeys | None) -> dict[str, Any]:

@@ -42,15 +42,6 @@ def is_template(text: str) -> bool:
     return any(mark in text for mark in _MARKS)
 
 
-def syntax_fault(text: str) -> str | None:
-    """Say what is wrong with a template that is filled in later; None when it can be read."""
-    try:
-        jinja2.Environment().parse(text)  # noqa: S701 (read, never rendered)
-    except jinja2.TemplateSyntaxError as error:
-        return error.message
-    return None
-
-
 class _Undefined(jinja2.StrictUndefined):
     """A name that nothing defines; asking for its parts gives it back, as in Ansible."""
 

@@ -315,6 +315,39 @@ TABLE = {
     "announce-template": rollout(
         "rings: [{name: a, hosts: all, announce: {end: '{{ x'}}]", 6, "announce.end", "template"
     ),
+    "announce-name": rollout(
+        "rings: [{name: a, hosts: all, announce: {end: '{{ version }}', to: 'json://x'}}]",
+        6,
+        "rollout.rings[0].announce.end",
+        "version",
+        "known are: bot, env",
+    ),
+    "announce-branch": rollout(
+        "rings:\n  - name: a\n    hosts: all\n    announce:\n      to: json://x\n"
+        "      begin: '{% if hosts|length > 99 %}{{ oops }}{% endif %}'",
+        11,
+        "announce.begin",
+        "oops",
+    ),
+    "announce-env": rollout(
+        "rings: [{name: a, hosts: all, announce: {end: '{{ env.NOPE }}', to: 'json://x'}}]",
+        6,
+        "announce.end",
+        "NOPE",
+    ),
+    "announce-escape": rollout(
+        "rings: [{name: a, hosts: all, announce: "
+        "{end: '{{ hosts.__class__.__mro__ }}', to: 'json://x'}}]",
+        6,
+        "announce.end",
+        "unsafe",
+    ),
+    "announce-to": rollout(
+        "rings: [{name: a, hosts: all, announce: {end: x, to: nowhere}}]", 6, "Apprise URL"
+    ),
+    "announce-nowhere": rollout(
+        "rings: [{name: a, hosts: all, announce: {end: x}}]", 6, "announce", "goes nowhere"
+    ),
     "lease": rollout("lease: soon", 6, "rollout.lease", "'soon'"),
     "lease-number": rollout("lease: 90", 6, "needs a unit"),
     "lease-zero": rollout("lease: 0", 6, "longer than 0"),
