@@ -16,12 +16,15 @@ if TYPE_CHECKING:
     from botdeploy.core.judge.options import JudgeOptions
 
 HOUR_S = 3600.0
+_YOUNG_S = 10.0
 _BURST_CHANCE = 1e-3
 _FLOOD = 5
 _NOVEL_CHANCE = 0.02
 _QUIET_CHANCE = 0.005
 _STEADY = 7.0
 _CLEARLY_STEADY = 20.0
+_LEAST_QUIET_S = 5.0
+"""A bot may well need some seconds to log in again after its start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +165,7 @@ class QuickRules:
         from_us = max(last_us, self._grace_end(part))
         quiet_s = (now_us - from_us) / 1e6
         expected = quiet_s * usual.lines_s
-        if expected < _STEADY:
+        if expected < _STEADY or quiet_s < _LEAST_QUIET_S:
             return None
         rare = part.quiet_share(quiet_s) <= _QUIET_CHANCE
         far = expected >= _CLEARLY_STEADY and quiet_s > 2.5 * part.longest_pause_s
@@ -208,14 +211,16 @@ class QuickRules:
         return self._usual[part.name]
 
     def _learn(self, part: HostLedger) -> Usual | None:
-        """Take the host's own past; else all hosts' past; else nothing."""
-        if part.history_s >= MINUTE_US / SECOND_US and part.lines_before:
+        """Take the host's own past; else all hosts' past; else nothing.
+
+        A past of seconds is mostly a start, which prints more than is usual: it counts only
+        where a baseline tells whether the old release still goes on like that.
+        """
+        baseline = self._ledger.baseline.values()
+        needed_s = _YOUNG_S if any(one.lines_before for one in baseline) else MINUTE_US / SECOND_US
+        if part.history_s >= needed_s and part.lines_before:
             return _usual([part], own=True)
-        others = [
-            one
-            for one in self._ledger.baseline.values()
-            if one.history_s >= MINUTE_US / SECOND_US and one.lines_before
-        ]
+        others = [one for one in baseline if one.history_s >= needed_s and one.lines_before]
         return _usual(others, own=False) if others else None
 
 
