@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
@@ -96,7 +97,9 @@ def split(pattern: str) -> list[str]:
 def _tester(term: str) -> Callable[[str], object]:
     if term[0] == "~":
         try:
-            return re.compile(term[1:]).match
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                return re.compile(term[1:]).match
         except (re.error, OverflowError, RecursionError) as error:
             raise UserError(
                 f"the host pattern '{term}' is no regular expression: {error}"
