@@ -1,4 +1,4 @@
-"""The nouns of a rollout: environment, bot, hosts, rings and policy, as an inventory states them."""
+"""The nouns of a rollout as an inventory states them: environment, bot, hosts, rings, policy."""
 
 from __future__ import annotations
 
