@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from enum import Enum
+from typing import TYPE_CHECKING, NamedTuple
 
 from botdeploy.core.level import level_of_text, looks_bad
 from botdeploy.core.stacktrace import (
@@ -15,6 +16,7 @@ from botdeploy.core.stacktrace import (
     is_go_frame,
     is_go_line,
     is_preamble,
+    is_python_trace,
     is_raised,
 )
 
@@ -36,7 +38,24 @@ _MAX_LOOSE = 50
 
 # Rich's handler leaves the time out where it is that of the line before.
 _INDENTED_RECORD = re.compile(r"\s{8,}(?:TRACE|DEBUG|INFO|WARNING|ERROR|CRITICAL)\s+\S")
-_STATED_LATE = re.compile(r"[\s|+]")
+
+
+class Fit(Enum):
+    """How a line goes with the block before it."""
+
+    NO = 0
+    LOOSE = 1
+    """Perhaps: it has no mark of its own, and came at once."""
+    FIRM = 2
+
+
+class Loose(NamedTuple):
+    """A line that may belong to a block."""
+
+    text: str
+    at_us: int
+    cursor: str
+    priority: str | None
 
 
 @dataclass(slots=True)
@@ -57,9 +76,10 @@ class Block:
     is_complete: bool = True
     """Whether it may well end here; an open trace is waited for longer."""
     size: int = 0
-    loose: int = 0
     lines: list[str] = field(default_factory=list)
     tail: list[str] = field(default_factory=list)
+    loose: list[Loose] = field(default_factory=list)
+    """Lines that belong to it if a trace follows them, and are lines of their own if none does."""
 
     @property
     def text(self) -> str:
@@ -71,38 +91,44 @@ class Block:
         lines = self.tail or self.lines
         return next((line for line in reversed(lines) if line), "")
 
-    def takes(self, text: str, gap_us: int) -> bool:
-        """Whether the next line of the same process belongs to it, ``gap_us`` after the last."""
+    def fit(self, text: str, gap_us: int, *, is_bad: bool = False) -> Fit:
+        """Tell whether the next line of the same process belongs to it, ``gap_us`` after the last.
+
+        ``is_bad``: its priority alone says that it is an error of its own.
+        """
         if not text:
-            return self.is_trace or gap_us <= SAME_WRITE_US
+            return _firm(self.is_trace or gap_us <= SAME_WRITE_US)
         indented = text[0] in " \t"
         if indented and _INDENTED_RECORD.match(text):
-            return False
+            return Fit.NO
         if not self.is_trace and gap_us > ONE_EVENT_US:
-            return False
+            return Fit.NO
         if self.is_go and is_go_line(text):
-            return True
-        if text.startswith("Traceback (most"):
-            return not self.is_trace or is_chain_text(self._last)
+            return Fit.FIRM
+        if is_python_trace(text):
+            is_member = text.lstrip(" ")[0] == "|" and self.is_trace
+            return _firm(not self.is_trace or is_member or is_chain_text(self._last))
         if indented or belongs_to_trace(text):
-            return not self._is_other(text)
-        if self.is_preamble and gap_us <= ONE_EVENT_US:
-            return True
+            return _firm(not self._is_other(text))
+        if self.is_preamble:
+            return Fit.FIRM
         if level_of_text(text) is not None or (text[0] == "{" and text[-1] == "}"):
-            return False
-        if self.is_trace and not self.is_complete:
-            return True  # the exception's own line ends a Python trace
-        if " panicked at " in self._last:
-            return True
-        return (
+            return Fit.NO
+        if (self.is_trace and not self.is_complete) or " panicked at " in self._last:
+            return Fit.FIRM  # the exception's own line ends a Python trace
+        may_be = (
             gap_us <= SAME_WRITE_US
-            and self.loose < _MAX_LOOSE
+            and not is_bad
+            and len(self.loose) < _MAX_LOOSE
             and (self.is_stated or self.is_trace or is_raised(self.lines[0]))
             and self._last[0] not in " \t}"
             and not is_frame(self._last)
             and not looks_bad(text)
             and not begins_trace(text)
         )
+        if may_be and not self.is_trace and self._last.endswith(":"):
+            return Fit.FIRM
+        return Fit.LOOSE if may_be else Fit.NO
 
     def _is_other(self, text: str) -> bool:
         """Whether an exception's line is a new error: what came before has had its own."""
@@ -112,8 +138,19 @@ class Block:
             return self.is_complete
         return not self.is_stated or is_raised(self._last)
 
+    def wait(self, text: str, at_us: int, cursor: str, priority: str | None) -> None:
+        """Keep a loose line until it is known whether a trace follows."""
+        self.last_us = at_us
+        self.loose.append(Loose(text, at_us, cursor, priority))
+
     def append(self, text: str, at_us: int, cursor: str) -> None:
-        """Take a line in."""
+        """Take a line in, and the loose ones before it; empty ones decide nothing."""
+        if not text and self.loose:
+            self.last_us = at_us
+            return
+        for one in self.loose:
+            self._take(one.text)
+        self.loose.clear()
         self.last_us = at_us
         self.cursor = cursor
         begins = begins_trace(text)
@@ -123,8 +160,6 @@ class Block:
         elif begins or is_frame(text):
             self.is_trace = True
             self.is_preamble = False
-        elif text and not belongs_to_trace(text):
-            self.loose += 1
         if is_go_frame(text) or (
             begins and text.startswith(("goroutine ", "panic: ", "fatal err"))
         ):
@@ -132,6 +167,9 @@ class Block:
         if text:
             is_open = text[0] in " \t|+│╭╰" or begins or is_chain_text(text)
             self.is_complete = not (self.is_trace and is_open)
+        self._take(text)
+
+    def _take(self, text: str) -> None:
         if len(self.lines) < MAX_LINES and self.size < MAX_TEXT:
             self.lines.append(text if self.size + len(text) < MAX_TEXT else text[:MAX_LINE])
             self.size += len(text)
@@ -139,3 +177,7 @@ class Block:
             self.tail.append(text[:MAX_LINE])
             if len(self.tail) > 2 * MAX_LINES:
                 del self.tail[:MAX_LINES]
+
+
+def _firm(is_part: bool) -> Fit:  # noqa: FBT001 -- a truth value is what it turns into a Fit
+    return Fit.FIRM if is_part else Fit.NO

@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from botdeploy.core import fingerprint as fingerprints
-from botdeploy.core.block import Block
+from botdeploy.core.block import Block, Fit, Loose
 from botdeploy.core.latency import latency_of_text, read_span_ms
 from botdeploy.core.level import Level, level_of_priority, level_of_text, looks_bad
 from botdeploy.core.redact import mask_tokens
@@ -209,23 +209,21 @@ class Assembler:
         text = self._cleaned(text)
         block = self._open.get(pid)
         if block is not None:
-            gap_us = at_us - block.last_us
-            if gap_us <= self._idle_us and block.takes(text, gap_us):
-                block.append(text, at_us, cursor)
+            if self._goes_on(block, entry, text, at_us, cursor):
                 return out
-            out.append(self._closed(pid))
+            out += self._closed(pid)
         line = self._line(entry, text, at_us, invocation, cursor, pid)
         if line is not None:
             out.append(line)
         if len(self._open) > _MAX_OPEN:
-            out.append(self._closed(min(self._open, key=lambda one: self._open[one].last_us)))
+            out += self._closed(min(self._open, key=lambda one: self._open[one].last_us))
         return out
 
     def flush(self, now_us: int | None = None) -> list[LogLine]:
         """Give what waited long enough by ``now_us`` (the host's clock); without it, everything."""
         if now_us is not None:
             return self._expired(now_us) if self._open else []
-        out = [self._closed(pid) for pid in list(self._open)]
+        out = [line for pid in list(self._open) for line in self._closed(pid)]
         for text, at_us in self._partial.values():
             line = self._line({}, self._cleaned(text), at_us, self._invocation, "", None)
             if line is not None:
@@ -249,7 +247,12 @@ class Assembler:
                 pid: [self._mask(text), at_us] for pid, (text, at_us) in self._partial.items()
             },
             "open": {
-                pid: {name: getattr(block, name) for name in Block.__slots__}
+                pid: {
+                    **{name: getattr(block, name) for name in Block.__slots__},
+                    "lines": list(block.lines),
+                    "tail": list(block.tail),
+                    "loose": [list(one) for one in block.loose],
+                }
                 for pid, block in self._open.items()
             },
         }
@@ -261,8 +264,9 @@ class Assembler:
         for pid, (text, at_us) in (saved.get("partial") or {}).items():
             self._partial[pid] = (text, at_us)
         for pid, values in (saved.get("open") or {}).items():
-            level = values["level"]
-            self._open[pid] = Block(**{**values, "level": None if level is None else Level(level)})
+            level = None if values["level"] is None else Level(values["level"])
+            loose = [Loose(*one) for one in values["loose"]]
+            self._open[pid] = Block(**{**values, "level": level, "loose": loose})
         self._due_us = 0
 
     # -- within ---------------------------------------------------------------------------------
@@ -471,14 +475,38 @@ class Assembler:
         due = block.at_us + self._settled_us
         self._due_us = due if len(self._open) == 1 else min(self._due_us, due)
 
-    def _closed(self, pid: str) -> LogLine:
+    def _goes_on(
+        self, block: Block, entry: Mapping[str, Any], text: str, at_us: int, cursor: str
+    ) -> bool:
+        gap_us = at_us - block.last_us
+        if gap_us > self._idle_us:
+            return False
+        priority = entry.get("PRIORITY")
+        level = level_of_priority(priority)
+        is_bad = level is not None and level >= Level.ERROR
+        match block.fit(text, gap_us, is_bad=is_bad):
+            case Fit.FIRM:
+                block.append(text, at_us, cursor)
+            case Fit.LOOSE:
+                block.wait(text, at_us, cursor, priority)
+            case Fit.NO:
+                return False
+        return True
+
+    def _closed(self, pid: str) -> list[LogLine]:
+        """Give a block as its line, and the loose lines after it as their own."""
         block = self._open.pop(pid)
         text = block.text
         kind = LineKind.TRACEBACK if block.is_trace and "\n" in text else LineKind.LOG
         is_fatal = any(form.search(text) for form in self._rules.fatal)
-        return self._error_line(
-            kind, text, block.level, block.at_us, block.invocation, block.cursor, is_fatal=is_fatal
+        run = block.invocation
+        line = self._error_line(
+            kind, text, block.level, block.at_us, run, block.cursor, is_fatal=is_fatal
         )
+        return [line] + [
+            self._plain_line(one.text, level_of_priority(one.priority), one.at_us, run, one.cursor)
+            for one in block.loose
+        ]
 
     def _expired(self, now_us: int) -> list[LogLine]:
         out: list[LogLine] = []
@@ -487,7 +515,7 @@ class Assembler:
             block = self._open[pid]
             due = block.last_us + (self._settled_us if block.is_complete else self._idle_us)
             if due <= now_us:
-                out.append(self._closed(pid))
+                out += self._closed(pid)
             else:
                 self._due_us = min(self._due_us, due)
         return out

@@ -148,6 +148,11 @@ def begins_trace(text: str) -> bool:
     return is_preamble(text) or (":in " in text and _RUBY_RAISED.match(text) is not None)
 
 
+def is_python_trace(text: str) -> bool:
+    """Whether a line opens a Python trace, be it a group's or one of its members'."""
+    return "Traceback (most" in text and _PYTHON_BEGINS.match(text) is not None
+
+
 def is_preamble(text: str) -> bool:
     """Whether a line is a place in the source and nothing else: Node prints it before an error."""
     return (
@@ -346,6 +351,9 @@ def _python_exceptions(lines: Iterable[str]) -> Iterable[_Raised]:
             now = _Raised(depth=depth)
             continue
         if _GROUP_RULE.match(line):
+            # A member that was never raised has no trace: its line comes at once.
+            if " -" in line and not (now and now.frames):
+                now = _Raised(depth=line.index("+") + 3)
             continue
         if found := _PYTHON_FRAME.match(line) or _RICH_FRAME.match(line):
             if now is None:
