@@ -210,14 +210,6 @@ class Link(fabric.Connection):  # type: ignore[misc] # Fabric has no types
     refused login, and quietly reconnects in ``run`` after a loss.
     """
 
-    # Fabric takes every attribute that its class does not have for configuration.
-    name = ""
-    place: Destination
-    host_keys = HostKeys(())
-    keys: Keys
-    _way: _Way
-    _was_opened = False
-
     def __init__(
         self,
         *,
@@ -237,11 +229,17 @@ class Link(fabric.Connection):  # type: ignore[misc] # Fabric has no types
             forward_agent=False,
             connect_timeout=int(HANDSHAKE_TIMEOUT_S),
         )
-        # (So does an annotation without a value: these must be set past it.)
-        self._set(place=place, keys=keys, _way=way)
         self.name = name
+        self.place = place
         self.host_keys = host_keys
+        self.keys = keys
+        self._way = way
+        self._was_opened = False
         self.client.set_missing_host_key_policy(_StrictPolicy(self))
+
+    def __setattr__(self, name: str, value: object) -> None:
+        """Set an attribute; Fabric would look whether it is meant for its configuration."""
+        object.__setattr__(self, name, value)
 
     def open(self) -> None:
         """Shake hands, check the host's key, and log in.

@@ -13,7 +13,6 @@ from paramiko import ChannelException
 from botdeploy.errors import HostError, Unreachable
 from botdeploy.hosts.pump import Streams
 from botdeploy.hosts.slots import Slots
-from botdeploy.hosts.transport import ASK_AFTER_S
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -242,10 +241,10 @@ class RemotePrograms:
     def _take_spare(self, wait_s: float) -> Channel | None:
         """Give the channel kept for this, if there is one.
 
-        Not when the host has been silent for longer than it takes to ask it: then the opening
-        of a new channel shows whether it is there before anything is sent that may be lost.
+        Not when the host has been silent for longer than it should: then the opening of a new
+        channel shows whether it is there, before anything is sent that may be lost.
         """
-        if self._transport.silent_for_s() > ASK_AFTER_S + 2:
+        if not self._transport.was_heard_lately:
             return None
         with self._lock:
             spare, self._spare = self._spare, None

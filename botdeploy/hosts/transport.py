@@ -8,6 +8,8 @@ import logging
 import os
 import select
 import socket
+import struct
+import sys
 import threading
 import time
 from dataclasses import dataclass, field
@@ -23,16 +25,36 @@ from paramiko.packet import Packetizer
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-#: A silent host is asked for a sign of life after this many seconds …
-ASK_AFTER_S = 8.0
-#: … and given up when it has still said nothing this many seconds later: at most 24 s in all.
-GIVE_UP_AFTER_S = 14.0
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long a silent host is left alone, asked, and then given up; in seconds.
+
+    ``look_every`` is how often the reading thread looks at the clock while nothing comes, and
+    adds to both others.
+    """
+
+    look_every: float
+    ask_after: float
+    give_up_after: float
+    #: For a link where the kernel tells when the host's kernel was last heard; it asks by itself
+    #: (``tune``), which costs us nothing. None elsewhere.
+    unheard: float | None = None
+
+
+#: Where the kernel does the asking, ours is only for a frozen sshd.
+DIRECT = Patience(look_every=4.0, ask_after=60.0, give_up_after=30.0, unheard=18.0)
+#: Behind a gateway or a ProxyCommand nobody else asks: at most 23 s to notice a cut.
+INDIRECT = Patience(look_every=2.0, ask_after=7.0, give_up_after=12.0)
 
 #: What a host may send before we read it: enough for a fast link with a long way, and the
 #: bound on what a reader that falls behind costs in memory.
 WINDOW_BYTES = 4 * 1024 * 1024
 
+_TCP_ASK_AFTER_S = 10
 _TCP_USER_TIMEOUT_MS = 20_000
+#: Where ``tcpi_last_ack_recv`` stands in Linux's ``struct tcp_info``; in milliseconds.
+_LAST_ACK_RECV = 56
 _DARWIN_TCP_KEEPALIVE = 0x10
 _DARWIN_TCP_RXT_CONNDROPTIME = 0x80
 
@@ -212,7 +234,7 @@ class Transport(paramiko.Transport):
     """One SSH connection: AEAD first, no polling to speak of, quick to close.
 
     paramiko looks every 0.1 s whether it should stop; with a thousand connections that is a
-    fifth of a core. Once a second is enough here, because ``stop_thread`` wakes the reader.
+    fifth of a core. Seldom is enough here, because ``stop_thread`` wakes the reader.
     """
 
     # paramiko's own, which its stubs leave out.
@@ -262,6 +284,7 @@ class Transport(paramiko.Transport):
             }
         )
         self._asked_at: float | None = None
+        self.patience = INDIRECT
 
     @property
     def preferred_keys(self) -> tuple[str, ...]:
@@ -272,11 +295,18 @@ class Transport(paramiko.Transport):
         """From now on notice when the host is silent for too long; call when logged in."""
         packetizer = cast("_WatchfulPacketizer", self.packetizer)
         packetizer.heard_at = time.monotonic()
+        self.patience = INDIRECT if _unheard_for_s(self.sock) is None else DIRECT
+        self.sock.settimeout(self.patience.look_every)
         packetizer.watch = self._watch
 
-    def silent_for_s(self) -> float:
-        """Give how long ago the host last said anything."""
-        return time.monotonic() - cast("_WatchfulPacketizer", self.packetizer).heard_at
+    @property
+    def was_heard_lately(self) -> bool:
+        """Whether the host, or at least its kernel, gave a sign of life when it last should."""
+        unheard_s = _unheard_for_s(self.sock)
+        if unheard_s is not None:
+            return unheard_s < _TCP_ASK_AFTER_S + 2
+        silent_s = time.monotonic() - cast("_WatchfulPacketizer", self.packetizer).heard_at
+        return silent_s < INDIRECT.ask_after + INDIRECT.look_every + 2
 
     def _watch(self) -> None:
         """Ask a silent host for a sign of life, and give it up when it gives none.
@@ -284,13 +314,17 @@ class Transport(paramiko.Transport):
         TCP's own keepalive does not see a host behind a gateway, nor a frozen sshd.
         """
         now = time.monotonic()
+        if self.patience.unheard is not None:
+            unheard_s = _unheard_for_s(self.sock)
+            if unheard_s is not None and unheard_s >= self.patience.unheard:
+                raise EOFError("the link is dead")
         heard_at = cast("_WatchfulPacketizer", self.packetizer).heard_at
         if self._asked_at is not None and heard_at >= self._asked_at:
             self._asked_at = None
         if self._asked_at is not None:
-            if now - self._asked_at >= GIVE_UP_AFTER_S:
+            if now - self._asked_at >= self.patience.give_up_after:
                 raise EOFError("the host is silent")
-        elif now - heard_at >= ASK_AFTER_S and self.clear_to_send.is_set():
+        elif now - heard_at >= self.patience.ask_after and self.clear_to_send.is_set():
             # In a key exchange the message would wait for the very thread that sends it.
             self._asked_at = now
             message = Message()
@@ -470,6 +504,20 @@ class Transport(paramiko.Transport):
             self.join(1.0)
 
 
+def _unheard_for_s(sock: Any) -> float | None:
+    """Give how long ago the other end's kernel last acknowledged anything, where known."""
+    if not isinstance(sock, socket.socket) or sock.family == socket.AF_UNIX:
+        return None
+    if sys.platform != "linux":
+        return None
+    try:
+        info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _LAST_ACK_RECV + 4)
+    except OSError:
+        return None
+    (milliseconds,) = struct.unpack_from("=I", info, _LAST_ACK_RECV)
+    return float(milliseconds) / 1000
+
+
 def shut(sock: Any) -> None:
     """Wake whoever reads from a socket, or from a channel that stands in for one."""
     try:
@@ -583,7 +631,7 @@ def tune(sock: socket.socket) -> None:
         (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
     ]
     names = {
-        "TCP_KEEPIDLE": 10,
+        "TCP_KEEPIDLE": _TCP_ASK_AFTER_S,
         "TCP_KEEPINTVL": 5,
         "TCP_KEEPCNT": 2,
         "TCP_USER_TIMEOUT": _TCP_USER_TIMEOUT_MS,
@@ -593,9 +641,9 @@ def tune(sock: socket.socket) -> None:
         for name, value in names.items()
         if hasattr(socket, name)
     ]
-    if os.uname().sysname == "Darwin":
+    if sys.platform == "darwin":
         options += [
-            (socket.IPPROTO_TCP, _DARWIN_TCP_KEEPALIVE, 10),
+            (socket.IPPROTO_TCP, _DARWIN_TCP_KEEPALIVE, _TCP_ASK_AFTER_S),
             (socket.IPPROTO_TCP, _DARWIN_TCP_RXT_CONNDROPTIME, _TCP_USER_TIMEOUT_MS // 1000),
         ]
     for level, option, value in options:

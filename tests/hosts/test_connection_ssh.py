@@ -31,6 +31,7 @@ from botdeploy.hosts import sshconfig
 from botdeploy.hosts import transport as transport_module
 from botdeploy.hosts.connection import Connector, HostConnection
 from botdeploy.hosts.knownhosts import fingerprint
+from botdeploy.hosts.transport import Patience
 from tests.hosts.connection_contract import (
     ConnectionContract,
     closing,
@@ -553,9 +554,9 @@ def test_cut_link_is_noticed(
     relay: Relay, server: SshServer, home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A link that goes silent without closing ends the connection, and all that waits on it."""
-    monkeypatch.setattr(transport_module, "ASK_AFTER_S", 0.1)
-    monkeypatch.setattr(transport_module, "GIVE_UP_AFTER_S", 0.2)
-    monkeypatch.setattr(transport_module.Transport, "_active_check_timeout", 0.02)
+    impatience = Patience(look_every=0.02, ask_after=0.1, give_up_after=0.2)
+    monkeypatch.setattr(transport_module, "DIRECT", impatience)
+    monkeypatch.setattr(transport_module, "INDIRECT", impatience)
     connection = home.connector().connect(at(relay.port))
     session = connection.start("echo up; exec sleep 60")
     lines = session.lines()
@@ -568,21 +569,24 @@ def test_cut_link_is_noticed(
 
 
 def test_silence_alone_is_no_loss(
-    connection: HostConnection, monkeypatch: pytest.MonkeyPatch
+    server: SshServer, home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A host that has nothing to say, but answers when asked, is kept."""
-    monkeypatch.setattr(transport_module, "ASK_AFTER_S", 0.05)
-    monkeypatch.setattr(transport_module, "GIVE_UP_AFTER_S", 0.5)
-    transport = connection.fabric.transport  # type: ignore[attr-defined]
-    transport.sock.settimeout(0.01)
+    patience = Patience(look_every=0.01, ask_after=0.05, give_up_after=0.5)
+    monkeypatch.setattr(transport_module, "DIRECT", patience)
+    monkeypatch.setattr(transport_module, "INDIRECT", patience)
+    home.know(server.port)
+    connection = home.connector().connect(at(server.port))
     done = connection.run("sleep 1.2; echo still here")
     assert done.stdout == b"still here\n"
 
 
 def test_cut_is_noticed_within_25_s() -> None:
     """The periods add up to less than 25 s, with the looks at the clock in between."""
-    granularity_s = 2 * transport_module.Transport._active_check_timeout
-    assert transport_module.ASK_AFTER_S + transport_module.GIVE_UP_AFTER_S + granularity_s < 25
+    direct, indirect = transport_module.DIRECT, transport_module.INDIRECT
+    assert direct.unheard is not None
+    assert direct.unheard + direct.look_every < 25
+    assert indirect.ask_after + indirect.give_up_after + 2 * indirect.look_every < 25
 
 
 # --- limits -----------------------------------------------------------------------------------
