@@ -20,7 +20,7 @@ import time
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from examples import lives
 from tests.lab import lab as labs
@@ -103,19 +103,6 @@ def botdeploy(tell: Teller, *arguments: str, code: int = 0) -> None:
     expect(done.returncode == code, f"it ended with {done.returncode}, not with {code}")
 
 
-def running() -> dict[str, str]:
-    """Ask ``botdeploy status --json`` which release each host's process is."""
-    done = subprocess.run(
-        [sys.executable, "-m", "botdeploy", "--json", "status", "lab"],
-        cwd=PROJECT,
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    status: dict[str, Any] = json.loads(done.stdout)
-    return {host["host"]: host["running"] for host in status["hosts"]}
-
-
 # --- what the hosts themselves have written ------------------------------------------------------
 
 
@@ -127,6 +114,14 @@ def journal(host: Host) -> list[str]:
 def lives_of(host: Host) -> tuple[list[lives.Life], list[str]]:
     """Read the bot's own record of its starts and ends."""
     return lives.read(host.root(f"cat {DATA}/lives.log").stdout.splitlines())
+
+
+def running(lab: Lab) -> dict[str, str]:
+    """Tell which release each host's living process is, by the bots' own records."""
+    last = {host.name: lives_of(host)[0][-1] for host in lab}
+    dead = [name for name, life in last.items() if life.end_ns is not None]
+    expect(not dead, f"no bot lives on {', '.join(dead)}")
+    return {name: life.release for name, life in last.items()}
 
 
 def versions_of(host: Host) -> list[str]:
@@ -186,7 +181,7 @@ def good_release(tell: Teller, lab: Lab) -> dict[str, str]:
         f"version 2 runs everywhere, and goes on with the old queue: at job {job} on {host.name}"
     )
     botdeploy(tell, "status", "lab")
-    return running()
+    return running(lab)
 
 
 def bad_release(tell: Teller, lab: Lab, before: dict[str, str]) -> None:
@@ -200,7 +195,7 @@ def bad_release(tell: Teller, lab: Lab, before: dict[str, str]) -> None:
     botdeploy(tell, "canary", "lab", "--source", "examples/echobot/v3", code=1)
     tell.proof("exit code 1: the verdict was fail, and the canary is back, verified")
     botdeploy(tell, "status", "lab")
-    after = running()
+    after = running(lab)
     expect(after == before, f"hosts run {after}, not what they ran before: {before}")
     tell.proof("every host runs exactly what it ran before version 3")
 
