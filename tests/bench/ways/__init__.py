@@ -1,0 +1,1 @@
+"""Ways to roll a release out: botdeploy, and what others use."""
