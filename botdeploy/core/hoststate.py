@@ -33,6 +33,8 @@ class Switch:
     why: str = ""
     cause: str = ""
     """Why it went back, for programs: ready, verdict, lease, boot, person."""
+    armed_us: int = 0
+    """When it was armed: microseconds UTC by the host's clock; 0 when it did not say."""
     age_s: float = 0.0
     """Seconds since it was confirmed (or armed, while pending), by the host's own clock."""
     lease_left_s: int = 0
@@ -249,6 +251,7 @@ def _switch(record: Mapping[str, Any]) -> Switch:
         by=str(record.get("by", "")),
         why=str(record.get("why", "")),
         cause=str(record.get("cause", "")),
+        armed_us=_microseconds(str(record.get("armed", ""))),
         age_s=float(record.get("age_s") or 0),
         lease_left_s=int(record.get("lease_left_s") or 0),
         guard=str(record.get("guard", "")),
@@ -265,6 +268,11 @@ def lock_holder(record: Mapping[str, Any]) -> LockHolder:
         since=str(record.get("since", "")),
         left_s=int(record.get("left_s") or 0),
     )
+
+
+def _microseconds(text: str) -> int:
+    at = _instant(text)
+    return 0 if at is None else int(at.timestamp() * 1e6)
 
 
 def _instant(text: str) -> datetime | None:

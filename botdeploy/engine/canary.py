@@ -8,7 +8,6 @@ from datetime import UTC
 from typing import TYPE_CHECKING, Any
 
 from botdeploy.core import plan, rollout
-from botdeploy.core.events import Kind
 from botdeploy.core.logline import Assembler, LineRules
 from botdeploy.core.rollout import Standing
 from botdeploy.engine import lock as locking
@@ -118,6 +117,7 @@ def _run(
     )
     options = replace(
         options,
+        owner=tools.owner,
         approved=options.approved | _approved(lock.states, target.release),
     )
     try:
@@ -139,19 +139,20 @@ def _run(
             return Ended(
                 ExitCode.DONE, f"{target.release} runs everywhere already; nothing was due"
             )
-        run.emit(
-            Kind.ROLLOUT_STARTED,
-            digest=target.digest,
-            rings=[
-                {"name": ring.name, "hosts": list(run.members[ring.name])}
-                for ring in inventory.policy.rings
-            ],
-            message=options.message,
-            by=tools.owner,
-        )
         return run.go()
     finally:
         watch.close()
+
+
+def _ring_record(run: Run, ring: str) -> dict[str, Any]:
+    """Say who is in a ring, and how far this rollout came with it before this run."""
+    standings = {run.hosts[name].view.standing for name in run.members[ring]}
+    return {
+        "name": ring,
+        "hosts": list(run.members[ring]),
+        "begun": not standings.isdisjoint((*_UNDER_WAY, Standing.PROVEN)),
+        "passed": Standing.PROVEN in standings,
+    }
 
 
 def line_rules(judge: Mapping[str, Any]) -> LineRules:

@@ -11,6 +11,7 @@ from botdeploy.core.events import Event, Kind
 from botdeploy.core.hoststate import HostState, Phase
 from botdeploy.core.rollout import Facts, HostView, Reason, Result, Standing
 from botdeploy.core.verdict import Outcome, Verdict
+from botdeploy.engine.collect import HISTORY_S, collect
 from botdeploy.engine.fleet import Interrupted
 from botdeploy.engine.outcome import Ended
 from botdeploy.engine.watch import MOST_BASELINE
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from botdeploy.core.events import Listener
+    from botdeploy.core.evidence import Evidence
     from botdeploy.core.model import Inventory, Ring
     from botdeploy.core.release import Manifest
     from botdeploy.engine.clock import Clock
@@ -82,6 +84,7 @@ class Options:
     last_ring: str | None = None
     is_attended: bool = True
     message: str = ""
+    owner: str = ""
     approved: frozenset[str] = frozenset()
 
 
@@ -137,6 +140,8 @@ class Run:
         self.hosts: dict[str, _Member] = {}
         self._verdicts: dict[str, Verdict] = {}
         self._told_evidence = 0.0
+        self.has_acted = False
+        """Whether anything was begun: a run that only looked says nothing."""
         self._offsets: dict[str, int] = {}
         self._hold = next((state.hold for state in self.states.values() if state.hold), "")
         names = [name for hosts in self.members.values() for name in hosts]
@@ -153,10 +158,16 @@ class Run:
 
     def go(self) -> Ended:
         """Run to the end of what is due in this run."""
+        if self.options.is_attended:
+            self.has_acted = True
+            self._tell_start()
         self._resume()
         while True:
             self._pump(0.0)
             decision = rollout.decide(self.facts())
+            if not isinstance(decision, rollout.Wait | rollout.End) and not self.has_acted:
+                self.has_acted = True
+                self._tell_start()
             match decision:
                 case rollout.Stage(hosts):
                     self._stage(hosts)
@@ -174,6 +185,18 @@ class Run:
                         return ended
                 case rollout.End(result, why):
                     return self._end(result, why)
+
+    def _tell_start(self) -> None:
+        self.emit(
+            Kind.ROLLOUT_STARTED,
+            digest=self.target.digest,
+            rings=[
+                {"name": ring.name, "hosts": list(self.members[ring.name])}
+                for ring in self.policy.rings
+            ],
+            message=self.options.message,
+            by=self.options.owner,
+        )
 
     def facts(self) -> Facts:
         """Give the decision all that is known now."""
@@ -214,6 +237,8 @@ class Run:
     def _wait(self, wait: rollout.Wait) -> Ended | None:
         """Wait inside the run where it may; else end it and say what is due when."""
         match wait.reason:
+            case Reason.VERDICT if not self.options.is_attended:
+                return self._leave_waiting(wait)
             case Reason.SETTLE | Reason.VERDICT:
                 self._pump(TICK_S)
             case Reason.ACT:
@@ -233,7 +258,11 @@ class Run:
 
     def _leave_waiting(self, wait: rollout.Wait) -> Ended:
         until = wait.until.isoformat(timespec="seconds") if wait.until else None
-        self.emit(Kind.WAITING, ring=wait.ring or None, until=until, why=wait.why)
+        is_due = wait.reason not in (Reason.SOAK, Reason.WINDOW, Reason.VERDICT)
+        if not self.options.is_attended and not is_due and not self.has_acted:
+            return Ended(ExitCode.DONE, "")
+        reason = wait.reason.value
+        self.emit(Kind.WAITING, ring=wait.ring or None, until=until, why=wait.why, reason=reason)
         env = self.inventory.environment
         match wait.reason:
             case Reason.GATE:
@@ -244,7 +273,7 @@ class Run:
                 next_step = f"botdeploy promote {env}"
         due = f", due {until}" if until else ""
         code = ExitCode.DONE if self.options.is_attended else ExitCode.HELD
-        if wait.reason in (Reason.SOAK, Reason.WINDOW):
+        if not is_due:
             code = ExitCode.DONE
         if wait.reason is Reason.HOLD:
             code = ExitCode.HELD
@@ -255,10 +284,12 @@ class Run:
         match result:
             case Result.FAILED:
                 self._condemn_elsewhere(why)
+                self._note_end("failed", why)
                 back = self._where_they_are()
                 return Ended(code, f"{self.target.release} failed: {why}. {back}")
             case Result.STUCK:
                 self._condemn_elsewhere(why)
+                self._note_end("failed", why)
                 return Ended(code, f"{why}. {self._where_they_are()}")
             case Result.UNREACHABLE:
                 return Ended(code, f"{why}. {self._where_they_are()}")
@@ -566,6 +597,17 @@ class Run:
 
         self._together(others, condemn)
 
+    def _note_end(self, outcome: str, why: str) -> None:
+        """Write down on every host that this rollout is over."""
+
+        def end(name: str) -> None:
+            self.fleet.acts(name).end(self.lock.token, self.target.rollout, outcome, why)
+
+        reached = [
+            name for name, one in self.hosts.items() if one.view.standing is not Standing.AWAY
+        ]
+        self._together(reached, end)
+
     # --- hosts ------------------------------------------------------------------------------
 
     def _member_of(self, state: HostState) -> _Member:
@@ -575,7 +617,7 @@ class Run:
         if switch is not None and switch.new == self.target.release:
             member.run = switch.run
             begun = self.clock.now() - timedelta(seconds=switch.age_s)
-            member.switched_at_us = int(begun.timestamp() * 1e6)
+            member.switched_at_us = switch.armed_us or int(begun.timestamp() * 1e6)
         return member
 
     def _next_run(self, name: str) -> str:
@@ -663,6 +705,9 @@ class Run:
                 for name in self.members[ring.name]
                 if self.hosts[name].view.standing in (Standing.PENDING, Standing.CONFIRMED)
             ]
+            if open_ and not self.options.is_attended:
+                self._judge_kept(ring, open_)
+                return
             if open_:
                 hosts = (*open_, *self._baseline(open_))
                 self.watch.follow(hosts, self._offsets)
@@ -689,6 +734,48 @@ class Run:
                 if self.hosts[name].view.standing in (Standing.BEHIND, Standing.UNSTAGED)
             ][:size]
             self.watch.follow((*names, *self._baseline(names)), self._offsets)
+
+    def _judge_kept(self, ring: Ring, hosts: Sequence[str]) -> None:
+        """Judge a ring by its whole soak, whoever watched it, and renew the leases it has."""
+        for name in hosts:
+            member = self.hosts[name]
+            if member.view.standing is Standing.PENDING:
+                member.heard = float("-inf")
+        now = self.clock.now()
+
+        def read(name: str) -> Evidence:
+            switched = self.hosts[name].switched_at_us if name in hosts else 0
+            age_s = int(now.timestamp() - switched / 1e6) if switched else 0
+            return collect(
+                self.fleet.acts(name),
+                self.lock.token,
+                self.target.release,
+                self.states[name],
+                self.watch.assembler(),
+                since_s=HISTORY_S + max(0, age_s),
+            )
+
+        seen = self._together((*hosts, *self._baseline(hosts)), read)
+        switched = {name: self.hosts[name].switched_at_us for name in hosts}
+        self.watch.judge_kept(
+            ring,
+            switched,
+            ring.soak or ring.settle,
+            {name: one for name, one in seen.items() if not isinstance(one, HostError)},
+        )
+        self._await_renewals()
+
+    def _await_renewals(self) -> None:
+        """Let the renewals of this step end before it may be over."""
+        deadline = self.clock.monotonic() + RETRY_S
+        while any(
+            member.renewal is not None
+            or (member.view.standing is Standing.PENDING and member.heard == float("-inf"))
+            for member in self.hosts.values()
+        ):
+            self._pump(TICK_S)
+            if self.clock.monotonic() > deadline:
+                return
 
     def _together(self, hosts: Iterable[str], work: Callable[[str], T]) -> dict[str, T | HostError]:
         return self.fleet.each(hosts, work, pump=self._beat)
@@ -757,7 +844,8 @@ class Run:
 
     def _tell_evidence(self, *, force: bool = False) -> None:
         now = self.clock.monotonic()
-        if not force and now - self._told_evidence < EVIDENCE_EVERY_S:
+        is_time = self.options.is_attended and now - self._told_evidence >= EVIDENCE_EVERY_S
+        if not force and not is_time:
             return
         self._told_evidence = now
         for name, member in self.hosts.items():

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from datetime import timedelta
 
+    from botdeploy.core.evidence import Evidence
     from botdeploy.core.logline import Assembler, LogLine
     from botdeploy.core.model import Ring
     from botdeploy.engine.clock import Clock
@@ -64,6 +65,7 @@ class Watch:
         self._judge: Judge | None = None
         self._ring = ""
         self._hard: Verdict | None = None
+        self._kept: dict[str, Evidence] = {}
 
     # --- followers --------------------------------------------------------------------------
 
@@ -103,6 +105,10 @@ class Watch:
     def close(self) -> None:
         """Stop reading everything."""
         self.drop(tuple(self._streams))
+
+    def assembler(self) -> Assembler:
+        """Make what turns journal entries into lines, by the inventory's rules."""
+        return self._make_assembler()
 
     @property
     def watched(self) -> tuple[str, ...]:
@@ -145,6 +151,29 @@ class Watch:
         )
         for _at, name, line in sorted(later, key=lambda item: item[:2]):
             self._feed(name, line)
+
+    def judge_kept(
+        self,
+        ring: Ring,
+        switched_at_us: Mapping[str, int],
+        soak: timedelta,
+        evidence: Mapping[str, Evidence],
+    ) -> None:
+        """Judge by what was kept on the hosts; a host without evidence could not be read."""
+        self._ring = ring.name
+        self._hard = None
+        self._kept = dict(evidence)
+        self._judge = Judge(
+            JudgeOptions.from_policy(self._options, soak),
+            canary=list(switched_at_us),
+            baseline=[name for name in evidence if name not in switched_at_us],
+            switched_at_us=dict(switched_at_us),
+        )
+        for name in switched_at_us:
+            if name not in evidence:
+                self._judge.gap(name, switched_at_us[name])
+        for name, one in evidence.items():
+            self._judge.absorb(name, one)
 
     def pump(self) -> bool:
         """Take in what the followers brought; tells whether anything came."""
@@ -193,6 +222,8 @@ class Watch:
     def evidence(self, host: str) -> dict[str, object]:
         """Summarise what a host wrote since its switch, for the ``evidence`` event."""
         stream = self._streams.get(host)
+        if stream is None and host in self._kept:
+            return _told_by(self._kept[host])
         if stream is None:
             return {"lines": 0, "errors": 0, "restarts": 0, "new_fingerprints": []}
         before = {
@@ -209,3 +240,17 @@ class Watch:
 
     def _now_us(self) -> int:
         return int(self._clock.now().timestamp() * 1e6)
+
+
+def _told_by(evidence: Evidence) -> dict[str, object]:
+    """Summarise kept evidence of the newest release on a host."""
+    releases = evidence.releases()
+    counts = evidence.totals(releases[-1]) if releases else None
+    old = {name for release in releases[:-1] for name in evidence.totals(release).errors}
+    errors = counts.errors if counts is not None else {}
+    return {
+        "lines": counts.lines if counts is not None else 0,
+        "errors": sum(errors.values()),
+        "restarts": counts.restarts if counts is not None else 0,
+        "new_fingerprints": sorted(set(errors) - old)[:20],
+    }

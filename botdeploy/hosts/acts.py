@@ -385,6 +385,47 @@ class Acts:
             stdin=stdin if isinstance(stdin, bytes) else b"",
         )
 
+    def entries(self, position: str) -> Iterator[bytes]:
+        """Read the journal from a cursor (that entry first) or ``since:SECONDS`` on, once.
+
+        Raises OutcomeUnknown after the last entry that came when the connection ended early.
+        """
+        nonce = secrets.token_hex(8)
+        stdin = self._input(b"")
+        session = self.connection.start(
+            self._command(nonce, "entries", (position,)),
+            stdin=stdin if isinstance(stdin, bytes) else b"",
+        )
+        try:
+            for line in session.lines(timeout_s=QUICK_S):
+                record = read_record(line, nonce)
+                if record is None:
+                    if line.startswith(b"{"):
+                        yield line
+                elif "fault" in record:
+                    raise_fault(self.host, "entries", record)
+                elif record.get("final"):
+                    return
+        except TimeoutError as error:
+            raise OutcomeUnknown(self.host, "entries: the journal took too long") from error
+        finally:
+            session.close()
+        raise OutcomeUnknown(self.host, "entries: the connection ended in the middle")
+
+    def evidence(self, release: str) -> bytes | None:
+        """Read what was kept of the journal for a release; None when nothing was."""
+        packed = self.call("evidence", release).get("evidence")
+        if not packed:
+            return None
+        try:
+            return base64.b64decode(str(packed), validate=True)
+        except ValueError as error:
+            raise ActFailed(self.host, "evidence", f"it is damaged: {error}") from error
+
+    def keep(self, token: str, release: str, evidence: bytes) -> None:
+        """Keep evidence on the host, whole or not at all."""
+        self.call("keep", token, release, stdin=evidence)
+
     def lines(self, count: int) -> Iterator[bytes]:
         """Read the last journal entries, once: journald's JSON, one a line."""
         nonce = secrets.token_hex(8)

@@ -164,7 +164,7 @@ def _as_root(run: str, *, probe: str, with_password: bool) -> str:
     return (
         f'if [ "$(id -u)" = 0 ]; then {drop}exec {run}; fi; LC_ALL=C; export LC_ALL; {ask}'
         f'{{ e=$(sudo {option} -p "" -- {run} 2>&1 >&3 3>&-); }} 3>&1; r=$?; '
-        'case $r:$2 in 1:follow | 1:lines) ;; 1:* | 127:*) tell sudo "$e" ;; esac; '
+        'case $r:$2 in 1:follow | 1:lines | 1:entries) ;; 1:* | 127:*) tell sudo "$e" ;; esac; '
         'printf %s "$e" >&2; exit $r'
     )
 

@@ -5,6 +5,7 @@
 #   follow since:SECONDS what the last SECONDS brought (at most 5000 entries), then a record
 #                        {"caught_up": true}, then on from the last entry, that entry itself first
 #   lines N              the last N entries, once
+#   entries POSITION     what stands from a position on, once
 #
 # -m, not -b: a reboot in between must not hide what came before it. --all: without it, fields over
 # 4096 bytes arrive as null.
@@ -45,4 +46,20 @@ act_lines() {
 	need_number count "${1:-}"
 	can_read_journal || fault journal "this user may not read the journal; an administrator mends it: usermod -aG systemd-journal USER"
 	journalctl --no-pager -q -m -u "$UNIT" -n "$1" -o json --all --output-fields="$FIELDS" </dev/null
+}
+
+act_entries() {
+	can_read_journal || fault journal "this user may not read the journal; an administrator mends it: usermod -aG systemd-journal USER"
+	case ${1:-} in
+	since:*)
+		need_number seconds "${1#since:}"
+		set -- --since="-${1#since:}s"
+		;;
+	*)
+		[ -n "${1:-}" ] || fault usage "a position is a cursor or since:SECONDS"
+		need_line cursor "$1"
+		set -- --cursor="$1"
+		;;
+	esac
+	journalctl --no-pager -q -m -u "$UNIT" -o json --all --output-fields="$FIELDS" "$@" </dev/null
 }

@@ -1,6 +1,6 @@
 # main: hand the arguments to the act that was asked for.
 
-READS="observe check follow lines audit manifest about evidence version"
+READS="observe check follow lines entries audit manifest about evidence version"
 ACTS="$READS enter renew leave unlock stage begin end switch confirm extend tend revert prove condemn keep gate guard setup"
 
 act_version() { emit '{"version": true}'; }
@@ -8,7 +8,7 @@ act_version() { emit '{"version": true}'; }
 case " $ACTS " in *" $ACT "*) ;; *) fault usage "unknown act" ;; esac
 case $ACT in '' | *' '*) fault usage "unknown act" ;; esac
 case $ACT in
-check | follow | lines | version) ;; # of use without root as well
+check | follow | lines | entries | version) ;; # of use without root as well
 *) [ "$(id -u)" -eq 0 ] || fault no-root "this needs root" ;;
 esac
 case " $READS setup " in *" $ACT "*) ;; *) prepare_run ;; esac
