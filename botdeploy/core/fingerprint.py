@@ -55,6 +55,15 @@ _HEADER_NUMBER = re.compile(
 )
 
 
+# ``[main] ERROR logger - text``, ``root - ERROR - text``: at most six words before the level.
+_LATE_LEVEL = re.compile(
+    rf"((?:[\[(]?[\w.:@/#+-]+[\])]?,?\s+(?:[-|]\s+)?){{1,6}})(?:{_LEVELS})(?=[\s:|-])[\s|:-]*"
+)
+_CAPITALS = re.compile(r"[A-Z]{3}")
+_HEAD = 80
+_TIMED = re.compile(rf"(?<!\S){_DATE}?,?\s*{_TIME}(?: ?[AP]M)?{_ZONE}\s*")
+
+
 def strip_header(text: str) -> str:
     """Cut time, level and process number from the front of a line; the logger's name stays."""
     text = text.strip()
@@ -66,6 +75,8 @@ def strip_header(text: str) -> str:
         if at == 0 or at >= len(text):
             break
         text = text[at:]
+    if _CAPITALS.search(text, 0, _HEAD) and (found := _LATE_LEVEL.match(text)):
+        text = f"{_TIMED.sub('', found[1])}{text[found.end() :]}"
     return text.lstrip(" \t|:-")
 
 
@@ -103,10 +114,12 @@ _PATH = re.compile(
     r"(?<![\w#])(?:~|\.{1,2}|[A-Za-z]:)?(?:[/\\][\w.@%+:=#~$-]+){2,}[/\\]?"
     r"|(?<![\w#])/[\w.-]+\.\w+|(?<![\w#])[A-Za-z]:\\[\w.-]+"
 )
+# Names of machines, not of files, loggers or packages (``com.example.bot`` begins at the wrong end).
 _HOST = re.compile(
-    r"(?<![\w.-])(?:[A-Za-z0-9-]+\.)+(?:com|net|org|edu|gov|mil|int|info|biz|arpa|local|internal|lan"
-    # Countries, but for endings that files and loggers have.
-    r"|(?!(?:py|js|ts|go|rs|rb|cs|cc|so|db|sh|md)\b)[a-z]{2}(?<=\.[a-z]{2}))\b(?::\d+)?(?![\w(])"
+    r"(?<![\w.-])(?!(?:com|org|net|io|java|javax|discord|self)\.)(?:(?:[A-Za-z0-9-]+\.)+"
+    r"(?:com|net|org|edu|gov|mil|int|info|biz|arpa|local|internal|lan)"
+    r"|(?:[A-Za-z0-9-]+\.){2,}(?!(?:py|js|ts|go|rs|rb|cs|cc|so|db|sh|md)\b)[a-z]{2})"
+    r"\b(?::\d+)?(?![\w(.])"
 )
 _PORTED = re.compile(r"(?<![\w.-])(?:[A-Za-z0-9-]+\.)+[A-Za-z0-9-]+:\d{2,5}(?!\w)")
 _UUID = re.compile(r"[0-9a-fA-F]{8}-?(?:[0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}")
@@ -119,9 +132,10 @@ _MAC = re.compile(
     r"(?<![\w:.])(?=[0-9A-Fa-f]*:[0-9A-Fa-f]*:)[0-9A-Fa-f:]*"
     r"(?:[0-9A-Fa-f]|::)(?:\.\d+\.\d+\.\d+)?(?!\w)"
 )
+# Made-up ids: letters after digits (``xK9dQ2mZ``), or very long; ``worker12`` is none.
 _ID = re.compile(
-    r"(?<![A-Za-z0-9])(?=[\w-]*\d\w*\d\w*\d|[\w-]*\d[\w-]*[A-Za-z_-][\w-]*\d)"
-    r"(?=[\w-]*[A-Za-z_-])[\w-]{8,}(?![A-Za-z0-9])"
+    r"(?<![A-Za-z0-9])(?:(?=[A-Za-z]+\d+[A-Za-z]|\d+[A-Za-z]+\d)[A-Za-z0-9]{8,}"
+    r"|(?=[A-Za-z]*\d)[A-Za-z0-9]{20,})(?![A-Za-z0-9])"
 )
 _NUMBER = re.compile(r"[+-]?\d+(?:[.,:]\d+)*")
 _RUN = re.compile(r"(?<![A-Za-z0-9\])])[+-]?#(?:[-./:,x*+_@]?#)*|#(?:[-./:,x*+_@]?#)+")

@@ -63,17 +63,28 @@ _NAMED = frozenset(
 )
 _WORD = re.compile(r"[^\s=:,;()\[\]{}\"'`<>|]+|[^\s]")
 # Words that tell one event from another: their place is never taken for a variable.
-_TELLING = re.compile(
-    r"[A-Z]\w*(?:Error|Exception|Failure|Timeout|Warning)|E[A-Z]{3,}"
-    r"|GET|POST|PUT|PATCH|DELETE|HEAD|OPTIONS|CONNECT"
-    r"|(?i:not?|none|null|yes|on|off|up|down|in|out|to|from|of|for|at|with|without|and|or|is|was|has"
+_STATE = re.compile(
+    r"(?i:not?|none|null|yes|on|off|up|down|in|out|to|from|of|for|at|with|without|and|or|is|was|has"
     r"|true|false|ok|okay|success\w*|fail\w*|error\w*|exception\w*|denied|forbidden|refused|reset|missing"
-    r"|(?:un)?known|(?:in)?valid|(?:un)?available|(?:in)?active|(?:un)?reachable|(?:un)?authorized|expired"
-    r"|time[ds]?-?_?out\w*|start\w*|stop\w*|paus\w*|resum\w*|open\w*|clos\w*|connect\w*|disconnect\w*"
-    r"|read\w*|writ\w*|wrote|sen[dt]\w*|receiv\w*|load\w*|sav\w*|enabl\w*|disabl\w*|creat\w*|delet\w*"
-    r"|add\w*|remov\w*|insert\w*|updat\w*|accept\w*|reject\w*|allow\w*|block\w*|lost|found|ready|alive|dead"
-    r"|acquir\w*|releas\w*|join\w*|le(?:ft|av\w*)|login|logout|begin\w*|end\w*|complet\w*|abort\w*|cancel\w*)"
+    r"|(?:un)?known|(?:in)?valid|(?:un)?available|(?:in)?active|(?:un)?reachable|(?:un)?authorized"
+    r"|time[ds]?-?_?out\w*|start\w*|stop\w*|paus\w*|resum\w*|open\w*|clos\w*|connect\w*"
+    r"|disconnect\w*|read\w*|writ\w*|wrote|sen[dt]\w*|receiv\w*|load\w*|sav\w*|enabl\w*|disabl\w*"
+    r"|creat\w*|delet\w*|add\w*|remov\w*|insert\w*|updat\w*|accept\w*|reject\w*|allow\w*|block\w*"
+    r"|lost|found|ready|alive|dead|acquir\w*|releas\w*|join\w*|le(?:ft|av\w*)|login|logout|begin\w*"
+    r"|end\w*|complet\w*|abort\w*|cancel\w*|expired)"
 )
+# Names that a programmer chose: exceptions and constants.
+_CHOSEN = re.compile(r"[A-Z]\w*(?:Error|Exception|Failure|Timeout|Warning)|[A-Z][A-Z_]{2,}")
+
+
+@lru_cache(maxsize=8192)
+def _is_state(word: str) -> bool:
+    return _STATE.fullmatch(word) is not None
+
+
+@lru_cache(maxsize=8192)
+def _is_telling(word: str) -> bool:
+    return _is_state(word) or _CHOSEN.fullmatch(word) is not None
 
 
 def group(fingerprints: Iterable[str]) -> dict[str, str]:
@@ -163,8 +174,10 @@ def _variables(templates: set[_Shape]) -> dict[_Shape, _Shape]:
         is_known = wild in templates
         if len(found) < MANY_NAMED and not is_known:
             continue
-        members = [one for one in found if not _TELLING.fullmatch(one[at])]
-        need = MANY_NAMED if _is_named(before) else MANY_KNOWN - 1 if is_known else MANY
+        is_named = _is_named(before)
+        is_fixed = _is_state if is_named else _is_telling
+        members = [one for one in found if not is_fixed(one[at])]
+        need = MANY_NAMED if is_named else MANY_KNOWN - 1 if is_known else MANY
         if is_known and members:
             members.append(wild)
         if len(members) >= need:
@@ -214,7 +227,7 @@ def _are_similar(one: _Shape, other: _Shape) -> bool:
     for a, b in zip(one, other, strict=True):
         if a == b:
             same += a[0].isalnum()
-        elif (a != _WILD and _TELLING.fullmatch(a)) or (b != _WILD and _TELLING.fullmatch(b)):
+        elif _is_telling(a) or _is_telling(b):
             return False
         else:
             differ += 1

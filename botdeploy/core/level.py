@@ -183,18 +183,19 @@ _LEADING = re.compile(
 )
 _NOT_ONE = re.compile(r"(?i)\b(?:no|0|zero|without|any|non|not an?|ignore[ds]?)[\s-]+$")
 _IS_COUNT = re.compile(
-    r"(?i)\(?s?\)?\s*(?:count|rate|total)?\s*[=:]\s*(?:0+\b(?!\.[0-9]*[1-9])|none\b|null\b|false\b)"
+    r"(?i)\(?s?\)?\s*(?:count|rate|total)?\s*[=:]\s*(?:0+(?:\.0+)?|none|null|false)\b"
+    r"(?=\s*(?:$|[,;.)\]}|]|\w+[=:]))"
 )
 
 _LOOKS_BAD = re.compile(
     r"""(?xi)
     ^[\W_]*(?:
-        (?:[\w$]+\.)*[\w$]*(?:error|exception)\b(?:\s?\[[^\]]*\])?:\s   # ValueError: text
+        (?:[\w$]+\.)*[\w$]*(?:error|exception)\b(?:\s?\[[^\]]*\]|\s\w+)?:\s   # ValueError: text
       | (?:[\w$]+\.)*(?:errors?|exceptions?|exc)\.[A-Z]\w*:\s  # discord.errors.NotFound:
       | \w*LoginFailure:\s
       | (?:an?\s|the\s|unexpected\s|unknown\s|internal\s|uncaught\s|unhandled\s|fatal\s)+
         (?:\w+\s){0,2}?(?:error|exception|rejection)\b
-      | (?:error|exception)\s(?:while|when|during|in|on|at|from|with|for|occurred|handling
+      | (?:error|exception)\s(?:code\b|ignored\sin\b|while|when|during|in|on|at|from|with|for|occurred|handling
          |processing|sending|connecting|opening|reading|writing|loading|parsing|executing|running
          |calling|fetching)\b
       | (?:failed|failure|unable)\s(?:to|in|while|during)\b
@@ -204,11 +205,28 @@ _LOOKS_BAD = re.compile(
     | \bexception\swas\snever\sretrieved | \bpanic\s(?:serving|recovered|in|while)\b
     | \brecovered\s(?:from\s)?(?:a\s)?panic
     | \b(?:error|exception)\s(?:occurred|raised|was\sthrown|while\s\w+ing)\b
-    | \b(?:error|exception):\s
+    | (?<!["'`])\b(?:error|exception):\s
+    | \bignoring\sexception\sin\b | \b(?:unhandled\s?rejection|uncaught\s?exception)\b
     | \b(?:failed|crashed)\swith\b
     | \b(?:unhandled|uncaught)\s(?:\w+\s)?(?:error|exception|rejection)\b
     """
 )
+
+# One of them is in every text that looks bad: ordinary lines are passed over fast.
+_HINTS = (
+    "error",
+    "exception",
+    "fail",
+    "unable",
+    "could",
+    "can",
+    "fatal",
+    "panic",
+    "fault",
+    "reject",
+    "crash",
+)
+_WARNS = re.compile(r"(?:\S+:\s)?(?:\(node:\d+\)\s(?:\[\w+\]\s)?)?[A-Z]\w*Warning:\s")
 
 HEAD = 80
 """Characters of a line in which a level word is looked for."""
@@ -217,7 +235,7 @@ HEAD = 80
 def level_of_text(text: str) -> Level | None:
     """Find the level that a line of plain text states in its first 80 characters, if any.
 
-    ``no errors``, ``0 ERROR`` and ``error_count=0`` state none.
+    ``no errors``, ``0 ERROR`` and ``error_count=0`` state none; ``DeprecationWarning: …`` does.
     """
     at = HEAD
     stated = None
@@ -239,7 +257,7 @@ def level_of_text(text: str) -> Level | None:
         return stated
     leading = _LEADING.match(text)
     if leading is None or leading.lastgroup is None:
-        return None
+        return Level.WARNING if "Warning: " in text and _WARNS.match(text) else None
     kind = leading.lastgroup
     word = leading[kind]
     if kind == "syslog":
@@ -256,6 +274,9 @@ def looks_bad(text: str) -> bool:
 
     Said of the first 80 characters only, and not of denials (``no error: …``).
     """
+    low = text[:HEAD].lower()
+    if not any(map(low.__contains__, _HINTS)):
+        return False
     found = _LOOKS_BAD.search(text, 0, HEAD)
     return found is not None and not _is_denied(text, found.start(), found.end())
 

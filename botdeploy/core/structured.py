@@ -126,8 +126,10 @@ def _of_fields(fields: Mapping[str, Any]) -> Structured:
     trace, error = _error(fields)
     if not error and isinstance(inner, dict):
         _, error = _error(inner)
+    if level is None and error:
+        level = Level.ERROR
     if not message:
-        message = error or _summary(fields)
+        message, error = error or _summary(fields), ""
     elif error and error in message:
         error = ""
     return Structured(level, message, _logger(fields), error, trace, latency_of_fields(fields))
@@ -180,6 +182,10 @@ def _level(fields: Mapping[str, Any]) -> Level | None:
         else:
             continue
         if found is not None:
+            return found
+    for key in ("status", "type", "kind"):
+        value = fields.get(key)
+        if isinstance(value, str) and (found := level_of_word(value)) and found >= Level.ERROR:
             return found
     log = fields.get("log")
     if isinstance(log, dict) and isinstance(log.get("level"), str):

@@ -61,6 +61,11 @@ SAME = {
         "[error] bot.db: lost 7 rows",
         "2026-11-24 22:01:15 | ERROR | bot.db: lost 8 rows",
     ],
+    "ids in parts": [
+        "lost rdd_42_20 of attempt_2018_0001_m_7",
+        "lost rdd_6_1 of attempt_9_1_m_1234",
+    ],
+    "made-up ids": ["session xK9dQ2mZ is gone", "session 7bTq0LrWzP is gone"],
     "shards and hosts": ["shard-3 of worker12 died", "shard-14 of worker7 died"],
 }
 
