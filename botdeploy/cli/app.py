@@ -9,7 +9,8 @@ import typer
 
 from botdeploy import __version__
 from botdeploy.cli.context import Context, Fault
-from botdeploy.errors import BotdeployError
+from botdeploy.engine.outcome import Ended
+from botdeploy.errors import BotdeployError, ExitCode
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -90,6 +91,7 @@ def _finish(ctx: typer.Context, work: Callable[[Context], int]) -> NoReturn:
     except (typer.Exit, KeyboardInterrupt, BrokenPipeError):
         raise
     except Exception as error:
+        context.tell_end(Ended(ExitCode.FAULT, "its hosts keep what they run, or go back by lease"))
         raise Fault(context.mask) from error
     raise typer.Exit(code)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sys
 import threading
@@ -28,7 +29,9 @@ if TYPE_CHECKING:
     from botdeploy.core.model import Inventory
     from botdeploy.engine.canary import Tools
     from botdeploy.engine.fleet import Fleet
+    from botdeploy.views.notices import Notices
 
+_REFERENCE = re.compile(r"(env|file|command):(?!//)")
 WIDE = 240
 """Columns where the output is no terminal: a table in a file or a mail is not folded."""
 
@@ -54,6 +57,7 @@ class Context:
     stop: threading.Event = field(default_factory=threading.Event)
     mask: Mask = field(default_factory=lambda: Mask(()))
     environment: str = ""
+    notices: Notices | None = None
 
     def __post_init__(self) -> None:
         """Choose where people's text goes: away from machine output."""
@@ -106,19 +110,29 @@ class Context:
         self.out.print(self._masked(text), style=style or None)
 
     def ended(self, ended: Ended) -> int:
-        """Tell how a command ended and give its exit code."""
-        if self.as_json:
-            event = Event(
-                Kind.OUTCOME,
-                self.clock.now(),
-                self.environment,
-                data={"code": int(ended.code), "summary": ended.summary},
-            )
-            self.json(event)
-        elif ended.summary:
+        """Tell how a command ended, wait a little for its notices, and give its exit code."""
+        if ended.summary and not self.as_json:
             good = ended.code is ExitCode.DONE
             self.say(ended.summary, "" if good else "bold")
+        unsent = self.tell_end(ended)
+        if self.as_json:
+            data: dict[str, Any] = {"code": int(ended.code), "summary": ended.summary}
+            if unsent:
+                data["unsent_notices"] = unsent
+            self.json(Event(Kind.OUTCOME, self.clock.now(), self.environment, data=data))
         return int(ended.code)
+
+    def tell_end(self, ended: Ended) -> list[str]:
+        """Tell the team how it ended; says and gives what could not be told. Never raises."""
+        notices, self.notices = self.notices, None
+        if notices is None:
+            return []
+        data = {"code": int(ended.code), "summary": ended.summary}
+        notices(Event(Kind.OUTCOME, self.clock.now(), self.environment, data=data))
+        unsent = [self._masked(failure) for failure in notices.close()]
+        for failure in unsent:
+            sys.stderr.write(f"botdeploy: not told: {failure}\n")
+        return unsent
 
     def failed(self, error: BotdeployError) -> int:
         """Tell an error that a person can mend, and give its exit code."""
@@ -126,6 +140,8 @@ class Context:
         sys.stderr.write(f"botdeploy: {text}\n")
         if self.as_json:
             self.ended(Ended(error.exit_code, text))
+        else:
+            self.tell_end(Ended(error.exit_code, text))
         return int(error.exit_code)
 
     @contextmanager
@@ -167,10 +183,52 @@ class Context:
         )
 
     @contextmanager
-    def listening(self) -> Iterator[Listener]:
-        """Give what events are shown by: JSON lines, or a person's progress."""
+    def listening(self, notices: Notices | None = None) -> Iterator[Listener]:
+        """Give what events are told to: JSON lines or a person's progress, and the team."""
+        self.notices = notices
         if self.as_json:
-            yield self.json
+            yield self._both(self.json, notices)
             return
         with Progress(self.out, self._masked, verbose=self.verbose) as progress:
-            yield progress
+            yield self._both(progress, notices)
+
+    @staticmethod
+    def _both(view: Listener, notices: Notices | None) -> Listener:
+        if notices is None:
+            return view
+
+        def tell(event: Event) -> None:
+            view(event)
+            notices(event)
+
+        return tell
+
+    def notices_of(
+        self, inventory: Inventory, *, is_attended: bool, changes: Mapping[str, str] | None = None
+    ) -> Notices | None:
+        """Make what tells the team and the bot's users; None where nobody asked to be told."""
+        policy = inventory.policy
+        if not policy.notify and not any(ring.announce for ring in policy.rings):
+            return None
+        from botdeploy.engine.lock import owner_name
+        from botdeploy.sources.secrets import read_secret
+        from botdeploy.views.notices import Notices
+        from botdeploy.views.told import Told
+
+        place = Path(inventory.path)
+        folder = place if place.is_dir() else place.parent
+
+        def read_url(value: str) -> str:
+            if _REFERENCE.match(value) is None:
+                return value
+            return read_secret("URL", value, folder, self.environ).reveal()
+
+        return Notices(
+            inventory,
+            read_url,
+            self._masked,
+            Told(self.environ, inventory.environment, inventory.path),
+            is_attended=is_attended,
+            who=owner_name(self.environ),
+            changes=changes,
+        )

@@ -53,7 +53,8 @@ def canary(context: Context, environment: str, request: Request) -> int:
     if request.force:
         _ask(context, "release it although it may be in quarantine", yes=request.yes)
     with context.fleet(inventory) as fleet:
-        with context.listening() as listener:
+        notices = context.notices_of(inventory, is_attended=True, changes=changes(request.changes))
+        with context.listening(notices) as listener:
             ended = run(
                 inventory,
                 build,
@@ -72,14 +73,13 @@ def promote(context: Context, environment: str, limit: str | None, *, dry_run: b
 
     inventory = _limited(context, context.load(environment), limit)
     with context.fleet(inventory) as fleet:
-        with context.listening() as listener:
+        notices = None if dry_run else context.notices_of(inventory, is_attended=False)
+        with context.listening(notices) as listener:
             tools = context.tools(fleet, listener)
             ended = due(inventory, tools) if dry_run else run(inventory, tools, Options())
         if not ended.summary and context.verbose:
             ended = replace(ended, summary="nothing is due")
-        if context.as_json or ended.summary:
-            return context.ended(ended)
-        return int(ended.code)
+        return context.ended(ended)
 
 
 def rollback(
@@ -100,7 +100,8 @@ def rollback(
     inventory = context.load_known(environment)
     hosts = context.chosen(inventory, limit)
     with context.fleet(inventory) as fleet:
-        with context.listening() as listener:
+        notices = None if is_check else context.notices_of(inventory, is_attended=True)
+        with context.listening(notices) as listener:
             ended = run(
                 inventory,
                 hosts,

@@ -1,0 +1,252 @@
+"""Notices: tell the team of a rollout, and the bot's users of a ring, through Apprise."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from botdeploy.core.events import Event, Kind
+from botdeploy.errors import ExitCode, UserError
+from botdeploy.inventory import announce
+from botdeploy.views.channel import Channel, Message, Mood, Pace
+from botdeploy.views.noticetext import compose, harmless
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from botdeploy.core.model import Inventory, Ring
+    from botdeploy.views.told import Told
+
+    ReadUrl = Callable[[str], str]
+
+_TOLD = frozenset(
+    (Kind.ROLLOUT_STARTED, Kind.VERDICT, Kind.PROMOTED, Kind.REVERTED, Kind.HOST_FAILED)
+)
+_DEEDS = frozenset((Kind.STAGED, Kind.SWITCHED, Kind.VERDICT, Kind.PROMOTED, Kind.REVERTED))
+
+
+class Notices:
+    """Listens to a command's events. Never raises, never waits but in ``close``.
+
+    A run with a person in front of it tells its start and its end. One of cron's tells only what
+    it did, and otherwise a trouble once, not at every tick.
+    """
+
+    def __init__(
+        self,
+        inventory: Inventory,
+        read_url: ReadUrl,
+        mask: Callable[[str], str],
+        told: Told,
+        *,
+        is_attended: bool,
+        who: str = "",
+        changes: Mapping[str, str] | None = None,
+        pace: Pace | None = None,
+    ) -> None:
+        """Prepare channels; nothing is read or reached before there is something to tell.
+
+        ``read_url`` gives the URL that a value of ``notify`` or ``to`` is or refers to; it is
+        called in the channel's own thread, and raises UserError. ``who`` runs the command;
+        ``changes`` are this run's ``--set`` values, for announcements.
+        """
+        self.failures: list[str] = []
+        """What could not be told, and why, in words without tokens; complete after ``close``."""
+        self._pace = pace or Pace()
+        self._mask = mask
+        self._told = told
+        self._is_attended = is_attended
+        self._who = who
+        self._waiting: list[Event] = []
+        self._waits: Event | None = None
+        self._has_begun = False
+        self._was_reverted = False
+        self._about: Event | None = None
+        bot = inventory.bot_name
+
+        def to_team(events: Sequence[Event]) -> Message:
+            return compose(bot, events, mask)
+
+        self._team: list[Channel[Event]] = [
+            Channel(name, _reader(read_url, value), to_team, self._pace)
+            for name, value in _named("rollout.notify", inventory.policy.notify)
+        ]
+        self._announcements = Announcements(
+            inventory, read_url, changes or {}, self._pace, self.failures.append, mask
+        )
+
+    def __call__(self, event: Event) -> None:
+        """Take one event; a bug in here costs a notice, not the rollout."""
+        try:
+            self._take(event)
+            self._announcements(event)
+        except Exception as error:  # noqa: BLE001 (see above)
+            self.failures.append(f"a notice of {event.kind.value}: {type(error).__name__}")
+
+    def close(self) -> list[str]:
+        """Wait a few seconds at most for what is under way; gives the failures. Repeatable."""
+        channels: list[Channel[Any]] = [*self._team, *self._announcements.channels]
+        for channel in channels:
+            channel.finish()
+        deadline = time.monotonic() + self._pace.last_s
+        for channel in channels:
+            failure = channel.failure(deadline)
+            if failure is not None and failure not in self.failures:
+                self.failures.append(failure)
+        return self.failures
+
+    def _take(self, event: Event) -> None:
+        if event.release is not None:
+            self._about = event
+        match event.kind:
+            case Kind.WAITING:
+                self._waits = event  # the outcome follows at once and says it with what to type
+            case Kind.OUTCOME:
+                self._end(event)
+            case Kind.ROLLOUT_STARTED if not self._is_attended:
+                pass  # every tick of cron's begins with it
+            case _:
+                is_start = event.kind is Kind.ROLLOUT_STARTED
+                self._has_begun = self._has_begun or is_start or event.kind in _DEEDS
+                self._was_reverted = self._was_reverted or event.kind is Kind.REVERTED
+                if event.kind in _TOLD:
+                    self._waiting.append(event)
+                if self._has_begun:
+                    self._send(self._waiting)
+                    self._waiting = []
+
+    def _end(self, event: Event) -> None:
+        """Tell how it ended, unless nothing happened or it was told before."""
+        code = ExitCode(int(event.data["code"]))
+        waits = str(self._waits.data.get("reason", "")) if self._waits is not None else ""
+        ring = self._waits.ring if self._waits is not None else None
+        about = self._about
+        needs_person = code is not ExitCode.DONE or waits in ("gate", "hold")
+        what = " ".join((about.rollout or "" if about else "", waits or str(int(code)), ring or ""))
+        if not needs_person:
+            self._told.forget()
+        if not (self._has_begun or (not self._is_attended and self._is_news(code, what, event))):
+            return
+        if needs_person:
+            self._told.remember(what, event.at)
+        said = Event(
+            Kind.OUTCOME,
+            event.at,
+            event.environment,
+            rollout=about.rollout if about else None,
+            release=about.release if about else None,
+            ring=ring,
+            data={
+                **event.data,
+                "waits": waits,
+                "was_reverted": self._was_reverted,
+                "by": self._who,
+            },
+        )
+        self._send([*self._waiting, said])
+
+    def _is_news(self, code: ExitCode, what: str, event: Event) -> bool:
+        """Tell whether a tick of cron's that did nothing met a trouble worth a notice."""
+        if code in (ExitCode.DONE, ExitCode.LOCKED):
+            return False  # two cron jobs that meet are no news
+        if code is ExitCode.HELD and not self._told.can_remember:
+            return False  # it would be told at every tick
+        return not self._told.is_known(what, event.at)
+
+    def _send(self, events: Sequence[Event]) -> None:
+        for channel in self._team:
+            for event in events:
+                channel.put(event)
+
+
+class Announcements:
+    """Tells the bot's users when a ring's first host is switched and when the ring has passed."""
+
+    def __init__(
+        self,
+        inventory: Inventory,
+        read_url: ReadUrl,
+        changes: Mapping[str, str],
+        pace: Pace,
+        failed: Callable[[str], None],
+        mask: Callable[[str], str],
+    ) -> None:
+        """Prepare a channel for each URL of each ring that announces something."""
+        self._inventory = inventory
+        self._changes = changes
+        self._failed = failed
+        self._mask = mask
+        self._done: set[tuple[str, str]] = set()
+        self._hosts: dict[str, tuple[str, ...]] = {}
+        self._channels: dict[str, list[Channel[str]]] = {}
+        for index, ring in enumerate(inventory.policy.rings):
+            if not ring.announce:
+                continue
+            key = f"rollout.rings[{index}].announce.to" if ring.announce_to else "rollout.notify"
+            self._channels[ring.name] = [
+                Channel(f"{name}, announcing", _reader(read_url, value), _joined, pace)
+                for name, value in _named(key, ring.announce_to or inventory.policy.notify)
+            ]
+
+    @property
+    def channels(self) -> list[Channel[str]]:
+        """All channels, of all rings."""
+        return [one for channels in self._channels.values() for one in channels]
+
+    def __call__(self, event: Event) -> None:
+        """Take one event."""
+        match event.kind:
+            case Kind.ROLLOUT_STARTED:
+                for one in event.data["rings"]:
+                    self._hosts[one["name"]] = tuple(one["hosts"])
+                    # What an earlier run of this rollout announced is not announced again.
+                    self._done |= {(one["name"], "begin")} if one.get("begun") else set()
+                    self._done |= {(one["name"], "end")} if one.get("passed") else set()
+            case Kind.SWITCHED:
+                self._announce(event, "begin")
+            case Kind.PROMOTED:
+                self._announce(event, "end")
+            case _:
+                return
+
+    def _announce(self, event: Event, moment: str) -> None:
+        name = event.ring or ""
+        ring = next((one for one in self._inventory.policy.rings if one.name == name), None)
+        if ring is None or (name, moment) in self._done:
+            return
+        self._done.add((name, moment))
+        text = ring.announce.get(moment)
+        if not text:
+            return
+        try:
+            told = announce.render(text, self._known(event, ring))
+        except UserError as error:
+            self._failed(f"announce.{moment} of ring {name}: {error}")
+            return
+        for channel in self._channels[name]:
+            if told:
+                channel.put(harmless(self._mask(told)))
+
+    def _known(self, event: Event, ring: Ring) -> dict[str, object]:
+        names = self._hosts.get(ring.name) or ((event.host,) if event.host else ())
+        hosts = [host for host in self._inventory.hosts if host.name in names]
+        return announce.values(
+            bot=self._inventory.bot_name,
+            environment=self._inventory.environment,
+            ring=ring.name,
+            release=event.release or "",
+            hosts=names,
+            env=announce.env_of(ring, hosts or self._inventory.hosts) | dict(self._changes),
+        )
+
+
+def _joined(texts: Sequence[str]) -> Message:
+    return Message("", "\n\n".join(texts), Mood.INFO)
+
+
+def _named(key: str, values: Sequence[str]) -> list[tuple[str, str]]:
+    return [(f"{key}[{index}]", value) for index, value in enumerate(values)]
+
+
+def _reader(read_url: ReadUrl, value: str) -> Callable[[], str]:
+    return lambda: read_url(value)
