@@ -144,17 +144,6 @@ def _run(
         watch.close()
 
 
-def _ring_record(run: Run, ring: str) -> dict[str, Any]:
-    """Say who is in a ring, and how far this rollout came with it before this run."""
-    standings = {run.hosts[name].view.standing for name in run.members[ring]}
-    return {
-        "name": ring,
-        "hosts": list(run.members[ring]),
-        "begun": not standings.isdisjoint((*_UNDER_WAY, Standing.PROVEN)),
-        "passed": Standing.PROVEN in standings,
-    }
-
-
 def line_rules(judge: Mapping[str, Any]) -> LineRules:
     """Take what the inventory's ``judge`` says of log lines."""
     return LineRules(

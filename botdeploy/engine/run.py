@@ -190,13 +190,21 @@ class Run:
         self.emit(
             Kind.ROLLOUT_STARTED,
             digest=self.target.digest,
-            rings=[
-                {"name": ring.name, "hosts": list(self.members[ring.name])}
-                for ring in self.policy.rings
-            ],
+            rings=[self._ring_record(ring.name) for ring in self.policy.rings],
             message=self.options.message,
             by=self.options.owner,
         )
+
+    def _ring_record(self, ring: str) -> dict[str, object]:
+        """Say who is in a ring, and how far this rollout came with it before this run."""
+        standings = {self.hosts[name].view.standing for name in self.members[ring]}
+        under_way = (Standing.PENDING, Standing.CONFIRMED, Standing.PROVEN)
+        return {
+            "name": ring,
+            "hosts": list(self.members[ring]),
+            "begun": not standings.isdisjoint(under_way),
+            "passed": Standing.PROVEN in standings,
+        }
 
     def facts(self) -> Facts:
         """Give the decision all that is known now."""
