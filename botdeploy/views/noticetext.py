@@ -39,6 +39,7 @@ _WAITS: Mapping[str, tuple[str, Mood]] = {
     "hold": ("is held", Mood.WARNING),
     "soak": ("soaks", Mood.INFO),
     "window": ("waits for its hours", Mood.INFO),
+    "verdict": ("waits for its verdict", Mood.INFO),
 }
 
 
