@@ -88,6 +88,11 @@ class HardRules:
         """Crashes of the release on all canary hosts, without what was excused."""
         return sum(crashes_in(part.unforgiven()) for part in self._ledger.canary.values())
 
+    @property
+    def is_usual_crasher(self) -> bool:
+        """Whether the old release crashed now and then, too."""
+        return any(crashes_in(part.happenings_before) for part in self._ledger.parts())
+
     def _ruled(self, part: HostLedger, reason: str, at_us: int) -> Verdict:
         sick = self._sick_baseline(at_us)
         if sick:
@@ -97,9 +102,7 @@ class HardRules:
 
     def _is_unheard_of(self) -> bool:
         """Tell whether a first crash condemns: in quick, where the old release never crashed."""
-        return self._options.preset is Preset.QUICK and not any(
-            crashes_in(part.happenings_before) for part in self._ledger.parts()
-        )
+        return self._options.preset is Preset.QUICK and not self.is_usual_crasher
 
     def _crashes(self) -> str | None:
         """Say why the crashes so far condemn the release, or None if they do not yet."""
@@ -113,8 +116,7 @@ class HardRules:
         said = quote(exits[-1] if exits else last.text)
         names = [part.name for part in parts if crashes_in(part.unforgiven())]
         where = f" ({listing(names)})" if len(names) > 1 else ""
-        before = [crashes_in(part.happenings_before) for part in self._ledger.parts()]
-        if not any(before):
+        if not self.is_usual_crasher:
             if total >= 2:
                 return (
                     f"crashed {total} times since the switch{where}{self._clean_history()}: {said}"

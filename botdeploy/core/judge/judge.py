@@ -9,6 +9,7 @@ from botdeploy.core.judge.hard import HardRules
 from botdeploy.core.judge.ledger import MINUTE_US, SECOND_US, Ledger
 from botdeploy.core.judge.options import JudgeOptions, Preset
 from botdeploy.core.judge.quick import QuickRules, unexcluded
+from botdeploy.core.judge.scales import Scales
 from botdeploy.core.judge.words import count, duration, listing
 from botdeploy.core.verdict import Outcome, Verdict
 
@@ -51,6 +52,7 @@ class Judge:
         )
         self._hard = HardRules(self._ledger, options)
         self._quick = QuickRules(self._ledger, options)
+        self._scales = None if quick else Scales(self._ledger, options)
         self._failed: Verdict | None = None
         self._now_us = self._ledger.watch_us
         for host, past in (history or {}).items():
@@ -60,9 +62,12 @@ class Judge:
                 for line in past:
                     self.feed(host, line)
 
-    def absorb(self, host: str, evidence: Evidence) -> None:
-        """Take in what was kept of a host's journal; not beside the same lines fed."""
-        self._ledger.absorb(host, evidence)
+    def absorb(self, host: str, evidence: Evidence, judged: str | None = None) -> None:
+        """Take in what was kept of a host's journal; not beside the same lines fed.
+
+        ``judged`` names the release that is judged, where the evidence tells it from others.
+        """
+        self._ledger.absorb(host, evidence, judged)
 
     def feed(self, host: str, line: LogLine) -> Verdict | None:
         """Take one line in; a verdict where this very line shows a hard fault, else None.
@@ -94,7 +99,7 @@ class Judge:
             ruled = self._hard.standing(now_us)
             if ruled is not None and ruled.outcome is Outcome.WAIT:
                 return self._late(ruled, now_us)
-            ruled = ruled or self._quick.suspicion(now_us)
+            ruled = ruled or self._condemned(now_us)
             if ruled is None:
                 return self._at_rest(now_us)
             self._failed = ruled
@@ -103,6 +108,14 @@ class Judge:
     def cannot_exclude(self) -> tuple[str, ...]:
         """Say what a pass now could not vouch for, in sentences."""
         return unexcluded(self._ledger, self.options, self._now_us)
+
+    def _condemned(self, now_us: int) -> Verdict | None:
+        """FAIL where the evidence, or in quick what a person would see, condemns the release."""
+        if self._scales is None:
+            return self._quick.suspicion(now_us)
+        if self._scales.weigh(now_us):
+            return Verdict(Outcome.FAIL, self._scales.against(), self._scales.host())
+        return None if self._scales.is_open else self._quick.suspicion(now_us)
 
     def _ran_s(self, now_us: int) -> float:
         return (now_us - self._ledger.last_switch_us) / 1e6
@@ -128,6 +141,16 @@ class Judge:
             if 2 * torn_us > now_us - part.start_us:
                 blind = f"{duration(torn_us / 1e6)} of its journal could not be read"
                 return self._late(Verdict(Outcome.WAIT, (blind,), part.name), now_us)
+        crashed = self._hard.crash_count()
+        if crashed and not self._hard.is_usual_crasher:
+            once = f"it crashed {count(crashed, 'time')}, which the old release never did"
+            return self._late(Verdict(Outcome.WAIT, (once,)), now_us)
+        if self._scales is not None:
+            lacking = self._scales.missing(now_us)
+            if lacking:
+                return self._late(Verdict(Outcome.WAIT, (*lacking, self._seen())), now_us)
+            proved = (f"{self._seen()}; {self._scales.figures()}", *self._caveats())
+            return Verdict(Outcome.PASS, proved)
         doubt = self._quick.doubt(now_us)
         if doubt is not None:
             host, reason = doubt

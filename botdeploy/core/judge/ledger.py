@@ -8,7 +8,7 @@ from itertools import pairwise
 from math import log
 from typing import TYPE_CHECKING
 
-from botdeploy.core.classes import group
+from botdeploy.core.grouping import group
 from botdeploy.core.logline import LineKind
 from botdeploy.core.systemd_record import SystemKind
 
@@ -222,15 +222,23 @@ class HostLedger:
 
     # -- evidence -------------------------------------------------------------------------------
 
-    def absorb(self, evidence: Evidence) -> None:
-        """Count what was kept of a host's journal; not to be mixed with the same lines fed."""
+    def absorb(self, evidence: Evidence, judged: str | None = None) -> None:
+        """Count what was kept of a host's journal; not to be mixed with the same lines fed.
+
+        ``judged`` names the release that began at the switch: its part of the bucket in which
+        the switch lies is the watch's, however short the watch.
+        """
         spans = evidence.spans()
         if spans and (self.first_us is None or spans[0][0] < self.first_us):
             self.first_us = spans[0][0]
         releases = evidence.releases()
         for release in releases:
             buckets = evidence.buckets(release)
-            is_new = release == releases[-1] and any(one.at_us >= self.start_us for one in buckets)
+            is_new = (
+                release == judged
+                if judged is not None
+                else release == releases[-1] and any(one.at_us >= self.start_us for one in buckets)
+            )
             for one in buckets:
                 straddles = one.at_us < self.start_us < one.at_us + evidence.bucket_us
                 if one.at_us >= self.start_us or (straddles and is_new):
@@ -419,15 +427,19 @@ class Ledger:
             self._known.add(error)
         return part
 
-    def absorb(self, name: str, evidence: Evidence) -> None:
-        """Count what was kept of a host's journal."""
+    def learn(self, errors: Iterable[str]) -> None:
+        """Take errors as known: the old release says them."""
+        self._known.update(errors)
+
+    def absorb(self, name: str, evidence: Evidence, judged: str | None = None) -> None:
+        """Count what was kept of a host's journal; ``judged`` names the new release."""
         part = self._parts.get(name)
         if part is None:
             return
-        part.absorb(evidence)
-        self._known.update(part.errors_before)
+        part.absorb(evidence, judged)
+        self.learn(part.errors_before)
         if name in self.baseline:
-            self._known.update(part.quotes)
+            self.learn(part.quotes)
 
     def is_known(self, error: str) -> bool:
         """Tell whether the old release said this, or another error of its class."""

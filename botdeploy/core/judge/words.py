@@ -29,6 +29,11 @@ def count(number: float, word: str) -> str:
     return f"{whole} {word}" if whole == "1" else f"{whole} {word}s"
 
 
+def times(ratio: float) -> str:
+    """Write a ratio: ``twice``, ``3 times``, ``4.5 times``."""
+    return "twice" if ratio == 2.0 else f"{ratio:.2g} times"
+
+
 def quote(text: str) -> str:
     """Quote the first words of a line, on one line, with control characters made visible.
 

@@ -1,0 +1,196 @@
+"""A play: all streams of evidence over one watch, of the canary now or of a host in the past."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from botdeploy.core.judge import latency
+from botdeploy.core.judge.table import CLASS, ERRORS, LINES, SLOW, WEIGHED, WORK, YOUNG, Table
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from botdeploy.core.judge.stream import Stream
+    from botdeploy.core.judge.usual import Usual
+
+SHARES = {WEIGHED: 0.45, "apart": 0.12, YOUNG: 0.15, LINES: 0.10, WORK: 0.18}
+"""How the stake is shared among the kinds of evidence; they sum to 1."""
+
+
+class Slowness:
+    """The evidence of latencies."""
+
+    def __init__(self, table: Table, usual: Usual, canary: Collection[int], minutes: int) -> None:
+        """Learn how the gap between these hosts and the others strayed in the past."""
+        self._table = table
+        self._usual = usual
+        self._is_canary = [h in canary for h in range(len(table.names))]
+        self._about = [0.0] * 5
+        self._sums = self._weight = 0.0
+        gaps = []
+        shares = []
+        for t in range(table.past):
+            gap, share = self._gap(t)
+            gaps.append(gap)
+            shares.append(share)
+        noise = usual.latency_noise
+        latency.learn(gaps, shares, table.past, noise, self._about)
+        self.is_known = noise > 0.0 and self._about[4] >= 20.0
+        if self.is_known:
+            each = [1.0 / self._variance(share) for share in shares if share > 0.0]
+            weight = sum(each) / table.past * minutes
+            self._stakes = latency.stakes(weight, self._about[3])
+
+    def _gap(self, t: int) -> tuple[float, float]:
+        n: list[float] = []
+        total: list[float] = []
+        for h, covered in enumerate(self._table.covered):
+            n.append(self._table.rows[WORK][h][t] if covered[t] else 0.0)
+            total.append(self._table.rows[SLOW][h][t] if covered[t] else 0.0)
+        out = [0.0, 0.0]
+        latency.gap_at(n, total, self._usual.latency_means, self._is_canary, 1, 0, out)
+        return out[0], out[1]
+
+    def _variance(self, share: float) -> float:
+        return (self._usual.latency_noise * share + self._about[0]) * self._about[1]
+
+    def minute(self, t: int) -> None:
+        """Take a minute in."""
+        gap, share = self._gap(t)
+        if share <= 0.0:
+            return
+        most = self._about[2]
+        variance = self._variance(share)
+        self._sums += max(-most, min(most, gap)) / variance
+        self._weight += 1.0 / variance
+
+    @property
+    def worth(self) -> float:
+        """The e-value for "slower"."""
+        return latency.slowness(self._sums, self._weight, self._about[3], self._stakes)
+
+    @property
+    def safety(self) -> float:
+        """The e-value for "not 1.25 times slower"."""
+        return latency.swiftness(self._sums, self._weight, self._about[3])
+
+    @property
+    def middle(self) -> tuple[float, float]:
+        """The gap so far and its standard deviation, in logarithms."""
+        if self._weight <= 0.0:
+            return 0.0, 1.0
+        return self._sums / self._weight, (self._about[3] + 1.0 / self._weight) ** 0.5
+
+
+class Play:
+    """Streams over the minutes of a table, with some hosts as the canary and the rest beside."""
+
+    def __init__(
+        self,
+        table: Table,
+        usual: Usual,
+        canary: Collection[int],
+        minutes: int,
+        worse: float | None = None,
+    ) -> None:
+        """``minutes``: the longest that the watch may last; ``worse``: what a pass excludes."""
+        self._table = table
+        self._usual = usual
+        self.canary = sorted(canary)
+        self._others = [h for h in range(len(table.names)) if h not in canary]
+        self.weighed = usual.stream(WEIGHED, canary, minutes, worse)
+        self.traffic = usual.stream(LINES, canary, minutes, worse)
+        self.young = usual.stream(YOUNG, canary, minutes, None)
+        self.apart = {
+            kind: opened
+            for kind in ("", *table.apart)
+            if (opened := usual.stream(CLASS + kind, canary, minutes, None)) is not None
+        }
+        slow = Slowness(table, usual, canary, minutes) if usual.latency_noise else None
+        self.slow = slow if slow is not None and slow.is_known else None
+        self.minutes = 0
+        self.errors = self.errors_expected = 0.0
+
+    def minute(self, t: int, ready: Collection[int]) -> None:
+        """Take minute ``t`` of the table in; only ``ready`` canary hosts are weighed."""
+        usual, table = self._usual, self._table
+        around = self._others or self.canary
+        swing = usual.swing(self._others, t) if self._others else 1.0
+        own = {h: usual.lines[h] * swing for h in ready if table.covered[h][t]}
+        # beside the canary every host is compared with what all of them do
+        rest = {h: usual.lines[h] * swing for h in around if table.covered[h][t]}
+        if not self._others:
+            rest = {}
+        time = dict.fromkeys(own, 1.0)
+        is_whole = all(table.whole[h][t] for h in own)
+        self._take(self.weighed, WEIGHED, t, own, rest, is_whole=is_whole)
+        for kind, one in self.apart.items():
+            self._take(one, CLASS + kind, t, own, rest, is_whole=is_whole)
+        if is_whole:
+            self._take(self.traffic, LINES, t, time, dict.fromkeys(rest, 1.0))
+        if self.young is not None:
+            # a new error seen while starting counts, if it comes back
+            alive = [h for h in self.canary if table.covered[h][t]]
+            self.young.canary(
+                sum(table.rows[YOUNG][h][t] for h in alive), usual.young_rate * len(alive)
+            )
+        if not own:
+            return
+        if self.slow is not None:
+            self.slow.minute(t)
+        self.minutes += 1
+        rates = usual.of(ERRORS).rates
+        level = self.weighed.level if self.weighed is not None else 1.0
+        self.errors += sum(table.rows[ERRORS][h][t] for h in own)
+        self.errors_expected += sum(rates[h] * size for h, size in own.items()) * level
+
+    def _take(
+        self,
+        stream: Stream | None,
+        kind: str,
+        t: int,
+        own: dict[int, float],
+        rest: dict[int, float],
+        *,
+        is_whole: bool = True,
+    ) -> None:
+        if stream is None:
+            return
+        about = self._usual.of(kind)
+        row = self._table.rows[kind]
+        if rest:
+            stream.baseline(
+                sum(row[h][t] for h in rest),
+                sum(about.rates[h] * size for h, size in rest.items()),
+            )
+        if own:
+            stream.canary(
+                sum(row[h][t] for h in own),
+                sum(about.rates[h] * size for h, size in own.items()),
+                is_whole=is_whole,
+            )
+
+    def parts(self) -> dict[str, tuple[float, float]]:
+        """Give each kind of evidence's share of the stake, and what it is worth by now."""
+        shares = dict(SHARES)
+        if self.slow is None:
+            spare = shares.pop(WORK)
+            shares[WEIGHED] += spare
+        out = {}
+        for kind, share in shares.items():
+            if kind == "apart":
+                many = max(1, len(self.apart))
+                value = sum(one.worth for one in self.apart.values()) / many
+                value = value if self.apart else 1.0
+            elif kind == WORK:
+                value = self.slow.worth if self.slow is not None else 1.0
+            else:
+                opened = {WEIGHED: self.weighed, LINES: self.traffic, YOUNG: self.young}[kind]
+                value = opened.worth if opened is not None else 1.0
+            out[kind] = (share, value)
+        return out
+
+    @property
+    def worth(self) -> float:
+        """The whole evidence against the release: a weighted mean of e-values is one."""
+        return sum(share * value for share, value in self.parts().values())

@@ -1,0 +1,339 @@
+"""The scales: evidence for and against the release, a minute at a time, and what it comes to."""
+
+from __future__ import annotations
+
+from math import ceil, exp
+from typing import TYPE_CHECKING
+
+from botdeploy.core.judge.ledger import MINUTE_US, SECOND_US
+from botdeploy.core.judge.play import Play
+from botdeploy.core.judge.rates import BLOCK_MIN
+from botdeploy.core.judge.table import LINES, WEIGHED, WORK, YOUNG, Table
+from botdeploy.core.judge.usual import Usual
+from botdeploy.core.judge.words import count, duration, quote, times
+
+if TYPE_CHECKING:
+    from botdeploy.core.judge.ledger import HostLedger, Ledger
+    from botdeploy.core.judge.options import JudgeOptions
+    from botdeploy.core.judge.stream import Stream
+
+MOST_PAST_MIN = 1440
+"""Minutes of history that are learnt from."""
+LATE_US = 5 * SECOND_US
+"""How late a line may arrive and still be counted in its minute."""
+REPLAYS = 24
+REPLAY_MIN = 60
+ENOUGH_REPLAYS = 19
+"""Replays from which on one in twenty can be told."""
+PROVED = 0.4
+"""Share of Ville's bound that is asked for where replays of the past back it up."""
+CALM = 3.0
+"""Evidence against the release above which it does not pass."""
+OUTAGE = 2.5
+"""Times its usual that the baseline errs, from which on nothing is decided for the release."""
+NEWS_MIN = 20
+"""Minutes without an unexplained new error before a pass."""
+
+
+class Scales:
+    """Weighs a watch against the past, for the presets that ask for proof."""
+
+    def __init__(self, ledger: Ledger, options: JudgeOptions) -> None:
+        """Weigh what ``ledger`` holds; what it holds of the past when first asked is the past."""
+        self._ledger = ledger
+        self._options = options
+        self._table: Table | None = None
+        self._usual: Usual | None = None
+        self._play: Play | None = None
+        self._replays: list[float] | None = None
+        self._next = 0
+        self._last_news: int | None = None
+        self.failed = False
+
+    # -- going on -------------------------------------------------------------------------------
+
+    def weigh(self, now_us: int) -> bool:
+        """Take in the minutes that are over; True once the evidence condemns the release."""
+        if self._table is None and not self._begin(now_us):
+            return False
+        while not self.failed and (self._next + 1) * MINUTE_US + LATE_US <= now_us:
+            self._minute()
+        return self.failed
+
+    def _begin(self, now_us: int) -> bool:
+        """Learn the past; where there is none, the baseline's first minutes stand for it."""
+        ledger = self._ledger
+        watch = ledger.watch_us // MINUTE_US
+        known = [part.first_us for part in ledger.parts() if part.history_s >= BLOCK_MIN * 60]
+        if known:
+            past = min(
+                MOST_PAST_MIN, watch - min(one for one in known if one is not None) // MINUTE_US
+            )
+            past -= past % BLOCK_MIN
+            first = watch - past
+        else:
+            past = BLOCK_MIN
+            first = watch + 1
+            if not ledger.baseline or now_us < (first + past) * MINUTE_US + LATE_US:
+                return False
+        self._table = Table(ledger, past, first)
+        self._usual = Usual(self._table)
+        self._next = first + past
+        minutes = max(1, ceil(self._options.deadline_s / 60.0))
+        canary = range(len(ledger.canary))
+        self._play = Play(self._table, self._usual, canary, minutes, self._options.worse)
+        return True
+
+    def _minute(self) -> None:
+        table, play = self._table, self._play
+        if table is None or play is None:
+            return
+        minute = self._next
+        ready = []
+        starting = []
+        for number, part in enumerate(self._ledger.canary.values()):
+            over_us = part.start_us + round(self._options.grace_s * SECOND_US)
+            if minute * MINUTE_US >= over_us:
+                ready.append(number)
+            elif (minute + 1) * MINUTE_US > part.start_us:
+                starting.append(number)
+        table.append(starting)
+        t = table.length - 1
+        play.minute(t, ready)
+        if any(table.rows[YOUNG][h][t] for h in play.canary):
+            self._last_news = minute
+        self._next += 1
+        self.failed = bool(ready) and play.worth >= self.limit
+
+    def parts(self) -> dict[str, tuple[float, float]]:
+        """Give each kind of evidence's share of the stake, and what it is worth by now."""
+        return self._play.parts() if self._play is not None else {}
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is a past to weigh against."""
+        return self._play is not None
+
+    # -- against --------------------------------------------------------------------------------
+
+    @property
+    def limit(self) -> float:
+        """How much evidence condemns the release: by the rate asked for, and by the past.
+
+        Without replays of the past it is one over the rate of false aborts (Ville's inequality).
+        Where at least 19 replays of an hour with every host as if it were the canary can be had,
+        the evidence must beat all that so few of a hundred reach, and less is enough to begin
+        with, because the replays and not the model vouch for the rate.
+        """
+        rate = self._options.false_abort_rate
+        full = 1.0 / rate
+        play = self._play
+        if play is None or play.worth < PROVED * full:
+            return full
+        reached = sorted(self._replayed(), reverse=True)
+        if not reached:
+            return full
+        above = max(0, int(rate * (len(reached) + 1) + 0.3) - 1)
+        if len(reached) < ENOUGH_REPLAYS or play.minutes > REPLAY_MIN + REPLAY_MIN // 2:
+            return max(full, reached[0])
+        return max(PROVED * full, reached[min(above, len(reached) - 1)] * 1.0000001)
+
+    def _replayed(self) -> list[float]:
+        """Give the most evidence that each replay of the past came to; done once, when needed."""
+        if self._replays is None:
+            self._replays = []
+            table, usual = self._table, self._usual
+            if table is not None and usual is not None and self._known_past():
+                hosts = [h for h, many in enumerate(usual.minutes) if many >= 3 * REPLAY_MIN]
+                windows = min(table.past // REPLAY_MIN - 2, ceil(REPLAYS / max(1, len(hosts))))
+                for window in range(windows):
+                    end = table.past - window * REPLAY_MIN
+                    for host in hosts:
+                        self._replays.append(self._replay(host, end - REPLAY_MIN, end))
+        return self._replays
+
+    def _known_past(self) -> bool:
+        table = self._table
+        return table is not None and (table.first + table.past) * MINUTE_US <= (
+            self._ledger.watch_us + MINUTE_US
+        )
+
+    def _replay(self, host: int, begin: int, end: int) -> float:
+        table, usual = self._table, self._usual
+        if table is None or usual is None:
+            return 0.0
+        play = Play(table, usual, [host], end - begin)
+        most = 0.0
+        for t in range(begin, end):
+            play.minute(t, [host])
+            most = max(most, play.worth)
+        return most
+
+    # -- for ------------------------------------------------------------------------------------
+
+    def missing(self, now_us: int) -> tuple[str, ...]:
+        """Say what proof a pass still lacks; empty where it lacks none."""
+        play, usual = self._play, self._usual
+        if play is None or usual is None:
+            if self._ledger.baseline:
+                return ("too little is known of the old release to compare with",)
+            return ("nothing is known of an older release, so there is nothing to compare with",)
+        needed = 1.0 / self._options.missed_rate
+        said = []
+        if play.worth >= CALM:
+            said.append(f"the evidence against it is {play.worth:.1f}, which is no calm ({CALM:g})")
+        if self._last_news is not None:
+            quiet_min = now_us // MINUTE_US - self._last_news
+            if quiet_min < min(NEWS_MIN, self._options.soak_s / 60.0):
+                said.append(
+                    f"an error that nobody saw before came {count(quiet_min, 'minute')} ago"
+                )
+        if play.weighed is not None and play.weighed.level >= OUTAGE:
+            said.append(
+                f"the baseline errs {play.weighed.level:.1f} times as much as usual: not the time"
+                " to tell"
+            )
+        worse = usual.too_many(self._options.worse)
+        said.extend(
+            f"{what} {_excluded(safety)}"
+            for what, safety in self._safeties(f"{times(worse)} as many errors are", needed)
+        )
+        return tuple(said)
+
+    def _safeties(self, errors: str, needed: float) -> list[tuple[str, float]]:
+        play = self._play
+        if play is None:
+            return []
+        found = []
+        if play.weighed is None or play.weighed.safety < needed:
+            found.append((errors, play.weighed.safety if play.weighed else 1.0))
+        if play.traffic is None or play.traffic.safety < needed:
+            found.append(
+                ("a loss of most traffic is", play.traffic.safety if play.traffic else 1.0)
+            )
+        if play.slow is not None and play.slow.safety < needed:
+            found.append(("work that takes 25 % longer is", play.slow.safety))
+        return found
+
+    # -- words ----------------------------------------------------------------------------------
+
+    def figures(self) -> str:
+        """Sum the watch up in numbers."""
+        play = self._play
+        if play is None:
+            return "no minute could be compared yet"
+        said = (
+            f"{count(play.errors, 'error')} in {count(play.minutes, 'minute')},"
+            f" {play.errors_expected:.2g} expected"
+        )
+        span = play.weighed.interval() if play.weighed is not None and play.minutes else None
+        if span is not None:
+            said += f" (ratio {span[0]:.2g} to {span[1]:.2g}, 95 %)"
+        return f"{said}; evidence against it {play.worth:.2g}"
+
+    def against(self) -> tuple[str, ...]:
+        """Say what condemns the release, the weightiest first."""
+        play = self._play
+        if play is None:
+            return ()
+        parts = {kind: share * value for kind, (share, value) in play.parts().items()}
+        ranked = sorted(parts, key=lambda kind: -parts[kind])
+        total = sum(parts.values())
+        said = [
+            sentence
+            for kind in ranked
+            if parts[kind] >= 0.2 * total
+            for sentence in self._sentences(kind)
+        ]
+        backed = ""
+        if self._replays:
+            backed = (
+                f"; in {len(self._replays)} replays of the past hours the most was"
+                f" {max(self._replays):.2g}"
+            )
+        said.append(f"together {total:.3g} times likelier if the release is worse{backed}")
+        return tuple(said)
+
+    def _sentences(self, kind: str) -> list[str]:
+        play = self._play
+        if play is None:
+            return []
+        if kind == YOUNG:
+            return self._new_errors()
+        if kind == WORK and play.slow is not None:
+            middle, spread = play.slow.middle
+            low, high = exp(middle - 1.96 * spread), exp(middle + 1.96 * spread)
+            said = (
+                f"work takes {exp(middle):.2f} times as long as it did, beside the baseline"
+                f" (95 % interval {low:.2f} to {high:.2f})"
+            )
+            return [said]
+        if kind == LINES and play.traffic is not None:
+            said = (
+                f"{count(play.traffic.seen, 'line')} in {count(play.minutes, 'minute')}, where"
+                f" {play.traffic.expected:.0f} were expected: traffic stopped or is going away"
+            )
+            return [said]
+        if kind == WEIGHED and play.weighed is not None:
+            return [self._more_errors(play.weighed), *self._loudest()]
+        if kind == "apart" and play.apart:
+            name = max(play.apart, key=lambda one: play.apart[one].worth)
+            one = play.apart[name]
+            which = quote(self._sample(name)) if name else "errors that are rare"
+            return [
+                f"one error comes {one.seen / max(one.expected, 0.01):.1f} times as often: {which}"
+            ]
+        return []
+
+    def _more_errors(self, weighed: Stream) -> str:
+        play = self._play
+        span = weighed.interval() or (0.0, 0.0)
+        seen = play.errors if play else 0.0
+        expected = play.errors_expected if play else 0.0
+        minutes = play.minutes if play else 0
+        return (
+            f"{count(seen, 'error')} in {count(minutes, 'minute')}, where {expected:.2g} were"
+            f" expected; ratio of rates {span[0]:.2g} to {span[1]:.2g} (95 %, bursts damped)"
+        )
+
+    def _loudest(self) -> list[str]:
+        said = [one for part in self._ledger.canary.values() for one in part.quotes.values()]
+        said.sort(key=lambda one: -one.lines)
+        return [f"{count(one.lines, 'time')}: {quote(one.text)}" for one in said[:2]]
+
+    def _new_errors(self) -> list[str]:
+        out = []
+        for part in self._ledger.canary.values():
+            for name, one in part.quotes.items():
+                if self._ledger.is_known(name):
+                    continue
+                span_s = (one.last_us - one.first_us) / 1e6
+                again = f", over {duration(span_s)}" if one.lines > 1 else ""
+                out.append(
+                    f"an error never seen before, {count(one.lines, 'time')}{again}:"
+                    f" {quote(one.text)}"
+                )
+        return out[:3]
+
+    def _sample(self, name: str) -> str:
+        for part in self._ledger.canary.values():
+            one = part.quotes.get(name)
+            if one is not None:
+                return one.text
+        return name
+
+    def host(self) -> str | None:
+        """Name the canary host that shows it, if one alone does."""
+        canary: list[HostLedger] = list(self._ledger.canary.values())
+        if len(canary) == 1:
+            return canary[0].name
+        errors = {part.name: sum(one.lines for one in part.quotes.values()) for part in canary}
+        total = sum(errors.values())
+        worst = max(errors, key=lambda name: errors[name])
+        return worst if total and errors[worst] > 0.8 * total else None
+
+
+def _excluded(safety: float) -> str:
+    if safety <= 1.0:
+        return "not excluded"
+    return f"excluded with no more than {100.0 * (1.0 - 1.0 / safety):.0f} % confidence"

@@ -1,0 +1,215 @@
+"""The table: counts by kind, host and minute, before the switch and since, as plain numbers."""
+
+from __future__ import annotations
+
+from math import log2
+from typing import TYPE_CHECKING
+
+from botdeploy.core.grouping import group, overlap
+from botdeploy.core.judge.ledger import MINUTE_US, Bucket
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from botdeploy.core.judge.ledger import HostLedger, Ledger
+
+CLASSES_APART = 12
+"""The most frequent classes of errors are watched one by one, the rest together."""
+_FREQUENT = 5
+"""Lines of a class in the past from which on it can be watched by itself."""
+YOUNG_MIN = 90
+"""For so many minutes after its first sight an error is young."""
+_SPELL_MIN = 2
+"""Minutes without it after which an error has come back."""
+_REWORDED = 0.3
+"""Words shared with a known error that is gone, from which on a new one is its rewording."""
+_NOTHING = Bucket()
+
+LINES = "lines"
+ERRORS = "errors"
+WEIGHED = "weighed"
+"""Errors with bursts damped: log2(1 + lines) of each class in a minute."""
+YOUNG = "young"
+WORK = "work"
+"""Lines with a latency."""
+SLOW = "slow"
+"""Sum of their log-latencies."""
+SQUARES = "squares"
+CLASS = "class "
+"""Before a class's name: its weighed errors; alone: those of all classes that are not apart."""
+
+
+class Table:
+    """Rows of counts a minute, for every host; the past first, then the watch as it goes on."""
+
+    def __init__(self, ledger: Ledger, past: int, first: int) -> None:
+        """Read ``past`` minutes of history from minute ``first`` (since the epoch) on."""
+        self._ledger = ledger
+        self._parts: list[HostLedger] = list(ledger.parts())
+        self.names = [part.name for part in self._parts]
+        self.canaries = len(ledger.canary)
+        self.first = first
+        self.past = past
+        self.rows: dict[str, list[list[float]]] = {
+            kind: [[] for _ in self._parts]
+            for kind in (LINES, ERRORS, WEIGHED, YOUNG, WORK, SLOW, SQUARES)
+        }
+        self.covered: list[list[bool]] = [[] for _ in self._parts]
+        self.whole: list[list[bool]] = [[] for _ in self._parts]
+        self.length = 0
+        self._class_of = group(ledger.known)
+        self._first_seen: dict[str, int] = {}
+        self._hosts_of: dict[str, set[int]] = {}
+        self._last_seen: dict[tuple[int, str], int] = {}
+        self._had_young: set[int] = set()
+        self.apart = self._most_frequent()
+        for name in ("", *self.apart):
+            self.rows[CLASS + name] = [[] for _ in self._parts]
+        for _ in range(past):
+            self.append()
+
+    def _most_frequent(self) -> list[str]:
+        totals: dict[str, int] = {}
+        for part in self._parts:
+            for name, number in part.errors_before.items():
+                kind = self._class_of.get(name, name)
+                totals[kind] = totals.get(kind, 0) + number
+        often = [name for name, number in totals.items() if number >= _FREQUENT]
+        return sorted(often, key=lambda name: (-totals[name], name))[:CLASSES_APART]
+
+    def append(self, grace: Iterable[int] = ()) -> None:
+        """Read the next minute of all hosts; in ``grace`` (host numbers) new errors count once."""
+        minute = self.first + self.length
+        starting = set(grace)
+        for number, part in enumerate(self._parts):
+            bucket = self._bucket(part, minute)
+            begin_us = minute * MINUTE_US
+            known_us = part.start_us if part.first_us is None else part.first_us
+            self.covered[number].append(
+                begin_us >= known_us - MINUTE_US
+                and part.torn_between(begin_us, begin_us + MINUTE_US) == 0
+            )
+            self.whole[number].append(bucket.dropped == 0)
+            self.rows[LINES][number].append(float(bucket.lines))
+            self.rows[WORK][number].append(float(bucket.latency_count))
+            self.rows[SLOW][number].append(bucket.latency_sum)
+            self.rows[SQUARES][number].append(bucket.latency_squares)
+            self._append_errors(number, bucket)
+        self._append_young(minute, starting)
+        self.length += 1
+
+    def _bucket(self, part: HostLedger, minute: int) -> Bucket:
+        since = part.after.get(minute)
+        before = part.before.get(minute)
+        if since is not None and (before is None or part.name in self._ledger.canary):
+            return since
+        if since is not None and before is not None:
+            both = Bucket()
+            for one in (before, since):
+                both.lines += one.lines
+                both.dropped += one.dropped
+                for name, number in one.errors.items():
+                    both.errors[name] = both.errors.get(name, 0) + number
+            return both
+        return before or _NOTHING
+
+    def _append_errors(self, number: int, bucket: Bucket) -> None:
+        kinds: dict[str, int] = {}
+        for name, lines in bucket.errors.items():
+            kind = self._class_of.get(name, name)
+            kinds[kind] = kinds.get(kind, 0) + lines
+        self.rows[ERRORS][number].append(float(sum(kinds.values())))
+        weighed = 0.0
+        rest = 0.0
+        apart = dict.fromkeys(self.apart, 0.0)
+        for kind, lines in kinds.items():
+            damped = log2(1.0 + lines)
+            weighed += damped
+            if kind in apart:
+                apart[kind] = damped
+            else:
+                rest += damped
+        self.rows[WEIGHED][number].append(weighed)
+        self.rows[CLASS][number].append(rest)
+        for kind, damped in apart.items():
+            self.rows[CLASS + kind][number].append(damped)
+
+    def _append_young(self, minute: int, starting: set[int]) -> None:
+        """Count, a host, the errors that are young, come (back), and were on no other host."""
+        seen: list[tuple[int, str]] = []
+        for number, part in enumerate(self._parts):
+            for name in self._bucket(part, minute).errors:
+                kind = self._class_of.get(name, name)
+                seen.append((number, kind))
+                self._first_seen.setdefault(kind, minute)
+                self._hosts_of.setdefault(kind, set()).add(number)
+        counts = [0.0] * len(self._parts)
+        for number, kind in seen:
+            last = self._last_seen.get((number, kind))
+            self._last_seen[number, kind] = minute
+            if last is not None and minute - last < _SPELL_MIN:
+                continue
+            if self.is_young(number, kind, minute):
+                counts[number] += 1.0
+        for number, count in enumerate(counts):
+            if number in starting and count:
+                # what a start prints is one event, however much of it is new
+                self.rows[YOUNG][number].append(0.0 if number in self._had_young else 1.0)
+                self._had_young.add(number)
+            else:
+                self.rows[YOUNG][number].append(count)
+
+    def is_young(self, number: int, kind: str, minute: int) -> bool:
+        """Tell whether an error of this host is new, and this host's alone."""
+        if minute - self._first_seen[kind] >= YOUNG_MIN:
+            return False
+        if self.length < self.past:
+            # what the first half of the past knew is not news in the second
+            half = self.first + self.past // 2
+            return self._first_seen[kind] >= half and len(self._hosts_of[kind]) == 1
+        if number < self.canaries:
+            on_baseline = any(one >= self.canaries for one in self._hosts_of[kind])
+            return not (on_baseline or self._ledger.is_known(kind) or self._is_reworded(kind))
+        return len(self._hosts_of[kind]) == 1
+
+    def _is_reworded(self, kind: str) -> bool:
+        """Tell whether a new text is a known error's, which the canary no longer prints."""
+        gone = [
+            name
+            for name in self.apart
+            if not any(
+                any(self.rows[CLASS + name][number][self.past :]) for number in range(self.canaries)
+            )
+        ]
+        return any(overlap(kind, name) >= _REWORDED for name in gone)
+
+    def blocks(self, kind: str, width: int) -> list[float]:
+        """Add the past up in blocks of ``width`` minutes: ``host*blocks + block``."""
+        return [
+            sum(row[t] for t in range(begin, begin + width) if covered[t])
+            for row, covered in zip(self.rows[kind], self.covered, strict=True)
+            for begin in range(0, self.past - width + 1, width)
+        ]
+
+    def saturation(self, times: int) -> float:
+        """Tell how many times the weighed errors ``times`` as many would be.
+
+        Damping makes them fewer than that where errors are frequent. Measured on the past: by
+        laying that many minutes of one host over each other.
+        """
+        if times < 2:
+            return float(times)
+        third = self.past // times
+        single = laid = 0.0
+        for part in self._parts:
+            for t in range(third):
+                sums: dict[str, int] = {}
+                for k in range(times):
+                    bucket = part.before.get(self.first + t + k * third, _NOTHING)
+                    for name, lines in bucket.errors.items():
+                        kind = self._class_of.get(name, name)
+                        sums[kind] = sums.get(kind, 0) + lines
+                        single += log2(1.0 + lines)
+                laid += sum(log2(1.0 + lines) for lines in sums.values())
+        # single counts all minutes, laid a times-th of them
+        return times * (laid + 1.0) / (single + 1.0) if single else float(times)

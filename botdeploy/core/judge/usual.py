@@ -1,0 +1,200 @@
+"""What is usual, learnt from a table's past: for each kind of count, and for latency."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from math import floor
+from typing import TYPE_CHECKING
+
+from botdeploy.core.judge import bet, latency, rates, stream
+from botdeploy.core.judge.stream import Stream
+from botdeploy.core.judge.table import (
+    ERRORS,
+    LINES,
+    SLOW,
+    SQUARES,
+    WEIGHED,
+    WORK,
+    YOUNG,
+    Table,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+SWING_MIN = 10
+"""Minutes over which the baseline's traffic is averaged."""
+FLOOR_S = 600.0
+"""Seconds between errors that are too few to be called worse by a factor: six an hour."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """What is usual of one kind of count."""
+
+    rates: list[float]
+    """By host, for each unit of exposure."""
+    burst: float
+    swing: float
+    wander: float
+    counts: list[float]
+    """By host, over the whole past."""
+
+    def doubt(self, canary: Collection[int]) -> float:
+        """Give the standard deviation of what these hosts' log-rate may be."""
+        return rates.doubt(sum(self.counts[h] for h in canary), self.burst, self.wander)
+
+
+class Usual:
+    """What a table's past teaches; made once, before the watch."""
+
+    def __init__(self, table: Table) -> None:
+        """Learn from ``table.past`` minutes; needs at least one block of ten."""
+        self._table = table
+        self.hosts = len(table.names)
+        self.blocks = table.past // rates.BLOCK_MIN
+        self.minutes = [
+            max(1, sum(covered[: table.past])) if any(covered[: table.past]) else 0
+            for covered in table.covered
+        ]
+        self.lines = [
+            sum(row[: table.past]) / many if many else 0.0
+            for row, many in zip(table.rows[LINES], self.minutes, strict=True)
+        ]
+        self._by_time = [
+            float(sum(covered[b * rates.BLOCK_MIN : (b + 1) * rates.BLOCK_MIN]))
+            for covered in table.covered
+            for b in range(self.blocks)
+        ]
+        everyone = range(self.hosts)
+        swings = [self.swing(everyone, t) for t in range(table.past)]
+        self._by_traffic = [
+            self.lines[h]
+            * sum(
+                swings[t]
+                for t in range(b * rates.BLOCK_MIN, (b + 1) * rates.BLOCK_MIN)
+                if table.covered[h][t]
+            )
+            for h in everyone
+            for b in range(self.blocks)
+        ]
+        self._kinds: dict[str, Rates] = {}
+
+    def swing(self, hosts: Collection[int], t: int) -> float:
+        """Tell how many times their usual these hosts print around minute ``t``."""
+        seen = mean = 0.0
+        table = self._table
+        for at in range(max(0, t - SWING_MIN + 1), t + 1):
+            for h in hosts:
+                if table.covered[h][at]:
+                    seen += table.rows[LINES][h][at]
+                    mean += self.lines[h]
+        return (seen + 10.0) / (mean + 10.0)
+
+    def of(self, kind: str) -> Rates:
+        """Learn one kind of count: errors against traffic, lines against time."""
+        if kind not in self._kinds:
+            counts = self._table.blocks(kind, rates.BLOCK_MIN)
+            exposure = self._by_time if kind == LINES else self._by_traffic
+            out = [0.0] * self.hosts
+            about = [0.0] * 4
+            rates.learn(counts, exposure, self.hosts, self.blocks, out, about)
+            sums = [sum(counts[h * self.blocks : (h + 1) * self.blocks]) for h in range(self.hosts)]
+            self._kinds[kind] = Rates(out, about[0], about[1], about[2], sums)
+        return self._kinds[kind]
+
+    @cached_property
+    def young_rate(self) -> float:
+        """How often a host shows a young error, a minute, by the past's second half."""
+        half = self._table.past // 2
+        events = minutes = 0.0
+        for row, covered in zip(self._table.rows[YOUNG], self._table.covered, strict=True):
+            for t in range(half, self._table.past):
+                if covered[t]:
+                    events += row[t]
+                    minutes += 1.0
+        return (events + 0.5) / max(60.0, minutes)
+
+    @cached_property
+    def latency_noise(self) -> float:
+        """Variance of one log-latency within a minute; 0 where the bot prints no latencies."""
+        return latency.noise_of(
+            self._flat(WORK), self._flat(SLOW), self._flat(SQUARES), self.hosts, self._table.past
+        )
+
+    @cached_property
+    def latency_means(self) -> list[float]:
+        """Each host's mean log-latency."""
+        out = [0.0] * self.hosts
+        latency.usual_means(self._flat(WORK), self._flat(SLOW), self.hosts, self._table.past, out)
+        return out
+
+    def _flat(self, kind: str) -> list[float]:
+        return [one for row in self._table.rows[kind] for one in row[: self._table.past]]
+
+    @cached_property
+    def error_gap_s(self) -> float:
+        """Mean seconds between two errors of the canary."""
+        table = self._table
+        errors = sum(sum(table.rows[ERRORS][h][: table.past]) for h in range(table.canaries))
+        seconds = 60.0 * sum(self.minutes[h] for h in range(table.canaries))
+        return seconds / errors if errors else 1e9
+
+    def too_many(self, worse: float) -> float:
+        """Give the ratio of errors that a pass excludes: ``worse``, or six an hour."""
+        return max(worse, self.error_gap_s / FLOOR_S)
+
+    def weighed_ratio(self, ratio: float) -> float:
+        """Turn a ratio of errors into one of weighed errors, which damping makes smaller."""
+        whole = floor(ratio)
+        if whole >= 6:
+            return ratio * self._table.saturation(6) / 6.0
+        low = self._table.saturation(whole)
+        high = self._table.saturation(whole + 1)
+        return max(1.2, low + (ratio - whole) * (high - low))
+
+    def stream(
+        self, kind: str, canary: Collection[int], minutes: int, worse: float | None
+    ) -> Stream | None:
+        """Open a stream for a watch of so many minutes; None where nothing is usual of it."""
+        if kind == YOUNG:
+            return Stream(
+                burst=2.0,
+                swing=3.0,
+                doubt=0.5,
+                ratios=stream.NEW,
+                stakes=[1.0 / len(stream.NEW)] * len(stream.NEW),
+                ceiling=54.6,
+                minutes=minutes,
+            )
+        about = self.of(kind)
+        is_traffic = kind == LINES
+        mean = sum(about.rates[h] * (1.0 if is_traffic else self.lines[h]) for h in canary)
+        if mean <= 0.0:
+            return None
+        doubt = about.doubt(canary)
+        if is_traffic:
+            return Stream(
+                burst=about.burst,
+                swing=about.swing,
+                doubt=doubt,
+                ratios=stream.LESS,
+                stakes=stream.LESS_STAKES,
+                ceiling=7.39,
+                minutes=minutes,
+                safe=(stream.BUSY, 0.2) if worse is not None else None,
+            )
+        safe = None
+        if worse is not None and kind == WEIGHED:
+            safe = (stream.FINE, self.weighed_ratio(self.too_many(worse)))
+        return Stream(
+            burst=about.burst,
+            swing=about.swing,
+            doubt=doubt,
+            ratios=stream.WORSE,
+            stakes=bet.stakes(mean * minutes / about.burst, doubt, list(stream.WORSE)),
+            ceiling=bet.ceiling_of(mean),
+            minutes=minutes,
+            safe=safe,
+        )

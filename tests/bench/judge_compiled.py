@@ -1,0 +1,399 @@
+"""The judge's own numbers, compiled: the source of its numeric modules, run many times.
+
+``bet``, ``rates`` and ``latency`` are loaded from the package's files and compiled with numba;
+``Stream`` and ``Play`` are spelt again for arrays. A test holds both to the same evidence.
+"""
+
+from __future__ import annotations
+
+import inspect
+from math import ceil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numba
+import numpy as np
+
+import botdeploy.core.judge.bet as bet_module
+import botdeploy.core.judge.latency as latency_module
+import botdeploy.core.judge.rates as rates_module
+from botdeploy.core.judge import scales, stream, usual
+from botdeploy.core.judge.play import SHARES
+from botdeploy.core.judge.table import LINES, WEIGHED, WORK, YOUNG, YOUNG_MIN
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    from tests.bench.judge_worlds import Floats, Run
+
+_DRIVER = """
+def follow(own, own_mean, rest, rest_mean, active, burst, swing, doubt, ratios, weights, ceiling,
+           minutes, safe, worth_out, safety_out, level_out):
+    good = len(safe) - 1
+    every = np.concatenate((ratios, safe))
+    steps_all = ratio_steps(every, doubt)
+    low = lowest_step(steps_all)
+    fits = [0.0] * table_size(steps_all)
+    steps = steps_all[: len(ratios)]
+    safe_steps = steps_all[len(ratios) :]
+    null = node_weights()
+    safe_null = node_weights()
+    late = LATE / minutes
+    unspent = late * minutes
+    table = [0.0] * (len(ratios) * NODES)
+    for r in range(len(ratios)):
+        for z in range(NODES):
+            table[r * NODES + z] = (1.0 - unspent) * null[z]
+    safe_table = [0.0] * (len(safe) * NODES)
+    for r in range(len(safe)):
+        for z in range(NODES):
+            safe_table[r * NODES + z] = null[z]
+    near = 0.0
+    near_mean = 0.0
+    far = 0.0
+    far_mean = 0.0
+    for t in range(len(own)):
+        if rest_mean[t] > 0.0:
+            near = NEAR * near + rest[t] / burst
+            near_mean = NEAR * near_mean + rest_mean[t] / burst
+            far = FAR * far + rest[t] / burst
+            far_mean = FAR * far_mean + rest_mean[t] / burst
+        now = level(swing, near, near_mean, far, far_mean)
+        if active[t] and own_mean[t] > 0.0:
+            middle = own_mean[t] * now * exp(-0.5 * doubt * doubt)
+            likelihoods(own[t], middle, 1.0 / (swing + near), burst, doubt / 3.0, low, fits)
+            stake = late if unspent >= late else 0.0
+            advance(table, null, fits, steps, low, ceiling, 0.0, stake)
+            unspent -= stake
+            if good > 0:
+                advance(safe_table, safe_null, fits, safe_steps, low, CLIP, 1.0 / CLIP, 0.0)
+        worth_out[t] = min(MOST, worth(table, weights) + unspent)
+        level_out[t] = now
+        if good > 0:
+            fine = 0.0
+            for r in range(good):
+                fine += worth_of(safe_table, r) / good
+            safety_out[t] = fine / max(1e-30, worth_of(safe_table, good))
+"""
+
+
+def _compiled(*modules: ModuleType, extra: str = "") -> dict[str, Any]:
+    """Load the sources of modules into one space and compile each function."""
+    space: dict[str, Any] = {"np": np, "CLIP": float(np.exp(2.0))}
+    sources = [Path(str(module.__file__)).read_text() for module in modules]
+    for source in [*sources, extra]:
+        text = source.replace("from __future__ import annotations", "")
+        exec(compile(text, "judge", "exec"), space)  # noqa: S102 - the project's own files
+    for name, one in list(space.items()):
+        if inspect.isfunction(one):
+            space[name] = numba.njit(one)
+    return space
+
+
+_BET = _compiled(bet_module, rates_module, extra=_DRIVER)
+_LATENCY = _compiled(latency_module)
+_WORSE = np.array(stream.WORSE)
+_NEW = np.array(stream.NEW)
+_NEW_STAKES = np.full(len(_NEW), 1.0 / len(_NEW))
+_LESS = np.array(stream.LESS)
+_LESS_STAKES = np.array(stream.LESS_STAKES)
+_NONE = np.zeros(0)
+
+
+class Weighed:
+    """What a watch came to, minute by minute."""
+
+    def __init__(self, minutes: int) -> None:
+        """Begin with nothing seen."""
+        self.parts: dict[str, Floats] = {kind: np.ones(minutes) for kind in SHARES}
+        self.safety = np.ones(minutes)
+        self.traffic = np.ones(minutes)
+        self.slow = np.ones(minutes)
+        self.level = np.ones(minutes)
+
+    @property
+    def worth(self) -> Floats:
+        """The whole evidence."""
+        return np.sum([share * self.parts[kind] for kind, share in SHARES.items()], axis=0)
+
+
+class CompiledJudge:
+    """The scales on a simulated run."""
+
+    def __init__(self, run: Run, worse: float = 3.0) -> None:
+        """Learn the past of all hosts."""
+        self.run = run
+        self.past = run.world.past
+        self.hosts = run.world.hosts
+        self.worse = worse
+        past = self.past
+        self.lines = run.events[:, :past].mean(axis=1)
+        damped = np.log2(1.0 + run.errors)
+        often = run.errors[:, :past].sum(axis=(0, 1)) >= 5
+        self.apart = [damped[:, :, kind] for kind in range(run.world.kinds) if often[kind]]
+        self.weighed = damped.sum(axis=2)
+        self.blocks = past // rates_module.BLOCK_MIN
+        everyone = list(range(self.hosts))
+        self.by_traffic = self.lines[:, None] * self._swing(everyone)[None, :]
+        self.by_time = np.ones_like(self.by_traffic)
+        self.rest_of_kinds = damped[:, :, ~often].sum(axis=2)
+        self._young_kinds()
+        self.fresh = self._fresh()
+        self._fits: dict[str, tuple[Floats, Floats]] = {}
+        self._latency()
+
+    def _young_kinds(self) -> None:
+        """Errors that no past knew are in the total, and in the row of all other kinds."""
+        for minute, host, _kind in self.run.unseen:
+            self.rest_of_kinds[host, minute] += 1.0
+            self.weighed[host, minute] += 1.0
+
+    def _fresh(self) -> list[tuple[int, int, int]]:
+        """List the errors that the past's first half does not know, in order."""
+        fresh = list(self.run.unseen)
+        for kind in range(self.run.world.kinds):
+            hosts, minutes = np.nonzero(self.run.errors[:, :, kind])
+            if not len(minutes) or minutes.min() >= self.past // 2:
+                fresh += [
+                    (int(minute), int(host), -1 - kind)
+                    for host, minute in zip(hosts, minutes, strict=True)
+                ]
+        return sorted(fresh)
+
+    def _swing(self, hosts: list[int]) -> Floats:
+        width = usual.SWING_MIN
+        seen = np.cumsum(np.concatenate([[0.0], self.run.events[hosts].sum(axis=0)]))
+        at = np.arange(1, len(seen))
+        since = np.maximum(0, at - width)
+        mean = self.lines[hosts].sum() * (at - since)
+        return (seen[at] - seen[since] + 10.0) / (mean + 10.0)
+
+    def _blocked(self, rows: Floats) -> Floats:
+        width = rates_module.BLOCK_MIN
+        cut = rows[:, : self.blocks * width].reshape(self.hosts, self.blocks, width)
+        return np.ascontiguousarray(cut.sum(axis=2).astype(float).ravel())
+
+    def _fit(self, name: str, rows: Floats, exposure: Floats) -> tuple[Floats, Floats]:
+        if name not in self._fits:
+            rates, about = np.zeros(self.hosts), np.zeros(4)
+            _BET["learn"](
+                self._blocked(rows), self._blocked(exposure), self.hosts, self.blocks, rates, about
+            )
+            self._fits[name] = rates, about
+        return self._fits[name]
+
+    def _latency(self) -> None:
+        run, past = self.run, self.past
+        n, total, squares = run.events.astype(float), run.work, run.squares
+
+        def flat(rows: Floats) -> Floats:
+            return np.ascontiguousarray(rows[:, :past]).ravel()
+
+        self.noise = _LATENCY["noise_of"](flat(n), flat(total), flat(squares), self.hosts, past)
+        self.means = np.zeros(self.hosts)
+        _LATENCY["usual_means"](flat(n), flat(total), self.hosts, past, self.means)
+        self.residual = total - n * self.means[:, None]
+
+    def _gaps(self, canary: int) -> tuple[Floats, Floats]:
+        n = self.run.events.astype(float)
+        others = [host for host in range(self.hosts) if host != canary]
+        own_n, rest_n = n[canary], n[others].sum(axis=0)
+        some = (own_n > 0) & (rest_n > 0)
+        own_safe, rest_safe = np.maximum(own_n, 1.0), np.maximum(rest_n, 1.0)
+        gaps = self.residual[canary] / own_safe - self.residual[others].sum(axis=0) / rest_safe
+        return np.where(some, gaps, 0.0), np.where(some, 1.0 / own_safe + 1.0 / rest_safe, 0.0)
+
+    def _slow(self, canary: int, begin: int, active: Floats, into: Weighed) -> None:
+        gaps, shares = self._gaps(canary)
+        past, minutes = self.past, len(active)
+        about = np.zeros(5)
+        _LATENCY["learn"](gaps[:past], shares[:past], past, self.noise, about)
+        if self.noise <= 0.0 or about[4] < 20.0:
+            into.parts[WORK] = into.parts[WEIGHED]
+            return
+
+        def variance(share: Floats) -> Floats:
+            return (self.noise * share + about[0]) * about[1]
+
+        known = shares[:past][shares[:past] > 0.0]
+        stakes = np.array(
+            _LATENCY["stakes"]((1.0 / variance(known)).sum() / past * minutes, about[3])
+        )
+        span = slice(begin, begin + minutes)
+        used = (shares[span] > 0.0) & (active > 0)
+        each = np.where(used, 1.0 / variance(np.where(used, shares[span], 1.0)), 0.0)
+        weight = np.cumsum(each)
+        sums = np.cumsum(np.clip(gaps[span], -about[2], about[2]) * each)
+        for t in range(minutes):
+            into.parts[WORK][t] = _LATENCY["slowness"](sums[t], weight[t], about[3], stakes)
+            into.slow[t] = _LATENCY["swiftness"](sums[t], weight[t], about[3])
+
+    def _young(self, canary: int, begin: int, minutes: int, grace: int) -> tuple[Floats, float]:
+        """Count young errors as the table does: the past for its rate, the watch for the canary."""
+        half = self.past // 2
+        first: dict[int, int] = {}
+        last: dict[tuple[int, int], int] = {}
+        on: dict[int, set[int]] = {}
+        rows = np.zeros((self.hosts, self.past + self.run.world.watch))
+        had = False
+        unseen = self.fresh
+        for minute, _host, kind in unseen:
+            first.setdefault(kind, minute)
+        at = 0
+        while at < len(unseen):
+            minute = unseen[at][0]
+            now = []
+            while at < len(unseen) and unseen[at][0] == minute:
+                now.append(unseen[at])
+                on.setdefault(unseen[at][2], set()).add(unseen[at][1])
+                at += 1
+            for host, kind in sorted({(host, kind) for _, host, kind in now}):
+                before = last.get((host, kind))
+                last[host, kind] = minute
+                if before is not None and minute - before < 2:
+                    continue
+                if minute - first[kind] >= YOUNG_MIN or len(on[kind]) > 1:
+                    continue
+                if minute < self.past and first[kind] < half:
+                    continue
+                if minute >= self.past > first[kind]:
+                    continue
+                rows[host, minute] += 1.0
+            for minute_host in {host for _, host, _ in now}:
+                if minute_host == 0 and self.past <= minute < self.past + grace:
+                    count = rows[0, minute]
+                    rows[0, minute] = 0.0 if had or not count else 1.0
+                    had = had or count > 0
+        events = rows[:, half : self.past].sum()
+        size = self.hosts * (self.past - half)
+        return rows[canary, begin : begin + minutes], (events + 0.5) / max(60.0, size)
+
+    def watch(self, canary: int = 0, begin: int | None = None, grace: int = 2) -> Weighed:
+        """Weigh an hour; ``canary`` and ``begin`` other than given replay the past."""
+        is_replay = begin is not None
+        start = self.past if begin is None else begin
+        minutes = scales.REPLAY_MIN if is_replay else self.run.world.watch
+        out = Weighed(minutes)
+        active = np.ones(minutes)
+        active[: 0 if is_replay else grace] = 0.0
+        others = [host for host in range(self.hosts) if host != canary]
+        swing = self._swing(others)
+        span = slice(start, start + minutes)
+        levels = np.zeros(minutes)
+        unused = np.zeros(minutes)
+
+        def follow(
+            name: str,
+            rows: Floats,
+            safe: Floats,
+            safety: Floats,
+            level: Floats,
+            *,
+            is_traffic: bool = False,
+        ) -> Floats:
+            exposure = self.by_time if is_traffic else self.by_traffic
+            rates, about = self._fit(name, rows, exposure)
+            burst, swings, wander = about[0], about[1], about[2]
+            counts = self._blocked(rows).reshape(self.hosts, self.blocks)[canary].sum()
+            doubt = rates_module.doubt(counts, burst, wander)
+            size = 1.0 if is_traffic else self.lines[canary]
+            mean = rates[canary] * size
+            if is_traffic:
+                ratios, weights, ceiling = _LESS, _LESS_STAKES, 7.39
+                own = np.full(minutes, mean)
+                rest = np.full(minutes, rates[others].sum())
+            else:
+                ratios = _WORSE
+                weights = np.array(_BET["stakes"](mean * minutes / burst, doubt, ratios))
+                ceiling = bet_module.ceiling_of(mean)
+                own = mean * swing[span]
+                rest = (rates[others] * self.lines[others]).sum() * swing[span]
+            worth = np.ones(minutes)
+            _BET["follow"](
+                rows[canary, span].astype(float),
+                own,
+                rows[others][:, span].sum(axis=0).astype(float),
+                rest,
+                active,
+                burst,
+                swings,
+                doubt,
+                ratios,
+                weights,
+                ceiling,
+                minutes,
+                safe,
+                worth,
+                safety,
+                level,
+            )
+            return worth
+
+        bad = np.array([*stream.FINE, self._bad()]) if not is_replay else _NONE
+        busy = np.array([*stream.BUSY, 0.2]) if not is_replay else _NONE
+        out.parts[WEIGHED] = follow("weighed", self.weighed, bad, out.safety, out.level)
+        out.parts[LINES] = follow(
+            "lines", self.run.events, busy, out.traffic, levels, is_traffic=True
+        )
+        rows = [*self.apart, self.rest_of_kinds]
+        out.parts["apart"] = np.mean(
+            [follow(f"k{i}", row, _NONE, unused, levels) for i, row in enumerate(rows)], axis=0
+        )
+        young, rate = self._young(canary, start, minutes, grace)
+        worth = np.ones(minutes)
+        nothing = np.zeros(minutes)
+        _BET["follow"](
+            young,
+            np.full(minutes, rate),
+            nothing,
+            nothing,
+            np.ones(minutes),
+            2.0,
+            3.0,
+            0.5,
+            _NEW,
+            _NEW_STAKES,
+            54.6,
+            minutes,
+            _NONE,
+            worth,
+            unused,
+            levels,
+        )
+        out.parts[YOUNG] = worth
+        self.young = young
+        self._slow(canary, start, active, out)
+        return out
+
+    def _bad(self) -> float:
+        """Give the ratio of weighed errors that a pass excludes."""
+        self.too_many = max(self.worse, self._gap_s() / usual.FLOOR_S)
+        whole = int(self.too_many)
+        if whole >= 6:
+            return self.too_many * self._saturation(6) / 6.0
+        low, high = self._saturation(whole), self._saturation(whole + 1)
+        return max(1.2, low + (self.too_many - whole) * (high - low))
+
+    def _gap_s(self) -> float:
+        errors = self.run.errors[0, : self.past].sum() + sum(
+            1 for minute, host, _ in self.run.unseen if host == 0 and minute < self.past
+        )
+        return 60.0 * self.past / errors if errors else 1e9
+
+    def _saturation(self, times: int) -> float:
+        third = self.past // times
+        errors = self.run.errors[:, : third * times]
+        parts = errors.reshape(self.hosts, times, third, -1)
+        own = sum(1.0 for minute, _, _ in self.run.unseen if minute < third * times)
+        single = np.log2(1.0 + parts).sum() + own
+        laid = np.log2(1.0 + parts.sum(axis=1)).sum() + own
+        return float(times * (laid + 1.0) / (single + 1.0)) if single else float(times)
+
+    def replays(self) -> list[float]:
+        """Give the most that each replay of the past comes to."""
+        windows = min(self.past // scales.REPLAY_MIN - 2, ceil(scales.REPLAYS / max(1, self.hosts)))
+        return [
+            float(self.watch(host, self.past - (window + 1) * scales.REPLAY_MIN).worth.max())
+            for window in range(windows)
+            for host in range(self.hosts)
+        ]

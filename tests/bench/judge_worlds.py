@@ -1,0 +1,185 @@
+"""Simulated fleets: what hosts of a bot print in quiet and rough worlds, with and without a fault.
+
+Written for these measurements alone: minutes of counts, not lines. Each run has its own seed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+Floats = Any
+Ints = Any
+"""Arrays; numpy is not installed where types are checked."""
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """How a fleet behaves while nothing is wrong with the release."""
+
+    rate: float = 10.0
+    """Events a minute and host, on the mean."""
+    hosts: int = 6
+    past: int = 720
+    """Minutes of history."""
+    watch: int = 60
+    errors: float = 0.02
+    """Errors an event."""
+    burst: float = 3.0
+    """Mean lines of an error, geometric."""
+    host_sd: float = 0.4
+    """Spread of the hosts' error rates (log-normal)."""
+    drift: float = 0.15
+    """How far a host's error rate is from its own past when the watch begins."""
+    share_sd: float = 0.4
+    """Spread of the hosts' traffic."""
+    day: float = 0.5
+    """Amplitude of the daily rhythm."""
+    outages: float = 1 / 6
+    """Outages of the whole fleet an hour: errors times 15 for 5 minutes."""
+    incidents: float = 1.0
+    """Incidents a host and day: errors times 15 for 3 minutes."""
+    unseen: float = 0.5
+    """Errors never seen before a host and day."""
+    noise: float = 3.0
+    """Bursts of errors that a start prints, on the mean."""
+    wander: float = 0.05
+    """How far a host's latency strays by itself (log; memory of half an hour)."""
+    weather: float = 0.15
+    """The same for the latency of the whole fleet."""
+    latency_sd: float = 0.6
+    kinds: int = 6
+    """Known kinds of errors; the k-th comes 1/k as often as the first."""
+
+
+REAL = World()
+IDEAL = World(
+    burst=1.0,
+    host_sd=0.0,
+    drift=0.0,
+    day=0.0,
+    outages=0.0,
+    incidents=0.0,
+    unseen=0.0,
+    noise=0.0,
+    wander=0.0,
+    weather=0.0,
+)
+NASTY = World(burst=10.0, incidents=6.0, host_sd=0.8, drift=0.3)
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What is wrong with the release."""
+
+    errors: float = 1.0
+    """Ratio of its error rate to the old one."""
+    is_one_kind: bool = False
+    new: float = 0.0
+    """A new error, so many times a minute."""
+    traffic: float = 1.0
+    slow: float = 1.0
+    """Ratio of its latency to the old one."""
+    outage: int = 0
+    """Minutes of an outage of the whole fleet in this very watch (no fault of the release)."""
+
+
+@dataclass(slots=True)
+class Run:
+    """One fleet over its past and its watch; host 0 is the canary."""
+
+    world: World
+    events: Ints
+    """Host by minute."""
+    errors: Ints
+    """Host by minute by kind."""
+    unseen: list[tuple[int, int, int]]
+    """(minute, host, kind) of errors that are in no past but this, in order."""
+    work: Floats
+    """Host by minute: sums of log-latencies, one for each event."""
+    squares: Floats
+
+
+def simulate(world: World, fault: Fault, seed: tuple[int, ...]) -> Run:
+    """Let a fleet live for its past and its watch."""
+    rng = np.random.default_rng(seed)
+    hosts, past = world.hosts, world.past
+    minutes = past + world.watch
+    time = np.arange(minutes)
+    share = np.exp(rng.normal(0.0, world.share_sd, hosts))
+    share /= share.mean()
+    day = 1.0 + world.day * np.sin(2.0 * np.pi * (time / 1440.0 + rng.random()))
+    mean = world.rate * share[:, None] * day[None, :]
+    mean[0, past:] *= fault.traffic
+    events = rng.poisson(mean)
+
+    level = np.repeat(np.exp(rng.normal(0.0, world.host_sd, hosts))[:, None], minutes, axis=1)
+    level[:, past:] *= np.exp(rng.normal(0.0, world.drift, hosts))[:, None]
+    _raise(level, rng, world.outages / 60.0, 5.0)
+    for host in range(hosts):
+        _raise(level[host], rng, world.incidents / 1440.0, 3.0)
+    if fault.outage:
+        begin = past + 3 + int(rng.integers(0, 15))
+        level[:, begin : begin + fault.outage] *= 15.0
+
+    weights = 1.0 / np.arange(1, world.kinds + 1)
+    weights /= weights.sum()
+    ratio = np.ones((hosts, minutes, world.kinds))
+    if fault.is_one_kind:
+        ratio[0, past:, 1] = fault.errors
+    else:
+        ratio[0, past:, :] = fault.errors
+    usual = events * world.errors / world.burst * level
+    bursts = rng.poisson(usual[:, :, None] * weights * ratio)
+    for _ in range(rng.poisson(world.noise)):
+        bursts[0, past + int(1.5 * rng.random()), rng.integers(world.kinds)] += 1
+    errors = bursts.copy()
+    if world.burst > 1.0:
+        some = bursts > 0
+        errors[some] += rng.negative_binomial(bursts[some], 1.0 / world.burst)
+
+    unseen: list[tuple[int, int, int]] = []
+    for host in range(hosts):
+        many = rng.poisson(world.unseen / 1440.0 * minutes)
+        unseen += [(int(at), host, -1) for at in rng.random(many) * minutes]
+    unseen = [(at, host, number) for number, (at, host, _) in enumerate(sorted(unseen))]
+    if fault.new:
+        many = rng.poisson(fault.new * world.watch)
+        unseen += [(past + int(at), 0, 10**6) for at in rng.random(many) * world.watch]
+
+    centre = rng.normal(5.0, 0.3, hosts)[:, None] + _stray(rng, (1, minutes), world.weather)
+    centre = centre + _stray(rng, (hosts, minutes), world.wander)
+    centre[0, past:] += np.log(fault.slow)
+    spread = world.latency_sd
+    work = events * centre + rng.standard_normal((hosts, minutes)) * spread * np.sqrt(events)
+    inner = rng.chisquare(np.maximum(1, events - 1)) * spread**2 * (events > 1)
+    squares = np.divide(work**2, events, out=np.zeros_like(work), where=events > 0) + inner
+    return Run(world, events, errors, sorted(unseen), work, squares)
+
+
+def _raise(level: Floats, rng: np.random.Generator, rate: float, length: float) -> None:
+    """Let errors come 15 times as often for ``length`` minutes, ``rate`` times a minute."""
+    minutes = level.shape[-1]
+    for begin in rng.random(rng.poisson(rate * (minutes + length))) * (minutes + length) - length:
+        end = begin + length
+        for minute in range(max(0, int(np.floor(begin))), min(minutes, int(np.ceil(end)))):
+            level[..., minute] *= 1.0 + 14.0 * (min(end, minute + 1) - max(begin, minute))
+
+
+def _stray(rng: np.random.Generator, shape: tuple[int, int], spread: float) -> Floats:
+    """Let values stray around 0 with a memory of half an hour (Ornstein-Uhlenbeck)."""
+    keep = np.exp(-1.0 / 30.0)
+    step = rng.standard_normal(shape) * spread * np.sqrt(1.0 - keep * keep)
+    out = np.empty(shape)
+    now = rng.standard_normal(shape[0]) * spread
+    for minute in range(shape[1]):
+        now = keep * now + step[:, minute]
+        out[:, minute] = now
+    return out
+
+
+def at_rate(world: World, rate: float) -> World:
+    """Give the same world with another traffic."""
+    return replace(world, rate=rate)

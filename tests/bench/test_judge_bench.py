@@ -1,0 +1,81 @@
+"""The simulation measures the judge itself: compiled and plain, it weighs the same."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+pytest.importorskip("numpy", reason="the simulation's packages are not installed")
+pytest.importorskip("numba", reason="the simulation's packages are not installed")
+
+from botdeploy.core.judge.ledger import MINUTE_US, Bucket, Ledger
+from botdeploy.core.judge.options import JudgeOptions, Preset
+from botdeploy.core.judge.scales import LATE_US, Scales
+from tests.bench.judge_compiled import CompiledJudge
+from tests.bench.judge_worlds import IDEAL, REAL, Fault, World, at_rate, simulate
+
+if TYPE_CHECKING:
+    from tests.bench.judge_worlds import Run
+
+FIRST = 28_000_000
+"""The minute in which the past begins."""
+
+
+def ledger_of(run: Run) -> Ledger:
+    """Fill a ledger with a simulated run."""
+    names = [f"h{host}" for host in range(run.world.hosts)]
+    past = run.world.past
+    switch_us = (FIRST + past) * MINUTE_US
+    ledger = Ledger(names[:1], names[1:], {"h0": switch_us}, MINUTE_US)
+    fresh = {(host, minute): kind for minute, host, kind in run.unseen}
+    for host, name in enumerate(names):
+        part = ledger.host(name)
+        assert part is not None
+        part.first_us = FIRST * MINUTE_US
+        for minute in range(past + run.world.watch):
+            errors = {
+                f"Traceback!known{kind}": int(many)
+                for kind, many in enumerate(run.errors[host, minute])
+                if many
+            }
+            if (host, minute) in fresh:
+                errors[f"Traceback!unseen{fresh[host, minute]}"] = 1
+            bucket = Bucket(
+                int(run.events[host, minute]),
+                errors,
+                int(run.events[host, minute]),
+                float(run.work[host, minute]),
+                float(run.squares[host, minute]),
+            )
+            if minute < past:
+                part.before[FIRST + minute] = bucket
+                for error, many in errors.items():
+                    part.errors_before[error] = part.errors_before.get(error, 0) + many
+            else:
+                part.after[FIRST + minute] = bucket
+            if minute < past or host:
+                ledger.learn(errors)
+    return ledger
+
+
+@pytest.mark.parametrize("rate", [1.0, 10.0, 100.0])
+@pytest.mark.parametrize(
+    ("world", "fault"),
+    [(REAL, Fault()), (IDEAL, Fault(errors=5.0)), (REAL, Fault(new=0.3, slow=1.4))],
+)
+def test_compiled_and_plain_judge_weigh_the_same(world: World, fault: Fault, rate: float) -> None:
+    """Minute by minute the simulation's evidence is the package's."""
+    run = simulate(at_rate(world, rate), fault, (11, int(rate)))
+    compiled = CompiledJudge(run).watch()
+    options = JudgeOptions.preset_for(Preset.NORMAL, 600.0)
+    plain = Scales(ledger_of(run), options)
+    for minute in range(run.world.watch):
+        end_us = (FIRST + run.world.past + minute + 1) * MINUTE_US + LATE_US
+        condemned = plain.weigh(end_us)
+        parts = plain.parts()
+        for kind, share in parts.items():
+            assert share[1] == pytest.approx(compiled.parts[kind][minute], rel=1e-6), (minute, kind)
+        if condemned:
+            break
+    assert minute > 3
