@@ -373,13 +373,15 @@ class Connector:
         self._environ = environ
         self._ssh_config = SshConfig(environ)
         self._keys = Keys()
-        self._config = fabric.Config(ssh_config=paramiko.SSHConfig())
+        # Lazy: files of Fabric's own on this machine must not change where we connect.
+        self._config = fabric.Config(ssh_config=paramiko.SSHConfig(), lazy=True)
         self._lock = threading.Lock()
         self._files_lock = threading.Lock()
         self._alarm = Alarm()
         self._known: dict[tuple[Path, ...], KnownHosts] = {}
         self._gateways: dict[tuple[Any, ...], _Gateway] = {}
         self._links: list[Link] = []
+        self._prune_at = 100
         self._locals: list[LocalConnection] = []
         self._ways: dict[int, _Way] = {}
         #: Connections opened so far, those to gateways included.
@@ -540,14 +542,21 @@ class Connector:
             with self._lock:
                 del self._ways[id(way)]
                 if link is not None and link.is_connected:
-                    self._links = [one for one in self._links if one.is_connected] + [link]
-                    self.connections += 1
+                    self._keep(link)
             if link is None or not link.is_connected:
                 way.close()
         if self._alarm.is_pulled:
             link.close()
             self._check_open(name)
         return link
+
+    def _keep(self, link: Link) -> None:
+        """Remember a link for ``close``, and forget now and then those that ended."""
+        self._links.append(link)
+        self.connections += 1
+        if len(self._links) > self._prune_at:
+            self._links = [one for one in self._links if one.is_connected]
+            self._prune_at = 2 * len(self._links) + 100
 
     def _way(
         self, name: str, place: Destination, before: _Gateway | None, deadline: _Deadline

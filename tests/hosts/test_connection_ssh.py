@@ -31,7 +31,7 @@ from botdeploy.hosts import sshconfig
 from botdeploy.hosts import transport as transport_module
 from botdeploy.hosts.connection import Connector, HostConnection
 from botdeploy.hosts.knownhosts import fingerprint
-from botdeploy.hosts.transport import Patience
+from botdeploy.hosts.transport import Patience, _WatchfulPacketizer
 from tests.hosts.connection_contract import (
     ConnectionContract,
     closing,
@@ -908,3 +908,25 @@ def test_closing_one_connection_leaves_the_others(server: SshServer, home: Home)
     first.close()
     assert not first.is_alive
     assert second.run("exit 3").exit_status == 3
+
+
+def test_keys_are_exchanged_anew_under_load(
+    server: SshServer, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A new key exchange after each megabyte, with data both ways, loses and mixes nothing."""
+    monkeypatch.setattr(_WatchfulPacketizer, "REKEY_BYTES", 1024 * 1024)
+    home.know(server.port)
+    connection = home.connector().connect(at(server.port))
+    data = os.urandom(6 * 1024 * 1024)
+    results: list[bytes] = []
+    threads = [
+        threading.Thread(target=lambda: results.append(connection.run("cat", stdin=data).stdout))
+        for _ in range(2)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert results == [data, data]
+    transport = connection.fabric.transport  # type: ignore[attr-defined]
+    assert transport.H != transport.session_id, "no keys were exchanged anew"

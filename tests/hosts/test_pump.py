@@ -1,0 +1,100 @@
+"""Lines, tails and places: the small parts that sessions are made of."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from botdeploy.hosts import pump
+from botdeploy.hosts.pump import LineBuffer, Tail
+from botdeploy.hosts.slots import Slots
+
+if TYPE_CHECKING:
+    import pytest
+
+PIECES = st.lists(st.one_of(st.binary(max_size=9), st.sampled_from([b"\n", b"\n\n", b"a\n", b""])))
+
+
+@given(PIECES)
+def test_lines_do_not_depend_on_the_pieces(pieces: list[bytes]) -> None:
+    """However bytes are cut into pieces, the lines are those of the whole."""
+    buffer = LineBuffer()
+    lines = [line for piece in pieces for line in buffer.feed(piece)]
+    lines += buffer.rest()
+    whole = b"".join(pieces).split(b"\n")
+    if whole[-1] == b"":
+        whole.pop()
+    assert lines == whole
+    assert buffer.rest() == []
+
+
+def test_endless_line_comes_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A line longer than the limit is given in pieces that add up, and the next one is whole."""
+    monkeypatch.setattr(pump, "LINE_LIMIT_BYTES", 10)
+    buffer = LineBuffer()
+    lines = [line for _ in range(7) for line in buffer.feed(b"abc")] + buffer.feed(b"\nd\n")
+    assert b"".join(lines[:-1]) == b"abc" * 7
+    assert lines[-1] == b"d"
+
+
+@given(st.lists(st.binary(max_size=30)), st.integers(1, 20))
+def test_tail_is_the_end_of_the_whole(pieces: list[bytes], limit: int) -> None:
+    """A tail keeps exactly the last bytes, however they came."""
+    tail = Tail(limit)
+    for piece in pieces:
+        tail.feed(piece)
+    assert tail.read() == b"".join(pieces)[-limit:]
+
+
+def test_places_are_limited_and_given_back() -> None:
+    """No more are taken than there are; one that is given back can be taken."""
+    slots = Slots(2)
+    assert slots.take(0)
+    assert slots.take(0)
+    assert not slots.take(0)
+    slots.give_back()
+    assert slots.take(0)
+    assert slots.taken == 2
+
+
+def test_waiting_for_a_place_ends_when_one_is_given_back() -> None:
+    """Who waits gets the place that somebody gives back."""
+    slots = Slots(1)
+    slots.take(0)
+    got: list[bool] = []
+    waiter = threading.Thread(target=lambda: got.append(slots.take(60)))
+    waiter.start()
+    slots.give_back()
+    waiter.join()
+    assert got == [True]
+
+
+def test_waiting_for_a_place_ends_when_all_is_closed() -> None:
+    """Closing wakes who waits, empty-handed, now and later."""
+    slots = Slots(1)
+    slots.take(0)
+    got: list[bool] = []
+    waiter = threading.Thread(target=lambda: got.append(slots.take(60)))
+    waiter.start()
+    slots.close()
+    waiter.join()
+    assert got == [False]
+    slots.give_back()
+    assert not slots.take(60)
+
+
+def test_limit_shrinks_to_what_fits() -> None:
+    """When one more than taken does not fit, the limit becomes what is taken without it."""
+    slots = Slots(8)
+    for _ in range(3):
+        slots.take(0)
+    assert slots.shrink()
+    slots.give_back()
+    assert not slots.take(0)
+    slots.give_back()
+    slots.give_back()
+    assert slots.take(0)
+    assert not slots.shrink()
