@@ -16,21 +16,29 @@ if TYPE_CHECKING:
     from botdeploy.core.logline import Assembler
     from botdeploy.hosts.acts import Acts
 
-HISTORY_S = 24 * 3600
+HOUR_S = 3600
+HISTORY_S = 24 * HOUR_S
 """How much of the time before the switch is read as what was usual."""
 KEPT_US = 3 * 24 * 3600 * 1_000_000
 """Evidence older than this before the newest is forgotten."""
 
 
 def collect(
-    acts: Acts, token: str, release: str, state: HostState, assembler: Assembler, *, since_s: int
+    acts: Acts,
+    token: str,
+    release: str,
+    state: HostState,
+    assembler: Assembler,
+    *,
+    since_s: int,
+    bucket_us: int,
 ) -> Evidence:
     """Read a host's journal on from where the last reader ended, and keep what it told.
 
     The position is kept together with the counts, in one write: a reader that dies before it has
     counted nothing. The first reader begins ``since_s`` seconds back. Raises HostError.
     """
-    evidence = _kept(acts, release)
+    evidence = _kept(acts, release, bucket_us)
     reader = evidence.reader
     assembler.load(reader.get("assembler", {}))
     attribution = _attribution(state, reader.get("runs", {}), release)
@@ -65,14 +73,14 @@ def collect(
     return evidence
 
 
-def _kept(acts: Acts, release: str) -> Evidence:
+def _kept(acts: Acts, release: str, bucket_us: int) -> Evidence:
     kept = acts.evidence(release)
     if kept is not None:
         try:
             return Evidence.from_json(kept)
         except (ValueError, KeyError, TypeError):
             pass  # damaged: what the journal still holds is read anew
-    return Evidence(acts.host)
+    return Evidence(acts.host, bucket_us=bucket_us)
 
 
 def _attribution(state: HostState, runs: Mapping[str, str], release: str) -> Attribution:

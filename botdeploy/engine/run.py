@@ -11,7 +11,7 @@ from botdeploy.core.events import Event, Kind
 from botdeploy.core.hoststate import HostState, Phase
 from botdeploy.core.rollout import Facts, HostView, Reason, Result, Standing
 from botdeploy.core.verdict import Outcome, Verdict
-from botdeploy.engine.collect import HISTORY_S, collect
+from botdeploy.engine.collect import HISTORY_S, HOUR_S, collect
 from botdeploy.engine.fleet import Interrupted
 from botdeploy.engine.outcome import Ended
 from botdeploy.engine.watch import MOST_BASELINE
@@ -751,6 +751,9 @@ class Run:
                 member.heard = float("-inf")
         now = self.clock.now()
 
+        # A short soak is judged as a person would, second by second.
+        is_short = ring.soak < timedelta(minutes=10)
+
         def read(name: str) -> Evidence:
             switched = self.hosts[name].switched_at_us if name in hosts else 0
             age_s = int(now.timestamp() - switched / 1e6) if switched else 0
@@ -760,7 +763,8 @@ class Run:
                 self.target.release,
                 self.states[name],
                 self.watch.assembler(),
-                since_s=HISTORY_S + max(0, age_s),
+                since_s=(HOUR_S if is_short else HISTORY_S) + max(0, age_s),
+                bucket_us=(5 if is_short else 60) * 1_000_000,
             )
 
         seen = self._together((*hosts, *self._baseline(hosts)), read)
@@ -770,6 +774,7 @@ class Run:
             switched,
             ring.soak or ring.settle,
             {name: one for name, one in seen.items() if not isinstance(one, HostError)},
+            self.target.release,
         )
         self._await_renewals()
 

@@ -66,6 +66,7 @@ class Watch:
         self._ring = ""
         self._hard: Verdict | None = None
         self._kept: dict[str, Evidence] = {}
+        self._release = ""
 
     # --- followers --------------------------------------------------------------------------
 
@@ -158,11 +159,13 @@ class Watch:
         switched_at_us: Mapping[str, int],
         soak: timedelta,
         evidence: Mapping[str, Evidence],
+        release: str,
     ) -> None:
         """Judge by what was kept on the hosts; a host without evidence could not be read."""
         self._ring = ring.name
         self._hard = None
         self._kept = dict(evidence)
+        self._release = release
         self._judge = Judge(
             JudgeOptions.from_policy(self._options, soak),
             canary=list(switched_at_us),
@@ -173,7 +176,7 @@ class Watch:
             if name not in evidence:
                 self._judge.gap(name, switched_at_us[name])
         for name, one in evidence.items():
-            self._judge.absorb(name, one)
+            self._judge.absorb(name, one, release)
 
     def pump(self) -> bool:
         """Take in what the followers brought; tells whether anything came."""
@@ -223,7 +226,7 @@ class Watch:
         """Summarise what a host wrote since its switch, for the ``evidence`` event."""
         stream = self._streams.get(host)
         if stream is None and host in self._kept:
-            return _told_by(self._kept[host])
+            return _told_by(self._kept[host], self._release)
         if stream is None:
             return {"lines": 0, "errors": 0, "restarts": 0, "new_fingerprints": []}
         before = {
@@ -242,15 +245,18 @@ class Watch:
         return int(self._clock.now().timestamp() * 1e6)
 
 
-def _told_by(evidence: Evidence) -> dict[str, object]:
-    """Summarise kept evidence of the newest release on a host."""
-    releases = evidence.releases()
-    counts = evidence.totals(releases[-1]) if releases else None
-    old = {name for release in releases[:-1] for name in evidence.totals(release).errors}
-    errors = counts.errors if counts is not None else {}
+def _told_by(evidence: Evidence, release: str) -> dict[str, object]:
+    """Summarise kept evidence of a release on a host."""
+    counts = evidence.totals(release)
+    before = {
+        name
+        for one in evidence.releases()
+        if one != release
+        for name in evidence.totals(one).errors
+    }
     return {
-        "lines": counts.lines if counts is not None else 0,
-        "errors": sum(errors.values()),
-        "restarts": counts.restarts if counts is not None else 0,
-        "new_fingerprints": sorted(set(errors) - old)[:20],
+        "lines": counts.lines,
+        "errors": sum(counts.errors.values()),
+        "restarts": counts.restarts,
+        "new_fingerprints": sorted(set(counts.errors) - before)[:20],
     }
