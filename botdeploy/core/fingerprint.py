@@ -114,7 +114,7 @@ _PATH = re.compile(
     r"(?<![\w#])(?:~|\.{1,2}|[A-Za-z]:)?(?:[/\\][\w.@%+:=#~$-]+){2,}[/\\]?"
     r"|(?<![\w#])/[\w.-]+\.\w+|(?<![\w#])[A-Za-z]:\\[\w.-]+"
 )
-# Names of machines, not of files, loggers or packages (``com.example.bot`` begins at the wrong end).
+# Names of machines, not of files, loggers or packages (``com.example.bot`` is upside down).
 _HOST = re.compile(
     r"(?<![\w.-])(?!(?:com|org|net|io|java|javax|discord|self)\.)(?:(?:[A-Za-z0-9-]+\.)+"
     r"(?:com|net|org|edu|gov|mil|int|info|biz|arpa|local|internal|lan)"

@@ -190,13 +190,13 @@ _IS_COUNT = re.compile(
 _LOOKS_BAD = re.compile(
     r"""(?xi)
     ^[\W_]*(?:
-        (?:[\w$]+\.)*[\w$]*(?:error|exception)\b(?:\s?\[[^\]]*\]|\s\w+)?:\s   # ValueError: text
+        (?:[\w$]+\.)*[\w$]*(?:error|exception)\b(?:\s?\[[^\]]*\]|\s\w+)?:\s  # ValueError:
       | (?:[\w$]+\.)*(?:errors?|exceptions?|exc)\.[A-Z]\w*:\s  # discord.errors.NotFound:
       | \w*LoginFailure:\s
       | (?:an?\s|the\s|unexpected\s|unknown\s|internal\s|uncaught\s|unhandled\s|fatal\s)+
         (?:\w+\s){0,2}?(?:error|exception|rejection)\b
-      | (?:error|exception)\s(?:code\b|ignored\sin\b|while|when|during|in|on|at|from|with|for|occurred|handling
-         |processing|sending|connecting|opening|reading|writing|loading|parsing|executing|running
+      | (?:error|exception)\s(?:code\b|ignored\sin\b|while|when|during|in|on|at|from|with|for
+         |occurred|handling|processing|sending|connecting|opening|reading|writing|loading|parsing|executing|running
          |calling|fetching)\b
       | (?:failed|failure|unable)\s(?:to|in|while|during)\b
       | (?:could\snot|couldn't|cannot|can't)\s\w

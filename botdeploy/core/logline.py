@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from botdeploy.core import fingerprint as fingerprints
 from botdeploy.core.block import Block, Fit, Loose
@@ -20,6 +20,7 @@ from botdeploy.errors import UserError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+    from botdeploy.core.stacktrace import Trace
     from botdeploy.core.structured import Structured
 
 __all__ = [
@@ -114,6 +115,10 @@ class LineRules:
     """Lines that tell of one unit of work done: what errors are counted against."""
 
 
+_LATENCY_GROUPS = {"ms": 1.0, "s": 1000.0, "us": 1e-3}
+"""Names of a latency's group, and what a bare number in it is in milliseconds."""
+
+
 class _Rules:
     """Compiled rules."""
 
@@ -123,11 +128,29 @@ class _Rules:
         self.same = [(one, _compiled("same", one)) for one in rules.same]
         self.latency = _compiled("latency", rules.latency) if rules.latency else None
         self.handled = _compiled("handled", rules.handled) if rules.handled else None
-        if self.latency and not set(self.latency.groupindex) & {"ms", "s", "us"}:
+        if self.latency and not self.latency.groupindex.keys() & _LATENCY_GROUPS.keys():
             raise UserError(
                 f"rollout.judge.latency: {rules.latency!r} needs a group named ms, s or us, "
                 "as in (?P<ms>[0-9.]+)"
             )
+
+    def is_ignored(self, text: str) -> bool:
+        return any(form.search(text) for form in self.ignore)
+
+    def is_fatal(self, text: str) -> bool:
+        return any(form.search(text) for form in self.fatal) if self.fatal else False
+
+    def same_as(self, text: str) -> str | None:
+        """Name the class that the user made for a text."""
+        for expression, form in self.same:
+            if found := form.search(text):
+                return " ".join([f"{fingerprints.SAME}{expression}", *filter(None, found.groups())])
+        return None
+
+    def is_handled(self, text: str, latency: float | None) -> bool:
+        if self.handled is None:
+            return latency is not None
+        return self.handled.search(text) is not None
 
 
 def _compiled(name: str, expression: str) -> re.Pattern[str]:
@@ -143,7 +166,8 @@ _CONTROL = dict.fromkeys([*range(9), *range(11, 32), 127], None) | {13: None, 12
 _FATAL = re.compile(
     r"(?i)\b(?:ImportError|ModuleNotFoundError|SyntaxError|IndentationError|TabError|MemoryError"
     r"|LoginFailure|PrivilegedIntentsRequired|TokenInvalid|TokenValidationError|UnrecognizedKeyError"
-    r"|NoClassDefFoundError|ClassNotFoundException|OutOfMemoryError|UnsupportedClassVersionError|LoadError)\b"
+    r"|NoClassDefFoundError|ClassNotFoundException|OutOfMemoryError|UnsupportedClassVersionError"
+    r"|LoadError)\b"
 )
 _FATAL_TEXT = re.compile(
     r"Fatal Python error|Improper token|Cannot find module|ERR_MODULE_NOT_FOUND|heap out of memory"
@@ -151,6 +175,27 @@ _FATAL_TEXT = re.compile(
     r"|(?i:invalid (?:bot )?token|token (?:is )?invalid)|An invalid token was provided"
 )
 _LOGFMT = re.compile(r"[a-z@_]+=")
+
+
+class _Origin(NamedTuple):
+    """Where a line is from."""
+
+    at_us: int
+    invocation: str | None
+    cursor: str
+
+
+def _is_fatal(level: Level | None, text: str, trace: Trace | None) -> bool:
+    """Whether a person would call an error fatal: by its level, its type or its words."""
+    if level is not None and level >= Level.CRITICAL:
+        return True
+    if trace is None:
+        return _FATAL.search(text) is not None or _FATAL_TEXT.search(text) is not None
+    return (
+        trace.is_fatal
+        or _FATAL.search(trace.type) is not None
+        or _FATAL_TEXT.search(trace.message) is not None
+    )
 
 
 class Assembler:
@@ -178,7 +223,8 @@ class Assembler:
         self._idle_us = idle_us
         self._settled_us = settled_us
         self._open: dict[str, Block] = {}
-        self._partial: dict[str, tuple[str, int]] = {}
+        self._partial: dict[str, tuple[str, int, int]] = {}
+        self._last_us = 0
         self._due_us = 0
         self._invocation: str | None = None
         self._is_stopping = False
@@ -187,7 +233,7 @@ class Assembler:
 
     def feed(self, entry: Mapping[str, Any]) -> list[LogLine]:
         """Take one entry of ``journalctl -o json``; give the lines that are complete by now."""
-        at_us = int(entry.get("__REALTIME_TIMESTAMP") or 0)
+        at_us = self._time_of(entry)
         cursor = entry.get("__CURSOR") or ""
         pid = entry.get("_PID") or ""
         text = _decoded(entry.get("MESSAGE"))
@@ -199,12 +245,10 @@ class Assembler:
                 return out
         invocation = entry.get("_SYSTEMD_INVOCATION_ID") or self._invocation
         if entry.get("_LINE_BREAK") == "line-max":
-            before, since = self._partial.get(pid, ("", at_us))
-            if len(before) < _MAX_PARTIAL:
-                self._partial[pid] = (before + text, since)
+            self._keep(pid, text, at_us)
             return out
         if self._partial and pid in self._partial:
-            before, at_us = self._partial.pop(pid)
+            before, at_us, _ = self._partial.pop(pid)
             text = before + text
         text = self._cleaned(text)
         block = self._open.get(pid)
@@ -212,7 +256,7 @@ class Assembler:
             if self._goes_on(block, entry, text, at_us, cursor):
                 return out
             out += self._closed(pid)
-        line = self._line(entry, text, at_us, invocation, cursor, pid)
+        line = self._line(entry, text, _Origin(at_us, invocation, cursor), pid)
         if line is not None:
             out.append(line)
         if len(self._open) > _MAX_OPEN:
@@ -222,13 +266,16 @@ class Assembler:
     def flush(self, now_us: int | None = None) -> list[LogLine]:
         """Give what waited long enough by ``now_us`` (the host's clock); without it, everything."""
         if now_us is not None:
-            return self._expired(now_us) if self._open else []
-        out = [line for pid in list(self._open) for line in self._closed(pid)]
-        for text, at_us in self._partial.values():
-            line = self._line({}, self._cleaned(text), at_us, self._invocation, "", None)
+            out = self._expired(now_us) if self._open else []
+            late = [pid for pid, one in self._partial.items() if one[2] + self._idle_us <= now_us]
+        else:
+            out = [line for pid in list(self._open) for line in self._closed(pid)]
+            late = list(self._partial)
+        for pid in late:
+            text, at_us, _ = self._partial.pop(pid)
+            line = self._line({}, self._cleaned(text), _Origin(at_us, self._invocation, ""), None)
             if line is not None:
                 out.append(line)
-        self._partial.clear()
         return out
 
     @property
@@ -244,7 +291,8 @@ class Assembler:
             "invocation": self._invocation,
             "stopping": self._is_stopping,
             "partial": {
-                pid: [self._mask(text), at_us] for pid, (text, at_us) in self._partial.items()
+                pid: [self._mask(text), at_us, last_us]
+                for pid, (text, at_us, last_us) in self._partial.items()
             },
             "open": {
                 pid: {
@@ -261,8 +309,8 @@ class Assembler:
         """Go on from what ``save`` gave; an empty mapping changes nothing."""
         self._invocation = saved.get("invocation", self._invocation)
         self._is_stopping = bool(saved.get("stopping", self._is_stopping))
-        for pid, (text, at_us) in (saved.get("partial") or {}).items():
-            self._partial[pid] = (text, at_us)
+        for pid, (text, at_us, last_us) in (saved.get("partial") or {}).items():
+            self._partial[pid] = (text, at_us, last_us)
         for pid, values in (saved.get("open") or {}).items():
             level = None if values["level"] is None else Level(values["level"])
             loose = [Loose(*one) for one in values["loose"]]
@@ -270,6 +318,23 @@ class Assembler:
         self._due_us = 0
 
     # -- within ---------------------------------------------------------------------------------
+
+    def _time_of(self, entry: Mapping[str, Any]) -> int:
+        """Read an entry's time; of one without, that of the entry before it."""
+        try:  # noqa: SIM105 -- contextlib.suppress costs more than all else here, for each entry
+            self._last_us = int(entry["__REALTIME_TIMESTAMP"])
+        except (KeyError, TypeError, ValueError):
+            pass
+        return self._last_us
+
+    def _keep(self, pid: str, text: str, at_us: int) -> None:
+        """Keep a piece of a line that journald split, until its last piece comes."""
+        before, since, _ = self._partial.pop(pid, ("", at_us, at_us))
+        if len(self._partial) >= _MAX_OPEN:
+            self._partial.pop(next(iter(self._partial)))
+        if len(before) < _MAX_PARTIAL:
+            before += text
+        self._partial[pid] = (before, since, at_us)
 
     def _cleaned(self, text: str) -> str:
         if "\x1b" in text:
@@ -303,13 +368,7 @@ class Assembler:
         )
 
     def _line(
-        self,
-        entry: Mapping[str, Any],
-        text: str,
-        at_us: int,
-        invocation: str | None,
-        cursor: str,
-        pid: str | None,
+        self, entry: Mapping[str, Any], text: str, origin: _Origin, pid: str | None
     ) -> LogLine | None:
         """Make a line, or open a block for it and give None; ``pid`` None: never a block."""
         if not text:
@@ -320,7 +379,7 @@ class Assembler:
         elif "=" in text and _LOGFMT.match(text):
             structured = read_logfmt(text)
         if structured is not None:
-            return self._structured_line(entry, structured, at_us, invocation, cursor)
+            return self._structured_line(entry, structured, origin)
         level = level_of_text(text)
         is_stated = level is not None
         is_trace = begins_trace(text) or "\nTraceback (most recent" in text
@@ -331,27 +390,48 @@ class Assembler:
             ):
                 level = Level.ERROR
         if level is not None and level >= Level.ERROR and pid is not None:
+            at_us, invocation, cursor = origin
             self._begin(pid, Block(at_us, at_us, level, invocation, cursor, is_stated), text)
             return None
-        return self._plain_line(text, level, at_us, invocation, cursor)
+        return self._plain_line(text, level, origin)
 
-    def _plain_line(
-        self, text: str, level: Level | None, at_us: int, invocation: str | None, cursor: str
+    def _plain_line(self, text: str, level: Level | None, origin: _Origin) -> LogLine:
+        is_fatal = self._rules.is_fatal(text)
+        if is_fatal or (level is not None and level >= Level.ERROR):
+            return self._error_line(LineKind.LOG, text, level, origin, is_fatal=is_fatal)
+        return self._good_line(text, level, origin, self._latency(text))
+
+    def _structured_line(
+        self, entry: Mapping[str, Any], it: Structured, origin: _Origin
     ) -> LogLine:
-        rules = self._rules
-        is_error = level is not None and level >= Level.ERROR
-        is_fatal = False
-        if rules.fatal:
-            is_fatal = any(form.search(text) for form in rules.fatal)
-            is_error = is_error or is_fatal
-        if is_error:
+        message = it.message if not it.error else f"{it.message}: {it.error}"
+        level = it.level
+        if level is None:
+            level = level_of_text(it.message) or level_of_priority(entry.get("PRIORITY"))
+            if (level is None or level < Level.ERROR) and (it.trace or looks_bad(it.message)):
+                level = Level.ERROR
+        latency = it.latency_ms
+        if latency is None or self._rules.latency is not None:
+            latency = self._latency(message)
+        is_fatal = self._rules.is_fatal(message)
+        if is_fatal or (level is not None and level >= Level.ERROR):
+            kind = LineKind.TRACEBACK if it.trace else LineKind.LOG
             return self._error_line(
-                LineKind.LOG, text, level, at_us, invocation, cursor, is_fatal=is_fatal
+                kind,
+                message,
+                level,
+                origin,
+                is_fatal=is_fatal,
+                trace=it.trace,
+                logger=it.logger,
+                latency=latency,
             )
-        latency = self._latency(text)
-        handled = (
-            latency is not None if rules.handled is None else rules.handled.search(text) is not None
-        )
+        return self._good_line(message, level, origin, latency)
+
+    def _good_line(
+        self, text: str, level: Level | None, origin: _Origin, latency: float | None
+    ) -> LogLine:
+        at_us, run, cursor = origin
         return LogLine(
             at_us,
             LineKind.LOG,
@@ -359,59 +439,9 @@ class Assembler:
             text[:MAX_MESSAGE],
             None,
             latency,
-            invocation,
+            run,
             cursor,
-            is_handled=handled,
-        )
-
-    def _structured_line(
-        self,
-        entry: Mapping[str, Any],
-        it: Structured,
-        at_us: int,
-        invocation: str | None,
-        cursor: str,
-    ) -> LogLine:
-        rules = self._rules
-        message = it.message if not it.error else f"{it.message}: {it.error}"
-        level = it.level
-        if level is None:
-            level = level_of_text(it.message) or level_of_priority(entry.get("PRIORITY"))
-            if (level is None or level < Level.ERROR) and (it.trace or looks_bad(it.message)):
-                level = Level.ERROR
-        is_error = level is not None and level >= Level.ERROR
-        is_fatal = any(form.search(message) for form in rules.fatal) if rules.fatal else False
-        latency = it.latency_ms
-        if latency is None or rules.latency is not None:
-            latency = self._latency(message)
-        if is_error or is_fatal:
-            return self._error_line(
-                LineKind.TRACEBACK if it.trace else LineKind.LOG,
-                message,
-                level,
-                at_us,
-                invocation,
-                cursor,
-                is_fatal=is_fatal,
-                trace=it.trace,
-                logger=it.logger,
-                latency=latency,
-            )
-        handled = (
-            latency is not None
-            if rules.handled is None
-            else rules.handled.search(message) is not None
-        )
-        return LogLine(
-            at_us,
-            LineKind.LOG,
-            level,
-            message[:MAX_MESSAGE],
-            None,
-            latency,
-            invocation,
-            cursor,
-            is_handled=handled,
+            is_handled=self._rules.is_handled(text, latency),
         )
 
     def _error_line(
@@ -419,53 +449,54 @@ class Assembler:
         kind: LineKind,
         text: str,
         level: Level | None,
-        at_us: int,
-        invocation: str | None,
-        cursor: str,
+        origin: _Origin,
         *,
-        is_fatal: bool = False,
+        is_fatal: bool,
         trace: str = "",
         logger: str = "",
         latency: float | None = None,
     ) -> LogLine:
+        """Make an error's line; ``trace``: what its record holds beside its text."""
         rules = self._rules
         whole = f"{text}\n{trace}" if trace else text
-        shown = _shortened(whole)
-        if rules.ignore and any(form.search(whole) for form in rules.ignore):
-            return LogLine(at_us, kind, level, shown, None, latency, invocation, cursor)
-        read = read_trace(trace or text)
-        if read is not None and read.is_bare:
-            said = fingerprints.strip_header(text.partition("\n")[0])
-            read = replace(read, message=said)
-        if read is not None:
-            kind = LineKind.TRACEBACK if "\n" in whole else kind
-            name = fingerprints.of_trace(read)
-            is_fatal = is_fatal or read.is_fatal or _FATAL.search(read.type) is not None
-            is_fatal = is_fatal or _FATAL_TEXT.search(read.message) is not None
+        name = None
+        if rules.is_ignored(whole):
+            is_fatal = False
         else:
-            name = fingerprints.of_text(text, logger)
-        for expression, form in rules.same:
-            if found := form.search(whole):
-                name = " ".join([f"same!{expression}", *(one for one in found.groups() if one)])
-                break
-        if not is_fatal:
-            is_fatal = (level is not None and level >= Level.CRITICAL) or (
-                read is None
-                and (_FATAL_TEXT.search(text) is not None or _FATAL.search(text) is not None)
+            read = read_trace(trace or text)
+            if read is not None and read.is_bare:
+                read = replace(read, message=fingerprints.strip_header(text.partition("\n")[0]))
+            if read is not None and "\n" in whole:
+                kind = LineKind.TRACEBACK
+            of_class = (
+                fingerprints.of_text(text, logger) if read is None else fingerprints.of_trace(read)
             )
-        return LogLine(at_us, kind, level, shown, name, latency, invocation, cursor, is_fatal)
+            name = rules.same_as(whole) or of_class
+            is_fatal = is_fatal or _is_fatal(level, text, read)
+        at_us, run, cursor = origin
+        return LogLine(
+            at_us,
+            kind,
+            level,
+            _shortened(whole),
+            name,
+            latency,
+            run,
+            cursor,
+            is_fatal,
+            is_handled=rules.is_handled(text, latency),
+        )
 
     def _latency(self, text: str) -> float | None:
+        head = text[:MAX_MESSAGE]
         form = self._rules.latency
-        if form is not None:
-            found = form.search(text[:MAX_MESSAGE])
-            if found is None:
-                return None
-            for name, factor in (("ms", 1.0), ("s", 1000.0), ("us", 1e-3)):
-                if name in form.groupindex and found[name] is not None:
-                    return read_span_ms(found[name], factor)
-            return None
-        return latency_of_text(text[:MAX_MESSAGE])
+        if form is None:
+            return latency_of_text(head)
+        found = form.search(head)
+        for name, factor in _LATENCY_GROUPS.items():
+            if found and name in form.groupindex and found[name] is not None:
+                return read_span_ms(found[name], factor)
+        return None
 
     # -- blocks -----------------------------------------------------------------------------------
 
@@ -496,15 +527,15 @@ class Assembler:
     def _closed(self, pid: str) -> list[LogLine]:
         """Give a block as its line, and the loose lines after it as their own."""
         block = self._open.pop(pid)
-        text = block.text
+        text, run = block.text, block.invocation
         kind = LineKind.TRACEBACK if block.is_trace and "\n" in text else LineKind.LOG
-        is_fatal = any(form.search(text) for form in self._rules.fatal)
-        run = block.invocation
-        line = self._error_line(
-            kind, text, block.level, block.at_us, run, block.cursor, is_fatal=is_fatal
-        )
+        origin = _Origin(block.at_us, run, block.cursor)
+        is_fatal = self._rules.is_fatal(text)
+        line = self._error_line(kind, text, block.level, origin, is_fatal=is_fatal)
         return [line] + [
-            self._plain_line(one.text, level_of_priority(one.priority), one.at_us, run, one.cursor)
+            self._plain_line(
+                one.text, level_of_priority(one.priority), _Origin(one.at_us, run, one.cursor)
+            )
             for one in block.loose
         ]
 

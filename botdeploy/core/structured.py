@@ -107,7 +107,7 @@ def read_structured(text: str) -> Structured | None:
     """Read a JSON log line; None when the text is no JSON object."""
     try:
         fields = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     if not isinstance(fields, dict) or not fields:
         return None

@@ -538,3 +538,74 @@ def test_credentials_never_get_into_a_line() -> None:
     assert token not in line.message
     assert token not in str(line.fingerprint)
     assert "********" in line.message
+
+
+# -- whatever comes -------------------------------------------------------------------------------
+
+
+def test_a_split_line_whose_end_never_comes_is_given_out() -> None:
+    """A process that dies within a long line leaves a line, and no memory is kept for it."""
+    assembler = Assembler()
+    assert assembler.feed(entries("ERROR half", _LINE_BREAK="line-max")[0]) == []
+    assert assembler.flush(T0 + 1_000_000) == []
+    (line,) = assembler.flush(T0 + 2_000_000)
+    assert line.message == "ERROR half"
+    assert assembler.is_idle
+
+
+@given(
+    st.lists(
+        st.fixed_dictionaries(
+            {},
+            optional={
+                "__REALTIME_TIMESTAMP": st.sampled_from(
+                    ["1700000000000000", "1700000000000500", "x", ""]
+                ),
+                "__CURSOR": st.text(max_size=5),
+                "_PID": st.sampled_from(["1", "5", "6", ""]),
+                "PRIORITY": st.sampled_from(["3", "6", "9", None, ["6", "6"]]),
+                "MESSAGE_ID": st.sampled_from([STARTED, EXITED, FAILED, "", None, "x"]),
+                "N_RESTARTS": st.sampled_from(["1", "x", None]),
+                "_LINE_BREAK": st.sampled_from(["eof", "line-max", "nul", None]),
+                "INVOCATION_ID": st.sampled_from(["a" * 32, None]),
+                "MESSAGE": st.one_of(
+                    st.none(),
+                    st.text(max_size=80),
+                    st.binary(max_size=80).map(list),
+                    st.lists(st.text(max_size=9), max_size=3),
+                    st.sampled_from(
+                        ['{"a":1}', "{}", '{"level":[]}', '{"err":{"stack":5}}', '{"exc_info":[1]}']
+                    ),
+                ),
+            },
+        ),
+        max_size=25,
+    )
+)
+def test_no_entry_breaks_it(rows: list[dict[str, Any]]) -> None:
+    """A damaged or strange entry gives a line or none, never an exception."""
+    assembler = Assembler()
+    found = [line for row in rows for line in assembler.feed(row)] + assembler.flush()
+    assert len(found) <= 40 * len(rows)
+    assert all(len(line.message) <= 4096 for line in found)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{" * 50_000 + "}",
+        '{"a":' * 20_000 + "1" + "}" * 20_000,
+        "ERROR " + "a:" * 40_000,
+        "ERROR " + "-" * 80_000,
+        "ERROR " + '"' * 80_000,
+        "Error: " + "(" * 80_000,
+        "ERROR " + "x.y/" * 20_000,
+        " at " * 20_000,
+        "a=" * 40_000,
+        "token=" * 10_000,
+    ],
+)
+def test_monstrous_lines_are_no_trouble(text: str) -> None:
+    """A line that is made to be slow to match is read like any other."""
+    (line,) = lines_of(text)
+    assert len(line.message) <= 4096
