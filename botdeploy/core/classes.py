@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
 __all__ = ["ErrorClass", "classes", "group", "overlap"]
+
+
+# ``Nov 24 22:01:15 w1 bot[123]: text``, and with -o short-iso: the text alone is the bot's.
+_SHORT = re.compile(
+    r"(?:[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d(?:\.\d+)?"
+    r"|\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:?\d\d))"
+    r" \S+ [^\s\[\]:]+\[(?P<pid>\d+)\]: (?P<text>.*)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +40,8 @@ def classes(
 ) -> list[ErrorClass]:
     """Sort a journal's errors into classes, the most frequent first.
 
-    Each line is a journal entry, one as JSON text (``journalctl -o json``), or plain log text.
+    Each line is a journal entry, one as JSON text (``journalctl -o json``), a line as journalctl
+    shows it to people, or plain log text.
     """
     counts: dict[str, int] = {}
     first: dict[str, LogLine] = {}
@@ -67,4 +77,6 @@ def _entry(line: str | bytes | Mapping[str, Any]) -> Mapping[str, Any]:
             return {"MESSAGE": line}
         if isinstance(entry, dict):
             return entry
+    if found := _SHORT.match(line):
+        return {"_PID": found["pid"], "MESSAGE": found["text"]}
     return {"MESSAGE": line}

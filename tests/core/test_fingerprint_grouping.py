@@ -136,6 +136,25 @@ def test_classes_of_exported_journal_lines() -> None:
     assert [(one.fingerprint, one.count) for one in found] == [("no route #", 2)]
 
 
+def test_classes_of_what_journalctl_shows() -> None:
+    """Host, program and process number that journalctl writes before a line name no error."""
+    found = classes(
+        [
+            "Nov 24 22:01:15 w1 systemd[1]: Started bot.service.",
+            "Nov 24 22:01:15 w1 python3[77]: ERROR bot: pay failed",
+            "Nov 24 22:01:15 w1 python3[77]: Traceback (most recent call last):",
+            "Nov 24 22:01:15 w1 python3[88]: ERROR bot: no route 5",
+            'Nov 24 22:01:15 w1 python3[77]:   File "/opt/bot/bank.py", line 3, in pay',
+            "Nov 24 22:01:15 w1 python3[77]: KeyError: 'x'",
+            "2026-11-24T22:01:16+0000 w2 python3[99]: ERROR bot: no route 6",
+        ]
+    )
+    assert [(one.fingerprint, one.count) for one in found] == [
+        ("bot: no route #", 2),
+        ("Traceback!KeyError bank.py:pay 'x'", 1),
+    ]
+
+
 @pytest.mark.skipif(
     "BOTDEPLOY_LOGHUB" not in os.environ,
     reason="BOTDEPLOY_LOGHUB names no folder: the logs' licence does not let them be shipped",
