@@ -120,13 +120,17 @@ def check(ctx: typer.Context, env: Env, limit: Limit = None) -> None:
 def setup(
     ctx: typer.Context,
     env: Env,
+    user: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option("--user", metavar="ADMIN", help="log in as this administrator"),
+    ] = None,
     limit: Limit = None,
     dry_run: DryRun = False,
 ) -> None:
     """Prepare hosts once: folders, the bot's user, the least sudo rights."""
     from botdeploy.cli import starting
 
-    _finish(ctx, lambda context: starting.setup(context, env, limit, dry_run=dry_run))
+    _finish(ctx, lambda context: starting.setup(context, env, limit, user=user, dry_run=dry_run))
 
 
 @app.command()
@@ -261,9 +265,9 @@ def logs(
     limit: Limit = None,
 ) -> None:
     """Print the bot's lines from all hosts, merged, marked by release."""
-    from botdeploy.cli import looking
+    from botdeploy.cli.logs import logs as run
 
-    _finish(ctx, lambda context: looking.logs(context, env, limit, follow=follow, count=lines))
+    _finish(ctx, lambda context: run(context, env, limit, follow=follow, count=lines))
 
 
 @app.command()

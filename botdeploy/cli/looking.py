@@ -2,31 +2,27 @@
 
 from __future__ import annotations
 
-import heapq
-import queue
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from botdeploy.core import plan
 from botdeploy.core.hoststate import HostState, Phase
-from botdeploy.core.logline import Assembler
-from botdeploy.engine.canary import line_rules, newest_under_way
-from botdeploy.errors import ExitCode, HostError, UserError
+from botdeploy.engine.canary import newest_under_way
+from botdeploy.errors import ExitCode, HostError
 from botdeploy.views import tables
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from botdeploy.cli.context import Context
-    from botdeploy.core.logline import LogLine
     from botdeploy.core.model import Inventory
     from botdeploy.engine.fleet import Fleet
-    from botdeploy.hosts.journal import Delivery
 
 
-def _observe(
+def observe_all(
     fleet: Fleet, names: tuple[str, ...]
 ) -> tuple[dict[str, HostState], dict[str, HostError]]:
+    """Observe hosts: what they say, and why the others can't be asked."""
     seen = fleet.each(names, lambda name: fleet.acts(name).observe())
     return (
         {name: one for name, one in seen.items() if not isinstance(one, HostError)},
@@ -39,7 +35,7 @@ def status(context: Context, environment: str | None, limit: str | None) -> int:
     inventory = context.load_known(environment)
     names = context.chosen(inventory, limit)
     with context.fleet(inventory) as fleet:
-        states, away = _observe(fleet, names)
+        states, away = observe_all(fleet, names)
     record = status_record(inventory, names, states, away, context.clock.now())
     if context.as_json:
         context.json.write(record)
@@ -83,8 +79,7 @@ def status_record(
     )
     rollout = None
     if last is not None:
-        on_it = [name for name, state in states.items() if state.running == last.release]
-        ring = plan.ring_of(rings, on_it[-1]) if on_it else last.ring
+        ring = _reached(inventory, rings, states, last.release)
         rollout = {
             "id": last.id,
             "release": last.release,
@@ -101,6 +96,25 @@ def status_record(
             for name in names
         ],
     }
+
+
+def _reached(
+    inventory: Inventory,
+    rings: Mapping[str, tuple[str, ...]],
+    states: Mapping[str, HostState],
+    release: str,
+) -> str:
+    """Name the last ring of which a host runs the release, or ran it and went back."""
+    reached = ""
+    for ring in inventory.policy.rings:
+        for name in rings[ring.name]:
+            state = states.get(name)
+            switch = state.switch if state is not None else None
+            if state is not None and (
+                state.running == release or (switch is not None and switch.new == release)
+            ):
+                reached = ring.name
+    return reached
 
 
 def _rollout_state(states: Mapping[str, HostState], release: str, *, is_open: bool) -> str:
@@ -152,7 +166,7 @@ def releases(context: Context, environment: str, limit: str | None) -> int:
     inventory = context.load(environment)
     names = context.chosen(inventory, limit)
     with context.fleet(inventory) as fleet:
-        states, away = _observe(fleet, names)
+        states, away = observe_all(fleet, names)
     hosts = []
     for name in names:
         state = states.get(name)
@@ -239,117 +253,3 @@ def check(context: Context, environment: str, limit: str | None) -> int:
     else:
         context.out.print(tables.checks(record, verbose=context.verbose))
     return int(ExitCode.DONE if is_fine else ExitCode.UNREACHABLE)
-
-
-# --- logs ---------------------------------------------------------------------------------------
-
-
-def logs(context: Context, environment: str, limit: str | None, *, follow: bool, count: int) -> int:
-    """Print lines from all hosts, merged by time."""
-    inventory = context.load(environment)
-    names = context.chosen(inventory, limit)
-    with context.fleet(inventory) as fleet:
-        printer = _Printer(context, inventory, fleet, names)
-        return printer.follow(count) if follow else printer.last(count)
-
-
-class _Printer:
-    """Prints log lines with host and release."""
-
-    def __init__(
-        self, context: Context, inventory: Inventory, fleet: Fleet, names: tuple[str, ...]
-    ) -> None:
-        self.context = context
-        self.inventory = inventory
-        self.fleet = fleet
-        self.names = names
-        self.releases: dict[tuple[str, str], str] = {}
-        self.width = max(len(name) for name in names)
-        states, self.away = _observe(fleet, names)
-        for name, state in states.items():
-            if state.invocation and state.running:
-                self.releases[name, state.invocation] = state.running
-        for error in self.away.values():
-            context.say(str(error), "red")
-        if not states:
-            raise UserError("no host can be reached")
-        self.reachable = tuple(states)
-
-    def last(self, count: int) -> int:
-        """Print the last ``count`` entries of each host."""
-        seen = self.fleet.each(self.reachable, lambda name: self._read(name, count))
-        streams = []
-        for name, result in seen.items():
-            if isinstance(result, HostError):
-                self.context.say(str(result), "red")
-            else:
-                streams.append([(line.at_us, name, line) for line in result])
-        for _at, name, line in heapq.merge(*streams, key=lambda item: item[:2]):
-            self._print(name, line)
-        return int(ExitCode.UNREACHABLE if self.away else ExitCode.DONE)
-
-    def _read(self, name: str, count: int) -> list[LogLine]:
-        import json
-
-        assembler = Assembler(line_rules(self.inventory.policy.judge))
-        lines: list[LogLine] = []
-        for row in self.fleet.acts(name).lines(count):
-            try:
-                lines += assembler.feed(json.loads(row))
-            except ValueError:
-                continue
-        return lines + assembler.flush()
-
-    def follow(self, count: int) -> int:
-        """Print new lines until interrupted."""
-        from botdeploy.hosts.journal import Follower
-
-        if count:
-            self.last(count)
-        arrived: queue.SimpleQueue[Delivery] = queue.SimpleQueue()
-        followers = [
-            Follower(
-                name,
-                lambda name=name: self.fleet.acts(name),  # type: ignore[misc]
-                arrived.put,
-                position="since:0",
-                assembler=Assembler(line_rules(self.inventory.policy.judge)),
-            )
-            for name in self.reachable
-        ]
-        for follower in followers:
-            follower.start()
-        try:
-            while not self.context.stop.is_set():
-                try:
-                    delivery = arrived.get(timeout=0.2)
-                except queue.Empty:
-                    continue
-                if delivery.gap:
-                    self.context.say(f"{delivery.host}: {delivery.gap}", "yellow")
-                for line in delivery.lines:
-                    self._print(delivery.host, line)
-        finally:
-            for follower in followers:
-                follower.stop()
-        return int(ExitCode.INTERRUPTED)
-
-    def _print(self, name: str, line: LogLine) -> None:
-        release = self.releases.get((name, line.invocation or ""), "")
-        at = datetime.fromtimestamp(line.at_us / 1e6, tz=UTC)
-        if self.context.as_json:
-            self.context.json.write(
-                {
-                    "at": at.isoformat(timespec="microseconds").replace("+00:00", "Z"),
-                    "host": name,
-                    "release": release or None,
-                    "level": line.level.name.lower() if line.level is not None else None,
-                    "message": line.message,
-                    "fingerprint": line.fingerprint,
-                }
-            )
-            return
-        style = "red" if line.fingerprint is not None else ""
-        mark = release[-8:] if release else "-"
-        head = f"{at.astimezone():%H:%M:%S.%f}"[:-3]
-        self.context.say(f"{head} {name:<{self.width}} {mark:<8} {line.message}", style)

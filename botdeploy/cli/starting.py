@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import getpass
 import json
 import os
+import re
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +17,8 @@ from botdeploy.errors import ExitCode, HostError, UserError
 
 if TYPE_CHECKING:
     from botdeploy.cli.context import Context
+
+_LOGIN = re.compile(r"[A-Za-z_][A-Za-z0-9._-]{0,31}")
 
 
 def init(context: Context, name: str, *, dry_run: bool) -> int:
@@ -43,14 +48,25 @@ def init(context: Context, name: str, *, dry_run: bool) -> int:
     return context.ended(Ended(ExitCode.DONE, next_step if written else "everything is there"))
 
 
-def setup(context: Context, environment: str, limit: str | None, *, dry_run: bool) -> int:
-    """Prepare hosts once, with an administrator's user."""
+def setup(
+    context: Context, environment: str, limit: str | None, *, user: str | None, dry_run: bool
+) -> int:
+    """Prepare hosts once, as the administrator ``user``; the inventory's user may then deploy."""
     inventory = context.load(environment)
     names = context.chosen(inventory, limit)
+    deployers = {host.name: host.address.user or getpass.getuser() for host in inventory.hosts}
+    if user is not None:
+        if not _LOGIN.fullmatch(user):
+            raise UserError(f"--user {user!r} is not a user's name")
+        hosts = tuple(
+            replace(host, address=replace(host.address, user=user)) for host in inventory.hosts
+        )
+        inventory = replace(inventory, hosts=hosts)
     with context.fleet(inventory) as fleet:
 
         def prepare(name: str) -> list[str]:
-            return fleet.acts(name).setup(fleet.host(name).bot.run_as, is_dry=dry_run)
+            run_as = fleet.host(name).bot.run_as
+            return fleet.acts(name).setup(run_as, deployers[name], is_dry=dry_run)
 
         results = fleet.each(names, prepare)
     failed = []

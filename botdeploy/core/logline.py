@@ -552,6 +552,11 @@ class Assembler:
         return out
 
 
+def message_of(entry: Mapping[str, Any]) -> str:
+    """Read an entry's MESSAGE as text, in whatever form journald gives it."""
+    return _decoded(entry.get("MESSAGE"))
+
+
 def _decoded(message: Any) -> str:
     """Read MESSAGE in every form that journald gives it: text, bytes, null, or several of them."""
     if isinstance(message, str):

@@ -150,6 +150,9 @@ class Watch:
             switched_at_us={name: switched_at_us[name] for name in canary},
             history=history,
         )
+        for name in canary:
+            if not self._streams[name].follower.has_caught_up:
+                self._judge.gap(name, switched_at_us[name])  # unread is not quiet
         for _at, name, line in sorted(later, key=lambda item: item[:2]):
             self._feed(name, line)
 

@@ -206,9 +206,12 @@ class Acts:
             environment=_decoded(reply.get("shown")),
         )
 
-    def setup(self, user: str, *, is_dry: bool) -> list[str]:
-        """Prepare the host with an administrator's rights; gives what changed, in words."""
-        reply = self._ephemeral("setup", *(["--dry-run"] if is_dry else []), user)
+    def setup(self, user: str, deployer: str, *, is_dry: bool) -> list[str]:
+        """Prepare the host with an administrator's rights; gives what changed, in words.
+
+        The bot runs as ``user``; ``deployer`` may deploy it afterwards, and nothing else.
+        """
+        reply = self._ephemeral("setup", *(["--dry-run"] if is_dry else []), user, deployer)
         return [str(record["change"]) for record in reply.records if "change" in record]
 
     def audit(self, count: int = 1000) -> list[Record]:

@@ -6,13 +6,13 @@ import json
 import random
 import threading
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from botdeploy.core.logline import Assembler
 from botdeploy.errors import HostError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from botdeploy.core.logline import LogLine
     from botdeploy.hosts.acts import Acts
@@ -33,6 +33,18 @@ class Delivery:
     """Why lines may be missing between this delivery and the one before."""
 
 
+class Reader(Protocol):
+    """What turns entries into lines."""
+
+    def feed(self, entry: Mapping[str, Any]) -> Sequence[LogLine]:
+        """Take one entry in; gives the lines that are whole now."""
+        ...
+
+    def flush(self) -> Sequence[LogLine]:
+        """Give what waits for more."""
+        ...
+
+
 class Follower:
     """Reads one host's journal in a thread of its own until it is stopped.
 
@@ -47,7 +59,7 @@ class Follower:
         deliver: Callable[[Delivery], None],
         *,
         position: str,
-        assembler: Assembler | None = None,
+        assembler: Reader | None = None,
         clock_offset_us: int = 0,
     ) -> None:
         """Prepare to read; nothing happens before ``start``.
@@ -59,7 +71,7 @@ class Follower:
         self._connect = connect
         self._deliver = deliver
         self._position = position
-        self._assembler = assembler or Assembler()
+        self._assembler: Reader = assembler or Assembler()
         self._offset_us = clock_offset_us
         self._stopped = threading.Event()
         self._session: Session | None = None

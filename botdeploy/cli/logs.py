@@ -1,0 +1,163 @@
+"""The bot's own lines, as it wrote them: last ones or as they come, from all hosts."""
+
+from __future__ import annotations
+
+import heapq
+import json
+import queue
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from botdeploy.cli.looking import observe_all
+from botdeploy.core.level import Level, level_of_priority, level_of_text
+from botdeploy.core.logline import LineKind, LogLine, message_of
+from botdeploy.errors import ExitCode, HostError, UserError
+from botdeploy.hosts.journal import Follower
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from botdeploy.cli.context import Context
+    from botdeploy.core.model import Inventory
+    from botdeploy.engine.fleet import Fleet
+    from botdeploy.hosts.journal import Delivery
+
+
+class AsWritten:
+    """Gives each journal entry as one line with its whole text, secrets masked."""
+
+    def __init__(self, mask: Callable[[str], str]) -> None:
+        """``mask`` hides secrets."""
+        self._mask = mask
+
+    def feed(self, entry: Mapping[str, Any]) -> list[LogLine]:
+        """Give the entry's line."""
+        text = "".join(
+            one if one.isprintable() or one == "\t" else " "
+            for one in self._mask(message_of(entry))
+        )
+        level = level_of_priority(entry.get("PRIORITY"))
+        if level is None or level < Level.ERROR:
+            level = level_of_text(text) or level
+        run = entry.get("_SYSTEMD_INVOCATION_ID") or entry.get("INVOCATION_ID")
+        return [
+            LogLine(
+                at_us=int(entry.get("__REALTIME_TIMESTAMP", 0)),
+                kind=LineKind.LOG,
+                level=level,
+                message=text,
+                invocation=str(run) if run else None,
+                cursor=str(entry.get("__CURSOR", "")),
+            )
+        ]
+
+    def flush(self, now_us: int | None = None) -> list[LogLine]:
+        """Nothing waits here."""
+        del now_us
+        return []
+
+
+def logs(context: Context, environment: str, limit: str | None, *, follow: bool, count: int) -> int:
+    """Print lines from all hosts, merged by time."""
+    inventory = context.load(environment)
+    names = context.chosen(inventory, limit)
+    with context.fleet(inventory) as fleet:
+        printer = _Printer(context, inventory, fleet, names)
+        return printer.follow(count) if follow else printer.last(count)
+
+
+class _Printer:
+    """Prints log lines with host and release."""
+
+    def __init__(
+        self, context: Context, inventory: Inventory, fleet: Fleet, names: tuple[str, ...]
+    ) -> None:
+        self.context = context
+        self.inventory = inventory
+        self.fleet = fleet
+        self.names = names
+        self.releases: dict[tuple[str, str], str] = {}
+        self.width = max(len(name) for name in names)
+        states, self.away = observe_all(fleet, names)
+        for name, state in states.items():
+            if state.invocation and state.running:
+                self.releases[name, state.invocation] = state.running
+        for error in self.away.values():
+            context.say(str(error), "red")
+        if not states:
+            raise UserError("no host can be reached")
+        self.reachable = tuple(states)
+
+    def last(self, count: int) -> int:
+        """Print the last ``count`` entries of each host."""
+        seen = self.fleet.each(self.reachable, lambda name: self._read(name, count))
+        streams = []
+        for name, result in seen.items():
+            if isinstance(result, HostError):
+                self.context.say(str(result), "red")
+            else:
+                streams.append([(line.at_us, name, line) for line in result])
+        for _at, name, line in heapq.merge(*streams, key=lambda item: item[:2]):
+            self._print(name, line)
+        return int(ExitCode.UNREACHABLE if self.away else ExitCode.DONE)
+
+    def _read(self, name: str, count: int) -> list[LogLine]:
+        reader = AsWritten(self.context.mask)
+        lines: list[LogLine] = []
+        for row in self.fleet.acts(name).lines(count):
+            try:
+                lines += reader.feed(json.loads(row))
+            except ValueError:
+                continue
+        return lines
+
+    def follow(self, count: int) -> int:
+        """Print new lines until interrupted."""
+        if count:
+            self.last(count)
+        arrived: queue.SimpleQueue[Delivery] = queue.SimpleQueue()
+        followers = [
+            Follower(
+                name,
+                lambda name=name: self.fleet.acts(name),  # type: ignore[misc]
+                arrived.put,
+                position="since:0",
+                assembler=AsWritten(self.context.mask),
+            )
+            for name in self.reachable
+        ]
+        for follower in followers:
+            follower.start()
+        try:
+            while not self.context.stop.is_set():
+                try:
+                    delivery = arrived.get(timeout=0.2)
+                except queue.Empty:
+                    continue
+                if delivery.gap:
+                    self.context.say(f"{delivery.host}: {delivery.gap}", "yellow")
+                for line in delivery.lines:
+                    self._print(delivery.host, line)
+        finally:
+            for follower in followers:
+                follower.stop()
+        return int(ExitCode.INTERRUPTED)
+
+    def _print(self, name: str, line: LogLine) -> None:
+        release = self.releases.get((name, line.invocation or ""), "")
+        at = datetime.fromtimestamp(line.at_us / 1e6, tz=UTC)
+        if self.context.as_json:
+            self.context.json.write(
+                {
+                    "at": at.isoformat(timespec="microseconds").replace("+00:00", "Z"),
+                    "host": name,
+                    "release": release or None,
+                    "level": line.level.name.lower() if line.level is not None else None,
+                    "message": line.message,
+                }
+            )
+            return
+        style = "red" if line.level is not None and line.level >= Level.ERROR else ""
+        mark = release[-8:] if release else "-"
+        head = f"{at.astimezone():%H:%M:%S.%f}"[:-3]
+        self.context.say(f"{head} {name:<{self.width}} {mark:<8} {line.message}", style)
