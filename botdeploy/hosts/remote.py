@@ -51,17 +51,18 @@ class RemoteSession(Streams):
         self._on_end = on_end
         self._is_let_go = False
         self._was_closed_by_us = False
+        self._is_broken = False
 
     @property
     def exit_status(self) -> int | None:
         """What the program ended with; None while it runs, or when nobody knows."""
         status = self._channel.exit_status
-        return status if status >= 0 else None
+        return status if status >= 0 and not self._is_broken else None
 
     @property
     def unknown_because(self) -> str:
         """Why there is no exit status although the session ended."""
-        if self.exit_status is not None or not self._channel.closed:
+        if self.exit_status is not None or not (self._channel.closed or self._is_broken):
             return ""
         if self._program.refused:
             return "the host refused to run it"
@@ -110,8 +111,14 @@ class RemoteSession(Streams):
     def take(self) -> tuple[bytes, bytes]:
         """Give what has arrived on standard output and standard error, without waiting."""
         channel = self._channel
-        stdout = channel.recv(_READ_BYTES) if channel.recv_ready() else b""
-        stderr = channel.recv_stderr(_READ_BYTES) if channel.recv_stderr_ready() else b""
+        try:
+            stdout = channel.recv(_READ_BYTES) if channel.recv_ready() else b""
+            stderr = channel.recv_stderr(_READ_BYTES) if channel.recv_stderr_ready() else b""
+        except (OSError, EOFError, paramiko.SSHException):
+            # paramiko could not ask for more; what it had taken is lost, and with it the end.
+            self._is_broken = True
+            self._transport.hang_up()
+            return b"", b""
         if stdout or stderr:
             self._counts.add(received=len(stdout) + len(stderr))
         return stdout, stderr
@@ -120,6 +127,8 @@ class RemoteSession(Streams):
     def is_over(self) -> bool:
         """Whether nothing more can come: the output ended and the status is in, or it died."""
         channel = self._channel
+        if self._is_broken:
+            return True
         ended = channel.closed or (channel.eof_received and channel.exit_status_ready())
         return bool(ended and not channel.recv_ready() and not channel.recv_stderr_ready())
 

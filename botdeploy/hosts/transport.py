@@ -239,6 +239,7 @@ class Transport(paramiko.Transport):
 
     # paramiko's own, which its stubs leave out.
     _channels: Any
+    _send_message: Callable[[Message], None]
     _handler_table: dict[int, Callable[[Message], None]]
 
     _active_check_timeout = 1.0
@@ -275,6 +276,7 @@ class Transport(paramiko.Transport):
         self.programs: dict[int, Program] = {}
         self.goodbye = ""
         self.name = f"ssh {self.name}"
+        self._deferred: list[Message] = []
         self._refusals: dict[int, paramiko.ChannelException] = {}
         self._abandoned: set[int] = set()
         self._handler_table.update(
@@ -331,7 +333,7 @@ class Transport(paramiko.Transport):
             message.add_byte(common.cMSG_GLOBAL_REQUEST)
             message.add_string("keepalive@openssh.com")
             message.add_boolean(True)  # noqa: FBT003 # we want an answer
-            self._send(message)
+            self._send_user_message(message)
 
     def auth_publickey(
         self, username: str, key: paramiko.PKey, event: threading.Event | None = None
@@ -380,7 +382,7 @@ class Transport(paramiko.Transport):
             channel._set_window(  # type: ignore[attr-defined] # noqa: SLF001
                 self.default_window_size, self.default_max_packet_size
             )
-        self._send(message)
+        self._send_user_message(message)
         return opening
 
     def get_channel(self, opening: Opening, timeout_s: float) -> Channel:
@@ -464,12 +466,27 @@ class Transport(paramiko.Transport):
         message.add_string("exec")
         message.add_boolean(True)  # noqa: FBT003 # we want an answer
         message.add_string(command)
-        self._send(message)
+        self._send_user_message(message)
         return program
 
-    def _send(self, message: Message) -> None:
+    # While new keys are exchanged, nothing else may be sent. paramiko makes whoever wants to
+    # send wait for the end of the exchange, the thread that reads included: when a channel
+    # ends in that moment it answers, waits for itself, and gives the connection up after 30 s.
+
+    def _send_user_message(self, message: Message) -> None:
         """Send when no key exchange is under way; dropped when the connection is dead."""
-        self._send_user_message(message)  # type: ignore[attr-defined]
+        if threading.current_thread() is not self:
+            super()._send_user_message(message)  # type: ignore[misc]
+        elif self.clear_to_send.is_set():
+            self._send_message(message)
+        else:
+            self._deferred.append(message)
+
+    def _parse_newkeys(self, message: Message) -> None:
+        super()._parse_newkeys(message)  # type: ignore[misc]
+        deferred, self._deferred = self._deferred, []
+        for one in deferred:
+            self._send_message(one)
 
     def _parse_disconnect(self, message: Message) -> None:
         """Keep what the host said when it hung up."""

@@ -929,4 +929,4 @@ def test_keys_are_exchanged_anew_under_load(
         thread.join()
     assert results == [data, data]
     transport = connection.fabric.transport  # type: ignore[attr-defined]
-    assert transport.H != transport.session_id, "no keys were exchanged anew"
+    assert transport.session_id != transport.H, "no keys were exchanged anew"
