@@ -328,3 +328,54 @@ def schema(ctx: typer.Context) -> None:
     from botdeploy.cli import starting
 
     _finish(ctx, starting.schema)
+
+
+@app.command()
+def fingerprint(
+    ctx: typer.Context,
+    file: Annotated[str, typer.Argument(metavar="[FILE]", help="a log; - is standard input")] = "-",
+    env: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option("--env", metavar="ENV", help="use this inventory's rules"),
+    ] = None,
+) -> None:
+    """Print the classes of errors in a log, with counts."""
+    from botdeploy.cli import judging
+
+    _finish(ctx, lambda context: judging.fingerprint(context, file, env))
+
+
+@app.command()
+def judge(
+    ctx: typer.Context,
+    replay: Annotated[
+        str, typer.Option("--replay", metavar="CANARY.jsonl", help="the canary's exported journal")
+    ],
+    files: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Argument(metavar="[FILE]...", help="more journals of the baseline"),
+    ] = None,
+    baseline: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option("--baseline", metavar="FILE", help="a journal of the baseline"),
+    ] = None,
+    env: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option("--env", metavar="ENV", help="use this inventory's rules and options"),
+    ] = None,
+    preset: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option("--preset", metavar="NAME", help="careful, normal or quick"),
+    ] = None,
+    soak: Annotated[str, typer.Option("--soak", metavar="TIME", help="as in a ring")] = "60m",
+) -> None:
+    """Judge exported journals as a rollout would have, minute by minute."""
+    from botdeploy.cli import judging
+
+    others = [*(baseline or ()), *(files or ())]
+    _finish(
+        ctx,
+        lambda context: judging.judge(
+            context, replay, others, environment=env, preset=preset, soak=soak
+        ),
+    )

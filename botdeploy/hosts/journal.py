@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import threading
+import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -18,8 +19,8 @@ if TYPE_CHECKING:
     from botdeploy.hosts.acts import Acts
     from botdeploy.hosts.connection import Session
 
-IDLE_S = 0.3
-"""How long a traceback waits for its next line."""
+IDLE_S = 0.25
+"""How often a traceback that waits for its next line is looked at."""
 LONGEST_PAUSE_S = 8.0
 
 
@@ -40,8 +41,8 @@ class Reader(Protocol):
         """Take one entry in; gives the lines that are whole now."""
         ...
 
-    def flush(self) -> Sequence[LogLine]:
-        """Give what waits for more."""
+    def flush(self, now_us: int | None = None) -> Sequence[LogLine]:
+        """Give what waited long enough for more by ``now_us``; all of it when that is None."""
         ...
 
 
@@ -77,6 +78,8 @@ class Follower:
         self._session: Session | None = None
         self._cursor = ""
         self._expected = ""
+        self._at_us = 0
+        self._came = time.monotonic()
         self._caught_up = threading.Event()
         self._thread = threading.Thread(target=self._follow, name=f"follow {host}", daemon=True)
 
@@ -132,7 +135,7 @@ class Follower:
                         self._caught_up.set()
                 break
             except TimeoutError:
-                self._hand_over(self._assembler.flush())
+                self._hand_over(self._assembler.flush(self._host_now_us()))
         session.close()
         return came
 
@@ -152,7 +155,13 @@ class Follower:
                 Delivery(self.host, gap="the journal was rotated away while nobody read it")
             )
         self._cursor = cursor or self._cursor
+        self._at_us = int(entry.get("__REALTIME_TIMESTAMP", self._at_us))
+        self._came = time.monotonic()
         self._hand_over(self._assembler.feed(entry))
+
+    def _host_now_us(self) -> int:
+        """Give the host's time: its last entry's, and what has passed here since it came."""
+        return self._at_us + int((time.monotonic() - self._came) * 1e6)
 
     def _hand_over(self, lines: Sequence[LogLine]) -> None:
         if not lines:

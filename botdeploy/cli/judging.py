@@ -1,0 +1,144 @@
+"""Commands for tuning and trust: fingerprint, and judge --replay over exported journals."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from botdeploy.core.classes import classes
+from botdeploy.core.judge import JudgeOptions
+from botdeploy.core.judge.replay import replay
+from botdeploy.core.logline import Assembler, LineRules
+from botdeploy.core.verdict import Outcome
+from botdeploy.engine.canary import line_rules
+from botdeploy.errors import ExitCode, UserError
+from botdeploy.views import tables
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from datetime import timedelta
+
+    from botdeploy.cli.context import Context
+    from botdeploy.core.logline import LogLine
+
+_GZIP = b"\x1f\x8b"
+
+
+def fingerprint(context: Context, file: str, environment: str | None) -> int:
+    """Print the classes of errors of a log or an exported journal, with counts."""
+    judge = context.load(environment).policy.judge if environment is not None else {}
+    found = classes(_rows(file), line_rules(judge))
+    if context.as_json:
+        for one in found:
+            context.json.write(
+                {
+                    "fingerprint": one.fingerprint,
+                    "count": one.count,
+                    "level": one.level.name.lower() if one.level is not None else None,
+                    "fatal": one.is_fatal,
+                    "sample": one.sample,
+                }
+            )
+        return int(ExitCode.DONE)
+    if not found:
+        context.say("no errors")
+        return int(ExitCode.DONE)
+    context.out.print(
+        tables.table(
+            ("count", "level", "class"),
+            (
+                [
+                    str(one.count),
+                    one.level.name.lower() if one.level is not None else "",
+                    one.fingerprint,
+                ]
+                for one in found
+            ),
+        )
+    )
+    return int(ExitCode.DONE)
+
+
+def judge(
+    context: Context,
+    canary: str,
+    baseline: Sequence[str],
+    *,
+    environment: str | None,
+    preset: str | None,
+    soak: str,
+) -> int:
+    """Judge exported journals as a rollout would have, minute by minute."""
+    from botdeploy.inventory import duration
+
+    policy: Mapping[str, Any] = context.load(environment).policy.judge if environment else {}
+    if preset is not None:
+        policy = {**policy, "preset": preset}
+    try:
+        soaks: timedelta = duration(soak)
+        options = JudgeOptions.from_policy(policy, soaks)
+    except ValueError as error:
+        raise UserError(f"judge: {error}") from error
+    rules = line_rules(policy)
+    last = None
+    try:
+        for minutes, verdict in replay(
+            {Path(canary).name: _lines(canary, rules)},
+            {Path(name).name: _lines(name, rules) for name in baseline},
+            options,
+        ):
+            last = verdict
+            if context.as_json:
+                context.json.write(
+                    {
+                        "minute": round(minutes, 2),
+                        "outcome": verdict.outcome.value,
+                        "reasons": list(verdict.reasons),
+                    }
+                )
+            else:
+                told = "; ".join(verdict.reasons)
+                context.say(f"{minutes:7.2f} min  {verdict.outcome.value:<12} {told}")
+    except ValueError as error:
+        raise UserError(f"judge: {error}") from error
+    match last.outcome if last is not None else Outcome.INCONCLUSIVE:
+        case Outcome.PASS:
+            return int(ExitCode.DONE)
+        case Outcome.FAIL:
+            return int(ExitCode.FAILED)
+        case _:
+            return int(ExitCode.HELD)
+
+
+def _lines(file: str, rules: LineRules) -> list[LogLine]:
+    assembler = Assembler(rules)
+    lines: list[LogLine] = []
+    for number, row in enumerate(_rows(file), 1):
+        if not row.strip():
+            continue
+        try:
+            entry = json.loads(row)
+        except ValueError:
+            raise UserError(f"{file}:{number}: not a line of 'journalctl -o json' output") from None
+        if isinstance(entry, dict) and "__REALTIME_TIMESTAMP" in entry:
+            lines += assembler.feed(entry)
+    return lines + assembler.flush()
+
+
+def _rows(file: str) -> Iterator[bytes]:
+    """Read a file (also gzipped) or standard input line by line."""
+    if file == "-":
+        yield from sys.stdin.buffer
+        return
+    try:
+        with Path(file).open("rb") as plain:
+            if plain.peek(2)[:2] != _GZIP:
+                yield from plain
+                return
+            with gzip.open(plain) as unpacked:
+                yield from unpacked
+    except (OSError, EOFError) as error:
+        raise UserError(f"{file}: {getattr(error, 'strerror', None) or error}") from error

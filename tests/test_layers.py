@@ -1,0 +1,81 @@
+"""The layers: imports point downwards only, and the core knows nothing of the world."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "botdeploy"
+
+LAYERS = ["core", "inventory", "sources", "starter", "hosts", "engine", "views", "cli"]
+"""From the ground up; inventory, sources and starter stand side by side upon the core."""
+
+BELOW = {
+    "core": set(),
+    "inventory": {"core"},
+    "sources": {"core"},
+    "starter": {"core", "sources"},
+    "hosts": {"core"},
+    "engine": {"core", "hosts", "sources"},
+    "views": {"core", "inventory", "engine"},
+    "cli": {"core", "inventory", "sources", "starter", "hosts", "engine", "views"},
+}
+
+WORLD = {
+    "asyncio", "concurrent", "fabric", "glob", "http", "invoke", "io", "jinja2", "multiprocessing",
+    "os", "paramiko", "pathlib", "pydantic", "random", "requests", "rich", "secrets", "shutil",
+    "signal", "socket", "subprocess", "sys", "tempfile", "threading", "time", "typer", "uuid", "yaml",
+}  # fmt: skip
+"""What a pure decision has no business with: clock, files, network, randomness, threads."""
+
+
+def modules() -> list[Path]:
+    return sorted(PACKAGE.rglob("*.py"))
+
+
+def imported(path: Path) -> set[str]:
+    """Name everything that a module imports, whatever the import is for."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            base = node.module or ""
+            names.update(f"{base}.{alias.name}" for alias in node.names)
+    return names
+
+
+def layer_of(path: Path) -> str:
+    parts = path.relative_to(PACKAGE).parts
+    return parts[0] if len(parts) > 1 else ""
+
+
+def test_every_folder_is_a_layer() -> None:
+    """A new folder of the package must be given its place here."""
+    folders = {path.name for path in PACKAGE.iterdir() if (path / "__init__.py").is_file()}
+    assert folders == set(LAYERS)
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_point_downwards(path: Path) -> None:
+    """A module imports its own layer and those below it, and errors."""
+    layer = layer_of(path)
+    if not layer:
+        return
+    allowed = BELOW[layer] | {layer, "errors", "__version__"}
+    used = {name.split(".")[1] for name in imported(path) if name.startswith("botdeploy.")}
+    assert used <= allowed, f"{layer} imports {sorted(used - allowed)}"
+
+
+@pytest.mark.parametrize(
+    "path", sorted((PACKAGE / "core").rglob("*.py")), ids=lambda path: path.stem
+)
+def test_the_core_knows_no_world(path: Path) -> None:
+    """No clock, no files, no network, no randomness, no threads, and no third-party package."""
+    roots = {name.split(".")[0] for name in imported(path)}
+    assert not roots & WORLD
+    assert roots <= sys.stdlib_module_names | {"botdeploy"}
