@@ -58,7 +58,7 @@ def globals_first(words: list[str]) -> list[str]:
 _TAKES_VALUE = frozenset(
     {
         "--limit", "--source", "--ref", "--release", "--set", "--ring", "--message", "--to",
-        "--lines", "-n", "--user", "--out", "--baseline", "--replay", "--bot",
+        "--lines", "-n", "--user", "--out", "--baseline", "--replay", "--soak", "--preset", "--env", "--at",
     }
 )  # fmt: skip
 

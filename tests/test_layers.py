@@ -25,9 +25,10 @@ BELOW = {
 }
 
 WORLD = {
-    "asyncio", "concurrent", "fabric", "glob", "http", "invoke", "io", "jinja2", "multiprocessing",
-    "os", "paramiko", "pathlib", "pydantic", "random", "requests", "rich", "secrets", "shutil",
-    "signal", "socket", "subprocess", "sys", "tempfile", "threading", "time", "typer", "uuid", "yaml",
+    "asyncio", "concurrent", "fabric", "glob", "http", "invoke", "io", "jinja2",
+    "multiprocessing", "os", "paramiko", "pathlib", "pydantic", "random", "requests", "rich",
+    "secrets", "shutil", "signal", "socket", "subprocess", "sys", "tempfile", "threading",
+    "time", "typer", "uuid", "yaml",
 }  # fmt: skip
 """What a pure decision has no business with: clock, files, network, randomness, threads."""
 

@@ -368,6 +368,10 @@ def judge(
         typer.Option("--preset", metavar="NAME", help="careful, normal or quick"),
     ] = None,
     soak: Annotated[str, typer.Option("--soak", metavar="TIME", help="as in a ring")] = "60m",
+    at: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option("--at", metavar="TIME", help="when the canary was switched"),
+    ] = None,
 ) -> None:
     """Judge exported journals as a rollout would have, minute by minute."""
     from botdeploy.cli import judging
@@ -376,6 +380,6 @@ def judge(
     _finish(
         ctx,
         lambda context: judging.judge(
-            context, replay, others, environment=env, preset=preset, soak=soak
+            context, replay, others, environment=env, preset=preset, soak=soak, at=at
         ),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -70,6 +71,7 @@ def judge(
     environment: str | None,
     preset: str | None,
     soak: str,
+    at: str | None = None,
 ) -> int:
     """Judge exported journals as a rollout would have, minute by minute."""
     from botdeploy.inventory import duration
@@ -89,6 +91,7 @@ def judge(
             {Path(canary).name: _lines(canary, rules)},
             {Path(name).name: _lines(name, rules) for name in baseline},
             options,
+            switched_at_us=None if at is None else _microseconds(at),
         ):
             last = verdict
             if context.as_json:
@@ -111,6 +114,19 @@ def judge(
             return int(ExitCode.FAILED)
         case _:
             return int(ExitCode.HELD)
+
+
+def _microseconds(text: str) -> int:
+    """Read a time: seconds since the epoch, or ISO 8601 (UTC unless it says otherwise)."""
+    try:
+        return int(float(text) * 1e6)
+    except (ValueError, OverflowError):
+        pass
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        raise UserError(f"--at {text!r} is not a time such as 2026-11-24T12:00:00Z") from None
+    return int((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() * 1e6)
 
 
 def _lines(file: str, rules: LineRules) -> list[LogLine]:
