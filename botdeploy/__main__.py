@@ -57,8 +57,9 @@ def globals_first(words: list[str]) -> list[str]:
 
 _TAKES_VALUE = frozenset(
     {
-        "--limit", "--source", "--ref", "--release", "--set", "--ring", "--message", "--to",
-        "--lines", "-n", "--user", "--out", "--baseline", "--replay", "--soak", "--preset", "--env", "--at",
+        "--limit", "--source", "--ref", "--release", "--set", "--ring", "--message",
+        "--to", "--lines", "-n", "--user", "--out", "--baseline", "--replay", "--soak",
+        "--preset", "--env", "--at",
     }
 )  # fmt: skip
 
