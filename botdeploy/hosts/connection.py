@@ -29,6 +29,7 @@ from botdeploy.errors import (
     Unreachable,
     UserError,
 )
+from botdeploy.hosts.hostcert import BadCertificate, HostCertificate, certificate_types
 from botdeploy.hosts.identity import KeyProblem, Keys
 from botdeploy.hosts.knownhosts import (
     HostKeys,
@@ -44,7 +45,7 @@ from botdeploy.hosts.proxy import ProxyProcess
 from botdeploy.hosts.remote import RemotePrograms
 from botdeploy.hosts.slots import Slots
 from botdeploy.hosts.sshconfig import Destination, SshConfig
-from botdeploy.hosts.transport import Alarm, Transport, dial, shut
+from botdeploy.hosts.transport import HOST_KEY_TYPES, Alarm, Transport, dial, shut
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -255,7 +256,10 @@ class Link(fabric.Connection):  # type: ignore[misc] # Fabric has no types
         made: list[Transport] = []
 
         def factory(sock: Any, **_: Any) -> Transport:
-            transport = Transport(sock, key_types=self.host_keys.key_types)
+            key_types = self.host_keys.key_types
+            if self.host_keys.authorities:
+                key_types = (*certificate_types(HOST_KEY_TYPES), *key_types)
+            transport = Transport(sock, key_types=key_types)
             transport.handshake_timeout = HANDSHAKE_TIMEOUT_S
             made.append(transport)
             return transport
@@ -290,6 +294,25 @@ class Link(fabric.Connection):  # type: ignore[misc] # Fabric has no types
             self.transport.close()
         self._way.close()
 
+    def _complaint(self, key: paramiko.PKey) -> str | None:
+        """Say why no authority vouches for a key; None when one does."""
+        authorities = self.host_keys.authorities
+        if not authorities:
+            return ""
+        trusts = f"{authorities[0].place} trusts an authority for it, but "
+        if key.public_blob is None:
+            return f"{trusts}it shows no certificate"
+        name = self.place.host_key_alias or self.place.hostname
+        try:
+            certificate = HostCertificate.parse(key.public_blob.key_blob)
+            for blob in (certificate.authority, key.asbytes()):
+                if (line := self.host_keys.is_revoked(blob)) is not None:
+                    raise BadCertificate(f"revoked by {line.place}")  # noqa: TRY301
+            certificate.check(name, time.time(), (one.blob for one in authorities))
+        except BadCertificate as error:
+            return f"{trusts}its certificate is {error}"
+        return None
+
     def hang_up(self) -> None:
         """End the connection without waiting for anything."""
         if self.transport is not None:
@@ -297,12 +320,15 @@ class Link(fabric.Connection):  # type: ignore[misc] # Fabric has no types
 
     def check_host_key(self, key: paramiko.PKey) -> None:
         """Return when known_hosts has the key; raise HostKeyUnknown or HostKeyChanged else."""
+        complaint = self._complaint(key)
+        if complaint is None:
+            return
         finding = self.host_keys.judge(key.asbytes())
         match finding.standing:
             case Standing.KNOWN:
                 return
             case Standing.UNKNOWN:
-                raise HostKeyUnknown(self.name, _unknown(self.place, self.host_keys, key))
+                raise HostKeyUnknown(self.name, _unknown(self.place, key, complaint))
             case Standing.REVOKED:
                 raise HostKeyChanged(
                     self.name,
@@ -711,7 +737,7 @@ def _listed_as(place: Destination) -> str:
     return host_name(place.hostname, place.port)
 
 
-def _unknown(place: Destination, host_keys: HostKeys, key: paramiko.PKey) -> str:
+def _unknown(place: Destination, key: paramiko.PKey, complaint: str) -> str:
     """Say which key nobody knows, how to compare it, and how to accept it."""
     file = shlex.quote(str(place.known_hosts[0])) if place.known_hosts else "~/.ssh/known_hosts"
     algorithm = key.get_name().removeprefix("ssh-").partition("-")[0]
@@ -722,14 +748,9 @@ def _unknown(place: Destination, host_keys: HostKeys, key: paramiko.PKey) -> str
         port = "" if place.port == 22 else f"-p {place.port} "  # noqa: PLR2004 # ssh's port
         host = shlex.quote(place.hostname)
         accept = f"ssh-keyscan {port}-t {algorithm} {host} >> {file}"
-    authority = ""
-    if host_keys.authorities:
-        authority = (
-            f"; {host_keys.authorities[0].place} trusts it by a certificate authority, "
-            "which botdeploy does not follow yet: list the key itself"
-        )
+    note = f" ({complaint})" if complaint else ""
     return (
-        f"the host key of {place} is not known: {_shown(key)}{authority}; compare it on the host: "
+        f"the host key of {place} is not known: {_shown(key)}{note}; compare it on the host: "
         f"ssh-keygen -lf /etc/ssh/ssh_host_{algorithm}_key.pub; if it is the same, accept it: "
         f"{accept}"
     )

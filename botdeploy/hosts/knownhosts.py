@@ -210,13 +210,17 @@ class HostKeys:
     @property
     def authorities(self) -> tuple[KnownKey, ...]:
         """The certificate authorities that may vouch for the host."""
-        return tuple(key for key in self.keys if key.marker is Marker.AUTHORITY)
+        return _with(Marker.AUTHORITY, self.keys or self.without_port)
+
+    def is_revoked(self, blob: bytes) -> KnownKey | None:
+        """Give the line that revokes a key, if there is one."""
+        revoked = _with(Marker.REVOKED, (*self.keys, *self.without_port))
+        return next((key for key in revoked if key.blob == blob), None)
 
     def judge(self, blob: bytes) -> Finding:
         """Say how a key stands that the host shows and has proven to hold."""
-        revoked = _with(Marker.REVOKED, (*self.keys, *self.without_port))
-        if hit := tuple(key for key in revoked if key.blob == blob):
-            return Finding(Standing.REVOKED, hit)
+        if (line := self.is_revoked(blob)) is not None:
+            return Finding(Standing.REVOKED, (line,))
         plain = _with(Marker.PLAIN, self.keys)
         candidates = plain or _with(Marker.PLAIN, self.without_port)
         if hit := tuple(key for key in candidates if key.blob == blob):
@@ -228,6 +232,12 @@ class HostKeys:
 
 def _with(marker: Marker, keys: Sequence[KnownKey]) -> tuple[KnownKey, ...]:
     return tuple(key for key in keys if key.marker is marker)
+
+
+def matches_any(patterns: Sequence[str], name: str) -> bool:
+    """Tell whether a name matches one of ssh's patterns (lower case)."""
+    pattern = _one_of([one.lower() for one in patterns])
+    return pattern is not None and pattern.fullmatch(name) is not None
 
 
 def _one_of(patterns: Sequence[str]) -> re.Pattern[str] | None:

@@ -23,7 +23,7 @@ from paramiko.message import Message
 from paramiko.packet import Packetizer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +89,10 @@ _SIGNALS = {
 # paramiko logs what we turn into errors of our own; where nobody set logging up, Python would
 # print it.
 logging.getLogger("paramiko").addHandler(logging.NullHandler())
+
+
+#: The host keys that we can check, the preferred first.
+HOST_KEY_TYPES: tuple[str, ...] = paramiko.Transport._preferred_keys  # type: ignore[attr-defined] # noqa: SLF001
 
 
 class Bell:
@@ -269,10 +273,9 @@ class Transport(paramiko.Transport):
             default_window_size=WINDOW_BYTES,
             packetizer_class=_WatchfulPacketizer,
         )
-        usual: tuple[str, ...] = paramiko.Transport._preferred_keys  # type: ignore[attr-defined] # noqa: SLF001
-        preferred = [kind for kind in key_types if kind in usual]
-        others = [kind for kind in usual if kind not in preferred]
-        self._preferred_keys: tuple[str, ...] = (*preferred, *others)
+        others = [kind for kind in HOST_KEY_TYPES if kind not in key_types]
+        known: Mapping[str, object] = paramiko.Transport._key_info  # type: ignore[attr-defined] # noqa: SLF001
+        self._preferred_keys = (*(kind for kind in key_types if kind in known), *others)
         self.programs: dict[int, Program] = {}
         self.goodbye = ""
         self.name = f"ssh {self.name}"
@@ -290,7 +293,7 @@ class Transport(paramiko.Transport):
 
     @property
     def preferred_keys(self) -> tuple[str, ...]:
-        """Give the host key types to ask for: none with certificates, which nobody checks."""
+        """Give the host key types to ask for: certificates only where somebody can check them."""
         return self._preferred_keys
 
     def watch_over(self) -> None:

@@ -253,3 +253,46 @@ def test_closing_ends_everything_at_once(lab: Lab) -> None:
     for thread in threads:
         thread.join()
     assert ended == [[]] * 21
+
+
+@pytest.fixture
+def authority(lab: Lab, tmp_path: Path) -> Iterator[str]:
+    """Have an authority sign the first host's key, and give the authority's public key."""
+    host = lab["h1"]
+    key = tmp_path / "authority"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)
+    public = tmp_path / "host.pub"
+    public.write_text(host.root("cat /etc/ssh/ssh_host_ed25519_key.pub").stdout)
+    sign = ["ssh-keygen", "-q", "-h", "-s", str(key), "-I", "h1", "-n", host.address]
+    subprocess.run([*sign, str(public)], check=True)
+    config = "/etc/ssh/sshd_config.d/certificate.conf"
+    host.root(
+        f"cat > /etc/ssh/host-cert.pub; echo HostCertificate /etc/ssh/host-cert.pub > {config};"
+        " systemctl restart ssh",
+        stdin=(tmp_path / "host-cert.pub").read_text(),
+    )
+    yield " ".join((tmp_path / "authority.pub").read_text().split()[:2])
+    host.root(f"rm {config}; systemctl restart ssh")
+
+
+def test_authority_vouches_for_a_host(
+    lab: Lab, connector: Connector, authority: str, tmp_path: Path
+) -> None:
+    """A host known only by its authority is trusted by its certificate, for its name alone."""
+    known = tmp_path / "known"
+    known.write_text(f"@cert-authority {lab['h1'].address} {authority}\n")
+    address = at(lab, lab["h1"], known_hosts_files=(str(known),))
+    assert connector.connect(address).run("exit 3").exit_status == 3
+    known = tmp_path / "revoked"
+    known.write_text(f"@cert-authority * {authority}\n@revoked * {authority}\n")
+    with pytest.raises(HostKeyUnknown, match="its certificate is revoked by"):
+        connector.connect(replace(address, known_hosts_files=(str(known),)))
+    known = tmp_path / "aliased"
+    known.write_text(f"@cert-authority * {authority}\n")
+    aliased = replace(
+        address,
+        known_hosts_files=(str(known),),
+        options=(*address.options, ("hostkeyalias", "other")),
+    )
+    with pytest.raises(HostKeyUnknown, match=r"its certificate is for .* and not for other"):
+        connector.connect(aliased)

@@ -1,0 +1,145 @@
+"""Host certificates made by ssh's own tool: what vouches for a host, and what does not."""
+
+from __future__ import annotations
+
+import base64
+import shutil
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from botdeploy.hosts.hostcert import BadCertificate, HostCertificate
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+pytestmark = pytest.mark.skipif(not shutil.which("ssh-keygen"), reason="no ssh-keygen here")
+
+NOW_S = 1_800_000_000
+
+
+def make_key(folder: Path, name: str, kind: str = "ed25519") -> Path:
+    """Make a key pair and give the private half's path."""
+    path = folder / name
+    subprocess.run(["ssh-keygen", "-q", "-t", kind, "-N", "", "-f", str(path)], check=True)
+    return path
+
+
+def public(path: Path, suffix: str = ".pub") -> bytes:
+    """Give the key or certificate beside a private key."""
+    return base64.b64decode(Path(f"{path}{suffix}").read_text().split()[1])
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give a folder for keys."""
+    return tmp_path_factory.mktemp("keys")
+
+
+@pytest.fixture(scope="module")
+def authority(folder: Path) -> Path:
+    """Give an authority's key."""
+    return make_key(folder, "authority")
+
+
+@pytest.fixture
+def sign(tmp_path: Path, authority: Path) -> Callable[..., bytes]:
+    """Give a function that makes a host's key, signs it, and gives the certificate."""
+
+    def sign_one(
+        *options: str, kind: str = "ed25519", by: Path = authority, host: bool = True
+    ) -> bytes:
+        key = make_key(tmp_path, "host", kind)
+        times = () if "-V" in options else ("-V", "20200101Z:20991231Z")
+        command = ["ssh-keygen", "-q", "-s", str(by), "-I", "id"]
+        command += ["-h"] if host else []
+        subprocess.run([*command, *times, *options, f"{key}.pub"], check=True)
+        return public(key, "-cert.pub")
+
+    return sign_one
+
+
+@pytest.mark.parametrize("kind", ["ed25519", "ecdsa", "rsa"])
+@pytest.mark.parametrize("authority_kind", ["ed25519", "ecdsa", "rsa"])
+def test_true_certificate_vouches(
+    sign: Callable[..., bytes], tmp_path: Path, kind: str, authority_kind: str
+) -> None:
+    """A certificate of any usual kind by any usual authority vouches for its hosts."""
+    by = make_key(tmp_path, "by", authority_kind)
+    certificate = HostCertificate.parse(sign("-n", "w1,*.example.org", kind=kind, by=by))
+    assert certificate.key_id == "id"
+    assert certificate.principals == ("w1", "*.example.org")
+    for name in ("w1", "W1", "a.example.org"):
+        certificate.check(name, NOW_S, [b"another", public(by)])
+
+
+def test_certificate_without_names_is_for_every_host(
+    sign: Callable[..., bytes], authority: Path
+) -> None:
+    """A certificate that names no hosts vouches for all, as for ssh."""
+    HostCertificate.parse(sign()).check("anything", NOW_S, [public(authority)])
+
+
+@pytest.mark.parametrize(
+    ("options", "host", "reason"),
+    [
+        (("-n", "other"), True, "for other and not for w1"),
+        (("-n", "w1"), False, "not a host's"),
+        (("-n", "w1", "-V", "20200101Z:20210101Z"), True, "not valid at this time"),
+        (("-n", "w1", "-V", "20900101Z:20910101Z"), True, "not valid at this time"),
+        (("-n", "w1", "-O", "critical:strange=1"), True, "options that nobody"),
+    ],
+)
+def test_what_does_not_vouch(
+    sign: Callable[..., bytes],
+    authority: Path,
+    options: tuple[str, ...],
+    host: bool,  # noqa: FBT001
+    reason: str,
+) -> None:
+    """Other names, users' certificates, other times and unknown options do not vouch."""
+    certificate = HostCertificate.parse(sign(*options, host=host))
+    with pytest.raises(BadCertificate, match=reason):
+        certificate.check("w1", NOW_S, [public(authority)])
+
+
+def test_unlisted_authority_does_not_vouch(sign: Callable[..., bytes]) -> None:
+    """A true certificate by somebody whom known_hosts does not list is nothing."""
+    certificate = HostCertificate.parse(sign("-n", "w1"))
+    with pytest.raises(BadCertificate, match="authority that known_hosts does not list"):
+        certificate.check("w1", NOW_S, [b"another"])
+
+
+@pytest.fixture(scope="module")
+def good(folder: Path, authority: Path) -> bytes:
+    """Give a certificate for w1."""
+    key = make_key(folder, "good")
+    command = ["ssh-keygen", "-q", "-h", "-s", str(authority), "-I", "id", "-n", "w1"]
+    subprocess.run([*command, "-V", "20200101Z:20991231Z", f"{key}.pub"], check=True)
+    return public(key, "-cert.pub")
+
+
+@given(st.data())
+def test_changed_certificate_never_vouches(
+    good: bytes, authority: Path, data: st.DataObject
+) -> None:
+    """Whatever single byte is changed, or whatever is cut off, it vouches for nobody."""
+    blob = bytearray(good)
+    position = data.draw(st.integers(0, len(blob) - 1))
+    if data.draw(st.booleans()):
+        blob[position] ^= data.draw(st.integers(1, 255))
+    else:
+        del blob[position:]
+    with pytest.raises(BadCertificate):
+        HostCertificate.parse(bytes(blob)).check("w1", NOW_S, [public(authority)])
+
+
+@given(st.binary())
+def test_any_bytes_are_harmless(blob: bytes) -> None:
+    """What is no certificate is told as such, and nothing else is raised."""
+    with pytest.raises(BadCertificate):
+        HostCertificate.parse(blob)
