@@ -53,7 +53,7 @@ class Stand:
         self.enter()
         for made in (OLD, NEW):
             assert not self.actor.stage(made).fault
-        self.host.root(f"echo precious >/opt/{BOT}/shared/precious")
+        self.host.root(f"echo precious >/opt/{BOT}/shared/precious; sync")
         run = self.new_run()
         assert "switched" in self.actor.switch(run, OLD.id)
         self.actor("confirm", self.actor.token, run)

@@ -97,6 +97,8 @@ end_change() {
 # Sets failed when it can't.
 replace_release() {
 	failed=''
+	# What a full or broken disk would refuse comes before the stop: a bot must not stay down for it.
+	prepare_links "$1" || { failed="cannot write the links"; return 1; }
 	systemctl reset-failed "$UNIT" 2>/dev/null
 	stop_bot || { failed="the bot could not be stopped"; return 1; }
 	tick
@@ -104,19 +106,26 @@ replace_release() {
 	printf 'stopped=%s\nquiet_us=%s\n' "$stopped" "$quiet_us" >>"$RUN/switching"
 	fence
 	[ -e "$STATE/$2" ] || { unfence; failed="it was called back"; return 1; }
-	point_at "$1" || { unfence; failed="cannot write the links"; return 1; }
+	point_at "$1" || { unfence; failed="cannot move the links"; return 1; }
 	unfence
 	systemctl daemon-reload || { failed="systemd did not reload"; return 1; }
 	[ -n "$1" ] || return 0
 	systemctl start --no-block "$UNIT" 2>"$RUN/start.err" || { failed="systemd refused to start it: $(tail -n 1 "$RUN/start.err")"; return 1; }
 }
 
-# point_at RELEASE: links, unit and its place in the boot. An empty name takes all of it away.
+# prepare_links RELEASE: the unit, its place in the boot, and current beside the one that holds.
+prepare_links() {
+	[ -n "$1" ] || return 0
+	relink "$UNITS/$UNIT" "$HOME_DIR/current/.botdeploy/$UNIT" &&
+		relink "$UNITS/multi-user.target.wants/$UNIT" "$UNITS/$UNIT" &&
+		rm -f "$HOME_DIR/current.new.$$" && ln -s "releases/$1" "$HOME_DIR/current.new.$$"
+}
+
+# point_at RELEASE: current names it from here on; one rename takes code, unit and environment along.
+# An empty name takes all of it away.
 point_at() {
 	if [ -n "$1" ]; then
-		relink "$HOME_DIR/current" "releases/$1" &&
-			relink "$UNITS/$UNIT" "$HOME_DIR/current/.botdeploy/$UNIT" &&
-			relink "$UNITS/multi-user.target.wants/$UNIT" "$UNITS/$UNIT"
+		mv -T "$HOME_DIR/current.new.$$" "$HOME_DIR/current"
 	else
 		rm -f "$UNITS/multi-user.target.wants/$UNIT" "$UNITS/$UNIT" "$HOME_DIR/current"
 	fi
@@ -344,7 +353,8 @@ stuck() {
 
 end_revert() {
 	tick
-	printf 'seconds=%s\n' "$(seconds $((now_cs - begun)))" >"$RUN/reverted"
+	printf 'run=%s\nseconds=%s\nby=%s\ncause=%s\nwhy=%s\n' "$run" "$(seconds $((now_cs - begun)))" \
+		"$by" "$cause" "$why" >"$RUN/reverted"
 	fence
 	mv -T "$STATE/reverting" "$STATE/reverted" && sync "$STATE" || fault write "cannot rename $STATE/reverting"
 	rm -f "$RUN/lease" "$RUN/switching" "$RUN/result"
@@ -365,7 +375,7 @@ guard_boot() {
 		begin_change "$(field "$STATE/reverting" run)-back"
 		tick
 		printf 'stopped=%s\nquiet_us=0\n' "$now_cs" >>"$RUN/switching"
-		point_at "$old" || fault write "cannot write the links"
+		prepare_links "$old" && point_at "$old" || fault write "cannot write the links"
 		harden
 		systemctl daemon-reload
 		start_guard --no-block -p After="$UNIT"

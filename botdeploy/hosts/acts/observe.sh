@@ -93,7 +93,16 @@ tell_phase() {
 	latest_phase
 	if [ -n "$latest" ]; then
 		printf '{"phase": "%s"' "$latest"
-		for key in run new old armed by cause why; do pair "$key" "$STATE/$latest"; done
+		for key in run new old armed; do pair "$key" "$STATE/$latest"; done
+		told=$STATE/$latest
+		get "$told" by
+		if [ -z "$got" ] && [ "$latest" = reverted ]; then
+			get "$told" run
+			run=$got
+			get "$RUN/reverted" run
+			[ "$got" != "$run" ] || told=$RUN/reverted # on a full disk it is in /run only
+		fi
+		for key in by cause why; do pair "$key" "$told"; done
 		[ "$latest" != confirmed ] || printf ', "at": "%s", "age_s": %s' "$confirmed_at" \
 			$((now > confirmed_s ? now - confirmed_s : 0))
 		printf '}'

@@ -181,8 +181,10 @@ tell_switched() { # CONFIRMED
 }
 
 tell_reverted() {
-	r=$STATE/reverted
-	emit "{\"reverted\": {\"new\": \"$(field "$r" new)\", \"old\": \"$(field "$r" old)\", \"by\": $(quoted "$(field "$r" by)"), \"cause\": $(quoted "$(field "$r" cause)"), \"why\": $(quoted "$(field "$r" why)"), \"runs\": $([ -e "$STATE/stuck" ] && printf false || printf true), \"seconds\": $(number_of "$RUN/reverted" seconds)}}"
+	r=$STATE/reverted t=$STATE/reverted
+	# On a full disk who and why are in /run only.
+	[ -n "$(field "$r" by)" ] || [ "$(field "$RUN/reverted" run)" != "$(field "$r" run)" ] || t=$RUN/reverted
+	emit "{\"reverted\": {\"new\": \"$(field "$r" new)\", \"old\": \"$(field "$r" old)\", \"by\": $(quoted "$(field "$t" by)"), \"cause\": $(quoted "$(field "$t" cause)"), \"why\": $(quoted "$(field "$t" why)"), \"runs\": $([ -e "$STATE/stuck" ] && printf false || printf true), \"seconds\": $(number_of "$RUN/reverted" seconds)}}"
 }
 
 act_confirm() {
