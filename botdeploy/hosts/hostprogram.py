@@ -59,8 +59,7 @@ def path(bot: str) -> str:
 
 
 # The wrapper around a run. $0 is the program (or the bot's name), $1 the nonce, $2 the act. Double
-# quotes inside, single quotes outside, no backslash before a quote or a backslash: sh, bash, zsh,
-# fish and tcsh hand it to /bin/sh unchanged.
+# quotes inside, single quotes outside; see _quote for what login shells do to those.
 _TELL = (
     'tell() { m=$(printf %s "$2" | tr -c "A-Za-z0-9 .,:;_/()=+-" " " | tail -c 600); '
     'for t in "{@fault@: @$1@, @message@: @$m@}" "{@final@: true, @rc@: 3}"; do '
@@ -182,4 +181,13 @@ def _shell(script: str, arguments: Iterable[str], become_user: str | None) -> st
     for word in words:
         if "\0" in word or "\n" in word:
             raise ValueError(f"an argument must be one line: {word!r}")
-    return " ".join(["exec", "/bin/sh", "-c", quote(script), *(quote(word) for word in words)])
+    return " ".join(["exec", "/bin/sh", "-c", *(_quote(word) for word in (script, *words))])
+
+
+#: Within single quotes fish unescapes a backslash and tcsh expands an exclamation mark; outside,
+#: every shell takes both literally behind a backslash.
+_OUTSIDE = {"'": "'\"'\"'", "\\": "'\\\\'", "!": "'\\!'"}
+
+
+def _quote(word: str) -> str:
+    return "'" + "".join(_OUTSIDE.get(character, character) for character in word) + "'"

@@ -1,0 +1,327 @@
+"""The program that acts on a host, as text and as a command line; no host is needed."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from botdeploy.errors import UserError
+from botdeploy.hosts import hostprogram
+from tests.hosts.actkit import parse
+
+SHELLS = [
+    ["dash"],
+    ["bash", "--posix"],
+    ["busybox", "sh"],
+    ["mksh"],
+    ["ksh"],
+    ["yash", "--posix"],
+]
+LOGIN_SHELLS = ["sh", "bash", "dash", "zsh", "fish", "tcsh", "ksh", "busybox"]
+
+
+@pytest.fixture(scope="module")
+def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give the assembled program as a file under a bot's name."""
+    place = tmp_path_factory.mktemp("acts") / "echobot"
+    place.write_bytes(hostprogram.PROGRAM)
+    return place
+
+
+@pytest.mark.parametrize("shell", SHELLS, ids=" ".join)
+def test_every_posix_shell_reads_the_program(shell: list[str], program: Path) -> None:
+    """The program is plain POSIX sh: each shell that a host may have parses it."""
+    if shutil.which(shell[0]) is None:
+        pytest.skip(f"{shell[0]} is not here")
+    done = subprocess.run([*shell, "-n", program], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_shellcheck_has_nothing_to_say(program: Path) -> None:
+    """The program is clean as a whole, where every name is known."""
+    tool = Path(sys.executable).with_name("shellcheck")
+    done = subprocess.run(
+        [tool, "-s", "sh", "-f", "gcc", program], capture_output=True, text=True, check=False
+    )
+    assert done.stdout == ""
+
+
+def test_every_act_that_is_named_exists() -> None:
+    """The list of acts and the functions agree."""
+    text = hostprogram.PROGRAM.decode()
+    listed = set()
+    for line in text.splitlines():
+        if line.startswith(("READS=", "ACTS=")):
+            listed |= set(line.split("=", 1)[1].strip('"').split()) - {"$READS"}
+    defined = {
+        line.removeprefix("act_").split("(")[0]
+        for line in text.splitlines()
+        if line.startswith("act_")
+    }
+    assert listed == defined
+
+
+def test_the_digest_follows_the_text() -> None:
+    """The program's folder is named by its own text, so it is never changed in place."""
+    assert hostprogram.DIGEST in hostprogram.path("echobot")
+    assert len(hostprogram.DIGEST) == 12
+    assert hostprogram.PROGRAM.startswith(b"#!/bin/sh\n")
+    assert hostprogram.PROGRAM.endswith(b"\n")
+
+
+@pytest.mark.parametrize("bot", ["", "Bot", "a b", "../x", "a/b", "x" * 33, "-x", "botdeploy"])
+def test_a_name_that_is_no_bots_is_refused(bot: str) -> None:
+    """No command line is made for a name that could leave the program's folder."""
+    with pytest.raises(UserError):
+        hostprogram.call(bot, "n", "observe")
+
+
+def test_only_root_can_be_become() -> None:
+    """An inventory that asks for another user learns that there is none."""
+    with pytest.raises(UserError, match="deployer"):
+        hostprogram.call("echobot", "n", "observe", become_user="deployer")
+
+
+def test_an_argument_of_two_lines_is_refused() -> None:
+    """What could end a command line never gets into one."""
+    with pytest.raises(ValueError, match="one line"):
+        hostprogram.call("echobot", "n", "unlock", ["a\nb"])
+
+
+# --- the wrapper, with a program and a sudo of our own ------------------------------------------
+
+
+@pytest.fixture
+def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Give a folder in whose bin/ tools can be put before the machine's own."""
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    monkeypatch.setenv("PATH", f"{tools}:{os.environ['PATH']}")
+    monkeypatch.setattr(hostprogram, "LIBRARY", str(tmp_path / "lib"))
+    return tmp_path
+
+
+def put(place: Path, text: str) -> None:
+    """Write a program."""
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.write_text(text)
+    place.chmod(0o755)
+
+
+def run(command: str, shell: list[str] | None = None, stdin: bytes = b"") -> tuple[int, str, str]:
+    """Run a command line as a login shell does."""
+    argv = [*(shell or ["sh"]), "-c", command]
+    done = subprocess.run(argv, capture_output=True, check=False, input=stdin)
+    return done.returncode, done.stdout.decode(), done.stderr.decode()
+
+
+ECHO = '#!/bin/sh\nfor one; do printf "<%s>" "$one"; done\n'
+
+
+@pytest.mark.parametrize("shell", LOGIN_SHELLS)
+def test_arguments_reach_the_program_through_every_login_shell(shell: str, stage: Path) -> None:
+    """Quotes, dollars, spaces and other scripts arrive as they are."""
+    if shutil.which(shell) is None:
+        pytest.skip(f"{shell} is not here")
+    put(Path(hostprogram.path("echobot")), ECHO)
+    put(stage / "bin/id", "#!/bin/sh\necho 0\n")
+    words = [
+        "it's",
+        '"x"',
+        "$HOME",
+        "`id`",
+        "a  b",
+        "é漢",
+        "*",
+        ";|&<>",
+        "",
+        "--",
+        "%s",
+        "!x",
+        "a\\b",
+        "c\\",
+    ]
+    argv = ["busybox", "sh"] if shell == "busybox" else [shell]
+    rc, out, _ = run(hostprogram.call("echobot", "n1", "act", words), argv)
+    assert (rc, out) == (0, "".join(f"<{word}>" for word in ["n1", "act", *words]))
+
+
+@given(st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\0\n")), max_size=4))
+@settings(max_examples=30, deadline=None)
+def test_any_argument_arrives_as_it_is(words: list[str]) -> None:
+    """Whatever a reason or a name holds, the program gets exactly that."""
+    command = hostprogram.unprivileged_command("echobot", "n1", "act", words)
+    _, out, _ = run(command, stdin=b'for one; do printf "<%s>" "$one"; done\n')
+    assert out == "".join(f"<{word}>" for word in ["n1", "act", *words])
+
+
+def test_a_program_that_is_not_there_is_told(stage: Path) -> None:
+    """The fault is a record of its own, with a final one behind it."""
+    del stage
+    rc, out, _ = run(hostprogram.call("echobot", "n1", "observe"))
+    first, last = parse("n1", out)
+    assert (rc, first["fault"], last) == (3, "missing", {"final": True, "rc": 3})
+
+
+def test_sudo_that_refuses_is_told_in_its_own_words(stage: Path) -> None:
+    """What sudo says is in the message, whatever characters it has."""
+    put(Path(hostprogram.path("echobot")), ECHO)
+    put(stage / "bin/id", "#!/bin/sh\necho 1000\n")
+    put(
+        stage / "bin/sudo",
+        '#!/bin/sh\necho "sudo: a \\"password\\" is required \\\\" >&2\nexit 1\n',
+    )
+    rc, out, _ = run(hostprogram.call("echobot", "n1", "observe"))
+    first, last = parse("n1", out)
+    assert (rc, first["fault"], last["final"]) == (3, "sudo", True)
+    assert "password" in first["message"]
+
+
+def test_a_host_without_sudo_is_told(stage: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No sudo is the same fault as a sudo that refuses."""
+    put(Path(hostprogram.path("echobot")), ECHO)
+    put(stage / "bin/id", "#!/bin/sh\necho 1000\n")
+    for tool in ("tr", "tail", "sh"):
+        (stage / "bin" / tool).symlink_to(str(shutil.which(tool)))
+    monkeypatch.setenv("PATH", str(stage / "bin"))
+    _, out, _ = run(hostprogram.call("echobot", "n1", "observe"), ["/bin/sh"])
+    assert parse("n1", out)[0]["fault"] == "sudo"
+
+
+#: Stands for sudo: -k -n succeeds or not, -S reads one line. The rest is the command.
+SUDO = """#!/bin/sh
+ask=no
+while :; do case $1 in
+-n) shift ;;
+-k) shift ;;
+-S) ask=yes; shift ;;
+-p) shift 2 ;;
+--) shift; break ;;
+esac; done
+if [ "$ask" = yes ]; then read -r given; [ "$given" = "pass word" ] || { echo sorry >&2; exit 1; }
+elif [ "$NEEDS_PASSWORD" = yes ]; then echo "sudo: a password is required" >&2; exit 1; fi
+exec "$@"
+"""
+
+
+@pytest.mark.parametrize("needs", ["yes", "no"])
+def test_the_password_never_reaches_the_program(
+    needs: str, stage: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sudo's password is the first line of the input, also where sudo does not ask for it."""
+    monkeypatch.setenv("NEEDS_PASSWORD", needs)
+    put(Path(hostprogram.path("echobot")), "#!/bin/sh\ncat\n")
+    put(stage / "bin/id", "#!/bin/sh\necho 1000\n")
+    put(stage / "bin/sudo", SUDO)
+    command = hostprogram.call("echobot", "n1", "stage", with_password=True)
+    rc, out, _ = run(command, stdin=b"pass word\nfirst\nsecond")
+    assert (rc, out) == (0, "first\nsecond")
+    assert "pass word" not in command
+
+
+def test_the_programs_own_fault_is_not_taken_for_sudos(stage: Path) -> None:
+    """Exit codes of the program pass through, and so does what it says."""
+    put(Path(hostprogram.path("echobot")), "#!/bin/sh\necho told; echo said >&2; exit 4\n")
+    put(stage / "bin/id", "#!/bin/sh\necho 1000\n")
+    put(stage / "bin/sudo", SUDO)
+    assert run(hostprogram.call("echobot", "n1", "enter")) == (4, "told\n", "said")
+
+
+def test_an_ephemeral_run_leaves_nothing(stage: Path) -> None:
+    """The program over standard input runs under the bot's name and tells records."""
+    put(stage / "bin/id", "#!/bin/sh\necho 0\n")
+    command = hostprogram.ephemeral_command("echobot", "n1", "version")
+    rc, out, said = run(command, stdin=hostprogram.PROGRAM)
+    assert (rc, said) == (0, "")
+    assert parse("n1", out) == [{"version": True}, {"final": True, "rc": 0}]
+    assert sorted(path.name for path in stage.iterdir()) == ["bin"]
+
+
+def test_installing_checks_what_arrived(stage: Path) -> None:
+    """A program that is cut short, or another one, is not put in place."""
+    put(stage / "bin/id", "#!/bin/sh\necho 0\n")
+    put(stage / "bin/chown", "#!/bin/sh\n")
+    command = hostprogram.install_command("echobot", "n1")
+    for wrong in (b"", hostprogram.PROGRAM[:-1], hostprogram.PROGRAM + b"\n"):
+        rc, out, _ = run(command, stdin=wrong)
+        assert (rc, parse("n1", out)[0]["fault"]) == (3, "install")
+        assert list(Path(hostprogram.path("echobot")).parent.iterdir()) == []
+    rc, out, _ = run(command, stdin=hostprogram.PROGRAM)
+    assert parse("n1", out)[0] == {"installed": hostprogram.path("echobot")}
+    assert Path(hostprogram.path("echobot")).read_bytes() == hostprogram.PROGRAM
+
+
+# --- pieces of the program -----------------------------------------------------------------------
+
+
+def piece(script: str, *arguments: str) -> str:
+    """Run some shell with the program's functions known."""
+    text = hostprogram.PROGRAM.decode()
+    ground = text[: text.index("# main: hand the arguments")]
+    done = subprocess.run(
+        ["sh", "-c", ground + script, "echobot", "n1", "act", *arguments],
+        capture_output=True,
+        check=False,
+    )
+    return done.stdout.decode(errors="surrogateescape")
+
+
+@given(st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=60))
+@settings(max_examples=60, deadline=None)
+def test_any_text_becomes_a_json_string(text: str) -> None:
+    """What is quoted reads back the same, with control characters as spaces."""
+    out = piece('quoted "$3"', text)
+    meant = "".join(" " if ord(char) < 32 or ord(char) == 127 else char for char in text)
+    assert json.loads(out) == meant
+
+
+@pytest.mark.parametrize(
+    ("text", "is_good"),
+    [
+        ("20261122T210500Z-3f9c2ab1", True),
+        ("R1", True),
+        ("a" * 64, True),
+        ("a" * 65, False),
+        ("", False),
+        (".", False),
+        ("..", False),
+        (".hidden", False),
+        ("-rf", False),
+        ("a/b", False),
+        ("a b", False),
+        ("a..b", False),
+        ("a\nb", False),
+        ("$(id)", False),
+        ("é", False),
+    ],
+)
+def test_an_identifier_never_leaves_its_folder(text: str, is_good: bool) -> None:  # noqa: FBT001
+    """Only plain names get into paths."""
+    assert piece('is_id "$3" && printf good', text) == ("good" if is_good else "")
+
+
+@pytest.mark.parametrize(
+    ("text", "is_good"),
+    [
+        *(("0", True), ("10", True), ("010", False), ("", False), ("-1", False), ("1e3", False)),
+        *(("9" * 15, True), ("9" * 16, False), ("1 2", False), ("0x1", False)),
+    ],
+)
+def test_a_number_is_one_for_the_shell_too(text: str, is_good: bool) -> None:  # noqa: FBT001
+    """No octal, no sign, nothing that arithmetic would read otherwise."""
+    assert piece('is_number "$3" && printf good', text) == ("good" if is_good else "")
+
+
+def test_a_state_file_gives_its_last_value(tmp_path: Path) -> None:
+    """A key that was written again has its last value; others are not mixed up with it."""
+    (tmp_path / "f").write_text("key=one\nkeys=two\nkey=th=ree\nlast=cut short")
+    script = 'for k in key keys last none; do get "$3" "$k"; printf "[%s]" "$got"; done'
+    assert piece(script, str(tmp_path / "f")) == "[th=ree][two][cut short][]"
