@@ -477,12 +477,37 @@ def test_closed_port_is_told(home: Home) -> None:
         home.connector().connect(at(port))
 
 
-def test_unknown_name_is_told_at_once(home: Home) -> None:
+def test_unknown_name_is_told_at_once(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     """A name that does not exist is not tried again."""
-    address = Address("w9", "no-such-host.invalid")
-    with pytest.raises(Unreachable, match=r"unknown name no-such-host\.invalid") as caught:
-        home.connector(total_timeout_s=0.2).connect(address)
-    assert "tries" not in str(caught.value)
+    asked: list[object] = []
+
+    def look_up(*place: object) -> None:
+        asked.append(place)
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    with pytest.raises(Unreachable, match=r"^w9: unknown name no-such-host\.invalid"):
+        home.connector().connect(Address("w9", "no-such-host.invalid"))
+    assert len(asked) == 1
+
+
+def test_failing_name_server_is_asked_again(
+    server: SshServer, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A name that can't be looked up for a moment is found by the next try."""
+    home.known_hosts.write_text(f"* {HOST_KEY.get_name()} {HOST_KEY.get_base64()}\n")
+    real = socket.getaddrinfo
+    asked: list[object] = []
+
+    def look_up(name: str, *rest: int) -> object:
+        asked.append(name)
+        if len(asked) < 3:
+            raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+        return real("127.0.0.1", *rest)
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    assert home.connector().connect(at(server.port, hostname="w1.example.org")).is_alive
+    assert asked == ["w1.example.org"] * 3
 
 
 def test_something_else_than_ssh_is_told(home: Home) -> None:
