@@ -298,6 +298,10 @@ def promote(inventory: Inventory, tools: Tools, options: Options) -> Ended:
         if record is None:
             return Ended(ExitCode.DONE, "")
         target = Target(record.id, record.release, record.digest)
+        try:
+            _refuse_quarantined(inventory, lock.states, target)
+        except Quarantined as refused:
+            return Ended(ExitCode.HELD, str(refused))
         return _run(inventory, None, tools, replace(options, is_attended=False), target, lock)
     finally:
         lock.leave(tools.fleet)

@@ -33,8 +33,11 @@ class Way:
     is_possible: bool = True
 
 
-def way_back(name: str, state: HostState, to: str | None = None) -> Way:
-    """Say where a host goes back to: its last proven release, as recorded at the switch."""
+def way_back(name: str, state: HostState, to: str | None = None, newest: str | None = None) -> Way:
+    """Say where a host goes back to: its last proven release, as recorded at the switch.
+
+    ``newest`` is the release of the last rollout: a host that does not run it stays.
+    """
     now = state.current or state.running
     if to is not None:
         staged = state.release(to)
@@ -48,6 +51,8 @@ def way_back(name: str, state: HostState, to: str | None = None) -> Way:
         return Way(name, now, "", "it went back already")
     if not now:
         return Way(name, now, "", "nothing runs")
+    if newest is not None and now != newest:
+        return Way(name, now, "", f"the last rollout's {newest} does not run here")
     candidates = [switch.old] if switch is not None and switch.new == now else []
     candidates.append(state.previous)
     candidates += [one.id for one in sorted(state.releases, key=lambda one: one.id, reverse=True)]
@@ -55,6 +60,12 @@ def way_back(name: str, state: HostState, to: str | None = None) -> Way:
         if candidate and candidate != now and state.is_proven(candidate):
             return Way(name, now, candidate)
     return Way(name, now, "", "there is no proven release to return to", is_possible=False)
+
+
+def newest_release(states: Mapping[str, HostState]) -> str | None:
+    """Name the release of the last rollout that any of these hosts knows of."""
+    records = [state.rollout for state in states.values() if state.rollout is not None]
+    return max(records, key=lambda one: one.since).release if records else None
 
 
 def rollback(
@@ -83,7 +94,12 @@ def rollback(
         if not lock.entered:
             told = "; ".join(str(error) for error in lock.away.values())
             return Ended(ExitCode.UNREACHABLE, f"no host can be reached: {told}")
-        ways = {name: way_back(name, state, to) for name, state in lock.states.items()}
+        newest = newest_release(lock.states)
+        ways = {
+            name: way_back(name, lock.states[name], to, newest)
+            for name in hosts
+            if name in lock.states
+        }
         _need_way(ways)
         going = [name for name, way in ways.items() if way.target]
         rollout = new_rollout(tools.clock)
@@ -116,7 +132,8 @@ def _need_way(ways: Mapping[str, Way]) -> None:
 
 
 def _check(states: Mapping[str, HostState], away: Mapping[str, HostError], to: str | None) -> Ended:
-    ways = [way_back(name, state, to) for name, state in states.items()]
+    newest = newest_release(states)
+    ways = [way_back(name, state, to, newest) for name, state in states.items()]
     rows = [
         f"{way.host}: {way.running or 'nothing'} → {way.target}"
         if way.target

@@ -33,6 +33,18 @@ class LockRefused(LockedError):
         self.holder = holder
 
 
+class LockLost(LockedError):
+    """The lock lapsed or was taken over while we thought that we had it."""
+
+    def __init__(self, host: str, message: str) -> None:
+        """Name the host that said so first."""
+        super().__init__(
+            f"{host}: {message}. Somebody else took over; an unconfirmed host goes back by itself. "
+            "See: botdeploy history"
+        )
+        self.host = host
+
+
 @dataclass(frozen=True, slots=True)
 class Reply:
     """What one program said: its records in order, without the final one."""
@@ -88,7 +100,9 @@ def raise_fault(host: str, act: str, record: Mapping[str, Any]) -> NoReturn:
             raise ProgramMissing(host, message)
         case "locked" if isinstance(record.get("lock"), dict):
             raise LockRefused(host, lock_holder(record["lock"]))
-        case "lost" | "lost-lock":
+        case "lost-lock":
+            raise LockLost(host, message)
+        case "lost":
             raise LeaseLost(host, act, message, code=code)
         case _:
             raise ActFailed(host, act, message, code=code)
