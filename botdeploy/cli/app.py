@@ -271,6 +271,21 @@ def logs(
 
 
 @app.command()
+def report(
+    ctx: typer.Context,
+    env: Env,
+    out: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("--out", metavar="FILE", help="where to; else botdeploy-report-ENV.html"),
+    ] = None,
+) -> None:
+    """Write one HTML page of the last rollout, with its charts."""
+    from botdeploy.cli import reporting
+
+    _finish(ctx, lambda context: reporting.report(context, env, out))
+
+
+@app.command()
 def approve(
     ctx: typer.Context,
     env: Env,

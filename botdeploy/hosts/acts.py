@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from botdeploy.core.address import Address
     from botdeploy.core.hoststate import HostState
-    from botdeploy.hosts.program import HostConnection, Session
+    from botdeploy.hosts.program import Completed, HostConnection, Session
 
 QUICK_S = 60.0
 """Longest time for an act that only reads or writes state."""
@@ -153,18 +153,25 @@ class Acts:
 
     def observe(self) -> HostState:
         """Read the host's state; changes nothing, also where botdeploy was never before."""
-        try:
-            reply = self.call("observe")
-        except ProgramMissing:
-            reply = self._ephemeral("observe")
-        return self._state(reply)
+        return self._state(self._look("observe"))
 
     def check(self) -> list[Record]:
         """Try what a rollout needs; one record an item: name, ok, message, mend."""
         return [record["check"] for record in self._ephemeral("check").records if "check" in record]
 
+    def _look(self, act: str, *arguments: object) -> Reply:
+        """Run an act that changes nothing; the program is sent along where it is not installed."""
+        try:
+            return self.call(act, *arguments)
+        except ProgramMissing:
+            return self._ephemeral(act, *arguments)
+
     def _ephemeral(self, act: str, *arguments: object) -> Reply:
         nonce = secrets.token_hex(8)
+        done = self._sent_along(nonce, act, *arguments)
+        return read_reply(self.host, act, done.stdout.split(b"\n"), nonce, done.stderr)
+
+    def _sent_along(self, nonce: str, act: str, *arguments: object) -> Completed:
         command = hostprogram.ephemeral_command(
             self.bot,
             nonce,
@@ -173,10 +180,9 @@ class Acts:
             with_password=self.address.become_password is not None,
             become_user=self.address.become_user,
         )
-        done = self.connection.run(
+        return self.connection.run(
             command, stdin=self._input(hostprogram.PROGRAM), timeout_s=QUICK_S
         )
-        return read_reply(self.host, act, done.stdout.split(b"\n"), nonce, done.stderr)
 
     def _state(self, reply: Reply) -> HostState:
         record = reply.get("state")
@@ -216,7 +222,7 @@ class Acts:
 
     def audit(self, count: int = 1000) -> list[Record]:
         """Read the last entries of the host's audit log."""
-        reply = self.call("audit", count)
+        reply = self._look("audit", count)
         return [record["audit"] for record in reply.records if "audit" in record]
 
     # --- lock -------------------------------------------------------------------------------
@@ -393,6 +399,15 @@ class Acts:
 
         Raises OutcomeUnknown after the last entry that came when the connection ended early.
         """
+        try:
+            yield from self._entries(position)
+        except ProgramMissing:  # told before the first entry
+            nonce = secrets.token_hex(8)
+            done = self._sent_along(nonce, "entries", position)
+            read_reply(self.host, "entries", done.stdout.split(b"\n"), nonce, done.stderr)
+            yield from (line for line in done.stdout.split(b"\n") if line.startswith(b"{"))
+
+    def _entries(self, position: str) -> Iterator[bytes]:
         nonce = secrets.token_hex(8)
         stdin = self._input(b"")
         session = self.connection.start(
@@ -417,7 +432,7 @@ class Acts:
 
     def evidence(self, release: str) -> bytes | None:
         """Read what was kept of the journal for a release; None when nothing was."""
-        packed = self.call("evidence", release).get("evidence")
+        packed = self._look("evidence", release).get("evidence")
         if not packed:
             return None
         try:

@@ -1,0 +1,231 @@
+"""The command that writes a report: reads the last rollout from its hosts, makes one HTML page."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from botdeploy.core.evidence import Evidence
+from botdeploy.core.logline import Assembler
+from botdeploy.core.mask import Mask
+from botdeploy.engine.canary import line_rules, newest_under_way
+from botdeploy.engine.outcome import Ended
+from botdeploy.errors import ExitCode, HostError, UserError
+from botdeploy.views import account as accounts
+from botdeploy.views.account import Reading
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from botdeploy.cli.context import Context
+    from botdeploy.core.hoststate import HostState, RolloutRecord
+    from botdeploy.core.model import Inventory
+    from botdeploy.engine.fleet import Fleet
+    from botdeploy.hosts.acts import Acts
+    from botdeploy.views.account import Act, Frame
+
+MOST_ENTRIES = 200_000
+"""Journal entries read of each host; where there are more the end is left out, and told."""
+MOST_OTHERS = 8
+"""Hosts that did not switch and are read all the same, for comparison."""
+
+
+def report(context: Context, environment: str, out: Path | None) -> int:
+    """Write the report of the last rollout; raises UserError where there was none."""
+    from botdeploy.views.report import page
+
+    inventory = context.load(environment)
+    notes = _mask(context, inventory)
+    with context.fleet(inventory) as fleet:
+        account = _account(context, inventory, fleet, notes)
+    place = out or Path(f"botdeploy-report-{inventory.environment}.html")
+    _write(place, page(account, now=context.clock.now(), mask=context.mask))
+    failed = [host.name for host in account.hosts if host.runs == "unknown"]
+    told = f"; without {', '.join(failed)}: out of reach" if failed else ""
+    code = ExitCode.UNREACHABLE if failed else ExitCode.DONE
+    return context.ended(Ended(code, f"{place}: {account.release} {account.ending.value}{told}"))
+
+
+def _account(
+    context: Context, inventory: Inventory, fleet: Fleet, notes: list[str]
+) -> accounts.Account:
+    names = [host.name for host in inventory.hosts]
+
+    def look(name: str) -> tuple[HostState, list[dict[str, Any]], datetime]:
+        acts = fleet.acts(name)
+        begun = context.clock.now()
+        state = acts.observe()
+        now = begun + (context.clock.now() - begun) / 2
+        return state, acts.audit() if state.is_prepared else [], now
+
+    seen = fleet.each(names, look)
+    states = {name: one[0] for name, one in seen.items() if not isinstance(one, HostError)}
+    away = {name: one.message for name, one in seen.items() if isinstance(one, HostError)}
+    if not states:
+        raise next(one for one in seen.values() if isinstance(one, HostError))
+    record = newest_under_way(states)
+    is_open = record is not None
+    record = record or _last(states)
+    if record is None:
+        raise UserError(
+            f"no host of {inventory.environment} knows of a rollout; "
+            f"next: botdeploy canary {inventory.environment}"
+        )
+    ahead = {
+        name: accounts.ahead_of(one[0], one[2])
+        for name, one in seen.items()
+        if not isinstance(one, HostError)
+    }
+    entries = [
+        act
+        for name, one in seen.items()
+        if not isinstance(one, HostError)
+        for act in accounts.read_acts(name, one[1], ahead[name])
+    ]
+    acts = accounts.acts_of(record, entries)
+    now = context.clock.now()
+    frame = accounts.frame_of(record, acts, now, is_open=is_open)
+    rules = line_rules(inventory.policy.judge)
+    chosen = _read_hosts(states, acts, record)
+    readings = fleet.each(
+        chosen,
+        lambda name: _read(
+            fleet.acts(name), record, frame, now, ahead[name], Assembler(rules, context.mask)
+        ),
+    )
+    notes += [
+        f"The clock of {name} is {abs(off.total_seconds()):.0f} s "
+        f"{'ahead' if off > timedelta(0) else 'behind'}; its times are shown by this machine's."
+        for name, off in ahead.items()
+        if off
+    ]
+    notes += [
+        f"The journal of {name} could not be read: {one.message}"
+        for name, one in readings.items()
+        if isinstance(one, HostError)
+    ]
+    unread = len(states) - len(chosen)
+    if unread:
+        notes.append(f"The journals of {unread} hosts that did not switch were not read.")
+    return accounts.account(
+        inventory,
+        record,
+        states,
+        away,
+        acts,
+        {name: one for name, one in readings.items() if not isinstance(one, HostError)},
+        frame,
+        is_open=is_open,
+        notes=notes,
+    )
+
+
+def _last(states: Mapping[str, HostState]) -> RolloutRecord | None:
+    records = [state.rollout for state in states.values() if state.rollout is not None]
+    last = max(records, key=lambda one: one.since, default=None)
+    if last is None:
+        return None
+    # One host may have been away when it ended: any host's word for the end is good.
+    same = [one for one in records if one.id == last.id]
+    return next((one for one in same if one.outcome), last)
+
+
+def _read_hosts(
+    states: Mapping[str, HostState], acts: list[Act], record: RolloutRecord
+) -> list[str]:
+    switched = {act.host for act in acts if act.what == "switch" and act.release == record.release}
+    others = [name for name in states if name not in switched and states[name].is_running]
+    return [name for name in states if name in switched or name in others[:MOST_OTHERS]]
+
+
+def _read(
+    acts: Acts,
+    record: RolloutRecord,
+    frame: Frame,
+    now: datetime,
+    ahead: timedelta,
+    assembler: Assembler,
+) -> Reading:
+    """Read a host's journal for the frame's time, and what was kept of it during the soak."""
+    reading = Reading()
+    since = int((now - frame.usual_from).total_seconds()) + 1
+    until_us = int((frame.to + ahead).timestamp() * 1e6)
+    lines = []
+    count = 0
+    for row in acts.entries(f"since:{since}"):
+        count += 1
+        try:
+            entry = json.loads(row)
+            at_us = int(entry.get("__REALTIME_TIMESTAMP", 0))
+            if at_us > until_us:
+                break
+            lines += assembler.feed(entry)
+        except (ValueError, TypeError, AttributeError):
+            continue
+        if count >= MOST_ENTRIES:
+            reading.end = datetime.fromtimestamp(at_us / 1e6, tz=now.tzinfo) - ahead
+            reading.notes.append(f"only the first {MOST_ENTRIES:,} journal entries were read")
+            break
+    lines += assembler.flush()
+    shift_us = int(ahead / timedelta(microseconds=1))
+    reading.lines = [
+        replace(line, at_us=line.at_us - shift_us) if shift_us else line for line in lines
+    ]
+    first = lines[0].at_us - shift_us if lines else None
+    if first is not None and first > frame.usual_from.timestamp() * 1e6 + 60_000_000:
+        reading.begin = datetime.fromtimestamp(first / 1e6, tz=now.tzinfo)
+    if not ahead:
+        reading.kept = _kept(acts, record.release)
+    return reading
+
+
+def _kept(acts: Acts, release: str) -> Evidence | None:
+    try:
+        text = acts.evidence(release)
+        return Evidence.from_json(text) if text is not None else None
+    except (HostError, ValueError):
+        return None
+
+
+def _mask(context: Context, inventory: Inventory) -> list[str]:
+    """Read what must not stand in the report; tells what could not be read."""
+    from botdeploy.sources.secrets import read_secret
+
+    place = Path(inventory.path)
+    folder = place if place.is_dir() else place.parent
+    references = {
+        (name, reference)
+        for host in inventory.hosts
+        for name, reference in host.bot.secrets.items()
+    }
+    values, unread = [], []
+    for name, reference in sorted(references):
+        try:
+            values.append(read_secret(name, reference, folder, context.environ).reveal())
+        except UserError:
+            unread.append(name)
+    context.mask = Mask(values)
+    if not unread:
+        return []
+    told = ", ".join(dict.fromkeys(unread))
+    return [f"{told} could not be read here: of it, only what looks like a token is hidden."]
+
+
+def _write(place: Path, text: str) -> None:
+    """Write the page whole or not at all; raises UserError."""
+    try:
+        with tempfile.NamedTemporaryFile(
+            "w", dir=place.parent, prefix=".botdeploy-report-", delete=False, encoding="utf-8"
+        ) as out:
+            out.write(text)
+        os.chmod(out.name, 0o644)  # noqa: PTH101
+        os.replace(out.name, place)  # noqa: PTH105
+    except OSError as error:
+        raise UserError(
+            f"--out {place} cannot be written: {(error.strerror or '').lower()}"
+        ) from error

@@ -1,0 +1,119 @@
+"""The report: one self-contained HTML page of a rollout. It loads nothing and runs nothing."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from importlib import resources
+from typing import TYPE_CHECKING
+
+from jinja2 import Environment, StrictUndefined
+
+from botdeploy import __version__
+from botdeploy.core.evidence import summed
+from botdeploy.views import charts
+from botdeploy.views.account import Account, Ending, Period
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from datetime import timedelta
+
+NOTHING = "\N{EN DASH}"
+MOST_CLASSES = 40
+MOST_HOSTS = 500
+MOST_ACTS = 500
+_TONES = {
+    Ending.UNDER_WAY: "busy",
+    Ending.PASSED: "good",
+    Ending.PARTLY: "busy",
+    Ending.FAILED: "bad",
+    Ending.ROLLED_BACK: "bad",
+    Ending.BROKEN: "bad",
+}
+
+
+def page(account: Account, *, now: datetime, mask: Callable[[str], str] = lambda text: text) -> str:
+    """Write the page. Everything that came from a host is escaped, and masked by ``mask``."""
+    environment = Environment(
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        # A macro's output is Markup: made of parts that were masked and escaped already.
+        finalize=lambda value: mask(value) if type(value) is str else value,
+    )
+    environment.filters |= {
+        "when": _when,
+        "span": _span,
+        "rate": _rate,
+        "number": _number,
+        "names": _names,
+        "times": _times,
+    }
+    text = resources.files("botdeploy.views").joinpath("report.html.j2").read_text("utf-8")
+    after = [host.after for host in account.hosts if host.after is not None]
+    before = [host.before for host in account.hosts if host.after and host.before]
+    return environment.from_string(text).render(
+        it=account,
+        tone=_TONES[account.ending],
+        timeline=charts.timeline(account),
+        errors=charts.errors(account),
+        is_read=any(host.before or host.after for host in account.hosts),
+        new=[one for one in account.errors if one.is_new],
+        known=[one for one in account.errors if not one.is_new],
+        after=_together(after),
+        before=_together(before),
+        has_switched=[host for host in account.hosts if host.switched_at is not None],
+        troubles=sum(len(host.troubles) for host in account.hosts),
+        most_classes=MOST_CLASSES,
+        most_hosts=MOST_HOSTS,
+        most_acts=MOST_ACTS,
+        now=now,
+        version=__version__,
+        width=charts.WIDTH,
+    )
+
+
+def _together(periods: Sequence[Period]) -> Period | None:
+    """Unite hosts: the rate is that of an average host."""
+    if not periods:
+        return None
+    return Period(summed(one.counts for one in periods), sum(one.minutes for one in periods))
+
+
+def _when(at: datetime | None) -> str:
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S}" if at is not None else NOTHING
+
+
+def _span(length: timedelta) -> str:
+    """Write a duration in its two largest units."""
+    left = int(length.total_seconds())
+    if left < 1:
+        return "less than a second"
+    parts = []
+    for size, unit in ((86_400, "d"), (3600, "h"), (60, "min"), (1, "s")):
+        count, left = divmod(left, size)
+        if count:
+            parts.append(f"{count} {unit}")
+    return " ".join(parts[:2])
+
+
+def _rate(period: Period | None) -> str:
+    rate = period.errors_a_minute if period is not None else None
+    return NOTHING if rate is None else _number(rate)
+
+
+def _number(value: float) -> str:
+    """Write a number with as many digits as say something."""
+    if value == 0 or value >= 10 or value == int(value):  # noqa: PLR2004
+        return f"{value:,.0f}"
+    return f"{value:.1f}" if value >= 1 else f"{value:.2g}"
+
+
+def _times(count: int) -> str:
+    return {0: "never", 1: "once", 2: "twice"}.get(count, f"{count:,} times")
+
+
+def _names(hosts: Sequence[str]) -> str:
+    most = 6
+    shown = ", ".join(hosts[:most])
+    return shown if len(hosts) <= most else f"{shown} and {len(hosts) - most} more"
