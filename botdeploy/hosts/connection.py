@@ -179,7 +179,11 @@ class _KeysOnly(AuthStrategy):
                 except paramiko.BadAuthenticationType as error:
                     methods = error.allowed_types
                     break
-                except paramiko.AuthenticationException:
+                except paramiko.AuthenticationException as error:
+                    if "timeout" in str(error):
+                        raise TimeoutError(
+                            f"it did not answer the login within {HANDSHAKE_TIMEOUT_S:.0f} s"
+                        ) from error
                     refused.append(offer.name)
                 except (paramiko.SSHException, EOFError, OSError) as error:
                     if transport.is_active():
@@ -405,7 +409,7 @@ class Connector:
         self._files_lock = threading.Lock()
         self._alarm = Alarm()
         self._known: dict[tuple[Path, ...], KnownHosts] = {}
-        self._gateways: dict[tuple[Any, ...], _Gateway] = {}
+        self._gateways: dict[tuple[Destination, int], _Gateway] = {}
         self._links: list[Link] = []
         self._prune_at = 100
         self._locals: list[LocalConnection] = []
@@ -414,7 +418,10 @@ class Connector:
         self.connections = 0
 
     def connect(self, address: Address) -> HostConnection:
-        """Open a new connection, or raise Unreachable, AuthenticationFailed or HostKeyUnknown.
+        """Open a new connection.
+
+        Raises Unreachable, AuthenticationFailed, HostKeyUnknown or HostKeyChanged, each with
+        what to type next, and UserError for an ssh config that can't be read.
 
         Only what may be over in a moment is tried again, at most five times and until the total
         timeout: never a refused login nor a host key that is not known.
@@ -499,7 +506,7 @@ class Connector:
                 place = self._ssh_config.resolve_jump(jump, target)
             if index == 0 and place.jumps:
                 before = self._gateways_to(place.jumps, target, depth + 1)
-            key = (place.user, place.hostname, place.port, id(before))
+            key = (place, id(before))
             with self._lock:
                 before = self._gateways.setdefault(key, _Gateway(place, before))
         return before

@@ -151,7 +151,9 @@ class SshConfig:
             "%u": self.user,
         }
         required = tuple(self._path(text, tokens) for text in address.identity_files)
-        identities = tuple(self._path(text, tokens) for text in options.get("identityfile", ()))
+        identities = tuple(
+            self._path(text, tokens) for text in options.get("identityfile", ()) if text != "none"
+        )
         if not required and not identities:
             identities = tuple(self.home / ".ssh" / name for name in DEFAULT_IDENTITIES)
         jumps, command = self._way(address, options, hostname)
@@ -226,9 +228,9 @@ class SshConfig:
                 return (), value
             if key == "proxyjump" and value.lower() != "none":
                 jumps = tuple(parse_jump(text) for text in value.split(","))
-                # `Host *` with a ProxyJump matches the jump host itself too.
+                # `Host *` with a ProxyJump matches the jump hosts themselves too.
                 names = {address.hostname.lower(), hostname.lower()}
-                if jumps[-1].hostname.lower() in names:
+                if names & {hop.hostname.lower() for hop in jumps}:
                     return (), None
                 return jumps, None
             if key in {"proxycommand", "proxyjump"}:

@@ -955,3 +955,27 @@ def test_keys_are_exchanged_anew_under_load(
     assert results == [data, data]
     transport = connection.fabric.transport  # type: ignore[attr-defined]
     assert transport.session_id != transport.H, "no keys were exchanged anew"
+
+
+def test_slow_login_is_no_refusal(
+    server: SshServer, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A host that does not answer the login in time is unreachable, and has refused nothing."""
+    home.know(server.port)
+    monkeypatch.setattr(connection_module, "HANDSHAKE_TIMEOUT_S", 0.5)
+    answer = threading.Event()
+    monkeypatch.setattr(server, "accepted", _Slow(answer))
+    with pytest.raises(Unreachable, match="did not answer the login"):
+        home.connector(total_timeout_s=0.4).connect(at(server.port))
+    answer.set()
+
+
+class _Slow:
+    """A set of accepted keys that takes its time."""
+
+    def __init__(self, answer: threading.Event) -> None:
+        self._answer = answer
+
+    def __contains__(self, key: object) -> bool:
+        self._answer.wait(20)
+        return False

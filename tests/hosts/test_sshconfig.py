@@ -228,6 +228,7 @@ def test_unknown_match_is_told(resolve: Resolve, write: Callable[..., Path]) -> 
         ("ProxyCommand nc\nProxyJump gate", (), "nc"),
         ("ProxyCommand none\nProxyJump gate", (), None),
         ("ProxyJump h", (), None),
+        ("ProxyJump h,gate", (), None),
     ],
 )
 def test_way_to_the_host(
