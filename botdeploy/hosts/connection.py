@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import resource
 import shlex
 import socket
 import threading
@@ -76,6 +78,9 @@ _GATEWAY_OPENINGS = 8
 _HOPS = 8
 _TURN_S = 120.0
 _PROHIBITED = 1
+
+#: Each connection takes one descriptor, behind a ProxyCommand two. (macOS allows no more.)
+_DESCRIPTORS = 10_240
 
 
 class _TryAgain(Exception):
@@ -398,6 +403,7 @@ class Connector:
         ``connect_timeout_s`` is for one try to reach a host, ``total_timeout_s`` for all tries
         (2.5 times as long unless given).
         """
+        _allow_many_descriptors()
         self._connect_timeout_s = connect_timeout_s
         self._total_timeout_s = total_timeout_s or 2.5 * connect_timeout_s
         self._environ = environ
@@ -663,6 +669,15 @@ class Connector:
         if place.host_key_alias:
             return HostKeys.of(known, host_name(place.host_key_alias))
         return HostKeys.of(known, host_name(place.hostname, place.port), host_name(place.hostname))
+
+
+def _allow_many_descriptors() -> None:
+    """Use as many descriptors as this process may: the usual 1,024 are fewer than many fleets."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _DESCRIPTORS if hard == resource.RLIM_INFINITY else min(_DESCRIPTORS, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with contextlib.suppress(OSError, ValueError):  # Then it stays as it is.
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _of_dialing(name: str, place: Destination, error: OSError) -> Exception:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import resource
 import shlex
 import shutil
 import socket
@@ -534,6 +535,18 @@ def test_silent_host_ends_with_the_deadline(home: Home, monkeypatch: pytest.Monk
         port = listener.getsockname()[1]
         with pytest.raises(Unreachable, match=r"was reached, but"):
             home.connector(total_timeout_s=0.3).connect(at(port))
+
+
+def test_may_open_as_many_connections_as_the_system_allows(home: Home) -> None:
+    """A soft limit of open files below what a large fleet needs is raised as far as allowed."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 10_240 if hard == resource.RLIM_INFINITY else min(10_240, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (512, hard))
+    try:
+        home.connector()
+        assert resource.getrlimit(resource.RLIMIT_NOFILE) == (wanted, hard)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 # --- losses -----------------------------------------------------------------------------------
