@@ -266,7 +266,8 @@ def _refuse_quarantined(
             for host in hosts
             if host in states
         ]
-        if Standing.RETURNED in views and any(view in _UNDER_WAY for view in views):
+        still_there = any(view in (*_UNDER_WAY, Standing.PROVEN) for view in views)
+        if Standing.RETURNED in views and still_there:
             return  # a failing rollout was cut off half-way: go on taking it back
         raise Quarantined(
             f"{target.release} is in quarantine: it failed before on {name} ({why}). Nothing was "
