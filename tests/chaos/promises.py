@@ -47,7 +47,7 @@ def lives(host: Host) -> list[tuple[int, int, str]]:
     text = host.root(f"cat /opt/{BOT}/shared/life", check=False).stdout
     for number, row in enumerate(text.splitlines()):
         parts = row.split()
-        if len(parts) != 4:
+        if len(parts) != 4 or not parts[0].isdigit():
             continue  # cut short by a full disk or a power cut
         stamp, what, pid, name = parts
         key = last_of_pid.get(pid, ("", ""))

@@ -33,7 +33,7 @@ act_stage() {
 	part=$partial/tree
 	meta=$partial/meta # beside the tree until the build is over: the build's user owns the tree
 	systemctl stop "botdeploy-build-$BOT" 2>/dev/null
-	rm -rf "$partial" && mkdir -p "$part" "$meta" && chmod 0700 "$PARTIALS" "$partial" || fault write "cannot create $part"
+	rm -rf "$partial" && (umask 077 && mkdir -p "$part" "$meta") || fault write "cannot create $part"
 	trap 'rm -rf "$partial"; rmdir "$PARTIALS" 2>/dev/null' EXIT
 	trap 'exit 3' HUP INT TERM
 	head -c "$meta_bytes" | tar -x -f - -C "$meta" --no-same-owner 2>"$RUN/stage.err" || stage_failed
