@@ -39,11 +39,11 @@ switch_release() {
 		replace_release "$new" pending || { abandon "$failed"; return; }
 	fi
 	if await_ready "$new"; then
-		harden
 		end_change
+		harden
 		printf 'run=%s\nnew=%s\nold=%s\ninvocation=%s\ncursor=%s\ndowntime_s=%s\nready_s=%s\nat_us=%s\n' \
-			"$run" "$new" "$old" "$InvocationID" "$cursor" "$(seconds $((now_cs - begun)))" \
-			"$(seconds $((now_cs - stopped)))" "$begun_us" >"$RUN/result.new.$$" &&
+			"$run" "$new" "$old" "$InvocationID" "$cursor" "$(seconds $((ready - begun)))" \
+			"$(seconds $((ready - stopped)))" "$begun_us" >"$RUN/result.new.$$" &&
 			mv -T "$RUN/result.new.$$" "$RUN/result"
 		rm -f "$STATE/stuck"
 		audit switch "$new" ready ""
@@ -63,10 +63,10 @@ abandon() {
 	unfence
 }
 
-# begin_change RUN: set cursor, begun, begun_us, stopped and quiet_us; the same again after a death.
+# begin_change RUN: set cursor, begun, begun_us and stopped; the same again after a death.
 begin_change() {
 	tick
-	cursor='' begun=$now_cs begun_us='' stopped=$now_cs quiet_us=0 restarted=no
+	cursor='' begun=$now_cs begun_us='' stopped=$now_cs restarted=no
 	if [ "$(field "$RUN/switching" run)" = "$1" ]; then
 		get "$RUN/switching" cursor
 		cursor=$got
@@ -76,19 +76,22 @@ begin_change() {
 		begun_us=$got
 		get "$RUN/switching" stopped
 		if is_number "$got"; then stopped=$got restarted=yes; fi
-		get "$RUN/switching" quiet_us
-		! is_number "$got" || quiet_us=$got
 	else
 		cursor=$(last_cursor)
-		begun_us=$(date +%s%6N)
-		tick
-		begun=$now_cs
-		printf 'run=%s\ncursor=%s\nbegun=%s\nbegun_us=%s\n' "$1" "$cursor" "$begun" "$begun_us" >"$RUN/switching"
+		printf 'run=%s\ncursor=%s\n' "$1" "$cursor" >"$RUN/switching"
+		note_begin
 	fi
 }
 
-end_change() {
+# note_begin: now the bot is told to stop. What was noted before in the same file holds no more.
+note_begin() {
+	begun_us=$(date +%s%6N)
 	tick
+	begun=$now_cs
+	printf 'begun=%s\nbegun_us=%s\n' "$begun" "$begun_us" >>"$RUN/switching"
+}
+
+end_change() {
 	printf '%s=%s\n' "$InvocationID" "$new_release" >"$RUN/started"
 }
 
@@ -99,18 +102,36 @@ replace_release() {
 	failed=''
 	# What a full or broken disk would refuse comes before the stop: a bot must not stay down for it.
 	prepare_links "$1" || { failed="cannot write the links"; return 1; }
+	needs_reload "$1"
 	systemctl reset-failed "$UNIT" 2>/dev/null
 	stop_bot || { failed="the bot could not be stopped"; return 1; }
 	tick
-	stopped=$now_cs quiet_us=$InactiveEnterTimestampMonotonic restarted=yes
-	printf 'stopped=%s\nquiet_us=%s\n' "$stopped" "$quiet_us" >>"$RUN/switching"
+	stopped=$now_cs restarted=yes
+	printf 'stopped=%s\n' "$stopped" >>"$RUN/switching"
 	fence
 	[ -e "$STATE/$2" ] || { unfence; failed="it was called back"; return 1; }
 	point_at "$1" || { unfence; failed="cannot move the links"; return 1; }
 	unfence
-	systemctl daemon-reload || { failed="systemd did not reload"; return 1; }
+	if [ "$reload" = yes ]; then reload_unit "$1" || { failed="systemd did not reload"; return 1; }; fi
 	[ -n "$1" ] || return 0
 	systemctl start --no-block "$UNIT" 2>"$RUN/start.err" || { failed="systemd refused to start it: $(tail -n 1 "$RUN/start.err")"; return 1; }
+}
+
+# needs_reload RELEASE: must systemd read the unit anew? Sets reload. Reading all units takes it many
+# times as long as the rest of a restart, and a release rarely changes its unit. RUN/loaded is what
+# systemd was told last; systemd itself knows of changed drop-ins.
+needs_reload() {
+	reload=yes
+	[ -n "$1" ] && [ "$LoadState" = loaded ] && [ "$NeedDaemonReload" = no ] && [ -r "$RUN/loaded" ] || return 0
+	! directives_of "$1" | cmp -s - "$RUN/loaded" || reload=no
+}
+
+directives_of() { sed '/^[#;]/d' "$RELEASES/$1/.botdeploy/$UNIT"; }
+
+reload_unit() { # RELEASE
+	rm -f "$RUN/loaded"
+	systemctl daemon-reload || return 1
+	[ -z "$1" ] || { directives_of "$1" >"$RUN/loaded.new.$$" && mv -T "$RUN/loaded.new.$$" "$RUN/loaded"; } || :
 }
 
 # prepare_links RELEASE: the unit, its place in the boot, and current beside the one that holds.
@@ -135,9 +156,10 @@ point_at() {
 stop_bot() {
 	unit_state
 	group=${ControlGroup:-/system.slice/$UNIT}
+	[ "$restarted" = yes ] || note_begin
 	case $ActiveState in
 	inactive | failed) ;;
-	*) timeout 960 systemctl stop "$UNIT" 2>/dev/null ;;
+	*) timeout 960 systemctl stop "$UNIT" 2>/dev/null && is_gone "$group" && return 0 ;;
 	esac
 	is_dead "$group" && return 0
 	systemctl kill -s KILL --kill-who=all "$UNIT" 2>/dev/null
@@ -151,6 +173,13 @@ stop_bot() {
 	return 1
 }
 
+# is_gone GROUP: the kernel removes a control group only when no process is left in it.
+is_gone() {
+	for root in /sys/fs/cgroup /sys/fs/cgroup/unified /sys/fs/cgroup/systemd; do
+		[ ! -e "$root$1" ] || return 1
+	done
+}
+
 is_dead() {
 	unit_state
 	case $ActiveState in inactive | failed) ;; *) return 1 ;; esac
@@ -159,80 +188,63 @@ is_dead() {
 
 # --- is it ready? -------------------------------------------------------------------------------
 
-# await_ready RELEASE: wait for the sign that the release names; sets not_ready on failure. Uses
-# cursor and quiet_us. A bot that this run did not start has long given its sign: being active is
-# then all that is asked.
+# await_ready RELEASE: wait for the sign that the release names; sets ready, when it came, or not_ready.
+# Uses cursor. A bot that this run did not start has long given its sign: being active is then all
+# that is asked. Whoever asks often takes the time of a processor that the bot needs to start.
 await_ready() {
-	new_release=$1
-	spec=$RELEASES/$1/.botdeploy/ready
-	kind=$(field "$spec" kind) wanted=$(field "$spec" value) limit=$(field "$spec" timeout)
+	new_release=$1 not_ready=''
+	get "$RELEASES/$1/.botdeploy/ready" kind
+	kind=$got
+	get "$RELEASES/$1/.botdeploy/ready" value
+	wanted=$got
+	get "$RELEASES/$1/.botdeploy/ready" timeout
+	limit=$got
 	is_number "$limit" || limit=30
 	[ "$restarted" = yes ] || [ "$kind" != pattern ] || kind=active
-	not_ready='' sign=$RUN/sign reader='' writer=''
-	rm -f "$sign"
-	[ "$kind" != pattern ] || watch_journal
 	tick
-	from=$now_cs pid='' pid_since=$now_cs
+	from=$now_cs asked='' since=$cursor pid='' pid_since=$now_cs
+	printf '' 2>/dev/null >"$RUN/read"
 	while :; do
-		unit_state
 		tick
 		spent=$((now_cs - from))
-		if is_broken; then break; fi
-		if [ "$ActiveState" = active ] && is_ready; then
-			end_watch
-			return 0
+		found=no
+		if [ "$kind" = pattern ] && [ -n "$asked" ] && has_sign; then found=yes; fi
+		if [ "$kind" != pattern ] || [ "$found" = yes ] || [ -z "$asked" ] || [ $((now_cs - asked)) -ge 10 ]; then
+			ready=$now_cs asked=$now_cs
+			unit_state
+			if is_broken; then return 1; fi
+			if [ "$ActiveState" = active ] && is_ready; then return 0; fi
 		fi
 		if [ "$spent" -ge $((limit * 100)) ]; then
 			not_ready="not ready within $limit s (${kind:-active}${wanted:+: $wanted})"
-			break
+			return 1
 		fi
 		# A controller may call it back meanwhile.
-		if [ -e "$STATE/reverting" ] && [ "$(field "$STATE/reverting" new)" = "$1" ]; then
-			not_ready="called back before it was ready"
-			break
+		if [ -e "$STATE/reverting" ]; then
+			get "$STATE/reverting" new
+			[ "$got" != "$1" ] || { not_ready="called back before it was ready"; return 1; }
 		fi
-		if [ "$spent" -lt 100 ]; then sleep 0.02; elif [ "$spent" -lt 500 ]; then sleep 0.1; else sleep 0.25; fi
+		if [ "$spent" -lt 100 ]; then sleep 0.03; elif [ "$spent" -lt 500 ]; then sleep 0.1; else sleep 0.25; fi
 	done
-	end_watch
+}
+
+# has_sign: did the bot write a line that matches? Reads on from where the last look ended. Not by
+# following: journald tells followers of a line up to a quarter of a second late. Lines from before
+# the old process was gone don't count (the stamp tells, it is the kernel's clock), nor systemd's.
+has_sign() {
+	if [ -n "$since" ]; then set -- -m --cursor="$since"; else set -- -b; fi
+	journalctl -q -u "$UNIT" --all --no-pager -o short-monotonic --no-hostname --show-cursor "$@" </dev/null 2>/dev/null |
+		awk -v quiet="$InactiveEnterTimestampMonotonic" -v end="$RUN/read" '
+			/^-- cursor: / { print substr($0, 12) >end; next }
+			/^\[ *[0-9]+\.[0-9]+\] / {
+				stamp = substr($0, 2) * 1000000
+				sub(/^\[[^]]*\] /, "")
+				is_new = stamp >= quiet && !/^systemd\[1\]: /
+				sub(/^[^:]*: /, "")
+			}
+			is_new' | grep -qE -m 1 -e "$wanted" && return 0
+	! read -r got <"$RUN/read" || since=$got
 	return 1
-}
-
-# watch_journal: read what the bot writes; a line that matches makes the file sign. Lines from before
-# the old process was gone don't count (the stamp tells, it is the kernel's clock), nor do systemd's.
-watch_journal() {
-	rm -f "$RUN/lines"
-	mkfifo -m 0600 "$RUN/lines"
-	if [ -n "$cursor" ]; then set -- -m --cursor="$cursor"; else set -- -b; fi
-	journalctl -q -u "$UNIT" --all --no-tail -f -o short-monotonic --no-hostname "$@" \
-		</dev/null >"$RUN/lines" 2>/dev/null 8>&- &
-	writer=$!
-	match_lines <"$RUN/lines" 8>&- &
-	reader=$!
-}
-
-match_lines() {
-	while IFS= read -r line; do
-		stamp=${line#\[}
-		stamp=${stamp%%\]*}
-		stamp=${stamp#"${stamp%%[! ]*}"}
-		micros=${stamp%.*}${stamp#*.}
-		is_number "${micros#"${micros%%[!0]*}"}" || continue
-		[ "${micros#"${micros%%[!0]*}"}" -lt "$quiet_us" ] || break
-	done
-	{
-		printf '%s\n' "${line:-}"
-		cat
-	} | sed -u -e '/^\[[^]]*\] systemd\[1\]: /d' -e 's/^\[[^]]*\] [^:]*: //' |
-		{ grep -qE -m 1 -e "$wanted" && : >"$sign"; } # not after the pipe: that ends with its writer only
-}
-
-end_watch() {
-	if [ -n "$writer" ]; then
-		kill "$writer" "$reader" 2>/dev/null
-		wait "$writer" "$reader" 2>/dev/null
-	fi
-	writer=''
-	rm -f "$sign" "$RUN/lines"
 }
 
 is_broken() {
@@ -249,7 +261,7 @@ is_broken() {
 
 is_ready() {
 	case $kind in
-	pattern) [ -e "$sign" ] ;;
+	pattern) [ "$found" = yes ] ;;
 	notify) return 0 ;;
 	port) listens "$wanted" ;;
 	http) answers "$wanted" ;;
@@ -374,10 +386,11 @@ guard_boot() {
 		old=$(field "$STATE/reverting" old)
 		begin_change "$(field "$STATE/reverting" run)-back"
 		tick
-		printf 'stopped=%s\nquiet_us=0\n' "$now_cs" >>"$RUN/switching"
+		# Everything of this boot is the old release's; the entry at the cursor is of another.
+		printf 'cursor=\nstopped=%s\n' "$now_cs" >>"$RUN/switching"
 		prepare_links "$old" && point_at "$old" || fault write "cannot write the links"
 		harden
-		systemctl daemon-reload
+		reload_unit "$old"
 		start_guard --no-block -p After="$UNIT"
 	else
 		unit_state

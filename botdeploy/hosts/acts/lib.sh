@@ -200,20 +200,20 @@ unfence() { exec 9>&-; }
 # "unknown" means that systemd did not answer; a unit that does not exist is "inactive".
 unit_state() {
 	ActiveState=unknown SubState=unknown NRestarts=0 MainPID=0 Result='' InvocationID='' Job=''
-	ControlGroup='' ActiveEnterTimestampMonotonic=0 InactiveEnterTimestampMonotonic=0
+	ControlGroup='' NeedDaemonReload='' ActiveEnterTimestampMonotonic=0 InactiveEnterTimestampMonotonic=0
 	ExecMainStatus=0 UnitFileState='' LoadState=''
 	while IFS='=' read -r property setting; do
 		case $property in
 		ActiveState | SubState | NRestarts | MainPID | Result | InvocationID | ControlGroup | Job | \
 			ActiveEnterTimestampMonotonic | InactiveEnterTimestampMonotonic | ExecMainStatus | \
-			UnitFileState | LoadState)
+			UnitFileState | LoadState | NeedDaemonReload)
 			eval "$property=\$setting"
 			;;
 		esac
 	done <<-EOF
 		$(systemctl show "$UNIT" -p ActiveState,SubState,NRestarts,MainPID,Result,InvocationID,Job \
 		-p ControlGroup,ActiveEnterTimestampMonotonic,InactiveEnterTimestampMonotonic,ExecMainStatus \
-		-p UnitFileState,LoadState 2>/dev/null)
+		-p UnitFileState,LoadState,NeedDaemonReload 2>/dev/null)
 	EOF
 	is_number "$NRestarts" || NRestarts=0
 	is_number "$MainPID" || MainPID=0

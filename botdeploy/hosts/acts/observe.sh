@@ -4,7 +4,7 @@
 #
 # One record {"state": {...}}; every figure is read now, none is remembered.
 
-NEEDED="flock systemd-run systemctl journalctl sha256sum tar gzip find sort comm cmp xargs base64 runuser stat sed sync"
+NEEDED="awk flock systemd-run systemctl journalctl sha256sum tar gzip find sort comm cmp xargs base64 runuser stat sed sync"
 
 act_observe() { tell_state; }
 

@@ -144,15 +144,18 @@ await_switch() {
 	tick
 	end=$((now_s + 900)) look=$now_s
 	while [ "$now_s" -lt "$end" ]; do
-		if [ "$(field "$STATE/reverted" run)" = "$run" ]; then
+		get "$STATE/reverted" run
+		if [ "$got" = "$run" ]; then
 			tell_reverted
 			return 0
 		fi
-		if [ ! -e "$STATE/reverting" ] && [ "$(field "$RUN/result" run)" = "$run" ]; then
+		get "$RUN/result" run
+		if [ ! -e "$STATE/reverting" ] && [ "$got" = "$run" ]; then
 			tell_switched "$([ "$(field "$STATE/confirmed" run)" = "$run" ] && printf true || printf false)"
 			return 0
 		fi
-		if [ "$(field "$STATE/confirmed" run)" = "$run" ]; then
+		get "$STATE/confirmed" run
+		if [ "$got" = "$run" ]; then
 			emit "{\"switched\": {\"new\": \"$(field "$STATE/confirmed" new)\", \"old\": \"$(field "$STATE/confirmed" old)\", \"confirmed\": true}}"
 			return 0
 		fi
