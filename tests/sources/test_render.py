@@ -17,7 +17,7 @@ from botdeploy.errors import UserError
 from botdeploy.sources.render import Renderer, packaged_templates
 
 ID = "20261122T210500Z-3f9c2ab1"
-FOLDER = f"/opt/echobot/releases/{ID}"
+FOLDER = "/opt/echobot/current"
 BOT = Bot(name="echobot", command=".venv/bin/python -m echobot", source="/x")
 
 
@@ -39,19 +39,22 @@ def unit_of(bot: Bot) -> dict[str, list[str]]:
     return found
 
 
-def test_the_default_unit_runs_the_release_and_not_current() -> None:
-    """A process never sees two releases: every path is that of its own."""
+def test_the_default_unit_is_the_same_for_every_release() -> None:
+    """Only the first line names the release, so that systemd need not read the unit again."""
     unit = unit_of(BOT)
     assert unit["WorkingDirectory"] == [FOLDER]
     assert unit["EnvironmentFile"] == [f"{FOLDER}/.botdeploy/environment"]
     assert unit["ExecStart"] == [f"{FOLDER}/.venv/bin/python -m echobot"]
-    assert unit["Environment"] == [f"BOTDEPLOY_RELEASE={ID}", "PYTHONUNBUFFERED=1"]
+    assert unit["Environment"] == ["PYTHONUNBUFFERED=1"]
     assert unit["Type"] == ["exec"]
     assert unit["User"] == ["echobot"]
     assert unit["ReadWritePaths"] == ["/opt/echobot/shared"]
     assert unit["SyslogIdentifier"] == ["echobot"]
     assert unit["TimeoutStopSec"] == ["20"]
-    assert "current" not in Renderer().unit(BOT, host_of(BOT), ID)
+    first, _, rest = Renderer().unit(BOT, host_of(BOT), ID).partition("\n")
+    assert first.startswith("#")
+    assert ID in first
+    assert ID not in rest
     assert "LoadCredential" not in unit
 
 
@@ -100,7 +103,6 @@ def test_every_directive_can_be_replaced_removed_and_added() -> None:
     assert unit["MemoryMax"] == ["512M"]
     assert unit["ExecStartPre"] == ["/bin/a", "/bin/b"]
     assert unit["Environment"][-1] == "FOO=bar"
-    assert f"BOTDEPLOY_RELEASE={ID}" in unit["Environment"]
     assert unit["ReadWritePaths"] == ["/opt/echobot/shared", "/srv/data"]
 
 
@@ -177,13 +179,14 @@ def test_a_host_takes_the_units_that_we_write(bot: Bot, tmp_path: Path) -> None:
 
 
 def test_an_environment_file_holds_every_variable_sorted() -> None:
-    """Order in the inventory does not make another release."""
+    """The release comes first; order in the inventory does not make another release."""
     env = {"B": "it's", "A": "x y", "C": "", "D": "a\nb"}
     text = Renderer().environment(BOT, host_of(BOT), ID, env)
     lines = text.splitlines()
     assert lines[0].startswith("#")
     assert ID in lines[0]
-    assert lines[1:] == ["A='x y'", "B='it'\"'\"'s'", "C=", "D='a", "b'"]
+    assert lines[1] == f"BOTDEPLOY_RELEASE={ID}"
+    assert lines[2:] == ["A='x y'", "B='it'\"'\"'s'", "C=", "D='a", "b'"]
 
 
 def test_the_release_variable_is_botdeploy_s_own() -> None:
@@ -208,7 +211,7 @@ def test_the_bot_s_templates_come_before_the_project_s_and_those_before_ours(
     )
     renderer = Renderer(tmp_path / "bot", tmp_path / "project")
     assert "/bin/project" in renderer.unit(BOT, host_of(BOT), ID)
-    assert renderer.environment(BOT, host_of(BOT), ID, {"A": "b c"}) == "# bot\nA='b c'\n"
+    assert renderer.environment(BOT, host_of(BOT), ID, {"A": "b c"}).endswith("\nA='b c'\n")
     assert "NoNewPrivileges" in Renderer(None, tmp_path / "none").unit(BOT, host_of(BOT), ID)
 
 
