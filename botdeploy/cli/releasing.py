@@ -122,7 +122,7 @@ def plan(context: Context, environment: str, request: Request) -> int:
     inventory = context.load(environment)
     _check(inventory, request)
     inventory = _limited(context, inventory, request.limit)
-    build = _build(context, inventory, request, read_values=False)
+    build = _build(context, inventory, request)
     names = [host.name for host in inventory.hosts]
     with context.fleet(inventory) as fleet:
         seen = fleet.each(names, lambda name: fleet.acts(name).observe())
@@ -313,9 +313,7 @@ def _limited(context: Context, inventory: Inventory, limit: str | None) -> Inven
     return replace(inventory, policy=replace(inventory.policy, only=frozenset(chosen)))
 
 
-def _build(
-    context: Context, inventory: Inventory, request: Request, *, read_values: bool = True
-) -> Build | None:
+def _build(context: Context, inventory: Inventory, request: Request) -> Build | None:
     if request.release is not None:
         return None
     from botdeploy.engine.lock import owner_name
@@ -340,7 +338,6 @@ def _build(
         set_env=changes(request.changes),
         environ=context.environ,
         templates=project_templates(place),
-        read_values=read_values,
     )
     context.mask = made.mask
     return made

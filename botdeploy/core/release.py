@@ -191,19 +191,23 @@ def digest(
     manifest: Manifest,
     recipes: Iterable[Recipe],
     ring_env: Mapping[str, Mapping[str, str]] | None = None,
+    secrets_mark: str = "",
 ) -> str:
     """Hash everything that makes a release what it is: 64 hexadecimal digits.
 
     ``recipes`` are those of all hosts of the environment; only the distinct ones count, so one
     more host of the same kind leaves the digest as it is. ``ring_env`` maps a ring's name to its
-    environment; rings without one do not count.
+    environment; rings without one do not count. ``secrets_mark`` changes with the secrets' values
+    and must not tell them: everybody on a host may read a digest.
     """
-    body = {
+    body: dict[str, object] = {
         "sums": manifest.sums,
         "tree": manifest.tree,
         "recipes": sorted({_canonical(recipe.value()) for recipe in recipes}),
         "rings": {name: dict(env) for name, env in (ring_env or {}).items() if env},
     }
+    if secrets_mark:
+        body["secrets"] = secrets_mark
     return hashlib.sha256(_DOMAIN + _canonical(body).encode()).hexdigest()
 
 

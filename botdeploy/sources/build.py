@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import threading
@@ -56,28 +57,26 @@ def build(
     set_env: Mapping[str, str] | None = None,
     environ: Mapping[str, str] | None = None,
     templates: str | Path | None = None,
-    read_values: bool = True,
 ) -> Build:
     """Make a release of a tree for every host of an inventory.
 
     ``set_env`` are ``--set`` values, over those of the inventory. Secrets are read from
-    ``environ`` (this process's own where None) and from beside the inventory, once each;
-    ``read_values=False`` leaves them out, for a look at what would be. ``templates`` is the
-    project's folder of templates, after the bot's own and before botdeploy's.
+    ``environ`` (this process's own where None) and from beside the inventory, once each; another
+    value makes another release. ``templates`` is the project's folder of templates, after the
+    bot's own and before botdeploy's.
 
     Raises UserError and SourceError before anything is sent; runs only ``command:`` secrets.
     """
     changes = dict(set_env or {})
     values: dict[str, Secret] = {}
-    if read_values:
-        place = Path(inventory.path)
-        base = place if place.is_dir() else place.parent
-        for host in inventory.hosts:
-            for name, reference in host.bot.secrets.items():
-                if reference not in values:
-                    values[reference] = read_secret(
-                        name, reference, base, os.environ if environ is None else environ
-                    )
+    place = Path(inventory.path)
+    base = place if place.is_dir() else place.parent
+    for host in inventory.hosts:
+        for name, reference in host.bot.secrets.items():
+            if reference not in values:
+                values[reference] = read_secret(
+                    name, reference, base, os.environ if environ is None else environ
+                )
     renderers = {
         folder: Renderer(folder, templates)
         for folder in {host.bot.templates for host in inventory.hosts}
@@ -86,13 +85,14 @@ def build(
         check_shared(bot, tree)
         _ready(bot)
         for name, reference in _in_environment(bot, bot.secrets).items():
-            if reference in values:
-                check_value(name, values[reference].reveal())
+            check_value(name, values[reference].reveal())
     for ring in inventory.policy.rings:
         check_environment(ring.env)
     recipes = [_recipe(host, renderers[host.bot.templates], changes) for host in inventory.hosts]
     ring_env = {ring.name: ring.env for ring in inventory.policy.rings}
     made = digest(tree.manifest, recipes, ring_env)
+    if values:
+        made = digest(tree.manifest, recipes, ring_env, _mark(values, salt=made))
     release = Release(
         release_id(now, made), made, tree.manifest, source=tree.describe, commit=tree.commit
     )
@@ -106,6 +106,16 @@ def build(
         "message": message,
     }
     return Build(release, tree, changes, values, renderers, about)
+
+
+def _mark(values: Mapping[str, Secret], *, salt: str) -> str:
+    """Mark which values the secrets have: a new token makes a new release.
+
+    The release's digest, which this goes into, is no secret, and a value may be a short password:
+    scrypt (RFC 7914; 16 MB and some 50 ms a guess) makes trying them out expensive.
+    """
+    told = json.dumps(sorted((name, value.reveal()) for name, value in values.items()))
+    return hashlib.scrypt(told.encode(), salt=salt.encode(), n=2**14, r=8, p=1, dklen=32).hex()
 
 
 def _recipe(host: Host, renderer: Renderer, changes: Mapping[str, str]) -> Recipe:
@@ -243,7 +253,6 @@ class Build:
         return {
             name: self._values[reference].reveal()
             for name, reference in sorted(bot.secrets.items())
-            if reference in self._values
         }
 
     @property
