@@ -11,9 +11,11 @@ if TYPE_CHECKING:
 
 _CHECK = f"""
 cd /opt/{BOT} || exit 1
-current=$(readlink current) && [ ! -f "$current/.botdeploy/digest" ] && echo "current -> $current is not complete"
+current=$(readlink current) && [ ! -f "$current/.botdeploy/digest" ] &&
+    echo "current -> $current is not complete"
 for release in releases/*/; do
-    (cd "$release" && sha256sum -c --quiet --strict .botdeploy/sums) >/dev/null 2>&1 || echo "$release is not whole"
+    (cd "$release" && sha256sum -c --quiet --strict .botdeploy/sums) >/dev/null 2>&1 ||
+        echo "$release is not whole"
 done
 [ "$(cat shared/precious)" = precious ] || echo "shared data was changed"
 find /opt/{BOT}/releases -name environment -perm /077 -printf 'readable: %p\\n'
@@ -29,19 +31,19 @@ true
 
 
 def broken(host: Host) -> list[str]:
-    """Every promise that does not hold at this instant, in words."""
+    """List every promise that does not hold at this instant, in words."""
     found = host.root(_CHECK, check=False).stdout.splitlines()
     met = overlaps(host)
     return found + [f"two copies at once: {met}"] * bool(met)
 
 
 def litter(host: Host) -> list[str]:
-    """What should not be left after everything has ended."""
+    """List what should not be left after everything has ended."""
     return host.root(_LITTER, check=False).stdout.splitlines()
 
 
 def lives(host: Host) -> list[tuple[int, int, str]]:
-    """First and last sign of life (kernel's clock) and name of each process of the bot, in order."""
+    """Give first and last sign of life (kernel's clock) and name of each process, in order."""
     seen: dict[tuple[str, str], tuple[int, int, str]] = {}
     last_of_pid: dict[str, tuple[str, str]] = {}
     text = host.root(f"cat /opt/{BOT}/shared/life", check=False).stdout
@@ -60,7 +62,7 @@ def lives(host: Host) -> list[tuple[int, int, str]]:
 
 
 def overlaps(host: Host) -> list[str]:
-    """Pairs of processes that lived at once."""
+    """Give pairs of processes that lived at once."""
     found = lives(host)
     return [
         f"{one[2]}+{other[2]}"

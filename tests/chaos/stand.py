@@ -17,7 +17,6 @@ from tests.hosts.actkit import BOT, Actor, Reply, parse, release
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.hosts.actkit import Release
     from tests.lab.faults import BreakableHost
 
 WRAPPER = Path(__file__).with_name("step.sh")
@@ -35,6 +34,8 @@ class Stand:
 
     host: BreakableHost
     runs: int = 0
+    run: str = ""
+    """The run that a life goes on with, where there is one."""
     actor: Actor = field(init=False)
 
     def __post_init__(self) -> None:

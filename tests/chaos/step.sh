@@ -32,8 +32,8 @@ name=$(printf '%s' "$tool $*" | /usr/bin/tr '\n' ' ' | /usr/bin/sed -E 's/s=[0-9
 last=$(/usr/bin/cat "$chaos/last" 2>/dev/null)
 step="$name after ${last:-the beginning}"
 case $tool in
-mv | ln | rm | sync | mkdir | mkfifo | chown | chmod | useradd | tar | cp | xargs | systemd-run | sed | sort | head)
-	[ "$scope $tool" = "guard sed" ] || printf '%s' "$name" >"$chaos/last"
+mv | ln | rm | sync | mkdir | mkfifo | chown | chmod | useradd | tar | cp | xargs | systemd-run)
+	printf '%s' "$name" >"$chaos/last"
 	;;
 systemctl)
 	case $1 in show | is-active | is-system-running | --version) ;; *) printf '%s' "$name" >"$chaos/last" ;; esac

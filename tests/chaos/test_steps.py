@@ -1,0 +1,102 @@
+"""Every step of an act meets every fault, on real hosts; the promises hold each time.
+
+BOTDEPLOY_CHAOS_LAB=NAME uses a lab that runs already (with disks); BOTDEPLOY_CHAOS_HOSTS=N asks for
+another number of hosts than four. BOTDEPLOY_CHAOS_EVERY=N lets each fault meet every Nth step only,
+beginning at another one each (1: all). The page docs/reliability.md is written from all rows.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.chaos import report
+from tests.chaos.lives import FAULTS, LEASE_S, LIVES, Life, Row, live_through, steps_of
+from tests.chaos.stand import Stand
+from tests.lab import lab as labs
+from tests.lab.registry import Owner
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = [pytest.mark.chaos, pytest.mark.lab]
+
+PAGE = Path(__file__).parents[2] / "docs/reliability.md"
+ENOUGH_FOR_A_PAGE = 150
+
+
+@pytest.fixture(scope="module")
+def stands() -> Iterator[list[Stand]]:
+    """Give hosts with disks, prepared, with the stops in place."""
+    if name := os.environ.get("BOTDEPLOY_CHAOS_LAB"):
+        lab = labs.attach(name)
+    else:
+        count = int(os.environ.get("BOTDEPLOY_CHAOS_HOSTS", "4"))
+        lab = labs.up(count, name=f"chaos-{os.getpid()}", disk_mb=384, owner=Owner.me())
+    try:
+        made = [Stand(host) for host in lab]
+        with ThreadPoolExecutor(len(made)) as pool:
+            list(pool.map(lambda stand: stand.prepare(), made))
+        yield made
+    finally:
+        if not name:
+            labs.down(lab.name)
+
+
+@pytest.fixture(scope="module")
+def rows() -> Iterator[list[Row]]:
+    """Collect what every test found, and write the page when it is enough for one."""
+    found: list[Row] = []
+    yield found
+    if len([row for row in found if row.is_reached]) >= ENOUGH_FOR_A_PAGE:
+        PAGE.write_text(report.write(found, LEASE_S))
+
+
+@pytest.fixture(scope="module")
+def steps(stands: list[Stand]) -> dict[str, list[str]]:
+    """Find the steps of every life."""
+    return {life.name: steps_of(stands[0], life) for life in LIVES}
+
+
+@pytest.mark.parametrize("life", LIVES, ids=lambda life: life.name)
+def test_promises_hold_whatever_breaks_at_any_step(
+    life: Life, stands: list[Stand], steps: dict[str, list[str]], rows: list[Row]
+) -> None:
+    """After any fault before any step the host is safe by itself, and the next run goes well."""
+    every = int(os.environ.get("BOTDEPLOY_CHAOS_EVERY", "2"))
+    work: queue.SimpleQueue[tuple[str, str]] = queue.SimpleQueue()
+    for number, fault in enumerate(FAULTS):
+        for step in steps[life.name][number % every :: every]:
+            work.put((step, fault))
+    with ThreadPoolExecutor(len(stands)) as pool:
+        found = [
+            row for part in pool.map(lambda one: _work(one, life, work), stands) for row in part
+        ]
+    rows += found
+    assert any(row.is_reached for row in found)
+    assert [f"{row.fault} before {row.step}: {row.wrong}" for row in found if row.wrong] == []
+
+
+def _work(stand: Stand, life: Life, work: queue.SimpleQueue[tuple[str, str]]) -> list[Row]:
+    """Live through one combination after the other, until none is left."""
+    found: list[Row] = []
+    while True:
+        try:
+            step, fault = work.get_nowait()
+        except queue.Empty:
+            return found
+        try:
+            row = live_through(stand, life, step, fault)
+        except Exception as error:  # noqa: BLE001 (one host's trouble must not end the others')
+            row = Row(life.name, step, fault, wrong=[f"{type(error).__name__}: {error}"[:500]])
+        found.append(row)
+        told = row.wrong or ("" if row.is_reached else "not reached")
+        line = f"{row.safe_s:5.1f} s  {fault}  before  {step[:120]}  {row.between}  {told}"
+        print(line, flush=True)  # noqa: T201
+        if row.wrong:
+            stand.prepare()
