@@ -3,13 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import logging
-import os
-import select
 import socket
-import struct
-import sys
 import threading
 import time
 from dataclasses import dataclass, field
@@ -22,8 +17,10 @@ from paramiko.channel import Channel
 from paramiko.message import Message
 from paramiko.packet import Packetizer
 
+from botdeploy.hosts.dial import TCP_ASK_AFTER_S, unheard_for_s
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +47,6 @@ INDIRECT = Patience(look_every=2.0, ask_after=7.0, give_up_after=12.0)
 #: What a host may send before we read it: enough for a fast link with a long way, and the
 #: bound on what a reader that falls behind costs in memory.
 WINDOW_BYTES = 4 * 1024 * 1024
-
-_TCP_ASK_AFTER_S = 10
-_TCP_USER_TIMEOUT_MS = 20_000
-#: Where ``tcpi_last_ack_recv`` stands in Linux's ``struct tcp_info``; in milliseconds.
-_LAST_ACK_RECV = 56
-_DARWIN_TCP_KEEPALIVE = 0x10
-_DARWIN_TCP_RXT_CONNDROPTIME = 0x80
 
 Place = tuple[str, int]
 
@@ -300,16 +290,16 @@ class Transport(paramiko.Transport):
         """From now on notice when the host is silent for too long; call when logged in."""
         packetizer = cast("_WatchfulPacketizer", self.packetizer)
         packetizer.heard_at = time.monotonic()
-        self.patience = INDIRECT if _unheard_for_s(self.sock) is None else DIRECT
+        self.patience = INDIRECT if unheard_for_s(self.sock) is None else DIRECT
         self.sock.settimeout(self.patience.look_every)
         packetizer.watch = self._watch
 
     @property
     def was_heard_lately(self) -> bool:
         """Whether the host, or at least its kernel, gave a sign of life when it last should."""
-        unheard_s = _unheard_for_s(self.sock)
+        unheard_s = unheard_for_s(self.sock)
         if unheard_s is not None:
-            return unheard_s < _TCP_ASK_AFTER_S + 2
+            return unheard_s < TCP_ASK_AFTER_S + 2
         silent_s = time.monotonic() - cast("_WatchfulPacketizer", self.packetizer).heard_at
         return silent_s < INDIRECT.ask_after + INDIRECT.look_every + 2
 
@@ -320,7 +310,7 @@ class Transport(paramiko.Transport):
         """
         now = time.monotonic()
         if self.patience.unheard is not None:
-            unheard_s = _unheard_for_s(self.sock)
+            unheard_s = unheard_for_s(self.sock)
             if unheard_s is not None and unheard_s >= self.patience.unheard:
                 raise EOFError("the link is dead")
         heard_at = cast("_WatchfulPacketizer", self.packetizer).heard_at
@@ -524,20 +514,6 @@ class Transport(paramiko.Transport):
             self.join(1.0)
 
 
-def _unheard_for_s(sock: Any) -> float | None:
-    """Give how long ago the other end's kernel last acknowledged anything, where known."""
-    if not isinstance(sock, socket.socket) or sock.family == socket.AF_UNIX:
-        return None
-    if sys.platform != "linux":
-        return None
-    try:
-        info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _LAST_ACK_RECV + 4)
-    except OSError:
-        return None
-    (milliseconds,) = struct.unpack_from("=I", info, _LAST_ACK_RECV)
-    return float(milliseconds) / 1000
-
-
 def shut(sock: Any) -> None:
     """Wake whoever reads from a socket, or from a channel that stands in for one."""
     try:
@@ -547,124 +523,3 @@ def shut(sock: Any) -> None:
             sock.shutdown(socket.SHUT_RDWR)
     except (OSError, EOFError, paramiko.SSHException):
         pass  # It was not connected any more.
-
-
-class Alarm:
-    """Something that other threads can pull, and that ends waits on sockets."""
-
-    def __init__(self) -> None:
-        self._reader, self._writer = socket.socketpair()
-        self._lock = threading.Lock()
-        self._waiting = 0
-        self.event = threading.Event()
-
-    @property
-    def is_pulled(self) -> bool:
-        """Whether it was pulled."""
-        return self.event.is_set()
-
-    def pull(self) -> None:
-        """Wake everybody who waits now or will; harmless to repeat."""
-        with self._lock:
-            self.event.set()
-            self._writer.close()
-            if not self._waiting:
-                self._reader.close()
-
-    @contextlib.contextmanager
-    def waiting(self) -> Iterator[int]:
-        """Give a descriptor that is readable once it is pulled; InterruptedError if it was."""
-        with self._lock:
-            if self.event.is_set():
-                raise InterruptedError("interrupted")
-            self._waiting += 1
-        try:
-            yield self._reader.fileno()
-        finally:
-            with self._lock:
-                self._waiting -= 1
-                if self.event.is_set() and not self._waiting:
-                    self._reader.close()
-
-
-def dial(
-    hostname: str,
-    port: int,
-    *,
-    timeout_s: float,
-    alarm: Alarm,
-    family: socket.AddressFamily = socket.AF_UNSPEC,
-) -> socket.socket:
-    """Connect to the first of a name's addresses that answers.
-
-    Raises OSError: socket.gaierror for a name, TimeoutError, ConnectionRefusedError and the
-    like; InterruptedError when the alarm was pulled.
-    """
-    ends_at = time.monotonic() + timeout_s
-    places = socket.getaddrinfo(hostname, port, family, socket.SOCK_STREAM)
-    failure: OSError = OSError(f"{hostname} has no address")
-    for index, (kind, _, protocol, _, place) in enumerate(places):
-        # An address that swallows packets must leave time for those after it.
-        share = (ends_at - time.monotonic()) / (len(places) - index)
-        sock = socket.socket(kind, socket.SOCK_STREAM, protocol)
-        try:
-            _connect(sock, place, share, alarm)
-            tune(sock)
-        except OSError as error:
-            sock.close()
-            failure = error
-            if alarm.is_pulled:
-                break
-        except BaseException:
-            sock.close()
-            raise
-        else:
-            return sock
-    raise failure
-
-
-def _connect(sock: socket.socket, place: Any, timeout_s: float, alarm: Alarm) -> None:
-    sock.setblocking(False)  # noqa: FBT003
-    status = sock.connect_ex(place)
-    if status not in (0, errno.EINPROGRESS):
-        raise OSError(status, os.strerror(status))
-    with alarm.waiting() as descriptor:
-        poll = select.poll()
-        poll.register(sock, select.POLLOUT)
-        poll.register(descriptor, select.POLLIN)
-        ready = poll.poll(max(0.0, timeout_s) * 1000)
-    if alarm.is_pulled:
-        raise InterruptedError("interrupted")
-    if not ready:
-        raise TimeoutError(f"no answer within {timeout_s:.3g} s")
-    status = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-    if status != 0:
-        raise OSError(status, os.strerror(status))
-
-
-def tune(sock: socket.socket) -> None:
-    """Send small packets at once, and notice a dead link within 20 s."""
-    options: list[tuple[int, int, int]] = [
-        # Without this, Nagle's algorithm and delayed acknowledgements cost 40 ms on
-        # most second small writes.
-        (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
-        (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
-    ]
-    names = {
-        "TCP_KEEPIDLE": _TCP_ASK_AFTER_S,
-        "TCP_KEEPINTVL": 5,
-        "TCP_KEEPCNT": 2,
-        "TCP_USER_TIMEOUT": _TCP_USER_TIMEOUT_MS,
-    }
-    options += [
-        (socket.IPPROTO_TCP, getattr(socket, name), value)
-        for name, value in names.items()
-        if hasattr(socket, name)
-    ]
-    if sys.platform == "darwin":
-        options += [
-            (socket.IPPROTO_TCP, _DARWIN_TCP_KEEPALIVE, _TCP_ASK_AFTER_S),
-            (socket.IPPROTO_TCP, _DARWIN_TCP_RXT_CONNDROPTIME, _TCP_USER_TIMEOUT_MS // 1000),
-        ]
-    for level, option, value in options:
-        sock.setsockopt(level, option, value)

@@ -28,6 +28,7 @@ from botdeploy.errors import (
     UserError,
 )
 from botdeploy.hosts import connection as connection_module
+from botdeploy.hosts import link as link_module
 from botdeploy.hosts import sshconfig
 from botdeploy.hosts import transport as transport_module
 from botdeploy.hosts.connection import Connector, HostConnection
@@ -530,7 +531,7 @@ def test_something_else_than_ssh_is_told(home: Home) -> None:
 
 def test_silent_host_ends_with_the_deadline(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     """A port that accepts and then says nothing costs no more than the handshake's timeout."""
-    monkeypatch.setattr(connection_module, "HANDSHAKE_TIMEOUT_S", 0.2)
+    monkeypatch.setattr(link_module, "HANDSHAKE_TIMEOUT_S", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         with pytest.raises(Unreachable, match=r"was reached, but"):
@@ -975,7 +976,7 @@ def test_slow_login_is_no_refusal(
 ) -> None:
     """A host that does not answer the login in time is unreachable, and has refused nothing."""
     home.know(server.port)
-    monkeypatch.setattr(connection_module, "HANDSHAKE_TIMEOUT_S", 0.5)
+    monkeypatch.setattr(link_module, "HANDSHAKE_TIMEOUT_S", 0.5)
     answer = threading.Event()
     monkeypatch.setattr(server, "accepted", _Slow(answer))
     with pytest.raises(Unreachable, match="did not answer the login"):
