@@ -162,7 +162,7 @@ def plan(context: Context, environment: str, request: Request) -> int:
         context.json.write(record)
     else:
         _show_plan(context, record)
-    too_many = len(away) > inventory.policy.max_unreachable.of(len(names))
+    too_many = len(away) > inventory.policy.max_unreachable.at_most(len(names))
     return int(ExitCode.UNREACHABLE if too_many else ExitCode.DONE)
 
 

@@ -44,6 +44,12 @@ class Share:
             return min(self.count, total)
         return min(total, ceil(total * (self.percent or 0.0) / 100.0))
 
+    def at_most(self, total: int) -> int:
+        """Give how many of ``total`` are not yet too many: percentages round down."""
+        if self.count is not None:
+            return self.count
+        return int(total * (self.percent or 0.0) / 100.0)
+
     def __str__(self) -> str:
         return str(self.count) if self.count is not None else f"{self.percent:g}%"
 

@@ -184,7 +184,7 @@ def _with(facts: Facts, *standings: Standing) -> tuple[str, ...]:
 def _beyond_reach(facts: Facts) -> Decision | None:
     """Too many hosts are away: what passed stays, what is pending goes back."""
     away = _with(facts, Standing.AWAY)
-    if len(away) <= facts.policy.max_unreachable.of(len(facts.hosts)):
+    if len(away) <= facts.policy.max_unreachable.at_most(len(facts.hosts)):
         return None
     pending = _with(facts, Standing.PENDING)
     told = "; ".join(f"{name}: {facts.hosts[name].why}" for name in away)

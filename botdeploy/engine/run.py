@@ -17,10 +17,12 @@ from botdeploy.engine.outcome import Ended
 from botdeploy.engine.watch import MOST_BASELINE
 from botdeploy.errors import (
     ActFailed,
+    BotdeployError,
     ExitCode,
     HostError,
     OutcomeUnknown,
     Unreachable,
+    UserError,
 )
 from botdeploy.hosts.acts import Reverted, Switched, Unchanged
 from botdeploy.hosts.records import LeaseLost
@@ -96,6 +98,23 @@ _EXIT: Mapping[Result, ExitCode] = {
     Result.UNREACHABLE: ExitCode.UNREACHABLE,
     Result.STUCK: ExitCode.NEEDS_PERSON,
 }
+
+
+class BuildFailed(BotdeployError):
+    """The release's own build failed on a host; nothing was switched."""
+
+    exit_code = ExitCode.FAILED
+
+
+def _refuse_unbuildable(staged: Mapping[str, object]) -> None:
+    """Tell a fault of the release from one of a host: it would be the same everywhere."""
+    for name, result in staged.items():
+        if not isinstance(result, ActFailed):
+            continue
+        if result.code == "build":
+            raise BuildFailed(f"{name}: {result.message}. Nothing was switched")
+        if result.code in ("unit", "shared"):
+            raise UserError(f"{name}: {result.message}. Nothing was switched")
 
 
 class Run:
@@ -381,7 +400,9 @@ class Run:
                 is_new = self._repeat(lambda: send(None, files))
             return is_new, len(meta) + len(files), self.clock.monotonic() - begun
 
-        for name, result in self._together(hosts, stage).items():
+        staged = self._together(hosts, stage)
+        _refuse_unbuildable(staged)
+        for name, result in staged.items():
             if isinstance(result, HostError):
                 self._away(name, result.message)
                 continue
