@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -325,3 +326,17 @@ def test_a_state_file_gives_its_last_value(tmp_path: Path) -> None:
     (tmp_path / "f").write_text("key=one\nkeys=two\nkey=th=ree\nlast=cut short")
     script = 'for k in key keys last none; do get "$3" "$k"; printf "[%s]" "$got"; done'
     assert piece(script, str(tmp_path / "f")) == "[th=ree][two][cut short][]"
+
+
+def test_the_documented_list_of_directives_is_the_programs() -> None:
+    """docs/security.md names exactly the directives that a unit may hold."""
+    text = hostprogram.PROGRAM.decode()
+    body = text[text.index("FREE=") : text.index("# No prefix")]
+    free = set(body.split('"')[1].split())
+    service = body[body.index("check_service() {") : body.index("among() {")]
+    cases = re.findall(r"^\t([A-Z][A-Za-z |]+)\)", service, re.MULTILINE)
+    checked = {name.strip() for case in cases for name in case.split("|")}
+    page = (Path(__file__).parents[2] / "docs/security.md").read_text()
+    listed = page[page.index("## What a unit may say") : page.index("Not in the list")]
+    documented = set(re.findall(r"`([A-Z][A-Za-z]+)`", listed))
+    assert documented - {"BOT"} == free | checked | {"Wants", "Requires", "WantedBy"}
