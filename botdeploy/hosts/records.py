@@ -104,5 +104,8 @@ def raise_fault(host: str, act: str, record: Mapping[str, Any]) -> NoReturn:
             raise LockLost(host, message)
         case "lost":
             raise LeaseLost(host, act, message, code=code)
+        case "sudo":
+            mend = "once, as an administrator: botdeploy setup ENV --user ADMIN"
+            raise ActFailed(host, act, f"{message or 'sudo refuses'}; {mend}", code=code)
         case _:
             raise ActFailed(host, act, message, code=code)

@@ -1,0 +1,56 @@
+"""Whole commands by people in a role: with narrow rights, in a hurry, or with bad intent."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.lab.rollouts import Project, Ran
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.lab.lab import Lab
+
+PAIR = ("h1", "h2")
+
+
+@pytest.fixture
+def narrow(lab: Lab, tmp_path: Path) -> Project:
+    """Give a project of a user to whom sudo allows nothing."""
+    user = {name: {"ansible_user": "plain"} for name in PAIR}
+    return Project(tmp_path, lab, hosts=PAIR, host_vars=user)
+
+
+def checks(ran: Ran) -> dict[str, dict[str, dict[str, object]]]:
+    """The items of ``check`` by host and name."""
+    return {
+        host["host"]: {item["name"]: item for item in host["checks"]}
+        for host in ran.events[0]["hosts"]
+    }
+
+
+def test_without_rights_every_command_names_setup(narrow: Project) -> None:
+    """A user without sudo is told by check and by canary what an administrator must type."""
+    seen = narrow.run("check", "prod")
+    assert seen.code == 6
+    for items in checks(seen).values():
+        assert items["reachable"]["ok"] is True
+        assert items["root"]["ok"] is False
+        assert "botdeploy setup" in str(items["root"]["mend"])
+    refused = narrow.run("canary", "prod")
+    assert refused.code == 6
+    assert "botdeploy setup ENV --user ADMIN" in refused.summary
+
+
+def test_with_narrow_rights_check_tries_what_canary_uses(narrow: Project) -> None:
+    """After setup, the program that sudo allows is enough for check, canary and rollback."""
+    assert narrow.run("setup", "prod", "--user", "root").code == 0
+    seen = narrow.run("check", "prod")
+    assert seen.code == 0, seen.out
+    assert all(items["root"]["ok"] for items in checks(seen).values())
+    narrow.canary()
+    narrow.canary("--source", narrow.version("v2", "good"))
+    assert narrow.run("rollback", "prod").code == 0
+    narrow.assert_never_two()
