@@ -237,6 +237,29 @@ def test_a_revert_reaches_a_switch_that_is_under_way(actor: Actor) -> None:
     assert actor.state()["running"] == "R1"
 
 
+def test_a_newer_rollout_settles_the_one_before(actor: Actor, host: Host) -> None:
+    """What an earlier run left pending goes back first; then the new one is switched to."""
+    proven(actor, R1, "run1")
+    actor.stage(R2, R1)
+    actor.stage(R3, R1)
+    assert "switched" in actor.switch("run2", "R2")
+    assert actor.switch("run3", "R3")["switched"]["old"] == "R1"
+    assert actor("confirm", actor.token, "run2").fault == "lost"
+    assert "confirmed" in actor("confirm", actor.token, "run3")
+    assert [name for *_, name in lives(host)] == ["R1", "R2", "R1", "R3"]
+    assert overlaps(lives(host)) == []
+
+
+def test_what_runs_already_is_not_started_again(actor: Actor, host: Host) -> None:
+    """A switch to the release that runs leaves its process alone."""
+    proven(actor, R1, "run1")
+    before = actor.state()["main_pid"]
+    assert "switched" in actor.switch("run2", "R1")
+    assert "confirmed" in actor("confirm", actor.token, "run2")
+    assert actor.state()["main_pid"] == before
+    assert len(lives(host)) == 1
+
+
 # --- locks ---------------------------------------------------------------------------------------
 
 

@@ -240,3 +240,27 @@ def test_check_tells_what_is_missing(lab: Lab) -> None:
 def checks(actor: Actor) -> list[dict[str, dict[str, object]]]:
     """Ask for a check's items."""
     return [one for one in actor.ephemeral("check").records if "check" in one]
+
+
+@pytest.mark.parametrize("rule", ["ALL", "NOPASSWD: ALL"])
+def test_sudo_with_a_password(rule: str, lab: Lab) -> None:
+    """The real sudo takes the password from the first line, and the program the rest."""
+    host = lab["h1"]
+    host.root("echo 'plain:pass word' | chpasswd")
+    host.root(f"echo 'plain ALL=(root) {rule}' >/etc/sudoers.d/zz-plain")
+    install = hostprogram.install_command(BOT, "n1", with_password=True)
+    done = host.ssh(install, user="plain", stdin=b"pass word\n" + hostprogram.PROGRAM)
+    assert '"installed"' in done.stdout
+    actor = Actor(host)
+    actor.enter()
+    meta = R1.meta()
+    arguments = [actor.token, "R1", "-", str(len(meta)), "1000", "20", "roll1", "canary"]
+    stage = hostprogram.call(BOT, "n1", "stage", arguments, with_password=True)
+    done = host.ssh(stage, user="plain", stdin=b"pass word\n" + meta + R1.body())
+    assert '"staged": "R1"' in done.stdout
+    wrong = hostprogram.call(BOT, "n1", "observe", with_password=True)
+    said = host.ssh(wrong, user="plain", stdin=b"guess\n", check=False).stdout
+    if rule == "ALL":
+        assert '"fault": "sudo"' in said
+    else:
+        assert '"state"' in said
