@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -168,20 +167,17 @@ def _read(
         except (ValueError, TypeError, AttributeError):
             continue
         if count >= MOST_ENTRIES:
-            reading.end = datetime.fromtimestamp(at_us / 1e6, tz=now.tzinfo) - ahead
+            reading.end = _when(at_us) - ahead
             reading.notes.append(f"only the first {MOST_ENTRIES:,} journal entries were read")
             break
     lines += assembler.flush()
-    shift_us = int(ahead / timedelta(microseconds=1))
-    reading.lines = [
-        replace(line, at_us=line.at_us - shift_us) if shift_us else line for line in lines
-    ]
-    first = lines[0].at_us - shift_us if lines else None
-    if first is not None and first > frame.usual_from.timestamp() * 1e6 + 60_000_000:
-        reading.begin = datetime.fromtimestamp(first / 1e6, tz=now.tzinfo)
-    if not ahead:
-        reading.kept = _kept(acts, record.release)
-    return reading
+    reading.lines = lines
+    reading.kept = _kept(acts, record.release)
+    return accounts.shifted(reading, ahead)
+
+
+def _when(at_us: int) -> datetime:
+    return datetime.fromtimestamp(at_us / 1e6, tz=UTC)
 
 
 def _kept(acts: Acts, release: str) -> Evidence | None:

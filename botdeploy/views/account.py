@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from botdeploy.core import plan
 from botdeploy.core.attribution import Attribution
-from botdeploy.core.evidence import Counts, Evidence, summed
+from botdeploy.core.evidence import Evidence, summed
 from botdeploy.core.systemd_record import SystemKind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from botdeploy.core.evidence import Bucket, Counts, FirstSeen
     from botdeploy.core.hoststate import HostState, RolloutRecord
     from botdeploy.core.logline import LogLine
     from botdeploy.core.model import Inventory
@@ -32,14 +33,19 @@ MOST_SAMPLE = 2000
 """Characters of a sample line; of a longer one its head and its end are shown."""
 _AFTER = (timedelta(seconds=20), timedelta(minutes=30))
 _GATES = frozenset({"approve", "hold", "resume", "unlock"})
-_TROUBLE = (
-    SystemKind.CRASHED,
-    SystemKind.OOM,
-    SystemKind.WATCHDOG,
-    SystemKind.START_FAILED,
-    SystemKind.SPAWN_FAILED,
-    SystemKind.FAILED,
+_TROUBLE = frozenset(
+    kind.value
+    for kind in (
+        SystemKind.CRASHED,
+        SystemKind.OOM,
+        SystemKind.WATCHDOG,
+        SystemKind.START_FAILED,
+        SystemKind.SPAWN_FAILED,
+        SystemKind.FAILED,
+    )
 )
+_QUIET_US = 60_000_000
+"""A journal that is silent for so long at its start is taken to begin with its first line."""
 _LONGEST_START = timedelta(minutes=15)
 
 
@@ -51,6 +57,10 @@ class Standing(StrEnum):
     CONFIRMED = "confirmed"
     PROVEN = "proven"
     BACK = "back"
+
+
+NEW = frozenset({Standing.PENDING, Standing.CONFIRMED, Standing.PROVEN})
+"""While it runs the release of the rollout."""
 
 
 class Ending(StrEnum):
@@ -194,8 +204,8 @@ class Reading:
 
     lines: list[LogLine] = field(default_factory=list)
     kept: Evidence | None = None
-    begin: datetime | None = None
     end: datetime | None = None
+    """Where reading ended early; None: all of the frame was read."""
     notes: list[str] = field(default_factory=list)
 
 
@@ -241,6 +251,15 @@ def ahead_of(state: HostState, now: datetime) -> timedelta:
     except (ValueError, TypeError):
         return timedelta(0)
     return ahead if abs(ahead) > SKEW else timedelta(0)
+
+
+def shifted(reading: Reading, ahead: timedelta) -> Reading:
+    """Move what a host with another clock said to the controller's time; kept evidence is left."""
+    if not ahead:
+        return reading
+    shift_us = ahead // timedelta(microseconds=1)
+    lines = [replace(line, at_us=line.at_us - shift_us) for line in reading.lines]
+    return replace(reading, lines=lines, kept=None)
 
 
 def acts_of(record: RolloutRecord, acts: Iterable[Act]) -> list[Act]:
@@ -297,14 +316,20 @@ def evidence_of(
             switches.append((_start_before(starts, act.at), was or "-"))
     attribution = Attribution({}, switches, first=was or "-")
     evidence = Evidence(host, bucket_us=frame.bucket_us)
-    begin = reading.begin or frame.usual_from
-    evidence.open(_us(begin))
+    evidence.open(_reaches_back_to(reading, frame))
     for line in reading.lines:
         evidence.add(line, attribution.release_of(line))
     evidence.extend(_us(reading.end or frame.to))
     if reading.kept is not None and reading.kept.bucket_us == evidence.bucket_us:
         evidence = evidence.merge(reading.kept)
     return evidence
+
+
+def _reaches_back_to(reading: Reading, frame: Frame) -> int:
+    """Say from when on the journal is known: not before its first line, were it rotated away."""
+    usual_us = _us(frame.usual_from)
+    first_us = reading.lines[0].at_us if reading.lines else _us(frame.to)
+    return usual_us if first_us <= usual_us + _QUIET_US else first_us
 
 
 def _start_before(starts: Sequence[int], at: datetime) -> int:
@@ -344,10 +369,10 @@ def host_account(
     acts: Sequence[Act],
     reading: Reading | None,
     frame: Frame,
-) -> tuple[HostAccount, Evidence | None]:
-    """Put together one host's part, and the evidence that it was counted from."""
+) -> tuple[HostAccount, Counted | None]:
+    """Put together one host's part, and what it was counted from."""
     was = release_before(state, record)
-    spans = spans_of(acts, record.release, frame)
+    spans = spans_of(acts, record.release, frame) if state is not None else ()
     switched = next(
         (act.at for act in acts if act.what == "switch" and act.release == record.release), None
     )
@@ -366,36 +391,67 @@ def host_account(
     if reading is None:
         return account, None
     evidence = evidence_of(name, record, acts, reading, was, frame)
+    counted = Counted.of(evidence, record.release, frame)
     began = next((span.end for span in spans if span.standing is Standing.OLD), frame.to)
-    left = next((span.begin for span in spans if span.standing is Standing.BACK), frame.to)
-    others = [one for one in evidence.releases() if one != record.release]
     upto = _us(began) if switched is not None else _us(frame.to)
-    before = Period(
-        summed(evidence.totals(one, _us(frame.usual_from), upto) for one in others),
-        evidence.covered_us(_us(frame.usual_from), upto) / 6e7,
-    )
-    after = None
-    if switched is not None:
-        after = Period(
-            evidence.totals(record.release, _us(frame.begin) - evidence.bucket_us),
-            evidence.covered_us(_us(began), _us(left)) / 6e7,
-        )
+    ours = [span for span in spans if span.standing in NEW]
     troubles = tuple(
         Trouble(_at(one.at_us), one.text)
         for one in evidence.incidents(since_us=_us(frame.from_))
-        if one.kind in {kind.value for kind in _TROUBLE} and one.at_us <= _us(frame.to)
+        if one.kind in _TROUBLE and one.at_us <= _us(frame.to)
     )
     return (
         replace(
             account,
-            before=before,
-            after=after,
-            ticks=_ticks(evidence, record.release, frame),
+            before=Period(
+                summed(one.counts for one in counted.old if one.at_us < upto),
+                evidence.covered_us(_us(frame.usual_from), upto) / 6e7,
+            ),
+            after=Period(
+                summed(one.counts for one in counted.new),
+                sum(evidence.covered_us(_us(span.begin), _us(span.end)) for span in ours) / 6e7,
+            )
+            if switched is not None
+            else None,
+            ticks=counted.ticks(_us(frame.from_) - frame.bucket_us, _us(frame.to)),
             troubles=troubles,
             notes=tuple(reading.notes),
         ),
-        evidence,
+        counted,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """A host's buckets, once: of the release, and of everything before it."""
+
+    new: tuple[Bucket, ...]
+    old: tuple[Bucket, ...]
+    classes: Mapping[str, FirstSeen]
+
+    @classmethod
+    def of(cls, evidence: Evidence, release: str, frame: Frame) -> Counted:
+        """Take them out of the evidence."""
+        return cls(
+            tuple(evidence.buckets(release, _us(frame.begin) - frame.bucket_us)),
+            tuple(
+                bucket
+                for name in evidence.releases()
+                if name != release
+                for bucket in evidence.buckets(name, _us(frame.usual_from))
+            ),
+            evidence.classes(),
+        )
+
+    def ticks(self, from_us: int, to_us: int) -> tuple[Tick, ...]:
+        """List what a chart shows of errors."""
+        found = [
+            Tick(bucket.at_us, bucket.counts.error_lines, is_new)
+            for buckets, is_new in ((self.old, False), (self.new, True))
+            for bucket in buckets
+            if from_us <= bucket.at_us < to_us and bucket.counts.error_lines
+        ]
+        return tuple(sorted(found, key=lambda tick: (tick.at_us, tick.is_new)))
 
 
 def release_before(state: HostState | None, record: RolloutRecord) -> str:
@@ -428,16 +484,6 @@ def _state_of(
     return "did not get it", False
 
 
-def _ticks(evidence: Evidence, release: str, frame: Frame) -> tuple[Tick, ...]:
-    found = [
-        Tick(bucket.at_us, bucket.counts.error_lines, name == release)
-        for name in evidence.releases()
-        for bucket in evidence.buckets(name, _us(frame.from_) - frame.bucket_us, _us(frame.to))
-        if bucket.counts.error_lines
-    ]
-    return tuple(sorted(found, key=lambda tick: (tick.at_us, tick.is_new)))
-
-
 # --- all together -------------------------------------------------------------------------------
 
 
@@ -456,9 +502,10 @@ def account(
     """Tell a rollout from what the hosts said; ``acts`` are those of ``acts_of``."""
     rings = plan.members(inventory, states, away, rollout=record.id, release=record.release)
     hosts = []
-    read: dict[str, Evidence] = {}
-    for name in [name for ring in rings.values() for name in ring]:
-        one, evidence = host_account(
+    read: dict[str, Counted] = {}
+    order = {host.name: place for place, host in enumerate(inventory.hosts)}
+    for name in [name for ring in rings.values() for name in sorted(ring, key=order.__getitem__)]:
+        one, counted = host_account(
             name,
             plan.ring_of(rings, name),
             states.get(name),
@@ -469,8 +516,8 @@ def account(
             frame,
         )
         hosts.append(one)
-        if evidence is not None:
-            read[name] = evidence
+        if counted is not None:
+            read[name] = counted
     samples = _samples(readings, frame)
     begun = next((act for act in acts if act.what == "begin"), None)
     reasons = [
@@ -505,7 +552,7 @@ def account(
         usual_from=frame.usual_from,
         step_us=frame.bucket_us,
         hosts=tuple(hosts),
-        errors=_error_classes(hosts, read, samples, record.release, _us(frame.usual_from)),
+        errors=_error_classes(hosts, read, samples),
         acts=tuple(acts),
         quarantined=quarantined,
         notes=tuple(notes),
@@ -546,32 +593,29 @@ def _ending(
 
 
 def _error_classes(
-    hosts: Sequence[HostAccount],
-    read: Mapping[str, Evidence],
-    samples: Mapping[str, str],
-    release: str,
-    from_us: int,
+    hosts: Sequence[HostAccount], read: Mapping[str, Counted], samples: Mapping[str, str]
 ) -> tuple[ErrorClass, ...]:
     """Compare what the release wrote with what was written before: new kinds first."""
     after: Counter[str] = Counter()
     before: Counter[str] = Counter()
     where: dict[str, list[str]] = {}
-    for name, evidence in read.items():
-        for one in evidence.releases():
-            errors = evidence.totals(one, from_us).errors
-            (after if one == release else before).update(errors)
-            if one == release:
-                for kind in errors:
-                    where.setdefault(kind, []).append(name)
+    for name, counted in read.items():
+        for bucket in counted.old:
+            before.update(bucket.counts.errors)
+        errors: Counter[str] = Counter()
+        for bucket in counted.new:
+            errors.update(bucket.counts.errors)
+        after.update(errors)
+        for kind in errors:
+            where.setdefault(kind, []).append(name)
     minutes_after = sum(host.after.minutes for host in hosts if host.after is not None)
     minutes_before = sum(host.before.minutes for host in hosts if host.before is not None)
     found = []
     for kind, count in after.items():
         firsts = [
-            seen for name in where[kind] if (seen := read[name].classes().get(kind)) is not None
+            seen for name in where[kind] if (seen := read[name].classes.get(kind)) is not None
         ]
-        ours = [seen for seen in firsts if seen.release == release] or firsts
-        first = min(ours, default=None)
+        first = min(firsts, default=None)
         found.append(
             ErrorClass(
                 name=kind,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from botdeploy.views.account import Standing
+from botdeploy.views.account import NEW, Standing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -102,27 +102,29 @@ def timeline(account: Account) -> Chart:
         for span in host.spans:
             begin, end = at.x(span.begin), at.x(span.end)
             when = f"{clock(span.begin)} to {clock(span.end)}"
-            title = f"{host.name}: {_span_words(span.standing)}, {when}"
-            bars.append(
-                Bar(begin, middle - 8, max(1.0, end - begin), 16, span.standing.value, title)
-            )
+            is_nothing = not host.was and span.standing in (Standing.OLD, Standing.BACK)
+            ran = "nothing" if is_nothing else _span_words(span.standing)
+            style = "unknown" if is_nothing else span.standing.value
+            title = f"{host.name}: {ran}, {when}"
+            bars.append(Bar(begin, middle - 8, max(1.0, end - begin), 16, style, title))
         if not host.spans:
             bars.append(
                 Bar(GUTTER, middle - 8, at.x(account.to) - GUTTER, 16, "unknown", host.state)
             )
-        marks += [
+        signs = [
             Mark(at.x(act.at), middle, _MARKS[act.what][0], _act_words(act))
             for act in host.acts
             if act.what in _MARKS and account.from_ <= act.at <= account.to
         ]
+        marks += sorted(signs, key=lambda sign: sign.style != "dot")  # the small ones below
         y += ROW
     return Chart(y + 6, tuple(bars), tuple(marks), tuple(labels), at.hours(), left_out)
 
 
 def errors(account: Account) -> Chart:
-    """Draw errors a minute for each host whose journal was read, on one scale for all."""
-    read = [host for host in account.hosts if host.before is not None or host.after is not None]
-    hosts, left_out = _shown(account, read)
+    """Draw errors a minute of each host that wrote any, on one scale for all."""
+    loud = [host for host in account.hosts if host.ticks or host.troubles]
+    hosts, left_out = _shown(account, loud)
     at = _Scale(account.from_, account.to)
     step_us = _bin_us(account)
     counted = {host.name: _bins(host, step_us) for host in hosts}
@@ -141,7 +143,7 @@ def errors(account: Account) -> Chart:
         bars += [
             Bar(at.x(span.begin), y, at.x(span.end) - at.x(span.begin), PLOT, "ran")
             for span in host.spans
-            if span.standing in (Standing.PENDING, Standing.CONFIRMED, Standing.PROVEN)
+            if span.standing in NEW
         ]
         bars.append(Bar(GUTTER, base, WIDTH - GUTTER - MARGIN, 0.75, "base"))
         for start, (old, new) in sorted(counted[host.name].items()):

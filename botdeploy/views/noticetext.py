@@ -128,8 +128,9 @@ def _told(event: Event) -> tuple[tuple[object, ...], _Line]:
             back = (
                 f"back on {data['to']}" if data.get("to") else "stopped, there is no release before"
             )
-            why = f": {data['why']}" if data.get("why") else ""
-            text = f"{back}, by {data['by']}{why}"
+            # Why a controller took hosts back is what the verdict or the outcome says.
+            own = data["by"] == "host" and data.get("why")
+            text = f"{back}, by itself: {data['why']}" if own else f"{back}, by {data['by']}"
             return (*key[:1], text), _Line("went back", Mood.FAILURE, text)
         case Kind.HOST_FAILED:
             text = f"failed: {data['error']}"

@@ -140,7 +140,7 @@ def test_a_rollout_is_told_from_start_to_end(tmp_path: Path) -> None:
             "ring canary passed: no new errors",
             "ring canary keeps it: w1",
             "w2: ring fleet failed: ******** refused",
-            "w2: back on R1, by controller: worse",
+            "w2: back on R1, by controller",
             "next: botdeploy report prod",
         )
     ]

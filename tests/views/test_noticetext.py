@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from botdeploy.core.events import Event, Kind
@@ -70,14 +70,23 @@ def test_hosts_that_went_back_alike_are_one_line() -> None:
     message = compose(
         "echobot",
         [
-            event(Kind.REVERTED, host=f"w{n}", by="controller", to="R1", seconds=n, why="new error")
+            event(Kind.REVERTED, host=f"w{n}", by="controller", to="R1", seconds=n, why=f"w{n}")
             for n in range(100)
         ],
     )
     assert message.body.splitlines()[1:] == [
-        "w0, w1, w2, w3, w4, w5, w6, w7 and 92 more: back on R1, by controller: new error"
+        "w0, w1, w2, w3, w4, w5, w6, w7 and 92 more: back on R1, by controller"
     ]
     assert message.mood is Mood.FAILURE
+
+
+def test_a_host_that_went_back_by_itself_says_why() -> None:
+    """Nobody else would."""
+    message = compose(
+        "echobot",
+        [event(Kind.REVERTED, host="w1", by="host", to="R1", seconds=1.0, why="not ready in 30 s")],
+    )
+    assert message.body.endswith("w1: back on R1, by itself: not ready in 30 s")
 
 
 def test_a_failure_is_loud_and_leads_to_the_report() -> None:
@@ -184,6 +193,7 @@ EVENTS = st.one_of(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(EVENTS, min_size=1, max_size=30))
 def test_any_events_make_a_message_that_services_take(events: list[Event]) -> None:
     """A message has a title of one line, a body that is not too long, and no mention."""

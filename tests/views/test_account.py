@@ -1,0 +1,277 @@
+"""An account puts together what hosts say, and is not fooled by clocks, gaps and late notes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+from botdeploy.core.evidence import Evidence
+from botdeploy.core.level import Level
+from botdeploy.core.logline import LineKind, LogLine
+from botdeploy.core.mask import Mask
+from botdeploy.views import account as accounts
+from botdeploy.views.account import Ending, Standing
+from tests.views.canned import (
+    BEGIN,
+    CRASHED,
+    DIGEST,
+    NEW,
+    OLD,
+    ROLLOUT,
+    Canned,
+    failed_canary,
+    passed,
+    seconds,
+    told,
+)
+
+
+def test_a_failed_canary_is_told_with_its_reason_once() -> None:
+    """Outcome, who, why, from what to what: from the audit logs of all hosts."""
+    account = told(failed_canary())
+    assert account.ending is Ending.FAILED
+    assert account.why == ("h1: 10 errors in 3.6 s, where 0.08 are usual here",)
+    assert account.quarantined == account.why[0]
+    assert (account.release, account.was, account.digest) == (NEW, (OLD,), DIGEST)
+    assert (account.who, account.message) == ("ann@laptop", "new replies")
+    assert (account.begin, account.end) == (BEGIN, seconds(25))
+    assert [(host.name, host.ring, host.state) for host in account.hosts] == [
+        ("h1", "canary", "taken back"),
+        ("h2", "fleet", "did not get it"),
+        ("h3", "fleet", "did not get it"),
+    ]
+
+
+def test_what_ran_when_is_told_span_by_span() -> None:
+    """Old, pending, back on a canary that failed; confirmed and proven where it passed."""
+    canary, other, _ = told(failed_canary()).hosts
+    assert [(span.standing, span.begin) for span in canary.spans[1:]] == [
+        (Standing.PENDING, seconds(5)),
+        (Standing.BACK, seconds(24)),
+    ]
+    assert [span.standing for span in other.spans] == [Standing.OLD]
+    good = told(passed()).hosts[0]
+    assert [span.standing for span in good.spans] == [
+        Standing.OLD,
+        Standing.PENDING,
+        Standing.CONFIRMED,
+        Standing.PROVEN,
+    ]
+
+
+def test_lines_between_start_and_readiness_are_the_new_releases() -> None:
+    """The switch is noted when the bot is ready; what it wrote before that is its own as well."""
+    hosts = passed(1)
+    hosts[0].say(4.5, "ERROR slow start", "new", priority=3)
+    hosts[0].say(3.9, "ERROR last words", "old", priority=3)
+    (host,) = told(hosts).hosts
+    assert host.after is not None
+    assert host.before is not None
+    assert dict(host.after.counts.errors) == {"slow start": 1}
+    assert dict(host.before.counts.errors) == {"last words": 1}
+
+
+def test_errors_are_counted_before_and_after_the_switch() -> None:
+    """Rates are of the time that was read, of each release its own."""
+    canary, other, _ = told(failed_canary()).hosts
+    assert canary.before is not None
+    assert canary.after is not None
+    assert canary.before.counts.error_lines == 1
+    assert canary.after.counts.error_lines == 11
+    assert canary.after.minutes == 19 / 60
+    assert canary.before.minutes == (1800 + 5) / 60  # the journal reaches back half an hour
+    assert other.after is None
+    assert other.before is not None
+    assert other.before.counts.error_lines == 1
+
+
+def test_new_kinds_of_error_come_first_and_known_ones_are_compared() -> None:
+    """What another host wrote before the switch is not new."""
+    hosts = failed_canary()
+    hosts[0].say(21, "ERROR quota of guild 7 is used up", "new", priority=3)
+    hosts[1].say(-900, "ERROR quota of guild 9 is used up", "old", priority=3)
+    kinds = told(hosts).errors
+    assert [(one.name, one.is_new, one.after, one.before) for one in kinds] == [
+        ("job failed: KeyError: 'balance'", True, 10, 0),
+        ("quota of guild # is used up", False, 1, 1),
+        ("timeout of shard #", False, 1, 3),
+    ]
+    assert kinds[0].sample == "ERROR job failed: KeyError: 'balance'"
+    assert kinds[0].hosts == ("h1",)
+    assert kinds[0].first_at == seconds(15)
+
+
+def test_a_long_sample_keeps_head_and_end() -> None:
+    """Of a long trace the middle is left out: the error stands at its end."""
+    hosts = failed_canary()
+    hosts[0].say(16, "ERROR " + "x" * 2500 + " at last", "new", priority=3)
+    sample = next(one.sample for one in told(hosts).errors if "at last" in one.sample)
+    assert sample.startswith("ERROR xxx")
+    assert sample.endswith(" at last")
+    assert "\n…\n" in sample
+    assert len(sample) <= accounts.MOST_SAMPLE + 3
+
+
+def test_samples_are_masked() -> None:
+    """A secret that a bot wrote into its journal is in no sample."""
+    kinds = told(failed_canary("login with hunter2 failed"), mask=Mask(["hunter2"])).errors
+    assert "hunter2" not in repr(kinds)
+    assert any("********" in one.sample for one in kinds)
+
+
+def test_a_crash_is_told_as_systemd_said_it() -> None:
+    """Crashes of the time that is shown are listed by host."""
+    hosts = failed_canary()
+    hosts[0].system(
+        20, CRASHED, "echobot.service: Main process exited, status=3", "new",
+        EXIT_CODE="exited", EXIT_STATUS="3",
+    )  # fmt: skip
+    canary, other, _ = told(hosts).hosts
+    assert [one.at for one in canary.troubles] == [seconds(20)]
+    assert other.troubles == ()
+
+
+def test_a_rollout_that_passed_everywhere_has_passed() -> None:
+    """No host is bad, nothing is new, every host is proven."""
+    account = told(passed(4))
+    assert account.ending is Ending.PASSED
+    assert account.why == ()
+    assert {host.state for host in account.hosts} == {"proven"}
+    assert not any(host.is_bad for host in account.hosts)
+    assert account.errors == ()
+
+
+def test_a_rollout_that_a_person_took_back_did_not_fail() -> None:
+    """A rollback after a pass is told as that, with the person's reason."""
+    hosts = passed(2)
+    for host in hosts:
+        host.reverted(300, "users complain")
+    account = told(hosts)
+    assert account.ending is Ending.ROLLED_BACK
+    assert account.why == ("users complain",)
+
+
+def test_a_rollout_under_way_reaches_until_now() -> None:
+    """The canary soaks; its span ends now, and later rings have not got it."""
+    hosts = [*passed(3)[:1], Canned("h2"), Canned("h3")]
+    for host in hosts[1:]:
+        host.staged()
+        host.record()
+    hosts[0].acts = [act for act in hosts[0].acts if act["act"] not in ("confirm", "prove")]
+    hosts[0].state["releases"] = [{"id": NEW, "digest": DIGEST}]
+    account = told(hosts, now=seconds(50), is_open=True)
+    assert account.ending is Ending.UNDER_WAY
+    assert account.end == account.to == seconds(50)
+    assert account.hosts[0].spans[-1] == accounts.Span(Standing.PENDING, seconds(5), seconds(50))
+    assert account.hosts[0].state == "runs it, not proven yet"
+
+
+def test_a_host_that_cannot_be_reached_is_told_so() -> None:
+    """Nothing is made up of a host that said nothing."""
+    account = told(passed(3), away=("h3",))
+    host = account.hosts[-1]
+    assert (host.name, host.runs, host.spans, host.before) == ("h3", "unknown", (), None)
+    assert host.state == "cannot be reached: no route to host"
+    assert host.is_bad
+    assert account.ending is Ending.PARTLY
+
+
+def test_a_first_deploy_had_nothing_before() -> None:
+    """There is no release to compare with."""
+    hosts = [Canned("h1", old="")]
+    hosts[0].staged()
+    hosts[0].switched(5)
+    hosts[0].works(5, 60, "new")
+    hosts[0].proven(60)
+    hosts[0].record()
+    account = told(hosts)
+    assert account.was == ()
+    assert account.ending is Ending.PASSED
+    assert account.hosts[0].after is not None
+    assert account.hosts[0].after.counts.lines == 11
+
+
+def test_a_host_with_another_clock_is_told_by_ours() -> None:
+    """Acts and lines of a host that is an hour ahead are where they were."""
+    plain, skewed = failed_canary(), failed_canary()
+    for host in (skewed[0], skewed[2]):
+        _move(host, timedelta(hours=1))
+    one, other = told(plain), told(skewed)
+    assert [act.at for act in other.acts] == [act.at for act in one.acts]
+    assert other.hosts == one.hosts
+    assert other.errors == one.errors
+
+
+def _move(host: Canned, ahead: timedelta) -> None:
+    for act in host.acts:
+        at = accounts.read_acts(host.name, [act], -ahead)[0].at
+        act["at"] = at.isoformat()
+    for row in host.rows:
+        row["__REALTIME_TIMESTAMP"] = str(
+            int(row["__REALTIME_TIMESTAMP"]) + ahead // timedelta(microseconds=1)
+        )
+    host.ahead = ahead
+
+
+def test_a_clock_that_is_good_enough_is_left_alone() -> None:
+    """A second's difference may be the way to the host and back."""
+    state = Canned("h1", ahead=timedelta(seconds=1)).seen(BEGIN)
+    assert accounts.ahead_of(state, BEGIN) == timedelta(0)
+    assert accounts.ahead_of(replace(state, at="soon"), BEGIN) == timedelta(0)
+    assert accounts.ahead_of(replace(state, at="2026-11-22T21:05:00"), BEGIN) == timedelta(0)
+
+
+def test_damaged_entries_of_an_audit_log_are_left_out() -> None:
+    """An entry without a time or an act tells nothing; the others still do."""
+    entries: list[dict[str, Any]] = [
+        {}, {"at": "soon", "act": "switch"}, {"at": "2026-11-22T21:05:00", "act": "switch"},
+        {"at": "2026-11-22T21:05:00Z"}, {"at": "2026-11-22T21:05:00Z", "act": "stage", "why": None},
+    ]  # fmt: skip
+    acts = accounts.read_acts("h1", entries, timedelta(0))
+    assert [(act.what, act.why) for act in acts] == [("stage", "")]
+
+
+def test_acts_of_other_rollouts_are_left_out() -> None:
+    """An approval of this release and a hold in its time belong to it."""
+    hosts = passed(1)
+    hosts[0].act(-9999, "switch", "ready", release=OLD, rollout="other")
+    hosts[0].act(-30, "approve", rollout="other")
+    hosts[0].act(-30, "approve", rollout="other", release=OLD)
+    hosts[0].act(20, "hold", release="", rollout="other")
+    hosts[0].act(9999, "hold", release="", rollout="other")
+    shown = [(act.what, act.at) for act in told(hosts).acts if act.rollout != ROLLOUT]
+    assert shown == [("approve", seconds(-30)), ("hold", seconds(20))]
+
+
+def test_what_was_kept_of_a_soak_stands_in_for_a_journal_that_is_gone() -> None:
+    """Of a soak of two days the host kept counts; the journal reaches back an hour only."""
+    hosts = passed(1, soak_s=2 * 86_400)
+    host = hosts[0]
+    late = seconds(2 * 86_400 - 3600)
+    host.rows = [
+        row for row in host.rows if int(row["__REALTIME_TIMESTAMP"]) > late.timestamp() * 1e6
+    ]
+    kept = Evidence("h1")
+    kept.open(int(seconds(-1800).timestamp() * 1e6))
+    for hour in range(46):
+        at_us = int(seconds(1000 + 3600 * hour).timestamp() * 1e6)
+        line = LogLine(at_us, LineKind.LOG, Level.ERROR, "ERROR timeout", "timeout")
+        kept.add(line, NEW)
+    kept.extend(int(late.timestamp() * 1e6))
+    host.kept = kept
+    (one,) = told(hosts, now=seconds(2 * 86_400 + 7200)).hosts
+    assert one.after is not None
+    assert one.after.counts.errors == {"timeout": 46}
+    assert one.after.minutes > 2 * 24 * 60 - 60
+
+
+def test_the_time_that_is_shown_fits_the_rollout() -> None:
+    """As much before it as it took, at least a minute and at most an hour; never the future."""
+    account = told(failed_canary(), now=seconds(30))
+    assert account.from_ == seconds(-60)
+    assert account.to == seconds(30)
+    long = told(passed(1, soak_s=86_400), now=seconds(2 * 86_400))
+    assert long.begin - long.from_ == timedelta(hours=1)
+    assert long.to - long.end == timedelta(minutes=30)
+    assert long.step_us == accounts.COARSE_US
