@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.hosts.actkit import BOT, Actor, release, unit_text
 from tests.lab.rollouts import Project, Ran
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ def narrow(lab: Lab, tmp_path: Path) -> Project:
 
 
 def checks(ran: Ran) -> dict[str, dict[str, dict[str, object]]]:
-    """The items of ``check`` by host and name."""
+    """Give the items of ``check`` by host and name."""
     return {
         host["host"]: {item["name"]: item for item in host["checks"]}
         for host in ran.events[0]["hosts"]
@@ -54,3 +55,17 @@ def test_with_narrow_rights_check_tries_what_canary_uses(narrow: Project) -> Non
     narrow.canary("--source", narrow.version("v2", "good"))
     assert narrow.run("rollback", "prod").code == 0
     narrow.assert_never_two()
+
+
+@pytest.mark.parametrize(
+    "directive", ["RuntimeDirectory", "StateDirectory", "CacheDirectory", "LogsDirectory"]
+)
+def test_a_folder_below_the_bot_s_own_is_refused(directive: str, lab: Lab) -> None:
+    """Behind a link that the bot has put there systemd would give it what is root's."""
+    actor = Actor(lab["h1"])
+    actor.install()
+    actor.enter()
+    deep = release("DEEP", unit=unit_text("DEEP", service=f"{directive}={BOT}/link/etc"))
+    assert actor.stage(deep).fault == "unit"
+    own = release("OWN", unit=unit_text("OWN", service=f"{directive}={BOT}"))
+    assert not actor.stage(own).fault
