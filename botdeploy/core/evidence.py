@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from botdeploy.core import sketch
 from botdeploy.core.level import Level
+from botdeploy.core.logline import LineKind
 from botdeploy.core.systemd_record import SystemKind
 
 if TYPE_CHECKING:
@@ -39,7 +40,9 @@ class Counts:
     lines: int = 0
     """Lines that the bot wrote; journald's and systemd's are not among them."""
     handled: int = 0
-    """Lines that tell of a unit of work done."""
+    """Units of work done, as lines or a probe tell."""
+    probed: int = 0
+    """Those of them that a probe told of."""
     errors: dict[str, int] = field(default_factory=dict)
     """Error lines by fingerprint."""
     latency_count: int = 0
@@ -93,6 +96,7 @@ class Counts:
             sorted(self.latency_bins.items()),
             sorted(self.system.items()),
             self.dropped,
+            self.probed,
         )
 
 
@@ -206,16 +210,20 @@ class Evidence:
         if line.system is not None:
             self._add_system(cell, line, name)
             return
-        cell.lines += 1
+        count = line.count
         if line.is_handled:
-            cell.handled += 1
+            cell.handled += count
+        if line.kind is not LineKind.PROBE:
+            cell.lines += 1
+        elif line.is_handled:
+            cell.probed += count
         if line.latency_ms is not None and line.latency_ms > 0:
             value = log(line.latency_ms)
-            cell.latency_count += 1
-            cell.latency_sum += value
-            cell.latency_squares += value * value
+            cell.latency_count += count
+            cell.latency_sum += value * count
+            cell.latency_squares += value * value * count
             number = sketch.bin_of_log(value)
-            cell.latency_bins[number] = cell.latency_bins.get(number, 0) + 1
+            cell.latency_bins[number] = cell.latency_bins.get(number, 0) + count
         if line.fingerprint is not None:
             self._add_error(cell, line, name)
 
@@ -254,7 +262,7 @@ class Evidence:
             )
         if name not in cell.errors and len(cell.errors) >= MAX_BUCKET_CLASSES:
             name = OTHER
-        cell.errors[name] = cell.errors.get(name, 0) + 1
+        cell.errors[name] = cell.errors.get(name, 0) + line.count
         if line.is_fatal:
             self._add_incident(
                 Incident(
@@ -454,6 +462,7 @@ def summed(many: Iterable[Counts]) -> Counts:
     for one in many:
         out.lines += one.lines
         out.handled += one.handled
+        out.probed += one.probed
         out.latency_count += one.latency_count
         out.latency_sum += one.latency_sum
         out.latency_squares += one.latency_squares
@@ -512,6 +521,7 @@ def _packed(counts: Counts, name_at: Mapping[str, int]) -> list[Any]:
         else 0,
         {kind.value: n for kind, n in sorted(counts.system.items())} or 0,
         counts.dropped,
+        counts.probed,
     ]
     while packed and not packed[-1]:
         packed.pop()
@@ -519,8 +529,8 @@ def _packed(counts: Counts, name_at: Mapping[str, int]) -> list[Any]:
 
 
 def _unpacked(packed: list[Any], names: list[str]) -> Counts:
-    packed = packed + [0] * (6 - len(packed))
-    counts = Counts(lines=packed[0], handled=packed[1], dropped=packed[5])
+    packed = packed + [0] * (7 - len(packed))
+    counts = Counts(lines=packed[0], handled=packed[1], dropped=packed[5], probed=packed[6])
     errors = packed[2] or []
     counts.errors = {names[errors[at]]: errors[at + 1] for at in range(0, len(errors), 2)}
     if packed[3]:

@@ -15,6 +15,8 @@ TRACE = "Traceback!"
 """What the fingerprint of a stack trace begins with: ``Traceback!TYPE FRAME MESSAGE``."""
 SAME = "same!"
 """What the fingerprint of a class of the user's own begins with."""
+PROBE = "probe!"
+"""What the fingerprint of an error that a probe told of begins with."""
 NO_FRAME = "-"
 """Stands for the frame of a stack trace that has none."""
 _MAX_TOKENS = 40

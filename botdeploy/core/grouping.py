@@ -7,7 +7,7 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from botdeploy.core.fingerprint import SAME, TRACE
+from botdeploy.core.fingerprint import PROBE, SAME, TRACE
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -98,7 +98,7 @@ def group(fingerprints: Iterable[str]) -> dict[str, str]:
 
     and whatever is joined to either. A class is named by what its members share, with ``#`` where
     they differ. Stack traces are joined within the same type and frame only, classes of the
-    user's own never.
+    user's own and those that a probe named never.
     """
     return dict(_grouped(frozenset(fingerprints)))
 
@@ -120,7 +120,7 @@ def _grouped(names: frozenset[str]) -> Mapping[str, str]:
     pools: dict[tuple[str, int], dict[_Shape, list[str]]] = {}
     for name in sorted(names):
         head, text = _parted(name)
-        if name.startswith(SAME) or not text:
+        if name.startswith((SAME, PROBE)) or not text:
             out[name] = name
             continue
         shape = tuple(_WORD.findall(text))

@@ -68,6 +68,8 @@ class LineKind(StrEnum):
     """A record of systemd's about the unit; ``system`` is set."""
     DROPPED = "dropped"
     """journald left lines out; ``system.count`` says how many."""
+    PROBE = "probe"
+    """What a probe told (``core.probe``): no line of the journal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +94,13 @@ class LogLine:
     system: SystemRecord | None = None
     is_handled: bool = False
     """Whether it tells of a unit of work done (``LineRules.handled``, else: it has a latency)."""
+    count: int = 1
+    """How many equal events it stands for: more than one only where a probe counted them."""
+
+    @property
+    def is_traffic(self) -> bool:
+        """Whether it shows that the bot is at work: what a probe asks for does not."""
+        return self.kind is not LineKind.PROBE or self.is_handled
 
     @property
     def is_error(self) -> bool:

@@ -158,13 +158,15 @@ class Judge:
         return Verdict(Outcome.PASS, (f"nothing bad was seen: {self._seen()}", *self._caveats()))
 
     def _seen(self) -> str:
-        lines = errors = 0
+        lines = errors = probed = 0
         for part in self._ledger.canary.values():
             for bucket in part.after.values():
-                lines += bucket.lines
+                lines += bucket.lines - bucket.probed
+                probed += bucket.probed
                 errors += bucket.error_lines
         names = listing(list(self._ledger.canary))
-        return f"{count(lines, 'line')} on {names}, {count(errors, 'error')} among them"
+        work = f" and {probed} units of work by its probe" if probed else ""
+        return f"{count(lines, 'line')}{work} on {names}, {count(errors, 'error')} among them"
 
     def _caveats(self) -> list[str]:
         said = []

@@ -43,6 +43,9 @@ class Bucket:
     """What one host showed in one stretch of time."""
 
     lines: int = 0
+    """Lines, and units of work that a probe counted."""
+    probed: int = 0
+    """Those that a probe counted."""
     errors: dict[str, int] = field(default_factory=dict)
     """Error lines by fingerprint."""
     latency_count: int = 0
@@ -59,7 +62,8 @@ class Bucket:
 
     def take(self, counts: Counts) -> None:
         """Add what evidence counted."""
-        self.lines += counts.lines
+        self.lines += counts.lines + counts.probed
+        self.probed += counts.probed
         self.latency_count += counts.latency_count
         self.latency_sum += counts.latency_sum
         self.latency_squares += counts.latency_squares
@@ -152,8 +156,10 @@ class HostLedger:
             bucket = self.before[key] = Bucket()
         name = line.fingerprint
         if name is not None:
-            self.errors_before[name] = self.errors_before.get(name, 0) + 1
+            self.errors_before[name] = self.errors_before.get(name, 0) + line.count
         _count(bucket, line)
+        if not line.is_traffic:
+            return
         if self.last_us is None:
             self.last_us = at_us
         elif at_us > self.last_us:
@@ -162,14 +168,14 @@ class HostLedger:
 
     def _add_after(self, line: LogLine) -> None:
         at_us = line.at_us
-        if self._broken_us is not None:
+        if self._broken_us is not None and line.kind is not LineKind.PROBE:
             self._mend(at_us)
         record = line.system
         if record is None:
             _count(self._bucket_after(at_us), line)
             if line.fingerprint is not None:
                 self._quote(line, line.fingerprint)
-            if self.last_us is None or at_us > self.last_us:
+            if line.is_traffic and (self.last_us is None or at_us > self.last_us):
                 self.last_us = at_us
             return
         if record.kind is SystemKind.DROPPED:
@@ -203,10 +209,10 @@ class HostLedger:
         if said is None:
             is_traced = line.kind is LineKind.TRACEBACK
             self.quotes[name] = Quote(
-                line.message, is_traced, line.at_us, line.at_us, spell_us=line.at_us
+                line.message, is_traced, line.at_us, line.at_us, 1, line.count, line.at_us
             )
             return
-        said.lines += 1
+        said.lines += line.count
         if line.at_us - said.spell_us >= _SAME_SPELL_US:
             said.occasions += 1
             said.spell_us = line.at_us
@@ -249,7 +255,7 @@ class HostLedger:
                     for name, number in one.counts.errors.items():
                         self.errors_before[name] = self.errors_before.get(name, 0) + number
                     self.starts_before += one.counts.system.get(SystemKind.STARTED, 0)
-                if one.counts.lines:
+                if one.counts.lines or one.counts.probed:
                     self.last_us = max(self.last_us or 0, one.counts.until_us)
         self._absorb_pauses(evidence.bucket_us)
         self._absorb_errors(evidence)
@@ -337,6 +343,11 @@ class HostLedger:
         return sum(bucket.lines for bucket in self.before.values())
 
     @property
+    def is_known_before(self) -> bool:
+        """Whether anything was said before the switch, be it by a probe alone."""
+        return bool(self.errors_before) or self.lines_before > 0
+
+    @property
     def lines_after(self) -> int:
         """Lines of the bot's own since the switch."""
         return sum(bucket.lines for bucket in self.after.values())
@@ -373,16 +384,21 @@ def _happening(line: LogLine) -> Happening:
 
 
 def _count(bucket: Bucket, line: LogLine) -> None:
-    bucket.lines += 1
+    count = line.count
+    if line.kind is not LineKind.PROBE:
+        bucket.lines += 1
+    elif line.is_handled:
+        bucket.lines += count
+        bucket.probed += count
     name = line.fingerprint
     if name is not None:
-        bucket.errors[name] = bucket.errors.get(name, 0) + 1
+        bucket.errors[name] = bucket.errors.get(name, 0) + count
     latency_ms = line.latency_ms
     if latency_ms is not None and latency_ms > 0.0:
         value = log(latency_ms)
-        bucket.latency_count += 1
-        bucket.latency_sum += value
-        bucket.latency_squares += value * value
+        bucket.latency_count += count
+        bucket.latency_sum += value * count
+        bucket.latency_squares += value * value * count
 
 
 class Ledger:

@@ -217,10 +217,12 @@ class QuickRules:
         where a baseline tells whether the old release still goes on like that.
         """
         baseline = self._ledger.baseline.values()
-        needed_s = _YOUNG_S if any(one.lines_before for one in baseline) else MINUTE_US / SECOND_US
-        if part.history_s >= needed_s and part.lines_before:
+        needed_s = (
+            _YOUNG_S if any(one.is_known_before for one in baseline) else MINUTE_US / SECOND_US
+        )
+        if part.history_s >= needed_s and part.is_known_before:
             return _usual([part], own=True)
-        others = [one for one in baseline if one.history_s >= needed_s and one.lines_before]
+        others = [one for one in baseline if one.history_s >= needed_s and one.is_known_before]
         return _usual(others, own=False) if others else None
 
 

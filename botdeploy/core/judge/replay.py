@@ -54,7 +54,9 @@ def replay(
     for name in canary:
         found = switched_at_us if switched_at_us is not None else find_switch(lines[name])
         if found is None:
-            raise ValueError(f"{name}: no start of the bot is in the journal; tell when it was switched (--at)")
+            raise ValueError(
+                f"{name}: no start of the bot is in the journal; tell when it was switched (--at)"
+            )
         switches[name] = found
     judge = Judge(options, canary=list(canary), baseline=list(baseline), switched_at_us=switches)
     first = min(switches.values())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import log2
 from typing import TYPE_CHECKING
 
+from botdeploy.core.fingerprint import PROBE
 from botdeploy.core.grouping import group, overlap
 from botdeploy.core.judge.ledger import MINUTE_US, Bucket
 
@@ -85,8 +86,10 @@ class Table:
             bucket = self._bucket(part, minute)
             begin_us = minute * MINUTE_US
             known_us = part.start_us if part.first_us is None else part.first_us
+            is_past = self.length < self.past
             self.covered[number].append(
                 begin_us >= known_us - MINUTE_US
+                and not (is_past and number < self.canaries and begin_us >= part.start_us)
                 and part.torn_between(begin_us, begin_us + MINUTE_US) == 0
             )
             self.whole[number].append(bucket.dropped == 0)
@@ -174,6 +177,8 @@ class Table:
 
     def _is_reworded(self, kind: str) -> bool:
         """Tell whether a new text is a known error's, which the canary no longer prints."""
+        if kind.startswith(PROBE):
+            return False  # these are names, and not worded
         gone = [
             name
             for name in self.apart
