@@ -546,7 +546,8 @@ def test_state_files_of_any_content_leave_the_record_whole(actor: Actor, host: H
     """Damaged files on the host never break the one line of JSON that tells its state."""
     proven(actor, R1, "run1")
     host.root(
-        f"cd /var/lib/botdeploy/{BOT}; for f in rollout confirmed hold stuck proven/R1 quarantine/x;"
+        f"cd /var/lib/botdeploy/{BOT};"
+        " for f in rollout confirmed hold stuck proven/R1 quarantine/x;"
         " do head -c 3000 /dev/urandom >$f; printf '\\nid=\"\\\\\\nwhy=\\001\"}}\\n' >>$f;"
         " done;"
         f" mkdir -p '/opt/{BOT}/releases/a b' '/opt/{BOT}/releases/x\"y/.botdeploy'"
