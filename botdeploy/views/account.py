@@ -44,6 +44,8 @@ _TROUBLE = frozenset(
         SystemKind.FAILED,
     )
 )
+_UNSAID = frozenset({"canary", "promote"})
+"""What stands for the reason where nobody gave one: the command's name."""
 _QUIET_US = 60_000_000
 """A journal that is silent for so long at its start is taken to begin with its first line."""
 _LONGEST_START = timedelta(minutes=15)
@@ -405,7 +407,7 @@ def host_account(
             account,
             before=Period(
                 summed(one.counts for one in counted.old if one.at_us < upto),
-                evidence.covered_us(_us(frame.usual_from), upto) / 6e7,
+                evidence.covered_us(_us(frame.usual_from), upto) / 6e7 if was else 0.0,
             ),
             after=Period(
                 summed(one.counts for one in counted.new),
@@ -520,6 +522,7 @@ def account(
             read[name] = counted
     samples = _samples(readings, frame)
     begun = next((act for act in acts if act.what == "begin"), None)
+    message = (begun.why if begun else "") or record.why
     reasons = [
         act.why
         for act in acts
@@ -544,7 +547,7 @@ def account(
         ending=_ending(hosts, states, record, acts, is_open=is_open),
         why=_each_once(reasons),
         who=(begun.who if begun else "") or record.owner,
-        message=(begun.why if begun else "") or record.why,
+        message="" if message in _UNSAID else message,
         begin=frame.begin,
         end=frame.end,
         from_=frame.from_,

@@ -190,6 +190,8 @@ def test_a_first_deploy_had_nothing_before() -> None:
     assert account.ending is Ending.PASSED
     assert account.hosts[0].after is not None
     assert account.hosts[0].after.counts.lines == 11
+    assert account.hosts[0].before is not None
+    assert account.hosts[0].before.errors_a_minute is None
 
 
 def test_a_host_with_another_clock_is_told_by_ours() -> None:
@@ -230,6 +232,13 @@ def test_damaged_entries_of_an_audit_log_are_left_out() -> None:
     ]  # fmt: skip
     acts = accounts.read_acts("h1", entries, timedelta(0))
     assert [(act.what, act.why) for act in acts] == [("stage", "")]
+
+
+def test_a_reason_that_nobody_gave_is_not_told() -> None:
+    """Without --message the log holds the command's name."""
+    hosts = passed(1)
+    hosts[0].acts[0]["why"] = "canary"
+    assert told(hosts).message == ""
 
 
 def test_acts_of_other_rollouts_are_left_out() -> None:
