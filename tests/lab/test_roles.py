@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -69,3 +71,33 @@ def test_a_folder_below_the_bot_s_own_is_refused(directive: str, lab: Lab) -> No
     assert actor.stage(deep).fault == "unit"
     own = release("OWN", unit=unit_text("OWN", service=f"{directive}={BOT}"))
     assert not actor.stage(own).fault
+
+
+def test_sums_behind_a_link_are_refused(lab: Lab) -> None:
+    """Whoever deploys cannot try out what a file holds that only root may read."""
+    actor = Actor(lab["h1"])
+    actor.install()
+    actor.enter()
+    lab["h1"].root("printf guess >/root/pin")
+    guess = hashlib.sha256(b"guess").hexdigest()
+    plain = release("GUESS")
+    # The second line of this one's name looks like the name behind the link.
+    decoy = {**plain.files, "a\nl/pin": b"guess"}
+    for files in (plain.files, decoy):
+        sums = {"sums": (plain.sums + f"{guess}  l/pin\n").encode()}
+        said = actor.stage(replace(plain, files=files, links={"l": "/root"}, extra=sums))
+        assert said.fault == "corrupt"
+        assert "no file of the release" in str(said.records[0]["message"])
+
+
+def test_a_build_that_puts_a_link_in_place_of_a_folder_is_not_copied_from(lab: Lab) -> None:
+    """The next release would be copied, as root, from where that link leads."""
+    actor = Actor(lab["h1"])
+    actor.install()
+    actor.enter()
+    build = b"mv lib ../lib.old 2>/dev/null || cp -r lib /tmp/lib; rm -rf lib; ln -s /tmp/lib lib\n"
+    files = {**release("B1").files, "lib/x.py": b"x = 1\n"}
+    one = replace(release("B1"), files=files, extra={"build": build})
+    assert not actor.stage(one).fault
+    two = replace(release("B2"), files=files)
+    assert actor.stage(two, one).fault == "no-base"

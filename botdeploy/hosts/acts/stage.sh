@@ -104,9 +104,18 @@ copy_base() {
 		fault write "cannot copy from $base: $(tail -n 1 "$RUN/stage.err")"
 }
 
+# Every name in the sums is a plain file here. Behind a link sha256sum would read, as root, what is
+# somebody else's, and tell whether a guess at it was right.
+sums_are_of_files() {
+	(cd "$part" && find . -type f -printf '%P\0') | sort -z >"$partial/files" &&
+		strangers=$(cut -c 67- "$meta/sums" | tr '\n' '\000' | sort -z | comm -z -13 "$partial/files" - | tr '\000' ' ') &&
+		[ -z "$strangers" ]
+}
+
 verify_tree() {
 	odd=$(cd "$part" && find . -mindepth 1 \( ! -type f ! -type d ! -type l -o -perm /6000 -o -type f -links +1 -o -path ./.botdeploy \) -print -quit)
 	[ -z "$odd" ] || fault upload "the release holds $odd, which no release may hold"
+	sums_are_of_files || fault corrupt "the sums name what is no file of the release"
 	(cd "$part" && { [ ! -s "$meta/sums" ] || sha256sum -c --quiet --strict -- "$meta/sums"; }) >"$RUN/stage.err" 2>&1 ||
 		fault corrupt "a file differs from what was sent: $(head -n 1 "$RUN/stage.err")"
 	(cd "$part" && find . -mindepth 1 -printf '%y %m %P %l\n' | sort) |
@@ -159,7 +168,8 @@ build_release() {
 	chown -R -h root:root "$part" && chmod -R go-w,u-s,g-s "$part" || fault write "cannot own $part"
 	[ ! -e "$part/.botdeploy" ] && [ ! -L "$part/.botdeploy" ] || fault build "the build made .botdeploy, a name that is reserved"
 	# A build that changed what was sent makes a release that no other can be copied from.
-	(cd "$part" && { [ ! -s "$meta/sums" ] || sha256sum -c --status --strict -- "$meta/sums"; }) 2>/dev/null || : >"$meta/rebuilt"
+	(sums_are_of_files && cd "$part" && { [ ! -s "$meta/sums" ] || sha256sum -c --status --strict -- "$meta/sums"; }) 2>/dev/null ||
+		: >"$meta/rebuilt"
 }
 
 # --- which rollout this host takes part in -------------------------------------------------------
