@@ -8,6 +8,7 @@ from datetime import UTC
 from typing import TYPE_CHECKING, Any
 
 from botdeploy.core import plan, rollout
+from botdeploy.core.events import Event, Kind
 from botdeploy.core.logline import Assembler, LineRules
 from botdeploy.core.rollout import Standing
 from botdeploy.engine import lock as locking
@@ -83,7 +84,7 @@ def canary(
         clock=tools.clock,
     )
     try:
-        _need_majority(inventory, lock)
+        _need_majority(inventory, lock, tools)
         target = (
             _staged_target(lock.states, release, tools.clock)
             if release is not None
@@ -156,10 +157,20 @@ def line_rules(judge: Mapping[str, Any]) -> LineRules:
     )
 
 
-def _need_majority(inventory: Inventory, lock: EnvironmentLock) -> None:
+def _need_majority(inventory: Inventory, lock: EnvironmentLock, tools: Tools) -> None:
     total = len(inventory.hosts)
     if len(lock.entered) * 2 > total:
         return
+    for name, error in lock.away.items():
+        tools.emit(
+            Event(
+                Kind.HOST_FAILED,
+                tools.clock.now(),
+                inventory.environment,
+                host=name,
+                data={"error": error.message},
+            )
+        )
     told = "; ".join(str(error) for error in lock.away.values())
     raise TooFew(
         f"{len(lock.entered)} of {total} hosts can be worked on, and a rollout needs more than "
@@ -294,7 +305,7 @@ def promote(inventory: Inventory, tools: Tools, options: Options) -> Ended:
         tools.fleet, names, "rollout", owner=tools.owner, why="promote", clock=tools.clock
     )
     try:
-        _need_majority(inventory, lock)
+        _need_majority(inventory, lock, tools)
         record = newest_under_way(lock.states)
         if record is None:
             return Ended(ExitCode.DONE, "")
