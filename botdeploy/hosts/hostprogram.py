@@ -28,6 +28,7 @@ PARTS = (
     "gate",
     "follow",
     "read",
+    "probe",
     "check",
     "setup",
     "main",

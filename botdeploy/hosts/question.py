@@ -1,0 +1,46 @@
+"""The question of a probe: put to a bot on its host, answered with what it said."""
+
+from __future__ import annotations
+
+import base64
+from typing import TYPE_CHECKING
+
+from botdeploy.core.model import ProbeKind
+from botdeploy.core.probe import Answer
+from botdeploy.errors import OutcomeUnknown
+
+if TYPE_CHECKING:
+    from botdeploy.core.model import Probe
+    from botdeploy.hosts.acts import Acts
+
+COMMAND_S = 10
+"""Seconds that a command may take."""
+URL_S = 5
+"""Seconds that a URL may take to answer."""
+_MARGIN_S = 10.0
+
+
+def ask(acts: Acts, probe: Probe) -> Answer:
+    """Ask once; may take 20 s. Changes nothing, may be repeated.
+
+    Raises HostError where the question could not be put: no connection, no bot's user, nothing
+    that asks URLs. What the bot did with it is in the answer, however bad.
+    """
+    limit = COMMAND_S if probe.kind is ProbeKind.COMMAND else URL_S
+    reply = acts.call(
+        "probe", probe.kind.value, limit, stdin=probe.value.encode(), timeout_s=limit + _MARGIN_S
+    )
+    record = reply.get("probe")
+    try:
+        return Answer(
+            at_us=int(record["at_us"]),
+            body=base64.b64decode(record["body"], validate=True),
+            took_ms=1000.0 * float(record["took_s"]),
+            code=int(record["code"]),
+            status=int(record["status"]),
+            said=base64.b64decode(record["said"], validate=True).decode("utf-8", "replace"),
+            invocation=str(record["invocation"]),
+            up_s=float(record["up_s"]),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise OutcomeUnknown(acts.host, f"probe: its answer came damaged ({error})") from error
