@@ -91,7 +91,7 @@ class Probe:
     kind: ProbeKind
     value: str
     """Shell command or URL, by ``kind``."""
-    interval: timedelta = timedelta(seconds=15)
+    interval: timedelta = timedelta(seconds=5)
 
 
 class SecretsBy(StrEnum):

@@ -28,6 +28,11 @@ MOST_CLASSES = 64
 """Kinds of errors that are kept apart; the others are one."""
 MOST_SPANS = 1000
 """Latencies that one answer may bring one by one."""
+OWN_URL = re.compile(
+    r"https?://(?:127(?:\.[0-9]{1,3}){3}|localhost|\[::1\])(?::[0-9]{1,5})?"
+    r"(?:[/?][A-Za-z0-9._~:/?@!$&()*+,;=%-]{0,900})?"
+)
+"""A URL that a host may be told to ask: its own loopback's. The host checks by itself, too."""
 MORE_ERRORS = "(more errors)"
 MINUTE_US = 60_000_000
 YOUNG_S = 60.0

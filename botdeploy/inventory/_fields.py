@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import PlainValidator, WithJsonSchema
 
 from botdeploy.core.model import Share
+from botdeploy.core.probe import OWN_URL
 from botdeploy.core.window import parse_window
 from botdeploy.inventory.hostrange import MOST_HOSTS
 from botdeploy.inventory.located import short, type_name
@@ -295,6 +296,16 @@ def _url(value: object) -> str:
     return text
 
 
+def _own_url(value: object) -> str:
+    text = _url(value)
+    if not OWN_URL.fullmatch(text):
+        raise ValueError(
+            f"{text!r} is not of the host itself: a probe asks http://127.0.0.1, http://localhost"
+            " or http://[::1]; for another address, ask by command (curl …)"
+        )
+    return text
+
+
 def _window(value: object) -> str:
     text = _line(value)
     parse_window(text)
@@ -411,6 +422,13 @@ ExtendedRegex = Annotated[
 ]
 Url = Annotated[
     str, PlainValidator(_url), WithJsonSchema({"type": "string", "pattern": "^https?://"})
+]
+OwnUrl = Annotated[
+    str,
+    PlainValidator(_own_url),
+    WithJsonSchema(
+        {"type": "string", "pattern": r"^https?://(127\.[0-9.]+|localhost|\[::1\])([:/?]|$)"}
+    ),
 ]
 WindowText = Annotated[
     str,

@@ -62,14 +62,18 @@ class ProbeKeys(Keys):
     """``bot.probe``."""
 
     command: f.Line | None = Field(
-        None, description="Shell command on the host that prints NAME VALUE lines."
+        None,
+        description="Shell command, run as the bot's user, that prints counters:"
+        " JSON or NAME VALUE lines.",
     )
-    http: f.Url | None = Field(None, description="URL, asked on the host, that answers with JSON.")
-    prometheus: f.Url | None = Field(
-        None, description="URL, asked on the host, of metrics in Prometheus' text form."
+    http: f.OwnUrl | None = Field(
+        None, description="URL of the host's own that answers with less than 500; the time counts."
+    )
+    prometheus: f.OwnUrl | None = Field(
+        None, description="URL of the host's own of metrics in Prometheus' text form."
     )
     interval: f.PositiveDuration = Field(
-        timedelta(seconds=15), description="How often it is asked."
+        timedelta(seconds=5), description="How often it is asked during a soak."
     )
 
     @model_validator(mode="after")

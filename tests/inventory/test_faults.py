@@ -250,6 +250,7 @@ TABLE = {
     "unit-nested": bot("unit: {Nice: {a: 1}}", 5, "bot.unit.Nice", "text"),
     "probe-none": bot("probe: {interval: 5s}", 5, "bot.probe", "one of command"),
     "probe-url": bot("probe: {prometheus: ftp://x}", 5, "bot.probe.prometheus"),
+    "probe-elsewhere": bot("probe: {http: 'http://10.0.0.1/'}", 5, "bot.probe.http", "command"),
     "two-bots": whole(
         "a:\n  hosts: {h1: }\n  vars:\n    bot: {name: one, source: ., command: x}\n"
         "b:\n  hosts: {h2: }\n  vars:\n    bot: {name: two, source: ., command: x}\n",

@@ -228,13 +228,14 @@ def test_the_other_keys_of_a_bot(tmp_path: Path) -> None:
     bot = bot_with(
         tmp_path,
         "build: make\nshared: data/\nexclude: '*.pyc'\nsecrets_by: credential\n"
-        "user: bots\nstop_timeout: 1m30s\nkeep: 0\nprobe: {prometheus: 'http://a/m', interval: 1m}",
+        "user: bots\nstop_timeout: 1m30s\nkeep: 0\n"
+        "probe: {prometheus: 'http://[::1]/m', interval: 1m}",
     )
     assert (bot.build, bot.shared, bot.exclude) == (("make",), ("data",), ("*.pyc",))
     assert bot.secrets_by is SecretsBy.CREDENTIAL
     assert (bot.run_as, bot.keep) == ("bots", 0)
     assert bot.stop_timeout == timedelta(seconds=90)
-    assert bot.probe == Probe(ProbeKind.PROMETHEUS, "http://a/m", timedelta(minutes=1))
+    assert bot.probe == Probe(ProbeKind.PROMETHEUS, "http://[::1]/m", timedelta(minutes=1))
 
 
 def test_the_most_specific_bot_replaces_the_others(tmp_path: Path) -> None:
