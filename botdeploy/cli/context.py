@@ -9,10 +9,9 @@ import sys
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-from rich.console import Console
 
 from botdeploy.core.events import Event, Kind
 from botdeploy.core.mask import Mask
@@ -20,10 +19,11 @@ from botdeploy.engine.clock import Clock, SystemClock
 from botdeploy.engine.outcome import Ended
 from botdeploy.errors import BotdeployError, ExitCode, UserError
 from botdeploy.views.jsonlines import JsonLines
-from botdeploy.views.terminal import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+
+    from rich.console import Console
 
     from botdeploy.core.events import Listener
     from botdeploy.core.model import Inventory
@@ -60,9 +60,16 @@ class Context:
     notices: Notices | None = None
 
     def __post_init__(self) -> None:
-        """Choose where people's text goes: away from machine output."""
+        """Choose where machine output goes."""
+        self.json = JsonLines(sys.stdout, self._masked)
+
+    @cached_property
+    def out(self) -> Console:
+        """Where people's text goes: away from machine output, which does without Rich."""
+        from rich.console import Console
+
         stream = sys.stderr if self.as_json else sys.stdout
-        self.out = Console(
+        return Console(
             file=stream,
             highlight=False,
             emoji=False,
@@ -70,7 +77,6 @@ class Context:
             soft_wrap=True,
             width=None if stream.isatty() else WIDE,
         )
-        self.json = JsonLines(sys.stdout, self._masked)
 
     def _masked(self, text: str) -> str:
         return self.mask(text)
@@ -189,6 +195,8 @@ class Context:
         if self.as_json:
             yield self._both(self.json, notices)
             return
+        from botdeploy.views.terminal import Progress
+
         with Progress(self.out, self._masked, verbose=self.verbose) as progress:
             yield self._both(progress, notices)
 

@@ -9,7 +9,6 @@ from botdeploy.core import plan
 from botdeploy.core.hoststate import HostState, Phase
 from botdeploy.engine.canary import newest_under_way
 from botdeploy.errors import ExitCode, HostError
-from botdeploy.views import tables
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -47,6 +46,8 @@ def status(context: Context, environment: str | None, limit: str | None) -> int:
                 f"{rollout['ring'] or '?'} since {rollout['since']}",
                 "bold",
             )
+        from botdeploy.views import tables
+
         context.out.print(tables.status(record))
         for name, state in states.items():
             if state.lock is not None:
@@ -196,6 +197,8 @@ def releases(context: Context, environment: str, limit: str | None) -> int:
     if context.as_json:
         context.json.write(record)
     else:
+        from botdeploy.views import tables
+
         context.out.print(tables.releases(record))
     return int(ExitCode.UNREACHABLE if away else ExitCode.DONE)
 
@@ -224,6 +227,8 @@ def history(context: Context, environment: str, limit: str | None) -> int:
             }
         )
     else:
+        from botdeploy.views import tables
+
         context.out.print(tables.history(entries))
         for error in away.values():
             context.say(str(error), "red")
@@ -251,5 +256,7 @@ def check(context: Context, environment: str, limit: str | None) -> int:
     if context.as_json:
         context.json.write(record)
     else:
+        from botdeploy.views import tables
+
         context.out.print(tables.checks(record, verbose=context.verbose))
     return int(ExitCode.DONE if is_fine else ExitCode.UNREACHABLE)

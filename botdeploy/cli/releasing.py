@@ -12,7 +12,6 @@ from botdeploy.core import plan as planning
 from botdeploy.core.release import delta
 from botdeploy.engine.run import Options
 from botdeploy.errors import ExitCode, HostError, UserError
-from botdeploy.views import tables
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -177,6 +176,8 @@ def _planned(
     away: dict[str, HostError],
     rings: dict[str, tuple[str, ...]],
 ) -> dict[str, object]:
+    from botdeploy.views import tables
+
     ring_name = planning.ring_of(rings, name)
     record: dict[str, object] = {"host": name, "ring": ring_name}
     if name in away:
@@ -236,6 +237,8 @@ def _batches(ring: Ring, count: int) -> int:
 
 
 def _show_plan(context: Context, record: Mapping[str, Any]) -> None:
+    from botdeploy.views import tables
+
     context.say(f"{record['bot']} → {record['release']} ({record['source'] or 'staged'})", "bold")
     if record["quarantined"]:
         context.say(f"in quarantine: {record['quarantined']}; canary would refuse it", "red")

@@ -10,7 +10,6 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-import fabric
 import paramiko
 import tenacity
 
@@ -18,6 +17,7 @@ from botdeploy.errors import HostError, HostKeyUnknown, Unreachable, UserError
 from botdeploy.hosts import link as link_module
 from botdeploy.hosts.complaints import TryAgain, of_dialing, of_ssh
 from botdeploy.hosts.dial import Alarm, dial
+from botdeploy.hosts.fabriclib import fabric
 from botdeploy.hosts.identity import Keys
 from botdeploy.hosts.knownhosts import HostKeys, KnownHosts, host_name
 from botdeploy.hosts.link import Link, Way

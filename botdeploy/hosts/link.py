@@ -6,7 +6,6 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import fabric
 import paramiko
 from paramiko.auth_strategy import (
     AuthResult,
@@ -23,6 +22,7 @@ from botdeploy.errors import (
     Unreachable,
 )
 from botdeploy.hosts import complaints
+from botdeploy.hosts.fabriclib import fabric
 from botdeploy.hosts.hostcert import BadCertificate, HostCertificate, certificate_types
 from botdeploy.hosts.identity import KeyProblem, Keys
 from botdeploy.hosts.knownhosts import HostKeys, Standing
