@@ -7,6 +7,7 @@ import gzip
 import re
 import time
 from itertools import pairwise
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -673,3 +674,23 @@ def test_a_bot_that_will_not_stop_is_killed_before_the_next_starts(
     new = next(one for one in found if one[2] == "R2")
     assert len(olds) == 2
     assert all(new[0] > old[1] for old in olds)
+
+
+def test_a_controller_that_fell_silent_leaves_no_process_behind(host: Host) -> None:
+    """`enter` hears every word of a burst, and ends by itself when none comes any more."""
+    actor = Actor(host)
+    actor.install()
+    words = b"renew\nrenew\nleave\n"
+    said = actor("enter", actor.token, 5, "rollout", BOT, "me", "why", stdin=words)
+    assert [next(iter(one)) for one in said.records] == [
+        "state",
+        "renewed",
+        "renewed",
+        "left",
+        "final",
+    ]
+    command = hostprogram.call(BOT, "n1", "enter", [actor.token, "1", "rollout", BOT, "me", "why"])
+    silence = "mkfifo /tmp/silence; sleep 300 >/tmp/silence & "
+    done = host.root(f"{silence} timeout 60 sh -c {quote(command)} </tmp/silence; kill $!")
+    assert '"final": true' in done.stdout
+    assert done.stdout.index('"state"') < done.stdout.index('"final"')

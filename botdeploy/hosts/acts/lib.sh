@@ -70,6 +70,14 @@ fault() {
 
 log() { printf '%s\n' "$1" >&2; }
 
+# hear SECONDS: the next line of standard input, in $word. Fails at its end, and when nothing came in
+# time: after a cut network nobody tells an act that it is alone, and none may stay on a host for that.
+hear() {
+	# Read by a shell, for that takes one byte at a time and leaves the next line where it is.
+	# shellcheck disable=SC2016 # for the inner shell
+	word=$(timeout --foreground "$1" sh -c 'IFS= read -r word && printf %s "$word"')
+}
+
 # --- checks: an argument that does not look right never reaches a path or a command -------------
 
 is_name() { case $1 in '' | [!a-z]* | *[!a-z0-9_-]*) return 1 ;; esac && [ ${#1} -le 32 ]; }

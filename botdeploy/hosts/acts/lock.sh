@@ -2,7 +2,8 @@
 #
 #   enter TOKEN TTL KIND USER OWNER WHY   take the lock, prepare the host, observe; then stay: each
 #                                         line "renew" on standard input renews the lock, "leave"
-#                                         gives it back. The end of input leaves it to lapse.
+#                                         gives it back. The end of input, or no word for twice
+#                                         the time to live, leaves it to lapse.
 #   renew TOKEN TTL                       once
 #   leave TOKEN                           give it back
 #   unlock WHO                            a person takes it away
@@ -24,8 +25,8 @@ act_enter() {
 	recover
 	trap - EXIT
 	tell_state
-	while IFS= read -r line; do
-		case $line in
+	while hear $((2 * ttl + 10)); do
+		case $word in
 		renew)
 			renew_lock "$token" "$ttl" || lock_lost
 			emit '{"renewed": true}'

@@ -241,7 +241,7 @@ act_tend() {
 	need_lock "${1:-}"
 	need_id run "${2:-}"
 	need_number ttl "${3:-}"
-	while IFS= read -r word; do
+	while hear $((2 * $3 + 10)); do
 		need_lock "$1"
 		case $word in
 		extend) extend_run "$2" "$3" ;;
