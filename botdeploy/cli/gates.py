@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 from botdeploy.core import plan, rollout
 from botdeploy.core.model import Gate
 from botdeploy.core.rollout import Standing
-from botdeploy.engine.canary import newest_under_way
 from botdeploy.engine.lock import owner_name
 from botdeploy.engine.outcome import Ended
+from botdeploy.engine.underway import newest_under_way
 from botdeploy.errors import ExitCode, HostError, UserError
 
 if TYPE_CHECKING:

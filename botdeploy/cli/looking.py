@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from botdeploy.core import plan
 from botdeploy.core.hoststate import HostState, Phase
-from botdeploy.engine.canary import newest_under_way
+from botdeploy.engine.underway import newest_under_way
 from botdeploy.errors import ExitCode, HostError
 
 if TYPE_CHECKING:

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 from botdeploy.core.evidence import Evidence
 from botdeploy.core.logline import Assembler
 from botdeploy.core.mask import Mask
-from botdeploy.engine.canary import line_rules, newest_under_way
+from botdeploy.engine.canary import line_rules
 from botdeploy.engine.outcome import Ended
+from botdeploy.engine.underway import newest_under_way
 from botdeploy.errors import ExitCode, HostError, UserError
 from botdeploy.views import account as accounts
 from botdeploy.views.account import Reading

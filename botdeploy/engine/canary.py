@@ -14,6 +14,7 @@ from botdeploy.core.rollout import Standing
 from botdeploy.engine import lock as locking
 from botdeploy.engine.outcome import Ended
 from botdeploy.engine.run import Run, Target
+from botdeploy.engine.underway import UNDER_WAY, is_under_way, newest_under_way, records
 from botdeploy.engine.watch import Watch
 from botdeploy.errors import BotdeployError, ExitCode, UserError
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from botdeploy.core.events import Listener
-    from botdeploy.core.hoststate import HostState, RolloutRecord
+    from botdeploy.core.hoststate import HostState
     from botdeploy.core.logline import LogLine
     from botdeploy.core.model import Inventory
     from botdeploy.engine.clock import Clock
@@ -31,8 +32,6 @@ if TYPE_CHECKING:
     from botdeploy.engine.manifests import ManifestCache
     from botdeploy.engine.run import Options
     from botdeploy.sources.build import Build
-
-_UNDER_WAY = (Standing.PENDING, Standing.CONFIRMED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +184,7 @@ def _target(
     if build is None:
         raise UserError("nothing to release: neither a source nor a release was named")
     digest = build.release.digest
-    for record in sorted(_records(states), key=lambda one: one.since, reverse=True):
+    for record in sorted(records(states), key=lambda one: one.since, reverse=True):
         if record.digest == digest and is_under_way(states, record):
             return Target(record.id, record.release, digest)
     ids = sorted(
@@ -201,7 +200,7 @@ def _target(
     )
     release = running or (ids[-1] if ids else build.release.id)
     if running is not None and _is_everywhere(inventory, states, running):
-        last = next((one for one in _records(states) if one.release == running), None)
+        last = next((one for one in records(states) if one.release == running), None)
         return Target(last.id if last else new_rollout(clock), running, digest)
     return Target(new_rollout(clock), release, digest)
 
@@ -221,7 +220,7 @@ def _staged_target(states: Mapping[str, HostState], release: str, clock: Clock) 
         raise UserError(
             f"--release {release}: no host has it; see: botdeploy releases. Nothing was changed"
         )
-    for record in _records(states):
+    for record in records(states):
         if record.release == release and is_under_way(states, record):
             return Target(record.id, release, found[0].digest)
     return Target(new_rollout(clock), release, found[0].digest)
@@ -230,37 +229,6 @@ def _staged_target(states: Mapping[str, HostState], release: str, clock: Clock) 
 def new_rollout(clock: Clock) -> str:
     """Name a new rollout: time (UTC) and four random digits."""
     return f"{clock.now().astimezone(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
-
-
-def _records(states: Mapping[str, HostState]) -> list[RolloutRecord]:
-    """List the rollouts that hosts know of, each once."""
-    found: dict[str, RolloutRecord] = {}
-    for state in states.values():
-        if state.rollout is not None:
-            found.setdefault(state.rollout.id, state.rollout)
-    return list(found.values())
-
-
-def is_under_way(states: Mapping[str, HostState], record: RolloutRecord) -> bool:
-    """Tell whether a rollout has begun on some host and is neither over nor taken back."""
-    if record.outcome:
-        return False
-    views = [
-        rollout.standing_of(state, record.release, record.id).standing for state in states.values()
-    ]
-    begun = any(view in _UNDER_WAY for view in views)
-    partly = Standing.PROVEN in views and any(
-        view in (Standing.BEHIND, Standing.UNSTAGED, Standing.RETURNED) for view in views
-    )
-    return begun or partly
-
-
-def newest_under_way(states: Mapping[str, HostState]) -> RolloutRecord | None:
-    """Find the newest rollout that is under way; a newer one replaces the older ones."""
-    records = sorted(_records(states), key=lambda one: one.since, reverse=True)
-    if not records or not is_under_way(states, records[0]):
-        return None
-    return records[0]
 
 
 def _refuse_quarantined(
@@ -277,7 +245,7 @@ def _refuse_quarantined(
             for host in hosts
             if host in states
         ]
-        still_there = any(view in (*_UNDER_WAY, Standing.PROVEN) for view in views)
+        still_there = any(view in (*UNDER_WAY, Standing.PROVEN) for view in views)
         if Standing.RETURNED in views and still_there:
             return  # a failing rollout was cut off half-way: go on taking it back
         raise Quarantined(

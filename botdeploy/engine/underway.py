@@ -1,0 +1,45 @@
+"""Which rollouts hosts know of, and which of them is under way."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from botdeploy.core import rollout
+from botdeploy.core.rollout import Standing
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from botdeploy.core.hoststate import HostState, RolloutRecord
+
+UNDER_WAY = (Standing.PENDING, Standing.CONFIRMED)
+"""Standings of a host that runs a release without having proven it."""
+
+
+def records(states: Mapping[str, HostState]) -> list[RolloutRecord]:
+    """List the rollouts that hosts know of, each once."""
+    found: dict[str, RolloutRecord] = {}
+    for state in states.values():
+        if state.rollout is not None:
+            found.setdefault(state.rollout.id, state.rollout)
+    return list(found.values())
+
+
+def is_under_way(states: Mapping[str, HostState], record: RolloutRecord) -> bool:
+    """Tell whether a rollout has begun on some host and is neither over nor taken back."""
+    if record.outcome:
+        return False
+    views = [
+        rollout.standing_of(state, record.release, record.id).standing for state in states.values()
+    ]
+    begun = any(view in UNDER_WAY for view in views)
+    partly = Standing.PROVEN in views and any(
+        view in (Standing.BEHIND, Standing.UNSTAGED, Standing.RETURNED) for view in views
+    )
+    return begun or partly
+
+
+def newest_under_way(states: Mapping[str, HostState]) -> RolloutRecord | None:
+    """Find the newest rollout that is under way; a newer one replaces the older ones."""
+    newest = max(records(states), key=lambda one: one.since, default=None)
+    return newest if newest is not None and is_under_way(states, newest) else None
