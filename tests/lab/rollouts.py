@@ -107,7 +107,7 @@ class Project:
 
     def __post_init__(self) -> None:
         """Write the first version and the inventory."""
-        self.hosts = self.hosts or tuple(host.name for host in self.lab)
+        self.hosts = self.hosts or tuple(host.name for host in self.lab)[:3]
         self.write()
 
     def write(self, **rollout: Any) -> None:
@@ -130,8 +130,8 @@ class Project:
             },
             "rollout": {
                 "rings": [
-                    {"name": "canary", "hosts": 1, "soak": "4s", "settle": "1s"},
-                    {"name": "fleet", "hosts": "all", "batch": 1, "settle": "1s"},
+                    {"name": "canary", "hosts": 1, "soak": "4s", "settle": "0s"},
+                    {"name": "fleet", "hosts": "all", "batch": 1, "settle": "0s"},
                 ],
                 "lease": "20s",
                 **self.rollout,
