@@ -25,7 +25,7 @@ from botdeploy.core.release import (
     release_id,
 )
 from botdeploy.errors import SourceError, UserError
-from botdeploy.sources.package import delta_tar_gz, meta_tar
+from botdeploy.sources.package import delta_tar_gz, meta_tar_gz
 from botdeploy.sources.render import Renderer, check_environment
 from botdeploy.sources.secrets import read_secret
 from botdeploy.sources.systemd import check_value
@@ -201,8 +201,8 @@ class Build:
         return package.result()
 
     def meta(self, host: Host, ring: Ring | None = None) -> bytes:
-        """Give the tar of what becomes ``.botdeploy/`` on a host of a ring."""
-        return meta_tar(self.files(host, ring))
+        """Give the gzip tar of what becomes ``.botdeploy/`` on a host of a ring."""
+        return meta_tar_gz(self.files(host, ring))
 
     def files(self, host: Host, ring: Ring | None = None) -> dict[str, tuple[bytes, int]]:
         """Give what becomes ``.botdeploy/`` on a host: name → content and mode."""
@@ -212,7 +212,6 @@ class Build:
         texts: dict[str, tuple[str, int]] = {
             "sums": (manifest.sums, _PUBLIC),
             "tree": (manifest.tree, _PUBLIC),
-            "manifest": (manifest.text, _PUBLIC),
             "digest": (
                 f"{self.release.digest} {manifest.file_count} {manifest.size_bytes or 0}\n",
                 _PUBLIC,

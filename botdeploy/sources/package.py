@@ -27,8 +27,8 @@ _SAMPLE_BYTES = 32 * 1024
 _GZIP = 16 + zlib.MAX_WBITS
 
 
-def meta_tar(files: Mapping[str, tuple[bytes, int]]) -> bytes:
-    """Pack what becomes ``.botdeploy/`` on a host: name → content and mode; not compressed."""
+def meta_tar_gz(files: Mapping[str, tuple[bytes, int]]) -> bytes:
+    """Pack what becomes ``.botdeploy/`` on a host: name → content and mode."""
     out = io.BytesIO()
     with _open(out) as tar:
         folders: set[str] = set()
@@ -40,7 +40,7 @@ def meta_tar(files: Mapping[str, tuple[bytes, int]]) -> bytes:
                 # What holds private files only is private itself.
                 tar.addfile(_info(folder, tarfile.DIRTYPE, 0o700 if mode == 0o600 else 0o755))  # noqa: PLR2004
             _add(tar, name, content, mode)
-    return out.getvalue()
+    return _packed(out.getvalue())
 
 
 def delta_tar_gz(tree: Tree, paths: Collection[str] | None = None) -> bytes:

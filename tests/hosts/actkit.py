@@ -107,7 +107,6 @@ class Release:
         entries = {
             "sums": self.sums.encode(),
             "tree": self.tree.encode(),
-            "manifest": f"{self.sums}\n{self.tree}".encode(),
             "digest": f"{self.digest} {len(self.files)} 0\n".encode(),
             f"{BOT}.service": self.unit.encode(),
             "environment": f"NAME={self.id}\nTOKEN=hush\n".encode(),
@@ -115,7 +114,7 @@ class Release:
             "about": b'{"source": "a test"}\n',
             **self.extra,
         }
-        return tar_of(entries)
+        return tar_of(entries, mode="w:gz")
 
     def body(self, base: Release | None = None) -> bytes:
         """Pack the files that ``base`` does not have."""

@@ -99,7 +99,7 @@ def test_a_host_gets_what_its_program_reads(tree: Tree) -> None:
     assert texts["digest"] == f"{it.release.digest} 2 {16 + 5}\n"
     assert texts["sums"] == manifest.sums
     assert texts["tree"] == manifest.tree
-    assert parse_manifest(texts["manifest"]).files() == manifest.files()
+    assert parse_manifest(f"{texts['sums']}\n{texts['tree']}").files() == manifest.files()
     assert texts["ready"] == "kind=pattern\nvalue=READY \\d\ntimeout=2\n"
     assert texts["shared"] == "data\n"
     assert texts["build"] == "set -eu\npython3 -m venv .venv\ntrue\n"

@@ -103,11 +103,9 @@ if __name__ == "__main__":
 """
 
 
-def put(host: LabHost, packed: bytes, folder: str, flags: str) -> None:
+def put(host: LabHost, packed: bytes, folder: str) -> None:
     """Unpack a package on a host as its program does."""
-    host.root(
-        f"mkdir -p {folder} && tar -x {flags} -f - -C {folder} --no-same-owner -p", stdin=packed
-    )
+    host.root(f"mkdir -p {folder} && tar -xz -f - -C {folder} --no-same-owner -p", stdin=packed)
 
 
 def install(host: LabHost, made: Build, of: Host) -> None:
@@ -117,10 +115,11 @@ def install(host: LabHost, made: Build, of: Host) -> None:
         "id -u echobot >/dev/null 2>&1 || useradd --system --no-create-home echobot; "
         "install -d -o echobot -m 0750 /opt/echobot/shared"
     )
-    put(host, made.delta(None), place, "-z")
-    put(host, made.meta(of), f"{place}/.botdeploy", "")
+    put(host, made.delta(None), place)
+    put(host, made.meta(of), f"{place}/.botdeploy")
     host.root(
-        f"ln -sfn {place}/.botdeploy/echobot.service /etc/systemd/system/echobot.service; "
+        f"ln -sfn {place} /opt/echobot/current; ln -sfn /opt/echobot/current/.botdeploy/"
+        "echobot.service /etc/systemd/system/echobot.service; "
         "systemctl daemon-reload"
     )
 
@@ -247,7 +246,7 @@ def test_systemd_itself_reads_any_value(lab: Lab) -> None:
         "json.dump([sys.argv[1:], dict(os.environ)], open('/tmp/told', 'w'))\n"
     )
     out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w") as tar:
+    with tarfile.open(fileobj=out, mode="w:gz") as tar:
         for name, content in (
             ("tmp/values", text),
             ("tmp/tell.py", tell),
@@ -256,7 +255,7 @@ def test_systemd_itself_reads_any_value(lab: Lab) -> None:
             info = tarfile.TarInfo(name)
             info.size = len(content.encode())
             tar.addfile(info, io.BytesIO(content.encode()))
-    put(lab["h1"], out.getvalue(), "/", "")
+    put(lab["h1"], out.getvalue(), "/")
     told = lab["h1"].root("systemctl daemon-reload; systemctl start tell && cat /tmp/told").stdout
     argv, env = json.loads(told)
     assert argv == words

@@ -13,7 +13,7 @@ import pytest
 
 from botdeploy.errors import SourceError
 from botdeploy.sources import read
-from botdeploy.sources.package import RELEASE_TIME, delta_tar_gz, meta_tar
+from botdeploy.sources.package import RELEASE_TIME, delta_tar_gz, meta_tar_gz
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -114,7 +114,7 @@ def test_a_file_that_became_a_link_is_not_packed(source: Path) -> None:
 
 def test_a_meta_tar_unpacks_with_its_modes(tmp_path: Path) -> None:
     """Secrets are private from the moment that tar creates them, and so is their folder."""
-    packed = meta_tar(
+    packed = meta_tar_gz(
         {
             "sums": (b"x", 0o644),
             "environment": (b"A=1\n", 0o600),
@@ -122,7 +122,7 @@ def test_a_meta_tar_unpacks_with_its_modes(tmp_path: Path) -> None:
             "credentials/OTHER": (b"o", 0o600),
         }
     )
-    subprocess.run(["tar", "-x", "-f", "-", "-C", str(tmp_path), "-p"], input=packed, check=True)
+    subprocess.run(["tar", "-xz", "-f", "-", "-C", str(tmp_path), "-p"], input=packed, check=True)
     assert unpacked_tree(tmp_path) == (
         "d 700 credentials \n"
         "f 600 credentials/OTHER \n"
@@ -134,9 +134,9 @@ def test_a_meta_tar_unpacks_with_its_modes(tmp_path: Path) -> None:
 
 def test_what_follows_a_meta_tar_is_not_eaten(tmp_path: Path) -> None:
     """The host cuts the stream by bytes, so a meta tar is whole and ends where it says."""
-    meta, rest = meta_tar({"digest": (b"d", 0o644)}), b"the second archive"
+    meta, rest = meta_tar_gz({"digest": (b"d", 0o644)}), b"the second archive"
     done = subprocess.run(
-        ["sh", "-c", f"head -c {len(meta)} | tar -x -f - -C '{tmp_path}' && cat"],
+        ["sh", "-c", f"head -c {len(meta)} | gzip -dcq | tar -x -f - -C '{tmp_path}' && cat"],
         input=meta + rest,
         capture_output=True,
         check=True,

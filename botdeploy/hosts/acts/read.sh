@@ -17,9 +17,10 @@ act_manifest() {
 	need_id release "${1:-}"
 	is_complete "$1" || fault not-staged "release $1 is not on this host"
 	[ ! -e "$RELEASES/$1/.botdeploy/rebuilt" ] || fault no-base "release $1 was changed by its build"
-	[ -r "$RELEASES/$1/.botdeploy/manifest" ] || fault no-base "release $1 has no manifest"
+	[ -r "$RELEASES/$1/.botdeploy/sums" ] && [ -r "$RELEASES/$1/.botdeploy/tree" ] ||
+		fault no-base "release $1 has no manifest"
 	printf '@@%s {"manifest": "' "$NONCE"
-	gzip -c "$RELEASES/$1/.botdeploy/manifest" | base64 -w 0
+	(cd "$RELEASES/$1/.botdeploy" && { cat sums && echo && cat tree; }) | gzip -c | base64 -w 0
 	printf '"}\n'
 }
 

@@ -2,7 +2,7 @@
 #
 #   stage TOKEN ID BASE META_BYTES NEED_BYTES NEED_INODES ROLLOUT RING [gzip|zstd]
 #
-# Standard input: META_BYTES of a tar with what becomes .botdeploy/ (sums, tree, digest, unit,
+# Standard input: META_BYTES of a gzip tar with what becomes .botdeploy/ (sums, tree, digest, unit,
 # environment, ready …), then a packed tar with the files that BASE (a release here, or "-") does
 # not have. What both have is copied from BASE, never linked: a bot that appends to a linked file
 # would change the release to return to. Then every file is verified, built, synced, renamed in.
@@ -36,7 +36,7 @@ act_stage() {
 	rm -rf "$partial" && (umask 077 && mkdir -p "$part" "$meta") || fault write "cannot create $part"
 	trap 'rm -rf "$partial"; rmdir "$PARTIALS" 2>/dev/null' EXIT
 	trap 'exit 3' HUP INT TERM
-	head -c "$meta_bytes" | tar -x -f - -C "$meta" --no-same-owner 2>"$RUN/stage.err" || stage_failed
+	head -c "$meta_bytes" | gzip -dcq | tar -x -f - -C "$meta" --no-same-owner 2>"$RUN/stage.err" || stage_failed
 	need_meta
 	copy_base
 	"$packing" -dcq | tar -x -f - -C "$part" --no-same-owner -p 2>"$RUN/stage.err" || stage_failed
