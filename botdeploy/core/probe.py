@@ -33,6 +33,8 @@ OWN_URL = re.compile(
     r"(?:[/?][A-Za-z0-9._~:/?@!$&()*+,;=%-]{0,900})?"
 )
 """A URL that a host may be told to ask: its own loopback's. The host checks by itself, too."""
+FAILED = f"{PROBE}failed: "
+"""What the fingerprint of a probe begins with that brought no good answer."""
 MORE_ERRORS = "(more errors)"
 MINUTE_US = 60_000_000
 YOUNG_S = 60.0
@@ -378,6 +380,18 @@ def _take_latency(found: dict[str, _Parts], sample: Sample, types: Mapping[str, 
     return True
 
 
+def is_failure(line: LogLine) -> bool:
+    """Tell whether a line says that a probe brought no good answer."""
+    return line.fingerprint is not None and line.fingerprint.startswith(FAILED)
+
+
+def is_of(reading: Reading, since_us: int) -> bool:
+    """Tell whether the process that was read began after this instant (host's clock, ± 2 s)."""
+    if reading.up_s <= 0.0:
+        return False
+    return reading.at_us - round(reading.up_s * 1e6) >= since_us - _BEGUN_TOLERANCE_US
+
+
 # --- readings, as lines ---------------------------------------------------------------------------
 
 
@@ -394,12 +408,12 @@ def lines_of(
     """
     if after.failure:
         failed = _line(
-            after, after.at_us, f"{about} {after.failure}", fingerprint=f"{PROBE}{after.failure}"
+            after, after.at_us, f"{about} {after.failure}", fingerprint=f"{FAILED}{after.failure}"
         )
         return before, [failed]
     begun_us = after.at_us - round(after.up_s * 1e6) if after.up_s > 0.0 else after.at_us
     if before is None:
-        if since_us is None or after.up_s <= 0.0 or begun_us < since_us - _BEGUN_TOLERANCE_US:
+        if since_us is None or not is_of(after, since_us):
             return replace(after, took_ms=()), _spans(after, about)
         before = Reading(max(begun_us, since_us))
     elif before.invocation and after.invocation and before.invocation != after.invocation:

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from botdeploy.core.attribution import Attribution
 from botdeploy.core.evidence import Evidence
+from botdeploy.core.probe import Reading, is_failure, is_of, lines_of, past_of, read
+from botdeploy.engine.probing import about
+from botdeploy.errors import HostError
+from botdeploy.hosts.question import ask
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from botdeploy.core.hoststate import HostState
-    from botdeploy.core.logline import Assembler
+    from botdeploy.core.logline import Assembler, LogLine
+    from botdeploy.core.model import Probe
     from botdeploy.hosts.acts import Acts
 
 HOUR_S = 3600
@@ -32,11 +38,16 @@ def collect(
     *,
     since_s: int,
     bucket_us: int,
+    probe: Probe | None = None,
+    first: Reading | None = None,
+    grace_s: float = 0.0,
 ) -> Evidence:
     """Read a host's journal on from where the last reader ended, and keep what it told.
 
     The position is kept together with the counts, in one write: a reader that dies before it has
-    counted nothing. The first reader begins ``since_s`` seconds back. Raises HostError.
+    counted nothing. The first reader begins ``since_s`` seconds back. With a ``probe``, the bot is
+    asked once; ``first`` is what it answered before the switch, for the first reader. A probe that
+    fails within ``grace_s`` of the switch does not count. Raises HostError.
     """
     evidence = _kept(acts, release, bucket_us)
     reader = evidence.reader
@@ -61,6 +72,17 @@ def collect(
         end_us = max(end_us, at_us)
     for line in assembler.flush(end_us):
         evidence.add(line, attribution.release_of(line))
+    counters = reader.get("probe")
+    if probe is not None:
+        since_us = state.switch.armed_us if state.switch and state.switch.new == release else 0
+        before = Reading.from_record(counters) if counters else None
+        past_us = end_us - since_s * 1_000_000
+        kept, lines = _probed(acts, probe, before, first, since_us or 0, past_us)
+        counters = kept.to_record() if kept is not None else counters
+        for line in lines:
+            if is_failure(line) and since_us and line.at_us < since_us + grace_s * 1e6:
+                continue
+            evidence.add(replace(line, at_us=min(line.at_us, end_us)), attribution.release_of(line))
     evidence.extend(end_us)
     evidence.trim(end_us - KEPT_US)
     evidence.reader = {
@@ -69,8 +91,41 @@ def collect(
         "assembler": assembler.save(),
         "runs": dict(attribution.runs),
     }
+    if counters:
+        evidence.reader["probe"] = counters
     acts.keep(token, release, evidence.to_json().encode())
     return evidence
+
+
+def _probed(
+    acts: Acts,
+    probe: Probe,
+    before: Reading | None,
+    first: Reading | None,
+    since_us: int,
+    past_us: int,
+) -> tuple[Reading | None, list[LogLine]]:
+    """Ask once; give what to go on from, and what happened since it was asked before.
+
+    Where nobody asked before, the counters of a process that is older than the switch tell of
+    the past. Times are the host's. A host that can't be asked tells nothing.
+    """
+    try:
+        reading = read(probe.kind, ask(acts, probe))
+    except HostError:
+        return before, []
+    text = about(probe)
+    past: list[LogLine] = []
+    if before is None:
+        if first is not None and since_us and is_of(first, since_us):
+            first = None
+        if first is None and not (since_us and is_of(reading, since_us)) and not reading.failure:
+            first = reading
+        if first is not None:
+            past = past_of(first, past_us, first.at_us, about=text)
+            before, _ = lines_of(None, first)
+    kept, lines = lines_of(before, reading, about=text, since_us=since_us or None)
+    return kept, past + lines
 
 
 def _kept(acts: Acts, release: str, bucket_us: int) -> Evidence:

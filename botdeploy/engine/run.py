@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 from botdeploy.core import plan, rollout
 from botdeploy.core.events import Event, Kind
 from botdeploy.core.hoststate import HostState, Phase
+from botdeploy.core.judge import JudgeOptions
 from botdeploy.core.rollout import Facts, HostView, Reason, Result, Standing
 from botdeploy.core.verdict import Outcome, Verdict
 from botdeploy.engine.collect import HISTORY_S, HOUR_S, collect
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from botdeploy.core.events import Listener
     from botdeploy.core.evidence import Evidence
     from botdeploy.core.model import Inventory, Ring
+    from botdeploy.core.probe import Reading
     from botdeploy.core.release import Manifest
     from botdeploy.engine.clock import Clock
     from botdeploy.engine.fleet import Fleet
@@ -288,6 +290,8 @@ class Run:
         is_due = wait.reason not in (Reason.SOAK, Reason.WINDOW, Reason.VERDICT)
         if not self.options.is_attended and not is_due and not self.has_acted:
             return Ended(ExitCode.DONE, "")
+        if self.options.is_attended and wait.reason is Reason.SOAK:
+            self._hand_over(self._ring(wait.ring))
         reason = wait.reason.value
         self.emit(Kind.WAITING, ring=wait.ring or None, until=until, why=wait.why, reason=reason)
         env = self.inventory.environment
@@ -770,23 +774,9 @@ class Run:
             member = self.hosts[name]
             if member.view.standing is Standing.PENDING:
                 member.heard = float("-inf")
-        now = self.clock.now()
-
-        # A short soak is judged as a person would, second by second.
-        is_short = ring.soak < timedelta(minutes=10)
 
         def read(name: str) -> Evidence:
-            switched = self.hosts[name].switched_at_us if name in hosts else 0
-            age_s = int(now.timestamp() - switched / 1e6) if switched else 0
-            return collect(
-                self.fleet.acts(name),
-                self.lock.token,
-                self.target.release,
-                self.states[name],
-                self.watch.assembler(),
-                since_s=(HOUR_S if is_short else HISTORY_S) + max(0, age_s),
-                bucket_us=(5 if is_short else 60) * 1_000_000,
-            )
+            return self._collect(ring, name, self.states[name], is_new=name in hosts)
 
         seen = self._together((*hosts, *self._baseline(hosts)), read)
         switched = {name: self.hosts[name].switched_at_us for name in hosts}
@@ -798,6 +788,42 @@ class Run:
             self.target.release,
         )
         self._await_renewals()
+
+    def _collect(
+        self, ring: Ring, name: str, state: HostState, *, is_new: bool, first: Reading | None = None
+    ) -> Evidence:
+        """Read what a host has told since it was read last, and keep it there."""
+        switched = self.hosts[name].switched_at_us if is_new else 0
+        age_s = int(self.clock.now().timestamp() - switched / 1e6) if switched else 0
+        # A short soak is judged as a person would, second by second.
+        is_short = ring.soak < timedelta(minutes=10)
+        return collect(
+            self.fleet.acts(name),
+            self.lock.token,
+            self.target.release,
+            state,
+            self.watch.assembler(),
+            since_s=(HOUR_S if is_short else HISTORY_S) + max(0, age_s),
+            bucket_us=(5 if is_short else 60) * 1_000_000,
+            probe=self.fleet.host(name).bot.probe,
+            first=first,
+            grace_s=JudgeOptions.from_policy(self.policy.judge, ring.soak).grace_s,
+        )
+
+    def _hand_over(self, ring: Ring) -> None:
+        """Keep on the hosts what only this run knows: what the probe said before the switch."""
+        known = {
+            name: first
+            for name in self.members[ring.name]
+            if self.hosts[name].view.standing in (Standing.PENDING, Standing.CONFIRMED)
+            and (first := self.watch.first_reading(name)) is not None
+        }
+
+        def keep(name: str) -> Evidence:
+            state = self.fleet.acts(name).observe()
+            return self._collect(ring, name, state, is_new=True, first=known[name])
+
+        self._together(known, keep)
 
     def _await_renewals(self) -> None:
         """Let the renewals of this step end before it may be over."""

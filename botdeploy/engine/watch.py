@@ -8,7 +8,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from botdeploy.core.judge import Judge, JudgeOptions
+from botdeploy.core.logline import LineKind
+from botdeploy.core.probe import is_failure
 from botdeploy.core.verdict import Outcome, Verdict
+from botdeploy.engine.probing import Prober
 from botdeploy.hosts.journal import Delivery, Follower
 
 if TYPE_CHECKING:
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
     from botdeploy.core.evidence import Evidence
     from botdeploy.core.logline import Assembler, LogLine
     from botdeploy.core.model import Ring
+    from botdeploy.core.probe import Reading
     from botdeploy.engine.clock import Clock
     from botdeploy.engine.fleet import Fleet
 
@@ -41,6 +45,16 @@ class _Stream:
     errors: Counter[str] = field(default_factory=Counter)
     count: int = 0
     restarts: int = 0
+    known: set[str] = field(default_factory=set)
+    """Errors that the old release said here."""
+    tells_latency: bool = False
+    """Whether the journal has latencies: a probe's would be another kind, and are left out."""
+
+    def said_before(self, at_us: int) -> list[LogLine]:
+        """Give what is from before an instant: the journal's in order, then the probe's."""
+        lines = [line for line in self.lines if line.at_us < at_us]
+        journal = [line for line in lines if line.kind is not LineKind.PROBE]
+        return journal + [line for line in lines if line.kind is LineKind.PROBE]
 
 
 class Watch:
@@ -67,6 +81,9 @@ class Watch:
         self._hard: Verdict | None = None
         self._kept: dict[str, Evidence] = {}
         self._release = ""
+        self._prober = Prober(fleet, clock)
+        self._canary: tuple[str, ...] = ()
+        self._grace_us = 0
 
     # --- followers --------------------------------------------------------------------------
 
@@ -85,13 +102,15 @@ class Watch:
             )
             self._streams[name] = _Stream(follower)
             follower.start()
+            self._prober.add(name, offsets_us.get(name, 0))
 
     def catch_up(self, hosts: Sequence[str], pump: Callable[[float], None]) -> None:
         """Wait until what these hosts wrote before now has arrived."""
         deadline = self._clock.monotonic() + CATCH_UP_S
         while self._clock.monotonic() < deadline:
             self.pump()
-            if all(self._streams[name].follower.has_caught_up for name in hosts):
+            has_read = all(self._streams[name].follower.has_caught_up for name in hosts)
+            if has_read and self._prober.has_tried(hosts):
                 self.pump()
                 return
             pump(0.02)
@@ -99,6 +118,7 @@ class Watch:
     def drop(self, hosts: Sequence[str]) -> None:
         """Stop reading these hosts."""
         for name in hosts:
+            self._prober.drop(name)
             stream = self._streams.pop(name, None)
             if stream is not None:
                 stream.follower.stop()
@@ -116,6 +136,10 @@ class Watch:
         """The hosts whose journals are read."""
         return tuple(self._streams)
 
+    def first_reading(self, host: str) -> Reading | None:
+        """Give the first good answer of a host's probe to this watch."""
+        return self._prober.first(host)
+
     # --- judging ----------------------------------------------------------------------------
 
     def judge(
@@ -132,6 +156,9 @@ class Watch:
         self._judge = None
         if not canary:
             return
+        options = JudgeOptions.from_policy(self._options, soak)
+        self._canary = tuple(canary)
+        self._grace_us = round(options.grace_s * 1e6)
         compared = [name for name in baseline if name in self._streams and name not in canary]
         first = min(switched_at_us.values())
         history: dict[str, list[LogLine]] = {}
@@ -141,10 +168,19 @@ class Watch:
             begin = switched_at_us.get(name, first)
             if name in switched_at_us:
                 stream.switched_at_us = begin
-            history[name] = [line for line in stream.lines if line.at_us < begin]
+                stream.count = 0
+                stream.errors.clear()
+            history[name] = stream.said_before(begin)
             later += [(line.at_us, name, line) for line in stream.lines if line.at_us >= begin]
+            oldest = min((line.at_us for line in stream.lines), default=begin)
+            for line in self._prober.before(name, switched_at_us.get(name, 0), oldest):
+                if line.at_us < begin:
+                    history[name].append(line)
+                else:
+                    later.append((line.at_us, name, line))
+            stream.known = {one.fingerprint for one in history[name] if one.fingerprint is not None}
         self._judge = Judge(
-            JudgeOptions.from_policy(self._options, soak),
+            options,
             canary=canary,
             baseline=compared,
             switched_at_us={name: switched_at_us[name] for name in canary},
@@ -182,7 +218,24 @@ class Watch:
             self._judge.absorb(name, one, release)
 
     def pump(self) -> bool:
-        """Take in what the followers brought; tells whether anything came."""
+        """Take in what followers and probes brought; tells whether anything came."""
+        came = self._take_deliveries()
+        return self._take_answers() or came
+
+    def _take_answers(self) -> bool:
+        came = False
+        for host, lines in self._prober.poll(self._canary):
+            stream = self._streams[host]
+            for line in lines:
+                if line.latency_ms is not None and stream.tells_latency:
+                    continue
+                came = True
+                stream.lines.append(line)
+                self._on_line(host, line)
+                self._feed(host, line)
+        return came
+
+    def _take_deliveries(self) -> bool:
         came = False
         while True:
             try:
@@ -197,15 +250,18 @@ class Watch:
                 self._judge.gap(delivery.host, self._now_us())
             for line in delivery.lines:
                 stream.lines.append(line)
+                stream.tells_latency = stream.tells_latency or line.latency_ms is not None
                 self._on_line(delivery.host, line)
                 self._feed(delivery.host, line)
 
     def _feed(self, host: str, line: LogLine) -> None:
         stream = self._streams[host]
         if stream.switched_at_us and line.at_us >= stream.switched_at_us:
-            stream.count += 1
+            if is_failure(line) and line.at_us < stream.switched_at_us + self._grace_us:
+                return  # a bot may take a moment to answer after its start
+            stream.count += line.kind is not LineKind.PROBE
             if line.fingerprint is not None:
-                stream.errors[line.fingerprint] += 1
+                stream.errors[line.fingerprint] += line.count
         if self._judge is None:
             return
         verdict = self._judge.feed(host, line)
@@ -223,7 +279,10 @@ class Watch:
 
     def cannot_exclude(self) -> tuple[str, ...]:
         """Give what a pass does not vouch for."""
-        return self._judge.cannot_exclude() if self._judge is not None else ()
+        if self._judge is None:
+            return ()
+        unasked = (f"what its probe would have told of {one}" for one in self._prober.troubles())
+        return (*self._judge.cannot_exclude(), *unasked)
 
     def evidence(self, host: str) -> dict[str, object]:
         """Summarise what a host wrote since its switch, for the ``evidence`` event."""
@@ -232,16 +291,11 @@ class Watch:
             return _told_by(self._kept[host], self._release)
         if stream is None:
             return {"lines": 0, "errors": 0, "restarts": 0, "new_fingerprints": []}
-        before = {
-            line.fingerprint
-            for line in stream.lines
-            if line.fingerprint is not None and line.at_us < stream.switched_at_us
-        }
         return {
             "lines": stream.count,
             "errors": sum(stream.errors.values()),
             "restarts": stream.restarts,
-            "new_fingerprints": sorted(set(stream.errors) - before)[:20],
+            "new_fingerprints": sorted(set(stream.errors) - stream.known)[:20],
         }
 
     def _now_us(self) -> int:

@@ -21,6 +21,7 @@ from botdeploy.core.probe import (
     Answer,
     Histogram,
     Reading,
+    is_failure,
     lines_of,
     past_of,
     read,
@@ -288,7 +289,8 @@ def test_a_failure_is_an_error_and_forgets_nothing() -> None:
     failed = Reading(NOW + SECOND, "run1", failure="did not answer")
     kept, lines = lines_of(FIRST, failed, about="probe http://127.0.0.1/")
     assert kept is FIRST
-    assert errors(lines) == {"probe!did not answer": 1}
+    assert errors(lines) == {"probe!failed: did not answer": 1}
+    assert is_failure(lines[0])
     assert lines[0].message == "probe http://127.0.0.1/ did not answer"
 
 
