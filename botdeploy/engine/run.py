@@ -539,11 +539,13 @@ class Run:
             not_excluded=list(self.watch.cannot_exclude()),
         )
 
+        why = "; ".join(verdict.reasons)
+
         def prove(name: str) -> None:
             keep = self.fleet.host(name).bot.keep
             self._repeat(
                 lambda: self.fleet.acts(name).prove(
-                    self.lock.token, self.target.release, keep, self.target.rollout
+                    self.lock.token, self.target.release, keep, self.target.rollout, why
                 ),
             )
 

@@ -388,9 +388,9 @@ class Acts:
             )
         raise OutcomeUnknown(self.host, f"{act}: the host did not say how it went")
 
-    def prove(self, token: str, release: str, keep: int, rollout: str) -> None:
-        """Note that the release passed on this host, and prune old ones."""
-        self.call("prove", token, release, keep, rollout)
+    def prove(self, token: str, release: str, keep: int, rollout: str, why: str = "") -> None:
+        """Note that the release passed on this host and why, and prune old ones."""
+        self.call("prove", token, release, keep, rollout, one_line(why))
 
     def condemn(self, token: str, digest: str, why: str) -> None:
         """Put a release into this host's quarantine."""

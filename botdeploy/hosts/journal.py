@@ -123,6 +123,12 @@ class Follower:
         if self._stopped.is_set():
             session.close()
             return False
+        try:
+            return self._take_all(session)
+        finally:
+            session.close()
+
+    def _take_all(self, session: Session) -> bool:
         came = False
         while True:
             try:
@@ -136,7 +142,6 @@ class Follower:
                 break
             except TimeoutError:
                 self._hand_over(self._assembler.flush(self._host_now_us()))
-        session.close()
         return came
 
     def _take(self, line: bytes) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import time
 from typing import TYPE_CHECKING
@@ -257,3 +258,29 @@ def test_what_stands_on_a_host(project: Project, lab: Lab) -> None:
     assert service.is_running
     assert service.is_enabled
     assert host.user("tbot").shell.endswith("nologin")
+
+
+def test_a_cut_network_is_not_taken_for_a_silent_bot(project: Project, lab: Lab) -> None:
+    """While the canary cannot be heard nothing is held against it, and nothing gets lost."""
+    project.canary()
+    project.write(
+        rings=[
+            {"name": "canary", "hosts": 1, "soak": "30s", "settle": "0s"},
+            {"name": "fleet", "hosts": "all", "settle": "0s"},
+        ],
+        lease="60s",
+    )
+    time.sleep(8)
+    source = project.version("v2", "good")
+    process = project.command("--json", "canary", "prod", "--source", source)
+    assert process.stdout is not None
+    for line in process.stdout:
+        if '"switched"' in line:
+            break
+    with lab["h1"].cut_network():
+        time.sleep(9)
+    out, err = process.communicate(timeout=180)
+    assert process.returncode == 0, out + err
+    verdict = next(json.loads(line) for line in out.splitlines() if '"verdict"' in line)
+    assert verdict["outcome"] == "pass"
+    assert "silent" not in " ".join(verdict["reasons"])

@@ -1,6 +1,6 @@
 # retain: what stays after a verdict.
 #
-#   prove TOKEN ID KEEP ROLLOUT   the release passed: it may be returned to from now on; then prune
+#   prove TOKEN ID KEEP ROLLOUT [WHY]   the release passed: it may be returned to from now on; then prune
 #   condemn TOKEN DIGEST WHY      quarantine a release that failed, by digest
 #   keep TOKEN ID                 store standard input (at most 4 MB) as the evidence of a release
 #   evidence ID                   print it, in base64
@@ -11,20 +11,22 @@
 EVIDENCE_BYTES=4194304
 
 act_prove() {
-	token=${1:-} passed=${2:-} keep=${3:-} rollout=${4:-}
+	token=${1:-} passed=${2:-} keep=${3:-} rollout=${4:-} why=${5:-}
 	need_lock "$token"
+	need_line reason "$why"
 	need_id release "$passed"
 	need_number keep "$keep"
 	need_id rollout "$rollout"
 	is_complete "$passed" || fault not-staged "release $passed is not on this host"
-	if ! is_proven "$passed" || is_quarantined "$passed"; then
+	if ! is_proven "$passed" || is_quarantined "$passed" ||
+		[ "$(field "$STATE/proven/$passed" rollout)" != "$rollout" ]; then
 		last_order
 		printf '%s\nat=%s\nrollout=%s\n' $((highest + 1)) "$(utc)" "$rollout" | put "$STATE/proven/$passed" ||
 			fault write "cannot write $STATE/proven"
 		# It was refused before, and a person has forced it through: it passed, so it is refused no more.
 		digest_of "$passed"
 		[ -z "$digest" ] || rm -f "$STATE/quarantine/$digest"
-		audit prove "$passed" "done" ""
+		audit prove "$passed" "done" "$why"
 	fi
 	prune "$keep"
 	quote "$pruned"
