@@ -11,6 +11,7 @@ from botdeploy.core.judge import Judge, JudgeOptions
 from botdeploy.core.logline import LineKind
 from botdeploy.core.probe import is_failure
 from botdeploy.core.verdict import Outcome, Verdict
+from botdeploy.engine.liveness import Liveness
 from botdeploy.engine.probing import Prober
 from botdeploy.hosts.journal import Delivery, Follower
 
@@ -45,6 +46,8 @@ class _Stream:
     errors: Counter[str] = field(default_factory=Counter)
     count: int = 0
     restarts: int = 0
+    heard: float = 0.0
+    """Monotonic second at which its last line came."""
     known: set[str] = field(default_factory=set)
     """Errors that the old release said here."""
     tells_latency: bool = False
@@ -81,6 +84,7 @@ class Watch:
         self._hard: Verdict | None = None
         self._kept: dict[str, Evidence] = {}
         self._release = ""
+        self._liveness = Liveness(fleet, clock)
         self._prober = Prober(fleet, clock)
         self._canary: tuple[str, ...] = ()
         self._grace_us = 0
@@ -248,6 +252,8 @@ class Watch:
                 continue
             if delivery.gap and self._judge is not None:
                 self._judge.gap(delivery.host, self._now_us())
+            if delivery.lines:
+                stream.heard = self._clock.monotonic()
             for line in delivery.lines:
                 stream.lines.append(line)
                 stream.tells_latency = stream.tells_latency or line.latency_ms is not None
@@ -272,10 +278,18 @@ class Watch:
         """Give the ring that is judged and its verdict now; None when nothing is judged."""
         if not self._ring:
             return None
+        if self._judge is not None:
+            quiet = [(name, self._streams[name].heard) for name in self._judged()]
+            for name in self._liveness.unheard(quiet):
+                self._judge.gap(name, self._now_us())
         if self._judge is None:
             unread = Verdict(Outcome.INCONCLUSIVE, ("no journal of the ring could be read",))
             return self._ring, unread
         return self._ring, self._hard or self._judge.verdict(self._now_us())
+
+    def _judged(self) -> list[str]:
+        """List the hosts that run the judged release and are followed."""
+        return [name for name, stream in self._streams.items() if stream.switched_at_us]
 
     def cannot_exclude(self) -> tuple[str, ...]:
         """Give what a pass does not vouch for."""
