@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from botdeploy.core.events import Event, Kind
 from botdeploy.core.mask import Mask
+from botdeploy.core.visible import visible
 from botdeploy.engine.clock import Clock, SystemClock
 from botdeploy.engine.outcome import Ended
 from botdeploy.errors import BotdeployError, ExitCode, UserError
@@ -81,6 +82,10 @@ class Context:
     def _masked(self, text: str) -> str:
         return self.mask(text)
 
+    def _shown(self, text: str) -> str:
+        """Give what people may see: without secrets, and nothing that a terminal obeys."""
+        return visible(self.mask(text))
+
     def load(self, environment: str) -> Inventory:
         """Load an inventory; raises UserError with file, line and key."""
         from botdeploy.inventory import load
@@ -113,7 +118,7 @@ class Context:
 
     def say(self, text: str, style: str = "") -> None:
         """Print people's text."""
-        self.out.print(self._masked(text), style=style or None)
+        self.out.print(self._shown(text), style=style or None)
 
     def ended(self, ended: Ended) -> int:
         """Tell how a command ended, wait a little for its notices, and give its exit code."""
@@ -137,13 +142,13 @@ class Context:
         notices(Event(Kind.OUTCOME, self.clock.now(), self.environment, data=data))
         unsent = [self._masked(failure) for failure in notices.close()]
         for failure in unsent:
-            sys.stderr.write(f"botdeploy: not told: {failure}\n")
+            sys.stderr.write(f"botdeploy: not told: {visible(failure)}\n")
         return unsent
 
     def failed(self, error: BotdeployError) -> int:
         """Tell an error that a person can mend, and give its exit code."""
         text = self._masked(str(error))
-        sys.stderr.write(f"botdeploy: {text}\n")
+        sys.stderr.write(f"botdeploy: {visible(text)}\n")
         if self.as_json:
             self.ended(Ended(error.exit_code, text))
         else:
@@ -197,7 +202,7 @@ class Context:
             return
         from botdeploy.views.terminal import Progress
 
-        with Progress(self.out, self._masked, verbose=self.verbose) as progress:
+        with Progress(self.out, self._shown, verbose=self.verbose) as progress:
             yield self._both(progress, notices)
 
     @staticmethod

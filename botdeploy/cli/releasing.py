@@ -280,6 +280,10 @@ def _show_plan(context: Context, record: Mapping[str, Any]) -> None:
 
 def _check(inventory: Inventory, request: Request) -> None:
     """Refuse what makes no sense before anything is read or reached."""
+    for option, given in (("--source", request.source), ("--ref", request.ref)):
+        # A script's variable that was not set: what the inventory names is not what was meant.
+        if given is not None and not given.strip():
+            raise UserError(f"{option} is empty")
     if request.release is not None:
         if request.source or request.ref or request.changes:
             raise UserError("--release names a staged release; --source, --ref and --set make one")

@@ -22,6 +22,8 @@ _MERGE = "tag:yaml.org,2002:merge"
 _MAPPINGS = frozenset({"tag:yaml.org,2002:map", "tag:yaml.org,2002:omap", "tag:yaml.org,2002:set"})
 _LISTS = frozenset({"tag:yaml.org,2002:seq", "tag:yaml.org,2002:pairs"})
 _VAULT_HEADER = "$ANSIBLE_VAULT;"
+#: Ten thousand hosts take some 2 MB; a device never ends.
+_MOST_BYTES = 64 * 1024 * 1024
 
 MOST_VALUES = 2_000_000
 """A document that stands for more values than this repeats anchors without end."""
@@ -48,9 +50,12 @@ def is_vault(text: str) -> bool:
 def read_text(path: Path) -> str:
     """Read a file of an inventory as UTF-8; raises InventoryError."""
     try:
-        raw = path.read_bytes()
+        with path.open("rb") as file:
+            raw = file.read(_MOST_BYTES + 1)
     except OSError as error:
         raise InventoryError(f"cannot be read: {error.strerror}", file=str(path)) from error
+    if len(raw) > _MOST_BYTES:
+        raise InventoryError("is larger than 64 MiB: no inventory", file=str(path))
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:

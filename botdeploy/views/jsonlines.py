@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from botdeploy.core.events import Event
+
+#: Words of the interface, which programs compare.
+_OURS = frozenset({"event", "at", "outcome", "reason"})
 
 
 class JsonLines:
     """Prints events as they come; every line is flushed, for a reader may wait for it."""
 
     def __init__(self, out: TextIO, mask: Callable[[str], str] = lambda text: text) -> None:
-        """``mask`` hides secrets in every line."""
+        """``mask`` hides secrets in every text, whatever stands around it."""
         self._out = out
         self.mask = mask
 
@@ -25,6 +29,22 @@ class JsonLines:
 
     def write(self, record: Mapping[str, Any]) -> None:
         """Print one object."""
-        text = self.mask(json.dumps(record, ensure_ascii=False, default=str))
-        self._out.write(text + "\n")
+        # Not in the whole line: a secret like "true" or "0" would break the JSON.
+        shown = {
+            key: value if key in _OURS else self._masked(value) for key, value in record.items()
+        }
+        line = json.dumps(shown, ensure_ascii=False, default=str)
+        self._out.write(line.encode("utf-8", "replace").decode() + "\n")
         self._out.flush()
+
+    def _masked(self, value: Any) -> Any:
+        """Hide secrets in the texts of a value, at any depth."""
+        match value:
+            case str():
+                return self.mask(value)
+            case Mapping():
+                return {key: self._masked(one) for key, one in value.items()}
+            case list() | tuple():
+                return [self._masked(one) for one in value]
+            case _:
+                return value

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 from rich.text import Text
 
+from botdeploy.core.visible import visible
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
@@ -15,12 +17,17 @@ _STATES = {"active": "green", "failed": "bold red", "activating": "yellow", "ina
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str | Text]]) -> Table:
-    """Lay rows out under plain headings; nothing is cut off."""
+    """Lay rows out under plain headings; nothing is cut off, and no terminal obeys a cell."""
     grid = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     for column in columns:
         grid.add_column(column, overflow="fold")
     for row in rows:
-        grid.add_row(*row)
+        grid.add_row(
+            *(
+                visible(cell) if isinstance(cell, str) else Text(visible(cell.plain), cell.style)
+                for cell in row
+            )
+        )
     return grid
 
 
