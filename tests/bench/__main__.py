@@ -9,13 +9,13 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.bench import bots, roll
+from tests.bench import bots, roll, transport
 from tests.bench.figures import note
 from tests.lab import lab as labs
 from tests.lab import machine
 from tests.lab.registry import Owner
 
-PARTS = ("roll",)
+PARTS = ("roll", "transport")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -36,6 +36,8 @@ def main(argv: list[str] | None = None) -> int:
             sizes = [bots.SIZES[one] for one in args.size.split(",")]
             hosts = min(args.hosts, len(lab))
             roll.run(lab, folder, roll.jobs(hosts, sizes, args.rtt), args.rounds, args.way)
+        if "transport" in parts:
+            transport.run(lab, folder, args.rounds, args.rtt)
     finally:
         if not args.lab:
             labs.down(name)

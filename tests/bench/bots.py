@@ -20,11 +20,12 @@ while True:
     print("handled 12 messages", flush=True)
 '''
 
-_WORDS = """
+_VOCABULARY = """
     self return import from class def async await channel message guild member reply embed
     handler command registry session payload timeout retries cursor backend storage event
     dispatch parser result value config logger error None True False raise except finally with
-""".split()
+"""
+_WORDS = _VOCABULARY.split()
 
 
 @dataclass(frozen=True, slots=True)

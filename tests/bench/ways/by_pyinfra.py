@@ -32,7 +32,8 @@ def restart(to):
     systemd.service(service=bot, running=True, restarted=True, _sudo=True)
     server.shell(commands=[
         f"c=$(cat /tmp/{{bot}}.cursor); i=0; until journalctl -q -u {{bot}}"
-        " ${{c:+--after-cursor=$c}} -o cat | grep -q ^READY; do i=$((i+1)); [ $i -lt 500 ] || exit 1; sleep 0.02; done"
+        " ${{c:+--after-cursor=$c}} -o cat | grep -q ^READY; do i=$((i+1));"
+        " [ $i -lt 500 ] || exit 1; sleep 0.02; done"
     ], _sudo=True)
     server.shell(commands=[
         f"test $(readlink /proc/$(systemctl show -p MainPID --value {{bot}})/cwd) ="
