@@ -9,13 +9,13 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.bench import bots, roll, transport
+from tests.bench import bots, downtime, roll, startup, transport
 from tests.bench.figures import note
 from tests.lab import lab as labs
 from tests.lab import machine
 from tests.lab.registry import Owner
 
-PARTS = ("roll", "transport")
+PARTS = ("startup", "downtime", "transport", "roll")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -32,12 +32,16 @@ def main(argv: list[str] | None = None) -> int:
     else:
         lab = labs.up(max(args.hosts, 1), name=name, owner=Owner.me(), say=note)
     try:
+        if "startup" in parts:
+            startup.run(lab, folder, args.rounds)
+        if "downtime" in parts:
+            downtime.run(lab, folder, args.rounds)
+        if "transport" in parts:
+            transport.run(lab, folder, args.rounds, args.rtt)
         if "roll" in parts:
             sizes = [bots.SIZES[one] for one in args.size.split(",")]
             hosts = min(args.hosts, len(lab))
             roll.run(lab, folder, roll.jobs(hosts, sizes, args.rtt), args.rounds, args.way)
-        if "transport" in parts:
-            transport.run(lab, folder, args.rounds, args.rtt)
     finally:
         if not args.lab:
             labs.down(name)
