@@ -48,10 +48,11 @@ def canary(context: Context, environment: str, request: Request) -> int:
     inventory = context.load(environment)
     _check(inventory, request)
     inventory = _limited(context, inventory, request.limit)
-    build = _build(context, inventory, request)
     if request.force:
         _ask(context, "release it although it may be in quarantine", yes=request.yes)
     with context.fleet(inventory) as fleet:
+        fleet.connect_early()
+        build = _build(context, inventory, request)
         notices = context.notices_of(inventory, is_attended=True, changes=changes(request.changes))
         with context.listening(notices) as listener:
             ended = run(

@@ -57,14 +57,28 @@ class Fleet:
         self._hosts: Mapping[str, Host] = {host.name: host for host in inventory.hosts}
         self._open: dict[str, Acts] = {}
         self._locks = {name: threading.Lock() for name in self._hosts}
+        self._early: dict[str, Future[Acts]] = {}
         self._closing = threading.Event()
 
     def host(self, name: str) -> Host:
         """Look a host of the inventory up."""
         return self._hosts[name]
 
+    def connect_early(self) -> None:
+        """Begin to connect to every host while something else is done; ``acts`` tells how it went.
+
+        Harmless to repeat, and nothing is done on the hosts.
+        """
+        for name in self._hosts:
+            if name not in self._open and name not in self._early:
+                self._early[name] = self._executor.submit(self._opened, name)
+
     def acts(self, name: str) -> Acts:
         """Give a host's acts over its open connection, opened when there is none."""
+        early = self._early.pop(name, None)
+        return self._opened(name) if early is None else early.result()
+
+    def _opened(self, name: str) -> Acts:
         with self._locks[name]:
             acts = self._open.get(name)
             if acts is None or not acts.connection.is_alive:
