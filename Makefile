@@ -7,6 +7,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PYTEST_ARGS ?=
+# Tests on hosts wait more than they work: three at a time, each with a lab of its own.
+WORKERS ?= 3
 # Whole programs; the parts in botdeploy/hosts/acts are checked as the one that they make up.
 SHELL_FILES = $(shell grep -rlE '^\#!.*sh$$' --include='*.sh' tests examples) .ci/run
 
@@ -40,15 +42,16 @@ base-tree: system
 
 .PHONY: test
 test: vagrant lint ## everything: lint, types, unit tests, lab tests
-	$(BIN)/pytest $(PYTEST_ARGS)
+	BOTDEPLOY_CHAOS_EVERY=$${BOTDEPLOY_CHAOS_EVERY:-20} BOTDEPLOY_CHAOS_HOSTS=$${BOTDEPLOY_CHAOS_HOSTS:-2} \
+		$(BIN)/pytest -n $(WORKERS) --dist loadfile $(PYTEST_ARGS)
 
 .PHONY: unit
 unit: $(STAMP) ## the tests that need neither root nor network
-	$(BIN)/pytest -m "not lab and not chaos" $(PYTEST_ARGS)
+	$(BIN)/pytest -n 2 -m "not lab and not chaos" $(PYTEST_ARGS)
 
 .PHONY: lab-test
 lab-test: system $(STAMP) ## the tests on real hosts
-	$(BIN)/pytest -m lab $(PYTEST_ARGS)
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile -m "lab and not chaos" $(PYTEST_ARGS)
 
 .PHONY: chaos
 chaos: system $(STAMP) ## break real hosts on purpose
