@@ -101,7 +101,7 @@ end_change() {
 replace_release() {
 	failed=''
 	# What a full or broken disk would refuse comes before the stop: a bot must not stay down for it.
-	prepare_links "$1" || { failed="cannot write the links"; return 1; }
+	prepare_links "$1" "$2" || { failed="cannot write the links"; return 1; }
 	needs_reload "$1"
 	systemctl reset-failed "$UNIT" 2>/dev/null
 	stop_bot || { failed="the bot could not be stopped"; return 1; }
@@ -134,19 +134,29 @@ reload_unit() { # RELEASE
 	[ -z "$1" ] || { directives_of "$1" >"$RUN/loaded.new.$$" && mv -T "$RUN/loaded.new.$$" "$RUN/loaded"; } || :
 }
 
-# prepare_links RELEASE: the unit, its place in the boot, and current beside the one that holds.
+# prepare_links RELEASE MARK: the unit, its place in the boot, and a link in $spare that will become
+# current. For a return that is previous itself: no disk is too full, also of inodes, for a rename.
 prepare_links() {
+	spare=''
 	[ -n "$1" ] || return 0
 	relink "$UNITS/$UNIT" "$HOME_DIR/current/.botdeploy/$UNIT" &&
-		relink "$UNITS/multi-user.target.wants/$UNIT" "$UNITS/$UNIT" &&
-		rm -f "$HOME_DIR/current.new.$$" && ln -s "releases/$1" "$HOME_DIR/current.new.$$"
+		relink "$UNITS/multi-user.target.wants/$UNIT" "$UNITS/$UNIT" || return 1
+	link_of current
+	[ "$linked" != "$1" ] || return 0
+	link_of previous
+	if [ "$2" = reverting ] && [ "$linked" = "$1" ]; then
+		spare=$HOME_DIR/previous
+	else
+		spare=$HOME_DIR/current.new.$$
+		rm -f "$spare" && ln -s "releases/$1" "$spare"
+	fi
 }
 
 # point_at RELEASE: current names it from here on; one rename takes code, unit and environment along.
 # An empty name takes all of it away.
 point_at() {
 	if [ -n "$1" ]; then
-		mv -T "$HOME_DIR/current.new.$$" "$HOME_DIR/current"
+		[ -z "$spare" ] || mv -T "$spare" "$HOME_DIR/current"
 	else
 		rm -f "$UNITS/multi-user.target.wants/$UNIT" "$UNITS/$UNIT" "$HOME_DIR/current"
 	fi
@@ -388,7 +398,7 @@ guard_boot() {
 		tick
 		# Everything of this boot is the old release's; the entry at the cursor is of another.
 		printf 'cursor=\nstopped=%s\n' "$now_cs" >>"$RUN/switching"
-		prepare_links "$old" && point_at "$old" || fault write "cannot write the links"
+		prepare_links "$old" reverting && point_at "$old" || fault write "cannot write the links"
 		harden
 		reload_unit "$old"
 		start_guard --no-block -p After="$UNIT"
