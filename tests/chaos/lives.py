@@ -234,15 +234,30 @@ def live_through(stand: Stand, life: Life, step: str, fault: str) -> Row:
             row.wrong += broken(stand.host)
     finally:
         mend()
-    _, state = stand.await_safe()
+    person, state = _safe_or_told(stand, fault)
     row.safe_s = time.monotonic() - began
     row.runs = state["running"]
     row.wrong += broken(stand.host)
-    row.between = " → ".join(name for *_, name in lives(stand.host))
+    row.between = " → ".join(name for *_, name in lives(stand.host)) + person
     if state["current"] != state["running"]:
         row.wrong.append(f"current is {state['current']}, but {state['running']} runs")
     row.wrong += converge(stand)
     return row
+
+
+def _safe_or_told(stand: Stand, fault: str) -> tuple[str, dict[str, Any]]:
+    """Wait until the host is safe; one that says that it needs a person gets one, who is named.
+
+    A bot that can't write to its data does not start, and a return that ended so is told as stuck:
+    the next revert is what its message asks for.
+    """
+    try:
+        return "", stand.await_safe(20 if fault in MENDED_FIRST else 90)[1]
+    except AssertionError:
+        if fault not in MENDED_FIRST or not stand.actor.state()["stuck"]:
+            raise
+    stand.actor("revert", stand.actor.token, stand.new_run(), OLD.id, "the disk is mended")
+    return " → person", stand.await_safe()[1]
 
 
 def converge(stand: Stand) -> list[str]:

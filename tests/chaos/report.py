@@ -47,7 +47,9 @@ come to the step.
 
 While the state's file system cannot be written, an unconfirmed release stays where it is, and the
 guard tries again every two seconds; the same for /opt, where a link cannot be moved. The bot is
-not stopped for a return that the disk would refuse.
+not stopped for a return that the disk would refuse. `p` in a cell: the old release did not start
+on the broken disk (it can't write to its shared data), the host said that it needs a person, and
+the next `revert` brought it up when the disk was mended.
 
 """
 
