@@ -1,0 +1,76 @@
+"""Counting what a rollout does to its hosts: a connector that remembers every program."""
+
+from __future__ import annotations
+
+import shlex
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from botdeploy.hosts.connection import Connector
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from botdeploy.core.address import Address
+    from botdeploy.hosts.program import Completed, ConnectionCounts, HostConnection, Session
+
+
+@dataclass
+class CountedConnection:
+    """A connection that notes which act each program was."""
+
+    real: HostConnection
+    acts: list[str]
+
+    @property
+    def host(self) -> str:
+        return self.real.host
+
+    @property
+    def counts(self) -> ConnectionCounts:
+        return self.real.counts
+
+    @property
+    def is_alive(self) -> bool:
+        return self.real.is_alive
+
+    def run(
+        self, command: str, *, stdin: bytes | Iterable[bytes] = b"", timeout_s: float = 60.0
+    ) -> Completed:
+        self.acts.append(act_of(command))
+        return self.real.run(command, stdin=stdin, timeout_s=timeout_s)
+
+    def start(self, command: str, *, stdin: bytes = b"") -> Session:
+        self.acts.append(act_of(command))
+        return self.real.start(command, stdin=stdin)
+
+    def close(self) -> None:
+        self.real.close()
+
+
+def act_of(command: str) -> str:
+    """Name the act of a command line: ``exec /bin/sh -c SCRIPT PROGRAM NONCE ACT …``."""
+    words = shlex.split(command)
+    return words[6] if words[:3] == ["exec", "/bin/sh", "-c"] and len(words) > 6 else command
+
+
+class CountingConnector(Connector):
+    """Remembers, by host, each connection with the acts that went over it, in order."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.made: dict[str, list[CountedConnection]] = defaultdict(list)
+
+    def connect(self, address: Address) -> HostConnection:
+        counted = CountedConnection(super().connect(address), [])
+        self.made[address.host].append(counted)
+        return counted
+
+    def acts(self, host: str) -> list[list[str]]:
+        """Give the acts of each of a host's connections."""
+        return [one.acts for one in self.made[host]]
+
+    def bytes_sent(self, host: str) -> int:
+        """Give the bytes of command lines and input that a host was sent."""
+        return sum(one.counts.bytes_sent for one in self.made[host])

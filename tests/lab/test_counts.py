@@ -1,0 +1,142 @@
+"""What a whole rollout costs its hosts: connections, programs and bytes, one by one."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from collections import Counter
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+
+from botdeploy.engine.canary import Tools, canary
+from botdeploy.engine.clock import SystemClock
+from botdeploy.engine.fleet import Fleet
+from botdeploy.engine.manifests import ManifestCache
+from botdeploy.engine.rollback import rollback
+from botdeploy.engine.run import Options
+from botdeploy.errors import ExitCode
+from botdeploy.hosts import hostprogram
+from botdeploy.inventory import load
+from botdeploy.sources import read
+from botdeploy.sources.build import build
+from tests.lab.counts import CountingConnector
+from tests.lab.rollouts import Project
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from botdeploy.core.model import Inventory
+    from tests.lab.lab import Lab
+
+NOW = {"soak": "0s", "settle": "0s"}
+
+
+INSTALL = ["enter", "install"]
+"""The program of this version is not there: it is told by the first try, and put there."""
+RELEASE = [
+    "enter",  # takes the lock, prepares the host, says what stands there, and holds the lock
+    "follow",  # reads the journal from an hour back on: what was usual, then the evidence
+    "stage",  # takes what changed, copies the rest, verifies all of it
+    "switch",  # starts what stops, links and starts on the host itself, and waits for it
+]
+AFTERWARDS = [
+    "confirm",  # over a connection opened after the switch: the host can still be reached
+    "prove",  # after the verdict: the release may be returned to; old ones go
+]
+MOST_BYTES = 9_000
+"""Of command lines, metadata and a bot of 2 kB; without ssh's own."""
+
+
+@contextmanager
+def tools(project: Project) -> Iterator[tuple[Inventory, Tools]]:
+    """Give what a command of this process needs, with a connector that counts."""
+    inventory = load(project.name, project.folder / "inventories")
+    fleet = Fleet(inventory, CountingConnector())
+    try:
+        yield (
+            inventory,
+            Tools(
+                fleet=fleet,
+                clock=SystemClock(),
+                emit=lambda _event: None,
+                manifests=ManifestCache({"HOME": str(project.folder)}),
+                owner="test",
+                stop=threading.Event(),
+            ),
+        )
+    finally:
+        fleet.close()
+
+
+def roll(project: Project, source: str) -> CountingConnector:
+    """Take a source through all rings, and give what went over the network."""
+    with tools(project) as (inventory, made):
+        release = build(inventory, read(source), now=made.clock.now(), who="test", environ={})
+        ended = canary(inventory, release, made, Options())
+        went = made.fleet.connector
+    assert ended.code is ExitCode.DONE, ended.summary
+    assert isinstance(went, CountingConnector)
+    return went
+
+
+@pytest.fixture
+def project(lab: Lab, tmp_path: Path) -> Project:
+    """Give two hosts, one after the other, without soaks."""
+    rings = [{"name": "canary", "hosts": 1, **NOW}, {"name": "fleet", "hosts": "all", **NOW}]
+    return Project(tmp_path, lab, rollout={"rings": rings}, hosts=("h1", "h2"))
+
+
+def test_the_first_deploy_takes_two_connections_and_eight_programs(project: Project) -> None:
+    """A host that never saw botdeploy gets its program, and nothing more than the next time."""
+    went = roll(project, project.version("v1", "good"))
+    for host in project.hosts:
+        first, fresh = went.acts(host)
+        assert Counter(first) == Counter(INSTALL + RELEASE), host
+        assert fresh == AFTERWARDS, host
+        assert went.bytes_sent(host) < len(hostprogram.PROGRAM) + MOST_BYTES + 3_000
+
+
+def test_the_next_release_takes_two_connections_and_six_programs(project: Project) -> None:
+    """Each has its reason, and one more is a round trip more on every host of every rollout."""
+    roll(project, project.version("v1", "good"))
+    went = roll(project, project.version("v2", "good"))
+    assert went.connections == 2 * len(project.hosts)
+    for host in project.hosts:
+        first, fresh = went.acts(host)
+        assert Counter(first) == Counter(RELEASE), host
+        assert fresh == AFTERWARDS, host
+        assert went.bytes_sent(host) < MOST_BYTES
+
+
+def test_a_controller_that_never_saw_the_release_asks_one_host_what_it_holds(
+    project: Project,
+) -> None:
+    """Only what changed is sent; what the old release holds is read once, not on every host."""
+    roll(project, project.version("v1", "good"))
+    shutil.rmtree(project.folder / ".cache")
+    went = roll(project, project.version("v2", "good"))
+    asked = [host for host in project.hosts if "manifest" in went.acts(host)[0]]
+    assert len(asked) == 1
+
+
+def test_a_release_that_runs_everywhere_costs_one_program(project: Project) -> None:
+    """The same command again only looks."""
+    source = project.version("v1", "good")
+    roll(project, source)
+    went = roll(project, source)
+    assert [went.acts(host) for host in project.hosts] == [[["enter"]]] * 2
+
+
+def test_a_rollback_takes_one_connection_and_two_programs(project: Project) -> None:
+    """The lock with what the host says, and the way back."""
+    roll(project, project.version("v1", "good"))
+    roll(project, project.version("v2", "good"))
+    with tools(project) as (inventory, made):
+        ended = rollback(inventory, project.hosts, made)
+        went = made.fleet.connector
+        assert isinstance(went, CountingConnector)
+    assert ended.code is ExitCode.DONE, ended.summary
+    assert [went.acts(host) for host in project.hosts] == [[["enter", "revert"]]] * 2
