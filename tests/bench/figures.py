@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import statistics
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
 LIMIT_S = 600
 
@@ -25,8 +27,8 @@ class BenchError(Exception):
 class Cost:
     """What one run of a program took of this machine.
 
-    CPU is that of the program and of everything it waited for; ``rss_mb`` is the largest of these
-    processes. What it left behind in the background (ssh's masters) is not in it.
+    CPU is that of the program and of everything it waited for; ``rss_mb`` is the most memory that
+    its first process had. What it left in the background (ssh's masters) is not in it.
     """
 
     wall_s: float
@@ -55,14 +57,37 @@ def cost_of(
         errors="replace",
     )
     assert process.stdout is not None
+    peak = _Peak(process.pid)
     out = process.stdout.read()
     _, status, usage = os.wait4(process.pid, 0)
     wall = time.monotonic() - begun
+    peak.end()
     process.returncode = os.waitstatus_to_exitcode(status)
     process.stdout.close()
     if process.returncode not in ok:
         raise BenchError(f"{argv[0]} ended with {process.returncode}: {out.strip()[-400:]}")
-    return Cost(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, out)
+    return Cost(wall, usage.ru_utime + usage.ru_stime, peak.mb, out)
+
+
+class _Peak:
+    """Watches a process's memory: wait4 tells that of whoever forked it where that is more."""
+
+    def __init__(self, pid: int) -> None:
+        self.mb = 0.0
+        self._status = Path(f"/proc/{pid}/status")
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._thread.start()
+
+    def _watch(self) -> None:
+        while not self._ended.wait(0.02):
+            with contextlib.suppress(OSError, IndexError, ValueError):
+                row = self._status.read_text().partition("VmHWM:")[2]
+                self.mb = max(self.mb, int(row.split()[0]) / 1024)
+
+    def end(self) -> None:
+        self._ended.set()
+        self._thread.join()
 
 
 def median(values: Sequence[float]) -> float:

@@ -7,6 +7,8 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from botdeploy.core.model import Bot
+from botdeploy.sources.render import service_directives
 from tests.bench.figures import BenchError
 
 if TYPE_CHECKING:
@@ -15,21 +17,17 @@ if TYPE_CHECKING:
 
     from tests.bench.field import Field
 
-_UNIT = """\
-[Unit]
-Description={name}
 
-[Service]
-Type=exec
-User=nobody
-WorkingDirectory=/opt/{name}/current
-EnvironmentFile=/opt/{name}/current/.env
-ExecStart=/usr/bin/python3 main.py
-Restart=on-failure
-
-[Install]
-WantedBy=multi-user.target
-"""
+def _unit(name: str) -> str:
+    """Write a unit by hand: what botdeploy renders, so that all start the same sandbox."""
+    directives = {
+        **service_directives(Bot(name, "/usr/bin/python3 main.py", source="")),
+        "User": ("nobody",),
+        "EnvironmentFile": (f"/opt/{name}/current/.env",),
+        "ReadWritePaths": (f"/opt/{name}",),
+    }
+    lines = "".join(f"{key}={value}\n" for key, many in directives.items() for value in many)
+    return f"[Unit]\nDescription={name}\n[Service]\n{lines}[Install]\nWantedBy=multi-user.target\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +67,7 @@ class Way(ABC):
                 f"mkdir -p /opt/{self.bot}/releases && chown -R deploy: /opt/{self.bot} && "
                 f"cat >/etc/systemd/system/{self.bot}.service && systemctl daemon-reload && "
                 f"systemctl enable -q {self.bot}",
-                stdin=_UNIT.format(name=self.bot),
+                stdin=_unit(self.bot),
             )
 
     @abstractmethod
