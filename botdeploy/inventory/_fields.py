@@ -46,7 +46,7 @@ _TAKEN_NAMES = frozenset(
         *("proxy", "www-data", "backup", "list", "irc", "nobody", "dbus", "messagebus", "polkit"),
         *("polkitd", "ssh", "sshd", "cron", "crond", "atd", "udev", "rsyslog", "syslog", "chrony"),
         *("chronyd", "ntp", "ntpd", "firewalld", "ufw", "networking", "auditd", "kmod", "dnsmasq"),
-        *("emergency", "rescue", "docker", "containerd"),
+        *("emergency", "rescue", "docker", "containerd", "botdeploy"),
     )
 )
 _TAKEN_PREFIXES = ("systemd-", "botdeploy-", "getty", "dbus-", "user-", "initrd-")

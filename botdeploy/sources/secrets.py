@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import selectors
 import signal
 import subprocess
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -105,14 +107,39 @@ def _from_command(command: str, base: Path, environ: Mapping[str, str]) -> bytes
         raise _Missing(f"the command cannot be started: {error.strerror}") from None
     with process:
         try:
-            output, _ = process.communicate(timeout=_COMMAND_TIMEOUT_S)
-        except subprocess.TimeoutExpired:
+            output = _output(process, time.monotonic() + _COMMAND_TIMEOUT_S)
+        except TimeoutError:
             os.killpg(process.pid, signal.SIGKILL)  # not reaped yet: the number is still its own
             raise _Missing(f"the command did not end within {_COMMAND_TIMEOUT_S:g} s") from None
+        if len(output) > _MAX_BYTES:
+            os.killpg(process.pid, signal.SIGKILL)
+            return output
     if process.returncode != 0:
         raise _Missing(
             f"the command ended with {process.returncode}; run it by hand to see what it says"
         )
+    return output
+
+
+def _output(process: subprocess.Popen[bytes], until: float) -> bytes:
+    """Read what a command prints until it ends, or has printed too much; raises TimeoutError."""
+    assert process.stdout is not None  # noqa: S101 (it was asked for)
+    output = b""
+    with selectors.DefaultSelector() as selector:
+        selector.register(process.stdout, selectors.EVENT_READ)
+        while len(output) <= _MAX_BYTES:
+            if not selector.select(max(0.0, until - time.monotonic())):
+                raise TimeoutError
+            piece = os.read(process.stdout.fileno(), 65536)
+            if not piece:
+                break
+            output += piece
+        else:
+            return output
+    try:
+        process.wait(max(0.0, until - time.monotonic()))
+    except subprocess.TimeoutExpired:
+        raise TimeoutError from None
     return output
 
 

@@ -144,6 +144,12 @@ def test_a_command_that_hangs_is_ended_with_all_it_started(
         pytest.fail("the command's child lives on")
 
 
+def test_a_command_that_prints_without_end_is_ended(tmp_path: Path) -> None:
+    """It is a mistake, and is told before the memory of the machine is full."""
+    with pytest.raises(UserError, match="longer than 1 MiB"):
+        read_secret("T", "command:yes", tmp_path, dict(os.environ))
+
+
 def test_a_command_does_not_wait_for_a_person(tmp_path: Path) -> None:
     """Its standard input is empty, so a question ends at once."""
     program = "command:read -r answer || echo none"
