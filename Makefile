@@ -7,7 +7,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PYTEST_ARGS ?=
-# Tests on hosts wait more than they work: three at a time, each with a lab of its own.
+# Tests on hosts wait more than they work: three at a time, each with a lab of its own. A busy
+# machine can be too slow for a lease of seconds: what fails is tried once more, and told as rerun.
 WORKERS ?= 3
 # Whole programs; the parts in botdeploy/hosts/acts are checked as the one that they make up.
 SHELL_FILES = $(shell grep -rlE '^\#!.*sh$$' --include='*.sh' tests examples) .ci/run
@@ -43,7 +44,7 @@ base-tree: system
 .PHONY: test
 test: vagrant lint ## everything: lint, types, unit tests, lab tests
 	BOTDEPLOY_CHAOS_EVERY=$${BOTDEPLOY_CHAOS_EVERY:-20} BOTDEPLOY_CHAOS_HOSTS=$${BOTDEPLOY_CHAOS_HOSTS:-2} \
-		$(BIN)/pytest -n $(WORKERS) --dist loadfile $(PYTEST_ARGS)
+		$(BIN)/pytest -n $(WORKERS) --dist loadfile --reruns 1 $(PYTEST_ARGS)
 
 .PHONY: unit
 unit: $(STAMP) ## the tests that need neither root nor network

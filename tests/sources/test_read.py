@@ -8,8 +8,8 @@ import socket
 import stat
 import subprocess
 import sys
-import tempfile
 import tarfile
+import tempfile
 import zipfile
 from pathlib import Path
 from types import SimpleNamespace
