@@ -34,6 +34,8 @@ class Counted:
     kb_sent: float
     """Sent to the host, with all that TCP and ssh add."""
     kb_received: float
+    cpu_ms: float
+    """Processor time of everything that ran on the host, sshd and systemd too."""
 
 
 class Census:
@@ -42,12 +44,13 @@ class Census:
     def __init__(self, hosts: Sequence[Host]) -> None:
         """Note where each host's journal and network counters stand."""
         self._hosts = hosts
-        self._before = [(_cursor(host), *_bytes(host)) for host in self._hosts]
+        self._before = [(_cursor(host), *_bytes(host), _cpu_ms(host)) for host in self._hosts]
 
     def end(self) -> Counted:
         """Give what came since."""
-        connections, programs, sent, received = [], [], [], []
-        for host, (cursor, tx, rx) in zip(self._hosts, self._before, strict=True):
+        connections, programs, sent, received, cpu = [], [], [], [], []
+        for host, (cursor, tx, rx, cpu_ms) in zip(self._hosts, self._before, strict=True):
+            cpu.append(_cpu_ms(host) - cpu_ms)
             now_tx, now_rx = _bytes(host)
             sent.append((now_tx - tx) / 1000)
             received.append((now_rx - rx) / 1000)
@@ -56,7 +59,7 @@ class Census:
             ).stdout.splitlines()
             connections.append(sum(line.startswith("Accepted publickey ") for line in said))
             programs.append(sum(line.startswith("Starting session:") for line in said))
-        return Counted(median(connections), median(programs), median(sent), median(received))
+        return Counted(*(median(many) for many in (connections, programs, sent, received, cpu)))
 
 
 def downtime_s(host: Host, bot: str) -> float:
@@ -79,6 +82,16 @@ def downtime_s(host: Host, bot: str) -> float:
 def _cursor(host: Host) -> str:
     out = host.root("journalctl -q -n 1 --show-cursor -o cat | sed -n 's/^-- cursor: //p'").stdout
     return out.strip()
+
+
+def _cpu_ms(host: Host) -> float:
+    """Processor time of the host so far, by its own control group."""
+    for group in host.groups.paths:
+        usage = group / "cpuacct.usage"
+        if usage.exists():
+            return int(usage.read_text()) / 1e6
+    stat = host.groups.paths[0] / "cpu.stat"
+    return int(stat.read_text().split()[1]) / 1e3
 
 
 def _bytes(host: Host) -> tuple[int, int]:

@@ -160,11 +160,13 @@ def shown(results: dict[str, list[Taken]]) -> str:
                 f"{median([one.programs for one in counts]):g}",
                 f"{median([one.kb_sent for one in counts]):.0f}",
                 f"{median([one.kb_received for one in counts]):.0f}",
+                f"{median([one.cpu_ms for one in counts]):.0f}",
                 f"{1000 * median([one.downtime_s for one in many]):.0f}",
             )
         )
     head = ("way", "wall s", "of floor", "CPU s", "RSS MB", "connections", "programs")
-    return table((*head, "kB to host", "kB from host", "stop→READY ms"), rows)
+    more = ("kB to host", "kB from host", "host CPU ms", "stop→READY ms")
+    return table((*head, *more), rows)
 
 
 def round_trips(results: dict[Job, dict[str, list[Taken]]]) -> str:
