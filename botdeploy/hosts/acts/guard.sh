@@ -26,9 +26,12 @@ act_guard() {
 # --- forward ------------------------------------------------------------------------------------
 
 switch_release() {
-	run=$(field "$STATE/pending" run)
-	new=$(field "$STATE/pending" new)
-	old=$(field "$STATE/pending" old)
+	get "$STATE/pending" run
+	run=$got
+	get "$STATE/pending" new
+	new=$got
+	get "$STATE/pending" old
+	old=$got
 	log "switch $BOT from ${old:-nothing} to $new (run $run)"
 	begin_change "$run"
 	unit_state
@@ -63,7 +66,8 @@ abandon() {
 	unfence
 }
 
-# begin_change RUN: set cursor, begun, begun_us and stopped; the same again after a death.
+# begin_change RUN: set cursor, begun, begun_us and stopped; the same again after a death. What is
+# set here as begun holds only where nothing is to be stopped.
 begin_change() {
 	tick
 	cursor='' begun=$now_cs begun_us='' stopped=$now_cs restarted=no
@@ -78,12 +82,11 @@ begin_change() {
 		if is_number "$got"; then stopped=$got restarted=yes; fi
 	else
 		cursor=$(last_cursor)
-		printf 'run=%s\ncursor=%s\n' "$1" "$cursor" >"$RUN/switching"
-		note_begin
+		printf 'run=%s\ncursor=%s\nbegun=%s\n' "$1" "$cursor" "$begun" >"$RUN/switching"
 	fi
 }
 
-# note_begin: now the bot is told to stop. What was noted before in the same file holds no more.
+# note_begin: now the bot is told to stop. What was noted before of the time holds no more.
 note_begin() {
 	begun_us=$(date +%s%6N)
 	tick
@@ -163,8 +166,8 @@ point_at() {
 }
 
 # stop_bot: stop the unit and prove its control group empty. Never start anything after a failure.
+# Call after unit_state; that it may be out of date is what the proof is for.
 stop_bot() {
-	unit_state
 	group=${ControlGroup:-/system.slice/$UNIT}
 	[ "$restarted" = yes ] || note_begin
 	case $ActiveState in
@@ -234,7 +237,7 @@ await_ready() {
 			get "$STATE/reverting" new
 			[ "$got" != "$1" ] || { not_ready="called back before it was ready"; return 1; }
 		fi
-		if [ "$spent" -lt 100 ]; then sleep 0.03; elif [ "$spent" -lt 500 ]; then sleep 0.1; else sleep 0.25; fi
+		if [ "$spent" -lt 30 ]; then sleep 0.03; elif [ "$spent" -lt 500 ]; then sleep 0.1; else sleep 0.25; fi
 	done
 }
 

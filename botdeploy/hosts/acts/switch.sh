@@ -142,7 +142,7 @@ ensure_guard() {
 
 await_switch() {
 	tick
-	end=$((now_s + 900)) look=$now_s
+	end=$((now_s + 900)) look=$now_s pause=0.12 # no bot stops and starts faster
 	while [ "$now_s" -lt "$end" ]; do
 		get "$STATE/reverted" run
 		if [ "$got" = "$run" ]; then
@@ -159,7 +159,8 @@ await_switch() {
 			emit "{\"switched\": {\"new\": \"$(field "$STATE/confirmed" new)\", \"old\": \"$(field "$STATE/confirmed" old)\", \"confirmed\": true}}"
 			return 0
 		fi
-		sleep 0.03
+		sleep "$pause"
+		pause=0.06
 		tick
 		if [ $((now_s - look)) -ge 3 ]; then
 			look=$now_s
