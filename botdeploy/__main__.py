@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import gc
 import io
 import os
@@ -20,6 +21,8 @@ from botdeploy.errors import ExitCode
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from typer.models import CommandInfo
 
 _GLOBAL_FLAGS = frozenset({"--json", "--verbose", "-v", "--version"})
 _GLOBAL_WITH_VALUE = "--inventory-dir"
@@ -77,7 +80,7 @@ def run(words: list[str]) -> int:
     from botdeploy.cli.app import app
 
     try:
-        result = app(words, standalone_mode=False)
+        result = _with_one_command(app, words)(words, standalone_mode=False)
     except typer.Exit as ended:
         return int(ended.exit_code)
     except Fault as fault:
@@ -96,6 +99,29 @@ def run(words: list[str]) -> int:
     except Exception as error:  # noqa: BLE001 (the one place where a bug becomes exit 3)
         return _fault(error, words, mask_tokens)
     return int(result or 0)
+
+
+def _with_one_command(app: typer.Typer, words: list[str]) -> typer.Typer:
+    """Leave only the command that is called: Typer reads the options of each that it has.
+
+    Where none is called by its name, for help, for a word that is wrong and for completion, all
+    stay.
+    """
+    position = 0
+    while position < len(words) and words[position].startswith("-"):
+        position += 2 if words[position] == _GLOBAL_WITH_VALUE else 1
+    called = words[position] if position < len(words) else ""
+    one = [command for command in app.registered_commands if _name_of(command) == called]
+    if len(one) != 1 or any(name.endswith("_COMPLETE") for name in os.environ):
+        return app
+    lean = copy.copy(app)
+    lean.registered_commands = one
+    return lean
+
+
+def _name_of(command: CommandInfo) -> str:
+    callback = command.callback
+    return command.name or (callback.__name__.replace("_", "-") if callback else "")
 
 
 def _fault(error: BaseException, words: list[str], mask: Callable[[str], str]) -> int:

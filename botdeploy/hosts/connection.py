@@ -10,6 +10,9 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
+from botdeploy.hosts.fabriclib import fabric  # before paramiko, which imports invoke too
+
+# isort: split
 import paramiko
 import tenacity
 
@@ -17,7 +20,6 @@ from botdeploy.errors import HostError, HostKeyUnknown, Unreachable, UserError
 from botdeploy.hosts import link as link_module
 from botdeploy.hosts.complaints import TryAgain, of_dialing, of_ssh
 from botdeploy.hosts.dial import Alarm, dial
-from botdeploy.hosts.fabriclib import fabric
 from botdeploy.hosts.identity import Keys
 from botdeploy.hosts.knownhosts import HostKeys, KnownHosts, host_name
 from botdeploy.hosts.link import Link, Way

@@ -1,0 +1,75 @@
+"""Starting: no command pays for what only others need."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+from typer.main import get_command
+
+from botdeploy.__main__ import _with_one_command
+from botdeploy.cli.app import app
+
+if TYPE_CHECKING:
+    import typer
+
+
+def modules_after(program: str) -> set[str]:
+    """Run a program in a Python of its own and list what it imported."""
+    done = subprocess.run(
+        [sys.executable, "-c", f"import sys\n{program}\nprint(*sys.modules)"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return set(done.stdout.split())
+
+
+def names_of(one: typer.Typer) -> set[str]:
+    """Give the commands that the command line knows."""
+    return set(get_command(one).commands)  # type: ignore[attr-defined]
+
+
+def test_machine_output_does_without_rich() -> None:
+    """Nobody reads a table in cron: Rich is imported where people's text is printed."""
+    program = "from botdeploy.cli.context import Context\nContext(as_json=True)"
+    assert not {"rich", "rich.console"} & modules_after(program)
+
+
+def test_fabric_comes_without_its_test_helpers() -> None:
+    """The mock of invoke, with asyncio and ssl behind it, is not imported, and still works."""
+    program = "import botdeploy.hosts.connection"
+    assert not {"unittest.mock", "asyncio", "ssl"} & modules_after(program)
+    use = (
+        "import botdeploy.hosts.connection\nfrom invoke import MockContext, Result\n"
+        "assert MockContext(run=Result('yes')).run('x').stdout == 'yes'"
+    )
+    assert "unittest.mock" in modules_after(use)
+
+
+def test_looking_does_not_import_the_judge() -> None:
+    """``status`` asks hosts, and judges nothing."""
+    found = modules_after("import botdeploy.cli.looking")
+    assert not [name for name in found if name.startswith("botdeploy.core.judge")]
+
+
+@pytest.mark.parametrize("command", sorted(names_of(app)))
+def test_the_called_command_is_the_only_one_that_is_made(command: str) -> None:
+    """Global options before it, with their values, do not hide its name."""
+    for words in ([command, "prod"], ["--json", "-v", "--inventory-dir", "hold", command]):
+        assert names_of(_with_one_command(app, words)) == {command}
+    assert len(names_of(app)) > 1
+
+
+@pytest.mark.parametrize("words", [[], ["--help"], ["canry"], ["--inventory-dir", "canary"]])
+def test_without_a_command_all_are_known(words: list[str]) -> None:
+    """Help lists every command, and a wrong word is answered with the nearest right one."""
+    assert names_of(_with_one_command(app, words)) == names_of(app)
+
+
+def test_completion_knows_all_commands(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A shell that completes asks with a variable of its own."""
+    monkeypatch.setenv("_BOTDEPLOY_COMPLETE", "complete_bash")
+    assert names_of(_with_one_command(app, ["canary"])) == names_of(app)
