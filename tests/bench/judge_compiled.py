@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 _DRIVER = """
 def follow(own, own_mean, rest, rest_mean, active, burst, swing, doubt, ratios, weights, ceiling,
-           minutes, safe, worth_out, safety_out, level_out):
+           minutes, safe, worth_out, safety_out, level_out, wild_in, wild_out, levels, loose):
     good = len(safe) - 1
     every = np.concatenate((ratios, safe))
     steps_all = ratio_steps(every, doubt)
@@ -39,7 +39,7 @@ def follow(own, own_mean, rest, rest_mean, active, burst, swing, doubt, ratios, 
     null = node_weights()
     safe_null = node_weights()
     late = LATE / minutes
-    unspent = late * minutes
+    unspent = LATE
     table = [0.0] * (len(ratios) * NODES)
     for r in range(len(ratios)):
         for z in range(NODES):
@@ -48,27 +48,23 @@ def follow(own, own_mean, rest, rest_mean, active, burst, swing, doubt, ratios, 
     for r in range(len(safe)):
         for z in range(NODES):
             safe_table[r * NODES + z] = null[z]
-    near = 0.0
-    near_mean = 0.0
-    far = 0.0
-    far_mean = 0.0
+    state = quiet_state(swing)
     for t in range(len(own)):
-        if rest_mean[t] > 0.0:
-            near = NEAR * near + rest[t] / burst
-            near_mean = NEAR * near_mean + rest_mean[t] / burst
-            far = FAR * far + rest[t] / burst
-            far_mean = FAR * far_mean + rest_mean[t] / burst
-        now = level(swing, near, near_mean, far, far_mean)
+        enter = enter_beside(wild_in[t]) if len(wild_in) else ENTER
+        watch_baseline(rest[t], rest_mean[t], burst, swing, enter, state)
+        wild_out[t] = state[6]
         if active[t] and own_mean[t] > 0.0:
+            now = levels[t] if len(levels) else state[7]
+            spread = loose[t] if len(levels) else state[8]
             middle = own_mean[t] * now * exp(-0.5 * doubt * doubt)
-            likelihoods(own[t], middle, 1.0 / (swing + near), burst, doubt / 3.0, low, fits)
+            likelihoods(own[t], middle, spread, burst, doubt / 3.0, low, fits)
             stake = late if unspent >= late else 0.0
             advance(table, null, fits, steps, low, ceiling, 0.0, stake)
             unspent -= stake
             if good > 0:
                 advance(safe_table, safe_null, fits, safe_steps, low, CLIP, 1.0 / CLIP, 0.0)
         worth_out[t] = min(MOST, worth(table, weights) + unspent)
-        level_out[t] = now
+        level_out[t] = state[7]
         if good > 0:
             fine = 0.0
             for r in range(good):
@@ -110,6 +106,7 @@ class Weighed:
         self.traffic = np.ones(minutes)
         self.slow = np.ones(minutes)
         self.level = np.ones(minutes)
+        self.kept: list[tuple[str, tuple[Floats, ...], tuple[Any, ...]]] = []
 
     @property
     def worth(self) -> Floats:
@@ -280,6 +277,7 @@ class CompiledJudge:
         swing = self._swing(others)
         span = slice(start, start + minutes)
         levels = np.zeros(minutes)
+        wild = np.zeros(minutes)
         unused = np.zeros(minutes)
 
         def follow(
@@ -288,6 +286,8 @@ class CompiledJudge:
             safe: Floats,
             safety: Floats,
             level: Floats,
+            wild_in: Floats,
+            wild_out: Floats,
             *,
             is_traffic: bool = False,
         ) -> Floats:
@@ -309,35 +309,35 @@ class CompiledJudge:
                 own = mean * swing[span]
                 rest = (rates[others] * self.lines[others]).sum() * swing[span]
             worth = np.ones(minutes)
-            _BET["follow"](
+            counted = (
                 rows[canary, span].astype(float),
                 own,
                 rows[others][:, span].sum(axis=0).astype(float),
                 rest,
                 active,
-                burst,
-                swings,
-                doubt,
-                ratios,
-                weights,
-                ceiling,
-                minutes,
-                safe,
-                worth,
-                safety,
-                level,
             )
+            about = (burst, swings, doubt, ratios, weights, ceiling, minutes)
+            _BET["follow"](
+                *counted, *about, safe, worth, safety, level, wild_in, wild_out, _NONE, _NONE
+            )
+            out.kept.append((name, counted, about))
             return worth
 
         bad = np.array([*stream.FINE, self._bad()]) if not is_replay else _NONE
         busy = np.array([*stream.BUSY, 0.2]) if not is_replay else _NONE
-        out.parts[WEIGHED] = follow("weighed", self.weighed, bad, out.safety, out.level)
+        out.parts[WEIGHED] = follow(
+            "weighed", self.weighed, bad, out.safety, out.level, _NONE, wild
+        )
         out.parts[LINES] = follow(
-            "lines", self.run.events, busy, out.traffic, levels, is_traffic=True
+            "lines", self.run.events, busy, out.traffic, levels, _NONE, unused, is_traffic=True
         )
         rows = [*self.apart, self.rest_of_kinds]
         out.parts["apart"] = np.mean(
-            [follow(f"k{i}", row, _NONE, unused, levels) for i, row in enumerate(rows)], axis=0
+            [
+                follow(f"k{i}", row, _NONE, unused, levels, wild, unused)
+                for i, row in enumerate(rows)
+            ],
+            axis=0,
         )
         young, rate = self._young(canary, start, minutes, grace)
         worth = np.ones(minutes)
@@ -359,11 +359,54 @@ class CompiledJudge:
             worth,
             unused,
             levels,
+            _NONE,
+            unused,
+            _NONE,
+            _NONE,
         )
         out.parts[YOUNG] = worth
         self.young = young
         self._slow(canary, start, active, out)
         return out
+
+    def in_hindsight(self, out: Weighed, t: int) -> float:
+        """Weigh the minutes up to ``t`` again, knowing what the baseline showed later."""
+        many = t + 1
+        parts = {kind: float(values[t]) for kind, values in out.parts.items()}
+        apart = []
+        wildness = _NONE
+        for name, counted, about in out.kept:
+            own, own_mean, rest, rest_mean, active = (one[:many] for one in counted)
+            levels, loose, shares = np.ones(many), np.ones(many), np.zeros(many)
+            beside = wildness if name.startswith("k") else _NONE
+            _BET["look_back"](rest, rest_mean, about[0], about[1], beside, levels, loose, shares)
+            if name == "weighed":
+                wildness = shares
+            worth, unused = np.ones(many), np.zeros(many)
+            _BET["follow"](
+                own,
+                own_mean,
+                rest,
+                rest_mean,
+                active,
+                *about,
+                _NONE,
+                worth,
+                unused,
+                unused,
+                _NONE,
+                unused,
+                levels,
+                loose,
+            )
+            if name == "weighed":
+                parts[WEIGHED] = worth[t]
+            elif name == "lines":
+                parts[LINES] = worth[t]
+            else:
+                apart.append(worth[t])
+        parts["apart"] = float(np.mean(apart))
+        return sum(share * parts[kind] for kind, share in SHARES.items())
 
     def _bad(self) -> float:
         """Give the ratio of weighed errors that a pass excludes."""

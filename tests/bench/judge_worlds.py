@@ -50,6 +50,12 @@ class World:
     weather: float = 0.15
     """The same for the latency of the whole fleet."""
     latency_sd: float = 0.6
+    mood: float = 0.0
+    """How far a host's error rate strays by itself from hour to hour (log; memory of 3 hours)."""
+    crowd: float = 0.0
+    """Variance of traffic that comes in crowds, as a share of its mean squared."""
+    incident_min: float = 0.0
+    """Mean length of incidents that end by chance; 0: all last 3 minutes."""
     kinds: int = 6
     """Known kinds of errors; the k-th comes 1/k as often as the first."""
 
@@ -68,6 +74,10 @@ IDEAL = World(
     weather=0.0,
 )
 NASTY = World(burst=10.0, incidents=6.0, host_sd=0.8, drift=0.3)
+OTHER = World(
+    burst=5.0, drift=0.2, mood=0.3, crowd=0.1, incidents=2.0, incident_min=8.0, wander=0.1
+)
+"""Another kind of roughness, which nothing in the judge was tuned on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,13 +123,17 @@ def simulate(world: World, fault: Fault, seed: tuple[int, ...]) -> Run:
     day = 1.0 + world.day * np.sin(2.0 * np.pi * (time / 1440.0 + rng.random()))
     mean = world.rate * share[:, None] * day[None, :]
     mean[0, past:] *= fault.traffic
+    if world.crowd:
+        mean = mean * rng.gamma(1.0 / world.crowd, world.crowd, mean.shape)
     events = rng.poisson(mean)
 
     level = np.repeat(np.exp(rng.normal(0.0, world.host_sd, hosts))[:, None], minutes, axis=1)
     level[:, past:] *= np.exp(rng.normal(0.0, world.drift, hosts))[:, None]
+    if world.mood:
+        level = level * np.exp(_stray(rng, (hosts, minutes), world.mood, 180.0))
     _raise(level, rng, world.outages / 60.0, 5.0)
     for host in range(hosts):
-        _raise(level[host], rng, world.incidents / 1440.0, 3.0)
+        _raise(level[host], rng, world.incidents / 1440.0, 3.0, world.incident_min)
     if fault.outage:
         begin = past + 3 + int(rng.integers(0, 15))
         level[:, begin : begin + fault.outage] *= 15.0
@@ -159,18 +173,25 @@ def simulate(world: World, fault: Fault, seed: tuple[int, ...]) -> Run:
     return Run(world, events, errors, sorted(unseen), work, squares)
 
 
-def _raise(level: Floats, rng: np.random.Generator, rate: float, length: float) -> None:
-    """Let errors come 15 times as often for ``length`` minutes, ``rate`` times a minute."""
+def _raise(
+    level: Floats, rng: np.random.Generator, rate: float, length: float, chance: float = 0.0
+) -> None:
+    """Let errors come 15 times as often for ``length`` minutes, ``rate`` times a minute.
+
+    ``chance``: the mean of lengths that are left to chance.
+    """
     minutes = level.shape[-1]
     for begin in rng.random(rng.poisson(rate * (minutes + length))) * (minutes + length) - length:
-        end = begin + length
+        end = begin + (rng.exponential(chance) if chance else length)
         for minute in range(max(0, int(np.floor(begin))), min(minutes, int(np.ceil(end)))):
             level[..., minute] *= 1.0 + 14.0 * (min(end, minute + 1) - max(begin, minute))
 
 
-def _stray(rng: np.random.Generator, shape: tuple[int, int], spread: float) -> Floats:
-    """Let values stray around 0 with a memory of half an hour (Ornstein-Uhlenbeck)."""
-    keep = np.exp(-1.0 / 30.0)
+def _stray(
+    rng: np.random.Generator, shape: tuple[int, int], spread: float, memory: float = 30.0
+) -> Floats:
+    """Let values stray around 0 with a memory of so many minutes (Ornstein-Uhlenbeck)."""
+    keep = np.exp(-1.0 / memory)
     step = rng.standard_normal(shape) * spread * np.sqrt(1.0 - keep * keep)
     out = np.empty(shape)
     now = rng.standard_normal(shape[0]) * spread

@@ -42,11 +42,11 @@ def ledger_of(run: Run) -> Ledger:
             if (host, minute) in fresh:
                 errors[f"Traceback!unseen{fresh[host, minute]}"] = 1
             bucket = Bucket(
-                int(run.events[host, minute]),
-                errors,
-                int(run.events[host, minute]),
-                float(run.work[host, minute]),
-                float(run.squares[host, minute]),
+                lines=int(run.events[host, minute]),
+                errors=errors,
+                latency_count=int(run.events[host, minute]),
+                latency_sum=float(run.work[host, minute]),
+                latency_squares=float(run.squares[host, minute]),
             )
             if minute < past:
                 part.before[FIRST + minute] = bucket
@@ -67,15 +67,19 @@ def ledger_of(run: Run) -> Ledger:
 def test_compiled_and_plain_judge_weigh_the_same(world: World, fault: Fault, rate: float) -> None:
     """Minute by minute the simulation's evidence is the package's."""
     run = simulate(at_rate(world, rate), fault, (11, int(rate)))
-    compiled = CompiledJudge(run).watch()
     options = JudgeOptions.preset_for(Preset.NORMAL, 600.0)
     plain = Scales(ledger_of(run), options)
+    judge = CompiledJudge(run)
+    compiled = judge.watch()
     for minute in range(run.world.watch):
         end_us = (FIRST + run.world.past + minute + 1) * MINUTE_US + LATE_US
         condemned = plain.weigh(end_us)
         parts = plain.parts()
         for kind, share in parts.items():
             assert share[1] == pytest.approx(compiled.parts[kind][minute], rel=1e-6), (minute, kind)
+        if minute % 20 == 19 or condemned:
+            looked_back = plain.in_hindsight()
+            assert looked_back == pytest.approx(judge.in_hindsight(compiled, minute), rel=1e-6)
         if condemned:
             break
     assert minute > 3

@@ -25,6 +25,12 @@ LATE = 0.25
 """Share of the stake that is put on changes which begin later in the watch."""
 _FOCUS = 0.7
 _NEEDED = 5.0
+_WILD = 0.3
+"""Shape of the fleet's level when something happens to all hosts: it may be almost anything."""
+_WILD_NEAR = 0.6
+ENTER = 1.0 / 60.0
+"""Chance that something begins to happen to all hosts in a minute."""
+_LEAVE = 0.2
 
 
 def node_weights() -> list[float]:
@@ -89,10 +95,133 @@ def stakes(bursts: float, doubt: float, ratios: list[float]) -> list[float]:
     return out
 
 
-def level(swing: float, near: float, near_mean: float, far: float, far_mean: float) -> float:
-    """Tell how many times its usual the baseline counts now, from its near and far past."""
-    slow = swing * (4.0 + far) / (4.0 + far_mean)
-    return (slow + near) / (swing + near_mean)
+def quiet_state(swing: float) -> list[float]:
+    """Give the state of a baseline of which nothing was seen yet, for ``watch_baseline``."""
+    return [0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 1.0 / swing]
+
+
+def watch_baseline(
+    x: float, mean: float, burst: float, swing: float, enter: float, state: list[float]
+) -> None:
+    """Take what the baseline counted in a minute; keeps ``state`` of how much it errs now.
+
+    ``state``: calm count and mean of the last minutes, the same of the last hour, wild count and
+    mean (all in bursts), how wild the world looks (0 to 1), and how many times its usual the
+    baseline counts, with the relative variance of that. Two worlds take turns: a calm one, whose
+    swings were learnt from the past, and a wild one, in which something happens to all hosts at
+    once that no past need have shown. ``enter``: the chance that a calm minute is followed by a
+    wild one.
+    """
+    seen = x / burst
+    expected = mean / burst
+    if expected <= 0.0:
+        return
+    slow = (4.0 + state[2]) / (4.0 + state[3])
+    calm = (swing * slow + state[0]) / (swing + state[1])
+    wild = (_WILD + state[4]) / (_WILD + state[5])
+    before = state[6] * (1.0 - _LEAVE) + (1.0 - state[6]) * enter
+    gap = _log_count(seen, expected * calm, swing + state[0]) - _log_count(
+        seen, expected * wild, _WILD + state[4]
+    )
+    share = 1.0 / (1.0 + (1.0 - before) / before * exp(max(-50.0, min(50.0, gap))))
+    rest = 1.0 - share
+    state[0] = NEAR * state[0] + rest * seen
+    state[1] = NEAR * state[1] + rest * expected
+    state[2] = FAR * state[2] + rest * seen
+    state[3] = FAR * state[3] + rest * expected
+    wild_count = _WILD + _WILD_NEAR * state[4] + seen
+    wild = wild_count / (_WILD + _WILD_NEAR * state[5] + expected)
+    state[4] = _WILD_NEAR * state[4] + share * seen
+    state[5] = _WILD_NEAR * state[5] + share * expected
+    state[6] = share
+    slow = (4.0 + state[2]) / (4.0 + state[3])
+    calm = (swing * slow + state[0]) / (swing + state[1])
+    middle = share * wild + rest * calm
+    state[7] = middle
+    state[8] = (
+        share * wild * wild / wild_count
+        + rest * calm * calm / (swing + state[0])
+        + share * rest * (wild - calm) * (wild - calm)
+    ) / (middle * middle)
+
+
+def enter_beside(wildness: float) -> float:
+    """Give the chance of wildness for one class of errors, by how wild all together look."""
+    return ENTER + (0.8 - ENTER) * wildness
+
+
+def look_back(
+    counts: list[float],
+    means: list[float],
+    burst: float,
+    swing: float,
+    wildness: list[float],
+    levels: list[float],
+    variances: list[float],
+    shares: list[float],
+) -> None:
+    """Tell the baseline's level in each minute, knowing what came after it as well.
+
+    Fills ``levels``, ``variances`` and ``shares`` (how wild each minute was). A count of the
+    baseline's says nothing of the release, so what it shows later may be used to understand what
+    the canary showed before. ``wildness``: that of all errors together, or nothing.
+    """
+    many = len(counts)
+    state = quiet_state(swing)
+    calm_counts = [0.0] * many
+    calm_means = [0.0] * many
+    wild_counts = [0.0] * many
+    wild_means = [0.0] * many
+    slows = [0.0] * many
+    for t in range(many):
+        enter = enter_beside(wildness[t]) if len(wildness) > 0 else ENTER
+        watch_baseline(counts[t], means[t], burst, swing, enter, state)
+        rest = 1.0 - state[6]
+        calm_counts[t] = state[0]
+        calm_means[t] = state[1]
+        wild_counts[t] = state[4] + rest * counts[t] / burst
+        wild_means[t] = state[5] + rest * means[t] / burst
+        slows[t] = (4.0 + state[2]) / (4.0 + state[3])
+        shares[t] = state[6]
+    state = quiet_state(swing)
+    state[6] = ENTER / (ENTER + _LEAVE)
+    for back in range(many):
+        t = many - 1 - back
+        enter = enter_beside(wildness[t]) if len(wildness) > 0 else ENTER
+        usual = enter / (enter + _LEAVE)
+        before = state[6] * (1.0 - _LEAVE) + (1.0 - state[6]) * enter
+        odds = (
+            max(1e-12, shares[t])
+            / max(1e-12, 1.0 - shares[t])
+            * (before / (1.0 - before))
+            / (usual / (1.0 - usual))
+        )
+        share = odds / (1.0 + odds)
+        calm_shape = swing + calm_counts[t] + NEAR * state[0]
+        calm = (swing * slows[t] + calm_counts[t] + NEAR * state[0]) / (
+            swing + calm_means[t] + NEAR * state[1]
+        )
+        wild_shape = _WILD + wild_counts[t] + _WILD_NEAR * state[4]
+        wild = wild_shape / (_WILD + wild_means[t] + _WILD_NEAR * state[5])
+        middle = share * wild + (1.0 - share) * calm
+        levels[t] = middle
+        variances[t] = (
+            share * wild * wild / wild_shape
+            + (1.0 - share) * calm * calm / calm_shape
+            + share * (1.0 - share) * (wild - calm) * (wild - calm)
+        ) / (middle * middle)
+        watch_baseline(counts[t], means[t], burst, swing, enter, state)
+        shares[t] = share
+
+
+def _log_count(x: float, mean: float, shape: float) -> float:
+    """Give the log-likelihood of a count under a level of this shape, but for a constant."""
+    return (
+        lgamma(x + shape)
+        - lgamma(shape)
+        + x * log(mean / (mean + shape))
+        - shape * log1p(mean / shape)
+    )
 
 
 def likelihoods(

@@ -71,6 +71,17 @@ class Bucket:
         for name, number in counts.errors.items():
             self.errors[name] = self.errors.get(name, 0) + number
 
+    def add(self, other: Bucket) -> None:
+        """Add another bucket of the same stretch."""
+        self.lines += other.lines
+        self.probed += other.probed
+        self.latency_count += other.latency_count
+        self.latency_sum += other.latency_sum
+        self.latency_squares += other.latency_squares
+        self.dropped += other.dropped
+        for name, number in other.errors.items():
+            self.errors[name] = self.errors.get(name, 0) + number
+
 
 @dataclass(frozen=True, slots=True)
 class Happening:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from typing import TYPE_CHECKING
 
 from botdeploy.core.judge import latency
@@ -125,7 +126,7 @@ class Play:
         is_whole = all(table.whole[h][t] for h in own)
         self._take(self.weighed, WEIGHED, t, own, rest, is_whole=is_whole)
         for kind, one in self.apart.items():
-            self._take(one, CLASS + kind, t, own, rest, is_whole=is_whole)
+            self._take(one, CLASS + kind, t, own, rest, is_whole=is_whole, beside=self.weighed)
         if is_whole:
             self._take(self.traffic, LINES, t, time, dict.fromkeys(rest, 1.0))
         if self.young is not None:
@@ -153,6 +154,7 @@ class Play:
         rest: dict[int, float],
         *,
         is_whole: bool = True,
+        beside: Stream | None = None,
     ) -> None:
         if stream is None:
             return
@@ -162,6 +164,7 @@ class Play:
             stream.baseline(
                 sum(row[h][t] for h in rest),
                 sum(about.rates[h] * size for h, size in rest.items()),
+                beside,
             )
         if own:
             stream.canary(
@@ -189,6 +192,23 @@ class Play:
                 value = opened.worth if opened is not None else 1.0
             out[kind] = (share, value)
         return out
+
+    def in_hindsight(self) -> float:
+        """Weigh all again, knowing what the baseline showed after each minute.
+
+        What happens to all hosts at once reaches the canary's journal before it is plain in the
+        baseline's; looking back it is.
+        """
+        again = copy(self)
+        again.weighed = self.weighed.copy() if self.weighed is not None else None
+        shares = again.weighed.look_back() if again.weighed is not None else []
+        again.apart = {kind: one.copy() for kind, one in self.apart.items()}
+        for one in again.apart.values():
+            one.look_back(shares)
+        again.traffic = self.traffic.copy() if self.traffic is not None else None
+        if again.traffic is not None:
+            again.traffic.look_back()
+        return again.worth
 
     @property
     def worth(self) -> float:

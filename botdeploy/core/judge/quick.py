@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
 HOUR_S = 3600.0
 _YOUNG_S = 10.0
-_BURST_CHANCE = 1e-3
-_FLOOD = 5
+BURST_CHANCE = 1e-3
+FLOOD = 5
 _NOVEL_CHANCE = 0.02
-_QUIET_CHANCE = 0.005
-_STEADY = 7.0
-_CLEARLY_STEADY = 20.0
-_LEAST_QUIET_S = 5.0
+QUIET_CHANCE = 0.005
+STEADY = 7.0
+CLEARLY_STEADY = 20.0
+LEAST_QUIET_S = 5.0
 """A bot may well need some seconds to log in again after its start."""
 
 
@@ -75,7 +75,7 @@ class QuickRules:
             lines = part.lines_after
             usual = self._usual_of(part)
             span_s = self._watched_s(part, part.start_us, now_us)
-            if lines == 0 and usual is not None and usual.lines_s * span_s >= 2 * _STEADY:
+            if lines == 0 and usual is not None and usual.lines_s * span_s >= 2 * STEADY:
                 return part.name, (
                     f"not one line in {duration(span_s)}, where about"
                     f" {usual.lines_s * span_s:.0f} were usual"
@@ -94,10 +94,16 @@ class QuickRules:
         return ((name, said) for name, said in part.quotes.items() if not is_known(name))
 
     def _comes_back(self, part: HostLedger) -> str | None:
-        """Find a new error that came back after the grace; three times where little is known."""
+        """Find a new error that came back after the grace; three times where little is known.
+
+        Where nothing is known of the old release, no error is new: it must come every minute.
+        """
         known_s = self._ledger.history_s
         needed = 2 if known_s >= HOUR_S else 3
         for _, said in self._unknown_errors(part):
+            often = said.occasions - 1 >= (said.last_us - said.first_us) / MINUTE_US
+            if not (known_s or often):
+                continue
             if said.occasions >= needed and said.last_us >= self._grace_end(part):
                 what = f"an error never seen {self._known_span()}" if known_s else "one error"
                 return (
@@ -124,17 +130,13 @@ class QuickRules:
             return None
         from_us = self._grace_end(part)
         seen = sum(bucket.error_lines for bucket in part.between(from_us, now_us))
-        if seen < _FLOOD:
+        if seen < FLOOD:
             return None
         span_s = self._watched_s(part, from_us, now_us)
         swing = self._swing(from_us, now_us)
         # the rate itself is only known to within a burst more than was seen
         mean = span_s * swing * (usual.errors_s + usual.burst / usual.known_s)
-        if seen < self._options.worse * mean:
-            return None
-        # compound Poisson: bursts of `burst` lines; shape grows with the mean
-        shape = mean / (usual.burst - 1.0)
-        if upper_tail(seen, mean, shape) > _BURST_CHANCE:
+        if not is_flood(seen, mean, usual.burst, self._options.worse):
             return None
         said = max(part.quotes.values(), key=lambda one: one.lines)
         whose = "usual here" if usual.own else "usual on the baseline"
@@ -151,7 +153,7 @@ class QuickRules:
         errors = sum(bucket.error_lines for bucket in buckets)
         lines = sum(bucket.lines for bucket in buckets)
         occasions = sum(said.occasions for said in part.quotes.values())
-        if errors < _FLOOD or occasions < 3 or 2 * errors < lines:
+        if errors < FLOOD or occasions < 3 or 2 * errors < lines:
             return None
         said = max(part.quotes.values(), key=lambda one: one.lines)
         return f"{errors} of {count(lines, 'line')} are errors, most often {quote(said.text)}"
@@ -165,10 +167,10 @@ class QuickRules:
         from_us = max(last_us, self._grace_end(part))
         quiet_s = (now_us - from_us) / 1e6
         expected = quiet_s * usual.lines_s
-        if expected < _STEADY or quiet_s < _LEAST_QUIET_S:
+        if expected < STEADY or quiet_s < LEAST_QUIET_S:
             return None
-        rare = part.quiet_share(quiet_s) <= _QUIET_CHANCE
-        far = expected >= _CLEARLY_STEADY and quiet_s > 2.5 * part.longest_pause_s
+        rare = part.quiet_share(quiet_s) <= QUIET_CHANCE
+        far = expected >= CLEARLY_STEADY and quiet_s > 2.5 * part.longest_pause_s
         if not (rare or far) or self._baseline_quiet(from_us):
             return None
         longest_s = part.longest_pause_s
@@ -224,6 +226,17 @@ class QuickRules:
             return _usual([part], own=True)
         others = [one for one in baseline if one.history_s >= needed_s and one.is_known_before]
         return _usual(others, own=False) if others else None
+
+
+def is_flood(seen: int, mean: float, burst: float, worse: float) -> bool:
+    """Tell whether so many errors are far too many where ``mean`` were expected.
+
+    ``burst``: lines that come together, above 1.
+    """
+    if seen < FLOOD or seen < worse * mean:
+        return False
+    # compound Poisson: bursts of `burst` lines; shape grows with the mean
+    return upper_tail(seen, mean, mean / (burst - 1.0)) <= BURST_CHANCE
 
 
 def _usual(parts: list[HostLedger], *, own: bool) -> Usual:

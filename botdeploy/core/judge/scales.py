@@ -103,11 +103,17 @@ class Scales:
         if any(table.rows[YOUNG][h][t] for h in play.canary):
             self._last_news = minute
         self._next += 1
-        self.failed = bool(ready) and play.worth >= self.limit
+        if ready and play.worth >= PROVED / self._options.false_abort_rate:
+            limit = self.limit
+            self.failed = play.worth >= limit and play.in_hindsight() >= limit
 
     def parts(self) -> dict[str, tuple[float, float]]:
         """Give each kind of evidence's share of the stake, and what it is worth by now."""
         return self._play.parts() if self._play is not None else {}
+
+    def in_hindsight(self) -> float:
+        """Give the whole evidence, knowing what the baseline showed after each minute."""
+        return self._play.in_hindsight() if self._play is not None else 1.0
 
     @property
     def is_open(self) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import copy
+from dataclasses import dataclass
 from math import exp, sqrt
 from typing import TYPE_CHECKING
 
@@ -22,6 +24,16 @@ FINE = (0.2, 0.35, 0.5, 0.7, 0.85, 1.0, 1.25)
 BUSY = (0.8, 1.0, 1.25, 1.6)
 """The same for traffic."""
 _CLIP = exp(2.0)
+
+
+@dataclass(slots=True)
+class _Minute:
+    """A minute as it was counted, to be weighed again."""
+
+    rest: float
+    rest_mean: float
+    own: tuple[float, float] | None = None
+    """The canary's count and mean, where it was weighed."""
 
 
 class Stream:
@@ -47,8 +59,7 @@ class Stream:
         self._stakes = list(stakes)
         self._ceiling = ceiling
         self._late = bet.LATE / max(1, minutes)
-        self._unspent = self._late * max(1, minutes)
-        self._near = self._near_mean = self._far = self._far_mean = 0.0
+        self._state = bet.quiet_state(swing)
         self._safe = list(safe[0]) if safe else []
         every = [*self._ratios, *self._safe, *((safe[1],) if safe else ())]
         steps = bet.ratio_steps(every, doubt)
@@ -56,27 +67,40 @@ class Stream:
         self._fits = [0.0] * bet.table_size(steps)
         self._steps = steps[: len(self._ratios)]
         self._safe_steps = steps[len(self._ratios) :]
-        self._null = bet.node_weights()
         self._safe_null = bet.node_weights()
-        self._table = [(1.0 - self._unspent) * one for _ in self._ratios for one in self._null]
-        self._safe_table = [one for _ in self._safe_steps for one in self._null]
+        self._safe_table = [one for _ in self._safe_steps for one in self._safe_null]
+        self._open()
+        self._minutes: list[_Minute] = []
         self.seen = 0.0
         self.expected = 0.0
         self.others = 0.0
 
-    def baseline(self, x: float, mean: float) -> None:
-        """Take what the baseline counted in a minute, and what was expected of it."""
-        seen, expected = x / self._burst, mean / self._burst
-        self._near = bet.NEAR * self._near + seen
-        self._near_mean = bet.NEAR * self._near_mean + expected
-        self._far = bet.FAR * self._far + seen
-        self._far_mean = bet.FAR * self._far_mean + expected
+    def _open(self) -> None:
+        """Put the stake on the table: most now, the rest on changes that begin later."""
+        self._null = bet.node_weights()
+        self._unspent = bet.LATE
+        self._table = [(1.0 - bet.LATE) * one for _ in self._ratios for one in self._null]
+
+    def baseline(self, x: float, mean: float, beside: Stream | None = None) -> None:
+        """Take what the baseline counted in a minute, and what was expected of it.
+
+        ``beside``: the stream of all errors, of which this is a part: what happens to all hosts
+        shows there first.
+        """
+        enter = bet.ENTER if beside is None else bet.enter_beside(beside.wildness)
+        bet.watch_baseline(x, mean, self._burst, self._swing, enter, self._state)
+        self._minutes.append(_Minute(x, mean))
         self.others += x
 
     @property
     def level(self) -> float:
         """How many times its usual the baseline counts now."""
-        return bet.level(self._swing, self._near, self._near_mean, self._far, self._far_mean)
+        return self._state[7]
+
+    @property
+    def wildness(self) -> float:
+        """How much the baseline looks as if something happened to all hosts (0 to 1)."""
+        return self._state[6]
 
     def canary(self, x: float, mean: float, *, is_whole: bool = True) -> None:
         """Take what the canary counted in that minute; ``mean``: what is usual for it.
@@ -86,15 +110,11 @@ class Stream:
         """
         if mean <= 0.0:
             return
-        mean *= self.level
-        middle = mean * exp(-0.5 * self._doubt * self._doubt)
-        loose = 1.0 / (self._swing + self._near)
-        bet.likelihoods(x, middle, loose, self._burst, self._doubt / 3.0, self._low, self._fits)
-        late = self._late if self._unspent >= self._late else 0.0
-        bet.advance(
-            self._table, self._null, self._fits, self._steps, self._low, self._ceiling, 0.0, late
-        )
-        self._unspent -= late
+        if not self._minutes or self._minutes[-1].own is not None:
+            self._minutes.append(_Minute(0.0, 0.0))
+        self._minutes[-1].own = (x, mean)
+        self._fit(x, mean, self._state[7], self._state[8])
+        self._bet()
         if self._safe and is_whole:
             bet.advance(
                 self._safe_table,
@@ -107,7 +127,47 @@ class Stream:
                 0.0,
             )
         self.seen += x
-        self.expected += mean
+        self.expected += mean * self._state[7]
+
+    def _fit(self, x: float, mean: float, level: float, loose: float) -> None:
+        middle = mean * level * exp(-0.5 * self._doubt * self._doubt)
+        bet.likelihoods(x, middle, loose, self._burst, self._doubt / 3.0, self._low, self._fits)
+
+    def _bet(self) -> None:
+        late = self._late if self._unspent >= self._late else 0.0
+        bet.advance(
+            self._table, self._null, self._fits, self._steps, self._low, self._ceiling, 0.0, late
+        )
+        self._unspent -= late
+
+    def look_back(self, wildness: Sequence[float] = ()) -> list[float]:
+        """Weigh all minutes again, knowing what the baseline showed later; gives their wildness.
+
+        ``wildness``: that of the stream of all errors, by minute. Ends the stream: ``worth`` is
+        what it comes to then.
+        """
+        many = len(self._minutes)
+        levels, loose, shares = [1.0] * many, [1.0] * many, [0.0] * many
+        bet.look_back(
+            [one.rest for one in self._minutes],
+            [one.rest_mean for one in self._minutes],
+            self._burst,
+            self._swing,
+            list(wildness) if len(wildness) == many else [],
+            levels,
+            loose,
+            shares,
+        )
+        self._open()
+        for t, one in enumerate(self._minutes):
+            if one.own is not None:
+                self._fit(one.own[0], one.own[1], levels[t], loose[t])
+                self._bet()
+        return shares
+
+    def copy(self) -> Stream:
+        """Give a stream to look back with, without touching this one."""
+        return copy(self)
 
     @property
     def worth(self) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import log2
 from typing import TYPE_CHECKING
 
-from botdeploy.core.fingerprint import PROBE
+from botdeploy.core.fingerprint import PROBE, TRACE
 from botdeploy.core.grouping import group, overlap
 from botdeploy.core.judge.ledger import MINUTE_US, Bucket
 
@@ -63,6 +63,9 @@ class Table:
         self._hosts_of: dict[str, set[int]] = {}
         self._last_seen: dict[tuple[int, str], int] = {}
         self._had_young: set[int] = set()
+        self._frequent: list[str] = []
+        """Classes that came at least once an hour on a host; with the rest as ``apart``."""
+        self._in_known_words: set[str] = set()
         self.apart = self._most_frequent()
         for name in ("", *self.apart):
             self.rows[CLASS + name] = [[] for _ in self._parts]
@@ -76,6 +79,8 @@ class Table:
                 kind = self._class_of.get(name, name)
                 totals[kind] = totals.get(kind, 0) + number
         often = [name for name, number in totals.items() if number >= _FREQUENT]
+        host_hours = len(self._parts) * self.past / 60.0
+        self._frequent = [name for name in often if totals[name] >= host_hours]
         return sorted(often, key=lambda name: (-totals[name], name))[:CLASSES_APART]
 
     def append(self, grace: Iterable[int] = ()) -> None:
@@ -108,18 +113,15 @@ class Table:
             return since
         if since is not None and before is not None:
             both = Bucket()
-            for one in (before, since):
-                both.lines += one.lines
-                both.dropped += one.dropped
-                for name, number in one.errors.items():
-                    both.errors[name] = both.errors.get(name, 0) + number
+            both.add(before)
+            both.add(since)
             return both
         return before or _NOTHING
 
     def _append_errors(self, number: int, bucket: Bucket) -> None:
         kinds: dict[str, int] = {}
         for name, lines in bucket.errors.items():
-            kind = self._class_of.get(name, name)
+            kind = self._kind(number, name)
             kinds[kind] = kinds.get(kind, 0) + lines
         self.rows[ERRORS][number].append(float(sum(kinds.values())))
         weighed = 0.0
@@ -142,7 +144,7 @@ class Table:
         seen: list[tuple[int, str]] = []
         for number, part in enumerate(self._parts):
             for name in self._bucket(part, minute).errors:
-                kind = self._class_of.get(name, name)
+                kind = self._kind(number, name)
                 seen.append((number, kind))
                 self._first_seen.setdefault(kind, minute)
                 self._hosts_of.setdefault(kind, set()).add(number)
@@ -172,21 +174,34 @@ class Table:
             return self._first_seen[kind] >= half and len(self._hosts_of[kind]) == 1
         if number < self.canaries:
             on_baseline = any(one >= self.canaries for one in self._hosts_of[kind])
-            return not (on_baseline or self._ledger.is_known(kind) or self._is_reworded(kind))
+            return not (on_baseline or self._ledger.is_known(kind))
         return len(self._hosts_of[kind]) == 1
 
-    def _is_reworded(self, kind: str) -> bool:
-        """Tell whether a new text is a known error's, which the canary no longer prints."""
+    def _kind(self, number: int, name: str) -> str:
+        """Give the class of an error of this host: its own, or the one that it rewords."""
+        kind = self._class_of.get(name, name)
+        if number >= self.canaries or self.length < self.past:
+            return kind
+        if self._ledger.is_known(kind):
+            self._in_known_words.add(kind)
+            return kind
+        return self._reworded(kind) or kind
+
+    def _reworded(self, kind: str) -> str | None:
+        """Find the error, frequent until now and gone from the canary, that this text rewords.
+
+        Of stack traces only the message may differ: another place is another error. A rewording
+        is counted as the error that it was, so that its rate is still judged.
+        """
         if kind.startswith(PROBE):
-            return False  # these are names, and not worded
+            return None  # these are names, and not worded
         gone = [
             name
-            for name in self.apart
-            if not any(
-                any(self.rows[CLASS + name][number][self.past :]) for number in range(self.canaries)
-            )
+            for name in self._frequent
+            if name not in self._in_known_words and _place(name) == _place(kind)
         ]
-        return any(overlap(kind, name) >= _REWORDED for name in gone)
+        best = max(gone, key=lambda name: overlap(kind, name), default=None)
+        return best if best is not None and overlap(kind, best) >= _REWORDED else None
 
     def blocks(self, kind: str, width: int) -> list[float]:
         """Add the past up in blocks of ``width`` minutes: ``host*blocks + block``."""
@@ -218,3 +233,8 @@ class Table:
                 laid += sum(log2(1.0 + lines) for lines in sums.values())
         # single counts all minutes, laid a times-th of them
         return times * (laid + 1.0) / (single + 1.0) if single else float(times)
+
+
+def _place(name: str) -> tuple[str, ...]:
+    """Give what a stack trace's name begins with, its type and frame; nothing of other errors."""
+    return tuple(name.split(" ", 2)[:2]) if name.startswith(TRACE) else ()

@@ -62,6 +62,12 @@ class Usual:
             sum(row[: table.past]) / many if many else 0.0
             for row, many in zip(table.rows[LINES], self.minutes, strict=True)
         ]
+        known = [lines for lines, many in zip(self.lines, self.minutes, strict=True) if many]
+        # a host without a past is taken for a usual one
+        middle = sum(known) / len(known) if known else 0.0
+        self.lines = [
+            lines if many else middle for lines, many in zip(self.lines, self.minutes, strict=True)
+        ]
         self._by_time = [
             float(sum(covered[b * rates.BLOCK_MIN : (b + 1) * rates.BLOCK_MIN]))
             for covered in table.covered
