@@ -213,8 +213,10 @@ def _failure(facts: Facts) -> Decision | None:
         return Wait(Reason.ACT, "hosts are going back", ring)
     stuck = _with(facts, Standing.STUCK)
     if stuck:
-        told = "; ".join(f"{name}: {facts.hosts[name].why}" for name in stuck)
-        return End(Result.STUCK, f"{why}; the way back failed on {told}", ring)
+        others = [f"{name}: {facts.hosts[name].why}" for name in stuck]
+        told = "; ".join(one for one in others if one not in why)
+        more = f"; the way back failed on {told}" if told else ""
+        return End(Result.STUCK, why + more, ring)
     return End(Result.FAILED, why, ring)
 
 
@@ -368,7 +370,7 @@ def standing_of(
     the same release does not count as this rollout's.
     """
     switch = state.switch
-    ours = switch is not None and _same_rollout(switch.run, rollout)
+    ours = switch is not None and is_try_of(switch.run, rollout)
     if switch is not None and switch.phase is Phase.REVERTING:
         return HostView(Standing.BUSY, why="goes back")
     if switch is not None and switch.phase is Phase.PENDING and switch.new == release:
@@ -389,6 +391,6 @@ def standing_of(
     return HostView(Standing.BEHIND)
 
 
-def _same_rollout(run: str, rollout: str) -> bool:
+def is_try_of(run: str, rollout: str) -> bool:
     """Match a run, one try of a rollout on one host: ``ROLLOUT`` or ``ROLLOUT.N``."""
     return run == rollout or run.startswith(f"{rollout}.")

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from botdeploy.core.hoststate import HostState
     from botdeploy.core.model import Inventory
     from botdeploy.engine.canary import Tools
+    from botdeploy.engine.lock import EnvironmentLock
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,9 +114,26 @@ def rollback(
         results = fleet.each(going, revert, pump=lambda _s: lock.renew(tools.clock.monotonic()))
         for name, result in results.items():
             _tell(inventory, tools, name, result, ways[name])
+        _end_rollout(tools, lock, why)
         return _ended(inventory, ways, results, lock.away)
     finally:
         lock.leave(fleet)
+
+
+def _end_rollout(tools: Tools, lock: EnvironmentLock, why: str) -> None:
+    """Write down that a person ended the last rollout, so that nothing takes it up again."""
+    last = max(
+        (state.rollout for state in lock.states.values() if state.rollout is not None),
+        key=lambda one: one.since,
+        default=None,
+    )
+    if last is None or last.outcome:
+        return
+
+    def end(name: str) -> None:
+        tools.fleet.acts(name).end(lock.token, last.id, "abandoned", why)
+
+    tools.fleet.each(lock.entered, end)
 
 
 def _digest(state: HostState) -> str:

@@ -36,7 +36,21 @@ def is_under_way(states: Mapping[str, HostState], record: RolloutRecord) -> bool
     partly = Standing.PROVEN in views and any(
         view in (Standing.BEHIND, Standing.UNSTAGED, Standing.RETURNED) for view in views
     )
-    return begun or partly
+    return begun or partly or _waits_to_begin(states, record)
+
+
+def _waits_to_begin(states: Mapping[str, HostState], record: RolloutRecord) -> bool:
+    """Tell whether a rollout was staged and no host was ever switched: its first ring waits."""
+    theirs = [
+        state
+        for state in states.values()
+        if state.rollout is not None and state.rollout.id == record.id
+    ]
+    tried = any(
+        state.switch is not None and rollout.is_try_of(state.switch.run, record.id)
+        for state in states.values()
+    )
+    return not tried and any(state.release(record.release) is not None for state in theirs)
 
 
 def newest_under_way(states: Mapping[str, HostState]) -> RolloutRecord | None:
