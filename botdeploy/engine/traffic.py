@@ -1,0 +1,160 @@
+"""Traffic: how much the old release says now, and how much of it is errors."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from botdeploy.core.judge import JudgeOptions
+from botdeploy.core.judge.foresight import foretell
+from botdeploy.core.logline import Assembler, LineRules, feed_all
+from botdeploy.core.probe import YOUNG_S, read
+from botdeploy.engine.collect import HISTORY_S
+from botdeploy.engine.watch import HISTORY_S as RECENT_S
+from botdeploy.engine.watch import MOST_BASELINE
+from botdeploy.errors import HostError
+from botdeploy.hosts.question import ask
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from botdeploy.core.hoststate import HostState
+    from botdeploy.core.model import Inventory, Probe
+    from botdeploy.engine.fleet import Fleet
+    from botdeploy.hosts.acts import Acts
+
+MOST_HOSTS = 2
+"""Hosts that are asked: what they say is alike."""
+MOST_LINES = 3000
+"""Journal entries that are read of each: the last ones of the last hour."""
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """What was seen on some hosts."""
+
+    hosts: tuple[str, ...]
+    lines_per_minute: float
+    """Of one host on the mean: lines, and units of work that a probe counts."""
+    error_rate: float
+    """Errors a line."""
+    known_s: float
+    """How much of the last hour is known of each."""
+
+    def record(self) -> dict[str, object]:
+        """Give it as plain data."""
+        return {
+            "hosts": list(self.hosts),
+            "lines_per_minute": round(self.lines_per_minute, 2),
+            "error_rate": round(self.error_rate, 5),
+            "known_s": round(self.known_s),
+        }
+
+
+def traffic(
+    fleet: Fleet, states: Mapping[str, HostState], rules: LineRules, hosts: Iterable[str]
+) -> Traffic | None:
+    """Look at the last hour of some of these hosts; None where none runs or can be read.
+
+    Bounded: two hosts, 3,000 journal entries each, and one question to each bot's probe.
+    """
+    running = [name for name in hosts if name in states and states[name].running][:MOST_HOSTS]
+    seen = fleet.each(
+        running,
+        lambda name: _seen(
+            fleet.acts(name), states[name], Assembler(rules), fleet.host(name).bot.probe
+        ),
+    )
+    found = {name: one for name, one in seen.items() if not isinstance(one, HostError)}
+    known_s = sum(one.known_s for one in found.values())
+    lines = sum(one.a_minute * one.known_s for one in found.values())
+    errors = sum(one.errors_a_minute * one.known_s for one in found.values())
+    if known_s <= 0.0:
+        return None
+    rate = min(1.0, errors / lines) if lines > 0.0 else 0.0
+    return Traffic(tuple(found), lines / known_s, rate, known_s / len(found))
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    a_minute: float
+    errors_a_minute: float
+    known_s: float
+
+
+def _seen(acts: Acts, state: HostState, assembler: Assembler, probe: Probe | None) -> _Seen:
+    now_us = int(datetime.fromisoformat(state.at).timestamp() * 1e6)
+    begin_us = now_us - RECENT_S * 1_000_000
+    entries = [one for row in acts.lines(MOST_LINES) if (one := _entry(row)) is not None]
+    if len(entries) >= MOST_LINES:
+        begin_us = max(begin_us, int(entries[0].get("__REALTIME_TIMESTAMP", begin_us)))
+    elif entries:
+        # a bot that is younger than an hour
+        first_us = int(entries[0].get("__REALTIME_TIMESTAMP", begin_us))
+        begin_us = max(begin_us, min(first_us, now_us - 10_000_000))
+    minutes = max(1e-3, (now_us - begin_us) / 6e7)
+    lines = errors = 0
+    for line in feed_all(assembler, entries):
+        if line.system is None and begin_us <= line.at_us:
+            lines += 1
+            errors += line.fingerprint is not None
+    work, wrong = _by_probe(acts, probe) if probe is not None else (0.0, 0.0)
+    return _Seen(lines / minutes + work, errors / minutes + wrong, 60.0 * minutes)
+
+
+def _entry(row: bytes) -> dict[str, Any] | None:
+    try:
+        entry: dict[str, Any] = json.loads(row)
+    except ValueError:
+        return None
+    return entry
+
+
+def _by_probe(acts: Acts, probe: Probe) -> tuple[float, float]:
+    """Give work and errors a minute since the bot's process began, by its counters."""
+    try:
+        reading = read(probe.kind, ask(acts, probe))
+    except HostError:
+        return 0.0, 0.0
+    if reading.failure or reading.up_s < YOUNG_S:
+        return 0.0, 0.0
+    minutes = reading.up_s / 60.0
+    return sum(reading.handled.values()) / minutes, sum(reading.errors.values()) / minutes
+
+
+def foretold(
+    inventory: Inventory,
+    rings: Mapping[str, Sequence[str]],
+    seen: Traffic | None,
+) -> dict[str, dict[str, object]]:
+    """Say for each ring with a soak what it would find with this traffic."""
+    policy = inventory.policy
+    out: dict[str, dict[str, object]] = {}
+    total = len(inventory.hosts)
+    so_far = 0
+    for ring in policy.rings:
+        members = rings[ring.name]
+        so_far += len(members)
+        if not ring.soak or not members:
+            continue
+        known_s = seen.known_s if seen is not None else 0.0
+        if ring.soak > policy.attended_soak and known_s >= RECENT_S:
+            known_s = float(HISTORY_S)
+        it = foretell(
+            JudgeOptions.from_policy(policy.judge, ring.soak),
+            seen.lines_per_minute if seen is not None else 0.0,
+            seen.error_rate if seen is not None else 0.0,
+            len(members),
+            baseline=min(MOST_BASELINE, total - so_far),
+            history_s=known_s,
+        )
+        out[ring.name] = {
+            "text": str(it),
+            "preset": it.preset.value,
+            "finds": {f"{ratio:g}": round(chance, 2) for ratio, chance in it.finds},
+            "new_error_every_s": None if it.new_s is None else round(it.new_s),
+            "silence_s": None if it.silence_s is None else round(it.silence_s),
+        }
+    return out
