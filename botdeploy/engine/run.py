@@ -71,6 +71,8 @@ class _Member:
 
     view: HostView
     run: str = ""
+    armed_at_us: int = 0
+    """When this run asked it to switch, by this clock."""
     switched_at_us: int = 0
     downtime_s: float = 0.0
     since: float = 0.0
@@ -321,7 +323,7 @@ class Run:
             case Result.STUCK:
                 self._condemn_elsewhere(why)
                 self._note_end("failed", why)
-                return Ended(code, f"{why}. {self._where_they_are()}")
+                return Ended(code, f"{self.target.release} failed: {why}. {self._where_they_are()}")
             case Result.UNREACHABLE:
                 return Ended(code, f"{why}. {self._where_they_are()}")
             case Result.INCONCLUSIVE:
@@ -342,6 +344,7 @@ class Run:
 
     def _where_they_are(self) -> str:
         """Tell what runs where after a failure: the state that the hosts are in now."""
+        env = self.inventory.environment
         by_state: dict[str, list[str]] = {}
         for name, member in self.hosts.items():
             state = self.states.get(name)
@@ -349,7 +352,7 @@ class Run:
                 case Standing.AWAY:
                     text = "not reached"
                 case Standing.STUCK:
-                    text = f"needs a person (botdeploy logs --limit {name})"
+                    text = f"needs a person (botdeploy logs {env} --limit {name})"
                 case Standing.PROVEN | Standing.CONFIRMED | Standing.PENDING:
                     text = f"runs {self.target.release}"
                 case _:
@@ -472,6 +475,7 @@ class Run:
 
         for name in names:
             self.hosts[name].run = self._next_run(name)
+            self.hosts[name].armed_at_us = int(self.clock.now().timestamp() * 1e6)
         for name, result in self._together(names, switch).items():
             self._after_switch(ring, name, result)
         self._judge(ring)
@@ -488,9 +492,19 @@ class Run:
                 self._runs(name, self.target.release, result.old)
                 self.emit(Kind.SWITCHED, host=name, ring=ring.name, downtime_s=result.downtime_s)
             case Reverted():
-                self._went_back(name, result, ring.name)
+                self._went_back(name, self._with_last_words(name, result), ring.name)
             case HostError():
                 self._away(name, result.message)
+
+    def _with_last_words(self, name: str, result: Reverted) -> Reverted:
+        """Add to why a release did not become ready the error that it said last."""
+        if result.cause != "ready":
+            return result
+        self.watch.catch_up((name,), self._beat)
+        state = self.states.get(name)
+        old = state.invocation if state is not None else ""
+        said = self.watch.last_error(name, self.hosts[name].armed_at_us, old)
+        return replace(result, why=f"{result.why}; it said {said}") if said else result
 
     def _judge(self, ring: Ring) -> None:
         """Judge the ring's hosts that run the release; without a soak, the last batch alone."""
@@ -602,7 +616,8 @@ class Run:
             )
         if result.old and not result.is_running:
             view = HostView(
-                Standing.STUCK, why=f"{result.old} did not become ready after the return"
+                Standing.STUCK,
+                why=f"{result.why}; and {result.old} did not become ready after the return",
             )
         elif failed and result.cause not in rollout.OWN_DOING:
             view = HostView(Standing.RETURNED, why=result.why)

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from botdeploy.core.judge import Judge, JudgeOptions
+from botdeploy.core.judge.words import quote
+from botdeploy.core.level import Level
 from botdeploy.core.logline import LineKind
 from botdeploy.core.probe import is_failure
 from botdeploy.core.verdict import Outcome, Verdict
@@ -290,6 +292,24 @@ class Watch:
     def _judged(self) -> list[str]:
         """List the hosts that run the judged release and are followed."""
         return [name for name, stream in self._streams.items() if stream.switched_at_us]
+
+    def last_error(self, host: str, since_us: int, old_invocation: str) -> str:
+        """Quote the last error of the first life that began on a host since an instant.
+
+        The bot's own, or else systemd's of it; empty where there is none. ``old_invocation`` is
+        the life that was to end: its last errors, and those after a return, are not meant.
+        """
+        stream = self._streams.get(host)
+        later = [line for line in stream.lines if line.at_us >= since_us] if stream else []
+        lives = (line.invocation for line in later if line.invocation not in {None, old_invocation})
+        first = next(lives, None)
+        lines = [line for line in later if first is not None and line.invocation == first]
+        said = next((line for line in reversed(lines) if line.is_error), None)
+        if said is None:
+            # systemd's first tells of the step that failed, its last only that it did.
+            of_systemd = (line for line in lines if line.kind is LineKind.SYSTEMD)
+            said = next((one for one in of_systemd if (one.level or 0) >= Level.ERROR), None)
+        return quote(said.message) if said is not None else ""
 
     def cannot_exclude(self) -> tuple[str, ...]:
         """Give what a pass does not vouch for."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.hosts.actkit import BOT, Actor, release, unit_text
-from tests.lab.rollouts import Project, Ran
+from tests.lab.rollouts import Project, Ran, releases_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -101,3 +101,40 @@ def test_a_build_that_puts_a_link_in_place_of_a_folder_is_not_copied_from(lab: L
     assert not actor.stage(one).fault
     two = replace(release("B2"), files=files)
     assert actor.stage(two, one).fault == "no-base"
+
+
+def test_the_reason_of_a_failed_start_is_told(lab: Lab, tmp_path: Path) -> None:
+    """What the bot said last, or systemd of it, stands in the summary and in the history."""
+    project = Project(tmp_path, lab, hosts=PAIR)
+    project.canary()
+    bad = project.canary("--source", project.version("v2", "import-error"), code=1)
+    assert "ModuleNotFoundError: No module named 'there_is_no_such_module'" in bad.summary
+    assert "(status 1)" in bad.summary
+    told = {entry["why"] for entry in project.run("history", "prod").events[0]["entries"]}
+    assert any("there_is_no_such_module" in why for why in told)
+    project.bot["command"] = "./there-is-no-such-program"
+    project.write()
+    assert "there-is-no-such-program" in project.canary(code=1).summary
+
+
+VANDAL = """\
+import os, time
+os.chmod("data", 0)
+raise RuntimeError("the vandal was here")
+"""
+
+
+def test_a_failed_return_names_both_reasons_and_the_next_command(lab: Lab, tmp_path: Path) -> None:
+    """Exit 7 says why the release failed, that the old one fails too, once, and what to type."""
+    project = Project(tmp_path, lab, hosts=PAIR)
+    one = releases_of(project.canary())
+    (tmp_path / "v2").mkdir()
+    (tmp_path / "v2" / "main.py").write_text(VANDAL)
+    bad = project.canary("--source", str(tmp_path / "v2"), code=7)
+    assert bad.summary.count("did not become ready after the return") == 1
+    assert f"{one} did not become ready after the return" in bad.summary
+    assert "the vandal was here" in bad.summary
+    assert "botdeploy logs prod --limit h1" in bad.summary
+    assert project.run("logs", "prod", "--limit", "h1").code == 0
+    lab["h1"].root("chmod 750 /opt/tbot/shared/data; systemctl restart tbot")
+    assert project.running() == [one, one]

@@ -268,7 +268,9 @@ is_broken() {
 		case $Job in '' | 0) [ "$spent" -lt 10 ] || not_ready="the bot ended before it was ready (status $ExecMainStatus)" ;; esac
 		;;
 	esac
-	[ "$NRestarts" -eq 0 ] || not_ready="the bot crashed before it was ready (status $ExecMainStatus)"
+	# Before the restart its status is known; afterwards systemd tells that of the new process.
+	case $SubState in auto-restart*) not_ready="the bot crashed before it was ready (status $ExecMainStatus)" ;; esac
+	[ -n "$not_ready" ] || [ "$NRestarts" -eq 0 ] || not_ready="the bot crashed before it was ready"
 	[ -n "$not_ready" ]
 }
 
