@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from datetime import timedelta
+from functools import cache
 from math import exp
 
 from hypothesis import given, settings
@@ -32,7 +33,7 @@ def minutes(
     end: int,
     *,
     seed: int,
-    lines: float = 20.0,
+    lines: float = 10.0,
     errors: float = 0.3,
     latency_ms: float | None = None,
     name: str = "ValueError: upstream said no",
@@ -59,7 +60,8 @@ def _count(rng: random.Random, mean: float) -> int:
     return many
 
 
-def past(hours: int = 5, **kind: float | None) -> dict[str, list[LogLine]]:
+@cache
+def past(hours: int = 4, **kind: float | None) -> dict[str, list[LogLine]]:
     """Give a past of so many hours on each host."""
     return {
         host: minutes(-60 * hours, 0, seed=number, **kind)  # type: ignore[arg-type]
@@ -167,7 +169,7 @@ def test_one_new_error_does_not_fail_but_delays_the_pass() -> None:
 def test_a_reworded_error_is_not_new() -> None:
     """The same error under a slightly other text, in place of the old one, does not fail."""
     was, now = "upstream answered with status", "upstream answered badly with code"
-    history = past(errors=0.5, name=was)  # type: ignore[arg-type]
+    history = past(errors=0.5, name=was)
     lines = others(errors=0.5, name=was)  # type: ignore[arg-type]
     lines["w1"] = minutes(0, 62, seed=50, errors=0.5, name=now)
     _, ruled = run(judge(history), lines)

@@ -96,12 +96,14 @@ class QuickRules:
     def _comes_back(self, part: HostLedger) -> str | None:
         """Find a new error that came back after the grace; three times where little is known.
 
-        Where nothing is known of the old release, no error is new: it must come every minute.
+        Where nothing is known of the old release, no error is new: it must come every minute, and
+        be a tenth of all lines.
         """
         known_s = self._ledger.history_s
         needed = 2 if known_s >= HOUR_S else 3
         for _, said in self._unknown_errors(part):
             often = said.occasions - 1 >= (said.last_us - said.first_us) / MINUTE_US
+            often = often and 10 * said.lines >= part.lines_after
             if not (known_s or often):
                 continue
             if said.occasions >= needed and said.last_us >= self._grace_end(part):
