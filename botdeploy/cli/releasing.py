@@ -139,6 +139,7 @@ def plan(context: Context, environment: str, request: Request) -> int:
             _planned(context, fleet, inventory, build, release, name, states, away, rings)
             for name in (one for ring in inventory.policy.rings for one in rings[ring.name])
         ]
+        seen_traffic, power = _power(fleet, inventory, states, rings)
     digest = build.release.digest if build else ""
     refused = next(
         (
@@ -157,6 +158,7 @@ def plan(context: Context, environment: str, request: Request) -> int:
         "quarantined": refused,
         "rings": [_ring_record(ring, rings[ring.name]) for ring in inventory.policy.rings],
         "hosts": hosts,
+        "power": {"traffic": seen_traffic, "rings": power},
     }
     if context.as_json:
         context.json.write(record)
@@ -164,6 +166,21 @@ def plan(context: Context, environment: str, request: Request) -> int:
         _show_plan(context, record)
     too_many = len(away) > inventory.policy.max_unreachable.at_most(len(names))
     return int(ExitCode.UNREACHABLE if too_many else ExitCode.DONE)
+
+
+def _power(
+    fleet: Fleet,
+    inventory: Inventory,
+    states: dict[str, HostState],
+    rings: dict[str, tuple[str, ...]],
+) -> tuple[dict[str, object] | None, dict[str, dict[str, object]]]:
+    """Say what each ring's soak finds with the traffic that there is."""
+    from botdeploy.engine.canary import line_rules
+    from botdeploy.engine.traffic import foretold, traffic
+
+    names = [one for ring in inventory.policy.rings for one in rings[ring.name]]
+    seen = traffic(fleet, states, line_rules(inventory.policy.judge), names)
+    return seen.record() if seen is not None else None, foretold(inventory, rings, seen)
 
 
 def _planned(
@@ -253,6 +270,8 @@ def _show_plan(context: Context, record: Mapping[str, Any]) -> None:
         if ring["window"]:
             parts.append(f"only {ring['window']}")
         context.say(f"ring {ring['name']}: {', '.join(parts)}")
+        if ring["name"] in record["power"]["rings"]:
+            context.say(f"  {record['power']['rings'][ring['name']]['text']}")
     rows = []
     for host in record["hosts"]:
         if host["error"]:

@@ -468,7 +468,12 @@ class Acts:
         done = self.connection.run(
             self._command(nonce, "lines", (count,)), stdin=self._input(b""), timeout_s=QUICK_S
         )
-        read_reply(self.host, "lines", done.stdout.split(b"\n"), nonce, done.stderr)
+        try:
+            read_reply(self.host, "lines", done.stdout.split(b"\n"), nonce, done.stderr)
+        except ProgramMissing:
+            nonce = secrets.token_hex(8)
+            done = self._sent_along(nonce, "lines", count)
+            read_reply(self.host, "lines", done.stdout.split(b"\n"), nonce, done.stderr)
         return (line for line in done.stdout.split(b"\n") if line.startswith(b"{"))
 
 
