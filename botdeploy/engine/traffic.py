@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from botdeploy.core.judge import JudgeOptions
-from botdeploy.core.judge.foresight import foretell
+from botdeploy.core.judge.power import foretell
 from botdeploy.core.logline import Assembler, LineRules, feed_all
 from botdeploy.core.probe import YOUNG_S, read
 from botdeploy.engine.collect import HISTORY_S
