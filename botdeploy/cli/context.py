@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
     from botdeploy.core.events import Listener
     from botdeploy.core.model import Inventory
-    from botdeploy.engine.canary import Tools
     from botdeploy.engine.fleet import Fleet
+    from botdeploy.engine.tools import Tools
     from botdeploy.views.notices import Notices
 
 _REFERENCE = re.compile(r"(env|file|command):(?!//)")
@@ -180,9 +180,9 @@ class Context:
 
     def tools(self, fleet: Fleet, emit: Listener) -> Tools:
         """Put together what a run needs."""
-        from botdeploy.engine.canary import Tools
         from botdeploy.engine.lock import owner_name
         from botdeploy.engine.manifests import ManifestCache
+        from botdeploy.engine.tools import Tools
 
         return Tools(
             fleet=fleet,

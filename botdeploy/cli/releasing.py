@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from botdeploy.core import plan as planning
 from botdeploy.core.release import delta
-from botdeploy.engine.run import Options
 from botdeploy.errors import ExitCode, HostError, UserError
 
 if TYPE_CHECKING:
@@ -43,8 +42,6 @@ class Request:
 
 def canary(context: Context, environment: str, request: Request) -> int:
     """Build and roll out; the exit code says how it ended."""
-    from botdeploy.engine.canary import canary as run
-
     inventory = context.load(environment)
     _check(inventory, request)
     inventory = _limited(context, inventory, request.limit)
@@ -52,6 +49,10 @@ def canary(context: Context, environment: str, request: Request) -> int:
         _ask(context, "release it although it may be in quarantine", yes=request.yes)
     with context.fleet(inventory) as fleet:
         fleet.connect_early()
+        # Imported while hosts answer: the engine with its judge takes about as long.
+        from botdeploy.engine.canary import canary as run
+        from botdeploy.engine.run import Options
+
         build = _build(context, inventory, request)
         notices = context.notices_of(inventory, is_attended=True, changes=changes(request.changes))
         with context.listening(notices) as listener:
@@ -70,6 +71,7 @@ def promote(context: Context, environment: str, limit: str | None, *, dry_run: b
     """Do what is due now."""
     from botdeploy.engine.canary import due
     from botdeploy.engine.canary import promote as run
+    from botdeploy.engine.run import Options
 
     inventory = _limited(context, context.load(environment), limit)
     with context.fleet(inventory) as fleet:

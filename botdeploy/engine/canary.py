@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
-from dataclasses import dataclass, replace
-from datetime import UTC
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from botdeploy.core import plan, rollout
@@ -14,37 +12,26 @@ from botdeploy.core.rollout import Standing
 from botdeploy.engine import lock as locking
 from botdeploy.engine.outcome import Ended
 from botdeploy.engine.run import Run, Target
-from botdeploy.engine.underway import UNDER_WAY, is_under_way, newest_under_way, records
+from botdeploy.engine.underway import (
+    UNDER_WAY,
+    is_under_way,
+    new_rollout,
+    newest_under_way,
+    records,
+)
 from botdeploy.engine.watch import Watch
 from botdeploy.errors import BotdeployError, ExitCode, UserError
 
 if TYPE_CHECKING:
-    import threading
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
-    from botdeploy.core.events import Listener
     from botdeploy.core.hoststate import HostState
-    from botdeploy.core.logline import LogLine
     from botdeploy.core.model import Inventory
     from botdeploy.engine.clock import Clock
-    from botdeploy.engine.fleet import Fleet
     from botdeploy.engine.lock import EnvironmentLock
-    from botdeploy.engine.manifests import ManifestCache
     from botdeploy.engine.run import Options
+    from botdeploy.engine.tools import Tools
     from botdeploy.sources.build import Build
-
-
-@dataclass(frozen=True, slots=True)
-class Tools:
-    """What a run needs from where the program starts."""
-
-    fleet: Fleet
-    clock: Clock
-    emit: Listener
-    manifests: ManifestCache
-    owner: str
-    stop: threading.Event
-    on_line: Callable[[str, LogLine], None] = lambda _host, _line: None
 
 
 class Quarantined(BotdeployError):
@@ -224,11 +211,6 @@ def _staged_target(states: Mapping[str, HostState], release: str, clock: Clock) 
         if record.release == release and is_under_way(states, record):
             return Target(record.id, release, found[0].digest)
     return Target(new_rollout(clock), release, found[0].digest)
-
-
-def new_rollout(clock: Clock) -> str:
-    """Name a new rollout: time (UTC) and four random digits."""
-    return f"{clock.now().astimezone(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
 
 
 def _refuse_quarantined(

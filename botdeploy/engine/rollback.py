@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from botdeploy.core.events import Event, Kind
 from botdeploy.core.hoststate import Phase
 from botdeploy.engine import lock as locking
-from botdeploy.engine.canary import new_rollout
 from botdeploy.engine.outcome import Ended
+from botdeploy.engine.underway import new_rollout
 from botdeploy.errors import ExitCode, HostError, UserError
 from botdeploy.hosts.acts import Reverted, Unchanged
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from botdeploy.core.hoststate import HostState
     from botdeploy.core.model import Inventory
-    from botdeploy.engine.canary import Tools
     from botdeploy.engine.lock import EnvironmentLock
+    from botdeploy.engine.tools import Tools
 
 
 @dataclass(frozen=True, slots=True)

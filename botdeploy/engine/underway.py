@@ -1,7 +1,9 @@
-"""Which rollouts hosts know of, and which of them is under way."""
+"""Which rollouts hosts know of, which of them is under way, and what a new one is called."""
 
 from __future__ import annotations
 
+import secrets
+from datetime import UTC
 from typing import TYPE_CHECKING
 
 from botdeploy.core import rollout
@@ -11,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from botdeploy.core.hoststate import HostState, RolloutRecord
+    from botdeploy.engine.clock import Clock
 
 UNDER_WAY = (Standing.PENDING, Standing.CONFIRMED)
 """Standings of a host that runs a release without having proven it."""
@@ -57,3 +60,8 @@ def newest_under_way(states: Mapping[str, HostState]) -> RolloutRecord | None:
     """Find the newest rollout that is under way; a newer one replaces the older ones."""
     newest = max(records(states), key=lambda one: one.since, default=None)
     return newest if newest is not None and is_under_way(states, newest) else None
+
+
+def new_rollout(clock: Clock) -> str:
+    """Name a new rollout: time (UTC) and four random digits."""
+    return f"{clock.now().astimezone(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"

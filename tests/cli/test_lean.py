@@ -55,6 +55,13 @@ def test_looking_does_not_import_the_judge() -> None:
     assert not [name for name in found if name.startswith("botdeploy.core.judge")]
 
 
+def test_a_rollback_does_not_import_the_judge() -> None:
+    """Who types it is in a hurry."""
+    program = "import botdeploy.cli.releasing, botdeploy.engine.rollback"
+    found = modules_after(program)
+    assert not [name for name in found if name.startswith("botdeploy.core.judge")]
+
+
 @pytest.mark.parametrize("command", sorted(names_of(app)))
 def test_the_called_command_is_the_only_one_that_is_made(command: str) -> None:
     """Global options before it, with their values, do not hide its name."""

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from botdeploy.engine.canary import Tools, canary
+from botdeploy.engine.canary import canary
 from botdeploy.engine.clock import SystemClock
 from botdeploy.engine.fleet import Fleet
 from botdeploy.engine.manifests import ManifestCache
 from botdeploy.engine.rollback import rollback
 from botdeploy.engine.run import Options
+from botdeploy.engine.tools import Tools
 from botdeploy.errors import ExitCode
 from botdeploy.hosts import hostprogram
 from botdeploy.inventory import load
