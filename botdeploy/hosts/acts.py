@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from botdeploy.core import hoststate
 from botdeploy.core.release import Manifest, parse_manifest
+from botdeploy.core.visible import visible
 from botdeploy.errors import ActFailed, HostError, OutcomeUnknown
 from botdeploy.hosts import hostprogram
 from botdeploy.hosts.records import (
@@ -259,7 +260,8 @@ class Acts:
         self, token: str, ttl_s: int, kind: str, user: str, owner: str, why: str
     ) -> tuple[Entered, HostState]:
         nonce = secrets.token_hex(8)
-        command = self._command(nonce, "enter", (token, ttl_s, kind, user, owner, why))
+        arguments = (token, ttl_s, kind, user, one_line(owner), one_line(why))
+        command = self._command(nonce, "enter", arguments)
         stdin = self._input(b"")
         session = self.connection.start(command, stdin=stdin if isinstance(stdin, bytes) else b"")
         records: list[Record] = []
@@ -286,7 +288,7 @@ class Acts:
 
     def unlock(self, who: str) -> Record | None:
         """Take the lock away from whoever has it; gives its holder, or None."""
-        found = self.call("unlock", who).get("unlocked")
+        found = self.call("unlock", one_line(who)).get("unlocked")
         return found if isinstance(found, dict) else None
 
     # --- release ----------------------------------------------------------------------------
@@ -518,5 +520,5 @@ class Entered:
 
 def one_line(text: str, limit: int = 900) -> str:
     """Make any text fit for an argument that must be one line."""
-    flat = " ".join(text.split())
+    flat = " ".join(visible(text).split())
     return flat if len(flat.encode()) <= limit else flat.encode()[:limit].decode("utf-8", "ignore")

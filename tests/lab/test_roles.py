@@ -138,3 +138,15 @@ def test_a_failed_return_names_both_reasons_and_the_next_command(lab: Lab, tmp_p
     assert project.run("logs", "prod", "--limit", "h1").code == 0
     lab["h1"].root("chmod 750 /opt/tbot/shared/data; systemctl restart tbot")
     assert project.running() == [one, one]
+
+
+def test_a_message_of_more_lines_is_kept(lab: Lab, tmp_path: Path) -> None:
+    """A commit's message can be given as it is, to every command that takes one."""
+    project = Project(tmp_path, lab, hosts=PAIR)
+    message = ("--message", "Fix it; $(id) \"quoted\" 'x'\n\nCloses #5")
+    project.canary(*message)
+    project.canary("--source", project.version("v2", "good"), *message)
+    for command in ("hold", "resume", "unlock", "rollback"):
+        assert project.run(command, "prod", *message).code == 0
+    told = {entry["why"] for entry in project.run("history", "prod").events[0]["entries"]}
+    assert "Fix it; $(id) \"quoted\" 'x' Closes #5" in told
