@@ -385,6 +385,14 @@ def test_a_fatal_error_that_the_old_release_printed_does_not_fail() -> None:
     assert it.feed("w1", again) is None
 
 
+def test_a_known_error_that_was_never_fatal_and_now_is_fails() -> None:
+    """An error line that now introduces an import error is not the error that it was."""
+    it = judge(history=[*steady(-7200, 0, every=20), error(-100, "could not load")])
+    ruled = it.feed("w1", error(1, "could not load", fatal=True))
+    assert ruled is not None
+    assert ruled.outcome is Outcome.FAIL
+
+
 def test_a_failed_unit_waits_while_the_baseline_fails_too() -> None:
     """When half the baseline is in the same state it is not the release."""
     it = judge()

@@ -44,7 +44,7 @@ class HardRules:
         record = line.system
         if record is None:
             error = line.fingerprint
-            if not line.is_fatal or error is None or self._ledger.is_known(error):
+            if not line.is_fatal or error is None or self._ledger.is_known_fatal(error):
                 return None
             return _fail(part, f"a fatal error never seen {self._where()}: {quote(line.message)}")
         if line.at_us <= part.forgiven_us:

@@ -436,6 +436,8 @@ class Ledger:
         }
         self._parts = {**self.baseline, **self.canary}
         self._known: set[str] = set()
+        self._fatal: set[str] = set()
+        """Those of the known that were fatal."""
         self._unknown: dict[str, int] = {}
         """Errors that were in no known class when so many were known."""
 
@@ -452,6 +454,8 @@ class Ledger:
         error = line.fingerprint
         if error is not None and (line.at_us < part.start_us or name in self.baseline):
             self._known.add(error)
+            if line.is_fatal:
+                self._fatal.add(error)
         return part
 
     def learn(self, errors: Iterable[str]) -> None:
@@ -464,9 +468,21 @@ class Ledger:
         if part is None:
             return
         part.absorb(evidence, judged)
+        self._fatal.update(
+            error
+            for error, first in evidence.classes().items()
+            if first.is_fatal and (first.at_us < part.start_us or name in self.baseline)
+        )
         self.learn(part.errors_before)
         if name in self.baseline:
             self.learn(part.quotes)
+
+    def is_known_fatal(self, error: str) -> bool:
+        """Tell whether the old release said this, or another of its class, as a fatal error."""
+        if error in self._fatal:
+            return True
+        classes = group({*self._fatal, error})
+        return any(classes[other] == classes[error] for other in self._fatal)
 
     def is_known(self, error: str) -> bool:
         """Tell whether the old release said this, or another error of its class."""
