@@ -140,6 +140,7 @@ def line_rules(judge: Mapping[str, Any]) -> LineRules:
             one["pattern"] if isinstance(one, dict) else one for one in judge.get("same", ())
         ),
         latency=judge.get("latency"),
+        handled=judge.get("handled"),
     )
 
 
