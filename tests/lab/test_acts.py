@@ -694,3 +694,16 @@ def test_a_controller_that_fell_silent_leaves_no_process_behind(host: Host) -> N
     done = host.root(f"{silence} timeout 60 sh -c {quote(command)} </tmp/silence; kill $!")
     assert '"final": true' in done.stdout
     assert done.stdout.index('"state"') < done.stdout.index('"final"')
+
+
+def test_programs_of_other_versions_go(host: Host) -> None:
+    """A new version takes the old ones away, but not one that a sudo rule names."""
+    actor = Actor(host)
+    actor.install()
+    library = "/usr/local/lib/botdeploy"
+    for digest in ("000000000001", "000000000002"):
+        host.root(f"mkdir {library}/{digest}; cp {hostprogram.path(BOT)} {library}/{digest}/")
+    host.root(f"echo '# {library}/000000000002/{BOT}' >/etc/sudoers.d/botdeploy-{BOT}")
+    assert "state" in actor.enter()
+    left = set(host.root(f"ls {library}").stdout.split())
+    assert left == {"000000000002", hostprogram.DIGEST}

@@ -152,6 +152,20 @@ give_lock() {
 recover() {
 	crumbs
 	rm -rf "$PARTIALS" "$HOME_DIR/.trash"
-	[ -e "$STATE/pending" ] || [ -e "$STATE/reverting" ] || return 0
-	systemctl is-active -q "$GUARD" || start_guard
+	if [ -e "$STATE/pending" ] || [ -e "$STATE/reverting" ]; then
+		systemctl is-active -q "$GUARD" || start_guard
+	else
+		old_programs
+	fi
+}
+
+# old_programs: those of other versions go, unless a sudo rule names them. None is at work: nothing is
+# pending, and the lock is ours.
+old_programs() {
+	set +f
+	for program in "$LIBRARY"/*/"$BOT"; do
+		[ "$program" != "$PROGRAM" ] && [ -f "$program" ] || continue
+		grep -qsF "$program" "$SUDOERS" || { rm -f "$program" && rmdir "${program%/*}" 2>/dev/null; }
+	done
+	set -f
 }
