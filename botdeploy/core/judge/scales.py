@@ -13,6 +13,8 @@ from botdeploy.core.judge.usual import Usual
 from botdeploy.core.judge.words import count, duration, quote, times
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from botdeploy.core.judge.ledger import HostLedger, Ledger
     from botdeploy.core.judge.options import JudgeOptions
     from botdeploy.core.judge.stream import Stream
@@ -25,6 +27,8 @@ REPLAYS = 24
 REPLAY_MIN = 60
 ENOUGH_REPLAYS = 19
 """Replays from which on one in twenty can be told."""
+_AT_ONCE = 4
+"""Minutes of replay that are done each time the judge is asked, until the replays are needed."""
 PROVED = 0.4
 """Share of Ville's bound that is asked for where replays of the past back it up."""
 CALM = 3.0
@@ -45,7 +49,8 @@ class Scales:
         self._table: Table | None = None
         self._usual: Usual | None = None
         self._play: Play | None = None
-        self._replays: list[float] | None = None
+        self._replays: list[float] = []
+        self._replaying: Iterator[None] = iter(())
         self._next = 0
         self._last_news: int | None = None
         self.failed = False
@@ -56,6 +61,7 @@ class Scales:
         """Take in the minutes that are over; True once the evidence condemns the release."""
         if self._table is None and not self._begin(now_us):
             return False
+        next(self._replaying, None)
         while not self.failed and (self._next + 1) * MINUTE_US + LATE_US <= now_us:
             self._minute()
         return self.failed
@@ -79,6 +85,7 @@ class Scales:
         self._table = Table(ledger, past, first)
         self._usual = Usual(self._table)
         self._next = first + past
+        self._replaying = self._replay_all()
         minutes = max(1, ceil(self._options.deadline_s / 60.0))
         canary = range(len(ledger.canary))
         self._play = Play(self._table, self._usual, canary, minutes, self._options.worse)
@@ -145,35 +152,33 @@ class Scales:
         return max(PROVED * full, reached[min(above, len(reached) - 1)] * 1.0000001)
 
     def _replayed(self) -> list[float]:
-        """Give the most evidence that each replay of the past came to; done once, when needed."""
-        if self._replays is None:
-            self._replays = []
-            table, usual = self._table, self._usual
-            if table is not None and usual is not None and self._known_past():
-                hosts = [h for h, many in enumerate(usual.minutes) if many >= 3 * REPLAY_MIN]
-                windows = min(table.past // REPLAY_MIN - 2, ceil(REPLAYS / max(1, len(hosts))))
-                for window in range(windows):
-                    end = table.past - window * REPLAY_MIN
-                    for host in hosts:
-                        self._replays.append(self._replay(host, end - REPLAY_MIN, end))
+        """Give the most evidence that each replay of the past comes to; the rest is done now."""
+        for _ in self._replaying:
+            pass
         return self._replays
 
-    def _known_past(self) -> bool:
-        table = self._table
-        return table is not None and (table.first + table.past) * MINUTE_US <= (
-            self._ledger.watch_us + MINUTE_US
-        )
-
-    def _replay(self, host: int, begin: int, end: int) -> float:
+    def _replay_all(self) -> Iterator[None]:
+        """Replay the past's last hours with each host as the canary, a few minutes at a time."""
         table, usual = self._table, self._usual
-        if table is None or usual is None:
-            return 0.0
-        play = Play(table, usual, [host], end - begin)
-        most = 0.0
-        for t in range(begin, end):
-            play.minute(t, [host])
-            most = max(most, play.worth)
-        return most
+        if table is None or usual is None or not self._knows_past(table):
+            return
+        hosts = [h for h, many in enumerate(usual.minutes) if many >= 3 * REPLAY_MIN]
+        windows = min(table.past // REPLAY_MIN - 2, ceil(REPLAYS / max(1, len(hosts))))
+        for window in range(windows):
+            end = table.past - window * REPLAY_MIN
+            for host in hosts:
+                play = Play(table, usual, [host], REPLAY_MIN)
+                most = 0.0
+                for t in range(end - REPLAY_MIN, end):
+                    play.minute(t, [host])
+                    most = max(most, play.worth)
+                    if t % _AT_ONCE == 0:
+                        yield
+                self._replays.append(most)
+
+    def _knows_past(self, table: Table) -> bool:
+        """Tell whether the past is one, and not the baseline's first minutes."""
+        return (table.first + table.past) * MINUTE_US <= self._ledger.watch_us + MINUTE_US
 
     # -- for ------------------------------------------------------------------------------------
 
