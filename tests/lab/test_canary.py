@@ -183,7 +183,8 @@ def test_an_interrupt_ends_quickly_and_gives_the_lock_back(project: Project) -> 
         rings=[
             {"name": "canary", "hosts": 1, "soak": "8s", "settle": "0s"},
             {"name": "fleet", "hosts": "all", "settle": "0s"},
-        ]
+        ],
+        lease="120s",
     )
     source = project.version("v2", "good")
     process = project.command("--json", "canary", "prod", "--source", source)
