@@ -235,13 +235,15 @@ def likelihoods(
     """
     top = -1e300
     half = (NODES - 1) // 2
+    m = mean * exp(step * low)
+    ratio = exp(step)
     for j in range(len(out)):
-        m = mean * exp(step * (low + j))
         shape = 1.0 / (loose + (burst - 1.0) / m)
         value = -shape * log1p(m / shape)
         if x > 0.0:
             value += lgamma(x + shape) - lgamma(shape) + x * log(m / (m + shape))
         out[j] = value
+        m *= ratio
         if -half <= low + j <= half:
             top = max(top, value)
     for j in range(len(out)):
