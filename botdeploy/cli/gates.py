@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from botdeploy.core import plan, rollout
+from botdeploy.core import plan, rollout, underway
 from botdeploy.core.model import Gate
 from botdeploy.core.rollout import Standing
 from botdeploy.engine.lock import owner_name
 from botdeploy.engine.outcome import Ended
-from botdeploy.engine.underway import newest_under_way
 from botdeploy.errors import ExitCode, HostError, UserError
 
 if TYPE_CHECKING:
@@ -36,13 +35,15 @@ def approve(context: Context, environment: str, message: str, *, dry_run: bool) 
     inventory = context.load(environment)
     with context.fleet(inventory) as fleet:
         states = _states(fleet, inventory)
-        record = newest_under_way(states)
+        record = underway.newest_under_way(states, inventory.policy)
         if record is None:
             raise UserError(f"no rollout of {inventory.environment} is under way; nothing waits")
-        ring = _waiting_ring(inventory, states, record.id, record.release)
-        if ring is None:
+        ring, has_begun = _waiting_ring(inventory, states, record.id, record.release)
+        if not ring:
             raise UserError(f"no ring of {record.release} waits for an approval")
         what = f"ring {ring} of {record.release}"
+        if has_begun:
+            what += ", should its verdict be inconclusive"
         if dry_run:
             return context.ended(Ended(ExitCode.DONE, f"would approve {what}"))
         who = owner_name(context.environ)
@@ -57,11 +58,12 @@ def approve(context: Context, environment: str, message: str, *, dry_run: bool) 
 
 def _waiting_ring(
     inventory: Inventory, states: Mapping[str, HostState], rollout_id: str, release: str
-) -> str | None:
+) -> tuple[str, bool]:
+    """Name the ring that an approval is for, and tell whether it has begun already.
+
+    One approval opens a ring's gate; another, given after it began, takes on a doubtful verdict.
+    """
     rings = plan.members(inventory, states, rollout=rollout_id, release=release)
-    approved = {
-        one.ring for state in states.values() for one in state.approvals if one.release == release
-    }
     for ring in inventory.policy.rings:
         views = [
             rollout.standing_of(states[name], release, rollout_id).standing
@@ -70,10 +72,12 @@ def _waiting_ring(
         ]
         if all(view is Standing.PROVEN for view in views):
             continue
-        begun = any(view not in (Standing.BEHIND, Standing.UNSTAGED) for view in views)
-        needs = ring.gate is Gate.APPROVE or begun
-        return ring.name if needs and ring.name not in approved else None
-    return None
+        if any(view in (Standing.PENDING, Standing.CONFIRMED) for view in views):
+            is_done = ring.name in underway.accepted(states, release)
+            return ("" if is_done else ring.name), True
+        waits = ring.gate is Gate.APPROVE and ring.name not in underway.approved(states, release)
+        return (ring.name if waits else ""), False
+    return "", False
 
 
 def unlock(context: Context, environment: str, message: str, *, dry_run: bool) -> int:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from botdeploy.core import plan
 from botdeploy.core.hoststate import HostState, Phase
-from botdeploy.engine.underway import newest_under_way
+from botdeploy.core.underway import newest_under_way
 from botdeploy.errors import ExitCode, HostError
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def status_record(
     now: datetime,
 ) -> dict[str, Any]:
     """Put together what ``status --json`` prints."""
-    record = newest_under_way(states)
+    record = newest_under_way(states, inventory.policy)
     rings = plan.members(
         inventory,
         states,

@@ -60,7 +60,11 @@ def canary(context: Context, environment: str, request: Request) -> int:
                 inventory,
                 build,
                 context.tools(fleet, listener),
-                Options(last_ring=request.ring, message=request.message),
+                Options(
+                    last_ring=request.ring,
+                    message=request.message,
+                    templates=project_templates(Path(inventory.path)),
+                ),
                 release=request.release,
                 is_forced=request.force,
             )
@@ -78,7 +82,8 @@ def promote(context: Context, environment: str, limit: str | None, *, dry_run: b
         notices = None if dry_run else context.notices_of(inventory, is_attended=False)
         with context.listening(notices) as listener:
             tools = context.tools(fleet, listener)
-            ended = due(inventory, tools) if dry_run else run(inventory, tools, Options())
+            options = Options(templates=project_templates(Path(inventory.path)))
+            ended = due(inventory, tools) if dry_run else run(inventory, tools, options)
         if not ended.summary and context.verbose:
             ended = replace(ended, summary="nothing is due")
         return context.ended(ended)

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 from botdeploy.core.evidence import Evidence
 from botdeploy.core.logline import Assembler
 from botdeploy.core.mask import Mask
+from botdeploy.core.underway import newest_under_way
 from botdeploy.engine.canary import line_rules
 from botdeploy.engine.outcome import Ended
-from botdeploy.engine.underway import newest_under_way
 from botdeploy.errors import ExitCode, HostError, UserError
 from botdeploy.views import account as accounts
 from botdeploy.views.account import Reading
@@ -68,7 +68,7 @@ def _account(
     away = {name: one.message for name, one in seen.items() if isinstance(one, HostError)}
     if not states:
         raise next(one for one in seen.values() if isinstance(one, HostError))
-    record = newest_under_way(states)
+    record = newest_under_way(states, inventory.policy)
     is_open = record is not None
     record = record or _last(states)
     if record is None:

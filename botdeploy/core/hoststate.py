@@ -83,6 +83,8 @@ class RolloutRecord:
     why: str = ""
     outcome: str = ""
     """Empty while it is under way; else passed, failed or abandoned."""
+    ended: str = ""
+    ended_why: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,10 +209,7 @@ def _from_record(record: Mapping[str, Any]) -> HostState:
         rollout=None
         if not rollout
         else RolloutRecord(
-            **{
-                name: str(rollout.get(name) or "")
-                for name in ("id", "release", "digest", "ring", "since", "owner", "why", "outcome")
-            }
+            **{name: str(rollout.get(name) or "") for name in RolloutRecord.__dataclass_fields__}
         ),
         approvals=tuple(
             Approval(

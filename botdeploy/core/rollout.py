@@ -24,12 +24,15 @@ if TYPE_CHECKING:
 
 OWN_DOING = frozenset({"lease", "boot", "person"})
 """Causes of a revert that are no verdict: nobody confirmed it in time, or a person took it back."""
+MOST_TRIES = 3
+"""How often one rollout switches a host that goes back each time before anybody confirms it."""
 
 
 class Standing(StrEnum):
     """Where one host stands with the release of the rollout."""
 
     UNSTAGED = "unstaged"
+    """It does not have the release, or was not told of this rollout yet."""
     BEHIND = "behind"
     """Staged, but it runs another release (or none)."""
     BUSY = "busy"
@@ -39,6 +42,8 @@ class Standing(StrEnum):
     PROVEN = "proven"
     RETURNED = "returned"
     """It failed here and went back."""
+    LAPSED = "lapsed"
+    """It went back by itself, for no controller confirmed it in time; it may be tried again."""
     STUCK = "stuck"
     """It went back, and what it went back to does not run."""
     AWAY = "away"
@@ -67,12 +72,18 @@ class Facts:
     verdicts: Mapping[str, Verdict] = field(default_factory=dict)
     approved: frozenset[str] = frozenset()
     """Rings whose gate a person opened for this release."""
+    accepted: frozenset[str] = frozenset()
+    """Rings whose inconclusive verdict a person took on."""
     hold: str = ""
     """Who holds the environment and why; empty when nobody does."""
     is_attended: bool = True
     """A controller stays: it waits for soaks up to ``attended_soak`` and renews leases."""
     last_ring: str | None = None
     """Stop after this ring."""
+    condemned: str = ""
+    """Why this rollout has failed, where a host has that written down."""
+    refused: Mapping[str, str] = field(default_factory=dict)
+    """Hosts that hold the release in quarantine, and why: never switched unattended."""
 
 
 # --- what may come of a decision -------------------------------------------------------------
@@ -110,13 +121,23 @@ class Prove:
     verdict: Verdict
 
 
+class Blame(StrEnum):
+    """What a return says of the release."""
+
+    RELEASE = "release"
+    """It failed: every host puts it into quarantine."""
+    HOST = "host"
+    """It passed everywhere else: only the host itself will not have it again."""
+    NOBODY = "nobody"
+
+
 @dataclass(frozen=True, slots=True)
 class Revert:
-    """Take these hosts back; ``is_condemned`` puts the release into quarantine."""
+    """Take these hosts back."""
 
     hosts: tuple[str, ...]
     why: str
-    is_condemned: bool = True
+    blame: Blame = Blame.RELEASE
 
 
 class Reason(StrEnum):
@@ -129,6 +150,7 @@ class Reason(StrEnum):
     GATE = "gate"
     WINDOW = "window"
     HOLD = "hold"
+    QUARANTINE = "quarantine"
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +173,8 @@ class Result(StrEnum):
     INCONCLUSIVE = "inconclusive"
     UNREACHABLE = "unreachable"
     STUCK = "stuck"
+    ABANDONED = "abandoned"
+    """Every host went back by itself, for nobody confirmed the release in time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +184,8 @@ class End:
     result: Result
     why: str
     ring: str = ""
+    blame: Blame = Blame.RELEASE
+    """Of a failure: HOST where every ring has passed, and one that came later failed."""
 
 
 Action = Stage | SwitchOver | Confirm | Prove | Revert
@@ -169,46 +195,44 @@ Decision = Action | Wait | End
 def decide(facts: Facts) -> Decision:
     """Give the next step. Pure: the same facts give the same step."""
     return (
-        _beyond_reach(facts)
-        or _failure(facts)
+        _failure(facts)
+        or _beyond_reach(facts)
+        or _nobody_came(facts)
         or _staging(facts)
         or _next_ring(facts)
+        or _late_failure(facts)
         or End(Result.DONE, "every ring passed")
     )
+
+
+_HOLDING = (Standing.PENDING, Standing.CONFIRMED, Standing.PROVEN)
+_BACK = (Standing.RETURNED, Standing.STUCK)
+_TO_SWITCH = (Standing.BEHIND, Standing.LAPSED)
 
 
 def _with(facts: Facts, *standings: Standing) -> tuple[str, ...]:
     return tuple(name for name, view in facts.hosts.items() if view.standing in standings)
 
 
-def _beyond_reach(facts: Facts) -> Decision | None:
-    """Too many hosts are away: what passed stays, what is pending goes back."""
-    away = _with(facts, Standing.AWAY)
-    if len(away) <= facts.policy.max_unreachable.at_most(len(facts.hosts)):
-        return None
-    pending = _with(facts, Standing.PENDING)
-    told = "; ".join(f"{name}: {facts.hosts[name].why}" for name in away)
-    why = f"{len(away)} of {len(facts.hosts)} hosts cannot be worked on ({told})"
-    if pending:
-        return Revert(pending, why, is_condemned=False)
-    if _with(facts, Standing.BUSY):
-        return Wait(Reason.ACT, "acts are under way")
-    return End(Result.UNREACHABLE, why)
+def _told(facts: Facts, hosts: Sequence[str]) -> str:
+    return "; ".join(f"{name}: {facts.hosts[name].why}" for name in hosts)
 
 
 def _failure(facts: Facts) -> Decision | None:
     """Something failed: name what goes back, and end when it is back."""
-    returned = _with(facts, Standing.RETURNED, Standing.STUCK)
-    ring, why = _first_failure(facts, returned)
-    if not why:
+    is_late = not facts.condemned and _has_passed(facts)
+    ring, why = _first_failure(facts)
+    if not why or (is_late and ring not in _failing(facts)):
         return None
     going = [
         name
-        for name in _goes_back(facts, ring, returned)
-        if facts.hosts[name].standing in (Standing.PENDING, Standing.CONFIRMED, Standing.PROVEN)
+        for name in _goes_back(facts, ring, is_late=is_late)
+        if facts.hosts[name].standing in _HOLDING
     ]
     if going:
-        return Revert(tuple(going), why)
+        return Revert(tuple(going), why, Blame.HOST if is_late else Blame.RELEASE)
+    if is_late:
+        return None
     if _with(facts, Standing.BUSY):
         return Wait(Reason.ACT, "hosts are going back", ring)
     stuck = _with(facts, Standing.STUCK)
@@ -220,33 +244,95 @@ def _failure(facts: Facts) -> Decision | None:
     return End(Result.FAILED, why, ring)
 
 
-def _first_failure(facts: Facts, returned: Sequence[str]) -> tuple[str, str]:
+def _has_passed(facts: Facts) -> bool:
+    """Tell whether every ring has passed, so that only hosts that were away are left."""
+    rings = [ring.name for ring in facts.policy.rings if facts.members.get(ring.name)]
+    return bool(rings) and all(_passed(facts, ring) for ring in rings)
+
+
+def _passed(facts: Facts, ring: str) -> bool:
+    """Tell whether a ring has passed: its hosts are proven together, by one verdict.
+
+    Where none of them can be asked, a later ring that has begun tells that it had.
+    """
+    views = [facts.hosts[name].standing for name in facts.members.get(ring, ())]
+    if any(view is not Standing.AWAY for view in views):
+        return Standing.PROVEN in views
+    names = [one.name for one in facts.policy.rings]
+    return any(
+        facts.hosts[name].standing in _HOLDING
+        for later in names[names.index(ring) + 1 :]
+        for name in facts.members.get(later, ())
+    )
+
+
+def _failing(facts: Facts) -> frozenset[str]:
+    """Name the rings whose verdict is a fail."""
+    return frozenset(
+        ring for ring, verdict in facts.verdicts.items() if verdict.outcome is Outcome.FAIL
+    )
+
+
+def _first_failure(facts: Facts) -> tuple[str, str]:
     for ring in facts.policy.rings:
-        members = facts.members.get(ring.name, ())
         verdict = facts.verdicts.get(ring.name)
         if verdict is not None and verdict.outcome is Outcome.FAIL:
             where = f"{verdict.host}: " if verdict.host else ""
             return ring.name, where + "; ".join(verdict.reasons)
-        for name in members:
-            if name in returned:
+    for ring in facts.policy.rings:
+        for name in facts.members.get(ring.name, ()):
+            if facts.hosts[name].standing in _BACK:
                 return ring.name, f"{name}: {facts.hosts[name].why}"
-    return "", ""
+    return "", facts.condemned
 
 
-def _goes_back(facts: Facts, ring: str, returned: Sequence[str]) -> Sequence[str]:
+def _goes_back(facts: Facts, ring: str, *, is_late: bool) -> Sequence[str]:
     """Hosts that a failure in ``ring`` takes back, by the policy's ``on_fail``."""
+    members = facts.members.get(ring, ())
+    unproven = _with(facts, Standing.PENDING, Standing.CONFIRMED)
+    if is_late:
+        return tuple(name for name in members if name in unproven)
     match facts.policy.on_fail:
         case OnFail.FLEET:
             return tuple(facts.hosts)
         case OnFail.RING:
-            return tuple(facts.members.get(ring, ()))
+            return tuple(members) if ring else unproven
         case OnFail.HOST:
             verdict = facts.verdicts.get(ring)
             shown = verdict.host if verdict else None
             pending = _with(facts, Standing.PENDING)
-            if shown is None and not returned:
-                return tuple(facts.members.get(ring, ()))
+            if shown is None and not facts.condemned and not _with(facts, *_BACK):
+                return tuple(members)
             return (*((shown,) if shown else ()), *pending)
+
+
+def _beyond_reach(facts: Facts) -> Decision | None:
+    """Too many hosts are away: what passed stays, what is pending goes back."""
+    away = _with(facts, Standing.AWAY)
+    if len(away) <= facts.policy.max_unreachable.at_most(len(facts.hosts)):
+        return None
+    pending = _with(facts, Standing.PENDING)
+    told = _told(facts, away)
+    why = f"{len(away)} of {len(facts.hosts)} hosts cannot be worked on ({told})"
+    if pending:
+        return Revert(pending, why, Blame.NOBODY)
+    if _with(facts, Standing.BUSY):
+        return Wait(Reason.ACT, "acts are under way")
+    return End(Result.UNREACHABLE, why)
+
+
+def _nobody_came(facts: Facts) -> Decision | None:
+    """Every host has gone back by itself: nobody takes it on from there but a person.
+
+    A release that cuts its host off would else be switched again at every step for ever.
+    """
+    if facts.is_attended or _with(facts, *_HOLDING, Standing.AWAY, Standing.BUSY):
+        return None
+    lapsed = _with(facts, Standing.LAPSED)
+    if not lapsed:
+        return None
+    name = lapsed[0]
+    return End(Result.ABANDONED, f"{name}: {facts.hosts[name].why or 'it went back by itself'}")
 
 
 def _staging(facts: Facts) -> Decision | None:
@@ -256,33 +342,52 @@ def _staging(facts: Facts) -> Decision | None:
 
 
 def _next_ring(facts: Facts) -> Decision | None:
+    later: Decision | None = None
     for ring in facts.policy.rings:
+        name = ring.name
         members = [
-            name
-            for name in facts.members.get(ring.name, ())
-            if facts.hosts[name].standing is not Standing.AWAY
+            host
+            for host in facts.members.get(name, ())
+            if facts.hosts[host].standing not in (Standing.AWAY, *_BACK)
         ]
-        if not members and facts.members.get(ring.name):
-            return End(Result.UNREACHABLE, f"no host of ring {ring.name} can be reached", ring.name)
-        if any(facts.hosts[name].standing is not Standing.PROVEN for name in members):
-            return _step(facts, ring, members)
-        if facts.last_ring == ring.name:
-            return End(Result.STOPPED, f"stopped after ring {ring.name} as asked", ring.name)
+        if not members and facts.members.get(name) and not _passed(facts, name):
+            told = _told(facts, facts.members[name])
+            return End(Result.UNREACHABLE, f"no host of ring {name} can be reached ({told})", name)
+        if any(facts.hosts[host].standing is not Standing.PROVEN for host in members):
+            step = _step(facts, ring, members)
+            if facts.is_attended or not _passed(facts, name) or not _can_go_on(step):
+                return step
+            # Hosts that were away are judged alone, beside the next rings.
+            later = later or step
+        elif facts.last_ring == name and later is None:
+            return End(Result.STOPPED, f"stopped after ring {name} as asked", name)
+    return later
+
+
+def _can_go_on(step: Decision) -> bool:
+    match step:
+        case Wait(Reason.SOAK | Reason.VERDICT | Reason.WINDOW | Reason.QUARANTINE):
+            return True
+        case End(Result.INCONCLUSIVE):
+            return True
+        case _:
+            return False
+
+
+def _late_failure(facts: Facts) -> Decision | None:
+    """Every ring has passed, and a host that came later would not have the release."""
+    for name in _with(facts, *_BACK):
+        view = facts.hosts[name]
+        result = Result.STUCK if view.standing is Standing.STUCK else Result.FAILED
+        return End(result, f"{name}: {view.why}", blame=Blame.HOST)
     return None
 
 
 def _step(facts: Facts, ring: Ring, members: Sequence[str]) -> Decision:
     """Take a ring that has not passed one step on."""
     views = {name: facts.hosts[name] for name in members}
-    behind = [name for name, view in views.items() if view.standing is Standing.BEHIND]
     if any(view.standing is Standing.BUSY for view in views.values()):
         return Wait(Reason.ACT, "acts are under way", ring.name)
-    if behind and len(behind) == len(members):
-        closed = _closed(facts, ring)
-        if closed is not None:
-            return closed
-    if facts.hold and behind:
-        return Wait(Reason.HOLD, f"held by {facts.hold}", ring.name)
     settling = [
         view.age_s
         for view in views.values()
@@ -294,19 +399,30 @@ def _step(facts: Facts, ring: Ring, members: Sequence[str]) -> Decision:
     settled = tuple(n for n, view in views.items() if view.standing is Standing.PENDING)
     if settled and not _stays_pending(facts, ring):
         return Confirm(ring.name, settled)
-    if behind:
-        size = max(1, ring.batch.of(len(members)))
-        return SwitchOver(ring.name, tuple(behind[:size]))
-    return _soak(facts, ring, views)
+    behind = [name for name, view in views.items() if view.standing in _TO_SWITCH]
+    if not behind:
+        return _soak(facts, ring, views)
+    closed = _closed(facts, ring, behind)
+    if closed is not None:
+        return closed
+    size = max(1, ring.batch.of(len(members)))
+    return SwitchOver(ring.name, tuple(behind[:size]))
 
 
-def _closed(facts: Facts, ring: Ring) -> Wait | None:
-    """Tell why a ring may not begin: a hold, a missing approval, the hours."""
+def _closed(facts: Facts, ring: Ring, behind: Sequence[str]) -> Wait | None:
+    """Tell why hosts of a ring may not be switched: a hold, a missing approval, the hours."""
     if facts.hold:
         return Wait(Reason.HOLD, f"held by {facts.hold}", ring.name)
-    if ring.gate is Gate.APPROVE and ring.name not in facts.approved:
+    refused = [name for name in behind if name in facts.refused]
+    if refused and not facts.is_attended:
+        why = f"it is in quarantine on {refused[0]} ({facts.refused[refused[0]]})"
+        return Wait(Reason.QUARANTINE, why, ring.name)
+    views = {facts.hosts[name].standing for name in facts.members.get(ring.name, ())}
+    has_begun = not views.isdisjoint(_HOLDING)
+    if ring.gate is Gate.APPROVE and ring.name not in facts.approved and not has_begun:
         return Wait(Reason.GATE, f"ring {ring.name} needs an approval", ring.name)
-    if ring.window is not None:
+    # A ring that has begun goes to its end; who was away then comes within the hours again.
+    if ring.window is not None and (not has_begun or Standing.PROVEN in views):
         opens = next_opening(ring.window, facts.now)
         if opens > facts.now:
             return Wait(Reason.WINDOW, f"ring {ring.name} opens {ring.window}", ring.name, opens)
@@ -333,7 +449,7 @@ def _soak(facts: Facts, ring: Ring, views: Mapping[str, HostView]) -> Decision:
     pending = tuple(n for n, view in views.items() if view.standing is Standing.PENDING)
     if pending:
         return Confirm(ring.name, pending)
-    if verdict.outcome is Outcome.INCONCLUSIVE and ring.name not in facts.approved:
+    if verdict.outcome is Outcome.INCONCLUSIVE and ring.name not in facts.accepted:
         return End(Result.INCONCLUSIVE, "; ".join(verdict.reasons), ring.name)
     waiting = tuple(n for n, view in views.items() if view.standing is not Standing.PROVEN)
     return Prove(ring.name, waiting, verdict)
@@ -361,21 +477,15 @@ def describe(decision: Decision) -> str:
 # --- from a host's own words to its standing --------------------------------------------------
 
 
-def standing_of(
-    state: HostState, release: str, rollout: str, *, this_run: bool = False
-) -> HostView:
-    """Say where a host stands with ``release`` in ``rollout``.
-
-    ``this_run`` tells that this controller itself switched the host, so that an earlier proof of
-    the same release does not count as this rollout's.
-    """
+def standing_of(state: HostState, release: str, rollout: str) -> HostView:
+    """Say where a host stands with ``release`` in ``rollout``."""
     switch = state.switch
-    ours = switch is not None and is_try_of(switch.run, rollout)
+    ours = switch is not None and is_try_of(switch.run, rollout) and switch.new == release
     if switch is not None and switch.phase is Phase.REVERTING:
         return HostView(Standing.BUSY, why="goes back")
     if switch is not None and switch.phase is Phase.PENDING and switch.new == release:
-        return HostView(Standing.PENDING, switch.age_s)
-    if switch is not None and switch.phase is Phase.REVERTED and ours and switch.new == release:
+        return HostView(Standing.PENDING, _runs_for_s(state, release))
+    if switch is not None and switch.phase is Phase.REVERTED and ours:
         if state.stuck:
             return HostView(Standing.STUCK, why=state.stuck)
         if switch.cause not in OWN_DOING:
@@ -383,14 +493,41 @@ def standing_of(
     staged = state.release(release)
     if staged is None:
         return HostView(Standing.UNSTAGED)
-    if state.current == release and state.running == release:
-        if staged.is_proven and not (ours and staged.proven_in != rollout) and not this_run:
+    # A bot that is down at the moment still has the release: its journal tells the judge why.
+    if state.current == release and state.running in (release, ""):
+        if staged.is_proven and not (ours and staged.proven_in != rollout):
             return HostView(Standing.PROVEN)
-        age = switch.age_s if switch is not None and switch.new == release else 0.0
-        return HostView(Standing.CONFIRMED, age)
+        return HostView(Standing.CONFIRMED, _runs_for_s(state, release))
+    if switch is not None and switch.phase is Phase.REVERTED and ours:
+        if _tries(switch.run, rollout) >= MOST_TRIES:
+            return HostView(
+                Standing.AWAY, why=f"it went back by itself {MOST_TRIES} times: {switch.why}"
+            )
+        return HostView(Standing.LAPSED, why=switch.why)
+    if state.rollout is None or state.rollout.id != rollout:
+        return HostView(Standing.UNSTAGED)
     return HostView(Standing.BEHIND)
+
+
+def _runs_for_s(state: HostState, release: str) -> float:
+    """Seconds since it was confirmed (or armed) here, else since its bot was started.
+
+    The second one never jumps, and is what is left where the first lies in the host's future.
+    """
+    if state.switch is not None and state.switch.new == release and state.switch.age_s > 0:
+        return state.switch.age_s
+    since = state.active_since
+    if since is None:
+        return 0.0
+    return max(0.0, (datetime.fromisoformat(state.at) - since).total_seconds())
 
 
 def is_try_of(run: str, rollout: str) -> bool:
     """Match a run, one try of a rollout on one host: ``ROLLOUT`` or ``ROLLOUT.N``."""
     return run == rollout or run.startswith(f"{rollout}.")
+
+
+def _tries(run: str, rollout: str) -> int:
+    """Count the tries of a rollout on a host up to this one."""
+    number = run.removeprefix(rollout).removeprefix(".")
+    return int(number) if number.isdecimal() else 1

@@ -5,20 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from botdeploy.core import plan, rollout
+from botdeploy.core import plan, rollout, underway
 from botdeploy.core.events import Event, Kind
 from botdeploy.core.logline import Assembler, LineRules
 from botdeploy.core.rollout import Standing
 from botdeploy.engine import lock as locking
+from botdeploy.engine.naming import new_rollout
 from botdeploy.engine.outcome import Ended
-from botdeploy.engine.run import Run, Target
-from botdeploy.engine.underway import (
-    UNDER_WAY,
-    is_under_way,
-    new_rollout,
-    newest_under_way,
-    records,
-)
+from botdeploy.engine.run import Run, Target, facts_of, view_of
+from botdeploy.engine.sweep import sweep
 from botdeploy.engine.watch import Watch
 from botdeploy.errors import BotdeployError, ExitCode, UserError
 
@@ -32,6 +27,8 @@ if TYPE_CHECKING:
     from botdeploy.engine.run import Options
     from botdeploy.engine.tools import Tools
     from botdeploy.sources.build import Build
+
+_HOLDING = (Standing.PENDING, Standing.CONFIRMED, Standing.PROVEN)
 
 
 class Quarantined(BotdeployError):
@@ -72,14 +69,15 @@ def canary(
     try:
         _need_majority(inventory, lock, tools)
         target = (
-            _staged_target(lock.states, release, tools.clock)
+            _staged_target(inventory, lock.states, release, tools.clock, is_forced=is_forced)
             if release is not None
-            else _target(inventory, lock.states, build, tools.clock)
+            else _target(inventory, lock.states, build, tools.clock, is_forced=is_forced)
         )
         if not is_forced:
             _refuse_quarantined(inventory, lock.states, target)
         if build is not None:
             build = build.under(target.release)
+        sweep(inventory, tools, lock, besides=target.release)
         return _run(inventory, build, tools, options, target, lock)
     finally:
         lock.leave(tools.fleet)
@@ -95,18 +93,14 @@ def _run(
 ) -> Ended:
     rules = line_rules(inventory.policy.judge)
     mask = build.mask if build is not None else None
-    watch = Watch(
+    watch = (tools.make_watch or Watch)(
         tools.fleet,
         tools.clock,
         (lambda: Assembler(rules, mask)) if mask is not None else (lambda: Assembler(rules)),
         inventory.policy.judge,
         tools.on_line,
     )
-    options = replace(
-        options,
-        owner=tools.owner,
-        approved=options.approved | _approved(lock.states, target.release),
-    )
+    options = replace(options, owner=tools.owner)
     try:
         run = Run(
             inventory,
@@ -121,8 +115,7 @@ def _run(
             options=options,
             stop=tools.stop,
         )
-        standings = {member.view.standing for member in run.hosts.values()}
-        if standings == {Standing.PROVEN}:
+        if run.is_over:
             return Ended(
                 ExitCode.DONE, f"{target.release} runs everywhere already; nothing was due"
             )
@@ -166,15 +159,20 @@ def _need_majority(inventory: Inventory, lock: EnvironmentLock, tools: Tools) ->
 
 
 def _target(
-    inventory: Inventory, states: Mapping[str, HostState], build: Build | None, clock: Clock
+    inventory: Inventory,
+    states: Mapping[str, HostState],
+    build: Build | None,
+    clock: Clock,
+    *,
+    is_forced: bool,
 ) -> Target:
     """Name the rollout: one that is under way with the same release goes on."""
     if build is None:
         raise UserError("nothing to release: neither a source nor a release was named")
     digest = build.release.digest
-    for record in sorted(records(states), key=lambda one: one.since, reverse=True):
-        if record.digest == digest and is_under_way(states, record):
-            return Target(record.id, record.release, digest)
+    record = _to_go_on(inventory, states, is_forced=is_forced)
+    if record is not None and record.digest == digest:
+        return record
     ids = sorted(
         one.id for state in states.values() for one in state.releases if one.digest == digest
     )
@@ -188,9 +186,26 @@ def _target(
     )
     release = running or (ids[-1] if ids else build.release.id)
     if running is not None and _is_everywhere(inventory, states, running):
-        last = next((one for one in records(states) if one.release == running), None)
-        return Target(last.id if last else new_rollout(clock), running, digest)
-    return Target(new_rollout(clock), release, digest)
+        last = next((one for one in underway.records(states) if one.release == running), None)
+        return Target(last.id if last else new_rollout(clock, states), running, digest)
+    return Target(new_rollout(clock, states), release, digest)
+
+
+def _to_go_on(
+    inventory: Inventory, states: Mapping[str, HostState], *, is_forced: bool
+) -> Target | None:
+    """Give the rollout that is under way, where a person's ``canary`` goes on with it.
+
+    One that failed is not forced on, and one that every host has left begins anew.
+    """
+    record = underway.newest_under_way(states, inventory.policy)
+    if record is None or (is_forced and record.outcome == underway.FAILED):
+        return None
+    views = [rollout.standing_of(state, record.release, record.id) for state in states.values()]
+    has_lapsed = any(view.standing in (Standing.LAPSED, Standing.AWAY) for view in views)
+    if has_lapsed and not any(view.standing in _HOLDING for view in views):
+        return None
+    return Target(record.id, record.release, record.digest)
 
 
 def _is_everywhere(inventory: Inventory, states: Mapping[str, HostState], release: str) -> bool:
@@ -202,16 +217,23 @@ def _is_everywhere(inventory: Inventory, states: Mapping[str, HostState], releas
     )
 
 
-def _staged_target(states: Mapping[str, HostState], release: str, clock: Clock) -> Target:
+def _staged_target(
+    inventory: Inventory,
+    states: Mapping[str, HostState],
+    release: str,
+    clock: Clock,
+    *,
+    is_forced: bool,
+) -> Target:
     found = [one for state in states.values() if (one := state.release(release)) is not None]
     if not found:
         raise UserError(
             f"--release {release}: no host has it; see: botdeploy releases. Nothing was changed"
         )
-    for record in records(states):
-        if record.release == release and is_under_way(states, record):
-            return Target(record.id, release, found[0].digest)
-    return Target(new_rollout(clock), release, found[0].digest)
+    record = _to_go_on(inventory, states, is_forced=is_forced)
+    if record is not None and record.release == release:
+        return record
+    return Target(new_rollout(clock, states), release, found[0].digest)
 
 
 def _refuse_quarantined(
@@ -228,8 +250,8 @@ def _refuse_quarantined(
             for host in hosts
             if host in states
         ]
-        still_there = any(view in (*UNDER_WAY, Standing.PROVEN) for view in views)
-        if Standing.RETURNED in views and still_there:
+        has_failed = Standing.RETURNED in views or _has_failed(states, target)
+        if has_failed and any(view in _HOLDING for view in views):
             return  # a failing rollout was cut off half-way: go on taking it back
         raise Quarantined(
             f"{target.release} is in quarantine: it failed before on {name} ({why}). Nothing was "
@@ -237,10 +259,18 @@ def _refuse_quarantined(
         )
 
 
+def _has_failed(states: Mapping[str, HostState], target: Target) -> bool:
+    return any(
+        record.id == target.rollout and record.outcome == underway.FAILED
+        for record in underway.records(states)
+    )
+
+
 def promote(inventory: Inventory, tools: Tools, options: Options) -> Ended:
     """Do what is due now of the rollout that is under way; silent when nothing is.
 
-    Reads everything from the hosts, so that any controller takes the same next step.
+    Reads everything from the hosts, so that any controller takes the same next step. Hosts that
+    were away when a release failed are taken back from it first.
     """
     names = [host.name for host in inventory.hosts]
     seen = tools.fleet.each(names, lambda name: tools.fleet.acts(name).observe())
@@ -250,24 +280,30 @@ def promote(inventory: Inventory, tools: Tools, options: Options) -> Ended:
         raise TooFew(
             f"{len(states)} of {len(names)} hosts can be reached. Nothing was changed. {told}"
         )
-    if newest_under_way(states) is None:
+    if not _is_due(inventory, states):
         return Ended(ExitCode.DONE, "")
     lock = locking.take(
         tools.fleet, names, "rollout", owner=tools.owner, why="promote", clock=tools.clock
     )
     try:
         _need_majority(inventory, lock, tools)
-        record = newest_under_way(lock.states)
+        swept = sweep(inventory, tools, lock)
+        record = underway.newest_under_way(lock.states, inventory.policy)
         if record is None:
-            return Ended(ExitCode.DONE, "")
+            return swept or Ended(ExitCode.DONE, "")
         target = Target(record.id, record.release, record.digest)
-        try:
-            _refuse_quarantined(inventory, lock.states, target)
-        except Quarantined as refused:
-            return Ended(ExitCode.HELD, str(refused))
-        return _run(inventory, None, tools, replace(options, is_attended=False), target, lock)
+        ended = _run(inventory, None, tools, replace(options, is_attended=False), target, lock)
     finally:
         lock.leave(tools.fleet)
+    if swept is None:
+        return ended
+    code = swept.code if ended.code is ExitCode.DONE else ended.code
+    return Ended(code, "; ".join(one for one in (swept.summary, ended.summary) if one))
+
+
+def _is_due(inventory: Inventory, states: Mapping[str, HostState]) -> bool:
+    policy = inventory.policy
+    return bool(underway.newest_under_way(states, policy) or underway.leftovers(states, policy))
 
 
 def due(inventory: Inventory, tools: Tools) -> Ended:
@@ -275,32 +311,22 @@ def due(inventory: Inventory, tools: Tools) -> Ended:
     names = [host.name for host in inventory.hosts]
     seen = tools.fleet.each(names, lambda name: tools.fleet.acts(name).observe())
     states = {name: one for name, one in seen.items() if not isinstance(one, Exception)}
-    record = newest_under_way(states)
-    if record is None:
-        return Ended(ExitCode.DONE, "nothing is due")
-    rings = plan.members(inventory, states, rollout=record.id, release=record.release)
-    facts = rollout.Facts(
-        policy=inventory.policy,
-        members=rings,
-        hosts={
-            name: rollout.standing_of(states[name], record.release, record.id)
-            if name in states
-            else rollout.HostView(Standing.AWAY, why=str(seen[name]))
-            for hosts in rings.values()
-            for name in hosts
-        },
-        now=tools.clock.now(),
-        approved=_approved(states, record.release),
-        hold=next((state.hold for state in states.values() if state.hold), ""),
-        is_attended=False,
-    )
-    return Ended(ExitCode.DONE, f"{record.release}: {rollout.describe(rollout.decide(facts))}")
-
-
-def _approved(states: Mapping[str, HostState], release: str) -> frozenset[str]:
-    return frozenset(
-        approval.ring
-        for state in states.values()
-        for approval in state.approvals
-        if approval.release == release
-    )
+    policy = inventory.policy
+    left = [
+        f"take {name} back from a release that failed: {why}"
+        for name, (_, why) in underway.leftovers(states, policy).items()
+    ]
+    record = underway.newest_under_way(states, policy)
+    if record is not None:
+        away = {name: str(one) for name, one in seen.items() if isinstance(one, Exception)}
+        target = Target(record.id, record.release, record.digest)
+        rings = plan.members(
+            inventory, states, away, rollout=target.rollout, release=target.release
+        )
+        hosts = {
+            name: view_of(name, states, away, target) for ring in rings.values() for name in ring
+        }
+        facts = facts_of(policy, rings, hosts, states, target, tools.clock.now())
+        decision = rollout.decide(replace(facts, is_attended=False))
+        left.append(f"{record.release}: {rollout.describe(decision)}")
+    return Ended(ExitCode.DONE, "; ".join(left) or "nothing is due")

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from botdeploy.core import underway
 from botdeploy.core.events import Event, Kind
 from botdeploy.core.hoststate import Phase
 from botdeploy.engine import lock as locking
+from botdeploy.engine.naming import new_rollout
 from botdeploy.engine.outcome import Ended
-from botdeploy.engine.underway import new_rollout
 from botdeploy.errors import ExitCode, HostError, UserError
 from botdeploy.hosts.acts import Reverted, Unchanged
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from botdeploy.core.hoststate import HostState
     from botdeploy.core.model import Inventory
+    from botdeploy.engine.fleet import Fleet
     from botdeploy.engine.lock import EnvironmentLock
     from botdeploy.engine.tools import Tools
 
@@ -58,15 +60,20 @@ def way_back(name: str, state: HostState, to: str | None = None, newest: str | N
     candidates.append(state.previous)
     candidates += [one.id for one in sorted(state.releases, key=lambda one: one.id, reverse=True)]
     for candidate in candidates:
-        if candidate and candidate != now and state.is_proven(candidate):
+        if candidate and candidate != now and _is_good(state, candidate):
             return Way(name, now, candidate)
     return Way(name, now, "", "there is no proven release to return to", is_possible=False)
 
 
+def _is_good(state: HostState, release: str) -> bool:
+    staged = state.release(release)
+    return staged is not None and staged.is_proven and staged.digest not in state.quarantine
+
+
 def newest_release(states: Mapping[str, HostState]) -> str | None:
     """Name the release of the last rollout that any of these hosts knows of."""
-    records = [state.rollout for state in states.values() if state.rollout is not None]
-    return max(records, key=lambda one: one.since).release if records else None
+    record = underway.newest(states)
+    return record.release if record is not None else None
 
 
 def rollback(
@@ -103,7 +110,7 @@ def rollback(
         }
         _need_way(ways)
         going = [name for name, way in ways.items() if way.target]
-        rollout = new_rollout(tools.clock)
+        rollout = new_rollout(tools.clock, lock.states)
         digests = {name: "" if keep else _digest(lock.states[name]) for name in going}
 
         def revert(name: str) -> Reverted | Unchanged:
@@ -114,26 +121,37 @@ def rollback(
         results = fleet.each(going, revert, pump=lambda _s: lock.renew(tools.clock.monotonic()))
         for name, result in results.items():
             _tell(inventory, tools, name, result, ways[name])
-        _end_rollout(tools, lock, why)
+        is_whole = set(hosts) == {host.name for host in inventory.hosts}
+        if is_whole and not keep and going:
+            _end_rollout(fleet, lock, why, condemn=set(lock.states) - set(going))
+        else:
+            _end_rollout(fleet, lock, why)
         return _ended(inventory, ways, results, lock.away)
     finally:
         lock.leave(fleet)
 
 
-def _end_rollout(tools: Tools, lock: EnvironmentLock, why: str) -> None:
-    """Write down that a person ended the last rollout, so that nothing takes it up again."""
-    last = max(
-        (state.rollout for state in lock.states.values() if state.rollout is not None),
-        key=lambda one: one.since,
-        default=None,
-    )
-    if last is None or last.outcome:
+def _end_rollout(
+    fleet: Fleet, lock: EnvironmentLock, why: str, condemn: set[str] | None = None
+) -> None:
+    """Write down on every host that the rollout is over, so that no promote goes on with it.
+
+    One that is condemned (on the hosts, too, that did not go back from it now) has failed: hosts
+    that are away go back from it later.
+    """
+    record = underway.newest(lock.states)
+    if record is None or record.outcome in (underway.FAILED, underway.ABANDONED):
         return
+    if record.outcome == underway.PASSED and condemn is None:
+        return
+    outcome = underway.ABANDONED if condemn is None else underway.FAILED
 
     def end(name: str) -> None:
-        tools.fleet.acts(name).end(lock.token, last.id, "abandoned", why)
+        if condemn is not None and name in condemn:
+            fleet.acts(name).condemn(lock.token, record.digest, why)
+        fleet.acts(name).end(lock.token, record.id, outcome, why)
 
-    tools.fleet.each(lock.entered, end)
+    fleet.each(lock.states, end)
 
 
 def _digest(state: HostState) -> str:

@@ -6,13 +6,15 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, TypeVar
 
-from botdeploy.core import plan, rollout
+from botdeploy.core import plan, rollout, underway
 from botdeploy.core.events import Event, Kind
 from botdeploy.core.hoststate import HostState, Phase
 from botdeploy.core.judge import JudgeOptions
-from botdeploy.core.rollout import Facts, HostView, Reason, Result, Standing
+from botdeploy.core.model import LeaseUntil
+from botdeploy.core.rollout import Blame, Facts, HostView, Reason, Result, Standing
 from botdeploy.core.verdict import Outcome, Verdict
 from botdeploy.engine.collect import HISTORY_S, HOUR_S, collect
+from botdeploy.engine.copying import Likeness
 from botdeploy.engine.fleet import Interrupted
 from botdeploy.engine.outcome import Ended
 from botdeploy.engine.watch import MOST_BASELINE
@@ -32,10 +34,11 @@ if TYPE_CHECKING:
     import threading
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from concurrent.futures import Future
+    from pathlib import Path
 
     from botdeploy.core.events import Listener
     from botdeploy.core.evidence import Evidence
-    from botdeploy.core.model import Inventory, Ring
+    from botdeploy.core.model import Inventory, Policy, Ring
     from botdeploy.core.probe import Reading
     from botdeploy.core.release import Manifest
     from botdeploy.engine.clock import Clock
@@ -43,6 +46,7 @@ if TYPE_CHECKING:
     from botdeploy.engine.lock import EnvironmentLock
     from botdeploy.engine.manifests import ManifestCache
     from botdeploy.engine.watch import Watch
+    from botdeploy.hosts.acts import Fetched
     from botdeploy.sources.build import Build
 
 T = TypeVar("T")
@@ -50,10 +54,15 @@ T = TypeVar("T")
 TICK_S = 0.1
 """How often the loop looks at what the journals brought."""
 EVIDENCE_EVERY_S = 5.0
+LOOK_S = 5.0
+"""How old what a host said of itself may be when it is switched."""
 RETRY_S = 45.0
 """How long a repeatable act is tried again when the connection ended before its answer."""
 RETURN_S = 180.0
 """Longest wait for a host that can't be reached to go back by itself."""
+ACT_S = 1000.0
+"""Longest wait for an act that another controller began: a bot may take 15 minutes to stop."""
+_HOLDING = (Standing.PENDING, Standing.CONFIRMED, Standing.PROVEN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +90,10 @@ class _Member:
     """Monotonic second at which its lease was last renewed."""
     renewal: Future[None] | None = None
     """A renewal that is on its way."""
+    seen: float = 0.0
+    """Monotonic second at which it was last observed."""
+    has_held: bool = False
+    """It ran the release when it was last heard of."""
 
 
 @dataclass(slots=True)
@@ -91,7 +104,70 @@ class Options:
     is_attended: bool = True
     message: str = ""
     owner: str = ""
-    approved: frozenset[str] = frozenset()
+    templates: Path | None = None
+    """The project's folder of templates, to tell which hosts are alike."""
+
+
+def view_of(
+    name: str, states: Mapping[str, HostState], away: Mapping[str, str], target: Target
+) -> HostView:
+    """Say where one host of the inventory stands; ``away`` tells why some can't be asked."""
+    if name in away or name not in states:
+        return HostView(Standing.AWAY, why=away.get(name, "not observed"))
+    return rollout.standing_of(states[name], target.release, target.rollout)
+
+
+def facts_of(
+    policy: Policy,
+    members: Mapping[str, Sequence[str]],
+    hosts: Mapping[str, HostView],
+    states: Mapping[str, HostState],
+    target: Target,
+    now: datetime,
+) -> Facts:
+    """Give the decision what the hosts say, without any verdict yet."""
+    record = next((one for one in underway.records(states) if one.id == target.rollout), None)
+    has_failed = record is not None and record.outcome == underway.FAILED
+    return Facts(
+        policy=policy,
+        members=members,
+        hosts={
+            name: _no_older(view, states.get(name), target, now) for name, view in hosts.items()
+        },
+        now=now,
+        approved=underway.approved(states, target.release),
+        accepted=underway.accepted(states, target.release),
+        hold=underway.hold(states),
+        condemned=(record.ended_why or "it failed before") if record and has_failed else "",
+        refused={
+            name: why
+            for name, state in states.items()
+            if (why := state.quarantine.get(target.digest)) is not None
+        },
+    )
+
+
+def _no_older(view: HostView, state: HostState | None, target: Target, now: datetime) -> HostView:
+    """Let no soak end early because a host's clock jumped ahead: ours must agree.
+
+    What the host's clock was ahead when the release was staged counts as its usual error.
+    """
+    switch = state.switch if state is not None else None
+    if state is None or switch is None or switch.new != target.release or not switch.armed_us:
+        return view
+    ahead_s = 0.0
+    begun, record = underway.begun_at(target.rollout), state.rollout
+    if begun is not None and record is not None and record.id == target.rollout:
+        ahead_s = max(0.0, (_instant(record.since, begun) - begun).total_seconds())
+    limit_s = now.timestamp() - switch.armed_us / 1e6 + ahead_s
+    return view if limit_s < 0 else replace(view, age_s=min(view.age_s, limit_s))
+
+
+def _instant(text: str, default: datetime) -> datetime:
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        return default
 
 
 _EXIT: Mapping[Result, ExitCode] = {
@@ -101,7 +177,12 @@ _EXIT: Mapping[Result, ExitCode] = {
     Result.INCONCLUSIVE: ExitCode.HELD,
     Result.UNREACHABLE: ExitCode.UNREACHABLE,
     Result.STUCK: ExitCode.NEEDS_PERSON,
+    Result.ABANDONED: ExitCode.HELD,
 }
+
+
+_UNBUILDABLE = ("build", "unit", "shared")
+"""Faults of staging that are the release's own: they would be the same on every host."""
 
 
 class BuildFailed(BotdeployError):
@@ -166,50 +247,59 @@ class Run:
         self.has_acted = False
         """Whether anything was begun: a run that only looked says nothing."""
         self._offsets: dict[str, int] = {}
-        self._hold = next((state.hold for state in self.states.values() if state.hold), "")
-        names = [name for hosts in self.members.values() for name in hosts]
-        for name in names:
-            error = lock.away.get(name)
-            if error is not None or name not in self.states:
-                told = error.message if error is not None else "not observed"
-                self.hosts[name] = _Member(HostView(Standing.AWAY, why=told))
-                self.emit(Kind.HOST_FAILED, host=name, error=told)
-            else:
-                self.hosts[name] = self._member_of(self.states[name])
+        self._condemned: set[str] = set()
+        """Hosts that know that the release failed."""
+        self._busy_since = self.clock.monotonic()
+        away = {name: error.message for name, error in lock.away.items()}
+        for name in (one for hosts in self.members.values() for one in hosts):
+            self.hosts[name] = self._member_of(name, away)
 
     # --- the loop ---------------------------------------------------------------------------
 
     def go(self) -> Ended:
         """Run to the end of what is due in this run."""
         if self.options.is_attended:
-            self.has_acted = True
-            self._tell_start()
+            self._begin()
         self._resume()
         while True:
             self._pump(0.0)
             decision = rollout.decide(self.facts())
-            if not isinstance(decision, rollout.Wait | rollout.End) and not self.has_acted:
-                self.has_acted = True
-                self._tell_start()
+            if not isinstance(decision, rollout.Wait | rollout.End):
+                self._begin()
             match decision:
                 case rollout.Stage(hosts):
                     self._stage(hosts)
                 case rollout.SwitchOver(ring, hosts):
-                    self._switch(self._ring(ring), hosts)
+                    if not self._look_before(hosts):
+                        self._switch(self._ring(ring), hosts)
                 case rollout.Confirm(_, hosts):
                     self._confirm(hosts)
                 case rollout.Prove(ring, hosts, verdict):
                     self._prove(ring, hosts, verdict)
-                case rollout.Revert(hosts, why, is_condemned):
-                    self._revert(hosts, why, is_condemned=is_condemned)
+                case rollout.Revert(hosts, why, blame):
+                    self._revert(hosts, why, blame)
                 case rollout.Wait():
                     ended = self._wait(decision)
                     if ended is not None:
                         return ended
-                case rollout.End(result, why):
-                    return self._end(result, why)
+                case rollout.End(result, why, _, blame):
+                    return self._end(result, why, blame)
 
-    def _tell_start(self) -> None:
+    def _begin(self) -> None:
+        """Tell that a step is taken; a run that only looks says nothing."""
+        if self.has_acted:
+            return
+        self.has_acted = True
+        self._tell_of_rollout(
+            [
+                name
+                for name, member in self.hosts.items()
+                if member.view.standing in _HOLDING and not self._knows_rollout(name)
+            ]
+        )
+        for name, member in self.hosts.items():
+            if member.view.standing is Standing.AWAY:
+                self.emit(Kind.HOST_FAILED, host=name, error=member.view.why)
         self.emit(
             Kind.ROLLOUT_STARTED,
             digest=self.target.digest,
@@ -232,19 +322,15 @@ class Run:
     def facts(self) -> Facts:
         """Give the decision all that is known now."""
         now = self.clock.monotonic()
-        return Facts(
-            policy=self.policy,
-            members=self.members,
-            hosts={
-                name: replace(member.view, age_s=member.view.age_s + (now - member.since))
-                if member.view.standing in (Standing.PENDING, Standing.CONFIRMED)
-                else member.view
-                for name, member in self.hosts.items()
-            },
-            now=self.clock.now(),
+        seen = {
+            name: replace(member.view, age_s=member.view.age_s + (now - member.since))
+            if member.view.standing in (Standing.PENDING, Standing.CONFIRMED)
+            else member.view
+            for name, member in self.hosts.items()
+        }
+        return replace(
+            facts_of(self.policy, self.members, seen, self.states, self.target, self.clock.now()),
             verdicts=self._current_verdicts(),
-            approved=self.options.approved,
-            hold=self._hold,
             is_attended=self.options.is_attended,
             last_ring=self.options.last_ring,
         )
@@ -273,25 +359,35 @@ class Run:
             case Reason.SETTLE | Reason.VERDICT:
                 self._pump(TICK_S)
             case Reason.ACT:
-                self._pump(0.5)
-                self._look_again(
-                    [n for n, one in self.hosts.items() if one.view.standing is Standing.BUSY]
-                )
+                self._await_acts()
             case Reason.SOAK if self._may_wait(wait):
                 self._pump(TICK_S)
-            case Reason.SOAK | Reason.GATE | Reason.WINDOW | Reason.HOLD:
+            case _:
                 return self._leave_waiting(wait)
         return None
+
+    def _await_acts(self) -> None:
+        """Wait for what another controller began, but not for ever."""
+        busy = [n for n, one in self.hosts.items() if one.view.standing is Standing.BUSY]
+        if self.clock.monotonic() - self._busy_since > ACT_S:
+            for name in busy:
+                why = f"an act does not end there: {self.hosts[name].view.why}"
+                self.hosts[name].view = HostView(Standing.STUCK, why=why)
+                self.emit(Kind.HOST_FAILED, host=name, error=why)
+            return
+        self._pump(0.5)
+        self._look_again(busy)
 
     def _may_wait(self, wait: rollout.Wait) -> bool:
         soak = self._ring(wait.ring).soak
         return self.options.is_attended and soak <= self.policy.attended_soak
 
     def _leave_waiting(self, wait: rollout.Wait) -> Ended:
+        self._renew_before_leaving()
         until = wait.until.isoformat(timespec="seconds") if wait.until else None
-        is_due = wait.reason not in (Reason.SOAK, Reason.WINDOW, Reason.VERDICT)
-        if not self.options.is_attended and not is_due and not self.has_acted:
-            return Ended(ExitCode.DONE, "")
+        is_idle = wait.reason in (Reason.SOAK, Reason.WINDOW, Reason.VERDICT)
+        if is_idle and not self.has_acted:
+            return Ended(ExitCode.DONE, self._short_lease())
         if self.options.is_attended and wait.reason is Reason.SOAK:
             self._hand_over(self._ring(wait.ring))
         reason = wait.reason.value
@@ -302,45 +398,128 @@ class Run:
                 next_step = f"botdeploy approve {env}"
             case Reason.HOLD:
                 next_step = f"botdeploy resume {env}"
+            case Reason.QUARANTINE:
+                next_step = f"botdeploy canary {env} --force --release {self.target.release}"
             case _:
                 next_step = f"botdeploy promote {env}"
         due = f", due {until}" if until else ""
-        code = ExitCode.DONE if self.options.is_attended else ExitCode.HELD
-        if not is_due:
-            code = ExitCode.DONE
-        if wait.reason is Reason.HOLD:
-            code = ExitCode.HELD
-        return Ended(code, f"{wait.why}{due}; next: {next_step}")
+        needs_person = wait.reason in (Reason.HOLD, Reason.QUARANTINE) or (
+            wait.reason is Reason.GATE and not self.options.is_attended
+        )
+        code = ExitCode.HELD if needs_person else ExitCode.DONE
+        told = [f"{wait.why}{due}; next: {next_step}", self._short_lease()]
+        return Ended(code, "; ".join(one for one in told if one))
 
-    def _end(self, result: Result, why: str) -> Ended:
+    def _renew_before_leaving(self) -> None:
+        """Give what stays pending a whole term more: who comes next may need all of it."""
+        for member in self.hosts.values():
+            if member.view.standing is Standing.PENDING and member.renewal is None:
+                member.heard = float("-inf")
+        self._await_renewals()
+
+    def _short_lease(self) -> str:
+        """Say that a lease came close to its end before this step: promote comes too seldom."""
+        lease = self.policy.lease
+        if self.options.is_attended or lease.until is not LeaseUntil.VERDICT:
+            return ""
+        ttl = lease.ttl.total_seconds()
+        left = [
+            state.switch.lease_left_s
+            for state in self.lock.states.values()
+            if state.switch is not None
+            and state.switch.phase is Phase.PENDING
+            and state.switch.new == self.target.release
+        ]
+        if not left or min(left) >= ttl / 4:
+            return ""
+        return (
+            f"the lease ({ttl:.0f} s) had {min(left)} s left when this step came: let promote "
+            "come more often, or make the lease longer"
+        )
+
+    def _end(self, result: Result, why: str, blame: Blame) -> Ended:
         code = _EXIT[result]
         match result:
-            case Result.FAILED:
-                self._condemn_elsewhere(why)
-                self._note_end("failed", why)
-                back = self._where_they_are()
-                return Ended(code, f"{self.target.release} failed: {why}. {back}")
-            case Result.STUCK:
-                self._condemn_elsewhere(why)
-                self._note_end("failed", why)
-                return Ended(code, f"{self.target.release} failed: {why}. {self._where_they_are()}")
+            case Result.FAILED | Result.STUCK if self._is_known():
+                return Ended(ExitCode.DONE, "")
+            case Result.FAILED | Result.STUCK if blame is Blame.HOST:
+                return Ended(code, f"{why}; {self.target.release} had passed every ring before")
+            case Result.FAILED | Result.STUCK:
+                self._condemn(why)
+                if self._may_hold() and result is Result.FAILED:
+                    code = ExitCode.UNREACHABLE
+                release = self.target.release
+                return Ended(code, f"{release} failed: {why}. {self._where_they_are()}")
+            case Result.ABANDONED:
+                self._note_end("abandoned", why)
+                env = self.inventory.environment
+                return Ended(
+                    code,
+                    f"nobody confirmed {self.target.release} in time, and the rollout is over: "
+                    f"{why}. {self._where_they_are()}. Next: botdeploy canary {env}",
+                )
             case Result.UNREACHABLE:
                 return Ended(code, f"{why}. {self._where_they_are()}")
             case Result.INCONCLUSIVE:
+                self._renew_before_leaving()
                 env = self.inventory.environment
                 return Ended(
                     code,
                     f"inconclusive: {why}; nothing was promoted. Next: botdeploy approve {env} "
                     f"to go on, botdeploy rollback {env} to go back",
                 )
-            case _:
-                behind = [
-                    name
-                    for name, member in self.hosts.items()
-                    if member.view.standing is Standing.AWAY
-                ]
-                told = f"; behind: {', '.join(behind)}" if behind else ""
-                return Ended(code, f"{self.target.release}: {why}{told}")
+            case Result.STOPPED:
+                self._note_end("abandoned", why)
+                return Ended(code, f"{self.target.release}: {why}")
+            case Result.DONE:
+                return self._done(why)
+
+    def _done(self, why: str) -> Ended:
+        """Write down that every ring passed; hosts that are away are behind, and told so."""
+        has_ended = self._record_outcome() == underway.PASSED
+        if not has_ended and self.policy.only is None:
+            self._note_end("passed", why)
+        elif not has_ended:
+            self._note_end("abandoned", "it was limited to some hosts, as asked")
+        if has_ended and not self.has_acted:
+            return Ended(ExitCode.DONE, "")
+        behind = [name for name, one in self.hosts.items() if one.view.standing is Standing.AWAY]
+        told = f"; behind: {', '.join(behind)}" if behind else ""
+        return Ended(ExitCode.DONE, f"{self.target.release}: {why}{told}")
+
+    @property
+    def is_over(self) -> bool:
+        """Tell whether every host has the release proven, and that is written down."""
+        standings = {member.view.standing for member in self.hosts.values()}
+        return standings == {Standing.PROVEN} and self._record_outcome() != ""
+
+    def _record_outcome(self) -> str:
+        record = underway.records(self.states)
+        return next((one.outcome for one in record if one.id == self.target.rollout), "")
+
+    def _is_known(self) -> bool:
+        """Tell whether a failure was told and written down by an earlier run."""
+        return not self.has_acted and self._record_outcome() != ""
+
+    def _may_hold(self) -> list[str]:
+        """Name the hosts that can't be reached and may still run the release.
+
+        A run that did not begin the rollout can't know of any host of a ring that has begun.
+        """
+        begun = [
+            number
+            for number, ring in enumerate(self.policy.rings)
+            if any(self.hosts[name].has_held for name in self.members[ring.name])
+        ]
+        reached = self.policy.rings[: max(begun, default=-1) + 1]
+        unknown = () if self.options.is_attended else reached
+        return [
+            name
+            for ring in self.policy.rings
+            for name in self.members[ring.name]
+            if self.hosts[name].view.standing is Standing.AWAY
+            and (self.hosts[name].has_held or ring in unknown)
+        ]
 
     def _where_they_are(self) -> str:
         """Tell what runs where after a failure: the state that the hosts are in now."""
@@ -365,10 +544,14 @@ class Run:
 
     def _stage(self, hosts: Sequence[str]) -> None:
         """Send the release to hosts that do not have it, all at once."""
+        there = [name for name in hosts if self._has_release(name)]
+        self._tell_of_rollout(there)
+        hosts = [name for name in hosts if name not in there]
         build = self.build
+        if not hosts:
+            return
         if build is None:
-            for name in hosts:
-                self._away(name, f"{self.target.release} is not staged there; run canary again")
+            self._copy(hosts)
             return
         bases = {name: self._base(name) for name in hosts}
         manifests = self._manifests({base for base in bases.values() if base}, bases)
@@ -385,17 +568,8 @@ class Run:
             files = packed[digest] if digest in packed else build.delta(None)
 
             def send(base_id: str | None, package: bytes) -> bool:
-                return self.fleet.acts(name).stage(
-                    self.lock.token,
-                    self.target.release,
-                    base_id,
-                    meta,
-                    (package,),
-                    need_bytes=build.need_bytes,
-                    need_inodes=build.need_inodes,
-                    rollout=self.target.rollout,
-                    ring=ring,
-                )
+                need = (build.need_bytes, build.need_inodes)
+                return self._send(name, base_id, meta, package, need)
 
             try:
                 is_new = self._repeat(lambda: send(base[0] if base and digest else None, files))
@@ -407,7 +581,28 @@ class Run:
                 is_new = self._repeat(lambda: send(None, files))
             return is_new, len(meta) + len(files), self.clock.monotonic() - begun
 
-        staged = self._together(hosts, stage)
+        self._after_staging(self._together(hosts, stage))
+        if not self.inventory.hosts[0].bot.build:
+            self.manifests.keep(self.target.digest, build.release.manifest)
+
+    def _send(
+        self, name: str, base: str | None, meta: bytes, files: bytes, need: tuple[int, int]
+    ) -> bool:
+        return self.fleet.acts(name).stage(
+            self.lock.token,
+            self.target.release,
+            base,
+            meta,
+            (files,),
+            need_bytes=need[0],
+            need_inodes=need[1],
+            rollout=self.target.rollout,
+            ring=plan.ring_of(self.members, name),
+        )
+
+    def _after_staging(self, staged: Mapping[str, tuple[bool, int, float] | HostError]) -> None:
+        if any(isinstance(one, ActFailed) and one.code in _UNBUILDABLE for one in staged.values()):
+            self._note_end("abandoned", "the release could not be staged")
         _refuse_unbuildable(staged)
         for name, result in staged.items():
             if isinstance(result, HostError):
@@ -422,8 +617,74 @@ class Run:
                 bytes_sent=sent if is_new else 0,
                 seconds=round(seconds, 3),
             )
-        if not self.inventory.hosts[0].bot.build:
-            self.manifests.keep(self.target.digest, build.release.manifest)
+
+    def _copy(self, hosts: Sequence[str]) -> None:
+        """Give hosts that were away the release as a host like them has it."""
+        rings = {
+            name: self._ring(ring) for ring, members in self.members.items() for name in members
+        }
+        likeness = Likeness(self.inventory, rings, self.options.templates)
+        proven_first = sorted(
+            (name for name in self.hosts if name not in hosts and self._has_release(name)),
+            key=lambda name: self.hosts[name].view.standing is not Standing.PROVEN,
+        )
+        sources: dict[str, list[str]] = {}
+        for name in hosts:
+            source = likeness.source_for(name, proven_first)
+            if source is None:
+                told = f"{self.target.release} is not staged there, and no host like it has it"
+                self._away(name, f"{told}; next: botdeploy canary {self.inventory.environment}")
+            else:
+                sources.setdefault(source, []).append(name)
+        for source, names in sources.items():
+            try:
+                fetched = self._repeat(
+                    lambda name=source: self.fleet.acts(name).fetch(  # type: ignore[misc]
+                        self.lock.token, self.target.release
+                    )
+                )
+            except HostError as error:
+                for name in names:
+                    why = f"{self.target.release} could not be copied from {error}"
+                    self._away(name, why)
+                continue
+            self._after_staging(self._together(names, self._copier(fetched)))
+
+    def _copier(self, fetched: Fetched) -> Callable[[str], tuple[bool, int, float]]:
+        need = (fetched.size_bytes, fetched.inodes)
+
+        def copy(name: str) -> tuple[bool, int, float]:
+            begun = self.clock.monotonic()
+            is_new = self._repeat(lambda: self._send(name, None, fetched.meta, fetched.files, need))
+            sent = len(fetched.meta) + len(fetched.files)
+            return is_new, sent, self.clock.monotonic() - begun
+
+        return copy
+
+    def _has_release(self, name: str) -> bool:
+        state = self.states.get(name)
+        return state is not None and state.release(self.target.release) is not None
+
+    def _knows_rollout(self, name: str) -> bool:
+        state = self.states.get(name)
+        record = state.rollout if state is not None else None
+        return record is not None and record.id == self.target.rollout
+
+    def _tell_of_rollout(self, hosts: Sequence[str]) -> None:
+        """Note the rollout on hosts that have its release from an earlier one."""
+
+        def begin(name: str) -> None:
+            ring = plan.ring_of(self.members, name)
+            acts = self.fleet.acts(name)
+            self._repeat(
+                lambda: acts.begin(self.lock.token, self.target.rollout, self.target.release, ring)
+            )
+
+        for name, result in self._together(hosts, begin).items():
+            if isinstance(result, HostError):
+                self._away(name, result.message)
+            elif self.hosts[name].view.standing is Standing.UNSTAGED:
+                self.hosts[name].view = HostView(Standing.BEHIND)
 
     def _base(self, name: str) -> tuple[str, str] | None:
         """Name the release (id, digest) to copy unchanged files from on a host."""
@@ -486,6 +747,7 @@ class Run:
         match result:
             case Switched():
                 member.view = HostView(Standing.PENDING)
+                member.has_held = True
                 member.since = member.heard = now
                 member.switched_at_us = self._ours(name, result.at_us)
                 member.downtime_s = result.downtime_s
@@ -508,12 +770,11 @@ class Run:
 
     def _judge(self, ring: Ring) -> None:
         """Judge the ring's hosts that run the release; without a soak, the last batch alone."""
-        switched = {
-            name: member.switched_at_us
-            for name in self.members[ring.name]
-            if (member := self.hosts[name]).view.standing in (Standing.PENDING, Standing.CONFIRMED)
-            and (ring.soak or member.view.standing is Standing.PENDING)
-        }
+        names = self._unproven(ring)
+        last = [n for n in names if self.hosts[n].view.standing is Standing.PENDING]
+        if last and not ring.soak:
+            names = last
+        switched = {name: self.hosts[name].switched_at_us for name in names}
         soak = ring.soak or ring.settle
         if switched:
             self.watch.judge(ring, switched, soak, self._baseline(tuple(switched)))
@@ -571,10 +832,11 @@ class Run:
                 self.hosts[name].view = HostView(Standing.PROVEN)
         self.emit(Kind.PROMOTED, ring=ring, hosts=list(hosts))
 
-    def _revert(self, hosts: Sequence[str], why: str, *, is_condemned: bool) -> None:
-        judged = self.watch.verdict()
-        if is_condemned and judged is not None and judged[1].outcome is Outcome.FAIL:
-            ring, verdict = judged
+    def _revert(self, hosts: Sequence[str], why: str, blame: Blame) -> None:
+        has_failed = blame is not Blame.NOBODY
+        failed = self._failed_verdict()
+        if has_failed and failed is not None:
+            ring, verdict = failed
             self._verdicts[ring] = verdict
             self._tell_evidence(force=True)
             self.emit(
@@ -584,8 +846,8 @@ class Run:
                 outcome=verdict.outcome.value,
                 reasons=list(verdict.reasons),
             )
-        digest = self.target.digest if is_condemned else ""
-        cause = "verdict" if is_condemned else "lease"
+        digest = self.target.digest if has_failed else ""
+        cause = "verdict" if has_failed else "lease"
 
         def revert(name: str) -> Reverted | Unchanged:
             run = self.hosts[name].run or self._next_run(name)
@@ -595,11 +857,23 @@ class Run:
                 ),
             )
 
-        for name, result in self._together(hosts, revert).items():
+        def act(name: str) -> Reverted | Unchanged | None:
+            if name in hosts:
+                return revert(name)
+            self._condemn_one(name, why)
+            return None
+
+        # All hosts know at once that it failed: whoever goes on from here takes the rest back.
+        others = self._others(hosts) if blame is Blame.RELEASE else ()
+        results = self._together((*hosts, *others), act)
+        self._condemned.update(others)
+        for name in others:
+            del results[name]
+        for name, result in results.items():
             ring = plan.ring_of(self.members, name)
             match result:
                 case Reverted():
-                    self._went_back(name, result, ring, failed=is_condemned)
+                    self._went_back(name, result, ring, failed=has_failed)
                 case Unchanged():
                     self.hosts[name].view = HostView(Standing.RETURNED, why=why)
                 case HostError():
@@ -634,18 +908,31 @@ class Run:
             why=result.why,
         )
 
-    def _condemn_elsewhere(self, why: str) -> None:
-        """Let every host know that the release failed, so that no later run forgets it."""
-        others = [
+    def _failed_verdict(self) -> tuple[str, Verdict] | None:
+        found = self._current_verdicts().items()
+        return next((one for one in found if one[1].outcome is Outcome.FAIL), None)
+
+    def _others(self, hosts: Sequence[str]) -> tuple[str, ...]:
+        """Name the hosts that can be told something besides ``hosts``."""
+        return tuple(
             name
-            for name, member in self.hosts.items()
-            if member.view.standing in (Standing.BEHIND, Standing.UNSTAGED)
-        ]
+            for name, one in self.hosts.items()
+            if name not in hosts
+            and name not in self._condemned
+            and one.view.standing not in (Standing.AWAY, Standing.BUSY)
+        )
 
-        def condemn(name: str) -> None:
-            self.fleet.acts(name).condemn(self.lock.token, self.target.digest, why)
+    def _condemn(self, why: str) -> None:
+        """Let every host know that the release failed, so that no later run forgets it."""
+        others = self._others(())
+        self._together(others, lambda name: self._condemn_one(name, why))
+        self._condemned.update(others)
 
-        self._together(others, condemn)
+    def _condemn_one(self, name: str, why: str) -> None:
+        acts = self.fleet.acts(name)
+        if self.hosts[name].view.standing not in (Standing.RETURNED, Standing.STUCK):
+            acts.condemn(self.lock.token, self.target.digest, why)
+        acts.end(self.lock.token, self.target.rollout, "failed", why)
 
     def _note_end(self, outcome: str, why: str) -> None:
         """Write down on every host that this rollout is over."""
@@ -660,10 +947,13 @@ class Run:
 
     # --- hosts ------------------------------------------------------------------------------
 
-    def _member_of(self, state: HostState) -> _Member:
-        view = rollout.standing_of(state, self.target.release, self.target.rollout)
-        member = _Member(view, since=self.clock.monotonic(), heard=self.clock.monotonic())
-        switch = state.switch
+    def _member_of(self, name: str, away: Mapping[str, str]) -> _Member:
+        view = view_of(name, self.states, away, self.target)
+        now = self.clock.monotonic()
+        member = _Member(view, since=now, heard=now, seen=now)
+        member.has_held = view.standing in _HOLDING
+        state = self.states.get(name)
+        switch = state.switch if state is not None else None
         if switch is not None and switch.new == self.target.release:
             member.run = switch.run
             begun = self.clock.now() - timedelta(seconds=switch.age_s)
@@ -681,15 +971,32 @@ class Run:
             return f"{mine}.{int(last.rsplit('.', 1)[1]) + 1}"
         return mine
 
+    def _look_before(self, hosts: Sequence[str]) -> bool:
+        """Look at hosts again before they are switched; False where that was done just now.
+
+        A person may have held the rollout since; then all hosts are asked, for most decide.
+        """
+        now = self.clock.monotonic()
+        old = [name for name in hosts if now - self.hosts[name].seen > LOOK_S]
+        self._look_again(old)
+        if any(self.states[name].hold for name in old if name in self.states):
+            idle = (Standing.BEHIND, Standing.PROVEN)
+            others = [name for name, one in self.hosts.items() if one.view.standing in idle]
+            self._look_again([name for name in others if now - self.hosts[name].seen > LOOK_S])
+        return bool(old)
+
     def _look_again(self, hosts: Sequence[str]) -> None:
         """Observe hosts anew and take over what they say."""
-        results = self._together(hosts, lambda name: self.fleet.acts(name).observe())
-        for name, result in results.items():
+
+        def look(name: str) -> HostState:
+            return self._repeat(lambda: self.fleet.acts(name).observe())
+
+        for name, result in self._together(hosts, look).items():
             if isinstance(result, HostError):
                 self._away(name, result.message)
             else:
                 self.states[name] = result
-                self.hosts[name] = self._member_of(result)
+                self.hosts[name] = self._member_of(name, {})
 
     def _lost(self, name: str, error: HostError) -> None:
         """Find out what became of a host whose lease could not be renewed or confirmed."""
@@ -718,7 +1025,7 @@ class Run:
                 plan.ring_of(self.members, name),
             )
         else:
-            self.hosts[name] = self._member_of(state)
+            self.hosts[name] = self._member_of(name, {})
 
     def _away(self, name: str, why: str) -> None:
         self.hosts[name].view = HostView(Standing.AWAY, why=why)
@@ -749,15 +1056,11 @@ class Run:
             ahead = there - now
             if abs(ahead) > timedelta(seconds=5):
                 self._offsets[name] = int(ahead.total_seconds() * 1e6)
+        if not self.options.is_attended:
+            self._judge_kept()
+            return
         for ring in self.policy.rings:
-            open_ = [
-                name
-                for name in self.members[ring.name]
-                if self.hosts[name].view.standing in (Standing.PENDING, Standing.CONFIRMED)
-            ]
-            if open_ and not self.options.is_attended:
-                self._judge_kept(ring, open_)
-                return
+            open_ = self._unproven(ring)
             if open_:
                 hosts = (*open_, *self._baseline(open_))
                 self.watch.follow(hosts, self._offsets)
@@ -775,7 +1078,7 @@ class Run:
             ),
             None,
         )
-        if first is not None and self.options.is_attended:
+        if first is not None:
             # The past is read while the release is staged.
             size = max(1, first.batch.of(len(self.members[first.name])))
             names = [
@@ -785,25 +1088,46 @@ class Run:
             ][:size]
             self.watch.follow((*names, *self._baseline(names)), self._offsets)
 
-    def _judge_kept(self, ring: Ring, hosts: Sequence[str]) -> None:
-        """Judge a ring by its whole soak, whoever watched it, and renew the leases it has."""
-        for name in hosts:
-            member = self.hosts[name]
-            if member.view.standing is Standing.PENDING:
-                member.heard = float("-inf")
+    def _unproven(self, ring: Ring) -> list[str]:
+        under_way = (Standing.PENDING, Standing.CONFIRMED)
+        return [n for n in self.members[ring.name] if self.hosts[n].view.standing in under_way]
+
+    def _judge_kept(self) -> None:
+        """Judge every ring that is open by its whole soak, whoever watched it.
+
+        Renews the leases that they have. What has failed needs no more evidence.
+        """
+        rings = [(ring, self._unproven(ring)) for ring in self.policy.rings]
+        judged = [name for _, hosts in rings for name in hosts]
+        if not judged or self.facts().condemned:
+            return
+        for name in judged:
+            if self.hosts[name].view.standing is Standing.PENDING:
+                self.hosts[name].heard = float("-inf")
+        baseline = self._baseline(judged)
+        first = min((ring for ring, hosts in rings if hosts), key=lambda ring: ring.soak)
+        of = {name: ring for ring, hosts in rings for name in hosts}
 
         def read(name: str) -> Evidence:
-            return self._collect(ring, name, self.states[name], is_new=name in hosts)
+            ring = of.get(name, first)
+            return self._collect(ring, name, self.states[name], is_new=name in of)
 
-        seen = self._together((*hosts, *self._baseline(hosts)), read)
-        switched = {name: self.hosts[name].switched_at_us for name in hosts}
-        self.watch.judge_kept(
-            ring,
-            switched,
-            ring.soak or ring.settle,
-            {name: one for name, one in seen.items() if not isinstance(one, HostError)},
-            self.target.release,
-        )
+        seen = self._together((*judged, *baseline), read)
+        for ring, hosts in rings:
+            if not hosts:
+                continue
+            self.watch.judge_kept(
+                ring,
+                {name: self.hosts[name].switched_at_us for name in hosts},
+                ring.soak or ring.settle,
+                {
+                    name: one
+                    for name in (*hosts, *baseline)
+                    if not isinstance(one := seen[name], HostError)
+                },
+                self.target.release,
+            )
+            self._verdicts |= self._current_verdicts()
         self._await_renewals()
 
     def _collect(

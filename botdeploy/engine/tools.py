@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from botdeploy.engine.clock import Clock
     from botdeploy.engine.fleet import Fleet
     from botdeploy.engine.manifests import ManifestCache
+    from botdeploy.engine.watch import Watch
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,3 +28,5 @@ class Tools:
     owner: str
     stop: threading.Event
     on_line: Callable[[str, LogLine], None] = lambda _host, _line: None
+    make_watch: Callable[..., Watch] | None = None
+    """What judges a run, where it is not the journals; for tests."""

@@ -76,6 +76,18 @@ class Unchanged:
 
 
 @dataclass(frozen=True, slots=True)
+class Fetched:
+    """A release as one host has it, to be staged on another."""
+
+    meta: bytes
+    """The tar of what becomes ``.botdeploy/``; it holds the release's secrets."""
+    files: bytes
+    """The packed tar of all files."""
+    size_bytes: int
+    inodes: int
+
+
+@dataclass(frozen=True, slots=True)
 class Shown:
     """What a release on a host says of itself."""
 
@@ -321,6 +333,43 @@ class Acts:
             timeout_s=STAGE_S,
         )
         return not any(record.get("already") for record in reply.records)
+
+    def fetch(self, token: str, release: str) -> Fetched:
+        """Read a release as it was sent here, to be staged on another host."""
+        nonce = secrets.token_hex(8)
+        stdin = self._input(b"")
+        session = self.connection.start(
+            self._command(nonce, "fetch", (token, release)),
+            stdin=stdin if isinstance(stdin, bytes) else b"",
+        )
+        parts: list[list[bytes]] = [[], []]
+        about: Record = {}
+        part = 0
+        try:
+            for line in session.lines(timeout_s=QUICK_S):
+                record = read_record(line, nonce)
+                if record is None:
+                    parts[part].append(base64.b64decode(line, validate=True))
+                elif "fault" in record:
+                    raise_fault(self.host, "fetch", record)
+                elif "part" in record:
+                    part = 1
+                elif record.get("final"):
+                    return Fetched(
+                        b"".join(parts[0]),
+                        b"".join(parts[1]),
+                        int(about["size_bytes"]),
+                        int(about["inodes"]),
+                    )
+                else:
+                    about = record["fetch"]
+        except TimeoutError as error:
+            raise OutcomeUnknown(self.host, "fetch: the release took too long") from error
+        except (ValueError, KeyError) as error:
+            raise ActFailed(self.host, "fetch", f"{release} came damaged: {error}") from error
+        finally:
+            session.close()
+        raise OutcomeUnknown(self.host, "fetch: the connection ended in the middle")
 
     def begin(self, token: str, rollout: str, release: str, ring: str) -> None:
         """Note the rollout on a host that has the release already."""

@@ -21,6 +21,7 @@ PARTS = (
     "prepare",
     "unit",
     "stage",
+    "fetch",
     "switch",
     "guard",
     "revert",

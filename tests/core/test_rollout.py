@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from botdeploy.core import rollout
 from botdeploy.core.model import Gate, Lease, LeaseUntil, OnFail, Policy, Ring, Share
 from botdeploy.core.rollout import (
+    Blame,
     Confirm,
     End,
     Facts,
@@ -119,7 +120,7 @@ def test_a_failed_verdict_takes_back_all_that_run_the_release() -> None:
     decision = rollout.decide(seen)
     assert isinstance(decision, Revert)
     assert decision.hosts == ("h1", "h2")
-    assert decision.is_condemned
+    assert decision.blame is Blame.RELEASE
 
 
 def test_on_fail_ring_leaves_earlier_rings() -> None:
@@ -163,7 +164,7 @@ def test_unreachable_hosts_stop_the_rollout_and_pending_ones_go_back() -> None:
     )
     decision = rollout.decide(seen)
     assert isinstance(decision, Revert)
-    assert (decision.hosts, decision.is_condemned) == (("h2",), False)
+    assert (decision.hosts, decision.blame) == (("h2",), Blame.NOBODY)
     seen = facts({"h1": Standing.PROVEN, "h2": Standing.BEHIND, "h3": Standing.AWAY})
     ended = rollout.decide(seen)
     assert isinstance(ended, End)
@@ -237,14 +238,16 @@ def test_a_lease_until_the_verdict_keeps_a_long_soak_pending() -> None:
 
 
 def test_inconclusive_promotes_nothing_unless_a_person_approves() -> None:
-    """An inconclusive verdict ends the run; an approval of the ring overrides it."""
+    """An inconclusive verdict ends the run, unless a person took it on; a gate's go is not that."""
     doubt = Verdict(Outcome.INCONCLUSIVE, ("too few lines",))
     views: dict[str, HostView | Standing] = {"h1": Standing.CONFIRMED, "h2": Standing.BEHIND}
     decision = rollout.decide(facts(views, verdicts={"canary": doubt}))
     assert isinstance(decision, End)
     assert decision.result is Result.INCONCLUSIVE
     approved = facts(views, verdicts={"canary": doubt}, approved=frozenset({"canary"}))
-    assert isinstance(rollout.decide(approved), Prove)
+    assert isinstance(rollout.decide(approved), End)
+    accepted = facts(views, verdicts={"canary": doubt}, accepted=frozenset({"canary"}))
+    assert isinstance(rollout.decide(accepted), Prove)
 
 
 # --- invariants -----------------------------------------------------------------------------

@@ -18,6 +18,7 @@ act_prove() {
 	need_number keep "$keep"
 	need_id rollout "$rollout"
 	is_complete "$passed" || fault not-staged "release $passed is not on this host"
+	# What an earlier rollout has proven is proven again: a verdict is one rollout's.
 	if ! is_proven "$passed" || is_quarantined "$passed" ||
 		[ "$(field "$STATE/proven/$passed" rollout)" != "$rollout" ]; then
 		last_order

@@ -1,0 +1,20 @@
+"""What a new rollout is called."""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING
+
+from botdeploy.core import underway
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from botdeploy.core.hoststate import HostState
+    from botdeploy.engine.clock import Clock
+
+
+def new_rollout(clock: Clock, states: Mapping[str, HostState]) -> str:
+    """Name a new rollout: time (UTC), after every one that hosts know of, and random digits."""
+    known = [state.rollout.id for state in states.values() if state.rollout is not None]
+    return f"{underway.next_stamp(clock.now(), known)}-{secrets.token_hex(2)}"

@@ -1,0 +1,28 @@
+# fetch: a release as it was sent here, for a host that was away when it was. Changes nothing.
+#
+#   fetch TOKEN ID
+#
+# → {"fetch": {"size_bytes": N, "inodes": N}}, the tar of .botdeploy/ in lines of base64,
+# {"part": "files"}, and the packed tar of the files. What a build has made is left out: the other
+# host builds for itself. It holds the release's secrets, as what a controller sends does; whoever may
+# deploy the bot may release one that prints them, so this gives away no more than that.
+
+act_fetch() {
+	need_lock "${1:-}"
+	need_id release "${2:-}"
+	is_complete "$2" || fault not-staged "release $2 is not on this host"
+	tree=$RELEASES/$2
+	[ ! -e "$tree/.botdeploy/rebuilt" ] || fault no-base "release $2 was changed by its build"
+	list=$RUN/fetch.$$
+	trap 'rm -f "$list"' EXIT
+	# Of the paths that stand there, those that were sent; a build and shared: have added others.
+	(cd "$tree" && find . -mindepth 1 -printf '%y %m %P %l\t%P\n') |
+		awk -F '\t' 'FNR == NR {sent[$0]; next} $1 in sent {printf "%s%c", $2, 0}' "$tree/.botdeploy/tree" - >"$list" ||
+		fault write "cannot write $list"
+	size=$(du -s --block-size=1 "$tree") && inodes=$(find "$tree" | wc -l) || fault read "cannot read $tree"
+	emit "{\"fetch\": {\"size_bytes\": ${size%%"$TAB"*}, \"inodes\": $inodes}}"
+	(cd "$tree/.botdeploy" && find . -mindepth 1 ! -name staged -print0 |
+		tar -c -f - --no-recursion --null -T -) | base64 -w 16000 || fault read "cannot read $tree"
+	emit '{"part": "files"}'
+	tar -c -f - -C "$tree" --no-recursion --null -T "$list" | gzip -1 | base64 -w 16000 || fault read "cannot read $tree"
+}

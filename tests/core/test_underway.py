@@ -1,0 +1,59 @@
+"""Which rollout is under way, by what hosts say."""
+
+from __future__ import annotations
+
+from botdeploy.core.hoststate import HostState, Phase, RolloutRecord, StagedRelease, Switch
+from botdeploy.core.model import Policy, Ring
+from botdeploy.core.underway import newest_under_way
+
+POLICY = Policy((Ring("fleet", "all"),))
+R1, R2 = "20261101T000000Z-aaaa0001", "20261102T000000Z-aaaa0002"
+
+
+def record(
+    release: str, name: str, since: str = "2026-11-02T00:00:00Z", **more: str
+) -> RolloutRecord:
+    return RolloutRecord(name, release, "d" * 64, since=since, **more)
+
+
+def host(
+    running: str = R1, *, rollout: RolloutRecord | None = None, switch: Switch | None = None
+) -> HostState:
+    """Give a host on ``running`` with both releases staged, the first one proven."""
+    return HostState(
+        current=running,
+        running=running,
+        active_state="active",
+        rollout=rollout,
+        switch=switch,
+        releases=(StagedRelease(R1, "c" * 64, is_proven=True), StagedRelease(R2, "d" * 64)),
+    )
+
+
+def test_a_rollout_that_waits_at_its_first_gate_is_under_way() -> None:
+    """Staged everywhere and switched nowhere: an approval must find it."""
+    waiting = {name: host(rollout=record(R2, "one", ring=name)) for name in ("h1", "h2")}
+    found = newest_under_way(waiting, POLICY)
+    assert found is not None
+    assert found.id == "one"
+
+
+def test_a_rollout_that_a_person_ended_is_over() -> None:
+    """What was rolled back by hand is not taken up again."""
+    ended = record(R2, "one", outcome="abandoned")
+    assert newest_under_way({"h1": host(rollout=ended), "h2": host(rollout=ended)}, POLICY) is None
+
+
+def test_only_the_newest_rollout_counts() -> None:
+    """A newer rollout replaces an older one, also where the older one still soaks.
+
+    The host that soaks comes later to the newer one, which has passed.
+    """
+    soaking = Switch(Phase.CONFIRMED, "one", R2, R1)
+    seen = {
+        "h1": host(R2, rollout=record(R2, "one", "2026-11-02T00:00:00Z"), switch=soaking),
+        "h2": host(rollout=record(R1, "two", "2026-11-03T00:00:00Z", outcome="passed")),
+    }
+    found = newest_under_way(seen, POLICY)
+    assert found is not None
+    assert found.id == "two"
