@@ -150,3 +150,14 @@ def test_a_message_of_more_lines_is_kept(lab: Lab, tmp_path: Path) -> None:
         assert project.run(command, "prod", *message).code == 0
     told = {entry["why"] for entry in project.run("history", "prod").events[0]["entries"]}
     assert "Fix it; $(id) \"quoted\" 'x' Closes #5" in told
+
+
+def test_what_a_build_makes_for_its_user_can_be_read_by_the_bot(lab: Lab, tmp_path: Path) -> None:
+    """A key or a cache of mode 0600 stays the bot's to read, and nobody else's."""
+    project = Project(tmp_path, lab, hosts=("h1",))
+    make = "umask 077; mkdir keys; echo secret >keys/key; cp /usr/bin/true tool"
+    project.bot["build"] = [make]
+    project.bot["ready"] = {"command": "grep -q secret keys/key && ./tool && ! rm -f keys/key"}
+    project.write()
+    project.canary()
+    assert not lab["h1"].ssh("cat /opt/tbot/current/keys/key", user="plain", check=False).ok

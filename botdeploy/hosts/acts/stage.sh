@@ -165,7 +165,8 @@ build_release() {
 	if [ "$rc" -ne 0 ]; then
 		fault build "the build ended with $rc: $(tail -n 15 "$RUN/build.log" | tr '\n' '|')"
 	fi
-	chown -R -h root:root "$part" && chmod -R go-w,u-s,g-s "$part" || fault write "cannot own $part"
+	# What the build made for its user alone stays readable for that one, by its group.
+	chown -R -h "root:$(id -gn "$user")" "$part" && chmod -R g+rX,go-w,u-s,g-s "$part" || fault write "cannot own $part"
 	[ ! -e "$part/.botdeploy" ] && [ ! -L "$part/.botdeploy" ] || fault build "the build made .botdeploy, a name that is reserved"
 	# A build that changed what was sent makes a release that no other can be copied from.
 	(sums_are_of_files && cd "$part" && { [ ! -s "$meta/sums" ] || sha256sum -c --status --strict -- "$meta/sums"; }) 2>/dev/null ||
