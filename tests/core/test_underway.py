@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from botdeploy.core.hoststate import HostState, Phase, RolloutRecord, StagedRelease, Switch
-from botdeploy.core.model import Policy, Ring
+from botdeploy.core.model import Policy
 from botdeploy.core.underway import newest_under_way
 
-POLICY = Policy((Ring("fleet", "all"),))
+POLICY = Policy(())
 R1, R2 = "20261101T000000Z-aaaa0001", "20261102T000000Z-aaaa0002"
 
 
@@ -32,28 +32,30 @@ def host(
 
 def test_a_rollout_that_waits_at_its_first_gate_is_under_way() -> None:
     """Staged everywhere and switched nowhere: an approval must find it."""
-    waiting = {name: host(rollout=record(R2, "one", ring=name)) for name in ("h1", "h2")}
+    waiting = {
+        name: host(rollout=record(R2, "20261102T000000Z-aaaa", ring=name)) for name in ("h1", "h2")
+    }
     found = newest_under_way(waiting, POLICY)
     assert found is not None
-    assert found.id == "one"
+    assert found.id == "20261102T000000Z-aaaa"
 
 
 def test_a_rollout_that_a_person_ended_is_over() -> None:
     """What was rolled back by hand is not taken up again."""
-    ended = record(R2, "one", outcome="abandoned")
-    assert newest_under_way({"h1": host(rollout=ended), "h2": host(rollout=ended)}, POLICY) is None
+    ended = record(R2, "20261102T000000Z-aaaa", outcome="abandoned")
+    seen = {"h1": host(rollout=ended), "h2": host(rollout=ended)}
+    assert newest_under_way(seen, POLICY) is None
 
 
 def test_only_the_newest_rollout_counts() -> None:
-    """A newer rollout replaces an older one, also where the older one still soaks.
-
-    The host that soaks comes later to the newer one, which has passed.
-    """
-    soaking = Switch(Phase.CONFIRMED, "one", R2, R1)
+    """A newer rollout replaces an older one, also where the older one still soaks."""
+    soaking = Switch(Phase.CONFIRMED, "20261102T000000Z-aaaa", R2, R1)
     seen = {
-        "h1": host(R2, rollout=record(R2, "one", "2026-11-02T00:00:00Z"), switch=soaking),
-        "h2": host(rollout=record(R1, "two", "2026-11-03T00:00:00Z", outcome="passed")),
+        "h1": host(
+            R2, rollout=record(R2, "20261102T000000Z-aaaa", "2026-11-02T00:00:00Z"), switch=soaking
+        ),
+        "h2": host(
+            rollout=record(R1, "20261103T000000Z-bbbb", "2026-11-03T00:00:00Z", outcome="passed")
+        ),
     }
-    found = newest_under_way(seen, POLICY)
-    assert found is not None
-    assert found.id == "two"
+    assert newest_under_way(seen, POLICY) is None
