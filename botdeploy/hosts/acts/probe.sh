@@ -65,9 +65,9 @@ act_probe() {
 
 # is_own_url URL: only this host, and only characters that need no quoting in anybody's grammar.
 is_own_url() {
-	is_line "$1" || return 1
+	is_line "$1" || return 1 # a bound on the length in the pattern takes grep a tenth of a second
 	printf '%s\n' "$1" |
-		grep -qxE 'https?://(127(\.[0-9]{1,3}){3}|localhost|\[::1\])(:[0-9]{1,5})?([/?][A-Za-z0-9._~:/?@!$&()*+,;=%-]{0,900})?'
+		grep -qxE 'https?://(127(\.[0-9]{1,3}){3}|localhost|\[::1\])(:[0-9]{1,5})?([/?][A-Za-z0-9._~:/?@!$&()*+,;=%-]*)?'
 }
 
 # ask_bot: ask, and set code. What the command has left behind in its process group is ended: timeout
