@@ -55,7 +55,7 @@ def test_only_the_newest_rollout_counts() -> None:
             R2, rollout=record(R2, "20261102T000000Z-aaaa", "2026-11-02T00:00:00Z"), switch=soaking
         ),
         "h2": host(
-            rollout=record(R1, "20261103T000000Z-bbbb", "2026-11-03T00:00:00Z", outcome="passed")
+            rollout=record(R1, "20261103T000000Z-bbbb", "2026-11-03T00:00:00Z", outcome="abandoned")
         ),
     }
     assert newest_under_way(seen, POLICY) is None
