@@ -1,0 +1,512 @@
+"""A fleet of hosts in memory, with everything between it and a controller that can break."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from concurrent.futures import Future
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from botdeploy.core.address import Address
+from botdeploy.core.mask import Mask
+from botdeploy.core.model import Bot, Host, Inventory, Policy, Ring, Share
+from botdeploy.core.release import Manifest, Release
+from botdeploy.core.verdict import Outcome, Verdict
+from botdeploy.engine.fleet import Interrupted
+from botdeploy.engine.manifests import ManifestCache
+from botdeploy.engine.tools import Tools
+from botdeploy.errors import HostError, OutcomeUnknown, Unreachable
+from botdeploy.hosts.acts import Fetched
+from tests.engine.fakehost import (
+    BEGIN,
+    FakeClock,
+    FakeHost,
+    FakeStop,
+    World,
+    decoded,
+    drained,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+    from botdeploy.core.events import Event
+    from botdeploy.core.evidence import Evidence
+    from botdeploy.core.hoststate import HostState
+    from botdeploy.core.logline import Assembler
+    from botdeploy.hosts.acts import Reverted, Switched, Unchanged
+
+T = TypeVar("T")
+
+COST_S = 0.02
+"""How long an act takes that only reads or writes."""
+TIMEOUT_S = 5.0
+"""How long a controller waits for a host that does not answer."""
+
+
+class ControllerDied(BaseException):
+    """The machine that runs the rollout lost its power."""
+
+
+class FakeActs:
+    """The acts on one host over a connection that may break."""
+
+    def __init__(self, fleet: FakeFleet, host: FakeHost) -> None:
+        """Bind the acts to a host."""
+        self._fleet = fleet
+        self._host = host
+        self.host = host.name
+
+    def _do(self, act: str, work: Callable[[], T], seconds: float = COST_S) -> T:
+        """Do an act over the connection: with every way in which that can fail."""
+        return self._fleet.over(self._host, act, work, seconds)
+
+    def observe(self) -> HostState:
+        """Read the host's state."""
+        return self._do("observe", self._host.observe)
+
+    def enter(
+        self, token: str, ttl_s: int, kind: str, *, user: str, owner: str, why: str
+    ) -> tuple[FakeEntered, HostState]:
+        """Take the lock and read the state."""
+        del user
+
+        def enter() -> tuple[FakeEntered, HostState]:
+            self._host.enter(token, ttl_s, kind, owner, why)
+            return FakeEntered(self._fleet, self._host, token, ttl_s), self._host.observe()
+
+        return self._do("enter", enter)
+
+    def stage(
+        self,
+        token: str,
+        release: str,
+        base: str | None,
+        meta: bytes,
+        files: Iterable[bytes],
+        *,
+        need_bytes: int,
+        need_inodes: int,
+        rollout: str,
+        ring: str,
+    ) -> bool:
+        """Send a release."""
+        del base, need_bytes, need_inodes
+        drained(files)
+        digest = decoded(meta)["digest"]
+        return self._do("stage", lambda: self._host.stage(token, release, digest, rollout, ring))
+
+    def fetch(self, token: str, release: str) -> Fetched:
+        """Read a release as it was sent."""
+
+        def fetch() -> Fetched:
+            digest = self._host.fetch(token, release)
+            return Fetched(json.dumps({"digest": digest}).encode(), b"files", 1000, 10)
+
+        return self._do("fetch", fetch)
+
+    def begin(self, token: str, rollout: str, release: str, ring: str) -> None:
+        """Note a rollout."""
+        self._do("begin", lambda: self._host.begin(token, rollout, release, ring))
+
+    def end(self, token: str, rollout: str, outcome: str, why: str) -> None:
+        """Note its end."""
+        self._do("end", lambda: self._host.end(token, rollout, outcome, why))
+
+    def switch(self, token: str, run: str, release: str, ttl_s: int) -> Switched | Reverted:
+        """Switch, under lease."""
+        return self._do("switch", lambda: self._host.switch(token, run, release, ttl_s), 0.5)
+
+    def confirm(self, token: str, run: str) -> None:
+        """Let it stay."""
+        self._do("confirm", lambda: self._host.confirm(token, run))
+
+    def extend(self, token: str, run: str, ttl_s: int) -> None:
+        """Renew the lease."""
+        self._do("extend", lambda: self._host.extend(token, run, ttl_s))
+
+    def revert(
+        self, token: str, run: str, target: str | None, why: str, digest: str = "", cause: str = ""
+    ) -> Reverted | Unchanged:
+        """Take it back."""
+        return self._do(
+            "revert",
+            lambda: self._host.revert(token, run, target, why, digest, cause or "person"),
+            0.5,
+        )
+
+    def prove(self, token: str, release: str, keep: int, rollout: str, why: str = "") -> None:
+        """Note that it passed."""
+        del keep, why
+        self._do("prove", lambda: self._host.prove(token, release, rollout))
+
+    def condemn(self, token: str, digest: str, why: str) -> None:
+        """Put it into quarantine."""
+        self._do("condemn", lambda: self._host.condemn(token, digest, why))
+
+    def gate(self, act: str, who: str, why: str, release: str = "", ring: str = "") -> None:
+        """Record a person's word."""
+        self._do("gate", lambda: self._host.gate(act, who, why, release, ring))
+
+    def evidence(self, release: str) -> bytes | None:
+        """Read what was kept."""
+        return self._do("evidence", lambda: self._host.evidence(release))
+
+    def keep(self, token: str, release: str, evidence: bytes) -> None:
+        """Keep evidence."""
+        self._do("keep", lambda: self._host.keep(token, release, evidence))
+
+    def entries(self, position: str) -> Iterator[bytes]:
+        """Read the journal."""
+        return self._do("entries", lambda: self._host.entries(position))
+
+    def manifest(self, release: str) -> Manifest:
+        """Read what a release consists of."""
+        del release
+        return self._do("manifest", lambda: Manifest("", "", 0))
+
+
+class FakeEntered:
+    """A lock that is held over an open session."""
+
+    def __init__(self, fleet: FakeFleet, host: FakeHost, token: str, ttl_s: int) -> None:
+        """Keep who has it."""
+        self._fleet, self._host, self._token, self._ttl_s = fleet, host, token, ttl_s
+
+    def renew(self) -> None:
+        """Ask for another term; says nothing when it was refused."""
+        if self._fleet.can_reach(self._host):
+            self._host.renew(self._token, self._ttl_s)
+
+    def leave(self) -> None:
+        """Give the lock back; over a dead connection it lapses."""
+        if self._fleet.can_reach(self._host):
+            self._host.leave(self._token)
+
+
+class FakeFleet:
+    """What the engine takes for a fleet; one act after the other, so that each run is the same."""
+
+    def __init__(self, inventory: Inventory, hosts: Mapping[str, FakeHost], stop: FakeStop) -> None:
+        """Reach ``hosts`` as ``inventory`` names them."""
+        self.inventory = inventory
+        self.hosts = hosts
+        self.stop = stop
+        self.clock = next(iter(hosts.values())).clock
+        self.calls: list[tuple[str, str]] = []
+        """(host, act) of every act that was begun."""
+        self.faults: dict[tuple[str, str], list[Callable[[], None] | str]] = defaultdict(list)
+        """What goes wrong next time: ``lost`` (before the act), ``unheard`` (after it)."""
+        self.before: Callable[[str, str], None] = lambda _host, _act: None
+        """Called before each act."""
+        self.fuse: int | None = None
+        """The controller dies at the act so many from now: even: before it, odd: after it."""
+        self.is_dead = False
+        self.unreached: set[str] = set()
+        """Hosts that this controller has failed to reach, and not reached since."""
+        self.unreached_before: frozenset[str] = frozenset()
+        """The same, when the batch of acts that is under way was decided."""
+
+    def over(self, host: FakeHost, act: str, work: Callable[[], T], seconds: float) -> T:
+        """Do an act over a connection."""
+        self._burn(0)
+        self.calls.append((host.name, act))
+        self.before(host.name, act)
+        waiting = self.faults.get((host.name, act))
+        fault = waiting.pop(0) if waiting else None
+        if callable(fault):
+            fault()
+        if fault == "lost":
+            self.unreached.add(host.name)
+            raise OutcomeUnknown(host.name, f"{act}: the connection ended (before)")
+        self._reach(host)
+        self.clock.advance(seconds)
+        if not host.is_reachable():  # it went while the act was on its way there
+            self.unreached.add(host.name)
+            raise OutcomeUnknown(host.name, f"{act}: the connection ended (on the way)")
+        self.unreached.discard(host.name)
+        result = work()
+        self._burn(1)
+        if fault == "unheard" or not host.is_reachable():
+            self.unreached.add(host.name)
+            raise OutcomeUnknown(host.name, f"{act}: the connection ended (after)")
+        return result
+
+    def _burn(self, half: int) -> None:
+        if self.is_dead:
+            raise ControllerDied
+        if self.fuse is None:
+            return
+        if self.fuse == half:
+            self.is_dead = True
+            raise ControllerDied
+        if half == 1:
+            self.fuse -= 2
+
+    def can_reach(self, host: FakeHost) -> bool:
+        """Tell whether a word gets there."""
+        return not self.is_dead and host.is_reachable()
+
+    def _reach(self, host: FakeHost) -> None:
+        if not host.is_reachable():
+            self.clock.advance(TIMEOUT_S)
+            self.unreached.add(host.name)
+            raise Unreachable(host.name, "it does not answer")
+
+    # --- what the engine calls --------------------------------------------------------------
+
+    def host(self, name: str) -> Host:
+        """Look a host of the inventory up."""
+        return self.inventory.host(name)
+
+    def acts(self, name: str) -> FakeActs:
+        """Give a host's acts, over a connection that may be an old one."""
+        if self.is_dead:
+            raise ControllerDied
+        self._reach(self.hosts[name])
+        return FakeActs(self, self.hosts[name])
+
+    fresh = acts
+
+    def each(
+        self,
+        names: Iterable[str],
+        work: Callable[[str], T],
+        *,
+        pump: Callable[[float], None] | None = None,
+        is_cleanup: bool = False,
+    ) -> dict[str, T | HostError]:
+        """Do ``work`` on hosts, one after the other; a host's own error is its result."""
+        results: dict[str, T | HostError] = {}
+        self.unreached_before = frozenset(self.unreached)
+        for name in list(names):
+            if self.stop.is_set() and not is_cleanup:
+                raise Interrupted
+            try:
+                results[name] = work(name)
+            except HostError as error:
+                results[name] = error
+            if pump is not None:
+                pump(0.0)
+        return results
+
+    def submit(self, work: Callable[[], T]) -> Future[T]:
+        """Do something at once."""
+        future: Future[T] = Future()
+        try:
+            future.set_result(work())
+        except Exception as error:  # noqa: BLE001 (handed on, as an executor does)
+            future.set_exception(error)
+        return future
+
+    def pause(self, seconds: float) -> None:
+        """Let time go by."""
+        self.clock.advance(seconds)
+
+
+class FakeWatch:
+    """Knows what releases are like, and says so when one has run for long enough to show it."""
+
+    SHOWS_AFTER_S = 2.0
+    is_patient = True
+    """It says nothing good before the soak is over."""
+
+    def __init__(self, fleet: FakeFleet, clock: FakeClock, make_assembler: Any, *_: Any) -> None:
+        """Look at ``fleet``'s hosts."""
+        self._fleet, self._clock, self._make = fleet, clock, make_assembler
+        self._ring: Ring | None = None
+        self._soak_s = 0.0
+        self._judged: tuple[str, ...] = ()
+        self._unread: frozenset[str] = frozenset()
+        self.followed: list[str] = []
+
+    def follow(self, hosts: Sequence[str], _offsets_us: Mapping[str, int]) -> None:
+        """Begin to read."""
+        self.followed += hosts
+
+    def catch_up(self, _hosts: Sequence[str], pump: Callable[[float], None]) -> None:
+        """Wait until the past has arrived."""
+        pump(0.0)
+
+    def close(self) -> None:
+        """Stop reading."""
+
+    def assembler(self) -> Assembler:
+        """Make what turns entries into lines."""
+        made: Assembler = self._make()
+        return made
+
+    def judge(
+        self,
+        ring: Ring,
+        switched_at_us: Mapping[str, int],
+        soak: timedelta,
+        _baseline: Sequence[str],
+    ) -> None:
+        """Begin to judge."""
+        self._ring, self._soak_s = ring, soak.total_seconds()
+        self._judged, self._unread = tuple(switched_at_us), frozenset()
+
+    def judge_kept(
+        self,
+        ring: Ring,
+        switched_at_us: Mapping[str, int],
+        soak: timedelta,
+        evidence: Mapping[str, Evidence],
+        _release: str,
+    ) -> None:
+        """Judge by what was kept."""
+        self.judge(ring, switched_at_us, soak, ())
+        self._unread = frozenset(switched_at_us) - set(evidence)
+
+    def pump(self) -> bool:
+        """Take in what came."""
+        return False
+
+    def verdict(self) -> tuple[str, Verdict] | None:
+        """Say what the truth shows so far."""
+        if self._ring is None:
+            return None
+        name = self._ring.name
+        kinds = set()
+        ran_s = []
+        for host in (self._fleet.hosts[one] for one in self._judged):
+            if host.name in self._unread or not host.is_reachable():
+                continue
+            for_s = self._clock.mono - host.started
+            kind = host.world.kind(host.current, host.name)
+            if kind == "bad" and for_s >= self.SHOWS_AFTER_S:
+                return name, Verdict(Outcome.FAIL, ("a new error came again and again",), host.name)
+            kinds.add(kind)
+            ran_s.append(for_s)
+        if not ran_s or (self.is_patient and min(ran_s) < self._soak_s):
+            return name, Verdict(Outcome.WAIT, ("nothing bad so far",))
+        if "doubtful" in kinds:
+            return name, Verdict(Outcome.INCONCLUSIVE, ("too few lines",))
+        return name, Verdict(Outcome.PASS, ("nothing bad was seen",))
+
+    def last_error(self, _host: str, _since_us: int, _old: str) -> str:
+        """Give nothing: bots here say no errors."""
+        return ""
+
+    def first_reading(self, _host: str) -> None:
+        """Give nothing: no bot here has a probe."""
+
+    def cannot_exclude(self) -> tuple[str, ...]:
+        """Say what a pass does not vouch for."""
+        return ()
+
+    def evidence(self, _host: str) -> dict[str, object]:
+        """Summarise."""
+        return {"lines": 0, "errors": 0, "restarts": 0, "new_fingerprints": []}
+
+
+class FakeBuild:
+    """A release to be sent."""
+
+    need_bytes = 1000
+    need_inodes = 10
+    mask = Mask(())
+
+    def __init__(self, release: str, digest: str) -> None:
+        """Name it."""
+        self.release = Release(release, digest, Manifest("", "", 0))
+
+    def under(self, release: str) -> FakeBuild:
+        """Give it under another name."""
+        return FakeBuild(release, self.release.digest)
+
+    def delta(self, _base: Manifest | None) -> bytes:
+        """Give its files."""
+        return b"files"
+
+    def meta(self, host: Host, ring: Ring | None = None) -> bytes:
+        """Give what is one host's."""
+        about = {
+            "digest": self.release.digest,
+            "host": host.name,
+            "ring": ring.name if ring else "",
+        }
+        return json.dumps(about).encode()
+
+
+def inventory_of(names: Sequence[str], policy: Policy) -> Inventory:
+    """Make an environment of hosts with these names."""
+    bot = Bot("tbot", "python3 main.py", "/src")
+    hosts = tuple(Host(name, Address(name, name), bot) for name in names)
+    return Inventory("prod", "/inventories/prod.yml", hosts, policy)
+
+
+DEFAULT_RINGS = (
+    Ring("canary", Share(count=1), soak=timedelta(seconds=60), settle=timedelta(seconds=10)),
+    Ring("fleet", "all", settle=timedelta(seconds=10)),
+)
+
+
+class Stage:
+    """Hosts, a clock, and controllers that act on them."""
+
+    def __init__(
+        self,
+        count: int = 4,
+        policy: Policy | None = None,
+        *,
+        groups: Mapping[str, Sequence[str]] | None = None,
+        tick_s: float = 0.1,
+    ) -> None:
+        """Make ``h1`` … and an inventory; ``groups`` names the hosts of rings that are groups."""
+        names = [f"h{number + 1}" for number in range(count)]
+        rules = policy or Policy(DEFAULT_RINGS)
+        self.inventory = inventory_of(names, _with_hosts(rules, names, groups or {}))
+        self.clock = FakeClock()
+        self.world = World()
+        self.hosts = {name: FakeHost(name, self.clock, self.world) for name in names}
+        self.stop = FakeStop(self.clock, tick_s)
+        self.fleet = FakeFleet(self.inventory, self.hosts, self.stop)
+        self.events: list[Event] = []
+        self.made = 0
+
+    def controller(self) -> FakeFleet:
+        """Let another controller come: with no memory of the one before."""
+        self.stop.clear()
+        self.fleet = FakeFleet(self.inventory, self.hosts, self.stop)
+        return self.fleet
+
+    def tools(self, owner: str = "ann@laptop") -> Tools:
+        """Put together what a run needs."""
+        return Tools(
+            fleet=self.fleet,  # type: ignore[arg-type]
+            clock=self.clock,
+            emit=self.events.append,
+            manifests=ManifestCache({}),
+            owner=owner,
+            stop=self.stop,  # type: ignore[arg-type]
+            make_watch=FakeWatch,  # type: ignore[arg-type]
+        )
+
+    def build(self, kind: str = "good", host: str = "*") -> FakeBuild:
+        """Make a new release of which the world knows what it is like."""
+        self.made += 1
+        name = f"R{self.made:04d}"
+        self.world.is_like(name, kind, host)
+        return FakeBuild(name, f"{self.made:064x}")
+
+    def running(self) -> list[str]:
+        """List what runs on each host."""
+        for host in self.hosts.values():
+            host.settle()
+        return [host.current if not host.is_stopped else "" for host in self.hosts.values()]
+
+
+def _with_hosts(
+    policy: Policy, names: Sequence[str], groups: Mapping[str, Sequence[str]]
+) -> Policy:
+    rings = tuple(
+        replace(ring, hosts=tuple(groups.get(str(ring.selector), names))) for ring in policy.rings
+    )
+    return replace(policy, rings=rings)
+
+
+__all__ = ["BEGIN", "ControllerDied", "FakeBuild", "FakeFleet", "FakeWatch", "Stage"]

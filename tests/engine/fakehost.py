@@ -1,0 +1,632 @@
+"""Hosts in memory that do what the acts do: links, leases, quarantine, reboots, one clock each."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from botdeploy.core.hoststate import (
+    Approval,
+    Disk,
+    HostState,
+    LockHolder,
+    Phase,
+    RolloutRecord,
+    StagedRelease,
+    Switch,
+)
+from botdeploy.errors import ActFailed
+from botdeploy.hosts.acts import Reverted, Switched, Unchanged
+from botdeploy.hosts.records import LeaseLost, LockRefused
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+BEGIN = datetime(2026, 11, 24, 9, tzinfo=UTC)
+MOST_ENTRIES = 5000
+
+
+class FakeClock:
+    """One time for everything; it goes on only when somebody waits or works."""
+
+    def __init__(self) -> None:
+        """Begin at nine o'clock."""
+        self.mono = 1000.0
+        self.jump = timedelta(0)
+        """How far the controller's wall clock is off."""
+        self._due: list[tuple[float, int, Callable[[], None]]] = []
+
+    def now(self) -> datetime:
+        """Give the controller's wall clock."""
+        return BEGIN + timedelta(seconds=self.mono) + self.jump
+
+    def monotonic(self) -> float:
+        """Give seconds that never jump."""
+        return self.mono
+
+    def at(self, seconds: float, happening: Callable[[], None]) -> None:
+        """Let something happen in so many seconds."""
+        self._due.append((self.mono + seconds, len(self._due), happening))
+        self._due.sort(key=lambda one: one[:2])
+
+    def advance(self, seconds: float) -> None:
+        """Let time go by, and what is due happen on the way."""
+        end = self.mono + seconds
+        while self._due and self._due[0][0] <= end:
+            at, _, happening = self._due.pop(0)
+            self.mono = max(self.mono, at)
+            happening()
+        self.mono = max(self.mono, end)
+
+
+class FakeStop:
+    """What interrupts a run; waiting on it is how the engine lets time go by."""
+
+    def __init__(self, clock: FakeClock, tick_s: float = 0.1) -> None:
+        """Let each wait take ``tick_s`` at least: a slow controller, and a fast test."""
+        self._clock = clock
+        self._tick_s = tick_s
+        self._is_set = False
+
+    def is_set(self) -> bool:
+        """Tell whether the run was interrupted."""
+        return self._is_set
+
+    def set(self) -> None:
+        """Interrupt the run."""
+        self._is_set = True
+
+    def clear(self) -> None:
+        """Let the next run go."""
+        self._is_set = False
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Let time go by."""
+        self._clock.advance(max(timeout or 0.0, self._tick_s))
+        return self._is_set
+
+
+@dataclass
+class Staged:
+    """A release on a host."""
+
+    digest: str
+    order: int = 0
+    """Which of the proven ones it is; 0 when it was not proven."""
+    proven_in: str = ""
+
+
+@dataclass
+class Mark:
+    """What is pending, confirmed, or went back: one file of a host's state."""
+
+    run: str
+    new: str
+    old: str
+    armed: datetime
+    seq: int
+    by: str = ""
+    why: str = ""
+    cause: str = ""
+    at: datetime | None = None
+    """When it was confirmed."""
+
+
+@dataclass
+class Lock:
+    """Who has the host's lock."""
+
+    token: str
+    deadline: float
+    kind: str
+    owner: str
+    why: str
+    since: datetime
+
+
+class World:
+    """What releases are like when they run; the truth that a rollout has to find out."""
+
+    def __init__(self) -> None:
+        """Let every release be good until something else is said."""
+        self._kinds: dict[tuple[str, str], str] = {}
+
+    def is_like(self, release: str, kind: str, host: str = "*") -> None:
+        """Say what a release is like, everywhere or on one host.
+
+        ``good``; ``bad``: its journal shows it; ``doubtful``: nobody can tell; ``unready``: it
+        never shows the sign; ``deaf``: its host can't be reached while it runs.
+        """
+        self._kinds[release, host] = kind
+
+    def kind(self, release: str, host: str) -> str:
+        """Tell what a release is like on a host."""
+        return self._kinds.get((release, host)) or self._kinds.get((release, "*"), "good")
+
+
+@dataclass
+class FakeHost:
+    """One host. Its acts raise what a host's program tells, never what a connection does."""
+
+    name: str
+    clock: FakeClock
+    world: World
+    is_up: bool = True
+    is_cut: bool = False
+    jump: timedelta = timedelta(0)
+    """How far its wall clock is off."""
+    current: str = ""
+    previous: str = ""
+    is_stopped: bool = False
+    """The bot's process is not there."""
+    releases: dict[str, Staged] = field(default_factory=dict)
+    pending: Mark | None = None
+    confirmed: Mark | None = None
+    reverted: Mark | None = None
+    lease: float = 0.0
+    stuck: str = ""
+    quarantine: dict[str, str] = field(default_factory=dict)
+    rollout: dict[str, str] = field(default_factory=dict)
+    approvals: dict[tuple[str, str], Approval] = field(default_factory=dict)
+    hold: dict[str, str] = field(default_factory=dict)
+    lock: Lock | None = None
+    kept: dict[str, bytes] = field(default_factory=dict)
+    journal: list[dict[str, object]] = field(default_factory=list)
+    audit: list[dict[str, str]] = field(default_factory=list)
+    boots: int = 1
+    started: float = 0.0
+    """Monotonic second at which the bot was started."""
+    did: list[tuple[str, ...]] = field(default_factory=list)
+    """Everything that truly changed, in order."""
+    on_change: Callable[[FakeHost, tuple[str, ...]], None] = lambda _host, _change: None
+    entries_written: int = 0
+
+    # --- what happens to it -----------------------------------------------------------------
+
+    def wall(self) -> datetime:
+        """Give its wall clock."""
+        return BEGIN + timedelta(seconds=self.clock.mono) + self.jump
+
+    def is_reachable(self) -> bool:
+        """Tell whether a controller can log in now."""
+        self.settle()
+        return self.is_up and not self.is_cut and self.world.kind(self.current, self.name) != "deaf"
+
+    def settle(self) -> None:
+        """Do what the host has done by itself meanwhile: a lease that is over goes back."""
+        if self.is_up and self.pending is not None and self.lease <= self.clock.mono:
+            self._go_back("host", "lease", "no controller confirmed the release in time")
+
+    def die(self) -> None:
+        """Lose power."""
+        self.settle()
+        self.is_up = False
+
+    def boot(self) -> None:
+        """Come up again: what is unconfirmed goes back before the bot starts."""
+        if self.is_up:
+            return
+        self.is_up = True
+        self.boots += 1
+        self.lock = None
+        self.started = self.clock.mono
+        if self.pending is not None:
+            self._go_back("host", "boot", "the host restarted before the release was confirmed")
+
+    def reinstall(self) -> None:
+        """Come up as new: nothing of botdeploy is there."""
+        keep = (self.name, self.clock, self.world)
+        fresh = FakeHost(*keep, jump=self.jump, boots=self.boots + 1, on_change=self.on_change)
+        did = [*self.did, ("reinstall",)]
+        self.__dict__.update(fresh.__dict__)
+        self.did = did
+        self.on_change(self, ("reinstall",))
+
+    def write(self, message: str, **fields: object) -> None:
+        """Let the bot write a line to the journal."""
+        self.entries_written += 1
+        at = int(self.wall().timestamp() * 1e6)
+        self.journal.append(
+            {
+                "__CURSOR": f"s={self.name};i={self.entries_written}",
+                "__REALTIME_TIMESTAMP": str(at),
+                "MESSAGE": message,
+                "PRIORITY": "6",
+                "_PID": str(self.boots * 1000 + len(self.did)),
+                "_TRANSPORT": "stdout",
+                **fields,
+            }
+        )
+
+    # --- acts -------------------------------------------------------------------------------
+
+    def observe(self) -> HostState:
+        """Say what stands here."""
+        self.settle()
+        runs = self.current if self.current and not self.is_stopped else ""
+        return HostState(
+            current=self.current,
+            previous=self.previous,
+            running=runs,
+            active_state="active" if runs else "inactive",
+            invocation=f"{self.name}-{len(self.did)}",
+            active_since_us=int(self.started * 1e6),
+            uptime_s=int(self.clock.mono),
+            boot_id=f"{self.name}-{self.boots}",
+            at=_stamp(self.wall()),
+            is_prepared=True,
+            switch=self._switch(),
+            releases=tuple(
+                StagedRelease(name, one.digest, bool(one.order), "", one.proven_in)
+                for name, one in sorted(self.releases.items())
+            ),
+            quarantine=dict(self.quarantine),
+            lock=self._holder(),
+            rollout=RolloutRecord(**self.rollout) if self.rollout else None,
+            approvals=tuple(self.approvals.values()),
+            hold=f"{self.hold['who']} since {self.hold['at']}" if self.hold else "",
+            stuck=self.stuck,
+            disk=Disk(10**9, 9 * 10**8, 10**6, 9 * 10**5),
+        )
+
+    def enter(self, token: str, ttl_s: int, kind: str, owner: str, why: str) -> None:
+        """Take the lock."""
+        self.settle()
+        held = self.lock if self.lock and self.lock.deadline > self.clock.mono else None
+        if (
+            held is not None
+            and held.token != token
+            and (kind != "rollback" or held.kind == "rollback")
+        ):
+            raise self._refusal()
+        since = held.since if held is not None and held.token == token else self.wall()
+        self.lock = Lock(token, self.clock.mono + ttl_s + 1, kind, owner, why, since)
+
+    def renew(self, token: str, ttl_s: int) -> None:
+        """Renew the lock, if it is still ours."""
+        if self.lock is not None and self.lock.token == token:
+            self.lock.deadline = self.clock.mono + ttl_s + 1
+
+    def leave(self, token: str) -> None:
+        """Give the lock back."""
+        if self.lock is not None and self.lock.token == token:
+            self.lock = None
+
+    def unlock(self) -> None:
+        """Take the lock away."""
+        self.lock = None
+
+    def stage(self, token: str, release: str, digest: str, rollout: str, ring: str) -> bool:
+        """Put a release there; False when it was there already."""
+        self._need_lock(token)
+        is_new = release not in self.releases
+        if is_new:
+            self.releases[release] = Staged(digest)
+            self._changed("stage", release)
+        self._note(rollout, release, ring)
+        return is_new
+
+    def fetch(self, token: str, release: str) -> str:
+        """Give what another host needs to stage it; here its digest alone."""
+        self._need_lock(token)
+        self._need_staged(release)
+        return self.releases[release].digest
+
+    def begin(self, token: str, rollout: str, release: str, ring: str) -> None:
+        """Note a rollout whose release is there."""
+        self._need_lock(token)
+        self._need_staged(release)
+        self._note(rollout, release, ring)
+
+    def end(self, token: str, rollout: str, outcome: str, why: str) -> None:
+        """Note how a rollout ended."""
+        self._need_lock(token)
+        if self.rollout.get("id") == rollout and self.rollout.get("outcome") != outcome:
+            self.rollout |= {"outcome": outcome, "ended": _stamp(self.wall()), "ended_why": why}
+            self._changed("end", rollout, outcome)
+
+    def switch(self, token: str, run: str, release: str, ttl_s: int) -> Switched | Reverted:
+        """Stop the old one, start the new one, under lease."""
+        self._need_lock(token)
+        self.settle()
+        if self.pending is not None and self.pending.run == run:
+            return self._tell_switched(self.pending)
+        if self.confirmed is not None and self.confirmed.run == run:
+            return self._tell_switched(self.confirmed)
+        if self.reverted is not None and self.reverted.run == run:
+            return self._tell_reverted()
+        self._need_staged(release)
+        if self.pending is not None:
+            self._go_back("controller", "person", "a newer rollout began")
+        old = self._return_target(release)
+        self.pending = Mark(run, release, old, self.wall(), self._seq())
+        self.lease = self.clock.mono + ttl_s + 1
+        if old:
+            self.previous = old
+        self._start(release)
+        self._changed("switch", run, release)
+        if self.world.kind(release, self.name) == "unready":
+            self.quarantine[self.releases[release].digest] = "not ready within 5 s"
+            self._go_back("host", "ready", "not ready within 5 s")
+            return self._tell_reverted()
+        return self._tell_switched(self.pending)
+
+    def confirm(self, token: str, run: str) -> None:
+        """Let it stay."""
+        self._need_lock(token)
+        self.settle()
+        if self.pending is not None and self.pending.run == run:
+            self.confirmed, self.pending = self.pending, None
+            self.confirmed.at = self.wall()
+            self._changed("confirm", run)
+        elif self.confirmed is None or self.confirmed.run != run:
+            raise self._lease_lost(run)
+
+    def extend(self, token: str, run: str, ttl_s: int) -> None:
+        """Renew the lease."""
+        self._need_lock(token)
+        self.settle()
+        if self.pending is not None and self.pending.run == run:
+            self.lease = self.clock.mono + ttl_s + 1
+        elif self.confirmed is None or self.confirmed.run != run:
+            raise self._lease_lost(run)
+
+    def revert(
+        self, token: str, run: str, target: str | None, why: str, digest: str, cause: str
+    ) -> Reverted | Unchanged:
+        """Go back."""
+        self._need_lock(token)
+        if digest:
+            self.quarantine[digest] = why
+        self.settle()
+        if self.pending is not None and target is None:
+            self._go_back("controller", cause, why)
+            return self._tell_reverted()
+        if self.reverted is not None and self.reverted.run == run:
+            return self._tell_reverted()
+        if self.pending is not None:
+            self._go_back("controller", cause, why)
+        now = self.current
+        to = target if target is not None else self._recorded_target()
+        if to:
+            self._need_staged(to)
+        if to == now and (not now or not self.is_stopped):
+            return Unchanged(now)
+        self.reverted = Mark(
+            run, now, to, self.wall(), self._seq(), by="controller", why=why, cause=cause
+        )
+        self._return_to(to, left=now)
+        self._changed("revert", run, now, to, cause)
+        return self._tell_reverted()
+
+    def prove(self, token: str, release: str, rollout: str) -> None:
+        """Note that it passed."""
+        self._need_lock(token)
+        self._need_staged(release)
+        staged = self.releases[release]
+        if staged.proven_in != rollout or staged.digest in self.quarantine or not staged.order:
+            staged.order = max((one.order for one in self.releases.values()), default=0) + 1
+            staged.proven_in = rollout
+            self.quarantine.pop(staged.digest, None)
+            self._changed("prove", release, rollout)
+
+    def condemn(self, token: str, digest: str, why: str) -> None:
+        """Put a release into quarantine."""
+        self._need_lock(token)
+        self.quarantine.setdefault(digest, why)
+
+    def gate(self, act: str, who: str, why: str, release: str, ring: str) -> None:
+        """Record a person's word; needs no lock."""
+        at = _stamp(self.wall())
+        match act:
+            case "hold":
+                self.hold = {"who": who, "why": why, "at": at}
+            case "resume":
+                self.hold = {}
+            case _:
+                self.approvals[release, ring] = Approval(release, ring, who, why, at)
+        self._changed(act, release, ring)
+
+    def evidence(self, release: str) -> bytes | None:
+        """Give what was kept."""
+        return self.kept.get(release)
+
+    def keep(self, token: str, release: str, evidence: bytes) -> None:
+        """Keep evidence."""
+        self._need_lock(token)
+        self.kept[release] = evidence
+
+    def entries(self, position: str) -> Iterator[bytes]:
+        """Give journal entries from a cursor, that entry first, or of the last seconds."""
+        first = 0
+        if position.startswith("since:"):
+            begin = (self.wall().timestamp() - int(position[6:])) * 1e6
+            first = next(
+                (
+                    number
+                    for number, entry in enumerate(self.journal)
+                    if int(str(entry["__REALTIME_TIMESTAMP"])) >= begin
+                ),
+                len(self.journal),
+            )
+        else:
+            first = next(
+                (n for n, entry in enumerate(self.journal) if entry["__CURSOR"] == position), 0
+            )
+        return iter([json.dumps(entry).encode() for entry in self.journal[first:]])
+
+    # --- parts ------------------------------------------------------------------------------
+
+    def _changed(self, *change: str) -> None:
+        self.did.append(change)
+        self.audit.append({"at": _stamp(self.wall()), "act": change[0], "v": " ".join(change)})
+        self.on_change(self, change)
+
+    def _seq(self) -> int:
+        marks = (self.pending, self.confirmed, self.reverted)
+        return max((mark.seq for mark in marks if mark is not None), default=0) + 1
+
+    def _start(self, release: str) -> None:
+        self.current = release
+        self.is_stopped = not release
+        self.started = self.clock.mono
+
+    def _go_back(self, by: str, cause: str, why: str) -> None:
+        mark = self.pending
+        assert mark is not None
+        self.pending, self.reverted = None, mark
+        mark.by, mark.cause, mark.why = by, cause, why
+        self._return_to(mark.old, left=mark.new)
+        self._changed("back", mark.run, mark.new, mark.old, cause)
+
+    def _return_to(self, release: str, *, left: str) -> None:
+        self._start(release)
+        self.stuck = ""
+        if self.previous == release or not self._is_target(self.previous):
+            self.previous = self._last_proven_but(release, left)
+        if release and self.world.kind(release, self.name) == "unready":
+            self.stuck, self.is_stopped = "not ready within 5 s", True
+
+    def _is_target(self, release: str) -> bool:
+        staged = self.releases.get(release)
+        return staged is not None and staged.order > 0 and staged.digest not in self.quarantine
+
+    def _last_proven_but(self, *others: str) -> str:
+        found = [name for name in self.releases if name not in others and self._is_target(name)]
+        return max(found, key=lambda name: self.releases[name].order, default="")
+
+    def _return_target(self, new: str) -> str:
+        now = self.current
+        if now != new and self._is_target(now):
+            return now
+        proven = self._last_proven_but(now, new)
+        if proven or now == new or now not in self.releases:
+            return proven
+        is_good = self.releases[now].digest not in self.quarantine
+        is_confirmed = self.confirmed is not None and self.confirmed.new == now
+        return now if is_good and is_confirmed else ""
+
+    def _recorded_target(self) -> str:
+        now, to = self.current, ""
+        if not now:
+            return ""
+        if self.confirmed is not None and self.confirmed.new == now:
+            to = self.confirmed.old
+            known = self.releases.get(to)
+            if to == now or known is None or known.digest in self.quarantine:
+                to = ""
+        if not to and self.previous != now and self._is_target(self.previous):
+            to = self.previous
+        to = to or self._last_proven_but(now)
+        if not to and self._is_target(now):
+            raise ActFailed(
+                self.name, "revert", f"nothing to return to; {now} stays", code="no-target"
+            )
+        return to
+
+    def _note(self, rollout: str, release: str, ring: str) -> None:
+        same = self.rollout.get("id") == rollout
+        known = (self.rollout.get("release"), self.rollout.get("ring")) == (release, ring)
+        if same and known and not self.rollout.get("outcome"):
+            return
+        since = self.rollout["since"] if same else _stamp(self.wall())
+        assert self.lock is not None
+        self.rollout = {
+            "id": rollout,
+            "release": release,
+            "digest": self.releases[release].digest,
+            "ring": ring,
+            "since": since,
+            "owner": self.lock.owner,
+            "why": self.lock.why,
+        }
+        self._changed("begin", rollout, release, ring)
+
+    def _need_staged(self, release: str) -> None:
+        if release not in self.releases:
+            raise ActFailed(self.name, "act", f"release {release} is not here", code="not-staged")
+
+    def _need_lock(self, token: str) -> None:
+        if self.lock is not None and self.lock.token == token:
+            return
+        if self.lock is not None and self.lock.deadline > self.clock.mono:
+            raise self._refusal()
+        raise LeaseLost(self.name, "act", "the lock lapsed and was given up", code="lost-lock")
+
+    def _refusal(self) -> LockRefused:
+        holder = self._holder()
+        assert holder is not None
+        return LockRefused(self.name, holder)
+
+    def _holder(self) -> LockHolder | None:
+        lock = self.lock
+        if lock is None or lock.deadline <= self.clock.mono:
+            return None
+        left = int(lock.deadline - self.clock.mono)
+        return LockHolder(lock.token[:8], lock.owner, lock.kind, lock.why, _stamp(lock.since), left)
+
+    def _lease_lost(self, run: str) -> LeaseLost:
+        if self.reverted is not None and self.reverted.run == run:
+            return LeaseLost(
+                self.name, "act", f"the host went back: {self.reverted.why}", code="lost"
+            )
+        return LeaseLost(self.name, "act", "the host knows nothing of this run", code="lost")
+
+    def _switch(self) -> Switch | None:
+        if self.pending is not None:
+            age = max(0.0, (self.wall() - self.pending.armed).total_seconds())
+            left = max(0, int(self.lease - self.clock.mono))
+            return _told(Phase.PENDING, self.pending, age, left)
+        marks = [
+            (mark.seq, phase, mark)
+            for phase, mark in ((Phase.CONFIRMED, self.confirmed), (Phase.REVERTED, self.reverted))
+            if mark is not None
+        ]
+        if not marks:
+            return None
+        _, phase, mark = max(marks, key=lambda one: one[0])
+        age = (self.wall() - mark.at).total_seconds() if mark.at is not None else 0.0
+        return _told(phase, mark, max(0.0, age))
+
+    def _tell_switched(self, mark: Mark) -> Switched:
+        at_us = int(mark.armed.timestamp() * 1e6)
+        is_confirmed = mark is self.confirmed
+        return Switched(mark.new, mark.old, 0.5, 0.4, "", "", at_us, is_confirmed)
+
+    def _tell_reverted(self) -> Reverted:
+        mark = self.reverted
+        assert mark is not None
+        return Reverted(mark.new, mark.old, mark.by, mark.why, mark.cause, 0.5, not self.stuck)
+
+
+def _told(phase: Phase, mark: Mark, age_s: float, lease_left_s: int = 0) -> Switch:
+    armed_us = int(mark.armed.timestamp() * 1e6)
+    return Switch(
+        phase,
+        mark.run,
+        mark.new,
+        mark.old,
+        mark.by,
+        mark.why,
+        mark.cause,
+        armed_us,
+        age_s,
+        lease_left_s,
+    )
+
+
+def _stamp(at: datetime) -> str:
+    return at.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def decoded(meta: bytes) -> Mapping[str, str]:
+    """Read what ``FakeBuild.meta`` wrote."""
+    found: Mapping[str, str] = json.loads(meta)
+    return found
+
+
+def drained(files: Iterable[bytes]) -> int:
+    """Take an upload in; gives its size in bytes."""
+    return sum(len(piece) for piece in files)

@@ -1,0 +1,551 @@
+"""Promote on hosts in memory: one step for cron, the same from every machine."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from botdeploy.core.events import Kind
+from botdeploy.core.model import Gate, Lease, LeaseUntil, Policy, Ring, Share
+from botdeploy.engine.canary import canary, due, promote
+from botdeploy.engine.rollback import rollback
+from botdeploy.engine.run import Options
+from botdeploy.errors import ExitCode, LockedError
+from tests.engine.fakefleet import ControllerDied, Stage
+from tests.engine.test_canary import release, switches, tick
+
+HOUR = timedelta(hours=1)
+RINGS = (
+    Ring("internal", "internal", soak=2 * HOUR, settle=timedelta(seconds=10)),
+    Ring("beta", "beta", soak=HOUR, settle=timedelta(seconds=10)),
+    Ring("fleet", "all", settle=timedelta(seconds=10), batch=Share(count=2)),
+)
+GROUPS = {"internal": ("h1",), "beta": ("h2",)}
+
+
+def stage_of(rings: tuple[Ring, ...] = RINGS, **policy: object) -> Stage:
+    """Give five hosts in three rings that run a first release; the others' soaks take hours."""
+    stage = Stage(5, Policy(rings, **policy), groups=GROUPS, tick_s=1.0)  # type: ignore[arg-type]
+    quick = tuple(replace(ring, soak=timedelta(0), gate=Gate.NONE, window=None) for ring in rings)
+    rules = replace(stage.inventory.policy, rings=_hosts_of(stage, quick))
+    whole = stage.inventory
+    stage.inventory = replace(whole, policy=rules)
+    assert release(stage).code is ExitCode.DONE
+    assert stage.running() == ["R0001"] * 5
+    stage.inventory = whole
+    stage.events.clear()
+    stage.clock.advance(600)
+    return stage
+
+
+def _hosts_of(stage: Stage, rings: tuple[Ring, ...]) -> tuple[Ring, ...]:
+    known = {ring.name: ring.hosts for ring in stage.inventory.policy.rings}
+    return tuple(replace(ring, hosts=known[ring.name]) for ring in rings)
+
+
+def wait(stage: Stage, hours: float) -> list[tuple[int, str]]:
+    """Let cron come every five minutes for some hours; gives what was not silent."""
+    said = []
+    for _ in range(int(hours * 12)):
+        stage.clock.advance(300)
+        ended = tick(stage)
+        if ended.summary or ended.code is not ExitCode.DONE:
+            said.append((int(ended.code), ended.summary))
+    return said
+
+
+# --- nothing is due ---------------------------------------------------------------------------
+
+
+def test_nothing_under_way_is_silent() -> None:
+    """Exit 0, no word, no lock, no event."""
+    stage = stage_of()
+    ended = tick(stage)
+    assert (ended.code, ended.summary, stage.events) == (ExitCode.DONE, "", [])
+    assert {act for _, act in stage.fleet.calls} == {"observe"}
+
+
+def test_a_soak_is_silent_also_with_a_host_away() -> None:
+    """While a ring soaks there is nothing to tell, and no host within ``max_unreachable`` is."""
+    stage = stage_of(max_unreachable=Share(count=1))
+    release(stage)
+    stage.hosts["h5"].die()
+    stage.events.clear()
+    assert wait(stage, 1) == []
+    assert stage.events == []
+
+
+# --- one step further -------------------------------------------------------------------------
+
+
+def test_a_release_goes_through_its_rings_by_cron_alone() -> None:
+    """Each ring begins when the one before has soaked and passed, in whoever's hands."""
+    stage = stage_of()
+    release(stage)
+    assert wait(stage, 1.9) == []
+    assert stage.running() == ["R0002", *["R0001"] * 4]
+    assert len(wait(stage, 0.2)) == 1
+    assert stage.running() == ["R0002", "R0002", *["R0001"] * 3]
+    assert len(wait(stage, 1.1)) == 1
+    assert stage.running() == ["R0002"] * 5
+    assert wait(stage, 2) == []
+    assert [switches(stage, name) for name in stage.hosts] == [2] * 5
+
+
+def test_a_release_that_fails_in_beta_leaves_every_host() -> None:
+    """The tick that sees it takes internal and beta back; the fleet never had it."""
+    stage = stage_of()
+    release(stage, stage.build("bad", "h2"))
+    said = wait(stage, 4)
+    assert [code for code, _ in said] == [1]
+    assert stage.running() == ["R0001"] * 5
+    assert [switches(stage, name) for name in ("h3", "h4", "h5")] == [1, 1, 1]
+
+
+def test_two_controllers_at_once_take_one_step() -> None:
+    """The second finds the lock held, and that is exit 4; nothing is done twice."""
+    stage = stage_of()
+    release(stage)
+    stage.clock.advance(2 * 3600)
+    first = stage.controller()
+    refused: list[LockedError] = []
+
+    def second(name: str, act: str) -> None:
+        if act == "switch" and not refused:
+            other = Stage.controller(stage)
+            with pytest.raises(LockedError) as error:
+                promote(stage.inventory, stage.tools("laptop"), Options())
+            refused.append(error.value)
+            stage.fleet = first
+            del name, other
+
+    first.before = second
+    promote(stage.inventory, stage.tools("cron"), Options())
+    assert refused[0].exit_code is ExitCode.LOCKED
+    assert switches(stage, "h2") == 2
+
+
+@pytest.mark.parametrize("fuse", range(0, 40, 3))
+def test_another_controller_goes_on_wherever_the_first_one_died(fuse: int) -> None:
+    """A step that was cut anywhere is taken to its end by the next ones, and never twice."""
+    stage = stage_of()
+    release(stage)
+    stage.clock.advance(2 * 3600)
+    stage.controller()
+    stage.fleet.fuse = fuse
+    with suppress(ControllerDied):
+        promote(stage.inventory, stage.tools(), Options())
+    stage.clock.advance(120)
+    wait(stage, 2.5)
+    assert stage.running() == ["R0002"] * 5
+    assert switches(stage, "h2") <= 3
+
+
+def test_dry_run_says_what_is_due() -> None:
+    """``--dry-run`` names the step in words and changes nothing."""
+    stage = stage_of()
+    assert due(stage.inventory, stage.tools()).summary == "nothing is due"
+    release(stage)
+    stage.controller()
+    assert "ring internal soaks" in due(stage.inventory, stage.tools()).summary
+    assert {act for _, act in stage.fleet.calls} == {"observe"}
+
+
+# --- gates ------------------------------------------------------------------------------------
+
+
+def approve(stage: Stage, ring: str, name: str = "R0002") -> None:
+    """Let a person approve a ring of a release."""
+    for host in stage.hosts.values():
+        host.gate("approve", "ann", "looks good", name, ring)
+
+
+def test_a_gate_on_the_first_ring_waits_from_the_beginning() -> None:
+    """``canary`` stages and ends with 0; cron says 5 until a person approves, then begins."""
+    stage = stage_of((replace(RINGS[0], gate=Gate.APPROVE), *RINGS[1:]))
+    ended = release(stage)
+    assert (ended.code, stage.running()) == (ExitCode.DONE, ["R0001"] * 5)
+    assert "approve prod" in ended.summary
+    assert tick(stage).code is ExitCode.HELD
+    approve(stage, "internal")
+    tick(stage)
+    assert stage.running()[0] == "R0002"
+
+
+def test_an_approval_is_for_one_release_and_one_ring() -> None:
+    """What was approved for one release or ring opens no other."""
+    stage = stage_of((RINGS[0], replace(RINGS[1], gate=Gate.APPROVE), RINGS[2]))
+    release(stage)
+    approve(stage, "fleet")
+    approve(stage, "beta", "R0001")
+    assert {code for code, _ in wait(stage, 2.5)} == {5}
+    assert stage.running()[1] == "R0001"
+    approve(stage, "beta")
+    tick(stage)
+    assert stage.running()[1] == "R0002"
+
+
+def test_the_approval_of_a_ring_is_not_that_of_its_verdict() -> None:
+    """A gate that was opened before the ring began takes on no inconclusive verdict."""
+    stage = stage_of((RINGS[0], replace(RINGS[1], gate=Gate.APPROVE), RINGS[2]))
+    release(stage, stage.build("doubtful", "h2"))
+    approve(stage, "beta")
+    said = wait(stage, 4)
+    assert said[-1][0] == 5
+    assert "inconclusive" in said[-1][1]
+    assert stage.running()[2:] == ["R0001"] * 3
+    approve(stage, "beta")
+    tick(stage)
+    assert stage.running() == ["R0002"] * 5
+
+
+def test_a_hold_that_one_host_did_not_hear_the_end_of_holds_nobody() -> None:
+    """A host that was away when the hold ended still has it, and that holds nobody up."""
+    stage = stage_of(max_unreachable=Share(count=1))
+    release(stage)
+    for host in stage.hosts.values():
+        host.gate("hold", "bob", "fair", "", "")
+    stage.clock.advance(2 * 3600)
+    assert tick(stage).code is ExitCode.HELD
+    assert stage.running()[1] == "R0001"
+    stage.hosts["h5"].die()
+    stage.clock.advance(10)
+    for name in ("h1", "h2", "h3", "h4"):
+        stage.hosts[name].gate("resume", "bob", "over", "", "")
+    stage.hosts["h5"].boot()
+    tick(stage)
+    assert stage.running()[1] == "R0002"
+
+
+def test_a_ring_begins_in_its_hours() -> None:
+    """Outside of the window cron says once what it waits for; inside, the ring begins."""
+    stage = stage_of((RINGS[0], replace(RINGS[1], window="Mo-Fr 09:00-17:00 UTC"), RINGS[2]))
+    stage.clock.advance(7 * 3600)  # it is past four in the afternoon
+    release(stage)
+    assert [code for code, _ in wait(stage, 14)] == [0]
+    assert stage.running()[1] == "R0001"
+    wait(stage, 3)
+    assert stage.running()[1] == "R0002"
+
+
+def test_cron_never_switches_a_host_to_what_is_in_quarantine() -> None:
+    """What a person forced on goes on by that person's hand alone."""
+    stage = stage_of()
+    bad = stage.build("bad")
+    release(stage, bad)
+    wait(stage, 0.5)
+    stage.world.is_like("R0002", "good")
+    stage.controller()
+    forced = canary(stage.inventory, bad, stage.tools(), Options(), is_forced=True)  # type: ignore[arg-type]
+    assert forced.code is ExitCode.DONE
+    assert stage.running()[0] == "R0002"
+    said = wait(stage, 2.5)
+    assert {code for code, _ in said[1:]} == {5}
+    assert "quarantine" in said[-1][1]
+    assert stage.running()[1:] == ["R0001"] * 4
+
+
+# --- a newer one comes ------------------------------------------------------------------------
+
+
+def test_a_newer_release_replaces_the_older_from_the_first_ring_on() -> None:
+    """The one that was in the middle of its soak is never promoted further."""
+    stage = stage_of()
+    release(stage)
+    wait(stage, 2.1)
+    assert stage.running() == ["R0002", "R0002", *["R0001"] * 3]
+    release(stage)
+    assert stage.running() == ["R0003", "R0002", *["R0001"] * 3]
+    wait(stage, 1)
+    assert stage.running() == ["R0003", "R0002", *["R0001"] * 3]
+    wait(stage, 4)
+    assert stage.running() == ["R0003"] * 5
+
+
+def test_the_order_of_rollouts_does_not_hang_on_any_clock() -> None:
+    """A controller whose clock is a day behind still releases something newer."""
+    stage = stage_of()
+    stage.clock.jump = timedelta(days=1)
+    release(stage)
+    stage.clock.jump = timedelta(0)
+    release(stage)
+    assert stage.running()[0] == "R0003"
+    wait(stage, 4)
+    assert stage.running() == ["R0003"] * 5
+
+
+def test_an_old_command_repeated_is_a_new_rollout() -> None:
+    """The older release, asked for again after a newer one, begins at the first ring."""
+    stage = stage_of()
+    older = stage.build()
+    release(stage, older)
+    wait(stage, 2.1)
+    release(stage)
+    release(stage, older)
+    assert stage.running() == ["R0002", "R0002", *["R0001"] * 3]
+    ids = {host.rollout["id"] for host in stage.hosts.values()}
+    assert len(ids) == 1
+    wait(stage, 4)
+    assert stage.running() == ["R0002"] * 5
+
+
+# --- hosts that were away ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("how", ["boot", "reinstall"])
+def test_a_host_that_was_away_is_caught_up(how: str) -> None:
+    """Down or reinstalled meanwhile: the next tick gives it the release, judged alone."""
+    stage = stage_of(max_unreachable=Share(count=1))
+    stage.hosts["h4"].die()
+    release(stage)
+    wait(stage, 4)
+    assert stage.running() == ["R0002", "R0002", "R0002", "R0001", "R0002"]
+    stage.hosts["h4"].is_up = False
+    if how == "boot":
+        stage.hosts["h4"].boot()
+    else:
+        stage.hosts["h4"].reinstall()
+    ended = tick(stage)
+    assert (ended.code, stage.running()) == (ExitCode.DONE, ["R0002"] * 5)
+    assert [switches(stage, name) for name in ("h1", "h2", "h3", "h5")] == [2] * 4
+    assert wait(stage, 1) == []
+
+
+def test_a_host_that_comes_late_and_fails_goes_back_alone() -> None:
+    """What passed every ring is not taken off the fleet for one host's sake; that one keeps off."""
+    stage = stage_of(max_unreachable=Share(count=1))
+    stage.hosts["h4"].die()
+    release(stage, stage.build("unready", "h4"))
+    wait(stage, 4)
+    stage.hosts["h4"].boot()
+    ended = tick(stage)
+    assert ended.code is ExitCode.FAILED
+    assert stage.running() == ["R0002", "R0002", "R0002", "R0001", "R0002"]
+    assert wait(stage, 2) == []
+    assert switches(stage, "h4") == 2
+
+
+def test_a_host_of_a_passed_ring_holds_nobody_up() -> None:
+    """One that returns to an early ring soaks beside the rings that go on."""
+    stage = stage_of(max_unreachable=Share(count=1))
+    stage.hosts["h2"].die()
+    rings = stage.inventory.policy.rings
+    beta = replace(rings[1], hosts=("h2", "h3"))
+    groups = (rings[0], beta, replace(rings[2], gate=Gate.APPROVE))
+    stage.inventory = replace(stage.inventory, policy=replace(stage.inventory.policy, rings=groups))
+    release(stage)
+    wait(stage, 3.2)
+    assert stage.running() == ["R0002", "R0001", "R0002", "R0001", "R0001"]
+    stage.hosts["h2"].boot()
+    wait(stage, 0.3)
+    assert stage.running() == ["R0002", "R0002", "R0002", "R0001", "R0001"]
+    approve(stage, "fleet")
+    wait(stage, 0.1)
+    assert stage.running() == ["R0002"] * 5
+    assert not stage.hosts["h2"].releases["R0002"].order
+    wait(stage, 1.2)
+    assert stage.hosts["h2"].releases["R0002"].order
+
+
+def test_a_host_that_was_away_when_it_failed_is_taken_back() -> None:
+    """The release failed meanwhile: the next tick takes the host back, and says so with 1."""
+    stage = stage_of(max_unreachable=Share(count=1))
+    release(stage)
+    stage.clock.advance(2 * 3600)
+    tick(stage)
+    stage.hosts["h1"].is_cut = True
+    stage.world.is_like("R0002", "bad", "h2")
+    stage.clock.advance(300)
+    ended = tick(stage)
+    assert (ended.code, stage.running()) == (ExitCode.UNREACHABLE, ["R0002", *["R0001"] * 4])
+    stage.hosts["h1"].is_cut = False
+    stage.clock.advance(300)
+    ended = tick(stage)
+    assert (ended.code, stage.running()) == (ExitCode.FAILED, ["R0001"] * 5)
+    assert wait(stage, 1) == []
+
+
+def test_it_is_taken_back_also_when_a_newer_release_came_first() -> None:
+    """A newer rollout on the way does not make the failed one's hosts wait for their ring."""
+    stage = stage_of(max_unreachable=Share(count=1))
+    rings = stage.inventory.policy.rings
+    quick = tuple(replace(ring, soak=timedelta(0)) for ring in rings)
+    whole = stage.inventory
+    stage.inventory = replace(whole, policy=replace(whole.policy, rings=quick))
+    bad = stage.build("bad", "h5")
+    stage.controller()
+    stage.fleet.faults["h5", "switch"].append(lambda: setattr(stage.hosts["h2"], "is_cut", True))
+    canary(stage.inventory, bad, stage.tools(), Options())  # type: ignore[arg-type]
+    assert stage.hosts["h2"].current == bad.release.id
+    stage.inventory = whole
+    release(stage)
+    stage.hosts["h2"].is_cut = False
+    ended = tick(stage)
+    assert ended.code is ExitCode.FAILED
+    assert stage.hosts["h2"].current != bad.release.id
+    assert bad.release.digest in stage.hosts["h2"].quarantine
+
+
+def test_a_canary_that_is_gone_is_stood_in_for() -> None:
+    """When the one host of a counted ring is away, a healthy one of the same kind takes over."""
+    rings = (Ring("canary", Share(count=1), soak=HOUR), RINGS[2])
+    stage = stage_of(rings, max_unreachable=Share(count=1))
+    release(stage)
+    stage.hosts["h1"].die()
+    wait(stage, 1.5)
+    assert stage.running()[1] == "R0002"
+    wait(stage, 2)
+    stage.hosts["h1"].boot()
+    wait(stage, 1.5)
+    assert stage.running() == ["R0002"] * 5
+
+
+# --- leases -----------------------------------------------------------------------------------
+
+
+def until_verdict(ttl: timedelta) -> Stage:
+    """Give hosts that stay under lease for their whole soak."""
+    return stage_of(lease=Lease(ttl, LeaseUntil.VERDICT))
+
+
+def test_each_tick_renews_a_lease_that_lasts_until_the_verdict() -> None:
+    """Cron keeps the canary pending for hours, and then the ring passes."""
+    stage = until_verdict(timedelta(minutes=6))
+    release(stage)
+    assert stage.hosts["h1"].pending is not None
+    wait(stage, 1.9)
+    assert stage.hosts["h1"].pending is not None
+    wait(stage, 3)
+    assert stage.running() == ["R0002"] * 5
+    assert [switches(stage, name) for name in stage.hosts] == [2] * 5
+
+
+def test_a_cron_that_stops_means_a_return_and_an_end() -> None:
+    """Nobody renews: the host goes back, and the next tick ends the rollout, once, with 5."""
+    stage = until_verdict(timedelta(minutes=6))
+    release(stage)
+    wait(stage, 1)
+    stage.clock.advance(3600)
+    assert stage.running() == ["R0001"] * 5
+    ended = tick(stage)
+    assert ended.code is ExitCode.HELD
+    assert "canary prod" in ended.summary
+    assert wait(stage, 2) == []
+    assert stage.running() == ["R0001"] * 5
+
+
+def test_a_lease_that_is_too_short_for_cron_is_told() -> None:
+    """Renewed at its last gasp, it says so while there is time to mend it."""
+    stage = until_verdict(timedelta(seconds=330))
+    release(stage)
+    said = wait(stage, 0.5)
+    assert {code for code, _ in said} == {0}
+    assert "lease" in said[-1][1]
+
+
+def test_a_lost_laptop_means_a_return_and_not_a_second_try_by_cron() -> None:
+    """The attended canary goes back by its lease; cron does not put it there again."""
+    rings = (Ring("canary", Share(count=1), soak=timedelta(minutes=20)), RINGS[2])
+    stage = stage_of(rings)
+    stage.controller()
+    stage.fleet.fuse = 50
+    with pytest.raises(ControllerDied):
+        canary(stage.inventory, stage.build(), stage.tools(), Options())  # type: ignore[arg-type]
+    assert stage.hosts["h1"].pending is not None
+    said = wait(stage, 2)
+    assert [code for code, _ in said] == [5]
+    assert stage.running() == ["R0001"] * 5
+    assert switches(stage, "h1") == 2
+
+
+def test_a_controller_lost_before_the_first_switch_is_taken_over() -> None:
+    """Staged and nothing more: cron begins the first ring."""
+    stage = stage_of()
+    stage.controller()
+    stage.fleet.faults["h5", "stage"].append(stage.stop.set)
+    with pytest.raises(Exception, match="interrupted"):
+        canary(stage.inventory, stage.build(), stage.tools(), Options())  # type: ignore[arg-type]
+    wait(stage, 4)
+    assert stage.running() == ["R0002"] * 5
+
+
+# --- a person goes back -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("keep", [True, False])
+def test_a_rollback_ends_the_rollout_for_cron_too(keep: bool) -> None:  # noqa: FBT001
+    """What a person took back is not promoted again, with ``--keep`` or without."""
+    stage = stage_of()
+    release(stage)
+    wait(stage, 2.1)
+    stage.controller()
+    ended = rollback(stage.inventory, tuple(stage.hosts), stage.tools(), keep=keep)
+    assert (ended.code, stage.running()) == (ExitCode.DONE, ["R0001"] * 5)
+    assert wait(stage, 3) == []
+    assert stage.running() == ["R0001"] * 5
+
+
+def test_a_host_that_missed_a_rollback_is_taken_back_by_cron() -> None:
+    """It was away when everything else went back; the next tick sees to it."""
+    stage = stage_of()
+    release(stage)
+    wait(stage, 4)
+    assert stage.running() == ["R0002"] * 5
+    stage.hosts["h3"].is_cut = True
+    stage.controller()
+    rollback(stage.inventory, tuple(stage.hosts), stage.tools())
+    stage.hosts["h3"].is_cut = False
+    assert tick(stage).code is ExitCode.FAILED
+    assert stage.running() == ["R0001"] * 5
+
+
+# --- clocks -----------------------------------------------------------------------------------
+
+
+def test_a_host_clock_that_jumps_ahead_ends_no_soak() -> None:
+    """The host says that hours went by; the controller's clock does not agree."""
+    stage = stage_of()
+    release(stage)
+    stage.hosts["h1"].jump = timedelta(hours=5)
+    assert wait(stage, 1.5) == []
+    assert stage.running()[1] == "R0001"
+    wait(stage, 1)
+    assert stage.running()[1] == "R0002"
+
+
+def test_a_host_whose_clock_was_always_ahead_soaks_no_longer() -> None:
+    """Its error at the staging counts as its own."""
+    stage = stage_of()
+    stage.hosts["h1"].jump = timedelta(hours=30)
+    release(stage)
+    wait(stage, 2.1)
+    assert stage.running()[1] == "R0002"
+
+
+# --- what else a step must not do -------------------------------------------------------------
+
+
+def test_a_bot_that_is_down_for_a_moment_is_not_switched_again() -> None:
+    """Its crash is the judge's matter; the host still has the release."""
+    stage = stage_of()
+    release(stage)
+    stage.hosts["h1"].is_stopped = True
+    wait(stage, 1)
+    assert switches(stage, "h1") == 2
+
+
+def test_a_release_that_was_proven_before_is_proven_again_once() -> None:
+    """Back to an older release through the rings: it ends, and says so once."""
+    stage = stage_of()
+    release(stage)
+    wait(stage, 4)
+    stage.controller()
+    canary(stage.inventory, None, stage.tools(), Options(), release="R0001")
+    wait(stage, 4)
+    assert stage.running() == ["R0001"] * 5
+    assert wait(stage, 1) == []
+    promoted = [event for event in stage.events if event.kind is Kind.PROMOTED]
+    assert [event.ring for event in promoted][-3:] == ["internal", "beta", "fleet"]
