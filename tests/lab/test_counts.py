@@ -46,6 +46,7 @@ RELEASE = [
 AFTERWARDS = [
     "confirm",  # over a connection opened after the switch: the host can still be reached
     "prove",  # after the verdict: the release may be returned to; old ones go
+    "end",  # notes how the rollout ended, for whoever asks the host later
 ]
 MOST_BYTES = 9_000
 """Of command lines, metadata and a bot of 2 kB; without ssh's own."""
@@ -90,7 +91,7 @@ def project(lab: Lab, tmp_path: Path) -> Project:
     return Project(tmp_path, lab, rollout={"rings": rings}, hosts=("h1", "h2"))
 
 
-def test_the_first_deploy_takes_two_connections_and_eight_programs(project: Project) -> None:
+def test_the_first_deploy_takes_two_connections_and_nine_programs(project: Project) -> None:
     """A host that never saw botdeploy gets its program, and nothing more than the next time."""
     went = roll(project, project.version("v1", "good"))
     for host in project.hosts:
@@ -100,7 +101,7 @@ def test_the_first_deploy_takes_two_connections_and_eight_programs(project: Proj
         assert went.bytes_sent(host) < len(hostprogram.PROGRAM) + MOST_BYTES + 3_000
 
 
-def test_the_next_release_takes_two_connections_and_six_programs(project: Project) -> None:
+def test_the_next_release_takes_two_connections_and_seven_programs(project: Project) -> None:
     """Each has its reason, and one more is a round trip more on every host of every rollout."""
     roll(project, project.version("v1", "good"))
     went = roll(project, project.version("v2", "good"))
@@ -131,8 +132,8 @@ def test_a_release_that_runs_everywhere_costs_one_program(project: Project) -> N
     assert [went.acts(host) for host in project.hosts] == [[["enter"]]] * 2
 
 
-def test_a_rollback_takes_one_connection_and_two_programs(project: Project) -> None:
-    """The lock with what the host says, and the way back."""
+def test_a_rollback_takes_one_connection_and_three_programs(project: Project) -> None:
+    """The lock with what the host says, the way back, and the note of how it ended."""
     roll(project, project.version("v1", "good"))
     roll(project, project.version("v2", "good"))
     with tools(project) as (inventory, made):
@@ -140,4 +141,4 @@ def test_a_rollback_takes_one_connection_and_two_programs(project: Project) -> N
         went = made.fleet.connector
         assert isinstance(went, CountingConnector)
     assert ended.code is ExitCode.DONE, ended.summary
-    assert [went.acts(host) for host in project.hosts] == [[["enter", "revert"]]] * 2
+    assert [went.acts(host) for host in project.hosts] == [[["enter", "revert", "end"]]] * 2
