@@ -136,7 +136,8 @@ class Scales:
         Without replays of the past it is one over the rate of false aborts (Ville's inequality).
         Where at least 19 replays of an hour with every host as if it were the canary can be had,
         the evidence must beat all that so few of a hundred reach, and less is enough to begin
-        with, because the replays and not the model vouch for the rate.
+        with, because the replays and not the model vouch for the rate. Not so without a baseline,
+        where nobody can tell the world's doing from the release's.
         """
         rate = self._options.false_abort_rate
         full = 1.0 / rate
@@ -147,7 +148,8 @@ class Scales:
         if not reached:
             return full
         above = max(0, int(rate * (len(reached) + 1) + 0.3) - 1)
-        if len(reached) < ENOUGH_REPLAYS or play.minutes > REPLAY_MIN + REPLAY_MIN // 2:
+        is_long = play.minutes > REPLAY_MIN + REPLAY_MIN // 2
+        if len(reached) < ENOUGH_REPLAYS or is_long or not self._ledger.baseline:
             return max(full, reached[0])
         return max(PROVED * full, reached[min(above, len(reached) - 1)] * 1.0000001)
 
