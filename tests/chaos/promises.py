@@ -46,12 +46,11 @@ def lives(host: Host) -> list[tuple[int, int, str]]:
     """Give first and last sign of life (kernel's clock) and name of each process, in order."""
     seen: dict[tuple[str, str], tuple[int, int, str]] = {}
     last_of_pid: dict[str, tuple[str, str]] = {}
-    text = host.root(f"cat /opt/{BOT}/shared/life", check=False).stdout
-    for number, row in enumerate(text.splitlines()):
-        parts = row.split()
-        if len(parts) != 4 or not parts[0].isdigit():
-            continue  # cut short by a full disk or a power cut
-        stamp, what, pid, name = parts
+    places = f"/opt/{BOT}/shared/life /dev/shm/{BOT}-life"
+    rows = [row.split() for row in host.root(f"cat {places}", check=False).stdout.splitlines()]
+    # What was cut short by a full disk or a power cut is left out.
+    whole = [row for row in rows if len(row) == 4 and row[0].isdigit()]
+    for number, (stamp, what, pid, name) in enumerate(sorted(whole, key=lambda row: int(row[0]))):
         key = last_of_pid.get(pid, ("", ""))
         if what == "start" or not key[0]:
             key = (pid, str(number))

@@ -80,7 +80,10 @@ class Stand:
             self.actor("revert", self.actor.token, self.new_run(), OLD.id, "for the next life")
         if NEW.id not in {one["id"] for one in state["releases"]}:
             self.actor.stage(NEW)
-        self.host.root(f"rm -f /var/lib/botdeploy/{BOT}/quarantine/*; >/opt/{BOT}/shared/life")
+        self.host.root(
+            f"rm -f /var/lib/botdeploy/{BOT}/quarantine/* /dev/shm/{BOT}-life;"
+            f" >/opt/{BOT}/shared/life"
+        )
         # The bot that runs has written its start before: it is the first of this life.
         state = self.actor.state()
         assert state["running"] == OLD.id, state

@@ -16,11 +16,32 @@ act_guard() {
 		guard_boot
 		return
 	fi
-	if [ -e "$STATE/pending" ] && [ "$(field "$RUN/result" run)" != "$(field "$STATE/pending" run)" ]; then
-		switch_release
-	fi
-	keep_lease
-	[ ! -e "$STATE/reverting" ] || go_to_old
+	await_mark
+	while [ -e "$STATE/pending" ] || [ -e "$STATE/reverting" ]; do
+		if [ -e "$STATE/pending" ] && [ "$(field "$RUN/result" run)" != "$(field "$STATE/pending" run)" ]; then
+			switch_release
+		fi
+		keep_lease
+		[ ! -e "$STATE/reverting" ] || go_to_old
+		await_mark
+	done
+}
+
+# await_mark: whoever arms or reverts starts the guard first and writes its mark then: one that is
+# killed in between leaves no mark without a guard. Until the mark stands, or that one is gone.
+await_mark() {
+	tick
+	end=$((now_s + 60))
+	while [ ! -e "$STATE/pending" ] && [ ! -e "$STATE/reverting" ] && is_announced && [ "$now_s" -lt "$end" ]; do
+		sleep 0.03
+		tick
+	done
+}
+
+is_announced() {
+	announcer=''
+	[ ! -r "$RUN/announced" ] || read -r announcer <"$RUN/announced" || :
+	is_number "$announcer" && [ -d "/proc/$announcer" ]
 }
 
 # --- forward ------------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ act_revert() {
 		need_id digest "$bad"
 		quarantine "$bad" "$why"
 	fi
+	announce
 	fence
 	need_lock "$token"
 	if [ -e "$STATE/pending" ] && [ "$target" = - ]; then
@@ -38,6 +39,7 @@ act_revert() {
 		go_back
 	fi
 	unfence
+	rm -f "$RUN/announced"
 	await_guard reverting 960 || fault timeout "the revert did not end within 16 minutes"
 	tell_reverted
 }

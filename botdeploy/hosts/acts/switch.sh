@@ -34,6 +34,7 @@ arm() {
 	! is_foreign_unit ||
 		fault foreign-unit "$UNITS/$UNIT was not written by botdeploy; to hand the bot over: systemctl disable --now $UNIT; mv $UNITS/$UNIT $UNITS/$UNIT.before-botdeploy"
 	settle_earlier
+	announce
 	fence
 	need_lock "$token" # it may have been taken while the earlier run went back
 	return_target "$new"
@@ -51,6 +52,12 @@ arm() {
 		fault write "cannot write $STATE/pending; nothing was changed"
 	}
 	unfence
+	rm -f "$RUN/announced"
+}
+
+# announce: a guard that waits for the mark which this act is about to write.
+announce() {
+	printf '%s\n' "$$" >"$RUN/announced" || fault write "cannot write $RUN"
 	start_guard
 }
 
