@@ -32,7 +32,9 @@ act_stage() {
 	partial=$PARTIALS/$token # a stage of an earlier holder may still be dying in its own
 	part=$partial/tree
 	meta=$partial/meta # beside the tree until the build is over: the build's user owns the tree
-	systemctl stop "botdeploy-build-$BOT" 2>/dev/null
+	# Of an earlier stage whose controller is gone; where there is none, systemd need not be asked.
+	[ ! -e "/run/systemd/transient/botdeploy-build-$BOT.service" ] ||
+		systemctl stop "botdeploy-build-$BOT" 2>/dev/null
 	rm -rf "$partial" && (umask 077 && mkdir -p "$part" "$meta") || fault write "cannot create $part"
 	trap 'rm -rf "$partial"; rmdir "$PARTIALS" 2>/dev/null' EXIT
 	trap 'exit 3' HUP INT TERM
