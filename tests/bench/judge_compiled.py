@@ -418,10 +418,12 @@ class CompiledJudge:
         return max(1.2, low + (self.too_many - whole) * (high - low))
 
     def _gap_s(self) -> float:
-        errors = self.run.errors[0, : self.past].sum() + sum(
-            1 for minute, host, _ in self.run.unseen if host == 0 and minute < self.past
-        )
-        return 60.0 * self.past / errors if errors else 1e9
+        errors = self.run.errors.sum(axis=2).astype(float)
+        for minute, host, _ in self.run.unseen:
+            errors[host, minute] += 1.0
+        rates, _ = self._fit("errors", errors, self.by_traffic)
+        each_min = rates[0] * self.lines[0]
+        return float(60.0 / each_min) if each_min > 0.0 else 1e9
 
     def _saturation(self, times: int) -> float:
         third = self.past // times

@@ -141,11 +141,10 @@ class Usual:
 
     @cached_property
     def error_gap_s(self) -> float:
-        """Mean seconds between two errors of the canary."""
-        table = self._table
-        errors = sum(sum(table.rows[ERRORS][h][: table.past]) for h in range(table.canaries))
-        seconds = 60.0 * sum(self.minutes[h] for h in range(table.canaries))
-        return seconds / errors if errors else 1e9
+        """Mean seconds between two errors that are to be expected of the canary hosts."""
+        rates = self.of(ERRORS).rates
+        each_min = sum(rates[h] * self.lines[h] for h in range(self._table.canaries))
+        return 60.0 / each_min if each_min > 0.0 else 1e9
 
     def too_many(self, worse: float) -> float:
         """Give the ratio of errors that a pass excludes: ``worse``, or six an hour."""
