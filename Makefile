@@ -64,6 +64,7 @@ bench: system $(STAMP) ## times, bytes and round trips on the lab
 
 .PHONY: bench-judge
 bench-judge: $(STAMP) ## false alarms and detections of the judge
+	@$(BIN)/python -c "import numba" 2>/dev/null || $(BIN)/python -m pip install --quiet --group bench
 	$(BIN)/python -m tests.bench.judge
 
 .PHONY: lint
