@@ -80,7 +80,7 @@ class Fetched:
     """A release as one host has it, to be staged on another."""
 
     meta: bytes
-    """The tar of what becomes ``.botdeploy/``; it holds the release's secrets."""
+    """The packed tar of what becomes ``.botdeploy/``; it holds the release's secrets."""
     files: bytes
     """The packed tar of all files."""
     size_bytes: int

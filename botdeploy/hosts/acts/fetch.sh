@@ -2,8 +2,8 @@
 #
 #   fetch TOKEN ID
 #
-# → {"fetch": {"size_bytes": N, "inodes": N}}, the tar of .botdeploy/ in lines of base64,
-# {"part": "files"}, and the packed tar of the files. What a build has made is left out: the other
+# → {"fetch": {"size_bytes": N, "inodes": N}}, the packed tar of .botdeploy/ in lines of base64,
+# {"part": "files"}, and that of the files. What a build has made is left out: the other
 # host builds for itself. It holds the release's secrets, as what a controller sends does; whoever may
 # deploy the bot may release one that prints them, so this gives away no more than that.
 
@@ -13,7 +13,7 @@ act_fetch() {
 	is_complete "$2" || fault not-staged "release $2 is not on this host"
 	tree=$RELEASES/$2
 	[ ! -e "$tree/.botdeploy/rebuilt" ] || fault no-base "release $2 was changed by its build"
-	list=$RUN/fetch.$$
+	list=$RUN/fetch.new.$$
 	trap 'rm -f "$list"' EXIT
 	# Of the paths that stand there, those that were sent; a build and shared: have added others.
 	(cd "$tree" && find . -mindepth 1 -printf '%y %m %P %l\t%P\n') |
@@ -22,7 +22,7 @@ act_fetch() {
 	size=$(du -s --block-size=1 "$tree") && inodes=$(find "$tree" | wc -l) || fault read "cannot read $tree"
 	emit "{\"fetch\": {\"size_bytes\": ${size%%"$TAB"*}, \"inodes\": $inodes}}"
 	(cd "$tree/.botdeploy" && find . -mindepth 1 ! -name staged -print0 |
-		tar -c -f - --no-recursion --null -T -) | base64 -w 16000 || fault read "cannot read $tree"
+		tar -c -f - --no-recursion --null -T - | gzip -1) | base64 -w 16000 || fault read "cannot read $tree"
 	emit '{"part": "files"}'
 	tar -c -f - -C "$tree" --no-recursion --null -T "$list" | gzip -1 | base64 -w 16000 || fault read "cannot read $tree"
 }
