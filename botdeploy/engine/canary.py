@@ -80,7 +80,7 @@ def canary(
         sweep(inventory, tools, lock, besides=target.release)
         return _run(inventory, build, tools, options, target, lock)
     finally:
-        lock.leave(tools.fleet)
+        lock.leave()
 
 
 def _run(
@@ -294,7 +294,7 @@ def promote(inventory: Inventory, tools: Tools, options: Options) -> Ended:
         target = Target(record.id, record.release, record.digest)
         ended = _run(inventory, None, tools, replace(options, is_attended=False), target, lock)
     finally:
-        lock.leave(tools.fleet)
+        lock.leave()
     if swept is None:
         return ended
     code = swept.code if ended.code is ExitCode.DONE else ended.code

@@ -78,6 +78,11 @@ class Fleet:
         early = self._early.pop(name, None)
         return self._opened(name) if early is None else early.result()
 
+    def open_acts(self, name: str) -> Acts | None:
+        """Give a host's acts over the connection that stands now; None where none does."""
+        acts = self._open.get(name)
+        return acts if acts is not None and acts.connection.is_alive else None
+
     def _opened(self, name: str) -> Acts:
         with self._locks[name]:
             acts = self._open.get(name)

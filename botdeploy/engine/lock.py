@@ -9,7 +9,7 @@ import socket
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from botdeploy.errors import HostError, LockedError
+from botdeploy.errors import BotdeployError, HostError, LockedError
 from botdeploy.hosts.records import LockRefused
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from botdeploy.engine.clock import Clock
     from botdeploy.engine.fleet import Fleet
     from botdeploy.hosts.acts import Entered
+    from botdeploy.hosts.records import LockLost
 
     _Enter = Callable[[str], LockRefused | None]
 
@@ -29,11 +30,16 @@ YIELD_S = 4.0
 """How long two controllers that began at once may need to find out which goes on."""
 
 
+class HostRestarted(HostError):
+    """A host restarted while its lock was ours."""
+
+
 @dataclass(slots=True)
 class EnvironmentLock:
     """The hosts whose lock we have, what they said when they gave it, and who is away."""
 
     token: str
+    fleet: Fleet
     entered: dict[str, Entered] = field(default_factory=dict)
     states: dict[str, HostState] = field(default_factory=dict)
     away: dict[str, HostError] = field(default_factory=dict)
@@ -44,14 +50,49 @@ class EnvironmentLock:
         if now - self.renewed_at < RENEW_EVERY_S:
             return
         self.renewed_at = now
-        for entered in self.entered.values():
-            entered.renew()
+        for name, entered in self.entered.items():
+            if entered.is_open:
+                entered.renew()
+            else:
+                # Its connection was cut. Whether another one can be had shows at the next act.
+                self.fleet.submit(
+                    lambda name=name: (  # type: ignore[misc]
+                        self.fleet.acts(name).renew(self.token, LOCK_TTL_S)
+                    )
+                )
 
-    def leave(self, fleet: Fleet) -> None:
-        """Give back what was taken, on all hosts at once."""
+    def leave(self) -> None:
+        """Give back what was taken, on all hosts at once.
+
+        Where the connection that it was taken over was cut, over the one that came after it, if
+        there is one: nobody waits for a host that can't be reached.
+        """
         entered = dict(self.entered)
         self.entered.clear()
-        fleet.each(entered, lambda name: entered[name].leave(), is_cleanup=True)
+
+        def leave(name: str) -> None:
+            if not entered[name].leave():
+                acts = self.fleet.open_acts(name)
+                if acts is not None:
+                    acts.leave(self.token)
+
+        self.fleet.each(entered, leave, is_cleanup=True)
+
+    def meaning_of(self, lost: LockLost) -> BotdeployError:
+        """Say what a lost lock means: somebody has it now, or the host has forgotten it.
+
+        A lock stands in /run: a host that restarts has none, and that is a fault of this host
+        and not another's rollout. What was not confirmed there has gone back.
+        """
+        before = self.states.get(lost.host)
+        try:
+            state = self.fleet.acts(lost.host).observe()
+        except HostError as error:
+            return error
+        if before is None or state.boot_id == before.boot_id:
+            return lost
+        runs = state.running or "nothing"
+        return HostRestarted(lost.host, f"it restarted during the rollout, and runs {runs} now")
 
 
 def owner_name(environ: Mapping[str, str]) -> str:
@@ -76,7 +117,7 @@ def take(
     the one with the smaller token goes on. Raises LockedError (exit 4) with the
     holder; hosts that cannot be worked on are told in ``away``.
     """
-    lock = EnvironmentLock(secrets.token_hex(16))
+    lock = EnvironmentLock(secrets.token_hex(16), fleet)
     order = sorted(names)
     opened = fleet.each(order, fleet.acts)
     lock.away = {name: error for name, error in opened.items() if isinstance(error, HostError)}
@@ -106,10 +147,10 @@ def take(
         if reachable and not refused:
             refused = _enter_some(fleet, reachable, enter, lock)
     except BaseException:
-        lock.leave(fleet)
+        lock.leave()
         raise
     if refused:
-        lock.leave(fleet)
+        lock.leave()
         holders = "; ".join(f"{one.host} by {one.holder}" for one in refused[:3])
         more = f" and {len(refused) - 3} more" if len(refused) > 3 else ""  # noqa: PLR2004
         raise LockedError(

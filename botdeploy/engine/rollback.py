@@ -9,10 +9,12 @@ from botdeploy.core import underway
 from botdeploy.core.events import Event, Kind
 from botdeploy.core.hoststate import Phase
 from botdeploy.engine import lock as locking
+from botdeploy.engine.again import again
 from botdeploy.engine.naming import new_rollout
 from botdeploy.engine.outcome import Ended
 from botdeploy.errors import ExitCode, HostError, UserError
 from botdeploy.hosts.acts import Reverted, Unchanged
+from botdeploy.hosts.records import LockLost
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -22,6 +24,9 @@ if TYPE_CHECKING:
     from botdeploy.engine.fleet import Fleet
     from botdeploy.engine.lock import EnvironmentLock
     from botdeploy.engine.tools import Tools
+
+INSIST_S = 60.0
+"""How long a host whose answer was cut off is asked again whether it is back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,9 +119,21 @@ def rollback(
         digests = {name: "" if keep else _digest(lock.states[name]) for name in going}
 
         def revert(name: str) -> Reverted | Unchanged:
-            return fleet.acts(name).revert(
-                lock.token, rollout, ways[name].target, why, digests[name], "person"
-            )
+            target, digest = ways[name].target, digests[name]
+            try:
+                return again(
+                    lambda: fleet.acts(name).revert(
+                        lock.token, rollout, target, why, digest, "person"
+                    ),
+                    fleet,
+                    tools.clock,
+                    tools.stop,
+                    deadline,
+                )
+            except LockLost as lost:
+                raise lock.meaning_of(lost) from lost
+
+        deadline = tools.clock.monotonic() + INSIST_S
 
         results = fleet.each(going, revert, pump=lambda _s: lock.renew(tools.clock.monotonic()))
         for name, result in results.items():
@@ -128,7 +145,7 @@ def rollback(
             _end_rollout(fleet, lock, why)
         return _ended(inventory, ways, results, lock.away)
     finally:
-        lock.leave(fleet)
+        lock.leave()
 
 
 def _end_rollout(

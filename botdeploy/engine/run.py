@@ -13,6 +13,7 @@ from botdeploy.core.judge import JudgeOptions
 from botdeploy.core.model import LeaseUntil
 from botdeploy.core.rollout import Blame, Facts, HostView, Reason, Result, Standing
 from botdeploy.core.verdict import Outcome, Verdict
+from botdeploy.engine.again import again
 from botdeploy.engine.collect import HISTORY_S, HOUR_S, collect
 from botdeploy.engine.copying import Likeness
 from botdeploy.engine.fleet import Interrupted
@@ -23,12 +24,10 @@ from botdeploy.errors import (
     BotdeployError,
     ExitCode,
     HostError,
-    OutcomeUnknown,
-    Unreachable,
     UserError,
 )
 from botdeploy.hosts.acts import Reverted, Switched, Unchanged
-from botdeploy.hosts.records import LeaseLost
+from botdeploy.hosts.records import LeaseLost, LockLost
 
 if TYPE_CHECKING:
     import threading
@@ -1179,7 +1178,13 @@ class Run:
                 return
 
     def _together(self, hosts: Iterable[str], work: Callable[[str], T]) -> dict[str, T | HostError]:
-        return self.fleet.each(hosts, work, pump=self._beat)
+        def careful(name: str) -> T:
+            try:
+                return work(name)
+            except LockLost as lost:
+                raise self.lock.meaning_of(lost) from lost
+
+        return self.fleet.each(hosts, careful, pump=self._beat)
 
     def _repeat(self, act: Callable[[], T]) -> T:
         """Do a repeatable act, again over a new connection when the answer was cut off."""
@@ -1190,15 +1195,7 @@ class Run:
         return self._again(act, self.clock.monotonic() + RETURN_S)
 
     def _again(self, act: Callable[[], T], deadline: float) -> T:
-        pause = 0.2
-        while True:
-            try:
-                return act()
-            except (OutcomeUnknown, Unreachable):
-                if self.clock.monotonic() + pause > deadline or self.stop.is_set():
-                    raise
-                self.fleet.pause(pause)
-                pause = min(pause * 2, 5.0)
+        return again(act, self.fleet, self.clock, self.stop, deadline)
 
     def _pump(self, seconds: float) -> None:
         """Take in what came, renew what must be renewed, then wait at most ``seconds``."""
@@ -1237,6 +1234,11 @@ class Run:
             renewal.result()
         except LeaseLost as error:
             self._lost(name, error)
+        except LockLost as lost:
+            meaning = self.lock.meaning_of(lost)
+            if not isinstance(meaning, HostError):
+                raise
+            self._lost(name, LeaseLost(name, "extend", meaning.message, code="lost"))
         except HostError as error:
             if now - member.heard > ttl:
                 self._away(name, f"{error.message}; it goes back by itself within {ttl} s")

@@ -298,6 +298,14 @@ class Acts:
         said = session.read_error().decode("utf-8", "replace").strip()[-300:]
         raise OutcomeUnknown(self.host, f"enter: the connection ended first ({said})")
 
+    def renew(self, token: str, ttl_s: int) -> None:
+        """Renew the lock over whatever connection there is; raises LockedError when it is gone."""
+        self.call("renew", token, ttl_s)
+
+    def leave(self, token: str) -> None:
+        """Give the lock back over whatever connection there is; harmless when it is gone."""
+        self.call("leave", token)
+
     def unlock(self, who: str) -> Record | None:
         """Take the lock away from whoever has it; gives its holder, or None."""
         found = self.call("unlock", one_line(who)).get("unlocked")
@@ -538,22 +546,30 @@ class Entered:
         self._nonce = nonce
         self._guard = threading.Lock()
 
+    @property
+    def is_open(self) -> bool:
+        """Whether the session stands; without it the lock is renewed and given back by acts."""
+        session = self._session
+        return session.exit_status is None and not session.unknown_because
+
     def renew(self) -> None:
         """Ask for another term; the answer shows at the next act if it was refused."""
         self._write(b"renew\n")
 
-    def leave(self) -> None:
-        """Give the lock back; a dead connection leaves it to lapse."""
+    def leave(self) -> bool:
+        """Give the lock back; False when the host did not say that it has it."""
         self._write(b"leave\n")
         with self._guard:
             try:
                 for line in self._session.lines(timeout_s=5.0):
                     record = read_record(line, self._nonce)
                     if record is not None and (record.get("final") or "fault" in record):
-                        break
+                        return True
             except (TimeoutError, OSError, HostError):
                 pass
-            self._session.close()
+            finally:
+                self._session.close()
+        return False
 
     def close(self) -> None:
         """Close the session without giving the lock back: it lapses."""

@@ -175,15 +175,20 @@ class FakeEntered:
         """Keep who has it."""
         self._fleet, self._host, self._token, self._ttl_s = fleet, host, token, ttl_s
 
+    is_open = True
+    """The session stands for as long as the host can be reached."""
+
     def renew(self) -> None:
         """Ask for another term; says nothing when it was refused."""
         if self._fleet.can_reach(self._host):
             self._host.renew(self._token, self._ttl_s)
 
-    def leave(self) -> None:
+    def leave(self) -> bool:
         """Give the lock back; over a dead connection it lapses."""
-        if self._fleet.can_reach(self._host):
+        can_reach = self._fleet.can_reach(self._host)
+        if can_reach:
             self._host.leave(self._token)
+        return can_reach
 
 
 class FakeFleet:
@@ -269,6 +274,11 @@ class FakeFleet:
         return FakeActs(self, self.hosts[name])
 
     fresh = acts
+
+    def open_acts(self, name: str) -> FakeActs | None:
+        """Give a host's acts over a connection that stands."""
+        host = self.hosts[name]
+        return FakeActs(self, host) if self.can_reach(host) else None
 
     def each(
         self,

@@ -19,7 +19,7 @@ from botdeploy.core.hoststate import (
 )
 from botdeploy.errors import ActFailed
 from botdeploy.hosts.acts import Reverted, Switched, Unchanged
-from botdeploy.hosts.records import LeaseLost, LockRefused
+from botdeploy.hosts.records import LeaseLost, LockLost, LockRefused
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -553,7 +553,7 @@ class FakeHost:
             return
         if self.lock is not None and self.lock.deadline > self.clock.mono:
             raise self._refusal()
-        raise LeaseLost(self.name, "act", "the lock lapsed and was given up", code="lost-lock")
+        raise LockLost(self.name, "the lock lapsed and was given up; nothing was changed")
 
     def _refusal(self) -> LockRefused:
         holder = self._holder()
