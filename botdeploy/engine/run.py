@@ -79,6 +79,8 @@ class _Member:
 
     view: HostView
     run: str = ""
+    is_back: bool = False
+    """Whether this run saw it go back: what it runs is known, also where it is out of reach."""
     armed_at_us: int = 0
     """When this run asked it to switch, by this clock."""
     switched_at_us: int = 0
@@ -458,7 +460,8 @@ class Run:
                     f"{why}. {self._where_they_are()}. Next: botdeploy canary {env}",
                 )
             case Result.UNREACHABLE:
-                return Ended(code, f"{why}. {self._where_they_are()}")
+                where = self._where_they_are()
+                return Ended(code, f"{why}. {where}. The same command goes on from there")
             case Result.INCONCLUSIVE:
                 self._renew_before_leaving()
                 env = self.inventory.environment
@@ -527,8 +530,9 @@ class Run:
         for name, member in self.hosts.items():
             state = self.states.get(name)
             match member.view.standing:
-                case Standing.AWAY:
-                    text = "not reached"
+                case Standing.AWAY if not member.is_back:
+                    ran = (state.running or "nothing") if state is not None else ""
+                    text = f"ran {ran} when last reached" if ran else "not reached"
                 case Standing.STUCK:
                     text = f"needs a person (botdeploy logs {env} --limit {name})"
                 case Standing.PROVEN | Standing.CONFIRMED | Standing.PENDING:
@@ -897,6 +901,7 @@ class Run:
         else:
             view = HostView(Standing.AWAY, why=f"it went back by itself: {result.why}")
         self.hosts[name].view = view
+        self.hosts[name].is_back = True
         self.emit(
             Kind.REVERTED,
             host=name,

@@ -55,3 +55,22 @@ def test_a_lock_that_was_taken_away_ends_the_rollout(stage: Stage, act: str) -> 
     with pytest.raises(LockLost) as ended:
         canary(stage.inventory, build, stage.tools(), Options())  # type: ignore[arg-type]
     assert ended.value.exit_code is ExitCode.LOCKED
+
+
+def test_a_host_that_went_back_is_told_with_what_it_runs(stage: Stage) -> None:
+    """Exit 6 tells the state of every host, also of one that is out of reach, and what to do."""
+    build = stage.build()
+    stage.controller()
+    host = stage.hosts["h1"]
+    stage.fleet.faults["h1", "confirm"].append(host.die)
+    ended = canary(stage.inventory, build, stage.tools(), Options())  # type: ignore[arg-type]
+    assert ended.code is ExitCode.UNREACHABLE
+    assert "h1: ran R0002 when last reached" in ended.summary
+    assert "h2, h3, h4: runs R0001" in ended.summary
+    assert "The same command goes on from there" in ended.summary
+    host.boot()
+    build = stage.build()
+    stage.controller()
+    stage.clock.at(30, lambda: stage.clock.advance(200))
+    ended = canary(stage.inventory, build, stage.tools(), Options())  # type: ignore[arg-type]
+    assert "h1, h2, h3, h4: runs R0001" in ended.summary
