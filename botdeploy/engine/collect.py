@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 HOUR_S = 3600
 HISTORY_S = 24 * HOUR_S
 """How much of the time before the switch is read as what was usual."""
+START_US = 10 * 1_000_000
+"""How long after a switch was ordered the first word of it stands in the journal."""
 KEPT_US = 3 * 24 * 3600 * 1_000_000
 """Evidence older than this before the newest is forgotten."""
 
@@ -45,9 +47,12 @@ def collect(
     """Read a host's journal on from where the last reader ended, and keep what it told.
 
     The position is kept together with the counts, in one write: a reader that dies before it has
-    counted nothing. The first reader begins ``since_s`` seconds back. With a ``probe``, the bot is
-    asked once; ``first`` is what it answered before the switch, for the first reader. A probe that
-    fails within ``grace_s`` of the switch does not count. Raises HostError.
+    counted nothing. The first reader begins ``since_s`` seconds back, or with the first entry that
+    is left of them: what nobody wrote, or was rotated away, is not known to be silence.
+
+    With a ``probe``, the bot is asked once; ``first`` is what it answered before the switch, for
+    the first reader. A probe that fails within ``grace_s`` of the switch does not count. Raises
+    HostError.
     """
     evidence = _kept(acts, release, bucket_us)
     reader = evidence.reader
@@ -55,32 +60,36 @@ def collect(
     attribution = _attribution(state, reader.get("runs", {}), release)
     cursor = str(reader.get("cursor", ""))
     end_us = _host_time_us(state)
-    evidence.open(int(reader["until_us"]) if cursor else end_us - since_s * 1_000_000)
-    is_first = bool(cursor)
+    until_us = int(reader.get("until_us", 0))
+    switched_us = _switched_us(state, release)
+    past_us = end_us - since_s * 1_000_000
+    if probe is not None and not cursor:
+        evidence.open(past_us)  # its counters tell of the whole time, whatever the journal keeps
+    is_first = True
     for row in acts.entries(cursor or f"since:{since_s}"):
         entry: dict[str, Any] = json.loads(row)
         at_us = int(entry.get("__REALTIME_TIMESTAMP", end_us))
         if is_first:
             is_first = False
-            if entry.get("__CURSOR") == cursor:
+            if cursor and entry.get("__CURSOR") == cursor:
+                evidence.open(until_us)
                 continue
-            # The journal was rotated away in between: a gap, and a gap is no silence.
-            evidence.open(max(at_us, int(reader["until_us"]) + 1))
+            _open_late(evidence, at_us, until_us, switched_us)
         for line in assembler.feed(entry):
             evidence.add(line, attribution.release_of(line))
         cursor = str(entry.get("__CURSOR", cursor))
         end_us = max(end_us, at_us)
+    if is_first:
+        _open_late(evidence, end_us, until_us, switched_us)
     for line in assembler.flush(end_us):
         evidence.add(line, attribution.release_of(line))
     counters = reader.get("probe")
     if probe is not None:
-        since_us = state.switch.armed_us if state.switch and state.switch.new == release else 0
         before = Reading.from_record(counters) if counters else None
-        past_us = end_us - since_s * 1_000_000
-        kept, lines = _probed(acts, probe, before, first, since_us or 0, past_us)
+        kept, lines = _probed(acts, probe, before, first, switched_us, past_us)
         counters = kept.to_record() if kept is not None else counters
         for line in lines:
-            if is_failure(line) and since_us and line.at_us < since_us + grace_s * 1e6:
+            if is_failure(line) and line.at_us < switched_us + grace_s * 1e6:
                 continue
             evidence.add(replace(line, at_us=min(line.at_us, end_us)), attribution.release_of(line))
     evidence.extend(end_us)
@@ -95,6 +104,28 @@ def collect(
         evidence.reader["probe"] = counters
     acts.keep(token, release, evidence.to_json().encode())
     return evidence
+
+
+def _switched_us(state: HostState, release: str) -> int:
+    """Give when the release was armed here, by the host's clock; 0 where that is not known."""
+    switch = state.switch
+    return switch.armed_us if switch is not None and switch.new == release else 0
+
+
+def _open_late(evidence: Evidence, at_us: int, until_us: int, switched_us: int) -> None:
+    """Begin to read at an entry that is not the one where the last reader ended.
+
+    What lies between was rotated away: a gap, and a gap is no silence. For the first reader the
+    release's own time begins with its switch, which systemd writes down at once.
+    """
+    known_us = until_us or switched_us
+    if known_us and at_us > known_us + (0 if until_us else START_US):
+        if not until_us:
+            evidence.open(switched_us)
+            evidence.extend(switched_us)
+        evidence.open(max(at_us, known_us + 1))
+    else:
+        evidence.open(at_us)
 
 
 def _probed(
