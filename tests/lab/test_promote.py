@@ -1,0 +1,147 @@
+"""Promote on real hosts: gates, two machines at once, journals that were rotated away."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.lab.rollouts import Project, Ran, releases_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.lab.lab import Lab
+
+NEXT = ("promote", "prod")
+
+
+def rings(soak: str, **fleet: Any) -> list[dict[str, Any]]:
+    """Give a canary that soaks, and the rest."""
+    return [
+        {"name": "canary", "hosts": 1, "soak": soak, "settle": "1s"},
+        {"name": "fleet", "hosts": "all", "batch": 3, "settle": "1s", **fleet},
+    ]
+
+
+@pytest.fixture
+def project(lab: Lab, tmp_path: Path) -> Project:
+    """Give a user's folder with a first release on every host."""
+    made = Project(tmp_path, lab)
+    made.write(rings=rings("1s"))
+    made.canary()
+    return made
+
+
+def release(project: Project, mode: str = "good", *words: str) -> str:
+    """Release something new, as far as its first long soak; gives its id."""
+    return releases_of(project.canary("--source", project.version("v2", mode), *words))
+
+
+def promote_until(project: Project, code: int, seconds: float = 60) -> Ran:
+    """Take steps until one ends with this code and has something to say."""
+    deadline = time.monotonic() + seconds
+    while True:
+        ran = project.run(*NEXT)
+        if ran.code == code and (ran.all("promoted") or ran.summary):
+            return ran
+        assert time.monotonic() < deadline, f"{ran.code}\n{ran.out}\n{ran.err}"
+        time.sleep(1)
+
+
+def test_gates_are_opened_by_hand(project: Project) -> None:
+    """Nothing gets past a gate, or a hold, until a person says so; each says who and why."""
+    project.write(rings=[{"gate": "approve", **rings("1s")[0]}, rings("1s")[1]])
+    one = project.running()[0]
+    waiting = project.canary("--source", project.version("v2", "good"))
+    assert waiting.all("waiting")[0]["reason"] == "gate"
+    assert project.running() == [one] * len(project.hosts)
+    assert project.run(*NEXT).code == 5
+    project.run("hold", "prod", "--message", "the fair")
+    assert project.run("approve", "prod", "--message", "I looked at it").code == 0
+    held = project.run(*NEXT)
+    assert (held.code, "the fair" in held.summary) == (5, True)
+    assert project.running() == [one] * len(project.hosts)
+    assert project.run("resume", "prod").code == 0
+    promote_until(project, 0)
+    deadline = time.monotonic() + 60
+    while one in project.running():
+        assert time.monotonic() < deadline
+        assert project.run(*NEXT).code == 0
+    history = project.run("history", "prod").events[0]["entries"]
+    why = {entry["why"] for entry in history if entry["act"] == "approve"}
+    assert why == {"I looked at it"}
+
+
+def test_two_machines_at_once_take_one_step(project: Project) -> None:
+    """One acts; the other is told who has the lock, or finds nothing left to do."""
+    project.write(rings=rings("3s"), attended_soak="1s")
+    new = release(project)
+    time.sleep(4)
+    processes = [project.command("--json", *NEXT) for _ in range(2)]
+    results = [process.communicate(timeout=120) for process in processes]
+    codes = sorted(process.returncode for process in processes)
+    assert codes in ([0, 4], [0, 0]), results
+    assert project.running() == [new] * len(project.hosts)
+    for host in (project.lab[name] for name in project.hosts):
+        acts = [json.loads(row)["act"] for row in audit(host)]
+        assert acts.count("prove") == acts.count("switch") == 2
+    assert project.run(*NEXT).summary == ""
+
+
+def audit(host: Any) -> list[str]:
+    """Read who did what on a host."""
+    text: str = host.root("cat /var/lib/botdeploy/tbot/audit.jsonl").stdout
+    return [row for row in text.splitlines() if row]
+
+
+def test_a_journal_that_was_rotated_away_is_told_as_a_gap(project: Project) -> None:
+    """What no tick has read before it was gone is in no evidence, and the pass says so."""
+    project.write(rings=rings("16s"), attended_soak="1s")
+    new = release(project)
+    assert project.run(*NEXT).summary == ""
+    time.sleep(5)
+    project.lab["h1"].root("journalctl -q --rotate && journalctl -q --vacuum-time=1us")
+    passed = promote_until(project, 0)
+    verdict = next(one for one in passed.all("verdict") if one["ring"] == "canary")
+    assert any("could not be read" in one for one in verdict["not_excluded"]), verdict
+    kept = json.loads(project.lab["h1"].root(f"cat /var/lib/botdeploy/tbot/evidence/{new}").stdout)
+    spans = kept["spans"]
+    gap_s = (spans[-1][0] - spans[-2][1]) / 1e6
+    assert 3 <= gap_s <= 60
+
+
+def test_back_to_an_older_release_through_the_rings_ends(project: Project) -> None:
+    """A release that an earlier rollout has proven is proven by this one, once."""
+    one = project.running()[0]
+    assert one is not None
+    project.write(rings=rings("2s"), attended_soak="1s")
+    release(project)
+    promote_until(project, 0)
+    back = project.run("canary", "prod", "--release", one)
+    assert back.code == 0, back.out
+    promote_until(project, 0)
+    assert project.running() == [one] * len(project.hosts)
+    assert project.run(*NEXT).summary == ""
+
+
+def test_a_lost_controller_is_not_taken_over_by_cron(project: Project) -> None:
+    """The canary went back by its lease: promote ends the rollout, and does not switch it again."""
+    one = project.running()[0]
+    project.write(rings=rings("60s"), lease="4s")
+    source = project.version("v2", "good")
+    process = project.command("--json", "canary", "prod", "--source", source)
+    assert process.stdout is not None
+    for line in process.stdout:
+        if '"switched"' in line:
+            break
+    process.kill()
+    process.communicate()
+    ended = promote_until(project, 5, 120)
+    assert "canary prod" in ended.summary
+    assert project.running() == [one] * len(project.hosts)
+    assert project.run(*NEXT).summary == ""
+    starts = [life for life in project.lives("h1") if life["event"] == "start"]
+    assert len(starts) == 3
