@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import queue
 from collections import Counter, deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from botdeploy.core.judge import Judge, JudgeOptions
@@ -15,6 +16,7 @@ from botdeploy.core.probe import is_failure
 from botdeploy.core.verdict import Outcome, Verdict
 from botdeploy.engine.liveness import Liveness
 from botdeploy.engine.probing import Prober
+from botdeploy.errors import HostError
 from botdeploy.hosts.journal import Delivery, Follower
 
 if TYPE_CHECKING:
@@ -36,6 +38,8 @@ HISTORY_S = 3600
 """How far back the journals are read for what was usual before."""
 CATCH_UP_S = 10.0
 """Longest wait for the past to arrive before a switch; without it old errors look new."""
+SLACK_S = 5
+"""So much more is read than the clocks say, which may be a little apart."""
 
 
 @dataclass(slots=True)
@@ -43,6 +47,8 @@ class _Stream:
     """One host's journal as it came."""
 
     follower: Follower
+    offset_us: int = 0
+    """How far the host's clock is ahead of ours."""
     lines: deque[LogLine] = field(default_factory=lambda: deque(maxlen=MOST_LINES))
     switched_at_us: int = 0
     errors: Counter[str] = field(default_factory=Counter)
@@ -106,7 +112,7 @@ class Watch:
                 assembler=self._make_assembler(),
                 clock_offset_us=offsets_us.get(name, 0),
             )
-            self._streams[name] = _Stream(follower)
+            self._streams[name] = _Stream(follower, offsets_us.get(name, 0))
             follower.start()
             self._prober.add(name, offsets_us.get(name, 0))
 
@@ -298,9 +304,18 @@ class Watch:
 
         The bot's own, or else systemd's of it; empty where there is none. ``old_invocation`` is
         the life that was to end: its last errors, and those after a return, are not meant.
+
+        The journal is read once more for it: journald tells followers late, and a traceback's last
+        entry waits there for more.
         """
         stream = self._streams.get(host)
-        later = [line for line in stream.lines if line.at_us >= since_us] if stream else []
+        if stream is None:
+            return ""
+        try:
+            known = self._read_since(host, since_us, stream.offset_us)
+        except HostError:
+            known = list(stream.lines)
+        later = [line for line in known if line.at_us >= since_us]
         lives = (line.invocation for line in later if line.invocation not in {None, old_invocation})
         first = next(lives, None)
         lines = [line for line in later if first is not None and line.invocation == first]
@@ -310,6 +325,15 @@ class Watch:
             of_systemd = (line for line in lines if line.kind is LineKind.SYSTEMD)
             said = next((one for one in of_systemd if (one.level or 0) >= Level.ERROR), None)
         return quote(said.message) if said is not None else ""
+
+    def _read_since(self, host: str, since_us: int, offset_us: int) -> list[LogLine]:
+        seconds = max(0, (self._now_us() - since_us) // 1_000_000) + SLACK_S
+        assembler = self._make_assembler()
+        lines: list[LogLine] = []
+        for row in self._fleet.acts(host).entries(f"since:{seconds}"):
+            lines += assembler.feed(json.loads(row))
+        lines += assembler.flush()
+        return [replace(line, at_us=line.at_us - offset_us) for line in lines]
 
     def cannot_exclude(self) -> tuple[str, ...]:
         """Give what a pass does not vouch for."""

@@ -106,6 +106,15 @@ def test_a_pass_says_what_it_could_not_exclude() -> None:
     assert any("once in 20 s" in said for said in it.cannot_exclude())
 
 
+@pytest.mark.parametrize(("sick", "outcome"), [(2, Outcome.PASS), (0, Outcome.FAIL)])
+def test_what_errs_on_both_releases_is_not_the_new_ones_doing(sick: int, outcome: Outcome) -> None:
+    """Where nothing is known of the past, the old release tells, by what it says meanwhile."""
+    failing = [error(second) for second in range(1, 40)]
+    healthy = steady(0, 40)
+    lines = {"w1": failing, "w2": failing if sick else healthy, "w3": failing if sick else healthy}
+    assert run(judge(hours=0, soak=40), lines, 40)[1].outcome is outcome
+
+
 def test_known_errors_at_their_usual_rate_pass() -> None:
     """An error that the old release prints twice a minute does not fail the new one."""
     past = [*steady(-7200, 0), *(error(-7190 + 30 * i) for i in range(239))]

@@ -93,7 +93,10 @@ class Controller:
     def stop_timer(self) -> None:
         """Stop the timer, and wait for the step that it is in."""
         name = f"botdeploy-{self.project.name}"
-        self.host.root(f"systemctl stop {name}.timer; systemctl stop {name}.service")
+        ended = f"systemctl show -P ActiveState {name}.service | grep -qE '^(inactive|failed)$'"
+        self.host.root(
+            f"systemctl stop {name}.timer; until {ended}; do sleep 0.1; done", timeout=180
+        )
 
     def start_cron(self) -> None:
         """Install the starter's cron line, every minute; what it says goes to a file."""

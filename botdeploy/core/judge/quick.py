@@ -157,8 +157,19 @@ class QuickRules:
         occasions = sum(said.occasions for said in part.quotes.values())
         if errors < FLOOD or occasions < 3 or 2 * errors < lines:
             return None
+        others = self._ledger.baseline.values()
+        sick = sum(self._errs_mostly(one, now_us) for one in others)
+        if sick and 2 * sick >= len(others):
+            return None  # nor is the old release well: it is not the new one's doing
         said = max(part.quotes.values(), key=lambda one: one.lines)
         return f"{errors} of {count(lines, 'line')} are errors, most often {quote(said.text)}"
+
+    def _errs_mostly(self, part: HostLedger, now_us: int) -> bool:
+        """Tell whether a host of the old release errs as a failed one would, in the same time."""
+        from_us = min(self._grace_end(one) for one in self._ledger.canary.values())
+        buckets = list(part.between(from_us, now_us))
+        errors = sum(bucket.error_lines for bucket in buckets)
+        return errors >= 2 and 2 * errors >= sum(bucket.lines for bucket in buckets)
 
     def _silent(self, part: HostLedger, now_us: int) -> str | None:
         """Find quiet for longer than the old release ever was, while the baseline is not."""
