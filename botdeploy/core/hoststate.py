@@ -36,9 +36,13 @@ class Switch:
     armed_us: int = 0
     """When it was armed: microseconds UTC by the host's clock; 0 when it did not say."""
     age_s: float = 0.0
-    """Seconds since it was confirmed (or armed, while pending), by the host's own clock."""
+    """Seconds since it was armed; after a reboot since it was confirmed, by the host's clock."""
+    is_steady: bool = False
+    """Whether ``age_s`` was counted by the kernel's clock, which never jumps."""
     lease_left_s: int = 0
     guard: str = ""
+    earlier: str = ""
+    """The run of the switch that ended the other way before, where one did."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,9 +255,11 @@ def _switch(record: Mapping[str, Any]) -> Switch:
         why=str(record.get("why", "")),
         cause=str(record.get("cause", "")),
         armed_us=_microseconds(str(record.get("armed", ""))),
-        age_s=float(record.get("age_s") or 0),
+        age_s=float(record.get("ran_s", record.get("age_s")) or 0),
+        is_steady="ran_s" in record,
         lease_left_s=int(record.get("lease_left_s") or 0),
         guard=str(record.get("guard", "")),
+        earlier=str(record.get("earlier", "")),
     )
 
 

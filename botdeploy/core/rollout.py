@@ -18,7 +18,7 @@ from botdeploy.core.verdict import Outcome, Verdict
 from botdeploy.core.window import next_opening
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from botdeploy.core.model import Policy, Ring
 
@@ -174,7 +174,7 @@ class Result(StrEnum):
     UNREACHABLE = "unreachable"
     STUCK = "stuck"
     ABANDONED = "abandoned"
-    """Every host went back by itself, for nobody confirmed the release in time."""
+    """It runs nowhere: every host went back by itself, or refuses it unattended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -322,17 +322,20 @@ def _beyond_reach(facts: Facts) -> Decision | None:
 
 
 def _nobody_came(facts: Facts) -> Decision | None:
-    """Every host has gone back by itself: nobody takes it on from there but a person.
+    """Every host has gone back by itself, or refuses it: only a person takes it on from there.
 
-    A release that cuts its host off would else be switched again at every step for ever.
+    A release that cuts its host off would else be switched again at every step for ever; one that
+    was forced by a person whose controller died before the first switch would wait for ever.
     """
     if facts.is_attended or _with(facts, *_HOLDING, Standing.AWAY, Standing.BUSY):
         return None
-    lapsed = _with(facts, Standing.LAPSED)
-    if not lapsed:
-        return None
-    name = lapsed[0]
-    return End(Result.ABANDONED, f"{name}: {facts.hosts[name].why or 'it went back by itself'}")
+    if lapsed := _with(facts, Standing.LAPSED):
+        why = facts.hosts[lapsed[0]].why or "it went back by itself"
+        return End(Result.ABANDONED, f"nobody confirmed it in time: {lapsed[0]}: {why}")
+    for name in _with(facts, Standing.BEHIND):
+        if (why := facts.refused.get(name)) is not None:
+            return End(Result.ABANDONED, f"it runs nowhere, and {name} has it in quarantine: {why}")
+    return None
 
 
 def _staging(facts: Facts) -> Decision | None:
@@ -525,6 +528,12 @@ def _runs_for_s(state: HostState, release: str) -> float:
 def is_try_of(run: str, rollout: str) -> bool:
     """Match a run, one try of a rollout on one host: ``ROLLOUT`` or ``ROLLOUT.N``."""
     return run == rollout or run.startswith(f"{rollout}.")
+
+
+def next_try(rollout: str, runs: Iterable[str]) -> str:
+    """Name a run of a rollout that is none of a host's earlier ones."""
+    last = max((_tries(run, rollout) for run in runs if is_try_of(run, rollout)), default=0)
+    return f"{rollout}.{last + 1}" if last else rollout
 
 
 def _tries(run: str, rollout: str) -> int:

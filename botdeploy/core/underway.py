@@ -13,7 +13,7 @@ from botdeploy.core.rollout import Standing, standing_of
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from botdeploy.core.hoststate import HostState, RolloutRecord, StagedRelease
+    from botdeploy.core.hoststate import HostState, RolloutRecord, StagedRelease, Switch
     from botdeploy.core.model import Policy
 
 _STAMP = "%Y%m%dT%H%M%SZ"
@@ -165,8 +165,23 @@ def accepted(states: Mapping[str, HostState], release: str) -> frozenset[str]:
         for one in state.approvals
         if one.release == release
         and _was_in(state, release, one.ring)
-        and (_us(one.at) or 0) > state.switch.armed_us
+        and _is_later(one.at, state.switch, state)
     )
+
+
+def _is_later(at: str, switch: Switch, state: HostState) -> bool:
+    """Tell whether something was stamped after a switch, also where the clock was set back since.
+
+    A switch that lies in the host's future was armed before that; a stamp from its past, but from
+    within the time that the release runs, came after it.
+    """
+    at_us, now_us = _us(at) or 0, _us(state.at) or 0
+    if at_us > switch.armed_us or switch.armed_us <= now_us:
+        return at_us > switch.armed_us
+    since = state.active_since
+    if switch.is_steady:
+        return now_us - switch.age_s * 1e6 < at_us <= now_us
+    return since is not None and since.timestamp() * 1e6 < at_us <= now_us
 
 
 def _was_in(state: HostState, release: str, ring: str) -> bool:

@@ -135,14 +135,15 @@ def rollback(
 
         deadline = tools.clock.monotonic() + INSIST_S
 
-        results = fleet.each(going, revert, pump=lambda _s: lock.renew(tools.clock.monotonic()))
-        for name, result in results.items():
-            _tell(inventory, tools, name, result, ways[name])
+        # First the end: who is interrupted on the way back leaves no promote that goes on forward.
         is_whole = set(hosts) == {host.name for host in inventory.hosts}
         if is_whole and not keep and going:
             _end_rollout(fleet, lock, why, condemn=set(lock.states) - set(going))
         else:
             _end_rollout(fleet, lock, why)
+        results = fleet.each(going, revert, pump=lambda _s: lock.renew(tools.clock.monotonic()))
+        for name, result in results.items():
+            _tell(inventory, tools, name, result, ways[name])
         return _ended(inventory, ways, results, lock.away)
     finally:
         lock.leave()

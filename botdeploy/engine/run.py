@@ -151,10 +151,13 @@ def facts_of(
 def _no_older(view: HostView, state: HostState | None, target: Target, now: datetime) -> HostView:
     """Let no soak end early because a host's clock jumped ahead: ours must agree.
 
+    After a reboot only: until then the kernel's clock has counted.
     What the host's clock was ahead when the release was staged counts as its usual error.
     """
     switch = state.switch if state is not None else None
-    if state is None or switch is None or switch.new != target.release or not switch.armed_us:
+    if state is None or switch is None or switch.new != target.release or switch.is_steady:
+        return view
+    if not switch.armed_us:
         return view
     ahead_s = 0.0
     begun, record = underway.begun_at(target.rollout), state.rollout
@@ -456,8 +459,8 @@ class Run:
                 env = self.inventory.environment
                 return Ended(
                     code,
-                    f"nobody confirmed {self.target.release} in time, and the rollout is over: "
-                    f"{why}. {self._where_they_are()}. Next: botdeploy canary {env}",
+                    f"the rollout of {self.target.release} is over: {why}. "
+                    f"{self._where_they_are()}. Next: botdeploy canary {env}",
                 )
             case Result.UNREACHABLE:
                 where = self._where_they_are()
@@ -967,13 +970,10 @@ class Run:
     def _next_run(self, name: str) -> str:
         """Name the next try of this rollout on a host; a try that is over is never reused."""
         state = self.states.get(name)
-        last = state.switch.run if state is not None and state.switch is not None else ""
-        mine = self.target.rollout
-        if last == mine:
-            return f"{mine}.2"
-        if last.startswith(f"{mine}."):
-            return f"{mine}.{int(last.rsplit('.', 1)[1]) + 1}"
-        return mine
+        switch = state.switch if state is not None else None
+        return rollout.next_try(
+            self.target.rollout, (switch.run, switch.earlier) if switch is not None else ()
+        )
 
     def _look_before(self, hosts: Sequence[str]) -> bool:
         """Look at hosts again before they are switched; False where that was done just now.

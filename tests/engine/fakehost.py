@@ -112,6 +112,10 @@ class Mark:
     cause: str = ""
     at: datetime | None = None
     """When it was confirmed."""
+    boots: int = 0
+    """In which life of the host it was armed."""
+    mono: float = 0.0
+    """When, by the clock that never jumps."""
 
 
 @dataclass
@@ -341,7 +345,9 @@ class FakeHost:
         if self.pending is not None:
             self._go_back("controller", "person", "a newer rollout began")
         old = self._return_target(release)
-        self.pending = Mark(run, release, old, self.wall(), self._seq())
+        self.pending = Mark(
+            run, release, old, self.wall(), self._seq(), boots=self.boots, mono=self.clock.mono
+        )
         self.lease = self.clock.mono + ttl_s + 1
         if old:
             self.previous = old
@@ -578,7 +584,7 @@ class FakeHost:
         if self.pending is not None:
             age = max(0.0, (self.wall() - self.pending.armed).total_seconds())
             left = max(0, int(self.lease - self.clock.mono))
-            return _told(Phase.PENDING, self.pending, age, left)
+            return self._told(Phase.PENDING, self.pending, age, left)
         marks = [
             (mark.seq, phase, mark)
             for phase, mark in ((Phase.CONFIRMED, self.confirmed), (Phase.REVERTED, self.reverted))
@@ -588,7 +594,25 @@ class FakeHost:
             return None
         _, phase, mark = max(marks, key=lambda one: one[0])
         age = (self.wall() - mark.at).total_seconds() if mark.at is not None else 0.0
-        return _told(phase, mark, max(0.0, age))
+        return self._told(phase, mark, max(0.0, age))
+
+    def _told(self, phase: Phase, mark: Mark, age_s: float, lease_left_s: int = 0) -> Switch:
+        other = self.reverted if phase is Phase.CONFIRMED else self.confirmed
+        is_steady = phase is not Phase.REVERTED and mark.boots == self.boots
+        return Switch(
+            phase,
+            mark.run,
+            mark.new,
+            mark.old,
+            mark.by,
+            mark.why,
+            mark.cause,
+            int(mark.armed.timestamp() * 1e6),
+            self.clock.mono - mark.mono if is_steady else age_s,
+            is_steady,
+            lease_left_s,
+            earlier=other.run if other is not None else "",
+        )
 
     def _tell_switched(self, mark: Mark) -> Switched:
         at_us = int(mark.armed.timestamp() * 1e6)
@@ -599,22 +623,6 @@ class FakeHost:
         mark = self.reverted
         assert mark is not None
         return Reverted(mark.new, mark.old, mark.by, mark.why, mark.cause, 0.5, not self.stuck)
-
-
-def _told(phase: Phase, mark: Mark, age_s: float, lease_left_s: int = 0) -> Switch:
-    armed_us = int(mark.armed.timestamp() * 1e6)
-    return Switch(
-        phase,
-        mark.run,
-        mark.new,
-        mark.old,
-        mark.by,
-        mark.why,
-        mark.cause,
-        armed_us,
-        age_s,
-        lease_left_s,
-    )
 
 
 def _stamp(at: datetime) -> str:

@@ -248,6 +248,26 @@ def test_cron_never_switches_a_host_to_what_is_in_quarantine() -> None:
     assert stage.running()[1:] == ["R0001"] * 4
 
 
+def test_what_was_forced_and_never_switched_is_over() -> None:
+    """Its controller died before the first switch: no step takes it on, or waits for ever."""
+    stage = stage_of()
+    bad = stage.build("bad")
+    release(stage, bad)
+    wait(stage, 0.5)
+    stage.controller()
+    stage.fleet.fuse = 17
+    with pytest.raises(ControllerDied):
+        canary(stage.inventory, bad, stage.tools(), Options(), is_forced=True)  # type: ignore[arg-type]
+    assert stage.running() == ["R0001"] * 5
+    stage.clock.advance(300)
+    first, *later = wait(stage, 1)
+    assert first[0] == 5
+    assert "quarantine" in first[1]
+    assert later == []
+    last = max((host.rollout for host in stage.hosts.values()), key=lambda one: one["id"])
+    assert last["outcome"] == "abandoned"
+
+
 # --- a newer one comes ------------------------------------------------------------------------
 
 

@@ -74,7 +74,7 @@ class Year(RuleBasedStateMachine):
         self.forced: set[str] = set()
         self.passed: set[tuple[str, str]] = set()
         self.failed: set[str] = set()
-        self.switched: dict[str, tuple[float, timedelta, timedelta]] = {}
+        self.switched: dict[str, tuple[float, int, timedelta]] = {}
         self.names: set[str] = set()
 
     @initialize(
@@ -226,8 +226,8 @@ class Year(RuleBasedStateMachine):
                 self._may_switch(host, run, release)
                 self.switched[host.name] = (
                     self.stage.clock.mono,
-                    host.jump,
-                    self.stage.clock.jump,
+                    host.boots,
+                    min(host.jump, self.stage.clock.jump),
                 )
             case ("prove", _, rollout):
                 self._may_prove(host)
@@ -280,11 +280,12 @@ class Year(RuleBasedStateMachine):
         )
 
     def _may_prove(self, host: FakeHost) -> None:
-        begun, jump, controllers = self.switched[host.name]
+        begun, boots, jump = self.switched[host.name]
         ring = next(one for one in self.policy.rings if one.name == host.rollout["ring"])
-        both_jumped = host.jump > jump and self.stage.clock.jump > controllers
+        # After a reboot the clocks of the wall are all there is; two that jumped are believed.
+        is_misled = host.boots != boots and host.jump > jump and self.stage.clock.jump > jump
         ran_s = self.stage.clock.mono - begun
-        assert both_jumped or ran_s >= ring.soak.total_seconds() - 1, "its soak was not over"
+        assert is_misled or ran_s >= ring.soak.total_seconds() - 1, "its soak was not over"
         kind = self.stage.world.kind(host.current, host.name)
         assert kind in ("good", "doubtful", "deaf"), f"a release that is {kind} was proven"
 
@@ -392,6 +393,11 @@ class Year(RuleBasedStateMachine):
             ended = self._promote(None)
             if self._is_over():
                 break
+            if ended is not None and "in quarantine" in ended.summary:
+                # What a person forced, and died over, no cron goes on with: a person ends it.
+                self.person_rolls_back(keep=False, fuse=None)
+                if not self._is_over() and self.last_build is not None:
+                    self._canary(self.last_build, None, is_forced=True)
             self.stage.clock.advance(step_s)
         else:
             raise AssertionError(f"it goes on for ever: {ended}")

@@ -87,7 +87,9 @@ tell_phase() {
 		for key in run new old armed by cause why; do pair "$key" "$STATE/$phase"; done
 		age_of_marker
 		lease_left
-		printf ', "age_s": %s, "lease_left_s": %s, "guard": "%s"}' "$age" "$left" "$(systemctl is-active "$GUARD" 2>/dev/null)"
+		printf ', "age_s": %s, "lease_left_s": %s, "guard": "%s"' "$age" "$left" "$(systemctl is-active "$GUARD" 2>/dev/null)"
+		tell_ran "$STATE/$phase"
+		printf '}'
 		return
 	done
 	latest_phase
@@ -105,6 +107,8 @@ tell_phase() {
 		for key in by cause why; do pair "$key" "$told"; done
 		[ "$latest" != confirmed ] || printf ', "at": "%s", "age_s": %s' "$confirmed_at" \
 			$((now > confirmed_s ? now - confirmed_s : 0))
+		[ "$latest" != confirmed ] || tell_ran "$STATE/$latest"
+		if [ "$latest" = confirmed ]; then pair earlier "$STATE/reverted" run; else pair earlier "$STATE/confirmed" run; fi
 		printf '}'
 	else
 		printf null
@@ -116,6 +120,15 @@ age_of_marker() {
 	age=0
 	get "$STATE/$phase" armed_s
 	! is_number "$got" || [ "$now" -lt "$got" ] || age=$((now - got))
+}
+
+# tell_ran MARK: seconds since it was armed by the kernel's clock, which never jumps; nothing after a
+# reboot.
+tell_ran() {
+	get "$1" boot
+	[ "$got" = "$boot" ] || return 0
+	get "$1" armed_up
+	! is_number "$got" || [ "$now_s" -lt "$got" ] || printf ', "ran_s": %s' $((now_s - got))
 }
 
 # latest_phase: confirmed or reverted, whichever came last, in $latest; its number in $latest_seq.

@@ -42,9 +42,11 @@ arm() {
 	was_previous=$linked
 	link_of current
 	latest_phase
-	printf 'run=%s\nnew=%s\nold=%s\nwas_current=%s\nwas_previous=%s\nttl=%s\narmed=%s\narmed_s=%s\nowner=%s\nseq=%s\n' \
-		"$run" "$new" "$target" "$linked" "$was_previous" "$ttl" \
-		"$(utc)" "$(date +%s)" "$(field "$RUN/lock" owner)" $((latest_seq + 1)) >"$RUN/arming"
+	read -r boot </proc/sys/kernel/random/boot_id
+	tick
+	printf 'run=%s\nnew=%s\nold=%s\nwas_current=%s\nwas_previous=%s\nttl=%s\narmed=%s\narmed_s=%s\nboot=%s\narmed_up=%s\nowner=%s\nseq=%s\n' \
+		"$run" "$new" "$target" "$linked" "$was_previous" "$ttl" "$(utc)" "$(date +%s)" \
+		"$boot" "$now_s" "$(field "$RUN/lock" owner)" $((latest_seq + 1)) >"$RUN/arming"
 	# The lease first: a marker without one would go back at once.
 	write_lease "$ttl" && rm -f "$RUN/result" "$RUN/switching" || fault write "cannot write the lease; nothing was changed"
 	put "$STATE/pending" <"$RUN/arming" || {
