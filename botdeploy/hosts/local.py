@@ -88,8 +88,8 @@ class LocalSession(Streams):
         """Wait until a pipe is ready, the program ended, or it was closed."""
         del mark
         with self._descriptors() as is_open:
-            if not is_open:
-                return
+            if not is_open or (not self._open_outputs and self._process.returncode is not None):
+                return  # it may have ended since its caller looked: then nothing would wake us
             poll = select.poll()
             poll.register(self._waker, select.POLLIN)
             for output in self._open_outputs:

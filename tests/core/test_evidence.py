@@ -23,6 +23,7 @@ from botdeploy.core.evidence import (
     summed,
 )
 from botdeploy.core.logline import Assembler, Level, LineKind, LogLine, SystemKind, SystemRecord
+from tests.effort import examples
 
 MINUTE = 60_000_000
 T0 = 28_333_333 * MINUTE
@@ -217,7 +218,7 @@ def readings(draw: st.DrawFn) -> list[Evidence]:
 
 
 @given(readings())
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 def test_merging_has_no_order(three: list[Evidence]) -> None:
     """Merging is commutative, associative and idempotent, whatever the windows."""
     a, b, c = three

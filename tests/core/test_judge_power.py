@@ -21,6 +21,7 @@ from botdeploy.core.judge.power import (
 )
 from botdeploy.core.logline import Level, LineKind, LogLine
 from botdeploy.core.verdict import Outcome
+from tests.effort import examples
 
 SECOND = 1_000_000
 SWITCH = 1_700_000_000 * SECOND
@@ -66,7 +67,7 @@ rates = st.floats(0.0, 0.5)
 
 
 @given(st.sampled_from([20.0, 60.0, 400.0]), traffics, rates, st.integers(1, 4))
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=examples(10), deadline=None)
 def test_more_errors_are_never_harder_to_find(
     soak_s: float, lines: float, rate: float, hosts: int
 ) -> None:
@@ -186,8 +187,8 @@ def is_found(seed: int, soak_s: float, lines: float, rate: float, ratio: float) 
 def test_the_quick_judge_finds_what_was_foretold(
     soak_s: float, lines: float, rate: float, ratio: float
 ) -> None:
-    """In 40 soaks it finds as many as foretold, within what chance allows and a tenth."""
-    runs = 40
+    """In 60 soaks it finds as many as foretold, within what chance allows and a tenth."""
+    runs = max(15, examples(60))
     foretold = foretell(options(soak_s), lines, rate, 1, baseline=1).chance(ratio)
     found = sum(is_found(seed, soak_s, lines, rate, ratio) for seed in range(runs)) / runs
     slack = 0.10 + 2.0 * sqrt(0.25 / runs)

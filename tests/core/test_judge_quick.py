@@ -12,6 +12,7 @@ from botdeploy.core.evidence import Evidence
 from botdeploy.core.judge import Judge, JudgeOptions, Preset
 from botdeploy.core.logline import Level, LineKind, LogLine, SystemKind, SystemRecord
 from botdeploy.core.verdict import Outcome, Verdict
+from tests.effort import examples
 
 SECOND = 1_000_000
 SWITCH = 1_700_000_000 * SECOND
@@ -489,7 +490,7 @@ def test_history_may_come_as_evidence() -> None:
     assert ruled.outcome is Outcome.PASS
 
 
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=examples(30))
 @given(st.lists(st.integers(min_value=1, max_value=59), max_size=20))
 def test_asking_changes_nothing(asks: list[int]) -> None:
     """However often it is asked, the verdict at the end is the same."""

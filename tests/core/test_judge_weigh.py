@@ -14,6 +14,7 @@ from botdeploy.core.evidence import Evidence
 from botdeploy.core.judge import Judge, JudgeOptions
 from botdeploy.core.logline import Level, LineKind, LogLine, SystemKind, SystemRecord
 from botdeploy.core.verdict import Outcome, Verdict
+from tests.effort import examples
 
 MINUTE = 60_000_000
 SWITCH = 28_333_333 * MINUTE
@@ -336,7 +337,7 @@ def test_careful_wants_more_proof_than_normal() -> None:
     assert careful > normal
 
 
-@settings(deadline=None, max_examples=10)
+@settings(deadline=None, max_examples=examples(10))
 @given(st.sets(st.integers(min_value=1, max_value=30), max_size=10))
 def test_asking_often_gives_the_same_verdict(asks: set[int]) -> None:
     """The evidence is a function of the minutes, not of when one looked."""

@@ -25,6 +25,7 @@ from botdeploy.core.rollout import (
     Wait,
 )
 from botdeploy.core.verdict import Outcome, Verdict
+from tests.effort import examples
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 PASSED = Verdict(Outcome.PASS, ("nothing bad was seen",))
@@ -255,7 +256,7 @@ def test_inconclusive_promotes_nothing_unless_a_person_approves() -> None:
 _ORDER = [Standing.UNSTAGED, Standing.BEHIND, Standing.PENDING, Standing.CONFIRMED, Standing.PROVEN]
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=examples(300))
 @given(data=st.data())
 def test_every_rollout_ends_and_no_ring_overtakes(data: st.DataObject) -> None:
     """Whatever goes wrong where, each rollout ends, and no host gets a release before its ring."""

@@ -29,6 +29,7 @@ from botdeploy.engine.canary import canary, promote
 from botdeploy.engine.rollback import rollback
 from botdeploy.engine.run import Options
 from botdeploy.errors import BotdeployError, ExitCode
+from tests.effort import examples
 from tests.engine.fakefleet import ControllerDied, FakeBuild, FakeWatch, Stage
 
 if TYPE_CHECKING:
@@ -419,11 +420,11 @@ def test_a_year_of_rollouts() -> None:
     run_state_machine_as_test(
         Year,
         settings=settings(
-            max_examples=YEARS,
+            max_examples=examples(YEARS),
             stateful_step_count=40,
             deadline=None,
             phases=PHASES,
             suppress_health_check=list(HealthCheck),
         ),
     )
-    assert Year.rollouts > YEARS / 4
+    assert Year.rollouts > examples(YEARS) / 4

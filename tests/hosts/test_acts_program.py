@@ -7,7 +7,6 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -16,6 +15,7 @@ from hypothesis import strategies as st
 
 from botdeploy.errors import UserError
 from botdeploy.hosts import hostprogram
+from tests.effort import examples
 from tests.hosts.actkit import parse
 
 SHELLS = [
@@ -44,15 +44,6 @@ def test_every_posix_shell_reads_the_program(shell: list[str], program: Path) ->
         pytest.skip(f"{shell[0]} is not here")
     done = subprocess.run([*shell, "-n", program], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
-
-
-def test_shellcheck_has_nothing_to_say(program: Path) -> None:
-    """The program is clean as a whole, where every name is known."""
-    tool = Path(sys.executable).with_name("shellcheck")
-    done = subprocess.run(
-        [tool, "-s", "sh", "-f", "gcc", program], capture_output=True, text=True, check=False
-    )
-    assert done.stdout == ""
 
 
 def test_every_act_that_is_named_exists() -> None:
@@ -156,7 +147,7 @@ def test_arguments_reach_the_program_through_every_login_shell(shell: str, stage
 
 
 @given(st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\0\n")), max_size=4))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 def test_any_argument_arrives_as_it_is(words: list[str]) -> None:
     """Whatever a reason or a name holds, the program gets exactly that."""
     command = hostprogram.unprivileged_command("echobot", "n1", "act", words)
@@ -276,7 +267,7 @@ def piece(script: str, *arguments: str) -> str:
 
 
 @given(st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=60))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 def test_any_text_becomes_a_json_string(text: str) -> None:
     """What is quoted reads back the same, with control characters as spaces."""
     out = piece('quoted "$3"', text)

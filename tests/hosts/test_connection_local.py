@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ import pytest
 
 from botdeploy.core.address import Address
 from botdeploy.hosts.connection import Connector, HostConnection, LocalConnection
+from botdeploy.hosts.local import LocalSession
 from tests.hosts.connection_contract import (
     ConnectionContract,
     closing,
@@ -78,3 +80,17 @@ def _is_running(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except (FileNotFoundError, ProcessLookupError):
         return False
+
+
+def test_an_end_that_came_between_two_looks_is_not_waited_for(connection: HostConnection) -> None:
+    """A program whose output and status are all in wakes nobody any more: no wait may begin."""
+    session = connection.start("true")
+    assert isinstance(session, LocalSession)
+    wait_until(lambda: session.exit_status is not None)
+    wait_until(lambda: session.take() == (b"", b"") and session.is_over)
+    waiting = threading.Thread(
+        target=lambda: session.wait(session.mark(), 60.0, to_write=False), daemon=True
+    )
+    waiting.start()
+    waiting.join(20.0)
+    assert not waiting.is_alive()

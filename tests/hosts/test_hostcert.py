@@ -25,7 +25,8 @@ NOW_S = 1_800_000_000
 def make_key(folder: Path, name: str, kind: str = "ed25519") -> Path:
     """Make a key pair and give the private half's path."""
     path = folder / name
-    subprocess.run(["ssh-keygen", "-q", "-t", kind, "-N", "", "-f", str(path)], check=True)
+    size = ["-b", "2048"] if kind == "rsa" else []
+    subprocess.run(["ssh-keygen", "-q", "-t", kind, *size, "-N", "", "-f", str(path)], check=True)
     return path
 
 

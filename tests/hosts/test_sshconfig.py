@@ -17,6 +17,7 @@ from botdeploy.core.address import Address, Jump
 from botdeploy.errors import UserError
 from botdeploy.hosts import sshconfig
 from botdeploy.hosts.sshconfig import Destination, SshConfig, home_of
+from tests.effort import examples
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -339,7 +340,9 @@ LINES = st.sampled_from(
 
 @pytest.mark.skipif(not shutil.which("ssh"), reason="no ssh here")
 @settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(60),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(
     st.lists(LINES, max_size=10), st.lists(LINES, max_size=5), st.sampled_from(["a", "b1", "b2"])

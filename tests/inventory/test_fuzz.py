@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from botdeploy.errors import UserError
 from botdeploy.inventory import load
 from botdeploy.inventory.pattern import names_of
+from tests.effort import examples
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,7 +31,7 @@ GOOD = yaml.safe_load(GOOD_TEXTS[0])
 INI_TEXT = (Path(__file__).parent / "ansible/forms.ini").read_text(encoding="utf-8")
 
 relaxed = settings(
-    max_examples=120,
+    max_examples=examples(120),
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
@@ -174,7 +175,7 @@ def test_any_bot_and_rollout_are_settings_or_a_users_error(bot: Any, rollout: An
     attempt(dump({"all": {"hosts": {"h": {}}, "vars": {"bot": bot, "rollout": rollout}}}))
 
 
-@settings(parent=relaxed, max_examples=400)
+@settings(parent=relaxed, max_examples=examples(400))
 @given(
     st.lists(
         st.tuples(
@@ -197,7 +198,7 @@ def test_a_changed_inventory_is_one_or_a_users_error(changes: list[Any]) -> None
     attempt(dump(value))
 
 
-@settings(parent=relaxed, max_examples=300)
+@settings(parent=relaxed, max_examples=examples(300))
 @given(
     st.sampled_from(GOOD_TEXTS),
     st.lists(

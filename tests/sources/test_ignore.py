@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from botdeploy.sources.ignore import Ignore
+from tests.effort import examples
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -112,7 +113,9 @@ PATTERNS = st.builds(
 
 
 @settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(60),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(st.lists(PATTERNS, min_size=1, max_size=4))
 def test_any_patterns_mean_what_they_mean_in_git(tmp_path: Path, patterns: list[str]) -> None:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from botdeploy.views import charts
 from botdeploy.views.charts import GUTTER, MARGIN, MOST_BARS, MOST_ROWS, WIDTH, nice
+from tests.effort import examples
 from tests.views.canned import BEGIN, CRASHED, Canned, failed_canary, passed, seconds, told
 
 if TYPE_CHECKING:
@@ -121,7 +122,7 @@ def test_a_scale_ends_at_a_round_number(value: float, top: float) -> None:
     assert nice(value) == top
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=examples(40))
 @given(
     length_s=st.floats(1, 40 * 86_400),
     errors=st.lists(st.tuples(st.floats(0, 1), st.integers(1, 20)), max_size=20),

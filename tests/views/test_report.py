@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from botdeploy.core.mask import Mask
 from botdeploy.views.report import page
+from tests.effort import examples
 from tests.views.canned import DIGEST, NEW, OLD, Canned, failed_canary, passed, seconds, told
 
 if TYPE_CHECKING:
@@ -131,7 +132,7 @@ def test_hostile_text_never_becomes_markup(evil: str) -> None:
         assert found.text.count(shown) >= 5
 
 
-@settings(max_examples=30, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@settings(max_examples=examples(30), suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=60))
 def test_no_text_becomes_markup(text: str) -> None:
     """Whatever a bot writes, the page has the tags of the template and no others."""
