@@ -46,6 +46,8 @@ _STEPS = 60
 """Pieces that a long watch is cut into."""
 _QUICK_STEPS = 12
 _MOST_LINES = 4000
+_NEVER = 1e-12
+"""A chance that is none."""
 _LONGEST_NEW_S = 86_400.0
 _REST = 0.15
 """What all other kinds of evidence are worth together while nothing shows in them."""
@@ -462,12 +464,18 @@ def at_least(count: float, mean: float) -> float:
 
 
 def _added(some: list[float], more: list[float], below: int) -> list[float]:
-    """Add two counts up; only sums below a limit are kept."""
+    """Add two counts up; only sums below a limit are kept.
+
+    What is less likely than a billionth of a thousandth is left out on both sides: of many lines
+    nearly all counts are, and their products would take seconds.
+    """
     out = [0.0] * min(below, len(some) + len(more) - 1)
+    likely = [k for k, one in enumerate(more) if one > _NEVER]
+    first, last = (likely[0], likely[-1] + 1) if likely else (0, 0)
     for n, one in enumerate(some[:below]):
-        if one > 0.0:
-            for k, other in enumerate(more[: below - n]):
-                out[n + k] += one * other
+        if one > _NEVER:
+            for k, other in enumerate(more[first : min(last, below - n)], n + first):
+                out[k] += one * other
     return out
 
 
