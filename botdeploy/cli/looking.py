@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from botdeploy.cli.schedules import too_seldom
 from botdeploy.core import plan
 from botdeploy.core.hoststate import HostState, Phase
 from botdeploy.core.underway import newest_under_way
@@ -252,11 +253,21 @@ def check(context: Context, environment: str, limit: str | None) -> int:
         ok = all(item.get("ok") for item in items)
         is_fine = is_fine and ok
         hosts.append({"host": name, "ok": ok, "checks": items})
-    record = {"environment": inventory.environment, "bot": inventory.bot_name, "hosts": hosts}
+    seldom = too_seldom(inventory, context.inventory_dir.parent)
+    record = {
+        "environment": inventory.environment,
+        "bot": inventory.bot_name,
+        "hosts": hosts,
+        "schedules": seldom,
+    }
     if context.as_json:
         context.json.write(record)
     else:
         from botdeploy.views import tables
 
         context.out.print(tables.checks(record, verbose=context.verbose))
-    return int(ExitCode.DONE if is_fine else ExitCode.UNREACHABLE)
+        for one in seldom:
+            context.say(f"{one['where']}: {one['message']}; next: {one['mend']}", "yellow")
+    if not is_fine:
+        return int(ExitCode.UNREACHABLE)
+    return int(ExitCode.USAGE if seldom else ExitCode.DONE)

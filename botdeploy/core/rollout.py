@@ -333,8 +333,9 @@ def _nobody_came(facts: Facts) -> Decision | None:
         why = facts.hosts[lapsed[0]].why or "it went back by itself"
         return End(Result.ABANDONED, f"nobody confirmed it in time: {lapsed[0]}: {why}")
     for name in _with(facts, Standing.BEHIND):
-        if (why := facts.refused.get(name)) is not None:
-            return End(Result.ABANDONED, f"it runs nowhere, and {name} has it in quarantine: {why}")
+        if name in facts.refused:
+            why = f"it runs nowhere, and {name} has it in quarantine: {facts.refused[name]}"
+            return End(Result.ABANDONED, why)
     return None
 
 
