@@ -8,6 +8,7 @@ from botdeploy.core import plan, rollout, underway
 from botdeploy.core.model import Gate
 from botdeploy.core.rollout import Standing
 from botdeploy.engine.lock import owner_name
+from botdeploy.engine.observing import observe
 from botdeploy.engine.outcome import Ended
 from botdeploy.errors import ExitCode, HostError, UserError
 
@@ -122,11 +123,9 @@ def _everywhere(
 
 
 def _states(fleet: Fleet, inventory: Inventory) -> dict[str, HostState]:
-    names = [host.name for host in inventory.hosts]
-    seen = fleet.each(names, lambda name: fleet.acts(name).observe())
-    states = {name: one for name, one in seen.items() if not isinstance(one, HostError)}
+    states, away = observe(fleet, [host.name for host in inventory.hosts])
     if not states:
-        raise next(one for one in seen.values() if isinstance(one, HostError))
+        raise next(iter(away.values()))
     return states
 
 

@@ -8,9 +8,9 @@ import queue
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from botdeploy.cli.looking import observe_all
 from botdeploy.core.level import Level, level_of_priority, level_of_text
 from botdeploy.core.logline import LineKind, LogLine, message_of
+from botdeploy.engine.observing import observe
 from botdeploy.errors import ExitCode, HostError, UserError
 from botdeploy.hosts.journal import Follower
 
@@ -78,7 +78,7 @@ class _Printer:
         self.names = names
         self.releases: dict[tuple[str, str], str] = {}
         self.width = max(len(name) for name in names)
-        states, self.away = observe_all(fleet, names)
+        states, self.away = observe(fleet, names)
         for name, state in states.items():
             if state.invocation and state.running:
                 self.releases[name, state.invocation] = state.running

@@ -9,6 +9,7 @@ from botdeploy.cli.schedules import too_seldom
 from botdeploy.core import plan
 from botdeploy.core.hoststate import HostState, Phase
 from botdeploy.core.underway import newest_under_way
+from botdeploy.engine.observing import observe
 from botdeploy.errors import ExitCode, HostError
 
 if TYPE_CHECKING:
@@ -16,18 +17,6 @@ if TYPE_CHECKING:
 
     from botdeploy.cli.context import Context
     from botdeploy.core.model import Inventory
-    from botdeploy.engine.fleet import Fleet
-
-
-def observe_all(
-    fleet: Fleet, names: tuple[str, ...]
-) -> tuple[dict[str, HostState], dict[str, HostError]]:
-    """Observe hosts: what they say, and why the others can't be asked."""
-    seen = fleet.each(names, lambda name: fleet.acts(name).observe())
-    return (
-        {name: one for name, one in seen.items() if not isinstance(one, HostError)},
-        {name: one for name, one in seen.items() if isinstance(one, HostError)},
-    )
 
 
 def status(context: Context, environment: str | None, limit: str | None) -> int:
@@ -35,7 +24,7 @@ def status(context: Context, environment: str | None, limit: str | None) -> int:
     inventory = context.load_known(environment)
     names = context.chosen(inventory, limit)
     with context.fleet(inventory) as fleet:
-        states, away = observe_all(fleet, names)
+        states, away = observe(fleet, names)
     record = status_record(inventory, names, states, away, context.clock.now())
     if context.as_json:
         context.json.write(record)
@@ -168,7 +157,7 @@ def releases(context: Context, environment: str, limit: str | None) -> int:
     inventory = context.load(environment)
     names = context.chosen(inventory, limit)
     with context.fleet(inventory) as fleet:
-        states, away = observe_all(fleet, names)
+        states, away = observe(fleet, names)
     hosts = []
     for name in names:
         state = states.get(name)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from botdeploy.core import plan as planning
 from botdeploy.core.release import delta
+from botdeploy.engine.observing import observe
 from botdeploy.errors import ExitCode, HostError, UserError
 
 if TYPE_CHECKING:
@@ -132,9 +133,7 @@ def plan(context: Context, environment: str, request: Request) -> int:
     build = _build(context, inventory, request)
     names = [host.name for host in inventory.hosts]
     with context.fleet(inventory) as fleet:
-        seen = fleet.each(names, lambda name: fleet.acts(name).observe())
-        states = {name: one for name, one in seen.items() if not isinstance(one, HostError)}
-        away = {name: one for name, one in seen.items() if isinstance(one, HostError)}
+        states, away = observe(fleet, names)
         release = request.release or (build.release.id if build else "")
         if build is not None:
             release = _known_as(states, build) or release

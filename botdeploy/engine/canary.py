@@ -6,11 +6,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from botdeploy.core import plan, rollout, underway
-from botdeploy.core.events import Event, Kind
+from botdeploy.core.events import Kind
 from botdeploy.core.logline import Assembler, LineRules
 from botdeploy.core.rollout import Standing
 from botdeploy.engine import lock as locking
 from botdeploy.engine.naming import new_rollout
+from botdeploy.engine.observing import observe
 from botdeploy.engine.outcome import Ended
 from botdeploy.engine.run import Run, Target, facts_of, view_of
 from botdeploy.engine.sweep import sweep
@@ -100,20 +101,15 @@ def _run(
         inventory.policy.judge,
         tools.on_line,
     )
-    options = replace(options, owner=tools.owner)
     try:
         run = Run(
             inventory,
-            tools.fleet,
+            tools,
             lock,
             watch,
-            tools.clock,
             target=target,
             build=build,
-            manifests=tools.manifests,
-            emit=tools.emit,
             options=options,
-            stop=tools.stop,
         )
         if run.is_over:
             return Ended(
@@ -141,16 +137,9 @@ def _need_majority(inventory: Inventory, lock: EnvironmentLock, tools: Tools) ->
     total = len(inventory.hosts)
     if len(lock.entered) * 2 > total:
         return
+    tell = tools.teller(inventory.environment)
     for name, error in lock.away.items():
-        tools.emit(
-            Event(
-                Kind.HOST_FAILED,
-                tools.clock.now(),
-                inventory.environment,
-                host=name,
-                data={"error": error.message},
-            )
-        )
+        tell(Kind.HOST_FAILED, host=name, error=error.message)
     told = "; ".join(str(error) for error in lock.away.values())
     raise TooFew(
         f"{len(lock.entered)} of {total} hosts can be worked on, and a rollout needs more than "
@@ -273,10 +262,9 @@ def promote(inventory: Inventory, tools: Tools, options: Options) -> Ended:
     were away when a release failed are taken back from it first.
     """
     names = [host.name for host in inventory.hosts]
-    seen = tools.fleet.each(names, lambda name: tools.fleet.acts(name).observe())
-    states = {name: one for name, one in seen.items() if not isinstance(one, Exception)}
+    states, away = observe(tools.fleet, names)
     if len(states) * 2 <= len(names):
-        told = "; ".join(str(one) for one in seen.values() if isinstance(one, Exception))
+        told = "; ".join(str(error) for error in away.values())
         raise TooFew(
             f"{len(states)} of {len(names)} hosts can be reached. Nothing was changed. {told}"
         )
@@ -308,9 +296,7 @@ def _is_due(inventory: Inventory, states: Mapping[str, HostState]) -> bool:
 
 def due(inventory: Inventory, tools: Tools) -> Ended:
     """Say what ``promote`` would do; changes nothing."""
-    names = [host.name for host in inventory.hosts]
-    seen = tools.fleet.each(names, lambda name: tools.fleet.acts(name).observe())
-    states = {name: one for name, one in seen.items() if not isinstance(one, Exception)}
+    states, unreached = observe(tools.fleet, [host.name for host in inventory.hosts])
     policy = inventory.policy
     left = [
         f"take {name} back from a release that failed: {why}"
@@ -318,7 +304,7 @@ def due(inventory: Inventory, tools: Tools) -> Ended:
     ]
     record = underway.newest_under_way(states, policy)
     if record is not None:
-        away = {name: str(one) for name, one in seen.items() if isinstance(one, Exception)}
+        away = {name: str(error) for name, error in unreached.items()}
         target = Target(record.id, record.release, record.digest)
         rings = plan.members(
             inventory, states, away, rollout=target.rollout, release=target.release

@@ -6,23 +6,23 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from botdeploy.core import underway
-from botdeploy.core.events import Event, Kind
+from botdeploy.core.events import Kind
 from botdeploy.core.hoststate import Phase
 from botdeploy.engine import lock as locking
-from botdeploy.engine.again import again
 from botdeploy.engine.naming import new_rollout
+from botdeploy.engine.observing import observe
 from botdeploy.engine.outcome import Ended
 from botdeploy.errors import ExitCode, HostError, UserError
 from botdeploy.hosts.acts import Reverted, Unchanged
-from botdeploy.hosts.records import LockLost
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from botdeploy.core.hoststate import HostState
     from botdeploy.core.model import Inventory
-    from botdeploy.engine.fleet import Fleet
+    from botdeploy.engine.hands import Hands
     from botdeploy.engine.lock import EnvironmentLock
+    from botdeploy.engine.telling import Teller
     from botdeploy.engine.tools import Tools
 
 INSIST_S = 60.0
@@ -98,11 +98,9 @@ def rollback(
     """
     fleet = tools.fleet
     if is_check:
-        seen = fleet.each(hosts, lambda name: fleet.acts(name).observe())
-        away = {name: one for name, one in seen.items() if isinstance(one, HostError)}
-        states = {name: one for name, one in seen.items() if not isinstance(one, HostError)}
-        return _check(states, away, to)
+        return _check(*observe(fleet, hosts), to)
     lock = locking.take(fleet, hosts, "rollback", owner=tools.owner, why=why, clock=tools.clock)
+    hands = tools.hands(lock)
     try:
         if not lock.entered:
             told = "; ".join(str(error) for error in lock.away.values())
@@ -120,37 +118,30 @@ def rollback(
 
         def revert(name: str) -> Reverted | Unchanged:
             target, digest = ways[name].target, digests[name]
-            try:
-                return again(
-                    lambda: fleet.acts(name).revert(
-                        lock.token, rollout, target, why, digest, "person"
-                    ),
-                    fleet,
-                    tools.clock,
-                    tools.stop,
-                    deadline,
-                )
-            except LockLost as lost:
-                raise lock.meaning_of(lost) from lost
-
-        deadline = tools.clock.monotonic() + INSIST_S
+            return hands.again(
+                lambda: hands.acts(name).revert(
+                    hands.token, rollout, target, why, digest, "person"
+                ),
+                INSIST_S,
+            )
 
         # First the end: who is interrupted on the way back leaves no promote that goes on forward.
         is_whole = set(hosts) == {host.name for host in inventory.hosts}
         if is_whole and not keep and going:
-            _end_rollout(fleet, lock, why, condemn=set(lock.states) - set(going))
+            _end_rollout(hands, lock, why, condemn=set(lock.states) - set(going))
         else:
-            _end_rollout(fleet, lock, why)
-        results = fleet.each(going, revert, pump=lambda _s: lock.renew(tools.clock.monotonic()))
+            _end_rollout(hands, lock, why)
+        results = hands.together(going, revert)
+        tell = tools.teller(inventory.environment)
         for name, result in results.items():
-            _tell(inventory, tools, name, result, ways[name])
+            _tell(tell, name, result, ways[name])
         return _ended(inventory, ways, results, lock.away)
     finally:
         lock.leave()
 
 
 def _end_rollout(
-    fleet: Fleet, lock: EnvironmentLock, why: str, condemn: set[str] | None = None
+    hands: Hands, lock: EnvironmentLock, why: str, condemn: set[str] | None = None
 ) -> None:
     """Write down on every host that the rollout is over, so that no promote goes on with it.
 
@@ -166,10 +157,10 @@ def _end_rollout(
 
     def end(name: str) -> None:
         if condemn is not None and name in condemn:
-            fleet.acts(name).condemn(lock.token, record.digest, why)
-        fleet.acts(name).end(lock.token, record.id, outcome, why)
+            hands.acts(name).condemn(hands.token, record.digest, why)
+        hands.acts(name).end(hands.token, record.id, outcome, why)
 
-    fleet.each(lock.states, end)
+    hands.together(lock.states, end)
 
 
 def _digest(state: HostState) -> str:
@@ -202,33 +193,21 @@ def _check(states: Mapping[str, HostState], away: Mapping[str, HostError], to: s
     return Ended(ExitCode.DONE, "\n".join(rows))
 
 
-def _tell(
-    inventory: Inventory,
-    tools: Tools,
-    name: str,
-    result: Reverted | Unchanged | HostError,
-    way: Way,
-) -> None:
+def _tell(tell: Teller, name: str, result: Reverted | Unchanged | HostError, way: Way) -> None:
     match result:
         case Reverted():
-            kind, data = (
+            tell(
                 Kind.REVERTED,
-                {"by": "controller", "seconds": result.seconds, "to": result.old or None},
+                host=name,
+                release=way.running,
+                by="controller",
+                seconds=result.seconds,
+                to=result.old or None,
             )
         case Unchanged():
             return
         case HostError():
-            kind, data = Kind.HOST_FAILED, {"error": result.message}
-    tools.emit(
-        Event(
-            kind,
-            tools.clock.now(),
-            inventory.environment,
-            release=way.running or None,
-            host=name,
-            data=data,
-        )
-    )
+            tell(Kind.HOST_FAILED, host=name, release=way.running, error=result.message)
 
 
 def _ended(

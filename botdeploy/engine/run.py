@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from botdeploy.core import plan, rollout, underway
-from botdeploy.core.events import Event, Kind
+from botdeploy.core.events import Kind
 from botdeploy.core.hoststate import HostState, Phase
 from botdeploy.core.judge import JudgeOptions
 from botdeploy.core.model import LeaseUntil
 from botdeploy.core.rollout import Blame, Facts, HostView, Reason, Result, Standing
 from botdeploy.core.verdict import Outcome, Verdict
-from botdeploy.engine.again import again
 from botdeploy.engine.collect import HISTORY_S, HOUR_S, collect
 from botdeploy.engine.copying import Likeness
-from botdeploy.engine.fleet import Interrupted
+from botdeploy.engine.hands import RETRY_S
 from botdeploy.engine.outcome import Ended
 from botdeploy.engine.watch import MOST_BASELINE
 from botdeploy.errors import (
@@ -30,33 +29,25 @@ from botdeploy.hosts.acts import Reverted, Switched, Unchanged
 from botdeploy.hosts.records import LeaseLost, LockLost
 
 if TYPE_CHECKING:
-    import threading
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from concurrent.futures import Future
     from pathlib import Path
 
-    from botdeploy.core.events import Listener
     from botdeploy.core.evidence import Evidence
     from botdeploy.core.model import Inventory, Policy, Ring
     from botdeploy.core.probe import Reading
     from botdeploy.core.release import Manifest
-    from botdeploy.engine.clock import Clock
-    from botdeploy.engine.fleet import Fleet
     from botdeploy.engine.lock import EnvironmentLock
-    from botdeploy.engine.manifests import ManifestCache
+    from botdeploy.engine.tools import Tools
     from botdeploy.engine.watch import Watch
     from botdeploy.hosts.acts import Fetched
     from botdeploy.sources.build import Build
-
-T = TypeVar("T")
 
 TICK_S = 0.1
 """How often the loop looks at what the journals brought."""
 EVIDENCE_EVERY_S = 5.0
 LOOK_S = 5.0
 """How old what a host said of itself may be when it is switched."""
-RETRY_S = 45.0
-"""How long a repeatable act is tried again when the connection ended before its answer."""
 RETURN_S = 180.0
 """Longest wait for a host that can't be reached to go back by itself."""
 ACT_S = 1000.0
@@ -104,7 +95,6 @@ class Options:
     last_ring: str | None = None
     is_attended: bool = True
     message: str = ""
-    owner: str = ""
     templates: Path | None = None
     """The project's folder of templates, to tell which hosts are alike."""
 
@@ -216,31 +206,36 @@ class Run:
     def __init__(
         self,
         inventory: Inventory,
-        fleet: Fleet,
+        tools: Tools,
         lock: EnvironmentLock,
         watch: Watch,
-        clock: Clock,
         *,
         target: Target,
         build: Build | None,
-        manifests: ManifestCache,
-        emit: Listener,
         options: Options,
-        stop: threading.Event,
     ) -> None:
-        """Take the observed states from ``lock``; ``stop`` ends the run at the next tick."""
+        """Take the observed states from ``lock``; the tools' ``stop`` ends the run."""
         self.inventory = inventory
         self.policy = inventory.policy
-        self.fleet = fleet
+        self.fleet = tools.fleet
         self.lock = lock
         self.watch = watch
-        self.clock = clock
+        self.clock = tools.clock
         self.target = target
         self.build = build
-        self.manifests = manifests
+        self.manifests = tools.manifests
+        self.owner = tools.owner
         self.options = options
-        self.stop = stop
-        self._emit = emit
+        self.hands = tools.hands(lock)
+        self.emit = tools.teller(
+            inventory.environment, rollout=target.rollout, release=target.release
+        )
+        for work in (
+            lambda _now: self.watch.pump(),
+            self._renew_leases,
+            lambda _now: self._tell_evidence(),
+        ):
+            self.hands.pulse.add(work)
         self.states: dict[str, HostState] = dict(lock.states)
         self.members = plan.members(
             inventory, self.states, lock.away, rollout=target.rollout, release=target.release
@@ -266,7 +261,7 @@ class Run:
             self._begin()
         self._resume()
         while True:
-            self._pump(0.0)
+            self.hands.pulse.beat()
             decision = rollout.decide(self.facts())
             if not isinstance(decision, rollout.Wait | rollout.End):
                 self._begin()
@@ -309,7 +304,7 @@ class Run:
             digest=self.target.digest,
             rings=[self._ring_record(ring.name) for ring in self.policy.rings],
             message=self.options.message,
-            by=self.options.owner,
+            by=self.owner,
         )
 
     def _ring_record(self, ring: str) -> dict[str, object]:
@@ -361,11 +356,11 @@ class Run:
             case Reason.VERDICT if not self.options.is_attended:
                 return self._leave_waiting(wait)
             case Reason.SETTLE | Reason.VERDICT:
-                self._pump(TICK_S)
+                self.hands.pulse.beat(TICK_S)
             case Reason.ACT:
                 self._await_acts()
             case Reason.SOAK if self._may_wait(wait):
-                self._pump(TICK_S)
+                self.hands.pulse.beat(TICK_S)
             case _:
                 return self._leave_waiting(wait)
         return None
@@ -379,7 +374,7 @@ class Run:
                 self.hosts[name].view = HostView(Standing.STUCK, why=why)
                 self.emit(Kind.HOST_FAILED, host=name, error=why)
             return
-        self._pump(0.5)
+        self.hands.pulse.beat(0.5)
         self._look_again(busy)
 
     def _may_wait(self, wait: rollout.Wait) -> bool:
@@ -578,16 +573,16 @@ class Run:
                 return self._send(name, base_id, meta, package, need)
 
             try:
-                is_new = self._repeat(lambda: send(base[0] if base and digest else None, files))
+                is_new = self.hands.again(lambda: send(base[0] if base and digest else None, files))
             except ActFailed as error:
                 if error.code != "no-base":
                     raise
                 # Its build changed files, or it is gone: nothing can be copied from it.
                 files = build.delta(None)
-                is_new = self._repeat(lambda: send(None, files))
+                is_new = self.hands.again(lambda: send(None, files))
             return is_new, len(meta) + len(files), self.clock.monotonic() - begun
 
-        self._after_staging(self._together(hosts, stage))
+        self._after_staging(self.hands.together(hosts, stage))
         if not self.inventory.hosts[0].bot.build:
             self.manifests.keep(self.target.digest, build.release.manifest)
 
@@ -644,7 +639,7 @@ class Run:
                 sources.setdefault(source, []).append(name)
         for source, names in sources.items():
             try:
-                fetched = self._repeat(
+                fetched = self.hands.again(
                     lambda name=source: self.fleet.acts(name).fetch(  # type: ignore[misc]
                         self.lock.token, self.target.release
                     )
@@ -654,14 +649,16 @@ class Run:
                     why = f"{self.target.release} could not be copied from {error}"
                     self._away(name, why)
                 continue
-            self._after_staging(self._together(names, self._copier(fetched)))
+            self._after_staging(self.hands.together(names, self._copier(fetched)))
 
     def _copier(self, fetched: Fetched) -> Callable[[str], tuple[bool, int, float]]:
         need = (fetched.size_bytes, fetched.inodes)
 
         def copy(name: str) -> tuple[bool, int, float]:
             begun = self.clock.monotonic()
-            is_new = self._repeat(lambda: self._send(name, None, fetched.meta, fetched.files, need))
+            is_new = self.hands.again(
+                lambda: self._send(name, None, fetched.meta, fetched.files, need)
+            )
             sent = len(fetched.meta) + len(fetched.files)
             return is_new, sent, self.clock.monotonic() - begun
 
@@ -682,11 +679,11 @@ class Run:
         def begin(name: str) -> None:
             ring = plan.ring_of(self.members, name)
             acts = self.fleet.acts(name)
-            self._repeat(
+            self.hands.again(
                 lambda: acts.begin(self.lock.token, self.target.rollout, self.target.release, ring)
             )
 
-        for name, result in self._together(hosts, begin).items():
+        for name, result in self.hands.together(hosts, begin).items():
             if isinstance(result, HostError):
                 self._away(name, result.message)
             elif self.hosts[name].view.standing is Standing.UNSTAGED:
@@ -725,12 +722,12 @@ class Run:
         names = tuple(hosts)
         baseline = self._baseline(names)
         self.watch.follow((*names, *baseline), self._offsets)
-        self.watch.catch_up((*names, *baseline), self._beat)
+        self.watch.catch_up((*names, *baseline), self.hands.pulse.beat)
         ttl = max(1, int(self.policy.lease.ttl.total_seconds()))
 
         def switch(name: str) -> Switched | Reverted:
             member = self.hosts[name]
-            outcome = self._repeat(
+            outcome = self.hands.again(
                 lambda: self.fleet.acts(name).switch(
                     self.lock.token, member.run, self.target.release, ttl
                 ),
@@ -743,7 +740,7 @@ class Run:
         for name in names:
             self.hosts[name].run = self._next_run(name)
             self.hosts[name].armed_at_us = int(self.clock.now().timestamp() * 1e6)
-        for name, result in self._together(names, switch).items():
+        for name, result in self.hands.together(names, switch).items():
             self._after_switch(ring, name, result)
         self._judge(ring)
 
@@ -768,7 +765,7 @@ class Run:
         """Add to why a release did not become ready the error that it said last."""
         if result.cause != "ready":
             return result
-        self.watch.catch_up((name,), self._beat)
+        self.watch.catch_up((name,), self.hands.pulse.beat)
         state = self.states.get(name)
         old = state.invocation if state is not None else ""
         said = self.watch.last_error(name, self.hosts[name].armed_at_us, old)
@@ -798,10 +795,10 @@ class Run:
     def _confirm(self, hosts: Sequence[str]) -> None:
         def confirm(name: str) -> None:
             run = self.hosts[name].run
-            self._repeat(lambda: self.fleet.acts(name).confirm(self.lock.token, run))
+            self.hands.again(lambda: self.fleet.acts(name).confirm(self.lock.token, run))
 
         now = self.clock.monotonic()
-        for name, result in self._together(hosts, confirm).items():
+        for name, result in self.hands.together(hosts, confirm).items():
             member = self.hosts[name]
             if isinstance(result, HostError):
                 self._lost(name, result)
@@ -824,14 +821,14 @@ class Run:
 
         def prove(name: str) -> None:
             keep = self.fleet.host(name).bot.keep
-            self._repeat(
+            self.hands.again(
                 lambda: self.fleet.acts(name).prove(
                     self.lock.token, self.target.release, keep, self.target.rollout, why
                 ),
             )
 
         self._verdicts[ring] = verdict
-        for name, result in self._together(hosts, prove).items():
+        for name, result in self.hands.together(hosts, prove).items():
             if isinstance(result, HostError):
                 self._away(name, result.message)
             else:
@@ -857,10 +854,11 @@ class Run:
 
         def revert(name: str) -> Reverted | Unchanged:
             run = self.hosts[name].run or self._next_run(name)
-            return self._insist(
+            return self.hands.again(
                 lambda: self.fleet.acts(name).revert(
                     self.lock.token, run, None, why, digest, cause
                 ),
+                RETURN_S,
             )
 
         def act(name: str) -> Reverted | Unchanged | None:
@@ -871,7 +869,7 @@ class Run:
 
         # All hosts know at once that it failed: whoever goes on from here takes the rest back.
         others = self._others(hosts) if blame is Blame.RELEASE else ()
-        results = self._together((*hosts, *others), act)
+        results = self.hands.together((*hosts, *others), act)
         self._condemned.update(others)
         for name in others:
             del results[name]
@@ -932,7 +930,7 @@ class Run:
     def _condemn(self, why: str) -> None:
         """Let every host know that the release failed, so that no later run forgets it."""
         others = self._others(())
-        self._together(others, lambda name: self._condemn_one(name, why))
+        self.hands.together(others, lambda name: self._condemn_one(name, why))
         self._condemned.update(others)
 
     def _condemn_one(self, name: str, why: str) -> None:
@@ -950,7 +948,7 @@ class Run:
         reached = [
             name for name, one in self.hosts.items() if one.view.standing is not Standing.AWAY
         ]
-        self._together(reached, end)
+        self.hands.together(reached, end)
 
     # --- hosts ------------------------------------------------------------------------------
 
@@ -993,9 +991,9 @@ class Run:
         """Observe hosts anew and take over what they say."""
 
         def look(name: str) -> HostState:
-            return self._repeat(lambda: self.fleet.acts(name).observe())
+            return self.hands.again(lambda: self.fleet.acts(name).observe())
 
-        for name, result in self._together(hosts, look).items():
+        for name, result in self.hands.together(hosts, look).items():
             if isinstance(result, HostError):
                 self._away(name, result.message)
             else:
@@ -1068,7 +1066,7 @@ class Run:
             if open_:
                 hosts = (*open_, *self._baseline(open_))
                 self.watch.follow(hosts, self._offsets)
-                self.watch.catch_up(hosts, self._beat)
+                self.watch.catch_up(hosts, self.hands.pulse.beat)
                 self._judge(ring)
                 return
         first = next(
@@ -1116,7 +1114,7 @@ class Run:
             ring = of.get(name, first)
             return self._collect(ring, name, self.states[name], is_new=name in of)
 
-        seen = self._together((*judged, *baseline), read)
+        seen = self.hands.together((*judged, *baseline), read)
         for ring, hosts in rings:
             if not hosts:
                 continue
@@ -1168,7 +1166,7 @@ class Run:
             state = self.fleet.acts(name).observe()
             return self._collect(ring, name, state, is_new=True, first=known[name])
 
-        self._together(known, keep)
+        self.hands.together(known, keep)
 
     def _await_renewals(self) -> None:
         """Let the renewals of this step end before it may be over."""
@@ -1178,44 +1176,9 @@ class Run:
             or (member.view.standing is Standing.PENDING and member.heard == float("-inf"))
             for member in self.hosts.values()
         ):
-            self._pump(TICK_S)
+            self.hands.pulse.beat(TICK_S)
             if self.clock.monotonic() > deadline:
                 return
-
-    def _together(self, hosts: Iterable[str], work: Callable[[str], T]) -> dict[str, T | HostError]:
-        def careful(name: str) -> T:
-            try:
-                return work(name)
-            except LockLost as lost:
-                raise self.lock.meaning_of(lost) from lost
-
-        return self.fleet.each(hosts, careful, pump=self._beat)
-
-    def _repeat(self, act: Callable[[], T]) -> T:
-        """Do a repeatable act, again over a new connection when the answer was cut off."""
-        return self._again(act, self.clock.monotonic() + RETRY_S)
-
-    def _insist(self, act: Callable[[], T]) -> T:
-        """Do a repeatable act for as long as the host may take to go back by itself."""
-        return self._again(act, self.clock.monotonic() + RETURN_S)
-
-    def _again(self, act: Callable[[], T], deadline: float) -> T:
-        return again(act, self.fleet, self.clock, self.stop, deadline)
-
-    def _pump(self, seconds: float) -> None:
-        """Take in what came, renew what must be renewed, then wait at most ``seconds``."""
-        self._beat(seconds)
-
-    def _beat(self, seconds: float) -> None:
-        if self.stop.is_set():
-            raise Interrupted
-        self.watch.pump()
-        now = self.clock.monotonic()
-        self.lock.renew(now)
-        self._renew_leases(now)
-        self._tell_evidence()
-        if seconds:
-            self.stop.wait(seconds)
 
     def _renew_leases(self, now: float) -> None:
         ttl = max(1, int(self.policy.lease.ttl.total_seconds()))
@@ -1263,20 +1226,3 @@ class Run:
 
     def _ring(self, name: str) -> Ring:
         return next(ring for ring in self.policy.rings if ring.name == name)
-
-    def emit(
-        self, kind: Kind, *, host: str | None = None, ring: str | None = None, **data: object
-    ) -> None:
-        """Tell everybody who listens what happened."""
-        self._emit(
-            Event(
-                kind,
-                self.clock.now(),
-                self.inventory.environment,
-                rollout=self.target.rollout,
-                release=self.target.release,
-                ring=ring,
-                host=host,
-                data=data,
-            )
-        )

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from botdeploy.core import underway
-from botdeploy.core.events import Event, Kind
+from botdeploy.core.events import Kind
+from botdeploy.engine.observing import observe
 from botdeploy.engine.outcome import Ended
 from botdeploy.errors import ExitCode, HostError
 from botdeploy.hosts.acts import Reverted, Unchanged
@@ -31,47 +32,41 @@ def sweep(
     }
     if not left:
         return None
+    hands = tools.hands(lock)
+    tell = tools.teller(inventory.environment)
 
     def revert(name: str) -> Reverted | Unchanged:
         digest, why = left[name]
         state = lock.states[name]
         run = f"{state.current}-{lock.token[:8]}"
-        return tools.fleet.acts(name).revert(lock.token, run, None, why, digest, "verdict")
+        return hands.acts(name).revert(lock.token, run, None, why, digest, "verdict")
 
     back, lost = [], []
-    pump = lambda _seconds: lock.renew(tools.clock.monotonic())  # noqa: E731
-    for name, result in tools.fleet.each(left, revert, pump=pump).items():
+    for name, result in hands.together(left, revert).items():
         release, why = lock.states[name].current, left[name][1]
         if isinstance(result, HostError):
             lost.append(f"{result}; it still runs {release}, which failed elsewhere")
-            kind = Kind.HOST_FAILED
-            data: dict[str, object] = {"error": result.message}
+            tell(Kind.HOST_FAILED, release=release, host=name, error=result.message)
         else:
             back.append(f"{name} left {release}, which failed while it was away: {why}")
             old = result.old if isinstance(result, Reverted) else result.release
             seconds = result.seconds if isinstance(result, Reverted) else 0.0
-            kind = Kind.REVERTED
-            data = {"by": "controller", "seconds": seconds, "to": old or None, "why": why}
-            if isinstance(result, Reverted) and old and not result.is_running:
-                lost.append(f"{name}: {old} did not become ready after the return")
-        tools.emit(
-            Event(
-                kind,
-                tools.clock.now(),
-                inventory.environment,
+            tell(
+                Kind.REVERTED,
                 release=release,
                 host=name,
-                data=data,
+                by="controller",
+                seconds=seconds,
+                to=old or None,
+                why=why,
             )
-        )
-    for name, state in tools.fleet.each(
-        left, lambda name: tools.fleet.acts(name).observe()
-    ).items():
-        if isinstance(state, HostError):
-            del lock.states[name]
-            lock.away[name] = state
-        else:
-            lock.states[name] = state
+            if isinstance(result, Reverted) and old and not result.is_running:
+                lost.append(f"{name}: {old} did not become ready after the return")
+    states, away = observe(tools.fleet, left)
+    for name in away:
+        del lock.states[name]
+    lock.states.update(states)
+    lock.away.update(away)
     if lost:
         return Ended(ExitCode.NEEDS_PERSON, "; ".join([*lost, *back]))
     return Ended(ExitCode.FAILED, "; ".join(back))

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from botdeploy.engine.hands import Hands
+from botdeploy.engine.telling import Teller
+
 if TYPE_CHECKING:
     import threading
     from collections.abc import Callable
@@ -13,6 +16,7 @@ if TYPE_CHECKING:
     from botdeploy.core.logline import LogLine
     from botdeploy.engine.clock import Clock
     from botdeploy.engine.fleet import Fleet
+    from botdeploy.engine.lock import EnvironmentLock
     from botdeploy.engine.manifests import ManifestCache
     from botdeploy.engine.watch import Watch
 
@@ -30,3 +34,13 @@ class Tools:
     on_line: Callable[[str, LogLine], None] = lambda _host, _line: None
     make_watch: Callable[..., Watch] | None = None
     """What judges a run, where it is not the journals; for tests."""
+
+    def hands(self, lock: EnvironmentLock) -> Hands:
+        """Give what does acts under a lock and keeps it meanwhile."""
+        return Hands(self.fleet, lock, self.clock, self.stop)
+
+    def teller(
+        self, environment: str, *, rollout: str | None = None, release: str | None = None
+    ) -> Teller:
+        """Give what tells everybody who listens."""
+        return Teller(self.emit, self.clock, environment, rollout, release)

@@ -6,7 +6,7 @@ import json
 import queue
 from collections import Counter, deque
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from botdeploy.core.judge import Judge, JudgeOptions
 from botdeploy.core.judge.words import quote
@@ -342,7 +342,7 @@ class Watch:
         unasked = (f"what its probe would have told of {one}" for one in self._prober.troubles())
         return (*self._judge.cannot_exclude(), *unasked)
 
-    def evidence(self, host: str) -> dict[str, object]:
+    def evidence(self, host: str) -> dict[str, Any]:
         """Summarise what a host wrote since its switch, for the ``evidence`` event."""
         stream = self._streams.get(host)
         if stream is None and host in self._kept:
@@ -360,7 +360,7 @@ class Watch:
         return int(self._clock.now().timestamp() * 1e6)
 
 
-def _told_by(evidence: Evidence, release: str) -> dict[str, object]:
+def _told_by(evidence: Evidence, release: str) -> dict[str, Any]:
     """Summarise kept evidence of a release on a host."""
     counts = evidence.totals(release)
     before = {

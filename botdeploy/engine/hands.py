@@ -1,0 +1,79 @@
+"""The hands: do acts on many hosts at once, under the environment's lock."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar
+
+from botdeploy.engine.pulse import Pulse
+from botdeploy.errors import OutcomeUnknown, Unreachable
+from botdeploy.hosts.records import LockLost
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Callable, Iterable
+
+    from botdeploy.engine.clock import Clock
+    from botdeploy.engine.fleet import Fleet
+    from botdeploy.engine.lock import EnvironmentLock
+    from botdeploy.errors import HostError
+    from botdeploy.hosts.acts import Acts
+
+T = TypeVar("T")
+
+RETRY_S = 45.0
+"""How long a repeatable act is tried again when the connection ended before its answer."""
+
+
+class Hands:
+    """Does what was decided; what came of it on each host is a value, also where it failed."""
+
+    def __init__(
+        self, fleet: Fleet, lock: EnvironmentLock, clock: Clock, stop: threading.Event
+    ) -> None:
+        """Work under ``lock``, which is renewed from now on with every beat of ``pulse``."""
+        self.fleet = fleet
+        self.pulse = Pulse(clock, stop)
+        self._lock = lock
+        self._clock = clock
+        self._stop = stop
+        self.pulse.add(lock.renew)
+
+    @property
+    def token(self) -> str:
+        """What shows the hosts that the lock is ours."""
+        return self._lock.token
+
+    def acts(self, name: str) -> Acts:
+        """Give a host's acts; raises HostError where it can't be reached."""
+        return self.fleet.acts(name)
+
+    def together(self, hosts: Iterable[str], work: Callable[[str], T]) -> dict[str, T | HostError]:
+        """Do ``work`` on hosts at once and wait for all; a host's own error is its result.
+
+        A lock that is lost ends the run, for somebody else acts now; but one that a restart of
+        the host took is that host's own fault.
+        """
+
+        def careful(name: str) -> T:
+            try:
+                return work(name)
+            except LockLost as lost:
+                raise self._lock.meaning_of(lost) from lost
+
+        return self.fleet.each(hosts, careful, pump=self.pulse.beat)
+
+    def again(self, act: Callable[[], T], within_s: float = RETRY_S) -> T:
+        """Do a repeatable act, again over a new connection when the answer was cut off.
+
+        Gives up ``within_s`` seconds from now, or when interrupted.
+        """
+        deadline = self._clock.monotonic() + within_s
+        pause = 0.2
+        while True:
+            try:
+                return act()
+            except (OutcomeUnknown, Unreachable):
+                if self._clock.monotonic() + pause > deadline or self._stop.is_set():
+                    raise
+                self.fleet.pause(pause)
+                pause = min(pause * 2, 5.0)

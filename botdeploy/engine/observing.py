@@ -1,0 +1,24 @@
+"""Observing: ask hosts, all at once, what they say of themselves."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from botdeploy.errors import HostError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from botdeploy.core.hoststate import HostState
+    from botdeploy.engine.fleet import Fleet
+
+
+def observe(
+    fleet: Fleet, names: Iterable[str]
+) -> tuple[dict[str, HostState], dict[str, HostError]]:
+    """Give what each host said, and why the others did not; changes nothing, takes no lock."""
+    seen = fleet.each(names, lambda name: fleet.acts(name).observe())
+    return (
+        {name: one for name, one in seen.items() if not isinstance(one, HostError)},
+        {name: one for name, one in seen.items() if isinstance(one, HostError)},
+    )

@@ -1,0 +1,45 @@
+"""The pulse: what has to go on for as long as anything is waited for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from botdeploy.engine.fleet import Interrupted
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Callable
+
+    from botdeploy.engine.clock import Clock
+
+
+class Pulse:
+    """Renews locks and leases and takes journals in, whatever the loop is busy with.
+
+    A run waits in many places: for acts on hosts, for a soak, for the past to arrive. Each of
+    them beats, and who has something to be kept alive is called at every beat. All of it happens
+    in the loop's own thread, so nothing that hangs on the pulse needs a lock.
+    """
+
+    def __init__(self, clock: Clock, stop: threading.Event) -> None:
+        """Begin with nothing to be called; ``stop`` ends the run at the next beat."""
+        self._clock = clock
+        self._stop = stop
+        self._works: list[Callable[[float], object]] = []
+
+    def add(self, work: Callable[[float], object]) -> None:
+        """Have ``work`` called at every beat, with the monotonic second; it must be quick."""
+        self._works.append(work)
+
+    def beat(self, seconds: float = 0.0) -> None:
+        """Call everything that hangs on the pulse, then wait at most ``seconds``.
+
+        Raises Interrupted when the run was told to stop.
+        """
+        if self._stop.is_set():
+            raise Interrupted
+        now = self._clock.monotonic()
+        for work in self._works:
+            work(now)
+        if seconds:
+            self._stop.wait(seconds)

@@ -1,0 +1,46 @@
+"""Telling: what happens during a command becomes an event, with what is known of it anyway."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from botdeploy.core.events import Event
+
+if TYPE_CHECKING:
+    from botdeploy.core.events import Kind, Listener
+    from botdeploy.engine.clock import Clock
+
+
+@dataclass(frozen=True, slots=True)
+class Teller:
+    """Tells everybody who listens; it adds the time, the environment and the rollout."""
+
+    emit: Listener
+    clock: Clock
+    environment: str
+    rollout: str | None = None
+    release: str | None = None
+
+    def __call__(
+        self,
+        kind: Kind,
+        *,
+        host: str | None = None,
+        ring: str | None = None,
+        release: str | None = None,
+        **data: object,
+    ) -> None:
+        """Tell that something happened now; ``release`` where it is not the rollout's."""
+        self.emit(
+            Event(
+                kind,
+                self.clock.now(),
+                self.environment,
+                rollout=self.rollout,
+                release=release or self.release,
+                ring=ring,
+                host=host,
+                data=data,
+            )
+        )
