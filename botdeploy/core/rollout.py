@@ -50,6 +50,12 @@ class Standing(StrEnum):
     """It cannot be worked on."""
 
 
+HOLDING = (Standing.PENDING, Standing.CONFIRMED, Standing.PROVEN)
+"""Standings in which a host runs the release."""
+UNPROVEN = (Standing.PENDING, Standing.CONFIRMED)
+"""Standings in which a host runs the release and waits for its ring's verdict."""
+
+
 @dataclass(frozen=True, slots=True)
 class HostView:
     """One host as the decision sees it."""
@@ -205,7 +211,6 @@ def decide(facts: Facts) -> Decision:
     )
 
 
-_HOLDING = (Standing.PENDING, Standing.CONFIRMED, Standing.PROVEN)
 _BACK = (Standing.RETURNED, Standing.STUCK)
 _TO_SWITCH = (Standing.BEHIND, Standing.LAPSED)
 
@@ -227,7 +232,7 @@ def _failure(facts: Facts) -> Decision | None:
     going = [
         name
         for name in _goes_back(facts, ring, is_late=is_late)
-        if facts.hosts[name].standing in _HOLDING
+        if facts.hosts[name].standing in HOLDING
     ]
     if going:
         return Revert(tuple(going), why, Blame.HOST if is_late else Blame.RELEASE)
@@ -260,7 +265,7 @@ def _passed(facts: Facts, ring: str) -> bool:
         return Standing.PROVEN in views
     names = [one.name for one in facts.policy.rings]
     return any(
-        facts.hosts[name].standing in _HOLDING
+        facts.hosts[name].standing in HOLDING
         for later in names[names.index(ring) + 1 :]
         for name in facts.members.get(later, ())
     )
@@ -327,7 +332,7 @@ def _nobody_came(facts: Facts) -> Decision | None:
     A release that cuts its host off would else be switched again at every step for ever; one that
     was forced by a person whose controller died before the first switch would wait for ever.
     """
-    if facts.is_attended or _with(facts, *_HOLDING, Standing.AWAY, Standing.BUSY):
+    if facts.is_attended or _with(facts, *HOLDING, Standing.AWAY, Standing.BUSY):
         return None
     if lapsed := _with(facts, Standing.LAPSED):
         why = facts.hosts[lapsed[0]].why or "it went back by itself"
@@ -422,7 +427,7 @@ def _closed(facts: Facts, ring: Ring, behind: Sequence[str]) -> Wait | None:
         why = f"it is in quarantine on {refused[0]} ({facts.refused[refused[0]]})"
         return Wait(Reason.QUARANTINE, why, ring.name)
     views = {facts.hosts[name].standing for name in facts.members.get(ring.name, ())}
-    has_begun = not views.isdisjoint(_HOLDING)
+    has_begun = not views.isdisjoint(HOLDING)
     if ring.gate is Gate.APPROVE and ring.name not in facts.approved and not has_begun:
         return Wait(Reason.GATE, f"ring {ring.name} needs an approval", ring.name)
     # A ring that has begun goes to its end; who was away then comes within the hours again.

@@ -8,34 +8,25 @@ from typing import TYPE_CHECKING, Any
 from botdeploy.core import plan, rollout, underway
 from botdeploy.core.events import Kind
 from botdeploy.core.logline import Assembler, LineRules
-from botdeploy.core.rollout import Standing
 from botdeploy.engine import lock as locking
-from botdeploy.engine.naming import new_rollout
+from botdeploy.engine import target as targets
 from botdeploy.engine.observing import observe
 from botdeploy.engine.outcome import Ended
-from botdeploy.engine.run import Run, Target, facts_of, view_of
+from botdeploy.engine.run import Run, facts_of, view_of
 from botdeploy.engine.sweep import sweep
+from botdeploy.engine.target import Target
 from botdeploy.engine.watch import Watch
-from botdeploy.errors import BotdeployError, ExitCode, UserError
+from botdeploy.errors import BotdeployError, ExitCode
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from botdeploy.core.hoststate import HostState
     from botdeploy.core.model import Inventory
-    from botdeploy.engine.clock import Clock
     from botdeploy.engine.lock import EnvironmentLock
     from botdeploy.engine.run import Options
     from botdeploy.engine.tools import Tools
     from botdeploy.sources.build import Build
-
-_HOLDING = (Standing.PENDING, Standing.CONFIRMED, Standing.PROVEN)
-
-
-class Quarantined(BotdeployError):
-    """The release failed before; nothing was touched."""
-
-    exit_code = ExitCode.HELD
 
 
 class TooFew(BotdeployError):
@@ -70,12 +61,12 @@ def canary(
     try:
         _need_majority(inventory, lock, tools)
         target = (
-            _staged_target(inventory, lock.states, release, tools.clock, is_forced=is_forced)
+            targets.of_staged(inventory, lock.states, release, tools.clock, is_forced=is_forced)
             if release is not None
-            else _target(inventory, lock.states, build, tools.clock, is_forced=is_forced)
+            else targets.of_build(inventory, lock.states, build, tools.clock, is_forced=is_forced)
         )
         if not is_forced:
-            _refuse_quarantined(inventory, lock.states, target)
+            targets.refuse_quarantined(inventory, lock.states, target)
         if build is not None:
             build = build.under(target.release)
         sweep(inventory, tools, lock, besides=target.release)
@@ -147,114 +138,6 @@ def _need_majority(inventory: Inventory, lock: EnvironmentLock, tools: Tools) ->
     )
 
 
-def _target(
-    inventory: Inventory,
-    states: Mapping[str, HostState],
-    build: Build | None,
-    clock: Clock,
-    *,
-    is_forced: bool,
-) -> Target:
-    """Name the rollout: one that is under way with the same release goes on."""
-    if build is None:
-        raise UserError("nothing to release: neither a source nor a release was named")
-    digest = build.release.digest
-    record = _to_go_on(inventory, states, is_forced=is_forced)
-    if record is not None and record.digest == digest:
-        return record
-    ids = sorted(
-        one.id for state in states.values() for one in state.releases if one.digest == digest
-    )
-    running = next(
-        (
-            state.running
-            for state in states.values()
-            if (found := state.release(state.running)) is not None and found.digest == digest
-        ),
-        None,
-    )
-    release = running or (ids[-1] if ids else build.release.id)
-    if running is not None and _is_everywhere(inventory, states, running):
-        last = next((one for one in underway.records(states) if one.release == running), None)
-        return Target(last.id if last else new_rollout(clock, states), running, digest)
-    return Target(new_rollout(clock, states), release, digest)
-
-
-def _to_go_on(
-    inventory: Inventory, states: Mapping[str, HostState], *, is_forced: bool
-) -> Target | None:
-    """Give the rollout that is under way, where a person's ``canary`` goes on with it.
-
-    One that failed is not forced on, and one that every host has left begins anew.
-    """
-    record = underway.newest_under_way(states, inventory.policy)
-    if record is None or (is_forced and record.outcome == underway.FAILED):
-        return None
-    views = [rollout.standing_of(state, record.release, record.id) for state in states.values()]
-    has_lapsed = any(view.standing in (Standing.LAPSED, Standing.AWAY) for view in views)
-    if has_lapsed and not any(view.standing in _HOLDING for view in views):
-        return None
-    return Target(record.id, record.release, record.digest)
-
-
-def _is_everywhere(inventory: Inventory, states: Mapping[str, HostState], release: str) -> bool:
-    return all(
-        (state := states.get(host.name)) is not None
-        and state.running == release
-        and state.is_proven(release)
-        for host in inventory.hosts
-    )
-
-
-def _staged_target(
-    inventory: Inventory,
-    states: Mapping[str, HostState],
-    release: str,
-    clock: Clock,
-    *,
-    is_forced: bool,
-) -> Target:
-    found = [one for state in states.values() if (one := state.release(release)) is not None]
-    if not found:
-        raise UserError(
-            f"--release {release}: no host has it; see: botdeploy releases. Nothing was changed"
-        )
-    record = _to_go_on(inventory, states, is_forced=is_forced)
-    if record is not None and record.release == release:
-        return record
-    return Target(new_rollout(clock, states), release, found[0].digest)
-
-
-def _refuse_quarantined(
-    inventory: Inventory, states: Mapping[str, HostState], target: Target
-) -> None:
-    for name, state in states.items():
-        why = state.quarantine.get(target.digest)
-        if why is None:
-            continue
-        rings = plan.members(inventory, states, rollout=target.rollout, release=target.release)
-        views = [
-            rollout.standing_of(states[host], target.release, target.rollout).standing
-            for hosts in rings.values()
-            for host in hosts
-            if host in states
-        ]
-        has_failed = Standing.RETURNED in views or _has_failed(states, target)
-        if has_failed and any(view in _HOLDING for view in views):
-            return  # a failing rollout was cut off half-way: go on taking it back
-        raise Quarantined(
-            f"{target.release} is in quarantine: it failed before on {name} ({why}). Nothing was "
-            "changed. Mend the bot and release again, or insist with --force"
-        )
-
-
-def _has_failed(states: Mapping[str, HostState], target: Target) -> bool:
-    return any(
-        record.id == target.rollout and record.outcome == underway.FAILED
-        for record in underway.records(states)
-    )
-
-
 def promote(inventory: Inventory, tools: Tools, options: Options) -> Ended:
     """Do what is due now of the rollout that is under way; silent when nothing is.
 
@@ -279,7 +162,7 @@ def promote(inventory: Inventory, tools: Tools, options: Options) -> Ended:
         record = underway.newest_under_way(lock.states, inventory.policy)
         if record is None:
             return swept or Ended(ExitCode.DONE, "")
-        target = Target(record.id, record.release, record.digest)
+        target = Target.of(record)
         ended = _run(inventory, None, tools, replace(options, is_attended=False), target, lock)
     finally:
         lock.leave()
@@ -305,7 +188,7 @@ def due(inventory: Inventory, tools: Tools) -> Ended:
     record = underway.newest_under_way(states, policy)
     if record is not None:
         away = {name: str(error) for name, error in unreached.items()}
-        target = Target(record.id, record.release, record.digest)
+        target = Target.of(record)
         rings = plan.members(
             inventory, states, away, rollout=target.rollout, release=target.release
         )

@@ -11,11 +11,12 @@ from botdeploy.core.events import Kind
 from botdeploy.core.hoststate import HostState, Phase
 from botdeploy.core.judge import JudgeOptions
 from botdeploy.core.model import LeaseUntil
-from botdeploy.core.rollout import Blame, Facts, HostView, Reason, Result, Standing
+from botdeploy.core.rollout import HOLDING, Blame, Facts, HostView, Reason, Result, Standing
 from botdeploy.core.verdict import Outcome, Verdict
 from botdeploy.engine.collect import HISTORY_S, HOUR_S, collect
 from botdeploy.engine.copying import Likeness
 from botdeploy.engine.hands import RETRY_S
+from botdeploy.engine.naming import next_run
 from botdeploy.engine.outcome import Ended
 from botdeploy.engine.watch import MOST_BASELINE
 from botdeploy.errors import (
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from botdeploy.core.probe import Reading
     from botdeploy.core.release import Manifest
     from botdeploy.engine.lock import EnvironmentLock
+    from botdeploy.engine.target import Target
     from botdeploy.engine.tools import Tools
     from botdeploy.engine.watch import Watch
     from botdeploy.hosts.acts import Fetched
@@ -52,16 +54,6 @@ RETURN_S = 180.0
 """Longest wait for a host that can't be reached to go back by itself."""
 ACT_S = 1000.0
 """Longest wait for an act that another controller began: a bot may take 15 minutes to stop."""
-_HOLDING = (Standing.PENDING, Standing.CONFIRMED, Standing.PROVEN)
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """The release of a rollout, by name."""
-
-    rollout: str
-    release: str
-    digest: str
 
 
 @dataclass(slots=True)
@@ -293,7 +285,7 @@ class Run:
             [
                 name
                 for name, member in self.hosts.items()
-                if member.view.standing in _HOLDING and not self._knows_rollout(name)
+                if member.view.standing in HOLDING and not self._knows_rollout(name)
             ]
         )
         for name, member in self.hosts.items():
@@ -738,7 +730,7 @@ class Run:
             return outcome
 
         for name in names:
-            self.hosts[name].run = self._next_run(name)
+            self.hosts[name].run = next_run(self.target.rollout, self.states.get(name))
             self.hosts[name].armed_at_us = int(self.clock.now().timestamp() * 1e6)
         for name, result in self.hands.together(names, switch).items():
             self._after_switch(ring, name, result)
@@ -853,7 +845,7 @@ class Run:
         cause = "verdict" if has_failed else "lease"
 
         def revert(name: str) -> Reverted | Unchanged:
-            run = self.hosts[name].run or self._next_run(name)
+            run = self.hosts[name].run or next_run(self.target.rollout, self.states.get(name))
             return self.hands.again(
                 lambda: self.fleet.acts(name).revert(
                     self.lock.token, run, None, why, digest, cause
@@ -956,7 +948,7 @@ class Run:
         view = view_of(name, self.states, away, self.target)
         now = self.clock.monotonic()
         member = _Member(view, since=now, heard=now, seen=now)
-        member.has_held = view.standing in _HOLDING
+        member.has_held = view.standing in HOLDING
         state = self.states.get(name)
         switch = state.switch if state is not None else None
         if switch is not None and switch.new == self.target.release:
@@ -964,14 +956,6 @@ class Run:
             begun = self.clock.now() - timedelta(seconds=switch.age_s)
             member.switched_at_us = switch.armed_us or int(begun.timestamp() * 1e6)
         return member
-
-    def _next_run(self, name: str) -> str:
-        """Name the next try of this rollout on a host; a try that is over is never reused."""
-        state = self.states.get(name)
-        switch = state.switch if state is not None else None
-        return rollout.next_try(
-            self.target.rollout, (switch.run, switch.earlier) if switch is not None else ()
-        )
 
     def _look_before(self, hosts: Sequence[str]) -> bool:
         """Look at hosts again before they are switched; False where that was done just now.

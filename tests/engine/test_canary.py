@@ -10,9 +10,10 @@ import pytest
 
 from botdeploy.core.events import Kind
 from botdeploy.core.model import OnFail, Policy, Ring, Share
-from botdeploy.engine.canary import Quarantined, TooFew, canary, promote
+from botdeploy.engine.canary import TooFew, canary, promote
 from botdeploy.engine.fleet import Interrupted
 from botdeploy.engine.run import Options
+from botdeploy.engine.target import Quarantined
 from botdeploy.errors import ExitCode, LockedError
 from tests.engine.fakefleet import DEFAULT_RINGS, ControllerDied, FakeBuild, Stage
 

@@ -1,0 +1,149 @@
+"""The target: which release, under the name of which rollout."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from botdeploy.core import plan, rollout, underway
+from botdeploy.core.rollout import HOLDING, Standing
+from botdeploy.engine.naming import new_rollout
+from botdeploy.errors import BotdeployError, ExitCode, UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from botdeploy.core.hoststate import HostState, RolloutRecord
+    from botdeploy.core.model import Inventory
+    from botdeploy.engine.clock import Clock
+    from botdeploy.sources.build import Build
+
+
+class Quarantined(BotdeployError):
+    """The release failed before; nothing was touched."""
+
+    exit_code = ExitCode.HELD
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The release of a rollout, by name."""
+
+    rollout: str
+    release: str
+    digest: str
+
+    @classmethod
+    def of(cls, record: RolloutRecord) -> Target:
+        """Take what a host wrote down of a rollout."""
+        return cls(record.id, record.release, record.digest)
+
+
+def of_build(
+    inventory: Inventory,
+    states: Mapping[str, HostState],
+    build: Build | None,
+    clock: Clock,
+    *,
+    is_forced: bool,
+) -> Target:
+    """Name the rollout: one that is under way with the same release goes on."""
+    if build is None:
+        raise UserError("nothing to release: neither a source nor a release was named")
+    digest = build.release.digest
+    record = _to_go_on(inventory, states, is_forced=is_forced)
+    if record is not None and record.digest == digest:
+        return record
+    ids = sorted(
+        one.id for state in states.values() for one in state.releases if one.digest == digest
+    )
+    running = next(
+        (
+            state.running
+            for state in states.values()
+            if (found := state.release(state.running)) is not None and found.digest == digest
+        ),
+        None,
+    )
+    release = running or (ids[-1] if ids else build.release.id)
+    if running is not None and _is_everywhere(inventory, states, running):
+        last = next((one for one in underway.records(states) if one.release == running), None)
+        return Target(last.id if last else new_rollout(clock, states), running, digest)
+    return Target(new_rollout(clock, states), release, digest)
+
+
+def _to_go_on(
+    inventory: Inventory, states: Mapping[str, HostState], *, is_forced: bool
+) -> Target | None:
+    """Give the rollout that is under way, where a person's ``canary`` goes on with it.
+
+    One that failed is not forced on, and one that every host has left begins anew.
+    """
+    record = underway.newest_under_way(states, inventory.policy)
+    if record is None or (is_forced and record.outcome == underway.FAILED):
+        return None
+    views = [rollout.standing_of(state, record.release, record.id) for state in states.values()]
+    has_lapsed = any(view.standing in (Standing.LAPSED, Standing.AWAY) for view in views)
+    if has_lapsed and not any(view.standing in HOLDING for view in views):
+        return None
+    return Target.of(record)
+
+
+def _is_everywhere(inventory: Inventory, states: Mapping[str, HostState], release: str) -> bool:
+    return all(
+        (state := states.get(host.name)) is not None
+        and state.running == release
+        and state.is_proven(release)
+        for host in inventory.hosts
+    )
+
+
+def of_staged(
+    inventory: Inventory,
+    states: Mapping[str, HostState],
+    release: str,
+    clock: Clock,
+    *,
+    is_forced: bool,
+) -> Target:
+    """Name the rollout of a release that some host has already."""
+    found = [one for state in states.values() if (one := state.release(release)) is not None]
+    if not found:
+        raise UserError(
+            f"--release {release}: no host has it; see: botdeploy releases. Nothing was changed"
+        )
+    record = _to_go_on(inventory, states, is_forced=is_forced)
+    if record is not None and record.release == release:
+        return record
+    return Target(new_rollout(clock, states), release, found[0].digest)
+
+
+def refuse_quarantined(
+    inventory: Inventory, states: Mapping[str, HostState], target: Target
+) -> None:
+    """Raise Quarantined where a host has seen this release fail."""
+    for name, state in states.items():
+        why = state.quarantine.get(target.digest)
+        if why is None:
+            continue
+        rings = plan.members(inventory, states, rollout=target.rollout, release=target.release)
+        views = [
+            rollout.standing_of(states[host], target.release, target.rollout).standing
+            for hosts in rings.values()
+            for host in hosts
+            if host in states
+        ]
+        has_failed = Standing.RETURNED in views or _has_failed(states, target)
+        if has_failed and any(view in HOLDING for view in views):
+            return  # a failing rollout was cut off half-way: go on taking it back
+        raise Quarantined(
+            f"{target.release} is in quarantine: it failed before on {name} ({why}). Nothing was "
+            "changed. Mend the bot and release again, or insist with --force"
+        )
+
+
+def _has_failed(states: Mapping[str, HostState], target: Target) -> bool:
+    return any(
+        record.id == target.rollout and record.outcome == underway.FAILED
+        for record in underway.records(states)
+    )
