@@ -200,6 +200,11 @@ class Lease:
     ttl: timedelta = timedelta(seconds=90)
     until: LeaseUntil = LeaseUntil.SETTLE
 
+    @property
+    def ttl_s(self) -> int:
+        """The term in whole seconds, as hosts are given it; at least one."""
+        return max(1, int(self.ttl.total_seconds()))
+
 
 @dataclass(frozen=True, slots=True)
 class Policy:

@@ -12,7 +12,8 @@ from botdeploy.engine import lock as locking
 from botdeploy.engine import target as targets
 from botdeploy.engine.observing import observe
 from botdeploy.engine.outcome import Ended
-from botdeploy.engine.run import Run, facts_of, view_of
+from botdeploy.engine.run import Run
+from botdeploy.engine.run.facts import facts_of, view_of
 from botdeploy.engine.sweep import sweep
 from botdeploy.engine.target import Target
 from botdeploy.engine.watch import Watch
@@ -102,7 +103,7 @@ def _run(
             build=build,
             options=options,
         )
-        if run.is_over:
+        if run.members.is_over:
             return Ended(
                 ExitCode.DONE, f"{target.release} runs everywhere already; nothing was due"
             )

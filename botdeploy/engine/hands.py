@@ -11,11 +11,12 @@ from botdeploy.hosts.records import LockLost
 if TYPE_CHECKING:
     import threading
     from collections.abc import Callable, Iterable
+    from concurrent.futures import Future
 
     from botdeploy.engine.clock import Clock
     from botdeploy.engine.fleet import Fleet
     from botdeploy.engine.lock import EnvironmentLock
-    from botdeploy.errors import HostError
+    from botdeploy.errors import BotdeployError, HostError
     from botdeploy.hosts.acts import Acts
 
 T = TypeVar("T")
@@ -58,9 +59,17 @@ class Hands:
             try:
                 return work(name)
             except LockLost as lost:
-                raise self._lock.meaning_of(lost) from lost
+                raise self.meaning_of(lost) from lost
 
         return self.fleet.each(hosts, careful, pump=self.pulse.beat)
+
+    def meaning_of(self, lost: LockLost) -> BotdeployError:
+        """Say what a lost lock means: the host's own fault (a HostError), or the run's end."""
+        return self._lock.meaning_of(lost)
+
+    def beside(self, work: Callable[[], T]) -> Future[T]:
+        """Do something while the loop goes on, such as a heartbeat."""
+        return self.fleet.submit(work)
 
     def again(self, act: Callable[[], T], within_s: float = RETRY_S) -> T:
         """Do a repeatable act, again over a new connection when the answer was cut off.

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 
     from botdeploy.engine.clock import Clock
 
+TICK_S = 0.1
+"""How long the loop waits between two looks at what the journals brought."""
+
 
 class Pulse:
     """Renews locks and leases and takes journals in, whatever the loop is busy with.

@@ -1,0 +1,180 @@
+"""The ending: how a run ends, for now or for good, and what a person is told of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from botdeploy.core import underway
+from botdeploy.core.events import Kind
+from botdeploy.core.rollout import HOLDING, Blame, Reason, Result, Standing
+from botdeploy.engine.outcome import Ended
+from botdeploy.errors import ExitCode
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from botdeploy.core.rollout import End, Wait
+    from botdeploy.engine.run.keeping import Keeping
+    from botdeploy.engine.run.leases import Leases
+    from botdeploy.engine.run.ledger import Ledger
+    from botdeploy.engine.run.members import Members
+    from botdeploy.engine.telling import Teller
+
+_EXIT: Mapping[Result, ExitCode] = {
+    Result.DONE: ExitCode.DONE,
+    Result.STOPPED: ExitCode.DONE,
+    Result.FAILED: ExitCode.FAILED,
+    Result.INCONCLUSIVE: ExitCode.HELD,
+    Result.UNREACHABLE: ExitCode.UNREACHABLE,
+    Result.STUCK: ExitCode.NEEDS_PERSON,
+    Result.ABANDONED: ExitCode.HELD,
+}
+
+
+class Ending:
+    """Leaves hosts so that anybody can go on, and says where they are and what to type next."""
+
+    def __init__(
+        self,
+        members: Members,
+        leases: Leases,
+        keeping: Keeping,
+        ledger: Ledger,
+        tell: Teller,
+        *,
+        is_attended: bool,
+    ) -> None:
+        """Take what is to be left in order: leases, evidence, and what hosts know of the end."""
+        self._members = members
+        self._leases = leases
+        self._keeping = keeping
+        self._ledger = ledger
+        self._tell = tell
+        self._is_attended = is_attended
+        self._env = members.inventory.environment
+        self._release = members.target.release
+
+    # --- for now ----------------------------------------------------------------------------
+
+    def wait(self, wait: Wait, *, has_acted: bool) -> Ended:
+        """Leave a rollout that goes on later; a run that did nothing says nothing."""
+        self._leases.renew_all()
+        is_idle = wait.reason in (Reason.SOAK, Reason.WINDOW, Reason.VERDICT)
+        if is_idle and not has_acted:
+            return Ended(ExitCode.DONE, self._leases.shortage())
+        if self._is_attended and wait.reason is Reason.SOAK:
+            self._keeping.hand_over(self._members.ring(wait.ring))
+        until = wait.until.isoformat(timespec="seconds") if wait.until else None
+        self._tell(
+            Kind.WAITING,
+            ring=wait.ring or None,
+            until=until,
+            why=wait.why,
+            reason=wait.reason.value,
+        )
+        due = f", due {until}" if until else ""
+        told = [f"{wait.why}{due}; next: {self._next_step(wait)}", self._leases.shortage()]
+        code = ExitCode.HELD if self._needs_person(wait) else ExitCode.DONE
+        return Ended(code, "; ".join(one for one in told if one))
+
+    def _next_step(self, wait: Wait) -> str:
+        match wait.reason:
+            case Reason.GATE:
+                return f"botdeploy approve {self._env}"
+            case Reason.HOLD:
+                return f"botdeploy resume {self._env}"
+            case Reason.QUARANTINE:
+                return f"botdeploy canary {self._env} --force --release {self._release}"
+            case _:
+                return f"botdeploy promote {self._env}"
+
+    def _needs_person(self, wait: Wait) -> bool:
+        return wait.reason in (Reason.HOLD, Reason.QUARANTINE) or (
+            wait.reason is Reason.GATE and not self._is_attended
+        )
+
+    # --- for good ---------------------------------------------------------------------------
+
+    def end(self, end: End, *, has_acted: bool) -> Ended:
+        """Write down how the rollout ended, and say it."""
+        code, why = _EXIT[end.result], end.why
+        match end.result:
+            case Result.FAILED | Result.STUCK if not has_acted and self._members.outcome:
+                return Ended(ExitCode.DONE, "")  # an earlier run told it and wrote it down
+            case Result.FAILED | Result.STUCK if end.blame is Blame.HOST:
+                return Ended(code, f"{why}; {self._release} had passed every ring before")
+            case Result.FAILED | Result.STUCK:
+                self._ledger.condemn(why)
+                if end.result is Result.FAILED and self._may_hold():
+                    code = ExitCode.UNREACHABLE
+                return Ended(code, f"{self._release} failed: {why}. {self._where_they_are()}")
+            case Result.ABANDONED:
+                self._ledger.end(underway.ABANDONED, why)
+                return Ended(
+                    code,
+                    f"the rollout of {self._release} is over: {why}. "
+                    f"{self._where_they_are()}. Next: botdeploy canary {self._env}",
+                )
+            case Result.UNREACHABLE:
+                where = self._where_they_are()
+                return Ended(code, f"{why}. {where}. The same command goes on from there")
+            case Result.INCONCLUSIVE:
+                self._leases.renew_all()
+                return Ended(
+                    code,
+                    f"inconclusive: {why}; nothing was promoted. Next: botdeploy approve "
+                    f"{self._env} to go on, botdeploy rollback {self._env} to go back",
+                )
+            case Result.STOPPED:
+                self._ledger.end(underway.ABANDONED, why)
+                return Ended(code, f"{self._release}: {why}")
+            case Result.DONE:
+                return self._done(why, has_acted=has_acted)
+
+    def _done(self, why: str, *, has_acted: bool) -> Ended:
+        """Write down that every ring passed; hosts that are away are behind, and told so."""
+        has_ended = self._members.outcome == underway.PASSED
+        if not has_ended and self._members.policy.only is None:
+            self._ledger.end(underway.PASSED, why)
+        elif not has_ended:
+            self._ledger.end(underway.ABANDONED, "it was limited to some hosts, as asked")
+        if has_ended and not has_acted:
+            return Ended(ExitCode.DONE, "")
+        behind = self._members.within(Standing.AWAY)
+        told = f"; behind: {', '.join(behind)}" if behind else ""
+        return Ended(ExitCode.DONE, f"{self._release}: {why}{told}")
+
+    def _may_hold(self) -> bool:
+        """Tell whether a host that can't be reached may still run the release.
+
+        A run that did not begin the rollout can't know of any host of a ring that has begun.
+        """
+        members = self._members
+        has_begun = False
+        for ring in reversed(members.policy.rings):
+            hosts = members.rings[ring.name]
+            has_begun = has_begun or any(members[name].has_held for name in hosts)
+            for name in members.of_ring(ring.name, Standing.AWAY):
+                if members[name].has_held or (has_begun and not self._is_attended):
+                    return True
+        return False
+
+    def _where_they_are(self) -> str:
+        """Tell what runs where after a failure: the state that the hosts are in now."""
+        by_state: dict[str, list[str]] = {}
+        for name in self._members.within():
+            by_state.setdefault(self._where(name), []).append(name)
+        return "; ".join(f"{', '.join(hosts)}: {text}" for text, hosts in by_state.items())
+
+    def _where(self, name: str) -> str:
+        member, state = self._members[name], self._members.states.get(name)
+        runs = (state.running or "nothing") if state is not None else ""
+        match member.standing:
+            case Standing.AWAY if not member.is_back:
+                return f"ran {runs} when last reached" if runs else "not reached"
+            case Standing.STUCK:
+                return f"needs a person (botdeploy logs {self._env} --limit {name})"
+            case standing if standing in HOLDING:
+                return f"runs {self._release}"
+            case _:
+                return f"runs {runs or 'nothing'}"

@@ -1,0 +1,223 @@
+"""Judging: what a ring's journals say of the release, and what is made known of that."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from botdeploy.core.events import Kind
+from botdeploy.core.rollout import UNPROVEN, Standing
+from botdeploy.core.verdict import Outcome, Verdict
+from botdeploy.engine.watch import MOST_BASELINE
+from botdeploy.errors import HostError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from botdeploy.core.evidence import Evidence
+    from botdeploy.core.model import Ring
+    from botdeploy.engine.clock import Clock
+    from botdeploy.engine.hands import Hands
+    from botdeploy.engine.run.keeping import Keeping
+    from botdeploy.engine.run.members import Members
+    from botdeploy.engine.telling import Teller
+    from botdeploy.engine.watch import Watch
+
+EVIDENCE_EVERY_S = 5.0
+"""How often a person who watches is told what the journals brought."""
+
+
+class Judging:
+    """Has one ring judged at a time, beside hosts of the old release, and keeps its verdicts.
+
+    Live, a ring is judged by the journals that are followed, from the switch on. A run that only
+    looks in (``promote``) judges it by what was kept on the hosts and came since.
+    """
+
+    def __init__(
+        self,
+        members: Members,
+        hands: Hands,
+        watch: Watch,
+        keeping: Keeping,
+        tell: Teller,
+        clock: Clock,
+        *,
+        is_attended: bool,
+    ) -> None:
+        """Take journals in with every beat; a person who attends is told what they bring."""
+        self._members = members
+        self._hands = hands
+        self._watch = watch
+        self._keeping = keeping
+        self._tell = tell
+        self._clock = clock
+        self._is_attended = is_attended
+        self._known: dict[str, Verdict] = {}
+        """Verdicts that were given, by ring; that of the ring judged now is the watch's."""
+        self._told_at = 0.0
+        hands.pulse.add(lambda _now: watch.pump())
+        hands.pulse.add(self._tell_in_time)
+
+    # --- the verdict ------------------------------------------------------------------------
+
+    def verdicts(self) -> Mapping[str, Verdict]:
+        """Give what is known now of each ring; a failure is never taken back."""
+        judged = self._watch.verdict()
+        if judged is None:
+            return self._known
+        ring, verdict = judged
+        earlier = self._known.get(ring)
+        if earlier is not None and earlier.outcome is Outcome.FAIL:
+            return self._known
+        return {**self._known, ring: self._by_hard_rules(ring, verdict)}
+
+    def _by_hard_rules(self, ring: str, verdict: Verdict) -> Verdict:
+        """Judge a ring without a soak by the hard rules alone."""
+        if self._members.ring(ring).soak or verdict.outcome in (Outcome.FAIL, Outcome.PASS):
+            return verdict
+        return Verdict(Outcome.PASS, ("every host was ready and stayed healthy", *verdict.reasons))
+
+    def pronounce_failure(self) -> None:
+        """Keep the verdict that failed, where one did, and tell it with the evidence."""
+        found = self.verdicts().items()
+        failed = next((one for one in found if one[1].outcome is Outcome.FAIL), None)
+        if failed is None:
+            return
+        ring, verdict = failed
+        self._known[ring] = verdict
+        self._tell_evidence()
+        self._tell(
+            Kind.VERDICT,
+            ring=ring,
+            host=verdict.host,
+            outcome=verdict.outcome.value,
+            reasons=list(verdict.reasons),
+        )
+
+    def prove(self, ring: str, hosts: Sequence[str], verdict: Verdict) -> None:
+        """Tell that a ring passed, and let its hosts know: they may come back to this release."""
+        self._tell_evidence()
+        self._tell(
+            Kind.VERDICT,
+            ring=ring,
+            outcome=verdict.outcome.value,
+            reasons=list(verdict.reasons),
+            not_excluded=list(self._watch.cannot_exclude()),
+        )
+        self._known[ring] = verdict
+        target, why = self._members.target, "; ".join(verdict.reasons)
+
+        def prove(name: str) -> None:
+            keep = self._hands.fleet.host(name).bot.keep
+            self._hands.again(
+                lambda: self._hands.acts(name).prove(
+                    self._hands.token, target.release, keep, target.rollout, why
+                ),
+            )
+
+        for name, result in self._hands.together(hosts, prove).items():
+            if isinstance(result, HostError):
+                self._members.lost(name, result.message)
+            else:
+                self._members.stands(name, Standing.PROVEN)
+        self._tell(Kind.PROMOTED, ring=ring, hosts=list(hosts))
+
+    # --- live -------------------------------------------------------------------------------
+
+    def listen(self, hosts: Sequence[str]) -> None:
+        """Follow hosts that are about to be switched, and wait for what was written until now.
+
+        Without the wait an error of the past that arrives late would look new.
+        """
+        self._watch.catch_up(self._follow(hosts), self._hands.pulse.beat)
+
+    def _follow(self, hosts: Sequence[str]) -> tuple[str, ...]:
+        """Follow hosts, and some that stay as they are, to compare them with; gives both."""
+        followed = (*hosts, *self._baseline(hosts))
+        self._watch.follow(followed, self._members.ahead_us)
+        return followed
+
+    def begin(self, ring: Ring) -> None:
+        """Judge the ring's hosts that run the release; without a soak, the last batch alone."""
+        names = self._members.unproven(ring)
+        last = self._members.of_ring(ring.name, Standing.PENDING)
+        if last and not ring.soak:
+            names = last
+        switched = {name: self._members[name].switched_at_us for name in names}
+        if switched:
+            soak = ring.soak or ring.settle
+            self._watch.judge(ring, switched, soak, self._baseline(names))
+
+    def take_up(self) -> None:
+        """Watch again what an earlier run left pending or confirmed.
+
+        Where nothing is, the past of the hosts that come first is read while the release is
+        staged.
+        """
+        for ring in self._members.policy.rings:
+            left = self._members.unproven(ring)
+            if left:
+                self.listen(left)
+                self.begin(ring)
+                return
+        for ring in self._members.policy.rings:
+            due = self._members.of_ring(ring.name, Standing.BEHIND, Standing.UNSTAGED)
+            if due:
+                size = max(1, ring.batch.of(len(self._members.rings[ring.name])))
+                self._follow(due[:size])
+                return
+
+    def _baseline(self, canary: Sequence[str]) -> tuple[str, ...]:
+        """Name hosts of the old release to compare with: staged or not, but running."""
+        return tuple(
+            name
+            for name in self._members.within(Standing.BEHIND, Standing.UNSTAGED)
+            if name not in canary
+            and (state := self._members.states.get(name)) is not None
+            and state.active_state == "active"
+        )[:MOST_BASELINE]
+
+    # --- kept -------------------------------------------------------------------------------
+
+    def judge_kept(self) -> None:
+        """Judge every ring that is open by its whole soak, whoever watched it."""
+        members = self._members
+        rings = [
+            (ring, hosts) for ring in members.policy.rings if (hosts := members.unproven(ring))
+        ]
+        if not rings:
+            return
+        of = {name: ring for ring, hosts in rings for name in hosts}
+        baseline = self._baseline(tuple(of))
+        first = min((ring for ring, _ in rings), key=lambda ring: ring.soak)
+
+        def read(name: str) -> Evidence:
+            state = members.states[name]
+            return self._keeping.read(of.get(name, first), name, state, is_new=name in of)
+
+        seen = self._hands.together((*of, *baseline), read)
+        for ring, hosts in rings:
+            self._watch.judge_kept(
+                ring,
+                {name: members[name].switched_at_us for name in hosts},
+                ring.soak or ring.settle,
+                {
+                    name: one
+                    for name in (*hosts, *baseline)
+                    if not isinstance(one := seen[name], HostError)
+                },
+                members.target.release,
+            )
+            self._known |= self.verdicts()
+
+    # --- telling ----------------------------------------------------------------------------
+
+    def _tell_in_time(self, now: float) -> None:
+        if self._is_attended and now - self._told_at >= EVIDENCE_EVERY_S:
+            self._tell_evidence()
+
+    def _tell_evidence(self) -> None:
+        self._told_at = self._clock.monotonic()
+        for name in self._members.within(*UNPROVEN):
+            ring = self._members.ring_of(name)
+            self._tell(Kind.EVIDENCE, host=name, ring=ring, **self._watch.evidence(name))

@@ -1,0 +1,70 @@
+"""Keeping: what a soak has told stays on its host, so that any controller can go on from there."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from botdeploy.core.judge import JudgeOptions
+from botdeploy.core.rollout import UNPROVEN
+from botdeploy.engine.collect import HISTORY_S, HOUR_S, collect
+
+if TYPE_CHECKING:
+    from botdeploy.core.evidence import Evidence
+    from botdeploy.core.hoststate import HostState
+    from botdeploy.core.model import Ring
+    from botdeploy.core.probe import Reading
+    from botdeploy.engine.clock import Clock
+    from botdeploy.engine.hands import Hands
+    from botdeploy.engine.run.members import Members
+    from botdeploy.engine.watch import Watch
+
+
+class Keeping:
+    """Reads on where the last controller stopped reading, whichever it was."""
+
+    def __init__(self, members: Members, hands: Hands, watch: Watch, clock: Clock) -> None:
+        """Take the watch for the inventory's rules of log lines, and what its probes heard."""
+        self._members = members
+        self._hands = hands
+        self._watch = watch
+        self._clock = clock
+
+    def read(
+        self, ring: Ring, name: str, state: HostState, *, is_new: bool, first: Reading | None = None
+    ) -> Evidence:
+        """Read what a host has told since it was read last, and keep it there.
+
+        ``is_new`` says that it runs the new release; ``first`` is what its probe answered before
+        it did. Raises HostError.
+        """
+        switched = self._members[name].switched_at_us if is_new else 0
+        age_s = int(self._clock.now().timestamp() - switched / 1e6) if switched else 0
+        # A short soak is judged as a person would, second by second.
+        is_short = ring.soak < timedelta(minutes=10)
+        return collect(
+            self._hands.acts(name),
+            self._hands.token,
+            self._members.target.release,
+            state,
+            self._watch.assembler(),
+            since_s=(HOUR_S if is_short else HISTORY_S) + max(0, age_s),
+            bucket_us=(5 if is_short else 60) * 1_000_000,
+            probe=self._hands.fleet.host(name).bot.probe,
+            first=first,
+            grace_s=JudgeOptions.from_policy(self._members.policy.judge, ring.soak).grace_s,
+        )
+
+    def hand_over(self, ring: Ring) -> None:
+        """Keep on the hosts what only this run knows: what the probe said before the switch."""
+        known = {
+            name: first
+            for name in self._members.of_ring(ring.name, *UNPROVEN)
+            if (first := self._watch.first_reading(name)) is not None
+        }
+
+        def keep(name: str) -> Evidence:
+            state = self._hands.acts(name).observe()
+            return self.read(ring, name, state, is_new=True, first=known[name])
+
+        self._hands.together(known, keep)

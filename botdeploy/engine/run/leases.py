@@ -1,0 +1,166 @@
+"""The leases: what keeps a host that is not confirmed from going back, and what confirms it.
+
+A host that is switched goes back by itself unless a controller comes again and again, so that a
+controller that is lost means a return. Whoever watches renews; whoever leaves gives a whole term
+more, for the one who comes next may need all of it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from botdeploy.core.hoststate import Phase
+from botdeploy.core.model import LeaseUntil
+from botdeploy.core.rollout import Standing
+from botdeploy.engine.hands import RETRY_S
+from botdeploy.engine.pulse import TICK_S
+from botdeploy.errors import HostError
+from botdeploy.hosts.records import LeaseLost, LockLost
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from concurrent.futures import Future
+
+    from botdeploy.core.hoststate import HostState
+    from botdeploy.engine.clock import Clock
+    from botdeploy.engine.hands import Hands
+    from botdeploy.engine.run.looking import Looking
+    from botdeploy.engine.run.members import Members
+
+
+@dataclass(slots=True)
+class _Term:
+    """How the lease of one host is kept."""
+
+    renewed: float = float("-inf")
+    """Monotonic second of the last renewal that the host took."""
+    renewal: Future[None] | None = None
+    """A renewal that is on its way."""
+    is_due: bool = False
+    """Renewed now, whatever is left of it; and if that fails, the host counts as lost."""
+
+
+class Leases:
+    """Renews the leases of all pending hosts with the pulse, beside whatever else is done."""
+
+    def __init__(
+        self,
+        members: Members,
+        hands: Hands,
+        looking: Looking,
+        clock: Clock,
+        *,
+        is_attended: bool,
+    ) -> None:
+        """Begin to renew with the next beat; somebody who attends never lets a term run low."""
+        self._members = members
+        self._hands = hands
+        self._looking = looking
+        self._clock = clock
+        self._is_attended = is_attended
+        self._ttl = members.policy.lease.ttl_s
+        self._found: Mapping[str, HostState] = dict(members.states)
+        self._terms: dict[str, _Term] = {name: _Term() for name in members.within()}
+        hands.pulse.add(self._renew)
+
+    def confirm(self, hosts: Sequence[str]) -> None:
+        """Tell hosts that they may keep what they run.
+
+        It is said over the connection that was opened after the switch: a release that breaks
+        ssh does not pass.
+        """
+
+        def confirm(name: str) -> None:
+            run = self._members[name].run
+            self._hands.again(lambda: self._hands.acts(name).confirm(self._hands.token, run))
+
+        now = self._clock.monotonic()
+        for name, result in self._hands.together(hosts, confirm).items():
+            match result:
+                case LeaseLost():
+                    self._looking.after_lease(name)
+                case HostError():
+                    self._members.lost(name, result.message)
+                case None:
+                    self._members.confirmed(name, now)
+
+    def ask_for_all(self) -> None:
+        """Have every lease renewed with the next beat; ``await_all`` waits for the answers."""
+        for name in self._members.within(Standing.PENDING):
+            if self._terms[name].renewal is None:
+                self._terms[name].is_due = True
+
+    def await_all(self) -> None:
+        """Let the renewals of this step end before it may be over."""
+        deadline = self._clock.monotonic() + RETRY_S
+        while any(
+            term.renewal is not None
+            or (term.is_due and self._members[name].standing is Standing.PENDING)
+            for name, term in self._terms.items()
+        ):
+            self._hands.pulse.beat(TICK_S)
+            if self._clock.monotonic() > deadline:
+                return
+
+    def renew_all(self) -> None:
+        """Give what stays pending a whole term more, before this controller leaves."""
+        self.ask_for_all()
+        self.await_all()
+
+    def shortage(self) -> str:
+        """Say that a lease came close to its end before this step: promote comes too seldom."""
+        if self._is_attended or self._members.policy.lease.until is not LeaseUntil.VERDICT:
+            return ""
+        left = [
+            state.switch.lease_left_s
+            for state in self._found.values()
+            if state.switch is not None
+            and state.switch.phase is Phase.PENDING
+            and state.switch.new == self._members.target.release
+        ]
+        if not left or min(left) >= self._ttl / 4:
+            return ""
+        return (
+            f"the lease ({self._ttl} s) had {min(left)} s left when this step came: let promote "
+            "come more often, or make the lease longer"
+        )
+
+    def _renew(self, now: float) -> None:
+        for name, term in self._terms.items():
+            if term.renewal is not None:
+                if term.renewal.done():
+                    renewal, term.renewal = term.renewal, None
+                    self._renewed(name, term, renewal, now)
+            elif self._members[name].standing is Standing.PENDING and (
+                term.is_due or now - self._heard(name) >= self._ttl / 3
+            ):
+                term.renewal = self._extend(name, self._members[name].run)
+
+    def _extend(self, name: str, run: str) -> Future[None]:
+        return self._hands.beside(
+            lambda: self._hands.acts(name).extend(self._hands.token, run, self._ttl)
+        )
+
+    def _heard(self, name: str) -> float:
+        """Give when the term began: with a renewal, or with the host's own word for its switch."""
+        return max(self._terms[name].renewed, self._members[name].since)
+
+    def _renewed(self, name: str, term: _Term, renewal: Future[None], now: float) -> None:
+        was_due, term.is_due = term.is_due, False
+        if self._members[name].standing is not Standing.PENDING:
+            return
+        try:
+            renewal.result()
+        except LeaseLost:
+            self._looking.after_lease(name)
+        except LockLost as lost:
+            if not isinstance(self._hands.meaning_of(lost), HostError):
+                raise
+            self._looking.after_lease(name)
+        except HostError as error:
+            if was_due or now - self._heard(name) > self._ttl:
+                why = f"{error.message}; it goes back by itself within {self._ttl} s"
+                self._members.lost(name, why)
+        else:
+            term.renewed = now

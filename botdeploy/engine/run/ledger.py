@@ -1,0 +1,54 @@
+"""The ledger: what the hosts write down of how a rollout ended."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from botdeploy.core import underway
+from botdeploy.core.rollout import Standing
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from botdeploy.engine.hands import Hands
+    from botdeploy.engine.run.members import Members
+
+
+class Ledger:
+    """Lets every host know the end, so that any controller that comes later knows it too."""
+
+    def __init__(self, members: Members, hands: Hands) -> None:
+        """Begin with nothing written by this run."""
+        self._members = members
+        self._hands = hands
+        self._target = members.target
+        self._told: set[str] = set()
+        """Hosts that were told by this run that the release failed."""
+
+    def end(self, outcome: str, why: str) -> None:
+        """Write down on every host that can be reached that this rollout is over."""
+        reached = self._members.without(Standing.AWAY)
+        self._hands.together(reached, lambda name: self._end_one(name, outcome, why))
+
+    def condemn(self, why: str) -> None:
+        """Let every host know that the release failed, so that no later run forgets it."""
+        self._hands.together(self.untold(()), lambda name: self.condemn_on(name, why))
+
+    def condemn_on(self, name: str, why: str) -> None:
+        """Let one host know that the release failed; a host that saw it fail knows it already."""
+        self._told.add(name)
+        if self._members[name].standing not in (Standing.RETURNED, Standing.STUCK):
+            acts = self._hands.acts(name)
+            acts.condemn(self._hands.token, self._target.digest, why)
+        self._end_one(name, underway.FAILED, why)
+
+    def untold(self, besides: Sequence[str]) -> tuple[str, ...]:
+        """Name the hosts besides some that can be told of the failure, and were not yet."""
+        return tuple(
+            name
+            for name in self._members.without(Standing.AWAY, Standing.BUSY)
+            if name not in besides and name not in self._told
+        )
+
+    def _end_one(self, name: str, outcome: str, why: str) -> None:
+        self._hands.acts(name).end(self._hands.token, self._target.rollout, outcome, why)

@@ -1,0 +1,204 @@
+"""The loop: ask what is to be done next, have it done, and ask again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, assert_never
+
+from botdeploy.core import rollout
+from botdeploy.core.events import Kind
+from botdeploy.core.rollout import HOLDING, Reason, Standing
+from botdeploy.engine.pulse import TICK_S
+from botdeploy.engine.run.ending import Ending
+from botdeploy.engine.run.judging import Judging
+from botdeploy.engine.run.keeping import Keeping
+from botdeploy.engine.run.leases import Leases
+from botdeploy.engine.run.ledger import Ledger
+from botdeploy.engine.run.looking import Looking
+from botdeploy.engine.run.members import Members
+from botdeploy.engine.run.returning import Returning
+from botdeploy.engine.run.staging import Staging
+from botdeploy.engine.run.switching import Switching
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from botdeploy.core.model import Inventory
+    from botdeploy.core.rollout import Facts, Wait
+    from botdeploy.engine.lock import EnvironmentLock
+    from botdeploy.engine.outcome import Ended
+    from botdeploy.engine.target import Target
+    from botdeploy.engine.tools import Tools
+    from botdeploy.engine.watch import Watch
+    from botdeploy.sources.build import Build
+
+
+@dataclass(slots=True)
+class Options:
+    """What a run was asked for besides the release."""
+
+    last_ring: str | None = None
+    is_attended: bool = True
+    message: str = ""
+    templates: Path | None = None
+    """The project's folder of templates, to tell which hosts are alike."""
+
+
+class Run:
+    """Takes one release as far through the rings as this run may.
+
+    ``core.rollout.decide`` says what is next; each of its answers is carried out in a room of its
+    own. Nothing is remembered here but whether anything was begun.
+    """
+
+    def __init__(
+        self,
+        inventory: Inventory,
+        tools: Tools,
+        lock: EnvironmentLock,
+        watch: Watch,
+        *,
+        target: Target,
+        build: Build | None,
+        options: Options,
+    ) -> None:
+        """Take the observed states from ``lock``; the tools' ``stop`` ends the run."""
+        clock, is_attended = tools.clock, options.is_attended
+        tell = tools.teller(inventory.environment, rollout=target.rollout, release=target.release)
+        hands = tools.hands(lock)
+        away = {name: error.message for name, error in lock.away.items()}
+        members = Members(inventory, target, lock.states, away, clock, tell)
+        keeping = Keeping(members, hands, watch, clock)
+        ledger = Ledger(members, hands)
+        self.members = members
+        self._looking = Looking(members, hands, clock, tell)
+        self._leases = Leases(members, hands, self._looking, clock, is_attended=is_attended)
+        self._judging = Judging(
+            members, hands, watch, keeping, tell, clock, is_attended=is_attended
+        )
+        self._staging = Staging(
+            members,
+            hands,
+            ledger,
+            tell,
+            clock,
+            build=build,
+            manifests=tools.manifests,
+            templates=options.templates,
+        )
+        self._switching = Switching(members, hands, watch, clock)
+        self._returning = Returning(members, hands, self._judging, ledger, tell)
+        self._ending = Ending(members, self._leases, keeping, ledger, tell, is_attended=is_attended)
+        self._pulse = hands.pulse
+        self._tell = tell
+        self._options = options
+        self._owner = tools.owner
+        self._has_acted = False
+        """Whether anything was begun: a run that only looked says nothing."""
+
+    def go(self) -> Ended:
+        """Run to the end of what is due in this run."""
+        self._take_up()
+        while True:
+            self._pulse.beat()
+            decision = rollout.decide(self._facts())
+            if not isinstance(decision, rollout.Wait | rollout.End):
+                self._begin()
+            match decision:
+                case rollout.Stage(hosts):
+                    self._staging.stage(hosts)
+                case rollout.SwitchOver(ring, hosts):
+                    self._switch_over(ring, hosts)
+                case rollout.Confirm(_, hosts):
+                    self._leases.confirm(hosts)
+                case rollout.Prove(ring, hosts, verdict):
+                    self._judging.prove(ring, hosts, verdict)
+                case rollout.Revert(hosts, why, blame):
+                    self._returning.revert(hosts, why, blame)
+                case rollout.Wait() if self._may_wait(decision):
+                    self._wait(decision)
+                case rollout.Wait():
+                    return self._ending.wait(decision, has_acted=self._has_acted)
+                case rollout.End():
+                    return self._ending.end(decision, has_acted=self._has_acted)
+                case _:
+                    assert_never(decision)
+
+    def _facts(self) -> Facts:
+        """Give the decision all that is known now."""
+        return replace(
+            self.members.facts(),
+            verdicts=self._judging.verdicts(),
+            is_attended=self._options.is_attended,
+            last_ring=self._options.last_ring,
+        )
+
+    def _take_up(self) -> None:
+        """Take up what an earlier run left: watch it again, or judge what came since."""
+        if self._options.is_attended:
+            self._begin()
+            self._judging.take_up()
+        elif not self.members.facts().condemned:  # what has failed needs no more evidence
+            self._leases.ask_for_all()
+            self._judging.judge_kept()
+            self._leases.await_all()
+
+    def _switch_over(self, ring: str, hosts: Sequence[str]) -> None:
+        """Switch and judge, unless what is known of the hosts was old: then decide anew."""
+        if self._looking.before_switch(hosts):
+            return
+        self._judging.listen(hosts)
+        self._switching.switch(hosts)
+        self._judging.begin(self.members.ring(ring))
+
+    # --- waiting ----------------------------------------------------------------------------
+
+    def _may_wait(self, wait: Wait) -> bool:
+        """Tell whether this run waits itself, or leaves that to the next one."""
+        match wait.reason:
+            case Reason.ACT | Reason.SETTLE:
+                return True
+            case Reason.VERDICT:
+                return self._options.is_attended
+            case Reason.SOAK:
+                soak = self.members.ring(wait.ring).soak
+                return self._options.is_attended and soak <= self.members.policy.attended_soak
+            case _:
+                return False
+
+    def _wait(self, wait: Wait) -> None:
+        if wait.reason is Reason.ACT:
+            self._looking.until_idle()
+        else:
+            self._pulse.beat(TICK_S)
+
+    # --- the beginning ----------------------------------------------------------------------
+
+    def _begin(self) -> None:
+        """Tell, once, that a step is taken; hosts that run the release learn of the rollout."""
+        if self._has_acted:
+            return
+        self._has_acted = True
+        members = self.members
+        self._staging.tell_of_rollout(
+            [name for name in members.within(*HOLDING) if not members.knows_rollout(name)]
+        )
+        for name in members.within(Standing.AWAY):
+            self._tell(Kind.HOST_FAILED, host=name, error=members[name].view.why)
+        self._tell(
+            Kind.ROLLOUT_STARTED,
+            digest=members.target.digest,
+            rings=[self._ring_record(ring.name) for ring in members.policy.rings],
+            message=self._options.message,
+            by=self._owner,
+        )
+
+    def _ring_record(self, ring: str) -> dict[str, object]:
+        """Say who is in a ring, and how far this rollout came with it before this run."""
+        return {
+            "name": ring,
+            "hosts": list(self.members.rings[ring]),
+            "begun": bool(self.members.of_ring(ring, *HOLDING)),
+            "passed": bool(self.members.of_ring(ring, Standing.PROVEN)),
+        }

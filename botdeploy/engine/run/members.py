@@ -1,0 +1,243 @@
+"""The members: what a run knows of each host of its rings, and how that changes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from botdeploy.core import plan, rollout, underway
+from botdeploy.core.events import Kind
+from botdeploy.core.rollout import HOLDING, UNPROVEN, HostView, Standing
+from botdeploy.engine.run.facts import facts_of, view_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from botdeploy.core.hoststate import HostState
+    from botdeploy.core.model import Inventory, Ring
+    from botdeploy.core.rollout import Facts
+    from botdeploy.engine.clock import Clock
+    from botdeploy.engine.target import Target
+    from botdeploy.engine.telling import Teller
+    from botdeploy.hosts.acts import Reverted, Switched
+
+_SKEW = timedelta(seconds=5)
+"""Clocks that are no further apart than this are taken to agree."""
+
+
+@dataclass(slots=True)
+class Member:
+    """One host during the run."""
+
+    view: HostView
+    since: float
+    """Monotonic second from which ``view.age_s`` counts on."""
+    seen: float
+    """Monotonic second at which it was last observed."""
+    run: str = ""
+    """The try of the rollout under which it was switched last."""
+    armed_at_us: int = 0
+    """When this run asked it to switch, by this clock."""
+    switched_at_us: int = 0
+    """When it switched, by this clock."""
+    has_held: bool = False
+    """It ran the release when it was last heard of."""
+    is_back: bool = False
+    """Whether this run saw it go back: what it runs is known, also where it is out of reach."""
+
+    @property
+    def standing(self) -> Standing:
+        """Where it stands with the release."""
+        return self.view.standing
+
+
+class Members:
+    """Every host of the rings, in their order.
+
+    All of it is a copy of what the hosts said; a run that dies loses nothing that another one
+    would need. Whoever acts on a host notes here what came of it, so that the next decision is
+    made of it, and what people want to know of it is told.
+    """
+
+    def __init__(
+        self,
+        inventory: Inventory,
+        target: Target,
+        states: Mapping[str, HostState],
+        away: Mapping[str, str],
+        clock: Clock,
+        tell: Teller,
+    ) -> None:
+        """Begin with what the hosts said just now, and why some could not be asked."""
+        self.inventory = inventory
+        self.policy = inventory.policy
+        self.target = target
+        self.states: dict[str, HostState] = dict(states)
+        """What each host said last, kept up with what was done to it since."""
+        self.rings: dict[str, tuple[str, ...]] = plan.members(
+            inventory, self.states, away, rollout=target.rollout, release=target.release
+        )
+        self._clock = clock
+        self._tell = tell
+        self.ahead_us = _ahead_us(states, clock.now())
+        """How far the clocks of some hosts are before ours."""
+        self._hosts = {
+            name: self._seen_now(name, away) for hosts in self.rings.values() for name in hosts
+        }
+
+    # --- asking -----------------------------------------------------------------------------
+
+    def __getitem__(self, name: str) -> Member:
+        """Give what is known of one host."""
+        return self._hosts[name]
+
+    def within(self, *standings: Standing) -> list[str]:
+        """Name the hosts that stand so; without any standing, all hosts."""
+        return [
+            name for name, one in self._hosts.items() if not standings or one.standing in standings
+        ]
+
+    def without(self, *standings: Standing) -> list[str]:
+        """Name the hosts that do not stand so."""
+        return [name for name, one in self._hosts.items() if one.standing not in standings]
+
+    def ring(self, name: str) -> Ring:
+        """Look a ring up by its name."""
+        return next(ring for ring in self.policy.rings if ring.name == name)
+
+    def ring_of(self, host: str) -> str:
+        """Name the ring that a host is in."""
+        return plan.ring_of(self.rings, host)
+
+    def of_ring(self, ring: str, *standings: Standing) -> list[str]:
+        """Name the hosts of a ring that stand so, in the order in which they are switched."""
+        return [name for name in self.rings[ring] if self._hosts[name].standing in standings]
+
+    def unproven(self, ring: Ring) -> list[str]:
+        """Name the hosts of a ring that run the release and wait for its verdict."""
+        return self.of_ring(ring.name, *UNPROVEN)
+
+    def has_release(self, name: str) -> bool:
+        """Tell whether the release is on a host, whatever runs there."""
+        state = self.states.get(name)
+        return state is not None and state.release(self.target.release) is not None
+
+    def knows_rollout(self, name: str) -> bool:
+        """Tell whether a host was told of this rollout."""
+        state = self.states.get(name)
+        record = state.rollout if state is not None else None
+        return record is not None and record.id == self.target.rollout
+
+    @property
+    def outcome(self) -> str:
+        """How the rollout ended, where a host has that written down; else empty."""
+        records = underway.records(self.states)
+        return next((one.outcome for one in records if one.id == self.target.rollout), "")
+
+    @property
+    def is_over(self) -> bool:
+        """Whether every host has the release proven, and that is written down."""
+        return not self.without(Standing.PROVEN) and bool(self._hosts) and self.outcome != ""
+
+    def facts(self) -> Facts:
+        """Give the decision what is known of the hosts now, without any verdict."""
+        now = self._clock.monotonic()
+        seen = {
+            name: replace(one.view, age_s=one.view.age_s + (now - one.since))
+            if one.standing in UNPROVEN
+            else one.view
+            for name, one in self._hosts.items()
+        }
+        return facts_of(self.policy, self.rings, seen, self.states, self.target, self._clock.now())
+
+    # --- noting -----------------------------------------------------------------------------
+
+    def observed(self, name: str, state: HostState) -> None:
+        """Take over what a host says of itself now."""
+        self.states[name] = state
+        self._hosts[name] = self._seen_now(name, {})
+
+    def lost(self, name: str, why: str) -> None:
+        """Note that a host can't be worked on, and tell it."""
+        self.stands(name, Standing.AWAY, why)
+        self._tell(Kind.HOST_FAILED, host=name, ring=self.ring_of(name) or None, error=why)
+
+    def stands(self, name: str, standing: Standing, why: str = "") -> None:
+        """Note where a host stands now."""
+        self._hosts[name].view = HostView(standing, why=why)
+
+    def switched(self, name: str, result: Switched) -> None:
+        """Note that a host runs the release, under lease, and tell it."""
+        member = self._hosts[name]
+        member.view = HostView(Standing.PENDING)
+        member.has_held = True
+        member.since = self._clock.monotonic()
+        member.switched_at_us = self._by_our_clock(name, result.at_us)
+        state = self.states.get(name)
+        if state is not None:
+            new = self.target.release
+            self.states[name] = replace(state, current=new, running=new, previous=result.old)
+        ring = self.ring_of(name)
+        self._tell(Kind.SWITCHED, host=name, ring=ring, downtime_s=result.downtime_s)
+
+    def confirmed(self, name: str, at: float) -> None:
+        """Note that a host keeps the release; ``at`` is the monotonic second of that."""
+        member = self._hosts[name]
+        member.view = HostView(Standing.CONFIRMED, member.view.age_s + at - member.since)
+        member.since = at
+
+    def went_back(self, name: str, result: Reverted, *, has_failed: bool = True) -> None:
+        """Note that a host left the release, and tell it; not every return is a failure."""
+        state = self.states.get(name)
+        if state is not None:
+            self.states[name] = replace(
+                state, current=result.old, running=result.old if result.is_running else ""
+            )
+        if result.old and not result.is_running:
+            why = f"{result.why}; and {result.old} did not become ready after the return"
+            self.stands(name, Standing.STUCK, why)
+        elif has_failed and result.cause not in rollout.OWN_DOING:
+            self.stands(name, Standing.RETURNED, result.why)
+        else:
+            self.stands(name, Standing.AWAY, f"it went back by itself: {result.why}")
+        self._hosts[name].is_back = True
+        self._tell(
+            Kind.REVERTED,
+            host=name,
+            ring=self.ring_of(name),
+            by=result.by or "host",
+            seconds=result.seconds,
+            to=result.old or None,
+            why=result.why,
+        )
+
+    def _seen_now(self, name: str, away: Mapping[str, str]) -> Member:
+        view = view_of(name, self.states, away, self.target)
+        now = self._clock.monotonic()
+        member = Member(view, since=now, seen=now, has_held=view.standing in HOLDING)
+        state = self.states.get(name)
+        switch = state.switch if state is not None else None
+        if switch is not None and switch.new == self.target.release:
+            member.run = switch.run
+            begun = self._clock.now() - timedelta(seconds=switch.age_s)
+            member.switched_at_us = switch.armed_us or int(begun.timestamp() * 1e6)
+        return member
+
+    def _by_our_clock(self, name: str, at_us: int) -> int:
+        if not at_us:
+            return int(self._clock.now().timestamp() * 1e6)
+        return at_us - self.ahead_us.get(name, 0)
+
+
+def _ahead_us(states: Mapping[str, HostState], now: datetime) -> dict[str, int]:
+    """Say whose clock is not ours, and by how much (microseconds)."""
+    found = {}
+    for name, state in states.items():
+        try:
+            ahead = datetime.fromisoformat(state.at) - now
+        except ValueError:
+            continue
+        if abs(ahead) > _SKEW:
+            found[name] = int(ahead.total_seconds() * 1e6)
+    return found

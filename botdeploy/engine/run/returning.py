@@ -1,0 +1,76 @@
+"""Returning: hosts go back, each to the release that was recorded when it was switched."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from botdeploy.core.events import Kind
+from botdeploy.core.rollout import Blame, Standing
+from botdeploy.engine.naming import next_run
+from botdeploy.errors import HostError
+from botdeploy.hosts.acts import Reverted, Unchanged
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from botdeploy.engine.hands import Hands
+    from botdeploy.engine.run.judging import Judging
+    from botdeploy.engine.run.ledger import Ledger
+    from botdeploy.engine.run.members import Members
+    from botdeploy.engine.telling import Teller
+
+RETURN_S = 180.0
+"""Longest wait for a host that can't be reached to go back by itself."""
+
+
+class Returning:
+    """Takes hosts back, and says what that means of the release."""
+
+    def __init__(
+        self, members: Members, hands: Hands, judging: Judging, ledger: Ledger, tell: Teller
+    ) -> None:
+        """Take who knows the verdict that failed, and who writes it down."""
+        self._members = members
+        self._hands = hands
+        self._judging = judging
+        self._ledger = ledger
+        self._tell = tell
+
+    def revert(self, hosts: Sequence[str], why: str, blame: Blame) -> None:
+        """Take hosts back, all at once, and note what came of it."""
+        has_failed = blame is not Blame.NOBODY
+        if has_failed:
+            self._judging.pronounce_failure()
+        # All hosts know at once that it failed: whoever goes on from here takes the rest back.
+        others = self._ledger.untold(hosts) if blame is Blame.RELEASE else ()
+
+        def act(name: str) -> Reverted | Unchanged | None:
+            if name in others:
+                self._ledger.condemn_on(name, why)
+                return None
+            return self._revert(name, why, has_failed=has_failed)
+
+        for name, result in self._hands.together((*hosts, *others), act).items():
+            if name in others:
+                continue
+            match result:
+                case Reverted():
+                    self._members.went_back(name, result, has_failed=has_failed)
+                case Unchanged():
+                    self._members.stands(name, Standing.RETURNED, why)
+                case HostError():
+                    told = f"it could not be taken back: {result.message}"
+                    self._members.stands(name, Standing.STUCK, told)
+                    ring = self._members.ring_of(name)
+                    self._tell(Kind.HOST_FAILED, host=name, ring=ring, error=result.message)
+
+    def _revert(self, name: str, why: str, *, has_failed: bool) -> Reverted | Unchanged:
+        """Insist for as long as a host that is out of reach may take to go back by itself."""
+        target, state = self._members.target, self._members.states.get(name)
+        run = self._members[name].run or next_run(target.rollout, state)
+        digest = target.digest if has_failed else ""
+        cause = "verdict" if has_failed else "lease"
+        return self._hands.again(
+            lambda: self._hands.acts(name).revert(self._hands.token, run, None, why, digest, cause),
+            RETURN_S,
+        )

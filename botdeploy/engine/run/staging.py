@@ -1,0 +1,275 @@
+"""Staging: the release gets onto hosts, before anything that runs is touched."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from botdeploy.core import underway
+from botdeploy.core.events import Kind
+from botdeploy.core.rollout import Standing
+from botdeploy.engine.copying import Likeness
+from botdeploy.errors import ActFailed, BotdeployError, ExitCode, HostError, UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from pathlib import Path
+
+    from botdeploy.core.release import Manifest
+    from botdeploy.engine.clock import Clock
+    from botdeploy.engine.hands import Hands
+    from botdeploy.engine.manifests import ManifestCache
+    from botdeploy.engine.run.ledger import Ledger
+    from botdeploy.engine.run.members import Members
+    from botdeploy.engine.telling import Teller
+    from botdeploy.hosts.acts import Fetched
+    from botdeploy.sources.build import Build
+
+_UNBUILDABLE = ("build", "unit", "shared")
+"""Faults of staging that are the release's own: they would be the same on every host."""
+
+
+class BuildFailed(BotdeployError):
+    """The release's own build failed on a host; nothing was switched."""
+
+    exit_code = ExitCode.FAILED
+
+
+@dataclass(frozen=True, slots=True)
+class _Sent:
+    """How a release came onto one host."""
+
+    is_new: bool
+    """False where the host had it already."""
+    size_bytes: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Base:
+    """A release that a host has, to copy unchanged files from."""
+
+    release: str
+    digest: str
+
+
+class Staging:
+    """Sends what a host does not have: from the build, or as a host like it has it.
+
+    A controller that only goes on with a rollout (``promote``) has no build. A host that was away
+    then gets the release from another one.
+    """
+
+    def __init__(
+        self,
+        members: Members,
+        hands: Hands,
+        ledger: Ledger,
+        tell: Teller,
+        clock: Clock,
+        *,
+        build: Build | None,
+        manifests: ManifestCache,
+        templates: Path | None,
+    ) -> None:
+        """Take ``templates``, the project's folder of them, to tell which hosts are alike."""
+        self._members = members
+        self._hands = hands
+        self._ledger = ledger
+        self._tell = tell
+        self._clock = clock
+        self._target = members.target
+        self._build = build
+        self._manifests = manifests
+        self._templates = templates
+
+    def stage(self, hosts: Sequence[str]) -> None:
+        """Put the release on hosts, all at once; those that have it are told of the rollout.
+
+        Raises BuildFailed or UserError where the fault is the release's own.
+        """
+        there = [name for name in hosts if self._members.has_release(name)]
+        self.tell_of_rollout(there)
+        left = [name for name in hosts if name not in there]
+        if not left:
+            return
+        if self._build is None:
+            self._copy(left)
+        else:
+            self._send_build(left, self._build)
+
+    def tell_of_rollout(self, hosts: Iterable[str]) -> None:
+        """Note the rollout on hosts that have its release from an earlier one."""
+
+        def begin(name: str) -> None:
+            ring = self._members.ring_of(name)
+            acts = self._hands.acts(name)
+            self._hands.again(
+                lambda: acts.begin(
+                    self._hands.token, self._target.rollout, self._target.release, ring
+                )
+            )
+
+        for name, result in self._hands.together(hosts, begin).items():
+            if isinstance(result, HostError):
+                self._members.lost(name, result.message)
+            elif self._members[name].standing is Standing.UNSTAGED:
+                self._members.stands(name, Standing.BEHIND)
+
+    # --- from the build ---------------------------------------------------------------------
+
+    def _send_build(self, hosts: Sequence[str], build: Build) -> None:
+        bases = {name: self._base(name) for name in hosts}
+        manifests = self._manifests_of(bases)
+        packed = {
+            digest: build.delta(manifests.get(digest))
+            for digest in {base.digest if base else "" for base in bases.values()}
+        }
+        need = (build.need_bytes, build.need_inodes)
+
+        def stage(name: str) -> _Sent:
+            begun = self._clock.monotonic()
+            base = bases[name]
+            ring = self._members.ring(self._members.ring_of(name))
+            meta = build.meta(self._hands.fleet.host(name), ring)
+            files = packed[base.digest if base else ""]
+            start = base.release if base and base.digest in manifests else None
+            try:
+                is_new = self._hands.again(lambda: self._send(name, start, meta, files, need))
+            except ActFailed as error:
+                if error.code != "no-base":
+                    raise
+                # Its build changed files, or it is gone: nothing can be copied from it.
+                files = build.delta(None)
+                is_new = self._hands.again(lambda: self._send(name, None, meta, files, need))
+            return _Sent(is_new, len(meta) + len(files), self._clock.monotonic() - begun)
+
+        self._take(self._hands.together(hosts, stage))
+        if not self._members.inventory.hosts[0].bot.build:
+            self._manifests.keep(self._target.digest, build.release.manifest)
+
+    def _base(self, name: str) -> _Base | None:
+        state = self._members.states.get(name)
+        if state is None:
+            return None
+        for release in (state.current, state.previous):
+            found = state.release(release)
+            if found is not None and found.digest:
+                return _Base(found.id, found.digest)
+        return None
+
+    def _manifests_of(self, bases: Mapping[str, _Base | None]) -> dict[str, Manifest]:
+        """Find what each base consists of: from the cache, else from one host that has it."""
+        found: dict[str, Manifest] = {}
+        for base in dict.fromkeys(bases.values()):
+            if base is None:
+                continue
+            manifest = self._manifests.get(base.digest)
+            if manifest is None:
+                host = next(name for name, one in bases.items() if one == base)
+                try:
+                    manifest = self._hands.acts(host).manifest(base.release)
+                except HostError:
+                    continue
+                self._manifests.keep(base.digest, manifest)
+            found[base.digest] = manifest
+        return found
+
+    # --- from a host that has it ------------------------------------------------------------
+
+    def _copy(self, hosts: Sequence[str]) -> None:
+        """Give hosts that were away the release as a host like them has it."""
+        for source, names in self._sources(hosts).items():
+            try:
+                fetched = self._fetch(source)
+            except HostError as error:
+                for name in names:
+                    why = f"{self._target.release} could not be copied from {error}"
+                    self._members.lost(name, why)
+                continue
+            self._take(self._hands.together(names, self._copier(fetched)))
+
+    def _sources(self, hosts: Sequence[str]) -> dict[str, list[str]]:
+        """Find for each host one that is like it and has the release: source → hosts."""
+        members = self._members
+        rings = {
+            name: members.ring(ring) for ring, names in members.rings.items() for name in names
+        }
+        likeness = Likeness(members.inventory, rings, self._templates)
+        proven_first = sorted(
+            (name for name in members.within() if name not in hosts and members.has_release(name)),
+            key=lambda name: members[name].standing is not Standing.PROVEN,
+        )
+        sources: dict[str, list[str]] = {}
+        for name in hosts:
+            source = likeness.source_for(name, proven_first)
+            if source is None:
+                told = f"{self._target.release} is not staged there, and no host like it has it"
+                next_step = f"botdeploy canary {members.inventory.environment}"
+                members.lost(name, f"{told}; next: {next_step}")
+            else:
+                sources.setdefault(source, []).append(name)
+        return sources
+
+    def _fetch(self, source: str) -> Fetched:
+        return self._hands.again(
+            lambda: self._hands.acts(source).fetch(self._hands.token, self._target.release)
+        )
+
+    def _copier(self, fetched: Fetched) -> Callable[[str], _Sent]:
+        need = (fetched.size_bytes, fetched.inodes)
+
+        def copy(name: str) -> _Sent:
+            begun = self._clock.monotonic()
+            is_new = self._hands.again(
+                lambda: self._send(name, None, fetched.meta, fetched.files, need)
+            )
+            sent = len(fetched.meta) + len(fetched.files)
+            return _Sent(is_new, sent, self._clock.monotonic() - begun)
+
+        return copy
+
+    # --- both ways --------------------------------------------------------------------------
+
+    def _send(
+        self, name: str, base: str | None, meta: bytes, files: bytes, need: tuple[int, int]
+    ) -> bool:
+        """Send a release to one host; False when it was there. ``need`` is bytes and inodes."""
+        return self._hands.acts(name).stage(
+            self._hands.token,
+            self._target.release,
+            base,
+            meta,
+            (files,),
+            need_bytes=need[0],
+            need_inodes=need[1],
+            rollout=self._target.rollout,
+            ring=self._members.ring_of(name),
+        )
+
+    def _take(self, staged: Mapping[str, _Sent | HostError]) -> None:
+        """Note what came of sending; a fault of the release ends the rollout before it began."""
+        if any(isinstance(one, ActFailed) and one.code in _UNBUILDABLE for one in staged.values()):
+            self._ledger.end(underway.ABANDONED, "the release could not be staged")
+        _refuse_unbuildable(staged)
+        for name, result in staged.items():
+            if isinstance(result, HostError):
+                self._members.lost(name, result.message)
+                continue
+            self._members.stands(name, Standing.BEHIND)
+            self._tell(
+                Kind.STAGED,
+                host=name,
+                ring=self._members.ring_of(name),
+                bytes_sent=result.size_bytes if result.is_new else 0,
+                seconds=round(result.seconds, 3),
+            )
+
+
+def _refuse_unbuildable(staged: Mapping[str, object]) -> None:
+    """Tell a fault of the release from one of a host: it would be the same everywhere."""
+    for name, result in staged.items():
+        if not isinstance(result, ActFailed) or result.code not in _UNBUILDABLE:
+            continue
+        told = f"{name}: {result.message}. Nothing was switched"
+        raise BuildFailed(told) if result.code == "build" else UserError(told)

@@ -1,0 +1,69 @@
+"""Switching: the old release stops and the new one starts, under a lease."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from botdeploy.engine.naming import next_run
+from botdeploy.errors import HostError
+from botdeploy.hosts.acts import Reverted, Switched
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from botdeploy.engine.clock import Clock
+    from botdeploy.engine.hands import Hands
+    from botdeploy.engine.run.members import Members
+    from botdeploy.engine.watch import Watch
+
+
+class Switching:
+    """Switches hosts over, each try under a name of its own.
+
+    The host itself stops the old process and starts the new one; a cut connection neither stops
+    nor repeats that, and asking again under the same name of the try tells how it went.
+    """
+
+    def __init__(self, members: Members, hands: Hands, watch: Watch, clock: Clock) -> None:
+        """Take the watch for the last words of a release that does not come up."""
+        self._members = members
+        self._hands = hands
+        self._watch = watch
+        self._clock = clock
+
+    def switch(self, hosts: Sequence[str]) -> None:
+        """Switch hosts over, all at once, and note what came of it."""
+        for name in hosts:
+            member = self._members[name]
+            member.run = next_run(self._members.target.rollout, self._members.states.get(name))
+            member.armed_at_us = int(self._clock.now().timestamp() * 1e6)
+        for name, result in self._hands.together(hosts, self._switch).items():
+            match result:
+                case Switched():
+                    self._members.switched(name, result)
+                case Reverted():
+                    self._members.went_back(name, self._with_last_words(name, result))
+                case HostError():
+                    self._members.lost(name, result.message)
+
+    def _switch(self, name: str) -> Switched | Reverted:
+        run = self._members[name].run
+        release, ttl_s = self._members.target.release, self._members.policy.lease.ttl_s
+        outcome = self._hands.again(
+            lambda: self._hands.acts(name).switch(self._hands.token, run, release, ttl_s)
+        )
+        if isinstance(outcome, Switched):
+            # Over this one it is confirmed later: a release that breaks ssh does not pass.
+            self._hands.fleet.fresh(name)
+        return outcome
+
+    def _with_last_words(self, name: str, result: Reverted) -> Reverted:
+        """Add to why a release did not become ready the error that it said last."""
+        if result.cause != "ready":
+            return result
+        self._watch.catch_up((name,), self._hands.pulse.beat)
+        state = self._members.states.get(name)
+        old = state.invocation if state is not None else ""
+        said = self._watch.last_error(name, self._members[name].armed_at_us, old)
+        return replace(result, why=f"{result.why}; it said {said}") if said else result
