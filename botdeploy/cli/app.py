@@ -93,6 +93,8 @@ def _finish(ctx: typer.Context, work: Callable[[Context], int]) -> NoReturn:
     except Exception as error:
         context.tell_end(Ended(ExitCode.FAULT, "its hosts keep what they run, or go back by lease"))
         raise Fault(context.mask) from error
+    finally:
+        context.close()
     raise typer.Exit(code)
 
 

@@ -59,6 +59,7 @@ class Context:
     mask: Mask = field(default_factory=lambda: Mask(()))
     environment: str = ""
     notices: Notices | None = None
+    _fleet: Fleet | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         """Choose where machine output goes."""
@@ -134,7 +135,10 @@ class Context:
         return int(ended.code)
 
     def tell_end(self, ended: Ended) -> list[str]:
-        """Tell the team how it ended; says and gives what could not be told. Never raises."""
+        """Tell the team how it ended; says and gives what could not be told. Never raises.
+
+        What could not be told is noted in the history too, where a host can still be reached.
+        """
         notices, self.notices = self.notices, None
         if notices is None:
             return []
@@ -143,6 +147,13 @@ class Context:
         unsent = [self._masked(failure) for failure in notices.close()]
         for failure in unsent:
             sys.stderr.write(f"botdeploy: not told: {visible(failure)}\n")
+        if unsent and self._fleet is not None:
+            from botdeploy.engine.lock import owner_name
+            from botdeploy.engine.noting import note
+
+            names = [host.name for host in self._fleet.inventory.hosts]
+            what = f"could not be told: {'; '.join(unsent)}"
+            note(self._fleet, names, owner_name(self.environ), what)
         return unsent
 
     def failed(self, error: BotdeployError) -> int:
@@ -157,20 +168,34 @@ class Context:
 
     @contextmanager
     def fleet(self, inventory: Inventory) -> Iterator[Fleet]:
-        """Open a fleet and close all of it, whatever happens; SIGINT and SIGTERM end the run."""
+        """Open a fleet and close all of it at the end; SIGINT and SIGTERM end the run.
+
+        After an error it stays open until ``close``, where the team is still to be told: what
+        can't be told is written down on a host.
+        """
         from botdeploy.engine.fleet import Fleet
         from botdeploy.hosts.connection import Connector
 
         fleet = Fleet(inventory, Connector(environ=self.environ), stop=self.stop)
+        self._fleet = fleet
         previous = {}
+        is_done = False
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM):
                 previous[number] = signal.signal(number, self._interrupt)
         try:
             yield fleet
+            is_done = True
         finally:
             for number, handler in previous.items():
                 signal.signal(number, handler)
+            if is_done or self.notices is None:
+                self.close()
+
+    def close(self) -> None:
+        """Close what is open still; harmless to repeat."""
+        fleet, self._fleet = self._fleet, None
+        if fleet is not None:
             fleet.close()
 
     def _interrupt(self, _number: int, _frame: Any) -> None:

@@ -462,6 +462,10 @@ class Acts:
             arguments += [release, ring]
         self.call("gate", *arguments)
 
+    def note(self, who: str, what: str) -> None:
+        """Write a line into the host's audit log that is no act on it; repeating it repeats it."""
+        self.call("note", one_line(who), one_line(what))
+
     def follow(self, position: str) -> Session:
         """Start reading the journal from a cursor, or from ``since:SECONDS``."""
         nonce = secrets.token_hex(8)

@@ -27,6 +27,7 @@ PARTS = (
     "revert",
     "retain",
     "gate",
+    "note",
     "follow",
     "read",
     "probe",

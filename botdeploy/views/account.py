@@ -32,6 +32,8 @@ USUAL = timedelta(hours=1)
 MOST_SAMPLE = 2000
 """Characters of a sample line; of a longer one its head and its end are shown."""
 _AFTER = (timedelta(seconds=20), timedelta(minutes=30))
+_NOTE = "note"
+"""What is written down when a command is over, perhaps long after the rollout was."""
 _GATES = frozenset({"approve", "hold", "resume", "unlock"})
 _TROUBLE = frozenset(
     kind.value
@@ -282,7 +284,7 @@ def acts_of(record: RolloutRecord, acts: Iterable[Act]) -> list[Act]:
 
 def frame_of(record: RolloutRecord, acts: Sequence[Act], now: datetime, *, is_open: bool) -> Frame:
     """Say which time the report is about."""
-    own = [act.at for act in acts if act.rollout == record.id]
+    own = [act.at for act in acts if act.rollout == record.id and act.what != _NOTE]
     begin = min(own, default=_instant(record.since) or now)
     end = max(begin, now if is_open else max(own, default=now))
     length = end - begin

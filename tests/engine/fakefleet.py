@@ -150,6 +150,10 @@ class FakeActs:
         """Record a person's word."""
         self._do("gate", lambda: self._host.gate(act, who, why, release, ring))
 
+    def note(self, who: str, what: str) -> None:
+        """Write a line down."""
+        self._do("note", lambda: self._host.note(who, what))
+
     def evidence(self, release: str) -> bytes | None:
         """Read what was kept."""
         return self._do("evidence", lambda: self._host.evidence(release))

@@ -435,6 +435,10 @@ class FakeHost:
                 self.approvals[release, ring] = Approval(release, ring, who, why, at)
         self._changed(act, release, ring)
 
+    def note(self, who: str, what: str) -> None:
+        """Write a line down."""
+        self._changed("note", who, what)
+
     def evidence(self, release: str) -> bytes | None:
         """Give what was kept."""
         return self.kept.get(release)

@@ -73,3 +73,6 @@ def test_a_caught_canary_is_reported_and_told(project: Project) -> None:
     entries = project.run("history", "prod").events[0]["entries"]
     switched = [entry for entry in entries if (entry["act"], entry["release"]) == ("switch", two)]
     assert [entry["host"] for entry in switched] == ["h1"]
+    notes = [(entry["host"], entry["why"]) for entry in entries if entry["act"] == "note"]
+    assert [host for host, _ in notes] == ["h1", "h1"]  # each command's, once
+    assert all("NOT_SET is not set" in why for _, why in notes)

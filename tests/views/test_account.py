@@ -253,6 +253,16 @@ def test_acts_of_other_rollouts_are_left_out() -> None:
     assert shown == [("approve", seconds(-30)), ("hold", seconds(20))]
 
 
+def test_a_note_of_a_later_command_does_not_stretch_the_report() -> None:
+    """What is written down when a command is over may come long after the rollout."""
+    hosts = passed(1)
+    usual = told(hosts)
+    hosts[0].act(3000, "note", release="")
+    noted = told(hosts)
+    assert (noted.begin, noted.end, noted.to) == (usual.begin, usual.end, usual.to)
+    assert [act.what for act in noted.acts if act not in usual.acts] == ["note"]
+
+
 def test_what_was_kept_of_a_soak_stands_in_for_a_journal_that_is_gone() -> None:
     """Of a soak of two days the host kept counts; the journal reaches back an hour only."""
     hosts = passed(1, soak_s=2 * 86_400)

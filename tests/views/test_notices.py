@@ -6,12 +6,17 @@ import io
 import json
 import sys
 import threading
+from concurrent.futures import Future
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import typer
 
-from botdeploy.cli.context import Context
+from botdeploy.cli.app import _finish
+from botdeploy.cli.context import Context, Fault
 from botdeploy.core.events import Event, Kind
 from botdeploy.core.mask import Mask
 from botdeploy.engine.outcome import Ended
@@ -23,6 +28,7 @@ from botdeploy.views.told import Told
 from tests.views.servers import hanging, hook, nobody
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from botdeploy.core.model import Inventory
@@ -399,6 +405,74 @@ def test_what_could_not_be_told_is_told_here_once(
     (failure,) = last["unsent_notices"]
     assert "TEAM_CHAT is not set" in failure
     assert printed(sys.stderr) == f"botdeploy: not told: {failure}\n"
+
+
+@dataclass
+class Noted:
+    """A fleet of which somebody may write a note down, until it is closed."""
+
+    inventory: Inventory
+    did: list[str] = field(default_factory=list)
+    host: str = "w1"
+
+    def open_acts(self, _name: str) -> Noted:
+        return self
+
+    def note(self, who: str, what: str) -> None:
+        self.did.append(f"{who}: {what}")
+
+    def submit(self, work: Callable[[], None]) -> Future[None]:
+        work()
+        done: Future[None] = Future()
+        done.set_result(None)
+        return done
+
+    def close(self) -> None:
+        self.did.append("closed")
+
+
+@pytest.mark.parametrize("error", [None, LockedError("a rollback has the lock"), KeyError("a bug")])
+def test_what_could_not_be_told_is_in_the_history_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception | None
+) -> None:
+    """A host notes it before the connections are closed, however the command ends."""
+    of = inventory(tmp_path, "[env:TEAM_CHAT]")
+    here = context(tmp_path, monkeypatch, BOTDEPLOY_OWNER="ann@ci")
+    hosts = Noted(of)
+    monkeypatch.setattr("botdeploy.engine.fleet.Fleet", lambda *_args, **_options: hosts)
+
+    def work(context: Context) -> int:
+        with context.fleet(of), context.listening(context.notices_of(of, is_attended=True)) as tell:
+            tell(started())
+            if error is not None:
+                raise error
+            return context.ended(Ended(ExitCode.DONE, "every ring passed"))
+
+    ctx: Any = SimpleNamespace(find_object=lambda _: here)
+    with pytest.raises(Fault if isinstance(error, KeyError) else typer.Exit):
+        _finish(ctx, work)
+    noted, closed = hosts.did
+    assert noted.startswith("ann@ci: could not be told: ")
+    assert noted.count("TEAM_CHAT is not set") == 1
+    assert closed == "closed"
+
+
+def test_a_command_that_told_everything_leaves_no_note(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The history is not for what went well."""
+    with hook() as server:
+        of = inventory(tmp_path, server.url())
+        here = context(tmp_path, monkeypatch)
+        hosts = Noted(of)
+        monkeypatch.setattr("botdeploy.engine.fleet.Fleet", lambda *_args, **_options: hosts)
+        with (
+            here.fleet(of),
+            here.listening(here.notices_of(of, is_attended=True)) as listener,
+        ):
+            listener(started())
+            here.ended(Ended(ExitCode.DONE, "every ring passed"))
+    assert hosts.did == ["closed"]
 
 
 def test_an_error_that_ends_a_rollout_is_told(
