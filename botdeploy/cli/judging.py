@@ -14,7 +14,6 @@ from botdeploy.core.judge import JudgeOptions
 from botdeploy.core.judge.replay import replay
 from botdeploy.core.logline import Assembler, LineRules
 from botdeploy.core.verdict import Outcome
-from botdeploy.engine.canary import line_rules
 from botdeploy.errors import ExitCode, UserError
 from botdeploy.views import tables
 
@@ -31,7 +30,7 @@ _GZIP = b"\x1f\x8b"
 def fingerprint(context: Context, file: str, environment: str | None) -> int:
     """Print the classes of errors of a log or an exported journal, with counts."""
     judge = context.load(environment).policy.judge if environment is not None else {}
-    found = classes(_rows(file), line_rules(judge))
+    found = classes(_rows(file), LineRules.from_policy(judge))
     if context.as_json:
         for one in found:
             context.json.write(
@@ -84,7 +83,7 @@ def judge(
         options = JudgeOptions.from_policy(policy, soaks)
     except ValueError as error:
         raise UserError(f"judge: {error}") from error
-    rules = line_rules(policy)
+    rules = LineRules.from_policy(policy)
     last = None
     try:
         for minutes, verdict in replay(

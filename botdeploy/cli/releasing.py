@@ -181,11 +181,11 @@ def _power(
     rings: dict[str, tuple[str, ...]],
 ) -> tuple[dict[str, object] | None, dict[str, dict[str, object]]]:
     """Say what each ring's soak finds with the traffic that there is."""
-    from botdeploy.engine.canary import line_rules
+    from botdeploy.core.logline import LineRules
     from botdeploy.engine.traffic import foretold, traffic
 
     names = [one for ring in inventory.policy.rings for one in rings[ring.name]]
-    seen = traffic(fleet, states, line_rules(inventory.policy.judge), names)
+    seen = traffic(fleet, states, LineRules.from_policy(inventory.policy.judge), names)
     return seen.record() if seen is not None else None, foretold(inventory, rings, seen)
 
 

@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from botdeploy.core.evidence import Evidence
-from botdeploy.core.logline import Assembler
+from botdeploy.core.logline import Assembler, LineRules
 from botdeploy.core.mask import Mask
 from botdeploy.core.underway import newest_under_way
-from botdeploy.engine.canary import line_rules
 from botdeploy.engine.outcome import Ended
 from botdeploy.errors import ExitCode, HostError, UserError
 from botdeploy.views import account as accounts
@@ -90,7 +89,7 @@ def _account(
     acts = accounts.acts_of(record, entries)
     now = context.clock.now()
     frame = accounts.frame_of(record, acts, now, is_open=is_open)
-    rules = line_rules(inventory.policy.judge)
+    rules = LineRules.from_policy(inventory.policy.judge)
     chosen = _read_hosts(states, acts, record)
     readings = fleet.each(
         chosen,

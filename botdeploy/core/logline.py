@@ -123,6 +123,19 @@ class LineRules:
     handled: str | None = None
     """Lines that tell of one unit of work done: what errors are counted against."""
 
+    @classmethod
+    def from_policy(cls, judge: Mapping[str, Any]) -> LineRules:
+        """Take what the inventory's ``judge`` says of log lines; its other keys are the judge's."""
+        return cls(
+            ignore=tuple(judge.get("ignore", ())),
+            fatal=tuple(judge.get("fatal", ())),
+            same=tuple(
+                one["pattern"] if isinstance(one, dict) else one for one in judge.get("same", ())
+            ),
+            latency=judge.get("latency"),
+            handled=judge.get("handled"),
+        )
+
 
 _LATENCY_GROUPS = {"ms": 1.0, "s": 1000.0, "us": 1e-3}
 """Names of a latency's group, and what a bare number in it is in milliseconds."""

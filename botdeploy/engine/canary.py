@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from botdeploy.core import plan, rollout, underway
 from botdeploy.core.events import Kind
@@ -84,7 +84,7 @@ def _run(
     target: Target,
     lock: EnvironmentLock,
 ) -> Ended:
-    rules = line_rules(inventory.policy.judge)
+    rules = LineRules.from_policy(inventory.policy.judge)
     mask = build.mask if build is not None else None
     watch = (tools.make_watch or Watch)(
         tools.fleet,
@@ -94,15 +94,7 @@ def _run(
         tools.on_line,
     )
     try:
-        run = Run(
-            inventory,
-            tools,
-            lock,
-            watch,
-            target=target,
-            build=build,
-            options=options,
-        )
+        run = Run(inventory, tools, lock, watch, target=target, build=build, options=options)
         if run.members.is_over:
             return Ended(
                 ExitCode.DONE, f"{target.release} runs everywhere already; nothing was due"
@@ -110,19 +102,6 @@ def _run(
         return run.go()
     finally:
         watch.close()
-
-
-def line_rules(judge: Mapping[str, Any]) -> LineRules:
-    """Take what the inventory's ``judge`` says of log lines."""
-    return LineRules(
-        ignore=tuple(judge.get("ignore", ())),
-        fatal=tuple(judge.get("fatal", ())),
-        same=tuple(
-            one["pattern"] if isinstance(one, dict) else one for one in judge.get("same", ())
-        ),
-        latency=judge.get("latency"),
-        handled=judge.get("handled"),
-    )
 
 
 def _need_majority(inventory: Inventory, lock: EnvironmentLock, tools: Tools) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from botdeploy.core.logline import LineRules
-from botdeploy.engine.canary import line_rules
 
 
 def test_every_key_about_lines_is_handed_on() -> None:
@@ -16,5 +15,5 @@ def test_every_key_about_lines_is_handed_on() -> None:
         "latency": "(?P<ms>e)",
         "handled": "f",
     }
-    assert line_rules(judge) == LineRules(("a",), ("b",), ("c", "d"), "(?P<ms>e)", "f")
-    assert line_rules({}) == LineRules()
+    assert LineRules.from_policy(judge) == LineRules(("a",), ("b",), ("c", "d"), "(?P<ms>e)", "f")
+    assert LineRules.from_policy({}) == LineRules()
