@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from botdeploy.core import plan, rollout, underway
 from botdeploy.core.events import Kind
 from botdeploy.core.logline import Assembler, LineRules
-from botdeploy.engine import lock as locking
 from botdeploy.engine import target as targets
 from botdeploy.engine.observing import observe
 from botdeploy.engine.outcome import Ended
@@ -51,15 +50,7 @@ def canary(
     LockedError, Quarantined, TooFew and UserError before anything is touched.
     """
     names = [host.name for host in inventory.hosts]
-    lock = locking.take(
-        tools.fleet,
-        names,
-        "rollout",
-        owner=tools.owner,
-        why=options.message or "canary",
-        clock=tools.clock,
-    )
-    try:
+    with tools.lock(names, "rollout", options.message or "canary") as lock:
         _need_majority(inventory, lock, tools)
         target = (
             targets.of_staged(inventory, lock.states, release, tools.clock, is_forced=is_forced)
@@ -72,8 +63,6 @@ def canary(
             build = build.under(target.release)
         sweep(inventory, tools, lock, besides=target.release)
         return _run(inventory, build, tools, options, target, lock)
-    finally:
-        lock.leave()
 
 
 def _run(
@@ -133,19 +122,14 @@ def promote(inventory: Inventory, tools: Tools, options: Options) -> Ended:
         )
     if not _is_due(inventory, states):
         return Ended(ExitCode.DONE, "")
-    lock = locking.take(
-        tools.fleet, names, "rollout", owner=tools.owner, why="promote", clock=tools.clock
-    )
-    try:
+    with tools.lock(names, "rollout", "promote") as lock:
         _need_majority(inventory, lock, tools)
         swept = sweep(inventory, tools, lock)
         record = underway.newest_under_way(lock.states, inventory.policy)
         if record is None:
             return swept or Ended(ExitCode.DONE, "")
-        target = Target.of(record)
-        ended = _run(inventory, None, tools, replace(options, is_attended=False), target, lock)
-    finally:
-        lock.leave()
+        options = replace(options, is_attended=False)
+        ended = _run(inventory, None, tools, options, Target.of(record), lock)
     if swept is None:
         return ended
     code = swept.code if ended.code is ExitCode.DONE else ended.code

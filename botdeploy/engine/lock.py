@@ -14,6 +14,7 @@ from botdeploy.hosts.records import LockRefused
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from typing import Self
 
     from botdeploy.core.hoststate import HostState
     from botdeploy.engine.clock import Clock
@@ -44,6 +45,14 @@ class EnvironmentLock:
     states: dict[str, HostState] = field(default_factory=dict)
     away: dict[str, HostError] = field(default_factory=dict)
     renewed_at: float = 0.0
+
+    def __enter__(self) -> Self:
+        """Have it for a block; it is given back however the block ends."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Give it back."""
+        self.leave()
 
     def renew(self, now: float) -> None:
         """Renew every host's lock when it is time; cheap to call often."""

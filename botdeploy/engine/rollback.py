@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from botdeploy.core import underway
 from botdeploy.core.events import Kind
 from botdeploy.core.hoststate import Phase
-from botdeploy.engine import lock as locking
 from botdeploy.engine.naming import new_rollout
 from botdeploy.engine.observing import observe
 from botdeploy.engine.outcome import Ended
@@ -96,12 +95,9 @@ def rollback(
     A second rollback changes nothing. Takes the lock from a rollout, but not from another
     rollback. Raises UserError (exit 2) where there is nothing proven to return to.
     """
-    fleet = tools.fleet
     if is_check:
-        return _check(*observe(fleet, hosts), to)
-    lock = locking.take(fleet, hosts, "rollback", owner=tools.owner, why=why, clock=tools.clock)
-    hands = tools.hands(lock)
-    try:
+        return _check(*observe(tools.fleet, hosts), to)
+    with tools.lock(hosts, "rollback", why) as lock:
         if not lock.entered:
             told = "; ".join(str(error) for error in lock.away.values())
             return Ended(ExitCode.UNREACHABLE, f"no host can be reached: {told}")
@@ -112,32 +108,43 @@ def rollback(
             if name in lock.states
         }
         _need_way(ways)
-        going = [name for name, way in ways.items() if way.target]
-        rollout = new_rollout(tools.clock, lock.states)
-        digests = {name: "" if keep else _digest(lock.states[name]) for name in going}
-
-        def revert(name: str) -> Reverted | Unchanged:
-            target, digest = ways[name].target, digests[name]
-            return hands.again(
-                lambda: hands.acts(name).revert(
-                    hands.token, rollout, target, why, digest, "person"
-                ),
-                INSIST_S,
-            )
-
-        # First the end: who is interrupted on the way back leaves no promote that goes on forward.
+        going = {name for name, way in ways.items() if way.target}
         is_whole = set(hosts) == {host.name for host in inventory.hosts}
-        if is_whole and not keep and going:
-            _end_rollout(hands, lock, why, condemn=set(lock.states) - set(going))
-        else:
-            _end_rollout(hands, lock, why)
-        results = hands.together(going, revert)
-        tell = tools.teller(inventory.environment)
-        for name, result in results.items():
-            _tell(tell, name, result, ways[name])
+        is_condemned = is_whole and not keep and bool(going)
+        # First the end: who is interrupted on the way back leaves no promote that goes on forward.
+        hands = tools.hands(lock)
+        stay = set(lock.states) - going
+        _end_rollout(hands, lock, why, condemn=stay if is_condemned else None)
+        results = _go(inventory, ways, tools, hands, lock, why, keep=keep)
         return _ended(inventory, ways, results, lock.away)
-    finally:
-        lock.leave()
+
+
+def _go(
+    inventory: Inventory,
+    ways: Mapping[str, Way],
+    tools: Tools,
+    hands: Hands,
+    lock: EnvironmentLock,
+    why: str,
+    *,
+    keep: bool,
+) -> dict[str, Reverted | Unchanged | HostError]:
+    """Take back every host that has a way, all at once, and tell how it went."""
+    rollout = new_rollout(tools.clock, lock.states)
+
+    def revert(name: str) -> Reverted | Unchanged:
+        digest = "" if keep else _digest(lock.states[name])
+        target = ways[name].target
+        return hands.again(
+            lambda: hands.acts(name).revert(hands.token, rollout, target, why, digest, "person"),
+            INSIST_S,
+        )
+
+    results = hands.together([name for name, way in ways.items() if way.target], revert)
+    tell = tools.teller(inventory.environment)
+    for name, result in results.items():
+        _tell(tell, name, result, ways[name])
+    return results
 
 
 def _end_rollout(

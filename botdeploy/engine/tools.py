@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from botdeploy.engine.hands import Hands
+from botdeploy.engine.lock import take
 from botdeploy.engine.telling import Teller
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from botdeploy.core.events import Listener
     from botdeploy.core.logline import LogLine
@@ -34,6 +35,10 @@ class Tools:
     on_line: Callable[[str, LogLine], None] = lambda _host, _line: None
     make_watch: Callable[..., Watch] | None = None
     """What judges a run, where it is not the journals; for tests."""
+
+    def lock(self, names: Sequence[str], kind: str, why: str) -> EnvironmentLock:
+        """Take the lock on hosts, for a ``with`` block; raises LockedError (see ``lock.take``)."""
+        return take(self.fleet, names, kind, owner=self.owner, why=why, clock=self.clock)
 
     def hands(self, lock: EnvironmentLock) -> Hands:
         """Give what does acts under a lock and keeps it meanwhile."""
