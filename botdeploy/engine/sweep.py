@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from botdeploy.core import underway
 from botdeploy.core.events import Kind
+from botdeploy.engine.lock import HostRestarted
 from botdeploy.engine.observing import observe
 from botdeploy.engine.outcome import Ended
 from botdeploy.errors import ExitCode, HostError
@@ -42,7 +43,8 @@ def sweep(
         return hands.acts(name).revert(lock.token, run, None, why, digest, "verdict")
 
     back, lost = [], []
-    for name, result in hands.together(left, revert).items():
+    results = hands.together(left, revert)
+    for name, result in results.items():
         release, why = lock.states[name].current, left[name][1]
         if isinstance(result, HostError):
             lost.append(f"{result}; it still runs {release}, which failed elsewhere")
@@ -63,6 +65,10 @@ def sweep(
             if isinstance(result, Reverted) and old and not result.is_running:
                 lost.append(f"{name}: {old} did not become ready after the return")
     states, away = observe(tools.fleet, left)
+    for name, result in results.items():
+        if isinstance(result, HostRestarted):  # and its lock went with it: it can't be worked on
+            away[name] = result
+            states.pop(name, None)
     for name in away:
         del lock.states[name]
     lock.states.update(states)

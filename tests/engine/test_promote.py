@@ -409,6 +409,31 @@ def test_it_is_taken_back_also_when_a_newer_release_came_first() -> None:
     assert bad.release.digest in stage.hosts["h2"].quarantine
 
 
+def test_a_host_that_restarts_while_it_is_taken_back_is_its_own_fault() -> None:
+    """Its lock went with the restart, not to somebody else; the next tick takes it back."""
+    stage = stage_of(max_unreachable=Share(count=1))
+    release(stage)
+    stage.hosts["h1"].is_cut = True
+    release(stage, stage.build())
+    stage.hosts["h1"].is_cut = False
+    host = stage.hosts["h1"]
+    bad = host.releases[host.current].digest
+    for name in ("h2", "h3"):
+        stage.hosts[name].quarantine[bad] = "it failed"
+
+    def restart() -> None:
+        host.die()
+        host.boot()
+
+    stage.controller()
+    stage.fleet.faults["h1", "revert"].append(restart)
+    ended = promote(stage.inventory, stage.tools(), Options())
+    assert ended.code is ExitCode.UNREACHABLE
+    assert "h1: it restarted during the rollout" in ended.summary
+    assert tick(stage).code is ExitCode.FAILED
+    assert host.current != "R0002"
+
+
 def test_a_canary_that_is_gone_is_stood_in_for() -> None:
     """When the one host of a counted ring is away, a healthy one of the same kind takes over."""
     rings = (Ring("canary", Share(count=1), soak=HOUR), RINGS[2])
