@@ -133,7 +133,7 @@ def test_a_release_that_runs_everywhere_costs_one_program(project: Project) -> N
 
 
 def test_a_rollback_takes_one_connection_and_three_programs(project: Project) -> None:
-    """The lock with what the host says, the way back, and the note of how it ended."""
+    """The lock with what the host says, the note that the rollout is over, and the way back."""
     roll(project, project.version("v1", "good"))
     roll(project, project.version("v2", "good"))
     with tools(project) as (inventory, made):
@@ -141,4 +141,4 @@ def test_a_rollback_takes_one_connection_and_three_programs(project: Project) ->
         went = made.fleet.connector
         assert isinstance(went, CountingConnector)
     assert ended.code is ExitCode.DONE, ended.summary
-    assert [went.acts(host) for host in project.hosts] == [[["enter", "revert", "end"]]] * 2
+    assert [went.acts(host) for host in project.hosts] == [[["enter", "end", "revert"]]] * 2
