@@ -37,6 +37,8 @@ def follow(project: Project, controller: Controller, until: list[str | None]) ->
             say(f"  {line}")
         shown = len(lines)
         if project.running() == until and "over" in is_over(controller):
+            for line in said(controller)[shown:]:
+                say(f"  {line}")
             return
         time.sleep(2)
     raise SystemExit("cron did not get there")

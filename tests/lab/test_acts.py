@@ -675,6 +675,17 @@ def test_a_sign_of_the_old_release_is_not_the_new_ones(actor: Actor) -> None:
     assert actor.switch("run2", "MUTE")["reverted"]["cause"] == "ready"
 
 
+def test_a_last_line_that_reached_the_journal_late_is_no_sign(actor: Actor, host: Host) -> None:
+    """A busy journald takes in what a process wrote when it is long dead."""
+    chatty = LIFE.replace('note("alive")', 'print("READY", flush=True)')
+    code = f"NAME = 'C'\nDELAY = 0\n{chatty}"
+    proven(actor, release("CHATTY", code=code), "run1")
+    actor.stage(release("MUTE", delay=60, ready="kind=pattern\nvalue=READY\ntimeout=6\n"))
+    pid = host.root("pgrep -x systemd-journal").stdout.split()[0]
+    host.root(f"kill -STOP {pid}; (sleep 3; kill -CONT {pid}) >/dev/null 2>&1 &")
+    assert actor.switch("run2", "MUTE")["reverted"]["cause"] == "ready"
+
+
 def test_a_bot_that_will_not_stop_is_killed_before_the_next_starts(
     actor: Actor, host: Host
 ) -> None:

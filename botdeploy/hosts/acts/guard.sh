@@ -91,7 +91,7 @@ abandon() {
 # set here as begun holds only where nothing is to be stopped.
 begin_change() {
 	tick
-	cursor='' begun=$now_cs begun_us='' stopped=$now_cs restarted=no
+	cursor='' begun=$now_cs begun_us='' stopped=$now_cs restarted=no old_pids=''
 	if [ "$(field "$RUN/switching" run)" = "$1" ]; then
 		get "$RUN/switching" cursor
 		cursor=$got
@@ -99,6 +99,8 @@ begin_change() {
 		! is_number "$got" || begun=$got
 		get "$RUN/switching" begun_us
 		begun_us=$got
+		get "$RUN/switching" old_pids
+		old_pids=$got
 		get "$RUN/switching" stopped
 		if is_number "$got"; then stopped=$got restarted=yes; fi
 	else
@@ -107,12 +109,14 @@ begin_change() {
 	fi
 }
 
-# note_begin: now the bot is told to stop. What was noted before of the time holds no more.
+# note_begin GROUP: now the bot is told to stop. What was noted before of the time holds no more.
+# Its processes are noted too: a line of theirs may reach the journal when they are long dead.
 note_begin() {
+	old_pids=$(unit_pids "$1" | tr '\n' ' ')
 	begun_us=$(date +%s%6N)
 	tick
 	begun=$now_cs
-	printf 'begun=%s\nbegun_us=%s\n' "$begun" "$begun_us" >>"$RUN/switching"
+	printf 'begun=%s\nbegun_us=%s\nold_pids=%s\n' "$begun" "$begun_us" "$old_pids" >>"$RUN/switching"
 }
 
 end_change() {
@@ -190,7 +194,7 @@ point_at() {
 # Call after unit_state; that it may be out of date is what the proof is for.
 stop_bot() {
 	group=${ControlGroup:-/system.slice/$UNIT}
-	[ "$restarted" = yes ] || note_begin
+	[ "$restarted" = yes ] || note_begin "$group"
 	case $ActiveState in
 	inactive | failed) ;;
 	*) timeout 960 systemctl stop "$UNIT" 2>/dev/null && is_gone "$group" && return 0 ;;
@@ -264,16 +268,23 @@ await_ready() {
 
 # has_sign: did the bot write a line that matches? Reads on from where the last look ended. Not by
 # following: journald tells followers of a line up to a quarter of a second late. Lines from before
-# the old process was gone don't count (the stamp tells, it is the kernel's clock), nor systemd's.
+# the old process was gone don't count (the stamp tells, it is the kernel's clock), nor those that
+# journald read from it later, nor systemd's.
 has_sign() {
 	if [ -n "$since" ]; then set -- -m --cursor="$since"; else set -- -b; fi
 	journalctl -q -u "$UNIT" --all --no-pager -o short-monotonic --no-hostname --show-cursor "$@" </dev/null 2>/dev/null |
-		awk -v quiet="$InactiveEnterTimestampMonotonic" -v end="$RUN/read" '
+		awk -v quiet="$InactiveEnterTimestampMonotonic" -v dead="$old_pids" -v end="$RUN/read" '
+			BEGIN { count = split(dead, pids, " "); while (count) old[pids[count--]] }
 			/^-- cursor: / { print substr($0, 12) >end; next }
 			/^\[ *[0-9]+\.[0-9]+\] / {
 				stamp = substr($0, 2) * 1000000
 				sub(/^\[[^]]*\] /, "")
 				is_new = stamp >= quiet && !/^systemd\[1\]: /
+				if (match($0, /^[^ ]*\[[0-9]+\]: /)) {
+					pid = substr($0, 1, RLENGTH - 3)
+					sub(/^.*\[/, "", pid)
+					if (pid in old) is_new = 0
+				}
 				sub(/^[^:]*: /, "")
 			}
 			is_new' | grep -qE -m 1 -e "$wanted" && return 0
