@@ -64,6 +64,8 @@ class HostView:
     age_s: float = 0.0
     """Seconds since it was switched (pending) or confirmed; 0 in other standings."""
     why: str = ""
+    has_given_up: bool = False
+    """It can be asked, but this rollout has switched it as often as it may, in vain."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -361,6 +363,8 @@ def _next_ring(facts: Facts) -> Decision | None:
         ]
         if not members and facts.members.get(name) and not _passed(facts, name):
             told = _told(facts, facts.members[name])
+            if all(facts.hosts[host].has_given_up for host in facts.members[name]):
+                return End(Result.ABANDONED, f"no host of ring {name} keeps it ({told})", name)
             return End(Result.UNREACHABLE, f"no host of ring {name} can be reached ({told})", name)
         if any(facts.hosts[host].standing is not Standing.PROVEN for host in members):
             step = _step(facts, ring, members)
@@ -509,9 +513,8 @@ def standing_of(state: HostState, release: str, rollout: str) -> HostView:
         return HostView(Standing.CONFIRMED, _runs_for_s(state, release))
     if switch is not None and switch.phase is Phase.REVERTED and ours:
         if _tries(switch.run, rollout) >= MOST_TRIES:
-            return HostView(
-                Standing.AWAY, why=f"it went back by itself {MOST_TRIES} times: {switch.why}"
-            )
+            why = f"it went back by itself {MOST_TRIES} times: {switch.why}"
+            return HostView(Standing.AWAY, why=why, has_given_up=True)
         return HostView(Standing.LAPSED, why=switch.why)
     if state.rollout is None or state.rollout.id != rollout:
         return HostView(Standing.UNSTAGED)

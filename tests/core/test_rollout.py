@@ -330,3 +330,15 @@ def test_every_rollout_ends_and_no_ring_overtakes(data: st.DataObject) -> None:
                     assert not left & {Standing.PENDING, Standing.CONFIRMED, Standing.PROVEN}
                 return
     raise AssertionError("the rollout did not end")
+
+
+def test_a_rollout_whose_ring_gave_up_is_over() -> None:
+    """Hosts that went back too often are not waited for as those that are out of reach are."""
+    tired = HostView(Standing.AWAY, why="it went back by itself 3 times", has_given_up=True)
+    allowed = policy(max_unreachable=Share(count=1))
+    for view, result in ((tired, Result.ABANDONED), (Standing.AWAY, Result.UNREACHABLE)):
+        ended = rollout.decide(
+            facts({"h1": view, "h2": Standing.BEHIND, "h3": Standing.BEHIND}, policy=allowed)
+        )
+        assert isinstance(ended, End)
+        assert ended.result is result

@@ -427,4 +427,4 @@ def test_a_year_of_rollouts() -> None:
             suppress_health_check=list(HealthCheck),
         ),
     )
-    assert Year.rollouts > examples(YEARS) / 4
+    assert Year.rollouts > examples(YEARS) / 10
