@@ -111,6 +111,14 @@ class Controller:
             stdin=text,
         )
 
+    def stop_cron(self) -> None:
+        """Take the line away; a step that is under way goes on to its end."""
+        self.host.root(f"rm -f /etc/cron.d/botdeploy-{self.project.name}; systemctl stop cron")
+
+    def said_to_cron(self) -> list[str]:
+        """List the lines that cron's runs have said."""
+        return self.host.root(f"cat {HOME}/cron.log 2>/dev/null", check=False).stdout.splitlines()
+
     def said(self) -> list[str]:
         """List the lines that the timer's runs have said, with none of systemd's."""
         unit = f"botdeploy-{self.project.name}.service"

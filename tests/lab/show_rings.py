@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 from tests.lab import lab as labs
-from tests.lab.controller import HOME, Controller, why_not
+from tests.lab.controller import Controller, why_not
 from tests.lab.registry import Owner
 from tests.lab.ringed import CONTROLLER, HOSTS, project_of, version_that_breaks_in_beta
 from tests.lab.rollouts import Project, releases_of
@@ -29,25 +29,19 @@ def say(text: str) -> None:
 
 def follow(project: Project, controller: Controller, until: list[str | None]) -> None:
     """Print what cron says as it comes, until each host runs what it should."""
-    shown = len(said(controller))
+    shown = len(controller.said_to_cron())
     deadline = time.monotonic() + MOST_S
     while time.monotonic() < deadline:
-        lines = said(controller)
+        lines = controller.said_to_cron()
         for line in lines[shown:]:
             say(f"  {line}")
         shown = len(lines)
         if project.running() == until and "over" in is_over(controller):
-            for line in said(controller)[shown:]:
+            for line in controller.said_to_cron()[shown:]:
                 say(f"  {line}")
             return
         time.sleep(2)
     raise SystemExit("cron did not get there")
-
-
-def said(controller: Controller) -> list[str]:
-    """List what cron's jobs have said."""
-    text = controller.host.root(f"cat {HOME}/cron.log 2>/dev/null", check=False).stdout
-    return text.splitlines()
 
 
 def is_over(controller: Controller) -> str:

@@ -1,4 +1,4 @@
-"""Rollouts that go on by themselves: a systemd timer on one host takes each step."""
+"""Rollouts that go on by themselves: a timer or cron on one host takes each step."""
 
 from __future__ import annotations
 
@@ -105,6 +105,27 @@ def test_a_timer_takes_a_release_through_all_rings(site: Site) -> None:
     assert site.controller.run("promote prod") == ""
     history = site.controller.run("history prod")
     assert "every ring passed" in history
+
+
+def test_a_cron_daemon_takes_the_next_step(site: Site) -> None:
+    """The starter's line works with the environment that cron gives, and says what it did."""
+    deployed(site)
+    release = releases_of(
+        site.project.canary("--source", site.project.version("v2", "good"), timeout=PATIENCE_S)
+    )
+    site.controller.start_cron()
+    try:
+        deadline = time.monotonic() + PATIENCE_S
+        while site.project.running()[1] != release:
+            assert time.monotonic() < deadline, site.controller.said_to_cron()
+            time.sleep(2)
+    finally:
+        site.controller.stop_cron()
+    with site.promoting():
+        site.wait_for([release] * 6)
+    assert any("passed" in line and "internal" in line for line in site.controller.said_to_cron())
+    switched = [row["who"] for row in site.acts("h2", "switch") if row["release"] == release]
+    assert switched == ["deploy@h7"]
 
 
 def test_a_host_that_was_reinstalled_is_caught_up_by_the_timer(site: Site) -> None:
