@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from botdeploy.engine.tools import Tools
     from botdeploy.views.notices import Notices
 
+_FIGURES = re.compile(r"[\d.:T+-]*\d[\d.:T+-]*")
+"""Numbers and times: what changes in a sentence that says the same."""
 _REFERENCE = re.compile(r"(env|file|command):(?!//)")
 WIDE = 240
 """Columns where the output is no terminal: a table in a file or a mail is not folded."""
@@ -121,9 +123,30 @@ class Context:
         """Print people's text."""
         self.out.print(self._shown(text), style=style or None)
 
-    def ended(self, ended: Ended) -> int:
+    def is_news(self, inventory: Inventory, ended: Ended) -> bool:
+        """Tell whether a step has something to print that it did not print today already.
+
+        What waits for a person would else come in a mail of cron's every five minutes. Terminals,
+        ``-v`` and ``--json`` always get all of it.
+        """
+        from botdeploy.views.told import Told
+
+        told = Told(self.environ, f"{inventory.environment}.said", inventory.path)
+        if ended.code is not ExitCode.HELD:
+            told.forget()
+            return True
+        if self.verbose or self.as_json or self.out.is_terminal:
+            return True
+        what = _FIGURES.sub("", ended.summary)
+        now = self.clock.now()
+        if told.is_known(what, now):
+            return False
+        told.remember(what, now)
+        return True
+
+    def ended(self, ended: Ended, *, is_news: bool = True) -> int:
         """Tell how a command ended, wait a little for its notices, and give its exit code."""
-        if ended.summary and not self.as_json:
+        if ended.summary and is_news and not self.as_json:
             good = ended.code is ExitCode.DONE
             self.say(ended.summary, "" if good else "bold")
         unsent = self.tell_end(ended)

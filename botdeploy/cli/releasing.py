@@ -85,9 +85,10 @@ def promote(context: Context, environment: str, limit: str | None, *, dry_run: b
             tools = context.tools(fleet, listener)
             options = Options(templates=project_templates(Path(inventory.path)))
             ended = due(inventory, tools) if dry_run else run(inventory, tools, options)
+        is_news = dry_run or context.is_news(inventory, ended)
         if not ended.summary and context.verbose:
             ended = replace(ended, summary="nothing is due")
-        return context.ended(ended)
+        return context.ended(ended, is_news=is_news)
 
 
 def rollback(

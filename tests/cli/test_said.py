@@ -1,0 +1,57 @@
+"""What ``promote`` prints when cron calls it again and again."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from botdeploy.cli.context import Context
+from botdeploy.engine.outcome import Ended
+from botdeploy.errors import ExitCode
+from tests.cli.test_schedules import inventory
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pytest
+
+WAITS = "ring beta needs an approval; next: botdeploy approve prod"
+
+
+def step(folder: Path, ended: Ended, **options: object) -> int:
+    """End a step as ``promote`` does, as a program of its own would."""
+    context = Context(environ={"HOME": str(folder)}, **options)  # type: ignore[arg-type]
+    made = inventory(folder, "90s")
+    return context.ended(ended, is_news=context.is_news(made, ended))
+
+
+def test_what_waits_for_a_person_is_printed_once_a_day(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The code is 5 each time; a mail comes once, and again when something else waits."""
+    for _ in range(3):
+        assert step(tmp_path, Ended(ExitCode.HELD, WAITS)) == 5
+    assert capsys.readouterr().out.count(WAITS) == 1
+    step(tmp_path, Ended(ExitCode.HELD, "held by ann since 2026-11-25T01:02:03Z"))
+    assert "held by ann" in capsys.readouterr().out
+    step(tmp_path, Ended(ExitCode.DONE, ""))
+    step(tmp_path, Ended(ExitCode.HELD, WAITS))
+    assert capsys.readouterr().out.count(WAITS) == 1
+
+
+def test_figures_that_grow_are_no_news(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """An inconclusive verdict whose counts went on says the same."""
+    step(tmp_path, Ended(ExitCode.HELD, "inconclusive: 12 lines in 3.5 min; nothing was promoted"))
+    step(tmp_path, Ended(ExitCode.HELD, "inconclusive: 48 lines in 8.5 min; nothing was promoted"))
+    assert capsys.readouterr().out.count("inconclusive") == 1
+
+
+def test_who_asks_for_more_gets_all_of_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With -v every step tells, and a failure is told each time."""
+    for _ in range(2):
+        step(tmp_path, Ended(ExitCode.HELD, WAITS), verbose=True)
+        step(tmp_path, Ended(ExitCode.UNREACHABLE, "h1 cannot be reached"))
+    printed = capsys.readouterr().out
+    assert printed.count(WAITS) == 2
+    assert printed.count("h1 cannot") == 2
