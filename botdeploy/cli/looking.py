@@ -225,12 +225,21 @@ def history(context: Context, environment: str, limit: str | None) -> int:
     return int(ExitCode.UNREACHABLE if away else ExitCode.DONE)
 
 
+def checked(fleet: Fleet, name: str) -> list[dict[str, Any]]:
+    """Give what a host says of itself, and what its bot's probe, if it has one, tells there."""
+    from botdeploy.engine.probing import try_probe
+
+    acts = fleet.acts(name)
+    probe = fleet.host(name).bot.probe
+    return [*acts.check(), *((try_probe(acts, probe),) if probe is not None else ())]
+
+
 def check(context: Context, environment: str, limit: str | None) -> int:
     """Try every host as a rollout would."""
     inventory = context.load(environment)
     names = context.chosen(inventory, limit)
     with context.fleet(inventory) as fleet:
-        seen = fleet.each(names, lambda name: fleet.acts(name).check())
+        seen = fleet.each(names, lambda name: checked(fleet, name))
     hosts = []
     is_fine = True
     for name in names:

@@ -6,9 +6,11 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from botdeploy.core import probe as probes
+from botdeploy.core import probe_trial
 from botdeploy.core.model import Probe, ProbeKind
-from botdeploy.errors import ActFailed, HostError
+from botdeploy.errors import ActFailed, HostError, Unreachable
 from botdeploy.hosts.question import ask
+from botdeploy.hosts.records import ProgramMissing
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from botdeploy.core.probe import Reading
     from botdeploy.engine.clock import Clock
     from botdeploy.engine.fleet import Fleet
+    from botdeploy.hosts.acts import Acts
 
 HOLD_S = 6.0
 """How long what a canary answered waits for the baseline's answers to the same question: what
@@ -173,3 +176,23 @@ PAST_US = 3_600_000_000
 def about(probe: Probe) -> str:
     """Name a probe in a line's text."""
     return "probe" if probe.kind is ProbeKind.COMMAND else f"probe {probe.value}"
+
+
+def try_probe(acts: Acts, probe: Probe) -> probe_trial.Item:
+    """Ask a bot once where it runs, and tell what came of it; changes nothing.
+
+    Raises Unreachable where the host is; any other fault is told in the item.
+    """
+    try:
+        state = acts.observe()
+        if not state.is_running:
+            return probe_trial.not_tried("the bot does not run here")
+        return probe_trial.tried(probe, ask(acts, probe))
+    except Unreachable:
+        raise
+    except ProgramMissing:
+        return probe_trial.not_tried("this version of botdeploy was not on the host yet")
+    except ActFailed as error:
+        return probe_trial.untold(error.code, error.message)
+    except HostError as error:
+        return probe_trial.untold("", error.message)

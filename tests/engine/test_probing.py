@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from botdeploy.core.evidence import Evidence
-from botdeploy.core.hoststate import from_record
+from botdeploy.core.hoststate import HostState, from_record
 from botdeploy.core.logline import Assembler, LogLine
 from botdeploy.core.model import Probe, ProbeKind
 from botdeploy.engine.collect import collect
-from botdeploy.engine.probing import HOLD_S, Prober
+from botdeploy.engine.probing import HOLD_S, Prober, try_probe
 from botdeploy.errors import ActFailed, Unreachable
 from botdeploy.hosts.acts import Acts
-from botdeploy.hosts.records import Reply
+from botdeploy.hosts.records import ProgramMissing, Reply
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -363,3 +363,44 @@ def test_a_probe_that_fails_while_the_bot_starts_is_forgiven(clock: Time) -> Non
     bot.fault = Unreachable("w1", "no route")
     clock.passed += 60
     assert collected(acts, clock, armed, grace_s=30.0).totals("R2") == seen.totals("R2")
+
+
+class LookedAt(FakeActs):
+    """Acts of a host that is observed before it is asked."""
+
+    def __init__(self, bot: Bot, active_state: str = "active") -> None:
+        super().__init__(bot)
+        self._active_state = active_state
+
+    def observe(self) -> HostState:
+        """Give a host on which a release runs, or is stopped."""
+        return from_record({"running": "R1", "active_state": self._active_state})
+
+
+def test_a_trial_asks_a_running_bot_once(clock: Time) -> None:
+    """What the answer holds is told; one question, and nothing else."""
+    bot = Bot(clock, handled=600, errors=6)
+    told = try_probe(LookedAt(bot), PROBE)
+    assert (told["ok"], told["message"]) == (True, "saw work 600 (handled); errors 6 (errors.x)")
+    assert bot.asked == 1
+
+
+def test_a_trial_asks_no_bot_that_does_not_run(clock: Time) -> None:
+    """A stopped bot can't answer, and its host is not at fault."""
+    bot = Bot(clock)
+    told = try_probe(LookedAt(bot, "inactive"), PROBE)
+    assert (told["ok"], bot.asked) == (True, 0)
+    assert "does not run here" in str(told["message"])
+
+
+def test_a_trial_tells_why_it_could_not_ask(clock: Time) -> None:
+    """A host without a client is a fault with a mend; one out of reach is for the caller."""
+    bot = Bot(clock, fault=ActFailed("w1", "probe", "no curl", code="no-client"))
+    told = try_probe(LookedAt(bot), PROBE)
+    assert not told["ok"]
+    assert "install curl" in str(told["mend"])
+    bot.fault = ProgramMissing("w1", "is not there")
+    assert try_probe(LookedAt(bot), PROBE)["ok"]
+    bot.fault = Unreachable("w1", "no route")
+    with pytest.raises(Unreachable):
+        try_probe(LookedAt(bot), PROBE)
