@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 
 _DRIVER = """
 def follow(own, own_mean, rest, rest_mean, active, burst, swing, doubt, ratios, weights, ceiling,
-           minutes, safe, worth_out, safety_out, level_out, wild_in, wild_out, levels, loose):
+           minutes, safe, worth_out, safety_out, level_out, wild_in, wild_out, levels, loose,
+           shares):
     good = len(safe) - 1
     every = np.concatenate((ratios, safe))
     steps_all = ratio_steps(every, doubt)
@@ -59,10 +60,11 @@ def follow(own, own_mean, rest, rest_mean, active, burst, swing, doubt, ratios, 
             middle = own_mean[t] * now * exp(-0.5 * doubt * doubt)
             likelihoods(own[t], middle, spread, burst, doubt / 3.0, low, fits)
             stake = late if unspent >= late else 0.0
-            advance(table, null, fits, steps, low, ceiling, 0.0, stake)
+            trust = trust_in(shares[t] if len(levels) else state[6])
+            advance(table, null, fits, steps, low, ceiling, 0.0, stake, trust)
             unspent -= stake
             if good > 0:
-                advance(safe_table, safe_null, fits, safe_steps, low, CLIP, 1.0 / CLIP, 0.0)
+                advance(safe_table, safe_null, fits, safe_steps, low, CLIP, 1.0 / CLIP, 0.0, 1.0)
         worth_out[t] = min(MOST, worth(table, weights) + unspent)
         level_out[t] = state[7]
         if good > 0:
@@ -94,6 +96,8 @@ _NEW_STAKES = np.full(len(_NEW), 1.0 / len(_NEW))
 _LESS = np.array(stream.LESS)
 _LESS_STAKES = np.array(stream.LESS_STAKES)
 _NONE = np.zeros(0)
+_AHEAD = (_NONE, _NONE, _NONE)
+"""No look back: the baseline's levels are taken as they come."""
 
 
 class Weighed:
@@ -317,9 +321,7 @@ class CompiledJudge:
                 active,
             )
             about = (burst, swings, doubt, ratios, weights, ceiling, minutes)
-            _BET["follow"](
-                *counted, *about, safe, worth, safety, level, wild_in, wild_out, _NONE, _NONE
-            )
+            _BET["follow"](*counted, *about, safe, worth, safety, level, wild_in, wild_out, *_AHEAD)
             out.kept.append((name, counted, about))
             return worth
 
@@ -361,8 +363,7 @@ class CompiledJudge:
             levels,
             _NONE,
             unused,
-            _NONE,
-            _NONE,
+            *_AHEAD,
         )
         out.parts[YOUNG] = worth
         self.young = young
@@ -371,6 +372,11 @@ class CompiledJudge:
 
     def in_hindsight(self, out: Weighed, t: int) -> float:
         """Weigh the minutes up to ``t`` again, knowing what the baseline showed later."""
+        parts = self.hindsight_parts(out, t)
+        return sum(share * parts[kind] for kind, share in SHARES.items())
+
+    def hindsight_parts(self, out: Weighed, t: int) -> dict[str, float]:
+        """Give what each kind of evidence comes to then."""
         many = t + 1
         parts = {kind: float(values[t]) for kind, values in out.parts.items()}
         apart = []
@@ -398,6 +404,7 @@ class CompiledJudge:
                 unused,
                 levels,
                 loose,
+                shares,
             )
             if name == "weighed":
                 parts[WEIGHED] = worth[t]
@@ -406,7 +413,7 @@ class CompiledJudge:
             else:
                 apart.append(worth[t])
         parts["apart"] = float(np.mean(apart))
-        return sum(share * parts[kind] for kind, share in SHARES.items())
+        return parts
 
     def _bad(self) -> float:
         """Give the ratio of weighed errors that a pass excludes."""

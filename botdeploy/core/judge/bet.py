@@ -145,6 +145,15 @@ def watch_baseline(
     ) / (middle * middle)
 
 
+def trust_in(wildness: float) -> float:
+    """Tell how far a minute can be trusted that looks so wild (0 to 1).
+
+    What happens to all hosts happens to no two of them alike: a minute that is rather wild than
+    calm tells the less of the release the surer that is.
+    """
+    return min(1.0, 2.0 * (1.0 - wildness))
+
+
 def enter_beside(wildness: float) -> float:
     """Give the chance of wildness for one class of errors, by how wild all together look."""
     return ENTER + (0.8 - ENTER) * wildness
@@ -260,12 +269,14 @@ def advance(
     most: float,
     least: float,
     late: float,
+    trust: float,
 ) -> None:
     """Take one minute into the table of pairs and into the row of ratio 1.
 
     ``table[r*NODES + z]`` and ``null[z]`` are relative to the null's sum, kept at 1. ``most`` and
     ``least``: by how much one minute may multiply a pair's worth. ``late``: the share of the stake
-    that is put on a change which begins only now.
+    that is put on a change which begins only now. ``trust``: the power to which the minute's
+    ratios of likelihoods are taken, 0 to 1; a power below 1 of an e-value is one as well (Jensen).
     """
     half = (NODES - 1) // 2
     total = 0.0
@@ -274,7 +285,10 @@ def advance(
         ceiling = fit * most
         floor = fit * least
         for r in range(len(steps)):
-            gain = max(floor, min(fits[z - half - low + steps[r]], ceiling))
+            gain = fits[z - half - low + steps[r]]
+            if trust < 1.0 and gain > 0.0 and fit > 0.0:
+                gain = fit * (gain / fit) ** trust
+            gain = max(floor, min(gain, ceiling))
             at = r * NODES + z
             table[at] = (table[at] + late * null[z]) * gain
         null[z] *= fit

@@ -114,7 +114,7 @@ class Stream:
             self._minutes.append(_Minute(0.0, 0.0))
         self._minutes[-1].own = (x, mean)
         self._fit(x, mean, self._state[7], self._state[8])
-        self._bet()
+        self._bet(self.wildness)
         if self._safe and is_whole:
             bet.advance(
                 self._safe_table,
@@ -125,6 +125,7 @@ class Stream:
                 _CLIP,
                 1.0 / _CLIP,
                 0.0,
+                1.0,
             )
         self.seen += x
         self.expected += mean * self._state[7]
@@ -133,10 +134,18 @@ class Stream:
         middle = mean * level * exp(-0.5 * self._doubt * self._doubt)
         bet.likelihoods(x, middle, loose, self._burst, self._doubt / 3.0, self._low, self._fits)
 
-    def _bet(self) -> None:
+    def _bet(self, wildness: float) -> None:
         late = self._late if self._unspent >= self._late else 0.0
         bet.advance(
-            self._table, self._null, self._fits, self._steps, self._low, self._ceiling, 0.0, late
+            self._table,
+            self._null,
+            self._fits,
+            self._steps,
+            self._low,
+            self._ceiling,
+            0.0,
+            late,
+            bet.trust_in(wildness),
         )
         self._unspent -= late
 
@@ -162,7 +171,7 @@ class Stream:
         for t, one in enumerate(self._minutes):
             if one.own is not None:
                 self._fit(one.own[0], one.own[1], levels[t], loose[t])
-                self._bet()
+                self._bet(shares[t])
         return shares
 
     def copy(self) -> Stream:
