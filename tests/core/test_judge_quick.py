@@ -508,3 +508,76 @@ def test_asking_changes_nothing(asks: list[int]) -> None:
             if at(ask) <= at_us:
                 second.verdict(at_us)
     assert first.verdict(at(60)) == second.verdict(at(60))
+
+
+# --- slower work ---------------------------------------------------------------------------------
+
+
+def worked(start: float, end: float, took_ms: float, every: float = 1.0) -> list[LogLine]:
+    """Give units of work whose latencies stray by a third to both sides."""
+    return [
+        LogLine(
+            at(start + i * every),
+            LineKind.LOG,
+            Level.INFO,
+            "handled",
+            latency_ms=took_ms * (0.67, 1.0, 1.5)[i % 3],
+        )
+        for i in range(int((end - start) / every))
+    ]
+
+
+def slow_judge(baseline: tuple[str, ...] = ("w2", "w3")) -> Judge:
+    return judge(history=worked(-3600, 0, 100.0), baseline=baseline)
+
+
+def same_pace(took_ms: float = 100.0) -> dict[str, list[LogLine]]:
+    return {"w2": worked(0, 130, took_ms), "w3": worked(0.5, 130, took_ms)}
+
+
+def test_work_that_takes_three_times_as_long_is_a_doubt_and_no_fail() -> None:
+    """A person would see it, and could not tell it from a slow start: nobody is rolled back."""
+    lines = {"w1": worked(1, 130, 300.0), **same_pace()}
+    when, ruled = run(slow_judge(), lines, until=120)
+    assert (when, ruled.outcome) == (120.0, Outcome.INCONCLUSIVE)
+    assert (
+        "work takes 3.0 times as long as before the switch, beside the baseline"
+        in (ruled.reasons[0])
+    )
+
+
+def test_a_slow_start_passes_once_it_is_over() -> None:
+    """Work that was slow while caches filled delays the pass, and no more."""
+    lines = {"w1": [*worked(1, 50, 400.0), *worked(50, 130, 105.0)], **same_pace()}
+    when, ruled = run(slow_judge(), lines, until=120)
+    assert ruled.outcome is Outcome.PASS
+    assert 60.0 < when < 120.0
+
+
+def test_work_that_is_slow_on_all_hosts_is_no_doubt() -> None:
+    """When the provider is slow the baseline's work takes longer, too."""
+    lines = {"w1": worked(1, 60, 300.0), **same_pace(300.0)}
+    assert run(slow_judge(), lines)[1].outcome is Outcome.PASS
+
+
+def test_work_that_takes_half_as_long_again_is_no_doubt() -> None:
+    """A minute can't tell that from a host's mood."""
+    lines = {"w1": worked(1, 60, 150.0), **same_pace()}
+    assert run(slow_judge(), lines)[1].outcome is Outcome.PASS
+
+
+def test_a_few_slow_answers_are_no_doubt() -> None:
+    """Less than ten latencies show nothing."""
+    lines = {"w1": [*steady(1, 60), *worked(1, 60, 500.0, every=7.0)], **same_pace()}
+    assert run(slow_judge(), lines)[1].outcome is Outcome.PASS
+
+
+def test_latencies_that_always_strayed_far_are_no_doubt() -> None:
+    """Where minutes of the past differed by four times, one that is thrice as slow is usual."""
+    past = [
+        line
+        for minute in range(-60, 0)
+        for line in worked(60 * minute, 60 * minute + 60, 50.0 if minute % 2 else 200.0)
+    ]
+    lines = {"w1": worked(1, 60, 300.0), **same_pace()}
+    assert run(judge(history=past), lines)[1].outcome is Outcome.PASS

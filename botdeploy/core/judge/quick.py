@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from botdeploy.core.judge.ledger import MINUTE_US, SECOND_US, HostLedger, Ledger, Quote
+from botdeploy.core.judge.slower import slower
 from botdeploy.core.judge.tails import upper_tail
 from botdeploy.core.judge.words import count, duration, listing, quote
 from botdeploy.core.verdict import Outcome, Verdict
@@ -80,7 +81,29 @@ class QuickRules:
                     f"not one line in {duration(span_s)}, where about"
                     f" {usual.lines_s * span_s:.0f} were usual"
                 )
+            slow = self._slow(part, now_us)
+            if slow is not None:
+                return part.name, slow
         return None
+
+    def _slow(self, part: HostLedger, now_us: int) -> str | None:
+        """Find work that takes plainly longer in the second half of the watch.
+
+        Never a fail: a bot that has just started may be slow until its caches are filled, and how
+        long the old release was after a start nobody has seen.
+        """
+        begin_us = self._grace_end(part)
+        found = slower(
+            part, self._ledger.baseline.values(), begin_us + (now_us - begin_us) // 2, now_us
+        )
+        if found is None:
+            return None
+        beside = ", beside the baseline" if found.is_beside else ""
+        return (
+            f"work takes {found.ratio:.1f} times as long as before the switch{beside}"
+            f" ({found.measured} measured lately); if that is the start"
+            " alone, it gets better"
+        )
 
     def _grace_end(self, part: HostLedger) -> int:
         return part.start_us + round(self._options.grace_s * SECOND_US)

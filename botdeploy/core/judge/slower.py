@@ -1,0 +1,99 @@
+"""Slower work at little data: what a person would see in a minute's latencies."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import exp, log, sqrt
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from botdeploy.core.judge.ledger import Bucket, HostLedger
+
+PLAINLY = log(2.0)
+"""How much longer work must take (logarithm of the ratio) before it is worth a word."""
+_SURE = 4.0
+"""Standard errors that it must be, too."""
+_LEAST = 10
+"""Latencies since the switch that are needed."""
+_LEAST_BEFORE = 50
+_LEAST_MINUTES = 10
+_RESTART = 0.03**2
+"""Variance that a restart adds by itself, as in the long soaks."""
+
+
+@dataclass(frozen=True, slots=True)
+class Slower:
+    """How much longer a host's work takes than it did."""
+
+    ratio: float
+    measured: int
+    is_beside: bool
+    """Whether a baseline was there to tell that the world did not slow down."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Past:
+    """A host's usual log-latencies, in milliseconds."""
+
+    mean: float
+    within: float
+    """Variance of one within a minute."""
+    between: float
+    """Variance of the minutes' own means."""
+
+
+def slower(
+    part: HostLedger, baseline: Iterable[HostLedger], from_us: int, now_us: int
+) -> Slower | None:
+    """Tell whether a host's work has plainly taken longer since ``from_us``; None if not.
+
+    It is compared with the host's own hour before the switch, and with what the baseline's work
+    takes beyond its own usual meanwhile. At least twice as long, and four standard errors.
+    """
+    past = _past(part)
+    many, total = _sums(part.between(from_us, now_us))
+    if past is None or many < _LEAST:
+        return None
+    gap = total / many - past.mean
+    variance = past.within / many + past.between + _RESTART
+    rest = weight = 0.0
+    for other in baseline:
+        usual = _past(other)
+        seen, sums = _sums(other.between(from_us, now_us))
+        if usual is not None and seen:
+            rest += sums - seen * usual.mean
+            weight += seen
+    if weight:
+        gap -= max(0.0, rest / weight)
+        variance += past.within / weight + past.between
+    if gap < PLAINLY or gap < _SURE * sqrt(variance):
+        return None
+    return Slower(exp(gap), many, weight > 0.0)
+
+
+def _sums(buckets: Iterable[Bucket]) -> tuple[int, float]:
+    many = 0
+    total = 0.0
+    for bucket in buckets:
+        many += bucket.latency_count
+        total += bucket.latency_sum
+    return many, total
+
+
+def _past(part: HostLedger) -> _Past | None:
+    """Learn what is usual (one-way analysis of variance); None where too little is known."""
+    groups = [one for one in part.before.values() if one.latency_count]
+    many = sum(one.latency_count for one in groups)
+    if len(groups) < _LEAST_MINUTES or many < _LEAST_BEFORE:
+        return None
+    mean = sum(one.latency_sum for one in groups) / many
+    inside = sum(one.latency_squares - one.latency_sum**2 / one.latency_count for one in groups)
+    within = max(0.01, inside / max(1, many - len(groups)))
+    spread = sum(
+        one.latency_count * (one.latency_sum / one.latency_count - mean) ** 2 for one in groups
+    )
+    size = many - sum(one.latency_count**2 for one in groups) / many
+    between = max(0.0, (spread - (len(groups) - 1) * within) / size) if size > 0.0 else 0.0
+    return _Past(mean, within, between)
