@@ -60,7 +60,7 @@ def follow(own, own_mean, rest, rest_mean, active, burst, swing, doubt, ratios, 
             middle = own_mean[t] * now * exp(-0.5 * doubt * doubt)
             likelihoods(own[t], middle, spread, burst, doubt / 3.0, low, fits)
             stake = late if unspent >= late else 0.0
-            trust = trust_in(shares[t] if len(levels) else state[6])
+            trust = trust_in(shares[t] if len(levels) else state[6], now)
             advance(table, null, fits, steps, low, ceiling, 0.0, stake, trust)
             unspent -= stake
             if good > 0:
@@ -182,6 +182,12 @@ class CompiledJudge:
             )
             self._fits[name] = rates, about
         return self._fits[name]
+
+    @property
+    def burst(self) -> float:
+        """How many weighed errors come together."""
+        _, about = self._fit("weighed", self.weighed, self.by_traffic)
+        return float(about[0])
 
     def _latency(self) -> None:
         run, past = self.run, self.past

@@ -28,6 +28,8 @@ _NEEDED = 5.0
 _WILD = 0.3
 """Shape of the fleet's level when something happens to all hosts: it may be almost anything."""
 _WILD_NEAR = 0.6
+DOUBTED = 2.0
+"""How much less a minute counts where the baseline counts e times its usual, less 1."""
 ENTER = 1.0 / 60.0
 """Chance that something begins to happen to all hosts in a minute."""
 _LEAVE = 0.2
@@ -145,13 +147,13 @@ def watch_baseline(
     ) / (middle * middle)
 
 
-def trust_in(wildness: float) -> float:
-    """Tell how far a minute can be trusted that looks so wild (0 to 1).
+def trust_in(wildness: float, level: float) -> float:
+    """Tell how far a minute can be trusted that looks so wild (0 to 1), at such a level.
 
     What happens to all hosts happens to no two of them alike: a minute that is rather wild than
-    calm tells the less of the release the surer that is.
+    calm, or in which the baseline counts more than usual, tells less of the release.
     """
-    return min(1.0, 2.0 * (1.0 - wildness))
+    return min(1.0, 2.0 * (1.0 - wildness)) / (1.0 + DOUBTED * max(0.0, log(level)))
 
 
 def enter_beside(wildness: float) -> float:
@@ -280,15 +282,17 @@ def advance(
     """
     half = (NODES - 1) // 2
     total = 0.0
+    powers = fits
+    if trust < 1.0:
+        powers = [one**trust for one in fits]
     for z in range(NODES):
         fit = fits[z - half - low]
+        power = powers[z - half - low]
+        size = fit / power if power > 0.0 else 0.0
         ceiling = fit * most
         floor = fit * least
         for r in range(len(steps)):
-            gain = fits[z - half - low + steps[r]]
-            if trust < 1.0 and gain > 0.0 and fit > 0.0:
-                gain = fit * (gain / fit) ** trust
-            gain = max(floor, min(gain, ceiling))
+            gain = max(floor, min(size * powers[z - half - low + steps[r]], ceiling))
             at = r * NODES + z
             table[at] = (table[at] + late * null[z]) * gain
         null[z] *= fit

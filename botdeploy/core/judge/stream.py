@@ -19,7 +19,7 @@ NEW = (10.0, 30.0, 100.0, 300.0, 1000.0)
 LESS = (0.02, 0.06, 0.12, 0.2, 0.35)
 """The same for traffic."""
 LESS_STAKES = (0.35, 0.3, 0.2, 0.1, 0.05)
-FINE = (0.2, 0.35, 0.5, 0.7, 0.85, 1.0, 1.25)
+FINE = (0.5, 0.7, 0.85, 1.0, 1.15)
 """Ratios of errors at which nothing is wrong."""
 BUSY = (0.8, 1.0, 1.25, 1.6)
 """The same for traffic."""
@@ -114,7 +114,7 @@ class Stream:
             self._minutes.append(_Minute(0.0, 0.0))
         self._minutes[-1].own = (x, mean)
         self._fit(x, mean, self._state[7], self._state[8])
-        self._bet(self.wildness)
+        self._bet(self.wildness, self.level)
         if self._safe and is_whole:
             bet.advance(
                 self._safe_table,
@@ -134,7 +134,7 @@ class Stream:
         middle = mean * level * exp(-0.5 * self._doubt * self._doubt)
         bet.likelihoods(x, middle, loose, self._burst, self._doubt / 3.0, self._low, self._fits)
 
-    def _bet(self, wildness: float) -> None:
+    def _bet(self, wildness: float, level: float) -> None:
         late = self._late if self._unspent >= self._late else 0.0
         bet.advance(
             self._table,
@@ -145,7 +145,7 @@ class Stream:
             self._ceiling,
             0.0,
             late,
-            bet.trust_in(wildness),
+            bet.trust_in(wildness, level),
         )
         self._unspent -= late
 
@@ -171,7 +171,7 @@ class Stream:
         for t, one in enumerate(self._minutes):
             if one.own is not None:
                 self._fit(one.own[0], one.own[1], levels[t], loose[t])
-                self._bet(shares[t])
+                self._bet(shares[t], levels[t])
         return shares
 
     def copy(self) -> Stream:
