@@ -17,6 +17,7 @@ from functools import partial
 from pathlib import Path
 from statistics import median
 from time import monotonic
+from typing import TYPE_CHECKING
 from zlib import crc32
 
 try:
@@ -24,13 +25,19 @@ try:
 
     from tests.bench import judge_rivals, judge_worlds
     from tests.bench.judge_compiled import CompiledJudge
+    from tests.bench.judge_plots import JUDGE, write_plots
     from tests.bench.judge_worlds import IDEAL, NASTY, OTHER, REAL, Fault, World
 except ModuleNotFoundError as missing:
     sys.exit(f"{missing.name} is missing; type: .venv/bin/python -m pip install --group bench")
 
-from botdeploy.core.judge.scales import CALM, ENOUGH_REPLAYS, NEWS_MIN, OUTAGE, PROVED
+from botdeploy.core.judge.scales import CALM, NEWS_MIN, OUTAGE, bar, least_bar
 
-SEED = 20261125
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from tests.bench.judge_plots import Cell, Figures
+
+SEED = 20261126
 RATES = (1.0, 10.0, 100.0)
 GRACE = 2
 SOAK = 10
@@ -76,25 +83,20 @@ RIVALS = {
 }
 
 
-def judged(row: Row, rate: float, number: int) -> tuple[int, int]:
+def judged(row: Row, rate: float, seed: int, number: int) -> tuple[int, int]:
     """Judge one run: the minute of the abort and of the promotion, 0 for never.
 
     The abort is that of a watch of an hour; the promotion that of a soak of ten minutes.
     """
     world = judge_worlds.at_rate(row.world, rate)
-    seed = (SEED, crc32(row.name.encode()), int(rate), number)
-    judge = CompiledJudge(judge_worlds.simulate(world, row.fault, seed))
+    seeds = (seed, crc32(row.name.encode()), int(rate), number)
+    judge = CompiledJudge(judge_worlds.simulate(world, row.fault, seeds))
     watch = judge.watch()
     young = judge.young
     worth = watch.worth
-    full = 1.0 / FALSE_ABORTS
-    limit = full
-    if (worth[GRACE:] >= PROVED * full).any():
-        reached = sorted(judge.replays(), reverse=True)
-        above = max(0, int(FALSE_ABORTS * (len(reached) + 1) + 0.3) - 1)
-        limit = max(PROVED * full, reached[above] * 1.0000001)
-        if len(reached) < ENOUGH_REPLAYS:
-            limit = max(full, reached[0])
+    limit = least_bar(FALSE_ABORTS, judge.burst)
+    if (worth[GRACE:] >= limit).any():
+        limit = bar(FALSE_ABORTS, limit, judge.replays())
     over = [int(t) for t in np.flatnonzero(worth >= limit) if t >= GRACE]
     failed = next((t + 1 for t in over if judge.in_hindsight(watch, t) >= limit), 0)
     news = np.flatnonzero(young)
@@ -110,20 +112,28 @@ def judged(row: Row, rate: float, number: int) -> tuple[int, int]:
     return failed, passed
 
 
-def rivals(row: Row, rate: float, number: int) -> list[int]:
+def rivals(row: Row, rate: float, seed: int, number: int) -> list[int]:
     """Let the others judge one run: the minute of each one's abort, 0 for never."""
     world = judge_worlds.at_rate(row.world, rate)
-    seed = (SEED, crc32(row.name.encode()), int(rate), number)
-    run = judge_worlds.simulate(world, row.fault, seed)
+    seeds = (seed, crc32(row.name.encode()), int(rate), number)
+    run = judge_worlds.simulate(world, row.fault, seeds)
     return [rival(run) for rival in RIVALS.values()]
 
 
-def cell(minutes: list[int]) -> str:
-    """Write "% @ median minute"."""
+def summed(minutes: Sequence[int]) -> Cell:
+    """Sum the minutes of many runs up, 0 for never: how many, per cent, median minute."""
     hits = [minute for minute in minutes if minute]
-    share = 100.0 * len(hits) / len(minutes)
+    return {
+        "runs": len(minutes),
+        "aborted": round(100.0 * len(hits) / len(minutes), 2),
+        "minute": median(hits) if hits else None,
+    }
+
+
+def cell(share: float, minute: float | None) -> str:
+    """Write "% @ median minute"."""
     shown = f"{share:.1f}" if share < 10 else f"{share:.0f}"
-    return f"{shown}@{median(hits):.0f}" if hits else "0"
+    return f"{shown}@{minute:.0f}" if minute is not None else "0"
 
 
 def main() -> None:
@@ -132,48 +142,56 @@ def main() -> None:
     asked.add_argument("--nulls", type=int, default=2000, help="runs for false aborts")
     asked.add_argument("--runs", type=int, default=600, help="runs of each fault")
     asked.add_argument("--rivals", type=int, default=250, help="runs judged by the others")
-    asked.add_argument("--only", default="", help="rows whose names hold this")
+    asked.add_argument("--seed", type=int, default=SEED, help="of the fleets; left out: the page's")
+    asked.add_argument("--only", default="", help="rows whose names hold this, or this|that")
     asked.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     asked.add_argument("--json", type=Path, help="write the figures there")
     asked.add_argument("--svg", type=Path, help="write plots into this folder")
     given = asked.parse_args()
-    rows = [row for row in ROWS if given.only in row.name]
-    figures: dict[str, dict[str, list[list[int]]]] = {}
+    rows = [row for row in ROWS if any(part in row.name for part in given.only.split("|"))]
+    figures: Figures = {}
     begin = monotonic()
     _say(f"{'':26}" + "".join(f"{f'{rate:g}/min':>13}" for rate in RATES) + "   promoted")
     with ProcessPoolExecutor(given.jobs) as pool:
         for row in rows:
-            mine: dict[str, list[list[int]]] = {}
+            many = given.nulls if row.is_null else given.runs
+            mine: dict[str, dict[str, Cell]] = {JUDGE: {}}
             for rate in RATES:
-                many = given.nulls if row.is_null else given.runs
-                found = list(pool.map(partial(judged, row, rate), range(many), chunksize=10))
-                mine[f"judge@{rate:g}"] = [[failed for failed, _ in found], [ok for _, ok in found]]
+                found = list(
+                    pool.map(partial(judged, row, rate, given.seed), range(many), chunksize=10)
+                )
+                failed, passed = summed([one for one, _ in found]), summed([ok for _, ok in found])
+                failed |= {"passed": passed["aborted"], "passed_minute": passed["minute"]}
+                mine[JUDGE][f"{rate:g}"] = failed
                 if row.has_rivals and given.rivals:
                     theirs = list(
-                        pool.map(partial(rivals, row, rate), range(given.rivals), chunksize=10)
+                        pool.map(
+                            partial(rivals, row, rate, given.seed),
+                            range(given.rivals),
+                            chunksize=10,
+                        )
                     )
                     for at, name in enumerate(RIVALS):
-                        mine[f"{name}@{rate:g}"] = [[one[at] for one in theirs]]
+                        cells = mine.setdefault(name, {})
+                        cells[f"{rate:g}"] = summed([one[at] for one in theirs])
             figures[row.name] = mine
             _show(row, mine)
+            if given.json:
+                record = {"seed": given.seed, "rows": figures}
+                given.json.write_text(json.dumps(record, indent=1) + "\n")
     _say(f"{given.nulls} and {given.runs} runs, {monotonic() - begin:.0f} s")
-    if given.json:
-        given.json.write_text(json.dumps(figures))
     if given.svg:
-        from tests.bench.judge_plots import write_plots  # noqa: PLC0415
-
         write_plots(figures, given.svg)
 
 
-def _show(row: Row, mine: dict[str, list[list[int]]]) -> None:
-    cells = [cell(mine[f"judge@{rate:g}"][0]) for rate in RATES]
-    promoted = [cell(mine[f"judge@{rate:g}"][1]) for rate in RATES]
-    line = f"{row.name:26}" + "".join(f"{one:>13}" for one in cells)
-    _say(f"{line}   {' / '.join(promoted)}")
-    for name in RIVALS:
-        if f"{name}@1" in mine:
-            theirs = [cell(mine[f"{name}@{rate:g}"][0]) for rate in RATES]
-            _say(f"{'  ' + name:26}" + "".join(f"{one:>13}" for one in theirs))
+def _show(row: Row, mine: Mapping[str, Mapping[str, Cell]]) -> None:
+    for name, cells in mine.items():
+        line = f"{row.name if name == JUDGE else '  ' + name:26}"
+        line += "".join(f"{cell(one['aborted'], one['minute']):>13}" for one in cells.values())
+        if name == JUDGE:
+            passed = [cell(one["passed"], one["passed_minute"]) for one in cells.values()]
+            line += f"   {' / '.join(passed)}"
+        _say(line)
 
 
 def _say(line: str) -> None:

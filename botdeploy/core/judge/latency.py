@@ -9,7 +9,7 @@ from math import exp, log, sqrt
 
 SLOWER = (1.15, 1.25, 1.4, 1.7, 2.2, 3.5)
 """Ratios that are bet on."""
-FINE = (0.7, 0.85, 0.95, 1.05)
+FINE = (0.85, 0.95, 1.0, 1.05)
 """Ratios at which nothing is wrong."""
 TOO_SLOW = 1.25
 """What a pass excludes."""

@@ -18,9 +18,9 @@ from botdeploy.core.judge.play import SHARES
 from botdeploy.core.judge.scales import (
     ENOUGH_REPLAYS,
     MOST_PAST_MIN,
-    PROVED,
     REPLAY_MIN,
     REPLAYS,
+    least_bar,
 )
 from botdeploy.core.judge.stream import Stream
 from botdeploy.core.judge.table import LINES, WEIGHED, WORK, YOUNG, YOUNG_MIN
@@ -234,8 +234,8 @@ class _Weighed:
         self.watch_s = options.deadline_s
         self._minutes = max(1.0, (options.deadline_s - options.grace_s) / 60.0)
         self._past_min = min(MOST_PAST_MIN, scene.history_s / 60.0)
-        self._limit = _limit(scene, self._past_min)
         self._usual = _Damped(scene.errors / BURST_LINES / KINDS)
+        self._limit = _limit(scene, self._past_min, self._burst)
         self._needed: float | None = None
 
     @property
@@ -243,10 +243,14 @@ class _Weighed:
         """Weighed errors a minute that are usual on the canary hosts together."""
         return self._usual.mean * KINDS * self._scene.hosts
 
+    @property
+    def _burst(self) -> float:
+        usual = self._usual
+        return min(60.0, max(1.05, usual.squares / usual.mean if usual.mean > 0.0 else 1.75))
+
     def _stream(self) -> tuple[Stream, float, float]:
         """Open the stream of weighed errors as the judge would; with its burst and its doubt."""
-        usual = self._usual
-        burst = min(60.0, max(1.05, usual.squares / usual.mean if usual.mean > 0.0 else 1.75))
+        burst = self._burst
         doubt = rates.doubt(self._mean * self._past_min, burst, _WANDER)
         steps = self._steps
         size = self._minutes / steps
@@ -372,16 +376,16 @@ _WANDER = 0.04
 """Variance of a host's log-rate from hour to hour, where no history has shown it."""
 
 
-def _limit(scene: _Scene, past_min: float) -> float:
+def _limit(scene: _Scene, past_min: float, burst: float) -> float:
     """Give the evidence that condemns; less where replays of the past can back it."""
-    full = 1.0 / scene.options.false_abort_rate
+    rate = scene.options.false_abort_rate
+    least = least_bar(rate, burst)
     hosts = scene.hosts + scene.baseline
     windows = min(int(past_min) // REPLAY_MIN - 2, ceil(REPLAYS / hosts))
-    if past_min < 3 * REPLAY_MIN or windows * hosts < ENOUGH_REPLAYS:
-        return full
-    if scene.options.deadline_s > 90.0 * REPLAY_MIN:
-        return full
-    return PROVED * full
+    is_backed = past_min >= 3 * REPLAY_MIN and windows * hosts >= ENOUGH_REPLAYS
+    if not is_backed or scene.options.deadline_s > 90.0 * REPLAY_MIN:
+        return max(least, 1.0 / rate)
+    return least
 
 
 class _Damped:

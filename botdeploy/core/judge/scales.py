@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import ceil, exp
+from math import ceil, exp, floor
 from typing import TYPE_CHECKING
 
 from botdeploy.core.judge.ledger import MINUTE_US, SECOND_US
@@ -13,7 +13,7 @@ from botdeploy.core.judge.usual import Usual
 from botdeploy.core.judge.words import count, duration, quote, times
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from botdeploy.core.judge.ledger import HostLedger, Ledger
     from botdeploy.core.judge.options import JudgeOptions
@@ -29,14 +29,51 @@ ENOUGH_REPLAYS = 19
 """Replays from which on one in twenty can be told."""
 _AT_ONCE = 4
 """Minutes of replay that are done each time the judge is asked, until the replays are needed."""
-PROVED = 0.4
-"""Share of Ville's bound that is asked for where replays of the past back it up."""
+PROVED = 0.33
+"""Share of Ville's bound that is asked for where replays of a rough past back it up."""
+CALM_PROVED = 2.0
+"""The same where errors come one by one: each tells so much that more can be asked for."""
+_CALM_BURST = 1.3
+_ROUGH_BURST = 1.6
+"""Errors that come together, from which on the past is rough; one kind's of a minute count log2."""
 CALM = 3.0
 """Evidence against the release above which it does not pass."""
 OUTAGE = 2.5
 """Times its usual that the baseline errs, from which on nothing is decided for the release."""
 NEWS_MIN = 20
 """Minutes without an unexplained new error before a pass."""
+
+
+def least_bar(rate: float, burst: float) -> float:
+    """Give the least evidence that condemns a release, for this rate of false aborts (0 to 1).
+
+    ``burst``: how many weighed errors come together. In a rough past little evidence is to be had,
+    and its replays show what the roughness alone comes to: they, and not the model, vouch for the
+    rate. In a calm one they show nothing, and proof is soon there: more than Ville's bound can be
+    asked for, because the usual rates are only learnt.
+    """
+    rough = min(1.0, max(0.0, (burst - _CALM_BURST) / (_ROUGH_BURST - _CALM_BURST)))
+    return (CALM_PROVED + rough * (PROVED - CALM_PROVED)) / rate
+
+
+def bar(rate: float, least: float, reached: Sequence[float], *, is_backed: bool = True) -> float:
+    """Give the evidence that condemns, where replays of the past ``reached`` so much (any order).
+
+    ``least``: what is asked for in any case (``least_bar``).
+
+    It must be more than all that so few of a hundred replays reach as ``rate`` says, read between
+    two of them where it lies there. Where that can't be told, from fewer than 19 replays or none
+    that vouch for this watch (``is_backed``), it is Ville's bound and more than any replay's.
+    """
+    ranked = sorted(reached, reverse=True)
+    if len(ranked) < ENOUGH_REPLAYS or not is_backed:
+        return max([least, 1.0 / rate, *ranked[:1]])
+    rank = max(1.0, min(float(len(ranked)), rate * (len(ranked) + 1)))
+    above = ranked[floor(rank) - 1]
+    below = ranked[min(len(ranked), floor(rank) + 1) - 1]
+    part = rank - floor(rank)
+    between: float = above ** (1.0 - part) * below**part
+    return max(least, between)
 
 
 class Scales:
@@ -110,7 +147,7 @@ class Scales:
         if any(table.rows[YOUNG][h][t] for h in play.canary):
             self._last_news = minute
         self._next += 1
-        if ready and play.worth >= PROVED / self._options.false_abort_rate:
+        if ready and play.worth >= self._least:
             limit = self.limit
             self.failed = play.worth >= limit and play.in_hindsight() >= limit
 
@@ -133,25 +170,25 @@ class Scales:
     def limit(self) -> float:
         """How much evidence condemns the release: by the rate asked for, and by the past.
 
-        Without replays of the past it is one over the rate of false aborts (Ville's inequality).
-        Where at least 19 replays of an hour with every host as if it were the canary can be had,
-        the evidence must beat all that so few of a hundred reach, and less is enough to begin
-        with, because the replays and not the model vouch for the rate. Not so without a baseline,
-        where nobody can tell the world's doing from the release's.
+        Replays are of an hour with every host as if it were the canary; they vouch for no longer
+        watch. Nor without a baseline, where nobody can tell the world's doing from the release's.
         """
         rate = self._options.false_abort_rate
-        full = 1.0 / rate
         play = self._play
-        if play is None or play.worth < PROVED * full:
-            return full
-        reached = sorted(self._replayed(), reverse=True)
-        if not reached:
-            return full
-        above = max(0, int(rate * (len(reached) + 1) + 0.3) - 1)
+        if play is None or play.worth < self._least:
+            return 1.0 / rate
         is_long = play.minutes > REPLAY_MIN + REPLAY_MIN // 2
-        if len(reached) < ENOUGH_REPLAYS or is_long or not self._ledger.baseline:
-            return max(full, reached[0])
-        return max(PROVED * full, reached[min(above, len(reached) - 1)] * 1.0000001)
+        return bar(
+            rate,
+            self._least,
+            self._replayed(),
+            is_backed=not is_long and bool(self._ledger.baseline),
+        )
+
+    @property
+    def _least(self) -> float:
+        burst = self._usual.of(WEIGHED).burst if self._usual is not None else _ROUGH_BURST
+        return least_bar(self._options.false_abort_rate, burst)
 
     def _replayed(self) -> list[float]:
         """Give the most evidence that each replay of the past comes to; the rest is done now."""
