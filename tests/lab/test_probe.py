@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -152,3 +152,22 @@ def test_promote_keeps_what_the_probe_tells(project: Project) -> None:
     evidence = json.loads(text)
     assert evidence["reader"]["probe"]["handled"]["bot_commands_total"] > 20
     assert 'probe!bot_errors_total{type="KnownError"}' in evidence["names"]
+
+
+def test_check_tells_what_the_probe_shows(project: Project) -> None:
+    """Not asked where no bot runs; then what the judge would take, or what is wrong with it."""
+
+    def probe_on(host: str) -> dict[str, Any]:
+        record = project.run("check", "prod").events[-1]
+        items = {one["host"]: one["checks"] for one in record["hosts"]}[host]
+        return next(item for item in items if item["name"] == "probe")
+
+    assert "does not run here" in probe_on("h1")["message"]
+    project.canary()
+    seen = probe_on("h1")
+    assert seen["ok"]
+    assert "(bot_commands_total)" in seen["message"]
+    project.canary("--source", version(project, "v2", "sick"))
+    seen = probe_on("h1")
+    assert (seen["ok"], seen["message"]) == (False, f"{URL} answered 503")
+    assert "botdeploy logs" in seen["mend"]
