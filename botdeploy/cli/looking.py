@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from botdeploy.cli.context import Context
     from botdeploy.core.model import Inventory
+    from botdeploy.engine.fleet import Fleet
 
 
 def status(context: Context, environment: str | None, limit: str | None) -> int:
