@@ -101,14 +101,16 @@ def _bar(x: int, y: int, cell: Cell, colour: str, good: Cell | None) -> Iterator
     share = cell["aborted"]
     length = max(1.0, share / 100.0 * _COLUMN)
     yield f'<rect x="{x}" y="{y}" width="{length:.1f}" height="{_BAR - 3}" fill="{colour}"/>'
+    beyond = length
     if good is not None and good["aborted"] >= 1.0:
+        beyond = max(length, good["aborted"] / 100.0 * _COLUMN)
         mark = x + good["aborted"] / 100.0 * _COLUMN
         yield (
             f'<line x1="{mark:.1f}" x2="{mark:.1f}" y1="{y - 1}" y2="{y + _BAR - 2}" '
             'stroke="#111" stroke-width="1.5"/>'
         )
     told = f"{share:.1f}" if 0.0 < share < 10 else f"{share:.0f}"
-    yield f'<text x="{x + length + 4:.1f}" y="{y + _BAR - 3.5}" font-size="10">{told}</text>'
+    yield f'<text x="{x + beyond + 4:.1f}" y="{y + _BAR - 3.5}" font-size="10">{told}</text>'
 
 
 def _label(row: str) -> str:
