@@ -7,13 +7,12 @@ import warnings
 from typing import TYPE_CHECKING, Literal
 
 import paramiko
-import testinfra
+import testinfra.backend
+from testinfra.host import Host as Looking
 
 from tests.lab.shell import LabError
 
 if TYPE_CHECKING:
-    from testinfra.host import Host as Looking
-
     from tests.lab.host import Host
 
 
@@ -33,7 +32,9 @@ def look_at(
     # A file of its own: paramiko's backend lets the file's user win over the one asked for.
     config = host.lab.folder / "testinfra_config"
     spec = f"{backend}://{user}@{host.name}?ssh_config={config}&sudo={sudo}&timeout=10"
-    looking = testinfra.get_host(spec)
+    # Not testinfra.get_host: that hands out the connection of an earlier test, long cut by a reset.
+    looking = Looking(testinfra.backend.get_backend(spec))
+    looking.backend.set_host(looking)
     if backend == "paramiko":
         with warnings.catch_warnings():
             # It knows no known_hosts; we look at the key ourselves.
