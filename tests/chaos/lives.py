@@ -249,14 +249,25 @@ def _safe_or_told(stand: Stand, fault: str) -> tuple[str, dict[str, Any]]:
     """Wait until the host is safe; one that says that it needs a person gets one, who is named.
 
     A bot that can't write to its data does not start, and a return that ended so is told as stuck:
-    the next revert is what its message asks for.
+    the next revert is what its message asks for. One that systemd has given up, with nothing open,
+    is told as failed: the same release is switched to again, as ``canary`` would.
     """
     try:
         return "", stand.await_safe(20 if fault in MENDED_FIRST else 90)[1]
     except AssertionError:
-        if fault not in MENDED_FIRST or not stand.actor.state()["stuck"]:
+        if fault not in MENDED_FIRST:
             raise
-    stand.actor("revert", stand.actor.token, stand.new_run(), OLD.id, "the disk is mended")
+        state = stand.actor.state()
+        is_open = state["phase"] and state["phase"]["phase"] in {"pending", "reverting"}
+        is_given_up = state["active_state"] == "failed" and not is_open
+        if not state["stuck"] and not is_given_up:
+            raise
+    if state["stuck"]:
+        stand.actor("revert", stand.actor.token, stand.new_run(), OLD.id, "the disk is mended")
+    else:
+        run = stand.new_run()
+        stand.actor.switch(run, state["current"])
+        stand.actor("confirm", stand.actor.token, run)
     return " → person", stand.await_safe()[1]
 
 

@@ -9,6 +9,7 @@ from tests.chaos.lives import FAULTS, LIVES, Row
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
 _HEAD = """\
 # What was broken, and what came of it
@@ -31,8 +32,10 @@ must stage, switch, confirm and revert without a fault, and leave no litter.
 A cell says how long it took from the fault until a release ran with nothing open, and which
 releases ran one after the other meanwhile: `o` the old one, `n` the new one (what the disk had
 forgotten of its notes is missing). Most of the time is the lease of {lease} s or the time that a
-host takes to boot. `-`: not in this run. `(…)`: the act went another way this time and did not
-come to the step.
+host takes to boot. `(…)`: this time the act went another way and did not come to the step.
+`-`: {left_out}. Each of these faults can be made in the lab at each step. What
+can't be made there, and so is in no row: another time on a host's clock (it is the machine's), and
+a unit that runs out of its memory where the machine has cgroup v1.
 
 | fault | is |
 | --- | --- |
@@ -49,18 +52,41 @@ While the state's file system cannot be written, an unconfirmed release stays wh
 guard tries again every two seconds; the same for /opt, where a link cannot be moved. The bot is
 not stopped for a return that the disk would refuse. `p` in a cell: the old release did not start
 on the broken disk (it can't write to its shared data), the host said that it needs a person, and
-the next `revert` brought it up when the disk was mended.
+the next `revert` brought it up when the disk was mended; or, with nothing pending, the bot itself
+could not live on that disk until systemd gave it up, `status` said `failed`, and the same release
+again (`canary`) brought it up.
 
 """
 
+_ORDINAL = {2: "2nd", 3: "3rd"}
+_RACES = "<!-- races -->\n"
 
-def write(rows: Sequence[Row], lease_s: int) -> str:
+
+def put_steps(page: Path, text: str) -> None:
+    """Write the page's tables; what another run has told of races stays below them."""
+    races = page.read_text("utf-8").partition(_RACES)[2] if page.exists() else ""
+    page.write_text(text + _RACES + races, "utf-8")
+
+
+def put_races(page: Path, text: str) -> None:
+    """Write what is told of races; the tables above stay."""
+    steps = page.read_text("utf-8").partition(_RACES)[0] if page.exists() else ""
+    page.write_text(steps + _RACES + text, "utf-8")
+
+
+def write(rows: Sequence[Row], lease_s: int, every: int) -> str:
     """Give the page."""
     reached = [row for row in rows if row.is_reached]
     kept = [row for row in reached if not row.wrong]
     slowest = max((row.safe_s for row in reached), default=0)
     middle = sorted(row.safe_s for row in reached)[len(reached) // 2] if reached else 0
-    out = [_HEAD.format(lease=lease_s)]
+    left_out = "not in this run" + (
+        f", in which each fault met every {_ORDINAL.get(every, f'{every}th')} step, each beginning"
+        "\nat another one"
+        if every > 1
+        else ""
+    )
+    out = [_HEAD.format(lease=lease_s, left_out=left_out)]
     out.append(
         f"**{len(reached)} combinations, {len(kept)} with every promise kept.** Until the host was"
         f" safe: median {middle:.1f} s, longest {slowest:.1f} s.\n\n"

@@ -2,14 +2,17 @@
 
 BOTDEPLOY_CHAOS_LAB=NAME uses a lab that runs already (with disks); BOTDEPLOY_CHAOS_HOSTS=N asks for
 another number of hosts than four. BOTDEPLOY_CHAOS_EVERY=N lets each fault meet every Nth step only,
-beginning at another one each (1: all). The page docs/reliability.md is written from all rows.
+beginning at another one each (1: all). The page docs/reliability.md is written from all rows;
+BOTDEPLOY_CHAOS_ROWS=FILE also gets each of them as JSON as soon as it is there.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import queue
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,6 +31,7 @@ pytestmark = [pytest.mark.chaos, pytest.mark.lab]
 
 PAGE = Path(__file__).parents[2] / "docs/reliability.md"
 ENOUGH_FOR_A_PAGE = 150
+EVERY = int(os.environ.get("BOTDEPLOY_CHAOS_EVERY", "2"))
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +58,7 @@ def rows() -> Iterator[list[Row]]:
     found: list[Row] = []
     yield found
     if len([row for row in found if row.is_reached]) >= ENOUGH_FOR_A_PAGE:
-        PAGE.write_text(report.write(found, LEASE_S))
+        report.put_steps(PAGE, report.write(found, LEASE_S, EVERY))
 
 
 @pytest.fixture(scope="module")
@@ -68,10 +72,9 @@ def test_promises_hold_whatever_breaks_at_any_step(
     life: Life, stands: list[Stand], steps: dict[str, list[str]], rows: list[Row]
 ) -> None:
     """After any fault before any step the host is safe by itself, and the next run goes well."""
-    every = int(os.environ.get("BOTDEPLOY_CHAOS_EVERY", "2"))
     work: queue.SimpleQueue[tuple[str, str]] = queue.SimpleQueue()
     for number, fault in enumerate(FAULTS):
-        for step in steps[life.name][number % every :: every]:
+        for step in steps[life.name][number % EVERY :: EVERY]:
             work.put((step, fault))
     with ThreadPoolExecutor(len(stands)) as pool:
         found = [
@@ -95,6 +98,9 @@ def _work(stand: Stand, life: Life, work: queue.SimpleQueue[tuple[str, str]]) ->
         except Exception as error:  # noqa: BLE001 (one host's trouble must not end the others')
             row = Row(life.name, step, fault, wrong=[f"{type(error).__name__}: {error}"[:500]])
         found.append(row)
+        if keep := os.environ.get("BOTDEPLOY_CHAOS_ROWS"):
+            with Path(keep).open("a", encoding="utf-8") as rows:
+                rows.write(json.dumps(asdict(row)) + "\n")
         told = row.wrong or ("" if row.is_reached else "not reached")
         line = f"{row.safe_s:5.1f} s  {fault}  before  {step[:120]}  {row.between}  {told}"
         print(line, flush=True)  # noqa: T201
