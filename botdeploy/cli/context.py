@@ -58,7 +58,7 @@ class Context:
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
     clock: Clock = field(default_factory=SystemClock)
     stop: threading.Event = field(default_factory=threading.Event)
-    mask: Mask = field(default_factory=lambda: Mask(()))
+    mask: Mask = field(default_factory=Mask)
     environment: str = ""
     notices: Notices | None = None
     _fleet: Fleet | None = field(default=None, init=False)
@@ -199,7 +199,7 @@ class Context:
         from botdeploy.engine.fleet import Fleet
         from botdeploy.hosts.connection import Connector
 
-        fleet = Fleet(inventory, Connector(environ=self.environ), stop=self.stop)
+        fleet = Fleet(inventory, Connector(environ=self.environ), stop=self.stop, mask=self.mask)
         self._fleet = fleet
         previous = {}
         is_done = False
@@ -239,6 +239,7 @@ class Context:
             manifests=ManifestCache(self.environ),
             owner=owner_name(self.environ),
             stop=self.stop,
+            mask=self.mask,
         )
 
     @contextmanager

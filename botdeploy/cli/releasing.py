@@ -373,7 +373,7 @@ def _build(context: Context, inventory: Inventory, request: Request) -> Build | 
         environ=context.environ,
         templates=project_templates(place),
     )
-    context.mask = made.mask
+    context.mask.add(made.mask)
     return made
 
 

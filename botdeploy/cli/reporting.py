@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 from botdeploy.core.evidence import Evidence
 from botdeploy.core.logline import Assembler, LineRules
-from botdeploy.core.mask import Mask
 from botdeploy.core.underway import newest_under_way
 from botdeploy.engine.outcome import Ended
 from botdeploy.errors import ExitCode, HostError, UserError
@@ -205,7 +204,7 @@ def _mask(context: Context, inventory: Inventory) -> list[str]:
             values.append(read_secret(name, reference, folder, context.environ).reveal())
         except UserError:
             unread.append(name)
-    context.mask = Mask(values)
+    context.mask.learn(values)
     if not unread:
         return []
     told = ", ".join(dict.fromkeys(unread))

@@ -18,29 +18,49 @@ _LINE = 8  # characters; shorter lines of a longer secret say too little to be h
 
 
 class Mask:
-    """Replaces secrets in text by stars; calling it twice changes nothing more."""
+    """Replaces secrets in text by stars; calling it twice changes nothing more.
 
-    __slots__ = ("_known",)
+    It can learn of more while several threads use it: what a host still runs may have secrets
+    that nobody here can read any more.
+    """
+
+    __slots__ = ("_count", "_forms", "_known")
 
     def __init__(self, values: Iterable[str] = ()) -> None:
         """Take the values to hide; how they look in JSON, URLs, base64 and quotes is hidden too."""
-        forms: set[str] = set()
+        self._forms: dict[str, None] = {}
+        self._known: re.Pattern[str] | None = None
+        self._count = 0
+        self.learn(values)
+
+    def learn(self, values: Iterable[str]) -> None:
+        """Hide these from now on as well."""
         for value in values:
-            forms |= _forms(value)
-        forms -= {"", STARS}
-        # The longest first, so that a value inside another one leaves no rest of it behind.
-        longest_first = sorted(forms, key=lambda form: (-len(form), form))
-        parts = [
-            re.escape(form) if len(form) >= _SHORT else rf"(?<!\w){re.escape(form)}(?!\w)"
-            for form in longest_first
-        ]
-        self._known = re.compile("|".join(parts)) if parts else None
+            for form in _forms(value) - {"", STARS}:
+                self._forms[form] = None
+
+    def add(self, other: Mask) -> None:
+        """Hide what the other one hides as well."""
+        self._forms.update(other._forms)
 
     def __call__(self, text: str) -> str:
         """Give the text with every known value and everything that looks like a token hidden."""
+        if self._count != len(self._forms):
+            self._compile()
         if self._known is not None:
             text = self._known.sub(STARS, text)
         return mask_tokens(text)
+
+    def _compile(self) -> None:
+        forms = list(self._forms)  # at one instant, whatever others add meanwhile
+        # The longest first, so that a value inside another one leaves no rest of it behind.
+        forms.sort(key=lambda form: (-len(form), form))
+        parts = [
+            re.escape(form) if len(form) >= _SHORT else rf"(?<!\w){re.escape(form)}(?!\w)"
+            for form in forms
+        ]
+        self._known = re.compile("|".join(parts)) if parts else None
+        self._count = len(forms)
 
 
 def _forms(value: str) -> set[str]:

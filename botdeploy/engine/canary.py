@@ -74,11 +74,12 @@ def _run(
     lock: EnvironmentLock,
 ) -> Ended:
     rules = LineRules.from_policy(inventory.policy.judge)
-    mask = build.mask if build is not None else None
+    if build is not None:
+        tools.mask.add(build.mask)
     watch = (tools.make_watch or Watch)(
         tools.fleet,
         tools.clock,
-        (lambda: Assembler(rules, mask)) if mask is not None else (lambda: Assembler(rules)),
+        lambda: Assembler(rules, tools.mask),
         inventory.policy.judge,
         tools.on_line,
     )

@@ -6,6 +6,7 @@ import threading
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING, TypeVar
 
+from botdeploy.core.mask import Mask
 from botdeploy.errors import BotdeployError, ExitCode, HostError
 from botdeploy.hosts.acts import Acts
 
@@ -46,8 +47,13 @@ class Fleet:
         *,
         executor: Executor | None = None,
         stop: threading.Event | None = None,
+        mask: Mask | None = None,
     ) -> None:
-        """Take any executor whose futures are ``concurrent.futures``'; ``stop`` interrupts."""
+        """Take any executor whose futures are ``concurrent.futures``'; ``stop`` interrupts.
+
+        ``mask`` learns which secrets the hosts' releases have, where their journals are read.
+        """
+        self.mask = Mask() if mask is None else mask
         self.inventory = inventory
         self.connector = connector
         self._executor = executor or ThreadPoolExecutor(
@@ -103,7 +109,8 @@ class Fleet:
 
     def _connect(self, name: str) -> Acts:
         host = self._hosts[name]
-        return Acts(self.connector.connect(host.address), host.bot.name, host.address)
+        connection = self.connector.connect(host.address)
+        return Acts(connection, host.bot.name, host.address, self.mask)
 
     def each(
         self,

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from botdeploy.core.mask import Mask
 from botdeploy.engine.hands import Hands
 from botdeploy.engine.lock import take
 from botdeploy.engine.telling import Teller
@@ -33,6 +34,8 @@ class Tools:
     owner: str
     stop: threading.Event
     on_line: Callable[[str, LogLine], None] = lambda _host, _line: None
+    mask: Mask = field(default_factory=Mask)
+    """Hides secrets in all that is told; the fleet's, which learns from hosts."""
     make_watch: Callable[..., Watch] | None = None
     """What judges a run, where it is not the journals; for tests."""
 

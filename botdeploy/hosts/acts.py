@@ -10,10 +10,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from botdeploy.core import hoststate
+from botdeploy.core.mask import Mask
 from botdeploy.core.release import Manifest, parse_manifest
 from botdeploy.core.visible import visible
 from botdeploy.errors import ActFailed, HostError, OutcomeUnknown
 from botdeploy.hosts import hostprogram
+from botdeploy.hosts.hidden import secret_values
 from botdeploy.hosts.records import (
     ProgramMissing,
     Record,
@@ -107,8 +109,11 @@ def _decoded(text: object) -> str:
 class Acts:
     """The acts of one bot on one host, over one connection."""
 
-    def __init__(self, connection: HostConnection, bot: str, address: Address) -> None:
-        """Bind the acts to an open connection."""
+    def __init__(
+        self, connection: HostConnection, bot: str, address: Address, mask: Mask | None = None
+    ) -> None:
+        """Bind the acts to an open connection; ``mask`` learns what its lines must not show."""
+        self.mask = Mask() if mask is None else mask
         self.connection = connection
         self.host = connection.host
         self.bot = bot
@@ -471,7 +476,7 @@ class Acts:
         nonce = secrets.token_hex(8)
         stdin = self._input(b"")
         return self.connection.start(
-            self._command(nonce, "follow", (position,)),
+            self._command(nonce, "follow", (position, "hidden")),
             stdin=stdin if isinstance(stdin, bytes) else b"",
         )
 
@@ -484,15 +489,16 @@ class Acts:
             yield from self._entries(position)
         except ProgramMissing:  # told before the first entry
             nonce = secrets.token_hex(8)
-            done = self._sent_along(nonce, "entries", position)
-            read_reply(self.host, "entries", done.stdout.split(b"\n"), nonce, done.stderr)
+            done = self._sent_along(nonce, "entries", position, "hidden")
+            reply = read_reply(self.host, "entries", done.stdout.split(b"\n"), nonce, done.stderr)
+            self._hide_told(reply)
             yield from (line for line in done.stdout.split(b"\n") if line.startswith(b"{"))
 
     def _entries(self, position: str) -> Iterator[bytes]:
         nonce = secrets.token_hex(8)
         stdin = self._input(b"")
         session = self.connection.start(
-            self._command(nonce, "entries", (position,)),
+            self._command(nonce, "entries", (position, "hidden")),
             stdin=stdin if isinstance(stdin, bytes) else b"",
         )
         try:
@@ -505,11 +511,22 @@ class Acts:
                     raise_fault(self.host, "entries", record)
                 elif record.get("final"):
                     return
+                else:
+                    self.hide(record)
         except TimeoutError as error:
             raise OutcomeUnknown(self.host, "entries: the journal took too long") from error
         finally:
             session.close()
         raise OutcomeUnknown(self.host, "entries: the connection ended in the middle")
+
+    def hide(self, record: Record) -> None:
+        """Learn from a record of a journal's reader which secrets its lines may show."""
+        if "hidden" in record:
+            self.mask.learn(secret_values(record["hidden"]))
+
+    def _hide_told(self, reply: Reply) -> None:
+        for record in reply.records:
+            self.hide(record)
 
     def evidence(self, release: str) -> bytes | None:
         """Read what was kept of the journal for a release; None when nothing was."""
@@ -529,14 +546,17 @@ class Acts:
         """Read the last journal entries, once: journald's JSON, one a line."""
         nonce = secrets.token_hex(8)
         done = self.connection.run(
-            self._command(nonce, "lines", (count,)), stdin=self._input(b""), timeout_s=QUICK_S
+            self._command(nonce, "lines", (count, "hidden")),
+            stdin=self._input(b""),
+            timeout_s=QUICK_S,
         )
         try:
-            read_reply(self.host, "lines", done.stdout.split(b"\n"), nonce, done.stderr)
+            reply = read_reply(self.host, "lines", done.stdout.split(b"\n"), nonce, done.stderr)
         except ProgramMissing:
             nonce = secrets.token_hex(8)
-            done = self._sent_along(nonce, "lines", count)
-            read_reply(self.host, "lines", done.stdout.split(b"\n"), nonce, done.stderr)
+            done = self._sent_along(nonce, "lines", count, "hidden")
+            reply = read_reply(self.host, "lines", done.stdout.split(b"\n"), nonce, done.stderr)
+        self._hide_told(reply)
         return (line for line in done.stdout.split(b"\n") if line.startswith(b"{"))
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from botdeploy.core.logline import Assembler
 from botdeploy.errors import HostError
+from botdeploy.hosts.records import any_record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -118,17 +119,18 @@ class Follower:
     def _read(self) -> bool:
         """Read until the stream ends; tells whether any entry came."""
         self._expected = self._cursor
-        session = self._connect().follow(self._cursor or self._position)
+        acts = self._connect()
+        session = acts.follow(self._cursor or self._position)
         self._session = session
         if self._stopped.is_set():
             session.close()
             return False
         try:
-            return self._take_all(session)
+            return self._take_all(acts, session)
         finally:
             session.close()
 
-    def _take_all(self, session: Session) -> bool:
+    def _take_all(self, acts: Acts, session: Session) -> bool:
         came = False
         while True:
             try:
@@ -136,9 +138,13 @@ class Follower:
                     if line.startswith(b"{"):
                         came = True
                         self._take(line)
-                    elif line.startswith(b"@@") and b'"caught_up"' in line:
+                    elif (record := any_record(line)) is None:
+                        continue
+                    elif "caught_up" in record:
                         self._hand_over(self._assembler.flush())
                         self._caught_up.set()
+                    else:
+                        acts.hide(record)
                 break
             except TimeoutError:
                 self._hand_over(self._assembler.flush(self._host_now_us()))

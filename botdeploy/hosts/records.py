@@ -68,6 +68,12 @@ def read_record(line: bytes, nonce: str) -> Record | None:
     return record if isinstance(record, dict) else None
 
 
+def any_record(line: bytes) -> Record | None:
+    """Read a record of whatever call, from a stream in which nobody else writes such lines."""
+    mark, _, _ = line.partition(b" ")
+    return read_record(line, mark[2:].decode("ascii", "replace"))
+
+
 def read_reply(host: str, act: str, lines: Iterable[bytes], nonce: str, said: bytes = b"") -> Reply:
     """Read a program's whole output; ``said`` is what came on standard error.
 

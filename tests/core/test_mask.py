@@ -79,3 +79,14 @@ def test_no_text_shows_a_known_value(values: list[str], before: str, after: str)
     shown = mask(before + values[0] + after)
     assert all(value not in shown.replace(STARS, "\ue000") for value in values)
     assert mask(shown) == shown
+
+
+def test_a_mask_learns_while_it_is_used() -> None:
+    """What a host tells later is hidden from then on, the longest first among all of them."""
+    mask = Mask(["hunter"])
+    assert mask("hunter2-long hunter") == f"{STARS}2-long {STARS}"
+    mask.learn(["hunter2-long"])
+    other = Mask(["third"])
+    mask.add(other)
+    assert mask("hunter2-long hunter third") == f"{STARS} {STARS} {STARS}"
+    assert other("hunter") == "hunter"

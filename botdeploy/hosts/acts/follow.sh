@@ -7,13 +7,33 @@
 #   lines N              the last N entries, once
 #   entries POSITION     what stands from a position on, once
 #
+# With "hidden" behind that, {"hidden": …} comes first: see tell_hidden.
+#
 # -m, not -b: a reboot in between must not hide what came before it. --all: without it, fields over
 # 4096 bytes arrive as null.
 
 FIELDS=MESSAGE,PRIORITY,_PID,MESSAGE_ID,INVOCATION_ID,_SYSTEMD_INVOCATION_ID,N_RESTARTS,EXIT_CODE,EXIT_STATUS,UNIT_RESULT,N_DROPPED,JOB_RESULT,JOB_TYPE,_LINE_BREAK,_TRANSPORT,CODE_FUNC
 
+# tell_hidden: what the lines must not show where they are read: the secrets of the releases here, old
+# ones too, packed, for a reader with root's rights, who may "fetch" them as well. A controller can't
+# know them all: a token was rotated, or a cron job promotes that has none of them.
+tell_hidden() {
+	[ "$1" = hidden ] && [ "$(id -u)" -eq 0 ] || return 0
+	told=''
+	set +f
+	for file in "$RELEASES"/*/.botdeploy/shown "$RELEASES"/*/.botdeploy/environment "$RELEASES"/*/.botdeploy/credentials/*; do
+		[ ! -f "$file" ] || told=$told$file$NL
+	done
+	set -f
+	[ -n "$told" ] || return 0
+	printf '@@%s {"hidden": "' "$NONCE"
+	printf %s "$told" | tar -c -f - -P --no-recursion -T - 2>/dev/null | gzip -1 | base64 -w 0
+	printf '"}\n'
+}
+
 act_follow() {
 	can_read_journal || fault journal "this user may not read the journal; an administrator mends it: usermod -aG systemd-journal USER"
+	tell_hidden "${2:-}"
 	case ${1:-} in
 	since:*)
 		need_number seconds "${1#since:}"
@@ -45,11 +65,13 @@ past_of() {
 act_lines() {
 	need_number count "${1:-}"
 	can_read_journal || fault journal "this user may not read the journal; an administrator mends it: usermod -aG systemd-journal USER"
+	tell_hidden "${2:-}"
 	journalctl --no-pager -q -m -u "$UNIT" -n "$1" -o json --all --output-fields="$FIELDS" </dev/null
 }
 
 act_entries() {
 	can_read_journal || fault journal "this user may not read the journal; an administrator mends it: usermod -aG systemd-journal USER"
+	tell_hidden "${2:-}"
 	case ${1:-} in
 	since:*)
 		need_number seconds "${1#since:}"
