@@ -44,7 +44,7 @@ base-tree: system
 .PHONY: test
 test: vagrant lint ## everything: lint, types, unit tests, lab tests
 	BOTDEPLOY_CHAOS_EVERY=$${BOTDEPLOY_CHAOS_EVERY:-20} BOTDEPLOY_CHAOS_HOSTS=$${BOTDEPLOY_CHAOS_HOSTS:-2} \
-		$(BIN)/pytest -n $(WORKERS) --dist loadfile --reruns 1 $(PYTEST_ARGS)
+		BOTDEPLOY_RACES=$${BOTDEPLOY_RACES:-10} $(BIN)/pytest -n $(WORKERS) --dist loadfile --reruns 1 $(PYTEST_ARGS)
 
 .PHONY: unit
 unit: $(STAMP) ## the tests that need neither root nor network, with a tenth of the drawn examples

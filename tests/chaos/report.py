@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.chaos.lives import FAULTS, LIVES, Row
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
+
+PAGE = Path(__file__).parents[2] / "docs/reliability.md"
 
 _HEAD = """\
 # What was broken, and what came of it

@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.chaos, pytest.mark.lab]
 
-PAGE = Path(__file__).parents[2] / "docs/reliability.md"
 ENOUGH_FOR_A_PAGE = 150
 EVERY = int(os.environ.get("BOTDEPLOY_CHAOS_EVERY", "2"))
 
@@ -58,7 +57,7 @@ def rows() -> Iterator[list[Row]]:
     found: list[Row] = []
     yield found
     if len([row for row in found if row.is_reached]) >= ENOUGH_FOR_A_PAGE:
-        report.put_steps(PAGE, report.write(found, LEASE_S, EVERY))
+        report.put_steps(report.PAGE, report.write(found, LEASE_S, EVERY))
 
 
 @pytest.fixture(scope="module")
