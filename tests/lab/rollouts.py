@@ -152,6 +152,11 @@ class Project:
         (place / "main.py").write_text(f"DEFAULT_MODE = {mode!r}\nVERSION = {name!r}\n" + BOT)
         return str(place)
 
+    @property
+    def path(self) -> str:
+        """Where the command's own code lies."""
+        return str(Path(__file__).parents[2])
+
     def command(self, *words: str, env: dict[str, str] | None = None) -> subprocess.Popen[str]:
         """Start the command as a user would, in the project's folder."""
         return subprocess.Popen(
@@ -164,7 +169,7 @@ class Project:
             env={
                 **os.environ,
                 "HOME": str(self.folder),
-                "PYTHONPATH": str(Path(__file__).parents[2]),
+                "PYTHONPATH": self.path,
                 **(env or {}),
             },
         )
