@@ -15,8 +15,10 @@ act_fetch() {
 	[ ! -e "$tree/.botdeploy/rebuilt" ] || fault no-base "release $2 was changed by its build"
 	list=$RUN/fetch.new.$$
 	trap 'rm -f "$list"' EXIT
-	# Of the paths that stand there, those that were sent; a build and shared: have added others.
-	(cd "$tree" && find . -mindepth 1 -printf '%y %m %P %l\t%P\n') |
+	# Of the paths that stand there, those that were sent; a build and shared: have added others. One
+	# with a line end in it would be two here, and the second might name any file of this host.
+	(cd "$tree" && find . -mindepth 1 \( -name '*[[:cntrl:]]*' -o -lname '*[[:cntrl:]]*' \) -prune \
+		-o -printf '%y %m %P %l\t%P\n') |
 		awk -F '\t' 'FNR == NR {sent[$0]; next} $1 in sent {printf "%s%c", $2, 0}' "$tree/.botdeploy/tree" - >"$list" ||
 		fault write "cannot write $list"
 	size=$(du -s --block-size=1 "$tree") && inodes=$(find "$tree" | wc -l) || fault read "cannot read $tree"

@@ -19,15 +19,15 @@ FIELDS=MESSAGE,PRIORITY,_PID,MESSAGE_ID,INVOCATION_ID,_SYSTEMD_INVOCATION_ID,N_R
 # know them all: a token was rotated, or a cron job promotes that has none of them.
 tell_hidden() {
 	[ "$1" = hidden ] && [ "$(id -u)" -eq 0 ] || return 0
-	told=''
+	set --
 	set +f
 	for file in "$RELEASES"/*/.botdeploy/shown "$RELEASES"/*/.botdeploy/environment "$RELEASES"/*/.botdeploy/credentials/*; do
-		[ ! -f "$file" ] || told=$told$file$NL
+		[ ! -f "$file" ] || set -- "$@" "$file"
 	done
 	set -f
-	[ -n "$told" ] || return 0
+	[ $# -gt 0 ] || return 0
 	printf '@@%s {"hidden": "' "$NONCE"
-	printf %s "$told" | tar -c -f - -P --no-recursion -T - 2>/dev/null | gzip -1 | base64 -w 0
+	printf '%s\0' "$@" | tar -c -f - -P --no-recursion --null -T - 2>/dev/null | gzip -1 | base64 -w 0
 	printf '"}\n'
 }
 

@@ -329,13 +329,15 @@ listens() { # is a TCP socket of this host listening on the port?
 	grep -qE "^ *[0-9]+: [0-9A-F]+$port [0-9A-F]+:0000 0A " /proc/net/tcp /proc/net/tcp6 2>/dev/null
 }
 
-answers() { # does the URL answer with success? Only http: curl could read files as root.
+answers() { # does the URL answer with success? Asked with the bot's rights, and only by http.
 	case $1 in http://* | https://*) ;; *) return 1 ;; esac
 	if command -v curl >/dev/null; then
-		curl -q -fsS --proto '=http,https' -o /dev/null -m 3 -- "$1" 2>/dev/null 8>&-
+		set -- curl -q -fsS --proto '=http,https' -o /dev/null -m 3 -- "$1"
 	else
-		wget -q -O /dev/null -T 3 -- "$1" 2>/dev/null 8>&-
+		set -- wget -q -O /dev/null -T 3 -- "$1"
 	fi
+	run_as
+	runuser -u "$user" -- "$@" >/dev/null 2>&1 </dev/null 8>&- 9>&-
 }
 
 # --- keep, or go back ---------------------------------------------------------------------------

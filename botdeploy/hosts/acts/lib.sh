@@ -259,7 +259,8 @@ unit_pids() {
 
 # last_cursor: the journal position of the bot's last entry, empty when it never wrote one.
 last_cursor() {
-	journalctl -q -m -u "$UNIT" -n 1 -o cat --show-cursor 2>/dev/null | sed -n 's/^-- cursor: //p'
+	# Of its output the last line: what the bot wrote stands before it, whatever it looks like.
+	journalctl -q -m -u "$UNIT" -n 1 -o cat --show-cursor 2>/dev/null | sed -n '$s/^-- cursor: //p'
 }
 
 # run_as: the user that the bot runs as, in $user.

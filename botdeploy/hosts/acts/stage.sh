@@ -78,6 +78,8 @@ need_meta() {
 	[ -z "$odd" ] || fault upload "the upload holds $odd, which is not a plain file"
 	odd=$(cd "$meta" && find . -mindepth 2 ! -path './credentials/*' -print -quit)
 	[ -z "$odd" ] || fault upload "the upload holds $odd, which has no place in a release"
+	odd=$(cd "$meta" && find . -mindepth 1 -name '*[!A-Za-z0-9._@-]*' -print -quit)
+	[ -z "$odd" ] || fault upload "the upload holds $odd, which is no plain name"
 	for name in sums tree digest "$UNIT"; do
 		[ -f "$meta/$name" ] || fault upload "the upload has no $name"
 	done
@@ -115,7 +117,8 @@ sums_are_of_files() {
 }
 
 verify_tree() {
-	odd=$(cd "$part" && find . -mindepth 1 \( ! -type f ! -type d ! -type l -o -perm /6000 -o -type f -links +1 -o -path ./.botdeploy \) -print -quit)
+	odd=$(cd "$part" && find . -mindepth 1 \( ! -type f ! -type d ! -type l -o -perm /6000 -o -type f -links +1 -o -path ./.botdeploy \
+		-o -name '*[[:cntrl:]]*' -o -lname '*[[:cntrl:]]*' \) -print -quit)
 	[ -z "$odd" ] || fault upload "the release holds $odd, which no release may hold"
 	sums_are_of_files || fault corrupt "the sums name what is no file of the release"
 	(cd "$part" && { [ ! -s "$meta/sums" ] || sha256sum -c --quiet --strict -- "$meta/sums"; }) >"$RUN/stage.err" 2>&1 ||
@@ -149,7 +152,8 @@ link_shared() {
 }
 
 # The build runs as the bot's user, sees the release under its final path (a virtual environment
-# keeps absolute paths), and everything it started dies with its own control group.
+# keeps absolute paths), and everything it started dies with its own control group. Its user
+# namespace keeps the running bot, which has the same user, from reaching in by /proc/PID/cwd.
 build_release() {
 	[ -s "$meta/build" ] || return 0
 	script=$RUN/build # BindReadOnlyPaths takes it from a folder that its user can't enter
@@ -159,7 +163,7 @@ build_release() {
 		-p User="$user" -p WorkingDirectory="$RELEASES/$id" -p KillMode=control-group \
 		-p TemporaryFileSystem="$RELEASES" -p BindPaths="$part:$RELEASES/$id" \
 		-p BindReadOnlyPaths="$script:/run/botdeploy-build" \
-		-p PrivateTmp=yes -p NoNewPrivileges=yes -p RuntimeMaxSec=1800 -p UMask=0022 \
+		-p PrivateTmp=yes -p PrivateUsers=yes -p NoNewPrivileges=yes -p RuntimeMaxSec=1800 -p UMask=0022 \
 		-p Environment="HOME=/tmp" \
 		/bin/sh -e /run/botdeploy-build </dev/null >"$RUN/build.log" 2>&1
 	rc=$?
@@ -167,8 +171,14 @@ build_release() {
 	if [ "$rc" -ne 0 ]; then
 		fault build "the build ended with $rc: $(tail -n 15 "$RUN/build.log" | tr '\n' '|')"
 	fi
-	# What the build made for its user alone stays readable for that one, by its group.
-	chown -R -h "root:$(id -gn "$user")" "$part" && chmod -R g+rX,go-w,u-s,g-s "$part" || fault write "cannot own $part"
+	# What the build made for its user alone stays readable for that one, by its group. Modes are
+	# changed with its own rights: it may have handed a folder to somebody outside, who now puts
+	# links in the place of files. What that one still holds afterwards makes no release.
+	(cd "$part" && exec runuser -u "$user" -- chmod -R u+rX,g+rX,go-w,u-s,g-s .) </dev/null 2>"$RUN/stage.err" ||
+		fault build "its files cannot be given modes: $(tail -n 1 "$RUN/stage.err")"
+	chown -R -h "root:$(id -gn "$user")" "$part" || fault write "cannot own $part"
+	odd=$(find "$part" ! -type l \( ! -user root -o -perm /6022 \) -printf './%P' -quit)
+	[ -z "$odd" ] || fault build "$odd was changed by somebody after the build had ended"
 	[ ! -e "$part/.botdeploy" ] && [ ! -L "$part/.botdeploy" ] || fault build "the build made .botdeploy, a name that is reserved"
 	# A build that changed what was sent makes a release that no other can be copied from.
 	(sums_are_of_files && cd "$part" && { [ ! -s "$meta/sums" ] || sha256sum -c --status --strict -- "$meta/sums"; }) 2>/dev/null ||

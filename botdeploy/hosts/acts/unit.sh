@@ -6,7 +6,7 @@
 # The list is documented in docs/security.md; a test compares the two.
 
 # Directives whose every value only takes rights away, sets a time or a limit, or names an ordering.
-FREE="Description Documentation After Before StartLimitIntervalSec StartLimitBurst
+FREE="Description Documentation After StartLimitIntervalSec StartLimitBurst
 Environment UnsetEnvironment SyslogIdentifier SyslogLevelPrefix LogRateLimitIntervalSec LogRateLimitBurst
 Restart RestartSec RestartSteps RestartMaxDelaySec RestartPreventExitStatus RestartForceExitStatus
 SuccessExitStatus TimeoutSec TimeoutStartSec TimeoutStopSec TimeoutAbortSec RuntimeMaxSec
@@ -53,7 +53,7 @@ check_directive() { # NAME VALUE
 	case $name in *[!A-Za-z0-9]*) refuse "$name" && return ;; esac
 	case $value in [\ $TAB]*) refuse "a blank after $name=" && return ;; esac
 	case $section:$name in
-	"[Unit]:Description" | "[Unit]:Documentation" | "[Unit]:After" | "[Unit]:Before" | "[Unit]:StartLimit"*) check_free ;;
+	"[Unit]:Description" | "[Unit]:Documentation" | "[Unit]:After" | "[Unit]:StartLimit"*) check_free ;;
 	"[Unit]:Wants" | "[Unit]:Requires")
 		for other in $value; do
 			case $other in
