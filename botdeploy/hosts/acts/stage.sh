@@ -144,7 +144,7 @@ link_shared() {
 		done
 		# shellcheck disable=SC2016 # for the inner shell
 		[ -e "$HOME_DIR/shared/$name" ] ||
-			runuser -u "$user" -- sh -c 'umask 027; exec mkdir -p -- "$1"' sh "$HOME_DIR/shared/$name" </dev/null ||
+			runuser -u "$user" -- sh -c 'umask 027; exec mkdir -p -- "$1"' sh "$HOME_DIR/shared/$name" </dev/null >/dev/null 2>&1 ||
 			fault write "cannot create $HOME_DIR/shared/$name as $user"
 		case $name in */*) mkdir -p "$part/${name%/*}" ;; esac
 		ln -s "$HOME_DIR/shared/$name" "$part/$name" || fault write "cannot link $name"
@@ -174,7 +174,7 @@ build_release() {
 	# What the build made for its user alone stays readable for that one, by its group. Modes are
 	# changed with its own rights: it may have handed a folder to somebody outside, who now puts
 	# links in the place of files. What that one still holds afterwards makes no release.
-	(cd "$part" && exec runuser -u "$user" -- chmod -R u+rX,g+rX,go-w,u-s,g-s .) </dev/null 2>"$RUN/stage.err" ||
+	(cd "$part" && exec runuser -u "$user" -- chmod -R u+rX,g+rX,go-w,u-s,g-s .) </dev/null >"$RUN/stage.err" 2>&1 ||
 		fault build "its files cannot be given modes: $(tail -n 1 "$RUN/stage.err")"
 	chown -R -h "root:$(id -gn "$user")" "$part" || fault write "cannot own $part"
 	odd=$(find "$part" ! -type l \( ! -user root -o -perm /6022 \) -printf './%P' -quit)
