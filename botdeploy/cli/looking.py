@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from botdeploy.cli.schedules import too_seldom
 from botdeploy.core import plan
-from botdeploy.core.hoststate import HostState, Phase
+from botdeploy.core.hoststate import HostState, Phase, given_up
 from botdeploy.core.underway import newest_under_way
 from botdeploy.engine.observing import observe
 from botdeploy.errors import ExitCode, HostError
@@ -84,7 +84,7 @@ def status_record(
         "bot": inventory.bot_name,
         "rollout": rollout,
         "hosts": [
-            _host_record(name, plan.ring_of(rings, name), states.get(name), away.get(name), now)
+            _host_record(inventory, name, rings, states.get(name), away.get(name), now)
             for name in names
         ],
     }
@@ -124,8 +124,14 @@ def _rollout_state(states: Mapping[str, HostState], release: str, *, is_open: bo
 
 
 def _host_record(
-    name: str, ring: str, state: HostState | None, error: HostError | None, now: datetime
+    inventory: Inventory,
+    name: str,
+    rings: Mapping[str, tuple[str, ...]],
+    state: HostState | None,
+    error: HostError | None,
+    now: datetime,
 ) -> dict[str, Any]:
+    ring = plan.ring_of(rings, name)
     empty = dict.fromkeys(
         ("current", "previous", "running", "active_state", "restarts", "since", "lease_until")
     )
@@ -145,7 +151,7 @@ def _host_record(
         "restarts": state.restarts,
         "since": _stamp(state.active_since),
         "lease_until": lease,
-        "error": state.stuck or None,
+        "error": state.stuck or given_up(inventory.environment, name, state) or None,
     }
 
 

@@ -166,6 +166,18 @@ class HostState:
         )
 
 
+def given_up(environment: str, name: str, state: HostState) -> str:
+    """Say what to type where systemd starts the bot no more and nothing is open; else empty."""
+    is_open = state.switch is not None and state.switch.phase in (Phase.PENDING, Phase.REVERTING)
+    if state.active_state != "failed" or not state.current or is_open:
+        return ""
+    return (
+        f"systemd gave the bot up ({state.result}); see: botdeploy logs {environment} --limit {name}"
+        f"; when that is mended: botdeploy rollback {environment} --to {state.current} "
+        f"--limit {name} --keep"
+    )
+
+
 def from_record(record: Mapping[str, Any]) -> HostState:
     """Read the ``state`` record of a host's program; unknown fields are left out.
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from botdeploy.core import plan, rollout, underway
 from botdeploy.core.events import Kind
+from botdeploy.core.hoststate import given_up
 from botdeploy.core.logline import Assembler, LineRules
 from botdeploy.engine import target as targets
 from botdeploy.engine.observing import observe
@@ -86,12 +87,24 @@ def _run(
     try:
         run = Run(inventory, tools, lock, watch, target=target, build=build, options=options)
         if run.members.is_over:
-            return Ended(
-                ExitCode.DONE, f"{target.release} runs everywhere already; nothing was due"
-            )
+            return _nothing_due(inventory, target, lock)
         return run.go()
     finally:
         watch.close()
+
+
+def _nothing_due(inventory: Inventory, target: Target, lock: EnvironmentLock) -> Ended:
+    down = [
+        f"{name}: {told}"
+        for name, state in lock.states.items()
+        if (told := given_up(inventory.environment, name, state))
+    ]
+    if down:
+        return Ended(
+            ExitCode.DONE,
+            f"{target.release} is everywhere already and nothing was due, but {'; '.join(down)}",
+        )
+    return Ended(ExitCode.DONE, f"{target.release} runs everywhere already; nothing was due")
 
 
 def _need_majority(inventory: Inventory, lock: EnvironmentLock, tools: Tools) -> None:

@@ -250,7 +250,7 @@ def _safe_or_told(stand: Stand, fault: str) -> tuple[str, dict[str, Any]]:
 
     A bot that can't write to its data does not start, and a return that ended so is told as stuck:
     the next revert is what its message asks for. One that systemd has given up, with nothing open,
-    is told as failed: the same release is switched to again, as ``canary`` would.
+    is told as failed, with the command that starts the same release again.
     """
     try:
         return "", stand.await_safe(20 if fault in MENDED_FIRST else 90)[1]
@@ -262,12 +262,8 @@ def _safe_or_told(stand: Stand, fault: str) -> tuple[str, dict[str, Any]]:
         is_given_up = state["active_state"] == "failed" and not is_open
         if not state["stuck"] and not is_given_up:
             raise
-    if state["stuck"]:
-        stand.actor("revert", stand.actor.token, stand.new_run(), OLD.id, "the disk is mended")
-    else:
-        run = stand.new_run()
-        stand.actor.switch(run, state["current"])
-        stand.actor("confirm", stand.actor.token, run)
+    to = OLD.id if state["stuck"] else state["current"]
+    stand.actor("revert", stand.actor.token, stand.new_run(), to, "the disk is mended")
     return " → person", stand.await_safe()[1]
 
 

@@ -55,8 +55,8 @@ guard tries again every two seconds; the same for /opt, where a link cannot be m
 not stopped for a return that the disk would refuse. `p` in a cell: the old release did not start
 on the broken disk (it can't write to its shared data), the host said that it needs a person, and
 the next `revert` brought it up when the disk was mended; or, with nothing pending, the bot itself
-could not live on that disk until systemd gave it up, `status` said `failed`, and the same release
-again (`canary`) brought it up.
+could not live on that disk until systemd gave it up, `status` said so with the command to type
+(`rollback --to` that same release), and that brought it up.
 
 """
 

@@ -285,3 +285,30 @@ def test_a_cut_network_is_not_taken_for_a_silent_bot(project: Project, lab: Lab)
     verdict = next(json.loads(line) for line in out.splitlines() if '"verdict"' in line)
     assert verdict["outcome"] == "pass"
     assert "silent" not in " ".join(verdict["reasons"])
+
+
+def test_a_bot_that_systemd_gave_up_is_told_with_the_command_that_starts_it(
+    project: Project, lab: Lab
+) -> None:
+    """Nothing was pending, so no host may act: status says failed, why, and what to type."""
+    one = releases_of(project.canary())
+    lab["h2"].root(
+        "chmod 000 /opt/tbot/shared/data && systemctl kill -s KILL tbot;"
+        " while [ $(systemctl show -P ActiveState tbot) != failed ]; do sleep 0.2; done",
+        timeout=120,
+    )
+    lab["h2"].root("chmod 750 /opt/tbot/shared/data")
+    told = project.status()
+    assert (told["h1"]["error"], told["h3"]["error"]) == (None, None)
+    assert told["h2"]["active_state"] == "failed"
+    again = project.run("canary", "prod")
+    assert "h2: systemd gave the bot up" in again.summary
+    typed = told["h2"]["error"].partition("when that is mended: botdeploy ")[2]
+    assert typed == f"rollback prod --to {one} --limit h2 --keep"
+    started = project.run(*typed.split())
+    assert started.code == 0, started.out + started.err
+    assert project.running() == [one] * 3
+    assert project.status()["h2"]["error"] is None
+    nothing = project.run("canary", "prod").summary
+    assert nothing == f"{one} runs everywhere already; nothing was due"
+    project.assert_never_two()
