@@ -296,7 +296,9 @@ class Acts:
         except TimeoutError as error:
             session.close()
             raise OutcomeUnknown(self.host, "enter: the host did not answer in time") from error
-        except HostError:
+        except (
+            BaseException
+        ):  # a refusal too: whoever asks again and again would run out of channels
             session.close()
             raise
         session.close()

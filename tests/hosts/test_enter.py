@@ -1,0 +1,83 @@
+"""Taking a host's lock: what was opened for it is closed, however it went."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+
+from botdeploy.core.address import Address
+from botdeploy.errors import OutcomeUnknown
+from botdeploy.hosts.acts import Acts
+from botdeploy.hosts.records import LockRefused
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from botdeploy.hosts.program import HostConnection
+
+HOLDER = {"id": "1234", "owner": "ben", "kind": "rollout", "why": "", "since": "", "left_s": 30}
+REFUSED = {"fault": "locked", "message": "somebody else has the lock", "lock": HOLDER}
+
+
+class Session:
+    """What a program says, and whether its channel was closed."""
+
+    def __init__(self, nonce: str, *records: dict[str, Any]) -> None:
+        """Take what it will say."""
+        self._rows = [f"@@{nonce} {json.dumps(record)}".encode() for record in records]
+        self.is_open = True
+
+    def lines(self, *, timeout_s: float) -> Iterator[bytes]:
+        """Give it all."""
+        del timeout_s
+        yield from self._rows
+
+    def read_error(self) -> bytes:
+        """Say nothing more."""
+        return b""
+
+    def close(self) -> None:
+        """Note it."""
+        self.is_open = False
+
+
+class Connection:
+    """A connection over which every program says the same."""
+
+    host = "h1"
+
+    def __init__(self, *records: dict[str, Any]) -> None:
+        """Take what each program will say."""
+        self._records = records
+        self.sessions: list[Session] = []
+
+    def start(self, command: str, *, stdin: bytes = b"") -> Session:
+        """Open a channel."""
+        del stdin
+        found = re.search(r"'([0-9a-f]{16})' 'enter'", command)
+        assert found is not None, command
+        self.sessions.append(Session(found[1], *self._records))
+        return self.sessions[-1]
+
+
+@pytest.mark.parametrize(
+    ("said", "error"),
+    [
+        ((REFUSED,), LockRefused),
+        ((), OutcomeUnknown),
+    ],
+    ids=["refused", "cut"],
+)
+def test_who_does_not_get_a_lock_leaves_no_channel_open(
+    said: tuple[dict[str, Any], ...], error: type[Exception]
+) -> None:
+    """Who asks again and again would run out of what sshd allows a connection, and hang."""
+    connection = Connection(*said)
+    acts = Acts(cast("HostConnection", connection), "echobot", Address("h1", "h1"))
+    for _ in range(3):
+        with pytest.raises(error):
+            acts.enter("T1", 30, "rollout", user="echobot", owner="ada", why="a test")
+    assert [session.is_open for session in connection.sessions] == [False] * 3
