@@ -6,6 +6,7 @@ import base64
 import re
 import secrets as random
 import statistics
+import subprocess
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -298,3 +299,14 @@ def printed(project: Project, name: str, release: str) -> set[str]:
     found = set(re.findall(r"I log in with ((?:canary|rotated)-\S+)", lines.stdout))
     assert found
     return found
+
+
+def test_the_watcher_finds_what_is_planted() -> None:
+    """A word on a command line or in an environment is seen while the process lives."""
+    with Watcher([b"planted-where"], lambda _user, _environ, _word: False) as watcher:
+        subprocess.run(["/bin/sh", "-c", "sleep 0.5; : planted-where"], check=True)
+        subprocess.run(["/bin/sleep", "0.5"], check=True, env={"WORD": "planted-where"})
+    assert len(watcher.found) == 2
+    with Watcher([b"planted-where"], lambda _user, _environ, _word: True) as watcher:
+        subprocess.run(["/bin/sleep", "0.5"], check=True, env={"WORD": "planted-where"})
+    assert watcher.found == set()

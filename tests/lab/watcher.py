@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 import threading
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-PAUSE_S = 0.005
+PAUSE_S = 0.003
 
 
 class Watcher:
@@ -46,27 +45,40 @@ class Watcher:
 
     def _watch(self) -> None:
         before = time.monotonic()
+        lines: dict[str, bytes] = {}
         while not self._ended.wait(PAUSE_S):
-            for name in os.listdir("/proc"):  # noqa: PTH208 (a hundred times a second)
-                if name.isdigit():
-                    self._look(int(name))
+            present = [name for name in os.listdir("/proc") if name.isdigit()]  # noqa: PTH208
+            lines = {name: lines.get(name, b"") for name in present}
+            for name in present:
+                self._look(name, lines)
             now = time.monotonic()
             self.gaps_s.append(now - before)
             before = now
 
-    def _look(self, pid: int) -> None:
-        if pid == os.getpid():
+    def _look(self, pid: str, lines: dict[str, bytes]) -> None:
+        """Look at one process; at its environment only when it runs another program than before."""
+        if int(pid) == os.getpid():
             return
-        place = Path(f"/proc/{pid}")
         try:
-            line = (place / "cmdline").read_bytes()
-            environ = (place / "environ").read_bytes()
-            user = place.stat().st_uid
+            line = _read(f"/proc/{pid}/cmdline")
+            if line == lines[pid]:
+                return
+            environ = _read(f"/proc/{pid}/environ")
+            user = os.stat(f"/proc/{pid}").st_uid  # noqa: PTH116 (a path object costs more)
         except OSError:  # it has ended
             return
+        lines[pid] = line
         self.seen.add(line)
         for word in self._words:
             if word in line:
                 self.found.add(f"command line {line!r}")
             if word in environ and not self._passes_over(user, environ, word):
                 self.found.add(f"environment of {line!r}")
+
+
+def _read(path: str) -> bytes:
+    file = os.open(path, os.O_RDONLY)
+    try:
+        return os.read(file, 1 << 20)
+    finally:
+        os.close(file)
