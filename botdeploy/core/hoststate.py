@@ -172,9 +172,9 @@ def given_up(environment: str, name: str, state: HostState) -> str:
     if state.active_state != "failed" or not state.current or is_open:
         return ""
     return (
-        f"systemd gave the bot up ({state.result}); see: botdeploy logs {environment} --limit {name}"
-        f"; when that is mended: botdeploy rollback {environment} --to {state.current} "
-        f"--limit {name} --keep"
+        f"systemd gave the bot up ({state.result}); see: botdeploy logs {environment} "
+        f"--limit {name}; when that is mended: botdeploy rollback {environment} "
+        f"--to {state.current} --limit {name} --keep"
     )
 
 
