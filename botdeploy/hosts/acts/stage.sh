@@ -153,17 +153,21 @@ link_shared() {
 
 # The build runs as the bot's user, sees the release under its final path (a virtual environment
 # keeps absolute paths), and everything it started dies with its own control group. Its user
-# namespace keeps the running bot, which has the same user, from reaching in by /proc/PID/cwd.
+# namespace, where the kernel has them, keeps the running bot, which has the same user, from reaching
+# in by /proc/PID/cwd.
 build_release() {
 	[ -s "$meta/build" ] || return 0
 	script=$RUN/build # BindReadOnlyPaths takes it from a folder that its user can't enter
 	cp "$meta/build" "$script" && chown "$user:" "$script" && chmod 0400 "$script" &&
 		chown -R -h "$user:" "$part" || fault write "cannot prepare the build"
+	apart=no most=0
+	[ ! -r /proc/sys/user/max_user_namespaces ] || read -r most </proc/sys/user/max_user_namespaces
+	[ "$most" = 0 ] || apart=yes
 	systemd-run -q --wait --collect --pipe --unit="botdeploy-build-$BOT" \
 		-p User="$user" -p WorkingDirectory="$RELEASES/$id" -p KillMode=control-group \
 		-p TemporaryFileSystem="$RELEASES" -p BindPaths="$part:$RELEASES/$id" \
 		-p BindReadOnlyPaths="$script:/run/botdeploy-build" \
-		-p PrivateTmp=yes -p PrivateUsers=yes -p NoNewPrivileges=yes -p RuntimeMaxSec=1800 -p UMask=0022 \
+		-p PrivateTmp=yes -p PrivateUsers="$apart" -p NoNewPrivileges=yes -p RuntimeMaxSec=1800 -p UMask=0022 \
 		-p Environment="HOME=/tmp" \
 		/bin/sh -e /run/botdeploy-build </dev/null >"$RUN/build.log" 2>&1
 	rc=$?
