@@ -9,6 +9,7 @@ from botdeploy.core import plan, rollout, underway
 from botdeploy.core.events import Kind
 from botdeploy.core.hoststate import given_up
 from botdeploy.core.logline import Assembler, LineRules
+from botdeploy.core.rollout import Standing
 from botdeploy.engine import target as targets
 from botdeploy.engine.observing import observe
 from botdeploy.engine.outcome import Ended
@@ -86,19 +87,24 @@ def _run(
     )
     try:
         run = Run(inventory, tools, lock, watch, target=target, build=build, options=options)
-        if run.members.is_over:
-            return _nothing_due(inventory, target, lock)
+        down = _given_up(inventory, lock)
+        # A new rollout would find every host proven, and say that it passed.
+        if run.members.is_over or (down and not run.members.without(Standing.PROVEN)):
+            return _nothing_due(target, down)
         return run.go()
     finally:
         watch.close()
 
 
-def _nothing_due(inventory: Inventory, target: Target, lock: EnvironmentLock) -> Ended:
-    down = [
+def _given_up(inventory: Inventory, lock: EnvironmentLock) -> list[str]:
+    return [
         f"{name}: {told}"
         for name, state in lock.states.items()
         if (told := given_up(inventory.environment, name, state))
     ]
+
+
+def _nothing_due(target: Target, down: list[str]) -> Ended:
     if down:
         return Ended(
             ExitCode.DONE,
