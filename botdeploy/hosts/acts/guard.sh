@@ -259,8 +259,11 @@ await_ready() {
 		fi
 		# A controller may call it back meanwhile.
 		if [ -e "$STATE/reverting" ]; then
-			get "$STATE/reverting" new
-			[ "$got" != "$1" ] || { not_ready="called back before it was ready"; return 1; }
+			get "$STATE/reverting" old
+			if [ "$got" != "$1" ]; then # else it is what is returned to, also from itself
+				get "$STATE/reverting" new
+				[ "$got" != "$1" ] || { not_ready="called back before it was ready"; return 1; }
+			fi
 		fi
 		if [ "$spent" -lt 30 ]; then sleep 0.03; elif [ "$spent" -lt 500 ]; then sleep 0.1; else sleep 0.25; fi
 	done
