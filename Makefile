@@ -47,8 +47,8 @@ test: vagrant lint ## everything: lint, types, unit tests, lab tests
 		BOTDEPLOY_RACES=$${BOTDEPLOY_RACES:-10} $(BIN)/pytest -n $(WORKERS) --dist loadfile --reruns 1 $(PYTEST_ARGS)
 
 .PHONY: unit
-unit: $(STAMP) ## the tests that need neither root nor network, with a tenth of the drawn examples
-	BOTDEPLOY_EFFORT=$${BOTDEPLOY_EFFORT:-0.1} $(BIN)/pytest -n 2 -m "not lab and not chaos" $(PYTEST_ARGS)
+unit: $(STAMP) ## the tests within one process, with a tenth of the drawn examples
+	BOTDEPLOY_EFFORT=$${BOTDEPLOY_EFFORT:-0.1} $(BIN)/pytest -n 2 -m "not lab and not chaos and not programs" $(PYTEST_ARGS)
 
 .PHONY: lab-test
 lab-test: system $(STAMP) ## the tests on real hosts

@@ -20,6 +20,8 @@ from tests.bench.roll import Job, Taken, round_trips, shown
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.programs
+
 
 def sums(folder: Path) -> dict[str, str]:
     """Give the sum of every file."""

@@ -10,6 +10,8 @@ import pytest
 
 from botdeploy import __main__ as program
 
+pytestmark = pytest.mark.programs
+
 GOOD = """\
 all:
   vars:

@@ -15,6 +15,8 @@ from botdeploy.cli.app import app
 if TYPE_CHECKING:
     import typer
 
+pytestmark = pytest.mark.programs
+
 
 def modules_after(program: str) -> set[str]:
     """Run a program in a Python of its own and list what it imported."""

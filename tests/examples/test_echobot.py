@@ -19,6 +19,8 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+pytestmark = pytest.mark.programs
+
 ECHOBOT = Path(__file__).parents[2] / "examples" / "echobot"
 VERSIONS = ("v1", "v2", "v3")
 PATIENCE_SECONDS = 30

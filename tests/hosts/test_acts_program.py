@@ -18,6 +18,8 @@ from botdeploy.hosts import hostprogram
 from tests.effort import examples
 from tests.hosts.actkit import parse
 
+pytestmark = pytest.mark.programs
+
 SHELLS = [
     ["dash"],
     ["bash", "--posix"],

@@ -22,6 +22,8 @@ from tests.hosts.connection_contract import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+pytestmark = pytest.mark.programs
+
 
 @pytest.fixture
 def connection(tmp_path: Path) -> Iterator[HostConnection]:

@@ -46,6 +46,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+pytestmark = pytest.mark.programs
+
 HOST_KEY = paramiko.ECDSAKey.generate()
 OTHER_HOST_KEY = paramiko.ECDSAKey.generate()
 RSA_HOST_KEY = paramiko.RSAKey.generate(2048)

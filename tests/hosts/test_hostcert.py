@@ -17,7 +17,10 @@ from botdeploy.hosts.hostcert import BadCertificate, HostCertificate
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-pytestmark = pytest.mark.skipif(not shutil.which("ssh-keygen"), reason="no ssh-keygen here")
+pytestmark = [
+    pytest.mark.programs,
+    pytest.mark.skipif(not shutil.which("ssh-keygen"), reason="no ssh-keygen here"),
+]
 
 NOW_S = 1_800_000_000
 

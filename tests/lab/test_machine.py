@@ -6,13 +6,16 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
+import pytest
+
 from tests.lab import machine
 from tests.lab.lab import PROJECT
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import pytest
+
+pytestmark = pytest.mark.programs
 
 TEST = """
 import pytest

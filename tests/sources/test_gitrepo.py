@@ -14,6 +14,8 @@ from botdeploy.sources import File, gitrepo, read
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.programs
+
 
 def git(folder: Path, *arguments: str) -> str:
     """Run real git in a folder and give what it says."""

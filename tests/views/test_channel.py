@@ -19,6 +19,8 @@ from tests.views.servers import hanging, hook, mailbox, nobody
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+pytestmark = pytest.mark.programs
+
 QUICK = Pace(gather_s=0.0, first_pause_s=0.001, longest_pause_s=0.002, last_s=30.0)
 PATIENCE_S = 30.0
 

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
     from botdeploy.core.model import Inventory
 
+pytestmark = pytest.mark.programs
+
 NOW = datetime(2026, 11, 22, 21, 5, tzinfo=UTC)
 RELEASE = "20261122T210500Z-3f9c2ab1"
 QUICK = Pace(gather_s=0.0, first_pause_s=0.001, longest_pause_s=0.002, last_s=30.0)
