@@ -262,7 +262,7 @@ def test_ssh_starts_at_boot_whatever_a_unit_orders(lab: Lab) -> None:
     circle = unit_text("ODD").replace("[Unit]\n", "[Unit]\nBefore=ssh.service\n")
     said = actor.stage(release("ODD", unit=circle))
     assert said.fault == "unit"
-    assert "Before=" in str(said.records[0]["message"])
+    assert "Before in [Unit]" in str(said.records[0]["message"])
 
 
 REACHING = """\
