@@ -48,7 +48,7 @@ test: vagrant lint ## everything: lint, types, unit tests, lab tests
 
 .PHONY: unit
 unit: $(STAMP) ## the tests within one process, with a tenth of the drawn examples
-	BOTDEPLOY_EFFORT=$${BOTDEPLOY_EFFORT:-0.1} $(BIN)/pytest -n 2 -m "not lab and not chaos and not programs" $(PYTEST_ARGS)
+	BOTDEPLOY_EFFORT=$${BOTDEPLOY_EFFORT:-0.1} $(BIN)/pytest -n 2 -m "not lab and not chaos and not programs and not simulation" $(PYTEST_ARGS)
 
 .PHONY: lab-test
 lab-test: system $(STAMP) ## the tests on real hosts

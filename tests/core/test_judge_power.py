@@ -23,6 +23,8 @@ from botdeploy.core.logline import Level, LineKind, LogLine
 from botdeploy.core.verdict import Outcome
 from tests.effort import examples
 
+pytestmark = pytest.mark.simulation
+
 SECOND = 1_000_000
 SWITCH = 1_700_000_000 * SECOND
 

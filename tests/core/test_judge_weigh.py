@@ -7,6 +7,7 @@ from datetime import timedelta
 from functools import cache
 from math import exp
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -15,6 +16,8 @@ from botdeploy.core.judge import Judge, JudgeOptions
 from botdeploy.core.logline import Level, LineKind, LogLine, SystemKind, SystemRecord
 from botdeploy.core.verdict import Outcome, Verdict
 from tests.effort import examples
+
+pytestmark = pytest.mark.simulation
 
 MINUTE = 60_000_000
 SWITCH = 28_333_333 * MINUTE

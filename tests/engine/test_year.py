@@ -12,6 +12,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
     from botdeploy.engine.outcome import Ended
     from botdeploy.engine.tools import Tools
     from tests.engine.fakehost import FakeHost
+
+pytestmark = pytest.mark.simulation
 
 NAMES = ("h1", "h2", "h3", "h4", "h5", "h6")
 GROUPS = {"internal": ("h1",), "beta": ("h2", "h3")}
