@@ -50,7 +50,6 @@ def _found(environment: str, project: Path) -> Iterator[tuple[str, int]]:
         (str(path), _read(path))
         for place in (project / "schedule", CRON)
         for path in sorted(place.glob("*"))
-        if path.suffix in {".cron", ""} or place == CRON
     ]
     texts.append(("your crontab", _crontab()))
     for where, text in texts:

@@ -191,6 +191,15 @@ class Project:
         assert ran.code == code, f"{ran.code}\n{ran.out}\n{ran.err}"
         return ran
 
+    def canary_until_switched(self, *words: str) -> subprocess.Popen[str]:
+        """Start ``canary`` and give the process once its canary has the release."""
+        process = self.command("--json", "canary", self.name, *words)
+        assert process.stdout is not None
+        for line in process.stdout:
+            if '"switched"' in line:
+                break
+        return process
+
     def status(self) -> dict[str, dict[str, Any]]:
         """Ask what runs on each host."""
         ran = self.run("status", self.name)

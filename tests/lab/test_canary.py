@@ -150,11 +150,7 @@ def test_a_controller_that_dies_leaves_the_canary_to_go_back(project: Project) -
         lease="4s",
     )
     source = project.version("v2", "good")
-    process = project.command("--json", "canary", "prod", "--source", source)
-    assert process.stdout is not None
-    for line in process.stdout:
-        if '"switched"' in line:
-            break
+    process = project.canary_until_switched("--source", source)
     process.send_signal(signal.SIGKILL)
     process.communicate()
     deadline = time.monotonic() + 30
@@ -187,11 +183,7 @@ def test_an_interrupt_ends_quickly_and_gives_the_lock_back(project: Project) -> 
         lease="120s",
     )
     source = project.version("v2", "good")
-    process = project.command("--json", "canary", "prod", "--source", source)
-    assert process.stdout is not None
-    for line in process.stdout:
-        if '"switched"' in line:
-            break
+    process = project.canary_until_switched("--source", source)
     process.send_signal(signal.SIGTERM)
     process.communicate(timeout=20)
     assert process.returncode == 130
@@ -273,11 +265,7 @@ def test_a_cut_network_is_not_taken_for_a_silent_bot(project: Project, lab: Lab)
     )
     time.sleep(8)
     source = project.version("v2", "good")
-    process = project.command("--json", "canary", "prod", "--source", source)
-    assert process.stdout is not None
-    for line in process.stdout:
-        if '"switched"' in line:
-            break
+    process = project.canary_until_switched("--source", source)
     with lab["h1"].cut_network():
         time.sleep(9)
     out, err = process.communicate(timeout=180)

@@ -132,11 +132,7 @@ def test_a_lost_controller_is_not_taken_over_by_cron(project: Project) -> None:
     one = project.running()[0]
     project.write(rings=rings("60s"), lease="4s")
     source = project.version("v2", "good")
-    process = project.command("--json", "canary", "prod", "--source", source)
-    assert process.stdout is not None
-    for line in process.stdout:
-        if '"switched"' in line:
-            break
+    process = project.canary_until_switched("--source", source)
     process.kill()
     process.communicate()
     ended = promote_until(project, 5, 120)

@@ -62,7 +62,6 @@ class Switching:
         """Add to why a release did not become ready the error that it said last."""
         if result.cause != "ready":
             return result
-        self._watch.catch_up((name,), self._hands.pulse.beat)
         state = self._members.states.get(name)
         old = state.invocation if state is not None else ""
         said = self._watch.last_error(name, self._members[name].armed_at_us, old)
