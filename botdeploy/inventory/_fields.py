@@ -24,7 +24,7 @@ _PART = re.compile(r"([0-9.]+)([wdhms])")
 _LONGEST = timedelta(days=3650)
 _PERCENT = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,6})?) ?%")
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_BOT_NAME = re.compile(r"[a-z][a-z0-9_-]{0,31}")
+_BOT_NAME = re.compile(r"[a-z](?:[a-z0-9_-]{0,30}[a-z0-9])?")
 _USER_NAME = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
 _RING_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,31}")
 _SHARED = re.compile(r"[A-Za-z0-9._+@][A-Za-z0-9._+@/-]*")
@@ -95,7 +95,8 @@ def _matching(pattern: re.Pattern[str], rule: str) -> Callable[[object], str]:
 
 def _bot_name(value: object) -> str:
     name = _matching(
-        _BOT_NAME, "a small letter, then small letters, digits, '-' and '_', at most 32"
+        _BOT_NAME,
+        "a small letter, then small letters, digits, '-' and '_', at most 32, no '-' or '_' last",
     )(value)
     if name in _TAKEN_NAMES or name.startswith(_TAKEN_PREFIXES):
         raise ValueError(

@@ -8,6 +8,7 @@ from botdeploy.errors import InventoryError
 from botdeploy.inventory.find import sources
 from botdeploy.inventory.forms import read_source
 from botdeploy.inventory.groups import Tree
+from botdeploy.inventory.near import refuse
 from botdeploy.inventory.template import Engine, Scope
 from botdeploy.inventory.variables import scopes
 from botdeploy.inventory.varsfiles import VarsFiles
@@ -29,7 +30,12 @@ def gather(path: Path) -> tuple[Tree, dict[str, Scope]]:
         raise InventoryError("has no hosts", file=str(path))
     files = VarsFiles(folder_of(path))
     engine = Engine(lambda: _hint(files))
-    return tree, scopes(tree, files, engine)
+    by_host = scopes(tree, files, engine)
+    refuse(
+        [*tree.suspects, *files.suspects],
+        (node for scope in by_host.values() for node in scope.variables.values()),
+    )
+    return tree, by_host
 
 
 def folder_of(path: Path) -> Path:

@@ -6,11 +6,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from botdeploy.inventory.hostrange import MOST_HOSTS
+from botdeploy.inventory.near import suspect
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from botdeploy.inventory.located import Located, Place
+    from botdeploy.inventory.near import Suspect
 
 ALL = "all"
 UNGROUPED = "ungrouped"
@@ -51,6 +53,8 @@ class Tree:
         """Begin with the two groups that are always there."""
         self.groups: dict[str, Group] = {ALL: Group(ALL), UNGROUPED: Group(UNGROUPED)}
         self.members: dict[str, Member] = {}
+        self.suspects: list[Suspect] = []
+        """Variables whose names are nearly one of ours."""
         self._link(ALL, UNGROUPED)
 
     def group(self, name: str) -> Group:
@@ -74,15 +78,26 @@ class Tree:
             raise place.fault(f"the groups '{parent}' and '{child}' contain each other", child)
         self._link(parent, child)
 
-    def set_variable(self, group: str, name: str, value: Located) -> None:
+    def set_variable(self, group: str, name: str, value: Located, place: Place) -> None:
         """Set a group's variable; ``ansible_group_priority`` sets the group's rank instead."""
         if name != PRIORITY:
+            self.look_at(name, value, place)
             self.group(group).variables[name] = value
             return
         try:
             self.group(group).priority = int(value.value)
         except (TypeError, ValueError, OverflowError):
             value.fail("must be a whole number", name)
+
+    def set_host_variable(self, member: Member, name: str, value: Located, place: Place) -> None:
+        """Set a host's variable."""
+        self.look_at(name, value, place)
+        member.variables[name] = value
+
+    def look_at(self, name: str, value: Located, place: Place) -> None:
+        """Note a variable whose name is nearly one of ours."""
+        if (found := suspect(name, value, place)) is not None:
+            self.suspects.append(found)
 
     def complete(self) -> None:
         """Apply Ansible's rules: all holds every group, ungrouped every host without one."""

@@ -61,7 +61,7 @@ class _Reader:
             name, equals, value = (part.strip() for part in line.partition("="))
             if not equals or not name:
                 raise place.fault(f"{short(line)} is not NAME=VALUE", f"[{self.group}:vars]")
-            self.tree.set_variable(self.group, name, _value(value, place))
+            self.tree.set_variable(self.group, name, _value(value, place), place)
         else:
             self._child(line, place)
 
@@ -109,7 +109,8 @@ class _Reader:
             member = self.tree.add_host(self.group, name, place)
             if port is not None and is_new:
                 member.variables["ansible_port"] = located(port, place)
-            member.variables.update(variables)
+            for variable, found in variables.items():
+                self.tree.set_host_variable(member, variable, found, place)
 
 
 def _value(text: str, place: Place) -> Located:

@@ -8,6 +8,7 @@ from botdeploy.core.model import Host, Inventory, Policy
 from botdeploy.errors import InventoryError, UserError
 from botdeploy.inventory import announce
 from botdeploy.inventory.connect import Connection
+from botdeploy.inventory.emptied import rendered
 from botdeploy.inventory.find import find
 from botdeploy.inventory.gather import folder_of, gather
 from botdeploy.inventory.pattern import names_of
@@ -100,10 +101,10 @@ class _Bots:
             raise self.tree.members[scope.host].place.fault(
                 f"host '{scope.host}' has no variable 'bot': set it for 'all'", "bot"
             )
-        rendered = scope.render(node, "bot")
-        if id(rendered) not in self.known:
-            self.known[id(rendered)] = (rendered, read_bot(rendered))
-        return self.known[id(rendered)][1]
+        found = rendered(scope, node, "bot")
+        if id(found) not in self.known:
+            self.known[id(found)] = (found, read_bot(found))
+        return self.known[id(found)][1]
 
 
 def _check_one_bot(hosts: tuple[Host, ...], by_host: dict[str, Scope]) -> None:
@@ -151,15 +152,15 @@ def _agreed_rollout(by_host: dict[str, Scope]) -> Located | None:
     first: tuple[str, Located | None] | None = None
     for host, scope in by_host.items():
         node = scope.variables.get("rollout")
-        rendered = None if node is None else scope.render(node, "rollout", is_raw)
+        own = None if node is None else rendered(scope, node, "rollout", is_raw)
         if first is None:
-            first = (host, rendered)
+            first = (host, own)
             continue
         name, common = first
-        if common is rendered:
+        if common is own:
             continue
-        if common is None or rendered is None or common.value != rendered.value:
-            stated = rendered or common
+        if common is None or own is None or common.value != own.value:
+            stated = own or common
             assert stated is not None  # noqa: S101 (both None is the same object)
             stated.fail(
                 f"hosts '{name}' and '{host}' differ in it: a rollout is the same for all; "

@@ -55,7 +55,7 @@ def read_script(tree: Tree, path: Path) -> None:
                 f"_meta.hostvars.{name}",
             )
         for variable, value in given.items():
-            member.variables[variable] = located(value, place)
+            tree.set_host_variable(member, str(variable), located(value, place), place)
 
 
 def _read_group(tree: Tree, name: str, group: Any, place: Place) -> None:
@@ -72,7 +72,7 @@ def _read_group(tree: Tree, name: str, group: Any, place: Place) -> None:
     if not isinstance(variables, dict):
         raise place.fault(f"must be a mapping, not {type_name(variables)}", f"{name}.vars")
     for variable, value in variables.items():
-        tree.set_variable(name, variable, located(value, place))
+        tree.set_variable(name, variable, located(value, place), place)
     for child in _list(group, name, "children", place):
         tree.group(child)
         tree.add_child(name, child, place)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from threading import RLock
 from typing import Any, NoReturn
 
@@ -145,9 +146,30 @@ class Engine:
         for name in ("lookup", "query", "q"):
             self.environment.globals[name] = _lookup if name == "lookup" else _query
         self.environment.globals["omit"] = OMIT
+        self._unset: list[str] = []
+        self._stand_in = ""
         self._compiled: dict[str, jinja2.Template] = {}
         self._templated: dict[int, tuple[Located, bool]] = {}
         self._origins: dict[int, Located] = {}
+
+    @contextmanager
+    def looking_up(self, stand_in: str = "") -> Iterator[list[str]]:
+        """Note which variables of the environment are empty; ``stand_in`` is given for them."""
+        with self.lock:
+            before = (self._unset, self._stand_in)
+            self._unset, self._stand_in = [], stand_in
+            try:
+                yield self._unset
+            finally:
+                self._unset, self._stand_in = before
+
+    def variable(self, name: str, default: str) -> str:
+        """Look a variable of the environment up, as ``lookup('env', NAME)`` gives it."""
+        value = os.environ.get(name, default)
+        if value:
+            return value
+        self._unset.append(name)
+        return self._stand_in
 
     def compiled(self, text: str) -> jinja2.Template:
         """Compile a template, or take it from the cache."""
@@ -425,7 +447,8 @@ def _query(context: _Context, plugin: str, *terms: Any, **options: Any) -> list[
     names = [name for term in terms for name in ([term] if isinstance(term, str) else term)]
     match str(plugin).removeprefix("ansible.builtin."):
         case "env":
-            return [os.environ.get(name, options.get("default", "")) for name in names]
+            engine = context.scope.engine
+            return [engine.variable(name, options.get("default", "")) for name in names]
         case "vars":
             found = []
             for name in names:

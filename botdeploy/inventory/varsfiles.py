@@ -6,12 +6,14 @@ import os
 from typing import TYPE_CHECKING
 
 from botdeploy.inventory.located import type_name
+from botdeploy.inventory.near import suspect
 from botdeploy.inventory.yamlfile import is_vault, read_text, read_yaml
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from botdeploy.inventory.groups import Variables
+    from botdeploy.inventory.near import Suspect
 
 _SUFFIXES = ("", ".yml", ".yaml", ".json")
 
@@ -24,6 +26,8 @@ class VarsFiles:
         self.base = base
         self.vaults: list[str] = []
         """Files that ansible-vault encrypted: what they define is unknown here."""
+        self.suspects: list[Suspect] = []
+        """Variables whose names are nearly one of ours."""
         self._read: dict[tuple[str, str], Variables] = {}
 
     def of_group(self, name: str) -> Variables:
@@ -55,9 +59,11 @@ class VarsFiles:
             return {}
         if not isinstance(document.value, dict):
             document.fail(f"a file of variables is a mapping, not {type_name(document.value)}")
-        for name in document.items:
+        for name, node in document.items.items():
             if not isinstance(name, str):
                 document.fail("a variable's name must be text: quote it", str(name), (name,))
+            if (found := suspect(name, node, document.keys[name])) is not None:
+                self.suspects.append(found)
         return dict(document.items)
 
 

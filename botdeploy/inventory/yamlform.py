@@ -60,8 +60,8 @@ def _read_group(tree: Tree, name: str, node: Located, place: Place) -> None:
         entries = _section(section, key, name, where)
         match key:
             case "vars":
-                for variable, value, _ in _entries(entries, "a variable's name"):
-                    tree.set_variable(name, variable, value)
+                for variable, value, at in _entries(entries, "a variable's name"):
+                    tree.set_variable(name, variable, value, at)
             case "children":
                 for child, inside, at in _entries(entries, "a group's name"):
                     tree.add_child(name, child, at)
@@ -98,5 +98,5 @@ def _read_hosts(tree: Tree, group: str, key: str, node: Located, place: Place) -
         member = tree.add_host(group, name, place)
         if port is not None and is_new:
             member.variables["ansible_port"] = located(port, place)
-        for variable, value, _ in variables:
-            member.variables[variable] = value
+        for variable, value, at in variables:
+            tree.set_host_variable(member, variable, value, at)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 from pathlib import Path
 
+import pytest
+
 from botdeploy.core.model import Gate
 from botdeploy.inventory import load
 
@@ -25,11 +27,29 @@ def test_lab_inventory_deploys_version_1_to_four_hosts() -> None:
 
 
 def test_discord_inventory_goes_from_the_team_to_everyone() -> None:
-    """The Discord bot's rings begin behind a gate and end with the fleet."""
+    """The Discord bot's rings begin with the team and end with the fleet."""
     inventory = load("inventory.yml", PROJECT / "examples" / "discord")
     rings = inventory.policy.rings
     assert [ring.name for ring in rings] == ["internal", "beta", "canary", "fleet"]
-    assert rings[0].gate is Gate.APPROVE
+    assert [ring.gate for ring in rings[:2]] == [Gate.NONE, Gate.APPROVE]
     assert rings[0].soak == timedelta(days=2)
     assert Path(inventory.hosts[0].bot.source).is_dir()
     assert inventory.hosts[0].bot.secrets == {"DISCORD_TOKEN": "env:DISCORD_TOKEN"}
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        *sorted(PROJECT.glob("inventories/*.yml")),
+        *sorted(PROJECT.glob("examples/*/inventory.yml")),
+        PROJECT / "docs/inventory.md",
+        PROJECT / "docs/promote.md",
+        PROJECT / "README.md",
+    ],
+    ids=lambda place: str(place.relative_to(PROJECT)),
+)
+def test_no_example_has_a_gate_before_its_first_ring(place: Path) -> None:
+    """A gate opens its own ring: before the first one it would stop what nobody has tried yet."""
+    parts = place.read_text(encoding="utf-8").split("rings:")[1:]
+    firsts = [part.split("name:", 2)[1] for part in parts if "name:" in part]
+    assert all("gate: approve" not in first for first in firsts)

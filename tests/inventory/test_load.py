@@ -86,8 +86,9 @@ def test_the_documented_inventory_means_what_it_says() -> None:
     assert (internal.hosts, internal.soak, internal.gate) == (
         ("dev1",),
         timedelta(days=2),
-        Gate.APPROVE,
+        Gate.NONE,
     )
+    assert beta.gate is Gate.APPROVE
     assert beta.env == {"BETA_GUILDS": "111111111111111111"}
     assert (canary.selector, canary.hosts) == (Share(count=1), ("w1", "w2", "w3"))
     assert (fleet.batch, fleet.hosts) == (Share(percent=25), ("w1", "w2", "w3"))

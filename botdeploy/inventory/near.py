@@ -1,0 +1,111 @@
+"""Variables that are nearly ``bot`` or ``rollout``: a slip there would switch gates off unseen."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from botdeploy.inventory._models import BotKeys, RolloutKeys
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from botdeploy.inventory.located import Located, Place
+
+_NUMBERED = re.compile(r"(bot|rollout)s?[0-9]+")
+_WORD = re.compile(r"\w+")
+_LONG = 5
+"""From so many letters on a name one letter away is hardly a word of its own."""
+# Keys that say what a mapping is for; `name`, `user`, `env` and `notify` could be anybody's.
+_TELLING = {
+    "bot": frozenset(BotKeys.model_fields) - {"name", "user", "env", "keep", "unit"},
+    "rollout": frozenset(RolloutKeys.model_fields) - {"notify", "hosts", "id"},
+}
+_WORDS = frozenset(
+    {"boot", "both", "bat", "bit", "but", "bet", "box", "boy", "dot", "lot", "robot"}
+)
+"""Words that are a letter from ``bot``, and names of other things."""
+
+
+@dataclass(frozen=True, slots=True)
+class Suspect:
+    """A variable whose name is nearly one of ours, and where its name stands."""
+
+    name: str
+    right: str
+    place: Place
+
+
+def suspect(name: str, node: Located, place: Place) -> Suspect | None:
+    """Tell whether a variable's name is a slip of ``bot`` or ``rollout``.
+
+    It is where only case, blanks, ``_`` and ``-``, or an ``s`` at the end differ, and where a
+    letter of ``rollout`` is missing, added, wrong or in the wrong place. Of ``bot``, whose
+    neighbours are words, and of two slips in ``rollout`` it is where the value is a mapping with
+    keys of ours as well. A number at the end makes a name of its own.
+    """
+    if name in ("bot", "rollout"):
+        return None
+    folded = re.sub(r"[\W_]", "", unicodedata.normalize("NFKC", name).casefold())
+    if _NUMBERED.fullmatch(folded):
+        return None
+    for right, telling in _TELLING.items():
+        steps = min(_distance(folded, right), _distance(folded.removesuffix("s"), right))
+        is_ours = isinstance(node.value, dict) and not telling.isdisjoint(node.value)
+        is_long = len(right) >= _LONG
+        if (
+            steps == 0
+            or (steps == 1 and (is_long or (is_ours and folded not in _WORDS)))
+            or (steps == 2 and is_long and is_ours)  # noqa: PLR2004
+        ):
+            return Suspect(name, right, place)
+    return None
+
+
+def refuse(suspects: Iterable[Suspect], nodes: Iterable[Located]) -> None:
+    """Raise InventoryError for the first suspect that no template uses.
+
+    One that a template names is a part of another variable, as in ``bot: "{{ bots.prod }}"``.
+    """
+    found = list(suspects)
+    if not found:
+        return
+    used: set[str] = set()
+    for node in nodes:
+        _words(node, used)
+    for one in found:
+        if one.name not in used:
+            raise one.place.fault(
+                f"is nearly '{one.right}' and would be ignored: write '{one.right}', or give a "
+                "variable of your own another name",
+                repr(one.name) if one.name != one.name.strip() else one.name,
+            )
+
+
+def _words(node: Located, found: set[str]) -> None:
+    """Collect the words of all templates inside a value."""
+    todo: list[Any] = [node]
+    while todo:
+        one = todo.pop()
+        todo.extend(one.items.values())
+        if isinstance(one.value, str) and ("{{" in one.value or "{%" in one.value):
+            found.update(_WORD.findall(one.value))
+
+
+def _distance(left: str, right: str) -> int:
+    """Count letters to add, leave out, replace or swap with a neighbour (at most; three is far)."""
+    if abs(len(left) - len(right)) > 2:  # noqa: PLR2004
+        return 3
+    before: list[int] = []
+    row = list(range(len(right) + 1))
+    for i, letter in enumerate(left, start=1):
+        following = [i]
+        for j, other in enumerate(right, start=1):
+            cost = min(row[j] + 1, following[j - 1] + 1, row[j - 1] + (letter != other))
+            if i > 1 and j > 1 and letter == right[j - 2] and left[i - 2] == other:
+                cost = min(cost, before[j - 2] + 1)
+            following.append(cost)
+        before, row = row, following
+    return row[-1]
