@@ -249,12 +249,17 @@ class Acts:
         )
 
     def setup(self, user: str, deployer: str, *, is_dry: bool) -> list[str]:
-        """Prepare the host with an administrator's rights; gives what changed, in words.
+        """Prepare the host with an administrator's rights; gives what changed or is odd, in words.
 
         The bot runs as ``user``; ``deployer`` may deploy it afterwards, and nothing else.
         """
         reply = self._ephemeral("setup", *(["--dry-run"] if is_dry else []), user, deployer)
-        return [str(record["change"]) for record in reply.records if "change" in record]
+        return [
+            str(record[kind])
+            for record in reply.records
+            for kind in ("change", "note")
+            if kind in record
+        ]
 
     def audit(self, count: int = 1000) -> list[Record]:
         """Read the last entries of the host's audit log."""

@@ -9,7 +9,7 @@ import time
 
 from tests.lab import lab as labs
 from tests.lab import registry
-from tests.lab.base import base_tree, prune
+from tests.lab.base import MORE, SUITE, base_tree, prune
 from tests.lab.shell import LabError
 
 
@@ -35,7 +35,7 @@ def _answer(text: str) -> None:
 
 
 def _up(args: argparse.Namespace) -> int:
-    lab = labs.up(args.hosts, name=args.name, disk_mb=args.disk, say=_say)
+    lab = labs.up(args.hosts, name=args.name, disk_mb=args.disk, suite=args.suite, say=_say)
     _say(f"try: python -m tests.lab ssh --name {lab.name} h1")
     return 0
 
@@ -78,7 +78,7 @@ def _reset(args: argparse.Namespace) -> int:
 
 
 def _base(args: argparse.Namespace) -> int:
-    _answer(str(base_tree(_say)))
+    _answer(str(base_tree(_say, args.suite)))
     if args.prune:
         if registry.records():
             raise LabError("labs are running; take them down before old base trees go")
@@ -97,9 +97,11 @@ def _parser() -> argparse.ArgumentParser:
         default=registry.DEFAULT_NAME,
         help=f"which lab; {registry.DEFAULT_NAME!r} is the one of inventories/lab.yml",
     )
+    suite = argparse.ArgumentParser(add_help=False)
+    suite.add_argument("--suite", choices=sorted(MORE), default=SUITE, help="the hosts' Debian")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    up = commands.add_parser("up", parents=[name], help="start hosts h1 to hN")
+    up = commands.add_parser("up", parents=[name, suite], help="start hosts h1 to hN")
     up.add_argument("hosts", nargs="?", type=int, default=4, metavar="N")
     up.add_argument(
         "--disk",
@@ -128,7 +130,7 @@ def _parser() -> argparse.ArgumentParser:
     ssh.add_argument("command", nargs=argparse.REMAINDER, metavar="CMD")
     ssh.set_defaults(act=_ssh)
 
-    base = commands.add_parser("base", help="make the base tree only")
+    base = commands.add_parser("base", parents=[suite], help="make the base tree only")
     base.add_argument("--prune", action="store_true", help="and remove those of old recipes")
     base.set_defaults(act=_base)
     return parser

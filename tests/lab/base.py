@@ -1,4 +1,4 @@
-"""The base tree: one Debian that all lab hosts share, made once and never changed."""
+"""The base trees: one Debian a suite that its lab hosts share, made once and never changed."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ HERE = Path(__file__).parent
 CACHE = Path(os.environ.get("BOTDEPLOY_LAB_CACHE", "/var/cache/botdeploy-lab"))
 MIRROR = os.environ.get("BOTDEPLOY_LAB_MIRROR", "http://deb.debian.org/debian")
 SUITE = "bookworm"
+"""The Debian of every lab that does not ask for another."""
 PACKAGES = (
     *("systemd", "systemd-sysv", "dbus", "openssh-server", "sudo", "cron"),
     *("rsync", "zstd", "gzip", "curl", "ca-certificates"),
@@ -27,22 +28,26 @@ PACKAGES = (
     *("python3-minimal", "python3-venv"),
 )
 """Everything a host will ever have: lab hosts have no way out to fetch more."""
+MORE = {"bookworm": (), "trixie": ("sudo-rs", "rust-coreutils")}
+"""The suites that there are, and what hosts of each have besides: beside the usual programs, not in
+their place; see `tests.lab.faults` for that."""
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 
 
-def digest() -> str:
+def digest(suite: str = SUITE) -> str:
     """Answer the digest of the recipe: the same digest means the same base tree."""
-    recipe = "\n".join([SUITE, *PACKAGES, (HERE / "base.sh").read_text(), os.uname().machine])
+    packages = (*PACKAGES, *MORE[suite])
+    recipe = "\n".join([suite, *packages, (HERE / "base.sh").read_text(), os.uname().machine])
     return hashlib.sha256(recipe.encode()).hexdigest()[:16]
 
 
-def base_tree(say: Callable[[str], None] = lambda _: None) -> Path:
-    """Answer the base tree's folder, and make it first where it is missing (about half a minute).
+def base_tree(say: Callable[[str], None] = lambda _: None, suite: str = SUITE) -> Path:
+    """Answer a suite's base tree, and make it first where it is missing (about half a minute).
 
     It is built aside and renamed, so a tree that is there is whole; of several callers at once one
     builds and the others wait. Raises `CommandError` when mmdebstrap fails, e.g. without network.
     """
-    tree = CACHE / f"{SUITE}-{digest()}"
+    tree = CACHE / f"{suite}-{digest(suite)}"
     if tree.is_dir():
         return tree
     CACHE.mkdir(parents=True, exist_ok=True)
@@ -53,7 +58,7 @@ def base_tree(say: Callable[[str], None] = lambda _: None) -> Path:
         for leftover in CACHE.glob("building-*"):
             shutil.rmtree(leftover)
         aside = Path(tempfile.mkdtemp(prefix="building-", dir=CACHE))
-        _build(aside / "tree")
+        _build(aside / "tree", suite)
         (aside / "tree").rename(tree)
         aside.rmdir()
     return tree
@@ -65,27 +70,28 @@ def prune() -> list[str]:
     Call it only while no lab runs: a running host reads from its tree.
     """
     with _lock():
-        old = [path for path in CACHE.glob(f"{SUITE}-*") if path.name != f"{SUITE}-{digest()}"]
+        new = {f"{suite}-{digest(suite)}" for suite in MORE}
+        old = [path for suite in MORE for path in CACHE.glob(f"{suite}-*") if path.name not in new]
         for path in old:
             shutil.rmtree(path)
     return [path.name for path in old]
 
 
-def _build(tree: Path) -> None:
+def _build(tree: Path, suite: str) -> None:
     keyring = [f"--keyring={KEYRING}"] if KEYRING.exists() else []
     run(
         [
             "mmdebstrap",
             "--quiet",
             "--variant=minbase",
-            f"--include={','.join(PACKAGES)}",
+            f"--include={','.join((*PACKAGES, *MORE[suite]))}",
             "--dpkgopt=path-exclude=/usr/share/doc/*",
             "--dpkgopt=path-exclude=/usr/share/man/*",
             "--dpkgopt=path-exclude=/usr/share/locale/*",
             # mmdebstrap runs a hook as `HOOK TREE`; through sh it need not be executable.
             f'--customize-hook=sh "{HERE / "base.sh"}" "$1"',
             *keyring,
-            SUITE,
+            suite,
             str(tree),
             MIRROR,
         ],

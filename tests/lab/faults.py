@@ -156,6 +156,24 @@ class BreakableHost(Host):
         self.root(f"mv {rule} {aside}")
         return Fault(lambda: self.root(f"[ ! -e {aside} ] || mv {aside} {rule}"))
 
+    # -- programs ---------------------------------------------------------------------------
+
+    def use_sudo_rs(self) -> Fault:
+        """Put sudo-rs in sudo's place, as Ubuntu has it since 25.10 (hosts of Debian 13)."""
+        return self._in_place("sudo", "visudo")
+
+    def use_rust_coreutils(self, *names: str) -> Fault:
+        """Put coreutils from Rust in the place of GNU's, all or those (hosts of Debian 13)."""
+        listed = self.root("ls /usr/lib/cargo/bin/coreutils").stdout.split()
+        return self._in_place(*(f"coreutils/{name}" for name in names or listed))
+
+    def _in_place(self, *programs: str) -> Fault:
+        links = {f"/usr/local/bin/{one.rpartition('/')[2]}": one for one in programs}
+        self.root(
+            "; ".join(f"ln -sfn /usr/lib/cargo/bin/{one} {link}" for link, one in links.items())
+        )
+        return Fault(lambda: self.root(f"rm -f {' '.join(links)}"))
+
     # -- disk -------------------------------------------------------------------------------
 
     def small_disk(self, folder: str = "/opt", size: str = "64m", inodes: int = 4096) -> Fault:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.lab import machine, registry
-from tests.lab.base import base_tree
+from tests.lab.base import SUITE, base_tree
 from tests.lab.faults import BreakableHost
 from tests.lab.shell import LabError, run
 
@@ -92,18 +92,20 @@ def up(
     *,
     name: str = registry.DEFAULT_NAME,
     disk_mb: int = 0,
+    suite: str = SUITE,
     owner: Owner | None = None,
     say: Callable[[str], None] = _silent,
 ) -> Lab:
     """Start a lab and answer when a user can log in on every host.
 
     With ``disk_mb`` each host has a disk of its own of so many MiB, which can be filled and which
-    loses at a power cut what was not synced. With an owner the lab counts as stale as soon as that
-    process is dead. What was started is taken down again when something fails. Raises `LabError`.
+    loses at a power cut what was not synced. ``suite`` is their Debian. With an owner the lab
+    counts as stale as soon as that process is dead. What was started is taken down again when
+    something fails. Raises `LabError`.
     """
     if reason := machine.why_not():
         raise LabError(reason)
-    base = base_tree(say)
+    base = base_tree(say, suite)
     machine.allow_many_hosts()
     began = time.monotonic()
     folder = PROJECT / ".lab" / name

@@ -18,6 +18,7 @@ import pytest
 
 from tests.lab import lab as labs
 from tests.lab import machine, registry
+from tests.lab.base import SUITE
 from tests.lab.registry import Owner
 from tests.lab.shell import LabError
 
@@ -32,8 +33,8 @@ _RESET_FOR = pytest.StashKey[str]()
 class NewLab(Protocol):
     """What the fixture ``new_lab`` is: a way to start a lab that ends with the test."""
 
-    def __call__(self, hosts: int = 1, *, disk_mb: int = 0) -> labs.Lab:
-        """Start a lab with so many hosts, each with a disk of its own where a size is given."""
+    def __call__(self, hosts: int = 1, *, disk_mb: int = 0, suite: str = SUITE) -> labs.Lab:
+        """Start a lab of so many hosts, each with a disk of its own where a size is given."""
 
 
 @pytest.fixture(scope="session")
@@ -60,9 +61,9 @@ def new_lab() -> Iterator[NewLab]:
     """Start labs of one's own, which are taken down at the end of the test."""
     names: list[str] = []
 
-    def start(hosts: int = 1, *, disk_mb: int = 0) -> labs.Lab:
+    def start(hosts: int = 1, *, disk_mb: int = 0, suite: str = SUITE) -> labs.Lab:
         name = f"pytest-{os.getpid()}-{len(names) + 1}"
-        started = labs.up(hosts, name=name, disk_mb=disk_mb, owner=Owner.me())
+        started = labs.up(hosts, name=name, disk_mb=disk_mb, suite=suite, owner=Owner.me())
         names.append(name)
         return started
 

@@ -41,6 +41,11 @@ change() {
 	[ "$dry" = false ]
 }
 
+note() {
+	quote "$1"
+	emit "{\"note\": $json}"
+}
+
 setup_program() {
 	[ "$(sha256sum 2>/dev/null <"$PROGRAM")" != "$sum  -" ] || [ "$(stat -c '%U %a' "$PROGRAM")" != "root 755" ] || return 0
 	change "install $PROGRAM" || return 0
@@ -60,15 +65,21 @@ setup_place() {
 	[ "$dry" = true ] || prepare "$wanted_user"
 }
 
-# The rule names this program by its digest: nothing that is put there later is covered by it.
+# The rule names this program by its digest: nothing that is put there later is covered by it. sudo-rs
+# knows fewer settings than sudo; what it does not know it does not do either.
 setup_rights() {
 	alias=BOTDEPLOY_$(printf %s "$BOT" | tr 'a-z-' 'A-Z_')
+	settings='!requiretty, !use_pty, !log_output'
+	case $(sudo -V 2>&1 </dev/null) in *sudo-rs*) settings='!use_pty' ;; esac
 	rule="# Written by botdeploy setup. $deployer may deploy $BOT, and nothing else.
 Cmnd_Alias $alias = $PROGRAM
-Defaults!$alias !requiretty, !use_pty, !log_output
+Defaults!$alias $settings
 $deployer ALL=(root) NOPASSWD: $alias"
-	if [ "$(cat "$SUDOERS" 2>/dev/null)" != "$rule" ] && change "allow $deployer to run $PROGRAM by sudo ($SUDOERS)"; then
+	if [ "$(cat "$SUDOERS" 2>/dev/null)" = "$rule" ]; then
+		prove_rule
+	elif change "allow $deployer to run $PROGRAM by sudo ($SUDOERS)"; then
 		write_rule
+		prove_rule
 	fi
 	case " $(id -Gn "$deployer") " in
 	*' systemd-journal '* | *' adm '*) ;;
@@ -80,19 +91,76 @@ $deployer ALL=(root) NOPASSWD: $alias"
 	esac
 }
 
+# complaint [OPTION FILE]: what visudo says of a file, or of all that sudo reads: its first line, in
+# $complaint. Nothing where all is well.
+complaint() {
+	complaint=''
+	checked=$(visudo -c "$@" 2>&1 </dev/null) && return 0
+	complaint=$(printf '%s\n' "$checked" | grep -v -e ': parsed OK$' -e '^$' | head -n 1)
+	[ -n "$complaint" ] || complaint="visudo says no reason"
+}
+
 # A file that sudo can't read takes all of sudo away, for everybody: it is checked before it is put.
+# What visudo says of other files it said before, too: that is not the rule's fault.
 write_rule() {
 	command -v visudo >/dev/null || fault no-tool "visudo is missing: sudo is not installed on this host"
-	printf '%s\n' "$rule" >"$RUN/sudoers" && chmod 0440 "$RUN/sudoers" &&
-		visudo -cqf "$RUN/sudoers" || fault sudoers "visudo refuses the rule; nothing was changed"
+	complaint
+	before=$complaint
+	printf '%s\n' "$rule" >"$RUN/sudoers" && chmod 0440 "$RUN/sudoers" || fault write "cannot write $RUN/sudoers"
+	complaint -f "$RUN/sudoers"
+	[ -z "$complaint" ] || fault sudoers "visudo refuses the rule: $complaint; nothing was changed"
 	# A name with a dot is passed over by sudo, so nothing counts before the rename.
 	cp "$RUN/sudoers" "$SUDOERS.new.$$" && chmod 0440 "$SUDOERS.new.$$" && sync "$SUDOERS.new.$$" &&
 		mv -T "$SUDOERS.new.$$" "$SUDOERS" && sync "${SUDOERS%/*}" || {
 		rm -f "$SUDOERS.new.$$"
 		fault write "cannot write $SUDOERS"
 	}
-	if ! visudo -cq; then
+	complaint
+	if [ -n "$complaint" ] && [ "$complaint" != "$before" ]; then
 		rm -f "$SUDOERS"
-		fault sudoers "visudo refuses the whole with the rule in it; it was taken out again"
+		fault sudoers "visudo refuses the whole with the rule in it: $complaint; it was taken out again"
 	fi
+}
+
+# prove_rule: the deployer runs the program as every act will. Where that does not work: why.
+prove_rule() {
+	said=$(runuser -u "$deployer" -- sudo -n -- "$PROGRAM" - version 2>&1 </dev/null)
+	rc=$?
+	complaint
+	case $rc:$said in
+	0:*'"version": true'*)
+		[ -z "$complaint" ] || note "the rule works, but visudo says of another file: $complaint"
+		return 0
+		;;
+	esac
+	said="sudo says: $(printf '%s\n' "$said" | head -n 1)${complaint:+; visudo says: $complaint}"
+	main=/etc/sudoers
+	case $settings in *requiretty*) ;; *) [ ! -e /etc/sudoers-rs ] || main=/etc/sudoers-rs ;; esac
+	# Of several rules that fit sudo takes the last.
+	winner=$(sudo -n -l -U "$deployer" 2>/dev/null </dev/null |
+		awk -v program="$PROGRAM" '{ sub(/^ */, "") } index($0, program) { seen = 1; last = ""; next } { last = $0 } END { print seen ? "listed " last : "" }')
+	case $winner in
+	'')
+		grep -qE '^[[:blank:]]*[#@]includedir[[:blank:]]+"?/etc/sudoers\.d/?"?[[:blank:]]*$' "$main" ||
+			fault sudoers "$main does not read /etc/sudoers.d, where the rule is now. Run visudo and add the line: @includedir /etc/sudoers.d"
+		fault sudoers "sudo does not know the rule in $SUDOERS; $said"
+		;;
+	'listed ') fault sudoers "sudo knows the rule in $SUDOERS, but refuses the program to $deployer; $said" ;;
+	esac
+	later_place
+	fault sudoers "for $deployer a later rule wins over the one in $SUDOERS: ${winner#listed } ($place). $mend, then: botdeploy setup"
+}
+
+# later_place: where the rule stands that sudo reads after ours, in $place, and what to do, in $mend.
+later_place() {
+	place=$main mend="Move its line in $main, by visudo, above the one with includedir"
+	who=$(printf '%s\n' "$deployer" ALL; id -Gn "$deployer" | tr ' ' '\n' | sed 's/^/%/')
+	set +f
+	for file in "${SUDOERS%/*}"/*; do
+		case ${file##*/} in *.* | *~) continue ;; esac
+		[ "$(printf '%s\n' "$file" "$SUDOERS" | sort | head -n 1)" = "$SUDOERS" ] && [ "$file" != "$SUDOERS" ] || continue
+		awk '{ print $1 }' "$file" | grep -qxF -e "$who" || continue
+		place=$file mend="Let it be read first: mv $file ${SUDOERS%/*}/00-${file##*/}"
+	done
+	set -f
 }
