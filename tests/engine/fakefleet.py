@@ -116,8 +116,13 @@ class FakeActs:
         self._do("end", lambda: self._host.end(token, rollout, outcome, why))
 
     def switch(self, token: str, run: str, release: str, ttl_s: int) -> Switched | Reverted:
-        """Switch, under lease."""
-        return self._do("switch", lambda: self._host.switch(token, run, release, ttl_s), 0.5)
+        """Switch, under lease; a slow bot's host answers when it is ready, or back again."""
+        outcome = self._do("switch", lambda: self._host.switch(token, run, release, ttl_s), 0.5)
+        while self._host.is_getting_ready():
+            self._fleet.pump(0.0)
+            self._fleet.pause(0.5)
+            outcome = self._host.switch(token, run, release, ttl_s)
+        return outcome
 
     def confirm(self, token: str, run: str) -> None:
         """Let it stay."""
@@ -215,6 +220,8 @@ class FakeFleet:
         self.is_dead = False
         self.unreached: set[str] = set()
         """Hosts that this controller has failed to reach, and not reached since."""
+        self.pump: Callable[[float], None] = lambda _seconds: None
+        """What goes on beside the acts on many hosts."""
         self.unreached_before: frozenset[str] = frozenset()
         """The same, when the batch of acts that is under way was decided."""
 
@@ -295,6 +302,7 @@ class FakeFleet:
         """Do ``work`` on hosts, one after the other; a host's own error is its result."""
         results: dict[str, T | HostError] = {}
         self.unreached_before = frozenset(self.unreached)
+        self.pump = pump or self.pump
         for name in list(names):
             if self.stop.is_set() and not is_cleanup:
                 raise Interrupted

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 BEGIN = datetime(2026, 11, 24, 9, tzinfo=UTC)
 MOST_ENTRIES = 5000
+SLOW_S = 30.0
+"""How long a slow bot takes to be ready."""
 
 
 class FakeClock:
@@ -141,7 +143,8 @@ class World:
         """Say what a release is like, everywhere or on one host.
 
         ``good``; ``bad``: its journal shows it; ``doubtful``: nobody can tell; ``unready``: it
-        never shows the sign; ``deaf``: its host can't be reached while it runs.
+        never shows the sign; ``slow``: it shows it after half a minute; ``deaf``: its host can't be
+        reached while it runs.
         """
         self._kinds[release, host] = kind
 
@@ -358,6 +361,12 @@ class FakeHost:
             self._go_back("host", "ready", "not ready within 5 s")
             return self._tell_reverted()
         return self._tell_switched(self.pending)
+
+    def is_getting_ready(self) -> bool:
+        """Tell whether a slow bot was started just now and has not shown its sign yet."""
+        self.settle()
+        is_slow = self.world.kind(self.current, self.name) == "slow"
+        return self.pending is not None and is_slow and self.clock.mono < self.started + SLOW_S
 
     def confirm(self, token: str, run: str) -> None:
         """Let it stay."""

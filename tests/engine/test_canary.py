@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from botdeploy.core.events import Kind
-from botdeploy.core.model import OnFail, Policy, Ring, Share
+from botdeploy.core.model import Lease, OnFail, Policy, Ring, Share
 from botdeploy.engine.canary import TooFew, canary, promote
 from botdeploy.engine.fleet import Interrupted
 from botdeploy.engine.run import Options
@@ -68,6 +68,33 @@ def test_a_good_release_goes_everywhere(stage: Stage) -> None:
     assert all(host.releases["R0002"].order for host in stage.hosts.values())
     assert all(host.rollout["outcome"] == "passed" for host in stage.hosts.values())
     assert all(host.lock is None for host in stage.hosts.values())
+
+
+def test_a_bot_that_is_slower_than_its_lease_is_kept_by_its_controller() -> None:
+    """The lease counts from the switch on, and who waits for the bot renews it meanwhile."""
+    stage = Stage(policy=Policy(DEFAULT_RINGS, lease=Lease(ttl=timedelta(seconds=8))))
+    release(stage)
+    assert release(stage, stage.build("slow")).code is ExitCode.DONE
+    assert stage.running() == ["R0002"] * 4
+    assert not any(change[0] == "back" for host in stage.hosts.values() for change in host.did)
+
+
+def test_a_slow_bot_whose_controller_died_is_left_when_the_lease_ends() -> None:
+    """Nobody renews any more, and the host does not wait until the bot is ready."""
+    stage = Stage(policy=Policy(DEFAULT_RINGS, lease=Lease(ttl=timedelta(seconds=8))))
+    release(stage)
+
+    def die(_name: str, act: str) -> None:
+        if act == "extend":
+            raise ControllerDied
+
+    build = stage.build("slow")
+    stage.controller().before = die
+    with pytest.raises(ControllerDied):
+        canary(stage.inventory, build, stage.tools(), Options())  # type: ignore[arg-type]
+    stage.clock.advance(8)
+    assert stage.running() == ["R0001"] * 4
+    assert stage.hosts["h1"].quarantine == {}
 
 
 def test_a_failed_verdict_takes_the_canary_back_and_no_other_gets_it(stage: Stage) -> None:

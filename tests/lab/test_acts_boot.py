@@ -98,18 +98,120 @@ def test_the_lease_runs_on_through_reloads_and_a_dead_guard(
     assert overlaps(lives(host)) == []
 
 
-def test_a_guard_that_somebody_stopped_is_started_by_the_next_controller(
-    actor: Actor, host: BreakableHost
-) -> None:
-    """A pending release without a guard is settled when a controller comes."""
+GUARD = f"botdeploy-guard-{BOT}"
+
+
+def guard_pid(host: BreakableHost) -> str:
+    """Give the process of the guard that runs, or 0."""
+    return host.root(f"systemctl show -P MainPID {GUARD}").stdout.strip()
+
+
+def another_guard(host: BreakableHost, than: str, seconds: float = 10) -> str:
+    """Wait until another guard runs than that one."""
+    end = time.monotonic() + seconds
+    while (pid := guard_pid(host)) in {"0", than}:
+        assert time.monotonic() < end, host.root(f"systemctl status {GUARD}*", check=False).stdout
+        time.sleep(0.05)
+    return pid
+
+
+def test_a_guard_is_started_again_whatever_ended_it(actor: Actor, host: BreakableHost) -> None:
+    """A stop and every signal are answered by another guard, and no controller is needed for it."""
     proven(actor, R1, "run1")
     actor.stage(R2, R1)
-    assert "switched" in actor.switch("run2", "R2", ttl=3)
-    host.root(f"systemctl stop botdeploy-guard-{BOT}")
-    time.sleep(5)
-    assert actor.state()["phase"]["phase"] == "pending"
-    Actor(host).enter("rollback")
-    assert wait_until(actor, "reverted")["running"] == "R1"
+    assert "switched" in actor.switch("run2", "R2", ttl=300)
+    pid = guard_pid(host)
+    for end in (
+        *(f"kill -{name} {{pid}}" for name in ("TERM", "HUP", "INT", "KILL")),
+        f"systemctl stop {GUARD}",
+        f"systemctl kill {GUARD}",
+        f"systemctl daemon-reexec; systemctl stop {GUARD}",
+        "systemctl daemon-reload; kill -TERM {pid}",
+    ):
+        host.root(end.format(pid=pid))
+        pid = another_guard(host, pid)
+    assert actor.state()["running"] == "R2"
+    assert "extended" in actor("extend", actor.token, "run2", 2)
+    host.root(f"systemctl stop {GUARD}")
+    state = wait_until(actor, "reverted")
+    assert (state["running"], state["phase"]["cause"]) == ("R1", "lease")  # type: ignore[index]
+    assert overlaps(lives(host)) == []
+    host.root(f"while systemctl is-active -q {GUARD}; do sleep 0.05; done", timeout=20)
+    assert host.root(f"systemctl is-active {GUARD}.path").stdout.strip() == "active"
+
+
+def test_the_lease_counts_while_the_bot_is_not_ready(actor: Actor, host: BreakableHost) -> None:
+    """A release that takes long to be ready goes back by its lease, unless a controller renews."""
+    proven(actor, R1, "run1")
+    slow = release("SLOW", delay=60, ready="kind=pattern\nvalue=READY\ntimeout=90\n")
+    actor.stage(slow, R1)
+    said = actor.switch("run2", "SLOW", ttl=3)["reverted"]
+    assert (said["by"], said["cause"], said["runs"]) == ("host", "lease", True)
+    assert actor.state()["quarantine"] == {}
+    assert overlaps(lives(host)) == []
+
+
+def test_a_lease_that_is_over_before_the_old_bot_is_dead_starts_nothing_new(
+    actor: Actor, host: BreakableHost
+) -> None:
+    """Where the old bot takes longer to stop than the lease lasts, the new one is not tried."""
+    stops_late = "import signal, time\nprint('READY', flush=True)\n"
+    stops_late += "signal.signal(signal.SIGTERM, lambda *_: (time.sleep(4), exit()))\n"
+    stops_late += "while True: time.sleep(0.1)\n"
+    proven(actor, release("LATE", code=stops_late), "run1")
+    actor.stage(R2)
+    said = actor.switch("run2", "R2", ttl=1)["reverted"]
+    assert (said["old"], said["cause"], said["runs"]) == ("LATE", "lease", True)
+    assert lives(host) == []
+
+
+@pytest.mark.parametrize("folder", ["/opt", "/var/lib/botdeploy"])
+def test_a_disk_that_is_read_only_at_boot_delays_the_return(
+    folder: str, actor: Actor, host: BreakableHost
+) -> None:
+    """The host tries until the disk can be written, and then runs the old release."""
+    proven(actor, R1, "run1")
+    actor.stage(R2, R1)
+    assert "switched" in actor.switch("run2", "R2", ttl=300)
+    host.root(
+        "printf '[Unit]\nDefaultDependencies=no\nBefore=sysinit.target\nAfter=local-fs.target\n"
+        f"[Service]\nType=oneshot\nExecStart=mount --bind {folder} {folder}\n"
+        f"ExecStart=mount -o remount,bind,ro {folder}\n' >/etc/systemd/system/read-only.service;"
+        "mkdir -p /etc/systemd/system/sysinit.target.wants; ln -s ../read-only.service"
+        " /etc/systemd/system/sysinit.target.wants/; sync"
+    )
+    host.cut_power().end()
+    try:
+        running(actor, "R2")
+    finally:
+        host.root(
+            "rm /etc/systemd/system/read-only.service /etc/systemd/system/*/read-only.service;"
+            f"umount -l {folder}"
+        )
+    state = wait_until(actor, "reverted")
+    assert state["phase"]["cause"] == "boot"  # type: ignore[index]
+    assert running(actor, "R1")["stuck"] is None
+    assert overlaps(lives(host)) == []
+
+
+def test_nothing_is_switched_where_the_guard_could_not_come(
+    actor: Actor, host: BreakableHost
+) -> None:
+    """A masked guard, or path unit, is told with the command; a rollback still gets in."""
+    proven(actor, R1, "run1")
+    actor.stage(R2, R1)
+    for unit in (f"{GUARD}.path", f"{GUARD}.service"):
+        place = f"/etc/systemd/system/{unit}"
+        host.root(f"systemctl stop {unit}; ln -sf /dev/null {place}; systemctl daemon-reload")
+        said = actor.enter()
+        assert said.fault == "masked", said
+        assert f"systemctl unmask {unit}" in said["message"]
+        host.root(f"systemctl unmask {unit}")
+        assert "state" in actor.enter()
+    host.root(f"ln -sf /dev/null /etc/systemd/system/{GUARD}.service; systemctl daemon-reload")
+    assert actor.switch("run2", "R2").fault == "guard"
+    state = actor.state()
+    assert (state["running"], state["phase"]["phase"]) == ("R1", "confirmed")
 
 
 def test_a_crash_loop_that_ran_into_the_start_limit_is_returned_from(actor: Actor) -> None:

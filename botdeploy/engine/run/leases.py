@@ -2,7 +2,8 @@
 
 A host that is switched goes back by itself unless a controller comes again and again, so that a
 controller that is lost means a return. Whoever watches renews; whoever leaves gives a whole term
-more, for the one who comes next may need all of it.
+more, for the one who comes next may need all of it. The lease counts from the moment that a host is
+told to switch, so it is renewed while a bot takes its time to be ready, too.
 """
 
 from __future__ import annotations
@@ -132,7 +133,7 @@ class Leases:
                 if term.renewal.done():
                     renewal, term.renewal = term.renewal, None
                     self._renewed(name, term, renewal, now)
-            elif self._members[name].standing is Standing.PENDING and (
+            elif self._is_leased(name) and (
                 term.is_due or now - self._heard(name) >= self._ttl / 3
             ):
                 term.renewal = self._extend(name, self._members[name].run)
@@ -142,12 +143,22 @@ class Leases:
             lambda: self._hands.acts(name).extend(self._hands.token, run, self._ttl)
         )
 
+    def _is_leased(self, name: str) -> bool:
+        member = self._members[name]
+        return member.standing is Standing.PENDING or member.switching_since is not None
+
     def _heard(self, name: str) -> float:
-        """Give when the term began: with a renewal, or with the host's own word for its switch."""
-        return max(self._terms[name].renewed, self._members[name].since)
+        """Give when the term began: with a renewal, or with the order or the word to a switch."""
+        member = self._members[name]
+        began = member.since if member.switching_since is None else member.switching_since
+        return max(self._terms[name].renewed, began)
 
     def _renewed(self, name: str, term: _Term, renewal: Future[None], now: float) -> None:
         was_due, term.is_due = term.is_due, False
+        if self._members[name].switching_since is not None:
+            # Not armed yet, or gone back: the answer to the switch tells. Else the term goes on.
+            term.renewed = now
+            return
         if self._members[name].standing is not Standing.PENDING:
             return
         try:

@@ -37,6 +37,8 @@ class Member:
     """Monotonic second at which it was last observed."""
     run: str = ""
     """The try of the rollout under which it was switched last."""
+    switching_since: float | None = None
+    """Monotonic second at which it was asked to switch, until its answer: its lease counts."""
     armed_at_us: int = 0
     """When this run asked it to switch, by this clock."""
     switched_at_us: int = 0

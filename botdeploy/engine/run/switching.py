@@ -38,7 +38,10 @@ class Switching:
             member = self._members[name]
             member.run = next_run(self._members.target.rollout, self._members.states.get(name))
             member.armed_at_us = int(self._clock.now().timestamp() * 1e6)
-        for name, result in self._hands.together(hosts, self._switch).items():
+            member.switching_since = self._clock.monotonic()
+        results = self._hands.together(hosts, self._switch)
+        for name, result in results.items():
+            self._members[name].switching_since = None
             match result:
                 case Switched():
                     self._members.switched(name, result)

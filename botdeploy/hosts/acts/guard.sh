@@ -1,8 +1,11 @@
 # guard: the one that acts. A service of its own under systemd: started by switch or revert,
-# restarted by systemd when it dies, started at boot before the bot when something was left open.
+# restarted by systemd whatever ended it, started at boot before the bot when something was left open.
 #
 #   guard run     switch what is armed, then wait: confirmed → end; lease over → go back
 #   guard boot    what is unconfirmed at boot goes back before the bot's unit starts
+#
+# The lease counts from the moment that the switch is armed: nothing here waits longer for a bot than
+# a controller asks for it. A path unit starts the guard again as long as a mark stands (our_units).
 #
 # Each step looks before it acts, so a guard that begins again repeats nothing that is done. What it
 # must remember for that (since when it counts, from where it reads the journal) is in RUN/switching.
@@ -19,12 +22,13 @@ act_guard() {
 	await_mark
 	while [ -e "$STATE/pending" ] || [ -e "$STATE/reverting" ]; do
 		if [ -e "$STATE/pending" ] && [ "$(field "$RUN/result" run)" != "$(field "$STATE/pending" run)" ]; then
-			switch_release
+			is_lapsed || switch_release
 		fi
 		keep_lease
 		[ ! -e "$STATE/reverting" ] || go_to_old
 		await_mark
 	done
+	is_announced || rm -f "$RUN/announced" # of an act that was killed
 }
 
 # await_mark: whoever arms or reverts starts the guard first and writes its mark then: one that is
@@ -60,7 +64,7 @@ switch_release() {
 	link_of current
 	if [ "$linked" != "$new" ] || [ "$running" != "$new" ]; then
 		[ -z "$old" ] || relink "$HOME_DIR/previous" "releases/$old" || { abandon "cannot write the link previous"; return; }
-		replace_release "$new" pending || { abandon "$failed"; return; }
+		replace_release "$new" pending || { is_lapsed || abandon "$failed"; return; }
 	fi
 	if await_ready "$new"; then
 		end_change
@@ -73,7 +77,7 @@ switch_release() {
 		audit switch "$new" ready ""
 		log "$new is ready"
 	else
-		[ -e "$STATE/pending" ] || return
+		[ -e "$STATE/pending" ] && [ "$not_ready" != "$LAPSED" ] || return
 		digest_of "$new"
 		quarantine "$digest" "$not_ready"
 		abandon "$not_ready"
@@ -138,11 +142,12 @@ replace_release() {
 	printf 'stopped=%s\n' "$stopped" >>"$RUN/switching"
 	fence
 	[ -e "$STATE/$2" ] || { unfence; failed="it was called back"; return 1; }
+	[ "$2" = reverting ] || ! is_lapsed || { unfence; failed=$LAPSED; return 1; }
 	point_at "$1" || { unfence; failed="cannot move the links"; return 1; }
 	unfence
 	if [ "$reload" = yes ]; then reload_unit "$1" || { failed="systemd did not reload"; return 1; }; fi
 	[ -n "$1" ] || return 0
-	systemctl start --no-block "$UNIT" 2>"$RUN/start.err" || { failed="systemd refused to start it: $(tail -n 1 "$RUN/start.err")"; return 1; }
+	said=$(systemctl start --no-block "$UNIT" 2>&1) || { failed="systemd refused to start it: ${said##*"$NL"}"; return 1; }
 }
 
 # needs_reload RELEASE: must systemd read the unit anew? Sets reload. Reading all units takes it many
@@ -166,6 +171,7 @@ reload_unit() { # RELEASE
 # current. For a return that is previous itself: no disk is too full, also of inodes, for a rename.
 prepare_links() {
 	spare=''
+	[ -w "$HOME_DIR" ] && [ -w "$UNITS" ] || return 1 # a rename needs no space, but a disk that can be written
 	[ -n "$1" ] || return 0
 	relink "$UNITS/$UNIT" "$HOME_DIR/current/.botdeploy/$UNIT" &&
 		relink "$UNITS/multi-user.target.wants/$UNIT" "$UNITS/$UNIT" || return 1
@@ -257,7 +263,11 @@ await_ready() {
 			not_ready="not ready within $limit s (${kind:-active}${wanted:+: $wanted})"
 			return 1
 		fi
-		# A controller may call it back meanwhile.
+		# The controller may be gone, or call it back meanwhile.
+		if [ -e "$STATE/pending" ] && is_lapsed; then
+			not_ready=$LAPSED
+			return 1
+		fi
 		if [ -e "$STATE/reverting" ]; then
 			get "$STATE/reverting" old
 			if [ "$got" != "$1" ]; then # else it is what is returned to, also from itself
@@ -345,20 +355,35 @@ answers() { # does the URL answer with success? Asked with the bot's rights, and
 
 # --- keep, or go back ---------------------------------------------------------------------------
 
+LAPSED="no controller confirmed the release in time"
+
+# is_lapsed: is the lease of what is pending over? Of another boot there is none any more.
+is_lapsed() {
+	lease_left
+	[ "$left" -eq 0 ]
+}
+
 keep_lease() {
 	while [ -e "$STATE/pending" ]; do
-		lease_left
-		if [ "$left" -eq 0 ]; then
+		if is_lapsed; then
 			fence
-			lease_left
-			if [ -e "$STATE/pending" ] && [ "$left" -eq 0 ]; then
-				claim_revert host lease "no controller confirmed the release in time"
-			fi
+			if [ -e "$STATE/pending" ] && is_lapsed; then claim_lapsed; fi
 			unfence
 		else
 			sleep 0.2
 		fi
 	done
+}
+
+# claim_lapsed: nobody confirmed what is pending; fence held.
+claim_lapsed() {
+	read -r boot </proc/sys/kernel/random/boot_id
+	get "$STATE/pending" boot
+	if [ "$got" = "$boot" ]; then
+		claim_revert host lease "$LAPSED"
+	else
+		claim_revert host boot "the host restarted before the release was confirmed"
+	fi
 }
 
 go_to_old() {
@@ -371,7 +396,9 @@ go_to_old() {
 	unit_state
 	running_release
 	link_of current
-	if [ "$linked" != "$old" ] || [ "$running" != "$old" ] || [ -z "$old" ]; then
+	if [ "$linked" = "$old" ] && is_starting; then
+		: # at boot its start is queued already
+	elif [ "$linked" != "$old" ] || [ "$running" != "$old" ] || [ -z "$old" ]; then
 		replace_release "$old" reverting || { stuck "$failed"; exit 3; }
 	fi
 	return_previous
@@ -385,6 +412,13 @@ go_to_old() {
 	fi
 	harden
 	end_revert
+}
+
+# is_starting: was the old process proven dead, and is the next one on its way? After unit_state.
+is_starting() {
+	[ "$restarted" = yes ] || return 1
+	case $Job in '' | 0) return 1 ;; esac
+	case $ActiveState in inactive | activating) ;; *) return 1 ;; esac
 }
 
 # read_claim: who wanted it back and why, in by, cause and why; on a full disk it is in /run only.
@@ -432,7 +466,7 @@ end_revert() {
 # release then runs is proven by the guard proper, which systemd starts after it.
 guard_boot() {
 	fence
-	[ ! -e "$STATE/pending" ] || claim_revert host boot "the host restarted before the release was confirmed"
+	[ ! -e "$STATE/pending" ] || claim_lapsed
 	unfence
 	if [ -e "$STATE/reverting" ]; then
 		old=$(field "$STATE/reverting" old)
@@ -443,7 +477,7 @@ guard_boot() {
 		prepare_links "$old" reverting && point_at "$old" || fault write "cannot write the links"
 		harden
 		reload_unit "$old"
-		start_guard --no-block -p After="$UNIT"
+		start_guard --no-block
 	else
 		unit_state
 		[ "$LoadState" = not-found ] && [ -e "$HOME_DIR/current/.botdeploy/$UNIT" ] || return 0

@@ -8,8 +8,12 @@ prepare_run() {
 prepare() { # USER
 	is_name "$1" || fault usage "user is not a user's name"
 	[ -d /run/systemd/system ] || fault no-systemd "this host does not run systemd"
-	systemctl is-system-running >/dev/null 2>&1 || [ -n "$(systemctl show -p Version 2>/dev/null)" ] ||
+	watched=no
+	if systemctl is-active -q "$GUARD.path"; then
+		watched=yes
+	elif [ -z "$(systemctl show -p Version 2>/dev/null)" ]; then
 		fault no-systemd "systemd does not answer"
+	fi
 	missing_tools
 	[ -z "$tools" ] || fault no-tool "missing on this host: $tools"
 	for parent in /opt /var/lib "$UNITS"; do
@@ -34,7 +38,7 @@ prepare() { # USER
 		fault state "cannot write $STATE/user"
 	systemd_version
 	[ -e "$RUN/systemd" ] || printf '%s\n' "$version" >"$RUN/systemd"
-	prepare_boot_unit
+	prepare_units
 }
 
 # The bot's user. Where an administrator has narrowed the rights, only they choose it: whoever may
@@ -51,33 +55,86 @@ prepare_user() {
 	[ "$(id -u "$1")" -ne 0 ] || fault user "a bot does not run as root"
 }
 
-# The boot unit puts an unconfirmed release back before the bot's own unit starts. Where /opt is a
-# file system of its own, systemd has not seen the bot's unit when it planned the boot: it is also
-# the one that loads and starts it then.
-boot_unit() {
-	cat <<-EOF
-		[Unit]
-		Description=botdeploy: return $BOT to its proven release when nobody confirmed the new one
-		ConditionPathExists=|$STATE/pending
-		ConditionPathExists=|$STATE/reverting
-		ConditionPathIsMountPoint=|/opt
-		ConditionPathIsMountPoint=|$HOME_DIR
-		RequiresMountsFor=$HOME_DIR $STATE
-		Before=$UNIT
+# our_units: what stands among systemd's units as long as the bot does, in $boot_unit, $guard_unit and
+# $guard_path. The boot unit puts an unconfirmed release back before the bot's own unit starts. Where
+# /opt is a file system of its own, systemd has not seen the bot's unit when it planned the boot: it is
+# also the one that loads and starts it then. The path unit starts the guard for as long as something
+# is open, whatever ended it: a stop, a signal, a boot at which a disk could not be written. Nothing
+# of these runs where nothing is open.
+our_units() {
+	boot_unit="[Unit]
+Description=botdeploy: return $BOT to its proven release when nobody confirmed the new one
+ConditionPathExists=|$STATE/pending
+ConditionPathExists=|$STATE/reverting
+ConditionPathIsMountPoint=|/opt
+ConditionPathIsMountPoint=|$HOME_DIR
+RequiresMountsFor=$HOME_DIR $STATE
+Before=$UNIT
 
-		[Service]
-		Type=oneshot
-		ExecStart=/bin/sh $PROGRAM - guard boot
+[Service]
+Type=oneshot
+ExecStart=/bin/sh $PROGRAM - guard boot
 
-		[Install]
-		WantedBy=multi-user.target
-	EOF
+[Install]
+WantedBy=multi-user.target"
+	guard_unit="[Unit]
+Description=botdeploy: switch of $BOT, kept only if confirmed
+After=botdeploy-boot-$BOT.service
+StartLimitIntervalSec=0
+CollectMode=inactive-or-failed
+
+[Service]
+ExecStart=/bin/sh $PROGRAM - guard run
+Restart=on-failure
+RestartSec=2
+OOMScoreAdjust=-900
+TimeoutStopSec=5"
+	guard_path="[Unit]
+Description=botdeploy: start the guard of $BOT while a switch or a return is open
+StartLimitIntervalSec=0
+
+[Path]
+PathExists=$STATE/pending
+PathExists=$STATE/reverting
+
+[Install]
+WantedBy=multi-user.target"
 }
 
-prepare_boot_unit() {
-	unit=$UNITS/botdeploy-boot-$BOT.service
-	wanted=$UNITS/multi-user.target.wants/botdeploy-boot-$BOT.service
-	boot_unit | cmp -s - "$unit" && [ -L "$wanted" ] && return 0
-	boot_unit | put "$unit" && mkdir -p "${wanted%/*}" && relink "$wanted" "$unit" &&
-		sync "${wanted%/*}" && systemctl daemon-reload || fault state "cannot write $unit"
+# units_stand: are they there as they should be?
+units_stand() {
+	our_units
+	[ "$(cat "$UNITS/botdeploy-boot-$BOT.service" "$UNITS/$GUARD.service" "$UNITS/$GUARD.path" 2>/dev/null)" = \
+		"$boot_unit$NL$guard_unit$NL$guard_path" ] &&
+		[ -L "$UNITS/multi-user.target.wants/botdeploy-boot-$BOT.service" ] &&
+		[ -L "$UNITS/multi-user.target.wants/$GUARD.path" ]
+}
+
+prepare_units() {
+	if ! units_stand || [ -e "$RUN/reload" ]; then
+		: >"$RUN/reload" || fault state "cannot write $RUN"
+		mkdir -p "$UNITS/multi-user.target.wants" || fault state "cannot write $UNITS"
+		put_unit "$GUARD.service" "$guard_unit"
+		put_unit "$GUARD.path" "$guard_path"
+		put_unit "botdeploy-boot-$BOT.service" "$boot_unit"
+		for unit in "$GUARD.path" "botdeploy-boot-$BOT.service"; do
+			relink "$UNITS/multi-user.target.wants/$unit" "$UNITS/$unit" || fault state "cannot write $UNITS"
+		done
+		sync "$UNITS/multi-user.target.wants" && systemctl daemon-reload || fault state "cannot write $UNITS"
+		rm -f "$RUN/reload"
+	fi
+	[ "$watched" = yes ] || watch_marks
+}
+
+put_unit() { # NAME TEXT
+	# Whoever masked it does not want that anything goes back; a switch would rely on it.
+	[ "$(readlink "$UNITS/$1" 2>/dev/null)" != /dev/null ] ||
+		fault masked "$1 is masked on this host, and without it nothing goes back by itself: systemctl unmask $1; nothing was changed"
+	printf '%s\n' "$2" | put "$UNITS/$1" || fault state "cannot write $UNITS/$1"
+}
+
+# watch_marks: have systemd start the guard whenever something is open. A rollback does without.
+watch_marks() {
+	said=$(systemctl start "$GUARD.path" 2>&1) || [ "${kind:-}" = rollback ] ||
+		fault guard "cannot start $GUARD.path, and without it a host may not go back by itself: ${said%%"$NL"*}"
 }

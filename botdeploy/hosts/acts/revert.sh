@@ -39,7 +39,7 @@ act_revert() {
 		go_back
 	fi
 	unfence
-	rm -f "$RUN/announced"
+	unannounce
 	await_guard reverting 960 || fault timeout "the revert did not end within 16 minutes"
 	tell_reverted
 }
@@ -62,10 +62,21 @@ go_back() {
 	link_of previous
 	latest_phase
 	rm -f "$STATE/stuck"
-	printf 'run=%s\nnew=%s\nold=%s\nwas_current=%s\nwas_previous=%s\narmed=%s\narmed_s=%s\nowner=%s\nseq=%s\nby=controller\ncause=%s\nwhy=%s\n' \
-		"$run" "$now" "$target" "$now" "$linked" "$(utc)" "$(date +%s)" "$(field "$RUN/lock" owner)" $((latest_seq + 1)) \
-		"$cause" "$why" >"$RUN/arming"
-	put "$STATE/reverting" <"$RUN/arming" || fault write "cannot write $STATE/reverting; nothing was changed"
+	owner=$(field "$RUN/lock" owner)
+	put "$STATE/reverting" <<-EOF || fault write "cannot write $STATE/reverting; nothing was changed"
+		run=$run
+		new=$now
+		old=$target
+		was_current=$now
+		was_previous=$linked
+		armed=$(utc)
+		armed_s=$(date +%s)
+		owner=$owner
+		seq=$((latest_seq + 1))
+		by=controller
+		cause=$cause
+		why=$why
+	EOF
 }
 
 # recorded_target: what the release that runs came from, in $target. Empty only where nothing ever
@@ -93,5 +104,11 @@ claim_revert() {
 	mv -T "$STATE/pending" "$STATE/reverting" && sync "$STATE" || fault write "cannot rename $STATE/pending"
 	rm -f "$RUN/lease"
 	printf 'by=%s\ncause=%s\nwhy=%s\n' "$1" "$2" "$3" >"$RUN/claim" 2>/dev/null
-	{ cat "$STATE/reverting" && printf 'by=%s\ncause=%s\nwhy=%s\n' "$1" "$2" "$3"; } | put "$STATE/reverting" || :
+	marked=$(cat "$STATE/reverting") || return 0
+	put "$STATE/reverting" <<-EOF || :
+		$marked
+		by=$1
+		cause=$2
+		why=$3
+	EOF
 }

@@ -61,7 +61,7 @@ setup_place() {
 	[ "$user" = "$wanted_user" ] && [ -e "$STATE/user" ] || change "let $BOT run as $wanted_user" || :
 	[ -d "$RELEASES" ] || change "create $HOME_DIR with releases/ and shared/" || :
 	[ -d "$STATE/proven" ] || change "create $STATE" || :
-	boot_unit | cmp -s - "$UNITS/botdeploy-boot-$BOT.service" || change "write and enable botdeploy-boot-$BOT.service" || :
+	units_stand || change "write and enable botdeploy-boot-$BOT.service and $GUARD.path" || :
 	[ "$dry" = true ] || prepare "$wanted_user"
 }
 

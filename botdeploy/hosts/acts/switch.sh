@@ -43,24 +43,41 @@ arm() {
 	link_of current
 	latest_phase
 	read -r boot </proc/sys/kernel/random/boot_id
-	tick
-	printf 'run=%s\nnew=%s\nold=%s\nwas_current=%s\nwas_previous=%s\nttl=%s\narmed=%s\narmed_s=%s\nboot=%s\narmed_up=%s\nowner=%s\nseq=%s\n' \
-		"$run" "$new" "$target" "$linked" "$was_previous" "$ttl" "$(utc)" "$(date +%s)" \
-		"$boot" "$now_s" "$(field "$RUN/lock" owner)" $((latest_seq + 1)) >"$RUN/arming"
 	# The lease first: a marker without one would go back at once.
 	write_lease "$ttl" && rm -f "$RUN/result" "$RUN/switching" || fault write "cannot write the lease; nothing was changed"
-	put "$STATE/pending" <"$RUN/arming" || {
+	owner=$(field "$RUN/lock" owner)
+	put "$STATE/pending" <<-EOF || {
+		run=$run
+		new=$new
+		old=$target
+		was_current=$linked
+		was_previous=$was_previous
+		ttl=$ttl
+		armed=$(utc)
+		armed_s=$(date +%s)
+		boot=$boot
+		armed_up=$now_s
+		owner=$owner
+		seq=$((latest_seq + 1))
+	EOF
 		rm -f "$RUN/lease"
 		fault write "cannot write $STATE/pending; nothing was changed"
 	}
 	unfence
-	rm -f "$RUN/announced"
+	unannounce
 }
 
 # announce: a guard that waits for the mark which this act is about to write.
 announce() {
+	trap unannounce EXIT
 	printf '%s\n' "$$" >"$RUN/announced" || fault write "cannot write $RUN"
 	start_guard
+}
+
+unannounce() {
+	got=''
+	[ ! -r "$RUN/announced" ] || read -r got <"$RUN/announced" || :
+	[ "$got" != "$$" ] || rm -f "$RUN/announced"
 }
 
 # Something of an earlier run is still open: let its guard end it before a new one begins.
@@ -109,20 +126,10 @@ write_lease() {
 	printf '%s\n' $((now_s + $1 + 1)) >"$RUN/lease.new.$$" && mv -T "$RUN/lease.new.$$" "$RUN/lease"
 }
 
-# start_guard [OPTION ...]: one at a time; its name is the lock.
+# start_guard [OPTION]: one at a time; its name is the lock. One that runs already will do.
 start_guard() {
 	case $PROGRAM in "$LIBRARY"/*) ;; *) fault usage "the guard needs the installed program" ;; esac
-	tries=0
-	while ! systemd-run -q --unit="$GUARD" -p Restart=on-failure -p RestartSec=2 \
-		-p StartLimitIntervalSec=0 -p OOMScoreAdjust=-900 -p CollectMode=inactive-or-failed \
-		-p TimeoutStopSec=5 -p Description="botdeploy: switch of $BOT, kept only if confirmed" "$@" \
-		/bin/sh "$PROGRAM" - guard run >/dev/null 2>"$RUN/guard.err"; do
-		# The guard of an earlier run may be in its last second, or have died and be due again.
-		systemctl is-active -q "$GUARD" && return 0
-		tries=$((tries + 1))
-		[ "$tries" -lt 60 ] || fault guard "cannot start the guard: $(tail -n 1 "$RUN/guard.err")"
-		sleep 0.1
-	done
+	said=$(systemctl start "$@" "$GUARD.service" 2>&1) || fault guard "cannot start the guard: ${said%%"$NL"*}"
 }
 
 # await_guard MARK SECONDS: until the guard has taken the mark away; a guard that is not there is
