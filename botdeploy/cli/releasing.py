@@ -351,14 +351,14 @@ def _build(context: Context, inventory: Inventory, request: Request) -> Build | 
     if request.release is not None:
         return None
     from botdeploy.engine.lock import owner_name
+    from botdeploy.inventory.settings import absolute_source
     from botdeploy.sources import read
     from botdeploy.sources.build import build
 
     bot = inventory.hosts[0].bot
     source = bot.source
     if request.source is not None:
-        is_url = "://" in request.source or re.match(r"[^/]+@[^/]+:", request.source)
-        source = request.source if is_url else str(Path(request.source).expanduser().absolute())
+        source = absolute_source(request.source, str(Path.cwd() / "x"))
     tree = read(source, ref=request.ref or bot.ref, exclude=bot.exclude)
     for note in tree.notes:
         context.say(f"note: {note}", "yellow")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from botdeploy.core.giturl import is_git_address
 from botdeploy.core.model import (
     Bot,
     Lease,
@@ -32,8 +33,6 @@ if TYPE_CHECKING:
 _Model = TypeVar("_Model", bound=BaseModel)
 _Path = tuple[Any, ...]
 _MOST_ERRORS = 20
-_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
-_SCP = re.compile(r"[A-Za-z0-9_.-]+@[A-Za-z0-9_.-]+:(?!//)")
 _PATTERN_ALL = frozenset({"all", "*"})
 
 # Keys whose scalars mean the text that was typed: 1.10, yes and 0777 stay what they are.
@@ -134,10 +133,12 @@ def absolute_path(text: str, file: str) -> str:
 
 
 def absolute_source(text: str, file: str) -> str:
-    """Make a source absolute unless it is a URL or ``user@host:path``."""
-    if _URL.match(text) or _SCP.match(text):
-        return text
-    return absolute_path(text, file)
+    """Make a source absolute unless git would go elsewhere for it.
+
+    What has a colon in its name and is there is that file or folder, as for ``git clone``.
+    """
+    path = absolute_path(text, file)
+    return text if is_git_address(text) and not os.path.lexists(path) else path
 
 
 def absolute_reference(text: str, file: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import re
 import stat
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from botdeploy.sources.tree import Tree
 
 _CHUNK_BYTES = 1024 * 1024
+_MOST_LOOKED_AT = 64 * 1024
+_VARIABLE = re.compile(r"^[ \t]*(?:export[ \t]+)?([A-Za-z_][A-Za-z0-9_]*)[ \t]*=", re.MULTILINE)
 _OPEN_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
@@ -27,6 +30,7 @@ def read_folder(
 ) -> Tree:
     """Read a folder; raises SourceError for what is missing, unreadable or cannot be released."""
     builder = TreeBuilder(str(folder), folder_rules(folder, exclude))
+    builder.variables_of = lambda path: _variables(folder / path)
     private: list[str] = []
     _walk(builder, str(folder), private)
     if private:
@@ -36,6 +40,18 @@ def read_folder(
             "of the hosts; exclude it, or put what it holds under secrets:"
         )
     return builder.build(describe, commit)
+
+
+def _variables(place: Path) -> list[str]:
+    """Name the variables that a ``.env`` sets, without their values; none of other files."""
+    if not place.name.startswith(".env"):
+        return []
+    try:
+        with place.open(encoding="utf-8", errors="replace") as file:
+            text = file.read(_MOST_LOOKED_AT)
+    except OSError:
+        return []
+    return list(dict.fromkeys(_VARIABLE.findall(text)))
 
 
 def folder_rules(folder: Path, exclude: Sequence[str]) -> Ignore:
@@ -89,7 +105,7 @@ def _add(
         return True
     if kind != stat.S_IFREG:
         raise SourceError(f"{root}: {path} is {_KINDS.get(kind, 'no regular file')}")
-    if not status.st_mode & 0o077 and status.st_size:
+    if not status.st_mode & 0o077 and status.st_size and not builder.is_private(path):
         private.append(path)
     builder.check_room(status.st_size)
     builder.add_file(

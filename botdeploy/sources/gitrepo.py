@@ -31,15 +31,20 @@ if TYPE_CHECKING:
 
     from botdeploy.sources.tree import Tree
 
-_URL = re.compile(r"(?:git\+)?(?P<scheme>[a-z][a-z0-9+.-]*)://.+", re.IGNORECASE)
-_SCHEMES = frozenset({"https", "http", "ssh", "git", "file"})
-_SCP = re.compile(r"[\w.-]+@[\w.\[\]:-]+:(?!/)[^:]+|[\w.-]+@[\w.-]+:/.+")
 _PASSWORD = re.compile(r"(?<=://)[^/@\s]+(?=@)")
 _FULL_SHA = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _LFS = b"version https://git-lfs.github.com/spec/v1\n"
 _LFS_MAX_BYTES = 1024
 
 _REMOTE_HEAD = "refs/botdeploy/HEAD"
+_OWN_HEAD = re.compile(r"(?:HEAD|@)(?=\Z|[~^:])")
+_NO_REPOSITORY = "not a git repository (or any"
+_NO_HEAD = "couldn't find remote ref HEAD"
+_HINTS = (
+    *("hint:", "warning:", "Cloning into", "Please make sure you have the correct access rights"),
+    *("and the repository exists.", "remote: Enumerating", "To add an exception for this"),
+)
+_MOST_WORDS = 600
 
 _CHUNK_BYTES = 1024 * 1024
 _MAX_LIST_BYTES = 64 * 1024 * 1024
@@ -76,11 +81,6 @@ class _Place:
     source: str
 
 
-def is_url(source: str) -> bool:
-    """Tell whether a source names a repository elsewhere and not a place on this machine."""
-    return bool(_URL.fullmatch(source) or _SCP.fullmatch(source))
-
-
 def is_bare_repository(folder: Path) -> bool:
     """Tell whether a folder is a repository itself and not a folder of files."""
     return (folder / "HEAD").is_file() and all(
@@ -92,10 +92,14 @@ def read_folder_at(folder: Path, ref: str, source: str, exclude: Sequence[str] =
     """Read what a commit holds of a folder in a repository; raises SourceError."""
     _check_ref(ref)
     environment = _environment()
-    inside = _git(["rev-parse", "--git-common-dir", "--show-object-format"], folder, environment)
-    if inside is None:
+    asked = ["rev-parse", "--git-common-dir", "--show-object-format"]
+    code, inside, words = _run(asked, folder, environment, _LOCAL_TIMEOUT_S)
+    if code != 0 and _NO_REPOSITORY in words:
         raise SourceError(f"{source} is not in a git repository, so it has no {ref}")
+    if code != 0:
+        raise SourceError(f"{source}: git: {words}")
     common, hash_format = inside.split("\n")[:2]
+    _refuse_ambiguous(ref, folder, environment, source)
     prefix = (_git(["rev-parse", "--show-prefix"], folder, environment) or "").strip("\n")
     commit = _commit(folder, ref, environment)
     if commit is None:
@@ -116,11 +120,9 @@ def read_url(url: str, ref: str | None, exclude: Sequence[str] = ()) -> Tree:
     """Read a commit of a repository elsewhere, by way of a bare copy in the user's cache.
 
     Without ``ref``, the branch that the repository names as its own. A full commit id that the
-    copy has needs no network.
+    copy has needs no network. What git may use besides (``insteadOf``, ssh's aliases) holds; of
+    transports only https, http, ssh, git and file are allowed.
     """
-    match = _URL.fullmatch(url)
-    if match and match["scheme"].lower().removeprefix("git+") not in _SCHEMES:
-        raise SourceError(f"{url}: only https, ssh, git and file URLs are read")
     if ref is not None:
         _check_ref(ref)
     address = re.sub(r"\Agit\+", "", url)
@@ -134,6 +136,19 @@ def read_url(url: str, ref: str | None, exclude: Sequence[str] = ()) -> Tree:
 def _check_ref(ref: str) -> None:
     if not ref or ref.startswith("-") or has_hidden_characters(ref) or ref != ref.strip():
         raise SourceError(f"ref: {ref!r} is not a name of a commit, branch or tag")
+
+
+def _refuse_ambiguous(ref: str, folder: Path, environment: Mapping[str, str], source: str) -> None:
+    """Raise SourceError where a tag and a branch have the name: git would take one, silently."""
+    name = re.split(r"[~^:]|@\{", ref)[0]
+    full = [f"refs/tags/{name}", f"refs/heads/{name}", f"refs/remotes/{name}"]
+    listed = _git(["for-each-ref", "--format=%(refname)", *full], folder, environment) or ""
+    found = [one for one in listed.splitlines() if one in full]
+    if len(found) > 1:
+        raise SourceError(
+            f"{source} has more than one {name}: {' and '.join(sorted(found))}; "
+            "write the one that is meant in full"
+        )
 
 
 def _commit(folder: Path, ref: str, environment: Mapping[str, str]) -> str | None:
@@ -231,13 +246,23 @@ def _fetched(cache: Path, address: str, ref: str | None, shown: str) -> str:
     if ref is not None and _FULL_SHA.fullmatch(ref) and (there := _commit(cache, ref, local)):
         return there
     fetch = ["fetch", "--quiet", "--prune", "--force", "--no-recurse-submodules", "--", address]
-    every = ["+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*", f"+HEAD:{_REMOTE_HEAD}"]
-    _must([*fetch, *every], cache, online, shown, timeout_s=_NETWORK_TIMEOUT_S)
-    found = _commit(cache, _REMOTE_HEAD if ref is None else ref, local)
+    if ref is None or _OWN_HEAD.match(ref):
+        wanted = [f"+HEAD:{_REMOTE_HEAD}"]
+        meant = _OWN_HEAD.sub(_REMOTE_HEAD, ref or "HEAD")
+    else:
+        wanted = ["+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*"]
+        meant = ref
+    code, _, words = _run([*fetch, *wanted], cache, online, _NETWORK_TIMEOUT_S)
+    if code != 0 and meant != ref and _NO_HEAD in words:
+        raise SourceError(f"{shown} names no branch as its own (HEAD); say which: ref: BRANCH")
+    if code != 0:
+        raise SourceError(f"{shown}: git fetch: {words}")
+    _refuse_ambiguous(meant, cache, local, shown)
+    found = _commit(cache, meant, local)
     if found is None and ref is not None:
         # Neither branch nor tag: a commit that only a pull request has, or refs/pull/1/head.
-        wanted = f"+{ref}:refs/botdeploy/wanted"
-        if _git([*fetch, wanted], cache, online, _NETWORK_TIMEOUT_S) is not None:
+        alone = f"+{ref}:refs/botdeploy/wanted"
+        if _git([*fetch, alone], cache, online, _NETWORK_TIMEOUT_S) is not None:
             found = _commit(cache, "refs/botdeploy/wanted", local)
     if found is None:
         raise SourceError(f"{shown} has no commit, branch or tag {ref or 'HEAD'}")
@@ -350,8 +375,15 @@ def _collect(
 
 
 def _words(text: str) -> str:
-    """Give what git says in one line, without a password that stands in a URL."""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    told = [line for line in lines if line.startswith(("fatal:", "error:"))] or lines[-1:]
-    shown = " ".join(told).replace("fatal: ", "").replace("error: ", "")
+    """Give what git and its transport say in one line, without a password that stands in a URL.
+
+    The transport's line comes first and says why ("Permission denied (publickey)"), git's only
+    that nothing could be read. A command that git tells to type is kept.
+    """
+    lines = [line.strip() for line in text.splitlines() if line.strip(" @\t")]
+    told = [line for line in lines if not line.startswith(_HINTS)] or lines[-1:]
+    parts = [line.removeprefix("fatal: ").removeprefix("error: ") for line in told]
+    shown = "; ".join(dict.fromkeys(parts))
+    if len(shown) > _MOST_WORDS:
+        shown = shown[: _MOST_WORDS // 2] + " … " + shown[-_MOST_WORDS // 2 :]
     return _PASSWORD.sub(STARS, "".join(c if c.isprintable() else " " for c in shown))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from botdeploy.errors import SourceError
@@ -23,6 +23,13 @@ DEFAULT_PATTERNS = (
     ".DS_Store",
 )
 
+#: What usually holds secrets: not released unless a later pattern takes it back.
+PRIVATE_PATTERNS = (
+    *(".env", ".env.*", "!.env.example", "!.env.sample", "!.env.template", "!.env.dist"),
+    *(".envrc", ".netrc", ".pypirc", ".pgpass", ".git-credentials", ".ssh/", ".aws/"),
+    *("id_rsa", "id_dsa", "id_ecdsa", "id_ed25519"),
+)
+
 #: A file in a source's top folder that holds more patterns, one a line; not released itself.
 IGNORE_FILE = ".botdeployignore"
 
@@ -32,14 +39,20 @@ class _Rule:
     regex: re.Pattern[str]
     only_folders: bool
     takes_back: bool
+    is_private: bool = False
 
 
 class Ignore:
     """Rules in order; the last one that matches a path decides, as in git."""
 
-    def __init__(self, patterns: Iterable[str]) -> None:
-        """Read the patterns; raises SourceError for one that means nothing."""
-        self._rules = [rule for pattern in patterns if (rule := _rule(pattern)) is not None]
+    def __init__(self, patterns: Iterable[str], private: Iterable[str] = PRIVATE_PATTERNS) -> None:
+        """Read the patterns, after those of secrets; raises SourceError for what means nothing."""
+        rules = [rule for pattern in private if (rule := _rule(pattern)) is not None]
+        self._private = [replace(rule, is_private=True) for rule in rules]
+        self._rules = [
+            *self._private,
+            *(rule for pattern in patterns if (rule := _rule(pattern)) is not None),
+        ]
         self._folders: dict[str, bool] = {}
 
     def covers(self, path: str, *, is_folder: bool = False) -> bool:
@@ -49,6 +62,16 @@ class Ignore:
                 return True
         return self._matches(path, is_folder=is_folder)
 
+    def hides(self, path: str, *, is_folder: bool = False) -> bool:
+        """Tell whether a path is left out only because secrets are usually there."""
+        rule = _last(self._rules, path, is_folder=is_folder)
+        return rule is not None and rule.is_private and not rule.takes_back
+
+    def is_private(self, path: str) -> bool:
+        """Tell whether a file of this path usually holds secrets, whatever other rules say."""
+        rule = _last(self._private, path, is_folder=False)
+        return rule is not None and not rule.takes_back
+
     def _covers_folder(self, path: str) -> bool:
         covered = self._folders.get(path)
         if covered is None:
@@ -56,10 +79,16 @@ class Ignore:
         return covered
 
     def _matches(self, path: str, *, is_folder: bool) -> bool:
-        for rule in reversed(self._rules):
-            if (is_folder or not rule.only_folders) and rule.regex.fullmatch(path):
-                return not rule.takes_back
-        return False
+        rule = _last(self._rules, path, is_folder=is_folder)
+        return rule is not None and not rule.takes_back
+
+
+def _last(rules: list[_Rule], path: str, *, is_folder: bool) -> _Rule | None:
+    """Give the rule that decides."""
+    for rule in reversed(rules):
+        if (is_folder or not rule.only_folders) and rule.regex.fullmatch(path):
+            return rule
+    return None
 
 
 def _rule(pattern: str) -> _Rule | None:

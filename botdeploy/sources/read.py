@@ -6,13 +6,13 @@ import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from botdeploy.core.giturl import is_git_address
 from botdeploy.errors import SourceError
 from botdeploy.sources.archive import read_archive
 from botdeploy.sources.folder import read_folder
 from botdeploy.sources.gitrepo import (
     commit_of,
     is_bare_repository,
-    is_url,
     read_folder_at,
     read_url,
 )
@@ -31,7 +31,7 @@ def read(source: str, *, ref: str | None = None, exclude: Sequence[str] = ()) ->
     ``exclude`` are patterns as in .gitignore. Raises SourceError, with the path, for what cannot
     be released.
     """
-    if is_url(source):
+    if is_git_address(source):
         return read_url(source, ref, exclude)
     place = Path(source).expanduser()
     try:

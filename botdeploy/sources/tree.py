@@ -22,7 +22,8 @@ _MAX_HOPS = 40  # the kernel's own limit of links in one path
 #: The name of botdeploy's own folder in a release on a host.
 RESERVED = ".botdeploy"
 
-_PRIVATE_NAMES = frozenset({".env", "id_rsa", "id_ed25519", "id_ecdsa", ".netrc", ".pypirc"})
+_VENV_MARK = "pyvenv.cfg"
+_MOST_NAMED = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,11 +121,18 @@ class TreeBuilder:
         self._folders: set[str] = set()
         self._size_bytes = 0
         self._notes: list[str] = []
+        self._kept_back: list[str] = []
+        self.variables_of: Callable[[str], list[str]] = lambda _path: []
+        """Names the variables that a file of secrets sets, where it can be looked into."""
 
     def takes(self, path: str, *, is_folder: bool = False) -> bool:
         """Check a path's name, and tell whether it is part of the release."""
         self._check_name(path)
-        return self._ignore is None or not self._ignore.covers(path, is_folder=is_folder)
+        if self._ignore is None or not self._ignore.covers(path, is_folder=is_folder):
+            return True
+        if self._ignore.hides(path, is_folder=is_folder):
+            self._kept_back.append(path)
+        return False
 
     def add_folder(self, path: str) -> None:
         """Add a folder; adding one twice is fine."""
@@ -136,8 +144,6 @@ class TreeBuilder:
         """Add a symbolic link; whether it stays in the tree is checked at the end."""
         if not target:
             raise self._refusal(path, "is a link to nothing")
-        if target.startswith("/"):
-            raise self._refusal(path, f"is a link out of the source, to {_shown(target)}")
         if has_hidden_characters(target):
             raise self._refusal(path, "is a link to a name with characters that cannot be shown")
         self._place(path)
@@ -152,11 +158,12 @@ class TreeBuilder:
         self._size_bytes += size
         name = f"{self._source}: {path}"
         self._entries[path] = File(0o755 if is_executable else 0o644, size, sha256, read, name)
-        if path.rpartition("/")[2] in _PRIVATE_NAMES:
-            self.note(
-                f"{path} looks like a secret and would be readable by every user of the hosts; "
-                "exclude it, and put what the bot needs under secrets:"
-            )
+        if self.is_private(path):
+            self.note(f"{path} was asked for: every user of the hosts will be able to read it")
+
+    def is_private(self, path: str) -> bool:
+        """Tell whether a file's name says already that it usually holds secrets."""
+        return self._ignore is not None and self._ignore.is_private(path)
 
     def note(self, text: str) -> None:
         """Keep a sentence that a person should see."""
@@ -172,11 +179,14 @@ class TreeBuilder:
 
     def build(self, describe: str, commit: str | None = None) -> Tree:
         """Check what can be checked only at the end, and give the tree."""
-        if not any(isinstance(entry, File) for entry in self._entries.values()):
-            raise SourceError(f"{self._source} holds no files to release")
         for path, entry in self._entries.items():
             if isinstance(entry, Link):
                 self._follow(path)
+        if not any(isinstance(entry, File) for entry in self._entries.values()):
+            raise SourceError(f"{self._source} holds no files to release")
+        if self._kept_back:
+            variables = self.variables_of(self._kept_back[0])
+            self.note(_kept_back(self._source, self._kept_back, variables))
         return Tree(self._entries, describe, commit, tuple(self._notes))
 
     def _place(self, path: str) -> None:
@@ -224,6 +234,8 @@ class TreeBuilder:
         here = path.split("/")[:-1]
         link = self._entries[path]
         target = link.target if isinstance(link, Link) else ""
+        if target.startswith("/"):
+            raise self._leaves(path, target)
         todo = target.split("/")[::-1]
         hops = 1
         while todo:
@@ -232,7 +244,7 @@ class TreeBuilder:
                 continue
             if part == "..":
                 if not here:
-                    raise self._refusal(path, f"is a link out of the source, to {_shown(target)}")
+                    raise self._leaves(path, target)
                 here.pop()
                 continue
             here.append(part)
@@ -244,8 +256,44 @@ class TreeBuilder:
                 here.pop()
                 todo += entry.target.split("/")[::-1]
 
+    def _leaves(self, path: str, target: str) -> SourceError:
+        """Refuse a link to what is on this machine, and say how to do without."""
+        out = f"is a link out of the source, to {_shown(target)}, which the hosts do not have"
+        for end in (i for i, character in enumerate(path) if character == "/"):
+            folder = path[:end]
+            if f"{folder}/{_VENV_MARK}" in self._entries:
+                return self._refusal(
+                    path,
+                    f"{out}: {_shown(folder)} is a virtual environment of this machine. Leave it "
+                    f"out (bot.exclude: [{_shown(folder)}/]), and let bot.build make one on each "
+                    f"host: python3 -m venv {_shown(folder)}",
+                )
+        return self._refusal(
+            path,
+            f"{out}. Leave it out (bot.exclude: [{_shown(path)}]), and let bot.build make on each "
+            "host what the bot needs of it",
+        )
+
     def _refusal(self, path: str, why: str) -> SourceError:
         return SourceError(f"{self._source}: {_shown(path)} {why}")
+
+
+def _kept_back(source: str, paths: list[str], variables: list[str]) -> str:
+    """Say which usual places of secrets were left out, and how the bot gets what it needs."""
+    names = ", ".join(_shown(path) for path in paths[:_MOST_NAMED])
+    more = f" and {len(paths) - _MOST_NAMED} more" if len(paths) > _MOST_NAMED else ""
+    verb = "is" if len(paths) == 1 else "are"
+    needed = variables[:_MOST_NAMED] or ["DISCORD_TOKEN"]
+    how = (
+        f'command:. {_shown(source)}/{_shown(paths[0])}; printf %s "${needed[0]}"'
+        if variables
+        else f"env:{needed[0]}"
+    )
+    return (
+        f"{names}{more} {verb} not released, because secrets are usually there. What the bot needs "
+        f"of it ({', '.join(needed)}) goes under bot.secrets, one line each: {needed[0]}: '{how}'. "
+        f'To release it all the same: bot.exclude: ["!{_shown(paths[0])}"]'
+    )
 
 
 def _shown(path: str) -> str:

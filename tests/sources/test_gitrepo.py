@@ -7,8 +7,12 @@ import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from botdeploy.core.giturl import is_git_address
 from botdeploy.errors import SourceError
+from botdeploy.inventory.settings import absolute_source
 from botdeploy.sources import File, gitrepo, read
 
 if TYPE_CHECKING:
@@ -345,12 +349,140 @@ def test_a_password_in_a_url_is_not_told() -> None:
         ("ssh://git@example.org/bot", True),
         ("git@example.org:team/bot.git", True),
         ("git@example.org:/srv/bot.git", True),
+        ("alias:org/repo.git", True),
+        ("git@[2001:db8::1]:bot.git", True),
+        ("[2001:db8::1]:bot.git", True),
+        ("host:~/bot.git", True),
+        ("file:///srv/bot.git", True),
         ("../bots/echobot", False),
+        ("../bot.git", False),
         ("/srv/bots/echo:bot", False),
+        ("./echo:bot", False),
         ("echo@home", False),
+        ("-oProxyCommand=x:y", False),
         ("C:", False),
     ],
 )
 def test_addresses_are_told_from_paths(source: str, expected: bool) -> None:  # noqa: FBT001
     """What looks like an address is fetched, everything else is a place on this machine."""
-    assert gitrepo.is_url(source) is expected
+    assert is_git_address(source) is expected
+
+
+@given(st.text("ab.:/@[]~+", min_size=1, max_size=9).filter(lambda text: text.strip(":") == text))
+def test_addresses_are_told_from_paths_as_git_tells_them(source: str) -> None:
+    """Git, that may use files alone, refuses another transport for just those."""
+    asked = subprocess.run(
+        ["git", "ls-remote", "--", source],
+        check=False,
+        capture_output=True,
+        text=True,
+        cwd="/",
+        env={**os.environ, "GIT_ALLOW_PROTOCOL": "file", "LC_ALL": "C", "GIT_DIR": "/nowhere"},
+    )
+    refusals = ("' not allowed", "no path specified", "is not supported")
+    is_elsewhere = any(words in asked.stderr for words in refusals)
+    assert is_git_address(source) is is_elsewhere, asked.stderr
+
+
+def test_an_inventory_takes_a_path_with_a_colon_where_it_is_there(tmp_path: Path) -> None:
+    """As ``git clone`` does; what is not there is an address."""
+    (tmp_path / "bots:echo").mkdir()
+    file = str(tmp_path / "prod.yml")
+    assert absolute_source("bots:echo", file) == str(tmp_path / "bots:echo")
+    assert absolute_source("bots:other", file) == "bots:other"
+    assert absolute_source("./bots:other", file) == str(tmp_path / "bots:other")
+
+
+@pytest.mark.parametrize("ref", ["main", "v1", "refs/heads/main"])
+def test_only_the_ref_that_was_asked_for_is_needed(repo: Path, url: str, ref: str) -> None:
+    """The repository's own branch may be missing: nobody asked for it."""
+    git(repo, "symbolic-ref", "HEAD", "refs/heads/gone")
+    assert read(url, ref=ref).commit == git(repo, "rev-parse", f"{ref}^{{commit}}")
+    with pytest.raises(SourceError, match=r"names no branch as its own \(HEAD\); say which: ref:"):
+        read(url)
+    with pytest.raises(SourceError, match="names no branch as its own"):
+        read(url, ref="HEAD~1")
+
+
+@pytest.mark.parametrize("ref", ["HEAD", "@", "HEAD~1", "main~1", "@^"])
+def test_a_url_s_own_branch_has_all_of_git_s_forms(repo: Path, url: str, ref: str) -> None:
+    """What is below the tip is found as well."""
+    assert read(url, ref=ref).commit == git(repo, "rev-parse", f"{ref}^{{commit}}")
+
+
+def test_a_url_may_be_one_of_the_user_s_abbreviations(
+    repo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """``insteadOf`` holds as for git itself, whatever the abbreviation looks like."""
+    config = tmp_path / "gitconfig"
+    config.write_text(
+        f'[url "file://{repo.parent}/"]\n\tinsteadOf = work:\n\tinsteadOf = my://x/\n',
+        encoding="utf-8",
+    )
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(config))
+    assert content("work:repo") == b"two"
+    assert content("my://x/repo", ref="v1") == b"one"
+
+
+@pytest.mark.parametrize("source", ["ext::touch ran", "ftp://127.0.0.1:1/bot.git", "other::x"])
+def test_a_transport_that_may_run_something_is_refused(
+    source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In git's own words."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SourceError, match=r"transport '[a-z]+' not allowed"):
+        read(source)
+    assert not (tmp_path / "ran").exists()
+
+
+# --- a tag and a branch of one name -------------------------------------------------------------
+
+
+@pytest.mark.parametrize("where", ["folder", "url"])
+@pytest.mark.parametrize("suffix", ["", "~1", "^{commit}"])
+def test_a_tag_and_a_branch_of_one_name_are_refused(
+    repo: Path, url: str, where: str, suffix: str
+) -> None:
+    """Git would take the tag without a word; both are named in full, and each of them works."""
+    source = str(repo) if where == "folder" else url
+    git(repo, "tag", "release", "HEAD~1")
+    git(repo, "branch", "release", "main")
+    with pytest.raises(
+        SourceError, match="more than one release: refs/heads/release and refs/tags/release"
+    ):
+        read(source, ref=f"release{suffix}")
+    assert content(source, ref="refs/tags/release") == b"one"
+    assert content(source, ref="refs/heads/release") == b"two"
+    assert content(source, ref="heads/release") == b"two"
+
+
+# --- git's own words ----------------------------------------------------------------------------
+
+
+def test_a_repository_of_another_owner_is_told_in_git_s_words(
+    repo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the command that git tells to type."""
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+    with pytest.raises(SourceError, match=r"dubious ownership.*git config .*safe\.directory"):
+        read(str(repo), ref="main")
+
+
+def test_a_broken_worktree_is_told_in_git_s_words(repo: Path, tmp_path: Path) -> None:
+    """A ``.git`` file that leads nowhere is no folder without git."""
+    git(repo, "worktree", "add", "-q", "--detach", str(tmp_path / "tree"))
+    (repo / ".git" / "worktrees").rename(tmp_path / "lost")
+    with pytest.raises(SourceError, match=r"git: not a git repository: .*worktrees/tree"):
+        read(str(tmp_path / "tree"), ref="main")
+
+
+def test_the_transport_s_own_line_is_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The ssh client says why, git only that nothing could be read."""
+    ssh = tmp_path / "ssh"
+    ssh.write_text("#!/bin/sh\necho 'deploy@h: Permission denied (publickey).' >&2\nexit 255\n")
+    ssh.chmod(0o755)
+    monkeypatch.setenv("GIT_SSH", str(ssh))
+    with pytest.raises(SourceError) as caught:
+        read("deploy@h:bot.git")
+    assert "Permission denied (publickey)" in str(caught.value)
+    assert "access rights" not in str(caught.value)

@@ -135,16 +135,99 @@ def test_a_folder_through_a_link_is_that_folder(tmp_path: Path) -> None:
     assert list(read(str(tmp_path / "link"))) == ["bot.py"]
 
 
-def test_a_private_file_and_a_dotenv_are_pointed_out(tmp_path: Path) -> None:
+def test_a_private_file_is_pointed_out(tmp_path: Path) -> None:
     """A person is told before a secret becomes readable for all users of a host."""
-    source = folder_of(tmp_path, {"bot.py": "1", ".env": "TOKEN=x", "key.txt": "secret"})
+    source = folder_of(tmp_path, {"bot.py": "1", "key.txt": "secret"})
     (source / "key.txt").chmod(0o600)
-    (source / ".env").chmod(0o644)
-    notes = read(str(source)).notes
-    assert len(notes) == 2
-    assert any(note.startswith(".env looks like a secret") for note in notes)
-    assert any(note.startswith("key.txt is private here") for note in notes)
-    assert read(str(source), exclude=[".env", "key.txt"]).notes == ()
+    (note,) = read(str(source)).notes
+    assert note.startswith("key.txt is private here")
+    assert read(str(source), exclude=["key.txt"]).notes == ()
+
+
+SECRETS = [
+    *(".env", ".env.production", ".env.local", "conf/.env", ".envrc", ".netrc", ".pypirc"),
+    *(".ssh/id_ed25519", "deploy/id_rsa", ".git-credentials", ".pgpass", ".aws/credentials"),
+]
+NO_SECRETS = [".env.example", "conf/.env.sample", ".environment", "env", "my.env", "id_rsa.pub"]
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o644])
+@pytest.mark.parametrize("path", SECRETS)
+def test_what_usually_holds_secrets_is_not_released_unasked(
+    tmp_path: Path, path: str, mode: int
+) -> None:
+    """One note says so, and how the bot gets what it needs of it."""
+    source = folder_of(tmp_path, {"bot.py": "1", path: "x"})
+    (source / path).chmod(mode)
+    made = read(str(source))
+    assert list(made.files()) == ["bot.py"]
+    (note,) = made.notes
+    assert "not released" in note
+    assert "bot.secrets" in note
+    assert "bot.exclude: [" in note
+
+
+@pytest.mark.parametrize("path", NO_SECRETS)
+def test_examples_and_public_keys_are_released(tmp_path: Path, path: str) -> None:
+    """What has no secrets by its name is a file as all others."""
+    made = read(str(folder_of(tmp_path, {"bot.py": "1", path: "x"})))
+    assert path in made
+    assert made.notes == ()
+
+
+def test_the_note_names_a_dotenv_s_variables_and_no_values(tmp_path: Path) -> None:
+    """The line for the inventory can be copied; it reads the file where it is."""
+    text = "# mine\nDISCORD_TOKEN=hunter2\nexport DB_URL = x\n\nDISCORD_TOKEN=again\n"
+    source = folder_of(tmp_path, {"bot.py": "1", ".env": text})
+    (note,) = read(str(source)).notes
+    assert "(DISCORD_TOKEN, DB_URL)" in note
+    assert f"DISCORD_TOKEN: 'command:. {source}/.env; printf %s \"$DISCORD_TOKEN\"'" in note
+    assert "hunter2" not in note
+
+
+@pytest.mark.parametrize("way", ["exclude", "file"])
+def test_a_dotenv_that_is_asked_for_is_released(tmp_path: Path, way: str) -> None:
+    """By a pattern that takes it back; that every user can read it is said."""
+    source = folder_of(tmp_path, {"bot.py": "1", ".env": "A=1"})
+    if way == "file":
+        (source / ".botdeployignore").write_text("!.env\n", encoding="utf-8")
+    (source / ".env").chmod(0o600)
+    made = read(str(source), exclude=["!.env"] if way == "exclude" else [])
+    assert ".env" in made
+    assert made.notes == (".env was asked for: every user of the hosts will be able to read it",)
+
+
+def test_a_dotenv_that_is_excluded_is_not_worth_a_word(tmp_path: Path) -> None:
+    """Who excluded it has decided already."""
+    source = folder_of(tmp_path, {"bot.py": "1", ".env": "A=1"})
+    assert read(str(source), exclude=[".env"]).notes == ()
+
+
+def test_links_out_of_a_virtual_environment_are_refused_with_the_way_to_do_it(
+    tmp_path: Path,
+) -> None:
+    """It is left out by name, and made anew on each host."""
+    source = folder_of(tmp_path, {"bot.py": "1", "venv/pyvenv.cfg": "home = /usr/bin"})
+    (source / "venv/bin").mkdir()
+    (source / "venv/bin/python").symlink_to("/usr/bin/python3")
+    with pytest.raises(SourceError) as caught:
+        read(str(source))
+    assert "bot.exclude: [venv/]" in str(caught.value)
+    assert "bot.build" in str(caught.value)
+    assert "python3 -m venv venv" in str(caught.value)
+    assert list(read(str(source), exclude=["venv/"])) == ["bot.py"]
+
+
+@pytest.mark.parametrize("target", ["/etc/hosts", "../other"])
+def test_a_link_out_of_the_source_is_refused_with_the_way_to_do_it(
+    tmp_path: Path, target: str
+) -> None:
+    """The path is named as ``exclude`` takes it."""
+    source = folder_of(tmp_path, {"bot.py": "1", "conf/x": ""})
+    (source / "conf/l").symlink_to(target if target[0] == "/" else f"../{target}")
+    with pytest.raises(SourceError, match=r"bot\.exclude: \[conf/l\].*bot\.build"):
+        read(str(source))
+    assert read(str(source), exclude=["conf/l"])
 
 
 FILES = {"bot.py": "print('hi')", "pkg/run.sh": "#!/bin/sh", "pkg/ünï.txt": "x" * 3000}
@@ -559,9 +642,9 @@ def test_what_may_not_be_read_is_named(tmp_path: Path, what: str) -> None:
     [
         ("/dev/null", "neither a folder nor a file"),
         ("a\0b", "null"),
-        ("ext::sh -c id", "no such file"),
-        ("ftp://example.org/x.git", "only https, ssh, git and file URLs"),
-        ("git+svn://example.org/x", "only https, ssh, git and file URLs"),
+        ("ext::sh -c id", "transport 'ext' not allowed"),
+        ("ftp://example.org/x.git", "transport 'ftp' not allowed"),
+        ("git+svn://example.org/x", "transport 'svn' not allowed"),
     ],
 )
 def test_a_name_that_is_no_source_is_refused(source: str, words: str) -> None:

@@ -1,0 +1,14 @@
+"""Addresses of git repositories elsewhere, told from places on this machine as git tells them."""
+
+from __future__ import annotations
+
+
+def is_git_address(text: str) -> bool:
+    """Tell whether git would go elsewhere for it: a colon stands before any slash.
+
+    So do ``https://…``, ``user@host:path``, ``alias:path`` (an alias of ssh's, or ``insteadOf``)
+    and ``[2001:db8::1]:path`` (git's connect.c, ``url_is_local_not_ssh``). A folder with a colon in
+    its name is written ``./a:b``.
+    """
+    before, colon, behind = text.partition(":")
+    return bool(colon and before and behind) and "/" not in before and before[0] != "-"
