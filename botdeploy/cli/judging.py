@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import json
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,6 +12,7 @@ from botdeploy.core.classes import classes
 from botdeploy.core.judge import JudgeOptions
 from botdeploy.core.judge.replay import replay
 from botdeploy.core.logline import Assembler, LineRules
+from botdeploy.core.untrusted import entry_of
 from botdeploy.core.verdict import Outcome
 from botdeploy.errors import ExitCode, UserError
 from botdeploy.views import tables
@@ -134,11 +134,10 @@ def _lines(file: str, rules: LineRules) -> list[LogLine]:
     for number, row in enumerate(_rows(file), 1):
         if not row.strip():
             continue
-        try:
-            entry = json.loads(row)
-        except ValueError:
-            raise UserError(f"{file}:{number}: not a line of 'journalctl -o json' output") from None
-        if isinstance(entry, dict) and "__REALTIME_TIMESTAMP" in entry:
+        entry = entry_of(row)
+        if entry is None:
+            raise UserError(f"{file}:{number}: not a line of 'journalctl -o json' output")
+        if "__REALTIME_TIMESTAMP" in entry:
             lines += assembler.feed(entry)
     return lines + assembler.flush()
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import heapq
-import json
 import queue
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from botdeploy.core.level import Level, level_of_priority, level_of_text
 from botdeploy.core.logline import LineKind, LogLine, message_of
+from botdeploy.core.untrusted import entry_of
 from botdeploy.engine.observing import observe
 from botdeploy.errors import ExitCode, HostError, UserError
 from botdeploy.hosts.journal import Follower
@@ -105,10 +105,9 @@ class _Printer:
         reader = AsWritten(self.context.mask)
         lines: list[LogLine] = []
         for row in self.fleet.acts(name).lines(count):
-            try:
-                lines += reader.feed(json.loads(row))
-            except ValueError:
-                continue
+            entry = entry_of(row)
+            if entry is not None:
+                lines += reader.feed(entry)
         return lines
 
     def follow(self, count: int) -> int:

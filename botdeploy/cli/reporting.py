@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import tempfile
 from datetime import UTC, datetime, timedelta
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from botdeploy.core.evidence import Evidence
 from botdeploy.core.logline import Assembler, LineRules
 from botdeploy.core.underway import newest_under_way
+from botdeploy.core.untrusted import entry_of
 from botdeploy.engine.outcome import Ended
 from botdeploy.errors import ExitCode, HostError, UserError
 from botdeploy.views import account as accounts
@@ -157,14 +157,13 @@ def _read(
     count = 0
     for row in acts.entries(f"since:{since}"):
         count += 1
-        try:
-            entry = json.loads(row)
-            at_us = int(entry.get("__REALTIME_TIMESTAMP", 0))
-            if at_us > until_us:
-                break
-            lines += assembler.feed(entry)
-        except (ValueError, TypeError, AttributeError):
+        entry = entry_of(row)
+        if entry is None:
             continue
+        at_us = int(entry.get("__REALTIME_TIMESTAMP", 0))
+        if at_us > until_us:
+            break
+        lines += assembler.feed(entry)
         if count >= MOST_ENTRIES:
             reading.end = _when(at_us) - ahead
             reading.notes.append(f"only the first {MOST_ENTRIES:,} journal entries were read")

@@ -12,6 +12,7 @@ from botdeploy.core import sketch
 from botdeploy.core.level import Level
 from botdeploy.core.logline import LineKind
 from botdeploy.core.systemd_record import SystemKind
+from botdeploy.core.untrusted import LATEST_US, json_of, real, told
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -434,12 +435,14 @@ class Evidence:
     def from_json(cls, text: str | bytes) -> Evidence:
         """Read what ``to_json`` wrote; raises ValueError for anything else."""
         try:
-            data = json.loads(text)
+            data = json_of(text, is_lenient=True)
             if data["v"] != 1:
                 raise ValueError(f"evidence of version {data['v']} is not known here")
+            _check_whole([data["bucket_us"]], least=1)
             out = cls(data["host"], bucket_us=data["bucket_us"])
             releases, names = data["releases"], data["names"]
             for at, number, part, until, *packed in data["cells"]:
+                _check_whole([number, part, until])
                 start = number * out.bucket_us
                 counts = _unpacked(packed, names)
                 counts.until_us = start + until
@@ -451,9 +454,42 @@ class Evidence:
             }
             out._incidents = {Incident(*one) for one in data["incidents"]}
             out.reader = data["reader"]
+            out._check()
         except (KeyError, TypeError, IndexError, AttributeError) as error:
             raise ValueError(f"not evidence: {error!r}") from error
         return out
+
+    def _check(self) -> None:
+        """Raise ValueError or TypeError for what no reading of a journal can have told."""
+        _check_types([self.host], str)
+        _check_types([self.reader], dict)
+        for (name, start, part), counts in self._cells.items():
+            _check_types([name, *counts.errors], str)
+            _check_whole([start, part, counts.until_us, *counts.errors.values()])
+            _check_whole([counts.lines, counts.handled, counts.dropped, counts.probed])
+            _check_whole([*counts.latency_bins.values(), *counts.system.values()])
+            for value in (counts.latency_sum, counts.latency_squares, *counts.latency_bins):
+                real(value)
+        for begin, end in self._spans:
+            _check_whole([begin, end])
+        for name, first in self._seen.items():
+            _check_types([name, first.release, first.sample], str)
+            _check_whole([first.at_us, first.level])
+        for one in self._incidents:
+            _check_types([one.release, one.kind, one.text, one.fingerprint], str)
+            _check_whole([one.at_us, one.count, one.status or 0], least=-LATEST_US)
+
+
+def _check_types(values: Iterable[object], kind: type) -> None:
+    for value in values:
+        if not isinstance(value, kind):
+            raise TypeError(f"{told(value)!r} is no {kind.__name__}")
+
+
+def _check_whole(values: Iterable[object], least: int = 0) -> None:
+    for value in values:
+        if not isinstance(value, int) or not least <= value <= LATEST_US:
+            raise ValueError(f"{told(value)!r} is no number that it can be")
 
 
 def summed(many: Iterable[Counts]) -> Counts:

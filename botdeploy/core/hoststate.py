@@ -7,8 +7,13 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
+from botdeploy.core.untrusted import LATEST_US, instant, real, told, whole
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+LONGEST_S = 10_000_000_000
+"""Three hundred years: no machine runs, and no lease lasts, for longer."""
 
 
 class Phase(StrEnum):
@@ -185,7 +190,7 @@ def from_record(record: Mapping[str, Any]) -> HostState:
     """
     try:
         return _from_record(record)
-    except (TypeError, KeyError, AttributeError) as error:
+    except (TypeError, KeyError, ValueError, AttributeError) as error:
         raise ValueError(f"the host's state record is damaged: {error}") from error
 
 
@@ -196,53 +201,54 @@ def _from_record(record: Mapping[str, Any]) -> HostState:
     disk = record.get("disk") or {}
     hold = record.get("hold")
     return HostState(
-        current=str(record.get("current", "")),
-        previous=str(record.get("previous", "")),
-        running=str(record.get("running", "")),
-        active_state=str(record.get("active_state", "unknown")),
-        sub_state=str(record.get("sub_state", "")),
-        restarts=int(record.get("restarts", 0)),
-        result=str(record.get("result", "")),
-        invocation=str(record.get("invocation", "")),
-        active_since_us=int(record.get("active_since_us", 0)),
-        uptime_s=int(record.get("uptime_s", 0)),
-        boot_id=str(record.get("boot_id", "")),
-        at=str(record.get("at", "")),
+        current=told(record.get("current", "")),
+        previous=told(record.get("previous", "")),
+        running=told(record.get("running", "")),
+        active_state=told(record.get("active_state", "unknown")),
+        sub_state=told(record.get("sub_state", "")),
+        restarts=whole(record.get("restarts", 0)),
+        result=told(record.get("result", "")),
+        invocation=told(record.get("invocation", "")),
+        active_since_us=whole(record.get("active_since_us", 0), most=LATEST_US),
+        uptime_s=whole(record.get("uptime_s", 0), most=LONGEST_S),
+        boot_id=told(record.get("boot_id", "")),
+        at=instant(record.get("at")),
         is_prepared=bool(record.get("prepared", False)),
         switch=None if not phase else _switch(phase),
         releases=tuple(
             StagedRelease(
-                str(one["id"]),
-                str(one.get("digest", "")),
+                told(one["id"]),
+                told(one.get("digest", "")),
                 bool(one.get("proven")),
-                str(one.get("staged_at", "")),
-                str(one.get("proven_in", "")),
+                _time(one.get("staged_at")),
+                told(one.get("proven_in", "")),
             )
             for one in record.get("releases", ())
         ),
-        quarantine={str(key): str(why) for key, why in (record.get("quarantine") or {}).items()},
+        quarantine={told(key): told(why) for key, why in (record.get("quarantine") or {}).items()},
         lock=None if not lock else lock_holder(lock),
         rollout=None
         if not rollout
         else RolloutRecord(
-            **{name: str(rollout.get(name) or "") for name in RolloutRecord.__dataclass_fields__}
+            **{
+                name: (_time if name in {"since", "ended"} else told)(rollout.get(name) or "")
+                for name in RolloutRecord.__dataclass_fields__
+            }
         ),
         approvals=tuple(
             Approval(
-                **{
-                    name: str(one.get(name) or "")
-                    for name in ("release", "ring", "who", "why", "at")
-                }
+                **{name: told(one.get(name) or "") for name in ("release", "ring", "who", "why")},
+                at=_time(one.get("at")),
             )
             for one in record.get("approved") or ()
         ),
         hold=_hold(hold),
-        stuck=str(record.get("stuck") or ""),
+        stuck=told(record.get("stuck") or ""),
         disk=Disk(
-            int(disk.get("total_bytes", 0)),
-            int(disk.get("free_bytes", 0)),
-            int(disk.get("total_inodes", 0)),
-            int(disk.get("free_inodes", 0)),
+            whole(disk.get("total_bytes", 0)),
+            whole(disk.get("free_bytes", 0)),
+            whole(disk.get("total_inodes", 0)),
+            whole(disk.get("free_inodes", 0)),
             bool(disk.get("writable", True)),
         ),
     )
@@ -252,39 +258,47 @@ def _hold(hold: Any) -> str:
     if not hold:
         return ""
     if isinstance(hold, str):
-        return hold
+        return told(hold)
     why = f": {hold['why']}" if hold.get("why") else ""
-    return f"{hold.get('who') or 'somebody'} since {hold.get('at') or 'some time'}{why}"
+    return told(f"{hold.get('who') or 'somebody'} since {hold.get('at') or 'some time'}{why}")
 
 
 def _switch(record: Mapping[str, Any]) -> Switch:
     return Switch(
         phase=Phase(record["phase"]),
-        run=str(record.get("run", "")),
-        new=str(record.get("new", "")),
-        old=str(record.get("old", "")),
-        by=str(record.get("by", "")),
-        why=str(record.get("why", "")),
-        cause=str(record.get("cause", "")),
-        armed_us=_microseconds(str(record.get("armed", ""))),
-        age_s=float(record.get("ran_s", record.get("age_s")) or 0),
+        run=told(record.get("run", "")),
+        new=told(record.get("new", "")),
+        old=told(record.get("old", "")),
+        by=told(record.get("by", "")),
+        why=told(record.get("why", "")),
+        cause=told(record.get("cause", "")),
+        armed_us=_microseconds(instant(record.get("armed"))),
+        age_s=real(record.get("ran_s", record.get("age_s")) or 0, most=LONGEST_S),
         is_steady="ran_s" in record,
-        lease_left_s=int(record.get("lease_left_s") or 0),
-        guard=str(record.get("guard", "")),
-        earlier=str(record.get("earlier", "")),
+        lease_left_s=whole(record.get("lease_left_s") or 0, most=LONGEST_S),
+        guard=told(record.get("guard", "")),
+        earlier=told(record.get("earlier", "")),
     )
 
 
 def lock_holder(record: Mapping[str, Any]) -> LockHolder:
     """Read the ``lock`` part of a record."""
     return LockHolder(
-        id=str(record.get("id", "")),
-        owner=str(record.get("owner", "")),
-        kind=str(record.get("kind", "")),
-        why=str(record.get("why", "")),
-        since=str(record.get("since", "")),
-        left_s=int(record.get("left_s") or 0),
+        id=told(record.get("id", "")),
+        owner=told(record.get("owner", "")),
+        kind=told(record.get("kind", "")),
+        why=told(record.get("why", "")),
+        since=_time(record.get("since")),
+        left_s=whole(record.get("left_s") or 0, most=LONGEST_S),
     )
+
+
+def _time(value: object) -> str:
+    """Give a time that is only told, never reckoned with; empty for one that is none."""
+    try:
+        return instant(value)
+    except ValueError:
+        return ""
 
 
 def _microseconds(text: str) -> int:

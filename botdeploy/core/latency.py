@@ -119,7 +119,7 @@ def latency_of_text(text: str) -> float | None:
         and (found := _AFTER.search(text))
         and _DONE.search(text, max(0, found.start() - _REACH), found.start())
     ):
-        return _plausible(float(found["value"]) * _UNIT_MS[found["unit"]])
+        return plausible_ms(float(found["value"]) * _UNIT_MS[found["unit"]])
     low = text.lower()
     if not (
         "took" in low
@@ -134,9 +134,9 @@ def latency_of_text(text: str) -> float | None:
     if found is None:
         return None
     if found["unit"]:
-        return _plausible(float(found["value"]) * _UNIT_MS[found["unit"].lower()])
+        return plausible_ms(float(found["value"]) * _UNIT_MS[found["unit"].lower()])
     key = found["key"].lower().replace(" ", "_") + (found["suffix"] or "").lower()
-    return _plausible(float(found["value"]) * _KEYS.get(key, 1000.0))
+    return plausible_ms(float(found["value"]) * _KEYS.get(key, 1000.0))
 
 
 def read_span_ms(text: str, factor: float = 1000.0) -> float | None:
@@ -149,11 +149,13 @@ def read_span_ms(text: str, factor: float = 1000.0) -> float | None:
         return float(text) * factor
     except ValueError:
         pass
+    text = text[:_REACH]
     if found := _CLOCK.match(text):
         return (int(found[1]) * 3600 + int(found[2]) * 60 + float(found[3])) * 1000.0
     spans = _SPAN.findall(text)
     return sum(float(n) * _UNIT_MS[unit] for n, unit in spans) if spans else None
 
 
-def _plausible(latency_ms: float | None) -> float | None:
+def plausible_ms(latency_ms: float | None) -> float | None:
+    """Give a latency in milliseconds that can be one: above nothing, below four months."""
     return latency_ms if latency_ms is not None and 0 < latency_ms < LONGEST_MS else None

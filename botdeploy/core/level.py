@@ -94,9 +94,10 @@ _LETTERS = {
 def level_of_priority(priority: object) -> Level | None:
     """Read a syslog priority (0 to 7, as number or text); None when it is none."""
     try:
-        return _PRIORITIES[int(priority)]  # type: ignore[call-overload]
-    except (TypeError, ValueError, IndexError):
+        number = int(priority)  # type: ignore[call-overload]
+    except (TypeError, ValueError, OverflowError):
         return None
+    return _PRIORITIES[number] if 0 <= number < len(_PRIORITIES) else None
 
 
 def level_of_word(word: str) -> Level | None:

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from botdeploy.core import fingerprint as fingerprints
 from botdeploy.core.block import Block, Fit, Loose
-from botdeploy.core.latency import latency_of_text, read_span_ms
+from botdeploy.core.latency import latency_of_text, plausible_ms, read_span_ms
 from botdeploy.core.level import Level, level_of_priority, level_of_text, looks_bad
 from botdeploy.core.redact import mask_tokens
 from botdeploy.core.stacktrace import begins_trace, read_trace
 from botdeploy.core.structured import read_logfmt, read_structured
 from botdeploy.core.systemd_record import SystemKind, SystemRecord, read_system_record
+from botdeploy.core.untrusted import whole
 from botdeploy.errors import UserError
 
 if TYPE_CHECKING:
@@ -328,15 +329,25 @@ class Assembler:
         }
 
     def load(self, saved: Mapping[str, Any]) -> None:
-        """Go on from what ``save`` gave; an empty mapping changes nothing."""
-        self._invocation = saved.get("invocation", self._invocation)
+        """Go on from what ``save`` gave; an empty mapping changes nothing.
+
+        Raises ValueError for anything else.
+        """
+        try:
+            invocation = saved.get("invocation", self._invocation)
+            partial = {
+                str(pid): (str(text), whole(at_us), whole(last_us))
+                for pid, (text, at_us, last_us) in (saved.get("partial") or {}).items()
+            }
+            blocks = {
+                str(pid): _block_of(values) for pid, values in (saved.get("open") or {}).items()
+            }
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"nothing to go on from: {error!r}") from error
+        self._invocation = None if invocation is None else str(invocation)
         self._is_stopping = bool(saved.get("stopping", self._is_stopping))
-        for pid, (text, at_us, last_us) in (saved.get("partial") or {}).items():
-            self._partial[pid] = (text, at_us, last_us)
-        for pid, values in (saved.get("open") or {}).items():
-            level = None if values["level"] is None else Level(values["level"])
-            loose = [Loose(*one) for one in values["loose"]]
-            self._open[pid] = Block(**{**values, "level": level, "loose": loose})
+        self._partial.update(partial)
+        self._open.update(blocks)
         self._due_us = 0
 
     # -- within ---------------------------------------------------------------------------------
@@ -517,7 +528,7 @@ class Assembler:
         found = form.search(head)
         for name, factor in _LATENCY_GROUPS.items():
             if found and name in form.groupindex and found[name] is not None:
-                return read_span_ms(found[name], factor)
+                return plausible_ms(read_span_ms(found[name], factor))
         return None
 
     # -- blocks -----------------------------------------------------------------------------------
@@ -572,6 +583,27 @@ class Assembler:
             else:
                 self._due_us = min(self._due_us, due)
         return out
+
+
+def _block_of(values: Mapping[str, Any]) -> Block:
+    """Read a block as ``Assembler.save`` gives it."""
+    block = Block(
+        whole(values["at_us"]),
+        whole(values["last_us"]),
+        None if values["level"] is None else Level(values["level"]),
+        None if values["invocation"] is None else str(values["invocation"]),
+        str(values["cursor"]),
+        size=whole(values["size"]),
+        loose=[
+            Loose(str(text), whole(at_us), str(cursor), None if rank is None else str(rank))
+            for text, at_us, cursor, rank in values["loose"]
+        ],
+        lines=[str(one) for one in values["lines"]],
+        tail=[str(one) for one in values["tail"]],
+    )
+    for name in ("is_stated", "is_trace", "is_go", "is_preamble", "is_complete"):
+        setattr(block, name, bool(values[name]))
+    return block
 
 
 def message_of(entry: Mapping[str, Any]) -> str:

@@ -6,10 +6,9 @@ one process become lines of kind ``probe``, each standing for so many equal even
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass, field, replace
-from math import ceil, isfinite, sqrt
+from math import ceil, inf, isfinite, sqrt
 from typing import TYPE_CHECKING, Any
 
 from botdeploy.core.fingerprint import PROBE
@@ -18,6 +17,7 @@ from botdeploy.core.logline import LineKind, LogLine
 from botdeploy.core.metrics import Metrics, Sample, read_metrics
 from botdeploy.core.model import ProbeKind
 from botdeploy.core.redact import mask_tokens
+from botdeploy.core.untrusted import LARGEST, object_of, real, whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -142,24 +142,33 @@ class Reading:
             "handled": dict(self.handled),
             "errors": dict(self.errors),
             "latency": {
-                name: [one.count, one.sum_ms, [[*pair] for pair in sorted(one.bounds.items())]]
+                name: [
+                    one.count,
+                    one.sum_ms,
+                    [[b if isfinite(b) else None, n] for b, n in sorted(one.bounds.items())],
+                ]
                 for name, one in self.latency.items()
             },
         }
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> Reading | None:
-        """Read what ``to_record`` wrote; None for anything else."""
+        """Read what ``to_record`` wrote; None for anything else.
+
+        A bound of None is the one above all others: JSON knows no infinity.
+        """
         try:
             return cls(
-                at_us=int(record["at_us"]),
+                at_us=whole(record["at_us"]),
                 invocation=str(record["invocation"]),
-                up_s=float(record["up_s"]),
-                handled={str(name): float(n) for name, n in record["handled"].items()},
-                errors={str(name): float(n) for name, n in record["errors"].items()},
+                up_s=real(record["up_s"]),
+                handled={str(name): real(n) for name, n in record["handled"].items()},
+                errors={str(name): real(n) for name, n in record["errors"].items()},
                 latency={
                     str(name): Histogram(
-                        float(count), float(total), {float(b): float(n) for b, n in bounds}
+                        real(count),
+                        real(total),
+                        {inf if b is None else real(b): real(n) for b, n in bounds},
                     )
                     for name, (count, total, bounds) in record["latency"].items()
                 },
@@ -224,8 +233,8 @@ def _of_json(plain: Reading, text: str) -> Reading | None:
     if not text.startswith("{"):
         return None
     try:
-        data = json.loads(text)
-    except (ValueError, RecursionError):
+        data = object_of(text)
+    except ValueError:
         return None
     handled = _number(data.get("handled"))
     found = data.get("errors")
@@ -251,10 +260,10 @@ def _number(value: object) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     try:
-        number = float(value)
-    except OverflowError:
+        number = real(value)
+    except ValueError:
         return None
-    return number if isfinite(number) and number >= 0.0 else None
+    return number if number >= 0.0 else None
 
 
 def _of_metrics(plain: Reading, metrics: Metrics, *, is_typed: bool) -> Reading:
@@ -267,7 +276,7 @@ def _of_metrics(plain: Reading, metrics: Metrics, *, is_typed: bool) -> Reading:
     took: list[float] = []
     latency: dict[str, _Parts] = {}
     for sample in metrics.samples:
-        if not isfinite(sample.value) or sample.value < 0.0 or _RUNTIME.match(sample.name):
+        if not 0.0 <= sample.value < LARGEST or _RUNTIME.match(sample.name):
             continue
         if any(k in _PLACE_LABELS and v.rstrip("/").endswith("metrics") for k, v in sample.labels):
             continue  # our own questions
@@ -375,6 +384,8 @@ def _take_latency(found: dict[str, _Parts], sample: Sample, types: Mapping[str, 
             try:
                 edge = float(bound) * parts.factor
             except ValueError:
+                return True
+            if edge != edge:  # noqa: PLR0124 -- not a number
                 return True
             parts.bounds[edge] = parts.bounds.get(edge, 0.0) + sample.value
     return True

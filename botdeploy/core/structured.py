@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from botdeploy.core.latency import latency_of_fields
 from botdeploy.core.level import Level, level_of_number, level_of_priority, level_of_word
+from botdeploy.core.untrusted import json_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -106,8 +106,8 @@ _ERRORISH = frozenset({*_TRACE_KEYS, *_ERROR_KEYS, "error", "exc_type", "errorTy
 def read_structured(text: str) -> Structured | None:
     """Read a JSON log line; None when the text is no JSON object."""
     try:
-        fields = json.loads(text)
-    except (ValueError, RecursionError):
+        fields = json_of(text, is_lenient=True)
+    except ValueError:
         return None
     if not isinstance(fields, dict) or not fields:
         return None
@@ -166,7 +166,7 @@ def _level(fields: Mapping[str, Any]) -> Level | None:
             continue
         if isinstance(value, str):
             found = level_of_word(value)
-            if found is None and value.isdigit():
+            if found is None and len(value) < 4 and value.isdecimal():  # noqa: PLR2004
                 found = level_of_number(int(value))
         elif isinstance(value, bool):
             continue

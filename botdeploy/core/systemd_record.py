@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
+from botdeploy.core.untrusted import whole
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -125,8 +127,8 @@ def read_system_record(
             return SystemRecord(kind, count=_number(entry.get("N_RESTARTS")) or 1)
         case SystemKind.DROPPED:
             found = _SUPPRESSED.search(text)
-            count = _number(entry.get("N_DROPPED")) or (int(found[1]) if found else 1)
-            return SystemRecord(kind, count=count)
+            count = _number(entry.get("N_DROPPED")) or (_number(found[1]) if found else 1)
+            return SystemRecord(kind, count=count or 1)
         case _:
             return SystemRecord(kind)
 
@@ -143,7 +145,7 @@ def _ended(entry: Mapping[str, Any], text: str, *, is_stopping: bool) -> SystemR
     if not code or status is None:
         found = _EXITED.search(text)
         if found:
-            code, status = found[1], int(found[2])
+            code, status = found[1], _number(found[2])
     is_main = "ain process exited" in text or not text
     is_fault = not (code == "exited" and status == 0)
     crashed = is_main and is_fault and not is_stopping
@@ -152,6 +154,6 @@ def _ended(entry: Mapping[str, Any], text: str, *, is_stopping: bool) -> SystemR
 
 def _number(value: object) -> int | None:
     try:
-        return int(value)  # type: ignore[call-overload, no-any-return]
-    except (TypeError, ValueError):
+        return whole(value, most=1 << 31)
+    except ValueError:
         return None

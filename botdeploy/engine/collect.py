@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from botdeploy.core.attribution import Attribution
 from botdeploy.core.evidence import Evidence
 from botdeploy.core.probe import Reading, is_failure, is_of, lines_of, past_of, read
+from botdeploy.core.untrusted import LATEST_US, entry_of, told, whole
 from botdeploy.engine.probing import about
 from botdeploy.errors import HostError
 from botdeploy.hosts.question import ask
@@ -54,11 +54,10 @@ def collect(
     the first reader. A probe that fails within ``grace_s`` of the switch does not count. Raises
     HostError.
     """
-    evidence = _kept(acts, release, bucket_us)
+    evidence = _kept(acts, release, bucket_us, assembler)
     reader = evidence.reader
-    assembler.load(reader.get("assembler", {}))
     attribution = _attribution(state, reader.get("runs", {}), release)
-    cursor = str(reader.get("cursor", ""))
+    cursor = told(reader.get("cursor", ""))
     end_us = _host_time_us(state)
     until_us = int(reader.get("until_us", 0))
     switched_us = _switched_us(state, release)
@@ -67,7 +66,9 @@ def collect(
         evidence.open(past_us)  # its counters tell of the whole time, whatever the journal keeps
     is_first = True
     for row in acts.entries(cursor or f"since:{since_s}"):
-        entry: dict[str, Any] = json.loads(row)
+        entry = entry_of(row)
+        if entry is None:
+            continue
         at_us = int(entry.get("__REALTIME_TIMESTAMP", end_us))
         if is_first:
             is_first = False
@@ -159,14 +160,18 @@ def _probed(
     return kept, past + lines
 
 
-def _kept(acts: Acts, release: str, bucket_us: int) -> Evidence:
+def _kept(acts: Acts, release: str, bucket_us: int, assembler: Assembler) -> Evidence:
+    """Read what the last reader kept, and let ``assembler`` go on from there."""
     kept = acts.evidence(release)
-    if kept is not None:
-        try:
-            return Evidence.from_json(kept)
-        except (ValueError, KeyError, TypeError):
-            pass  # damaged: what the journal still holds is read anew
-    return Evidence(acts.host, bucket_us=bucket_us)
+    try:
+        evidence = None if kept is None else Evidence.from_json(kept)
+        if evidence is not None:
+            whole(evidence.reader.get("until_us", 0), most=LATEST_US)
+            evidence.reader["runs"] = dict(evidence.reader.get("runs", {}))
+            assembler.load(evidence.reader.get("assembler", {}))
+    except (ValueError, TypeError):
+        evidence = None  # damaged: what the journal still holds is read anew
+    return evidence or Evidence(acts.host, bucket_us=bucket_us)
 
 
 def _attribution(state: HostState, runs: Mapping[str, str], release: str) -> Attribution:

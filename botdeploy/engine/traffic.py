@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from botdeploy.core.judge import JudgeOptions
 from botdeploy.core.judge.power import foretell
 from botdeploy.core.logline import Assembler, LineRules, feed_all
 from botdeploy.core.probe import YOUNG_S, read
+from botdeploy.core.untrusted import entry_of
 from botdeploy.engine.collect import HISTORY_S
 from botdeploy.engine.watch import HISTORY_S as RECENT_S
 from botdeploy.engine.watch import MOST_BASELINE
@@ -87,7 +87,7 @@ class _Seen:
 def _seen(acts: Acts, state: HostState, assembler: Assembler, probe: Probe | None) -> _Seen:
     now_us = int(datetime.fromisoformat(state.at).timestamp() * 1e6)
     begin_us = now_us - RECENT_S * 1_000_000
-    entries = [one for row in acts.lines(MOST_LINES) if (one := _entry(row)) is not None]
+    entries = [one for row in acts.lines(MOST_LINES) if (one := entry_of(row)) is not None]
     if len(entries) >= MOST_LINES:
         begin_us = max(begin_us, int(entries[0].get("__REALTIME_TIMESTAMP", begin_us)))
     elif entries:
@@ -102,14 +102,6 @@ def _seen(acts: Acts, state: HostState, assembler: Assembler, probe: Probe | Non
             errors += line.fingerprint is not None
     work, wrong = _by_probe(acts, probe) if probe is not None else (0.0, 0.0)
     return _Seen(lines / minutes + work, errors / minutes + wrong, 60.0 * minutes)
-
-
-def _entry(row: bytes) -> dict[str, Any] | None:
-    try:
-        entry: dict[str, Any] = json.loads(row)
-    except ValueError:
-        return None
-    return entry
 
 
 def _by_probe(acts: Acts, probe: Probe) -> tuple[float, float]:

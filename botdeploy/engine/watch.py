@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import queue
 from collections import Counter, deque
 from dataclasses import dataclass, field, replace
@@ -13,6 +12,7 @@ from botdeploy.core.judge.words import quote
 from botdeploy.core.level import Level
 from botdeploy.core.logline import LineKind
 from botdeploy.core.probe import is_failure
+from botdeploy.core.untrusted import entry_of
 from botdeploy.core.verdict import Outcome, Verdict
 from botdeploy.engine.liveness import Liveness
 from botdeploy.engine.probing import Prober
@@ -331,7 +331,9 @@ class Watch:
         assembler = self._make_assembler()
         lines: list[LogLine] = []
         for row in self._fleet.acts(host).entries(f"since:{seconds}"):
-            lines += assembler.feed(json.loads(row))
+            entry = entry_of(row)
+            if entry is not None:
+                lines += assembler.feed(entry)
         lines += assembler.flush()
         return [replace(line, at_us=line.at_us - offset_us) for line in lines]
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import base64
-import gzip
 import secrets
 import threading
+import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from botdeploy.core import hoststate
 from botdeploy.core.mask import Mask
 from botdeploy.core.release import Manifest, parse_manifest
+from botdeploy.core.untrusted import LATEST_US, instant, real, told, whole
 from botdeploy.core.visible import visible
 from botdeploy.errors import ActFailed, HostError, OutcomeUnknown
 from botdeploy.hosts import hostprogram
@@ -20,6 +21,7 @@ from botdeploy.hosts.records import (
     ProgramMissing,
     Record,
     Reply,
+    believed,
     raise_fault,
     read_record,
     read_reply,
@@ -38,6 +40,10 @@ SWITCH_S = 930.0
 """Longest time for a stop (which a unit may take 15 minutes for) and a start."""
 STAGE_S = 1900.0
 """Longest time for an upload and the release's own build."""
+MOST_BYTES = 1 << 31
+"""Bytes of a release, packed, that are taken from a host."""
+MOST_MANIFEST = 64 * 1024 * 1024
+"""Bytes of a manifest: half a million files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +103,67 @@ class Shown:
     unit: str
     environment: str
     """With stars for secrets."""
+
+
+def _switched(record: Record) -> Switched:
+    return Switched(
+        new=told(record.get("new", "")),
+        old=told(record.get("old", "")),
+        downtime_s=real(record.get("downtime_s", 0)),
+        ready_s=real(record.get("ready_s", 0)),
+        invocation=told(record.get("invocation", "")),
+        cursor=told(record.get("cursor", "")),
+        at_us=whole(record.get("at_us", 0), most=LATEST_US),
+        is_confirmed=bool(record.get("confirmed")),
+    )
+
+
+def _reverted(record: Record) -> Reverted:
+    return Reverted(
+        new=told(record.get("new", "")),
+        old=told(record.get("old", "")),
+        by=told(record.get("by", "")),
+        why=told(record.get("why", "")),
+        cause=told(record.get("cause", "")),
+        seconds=real(record.get("seconds", 0)),
+        is_running=bool(record.get("runs", True)),
+    )
+
+
+def _item(record: Record) -> Record:
+    """Read an item of a check: name, ok, message, mend."""
+    return {**_plain(record), "name": told(record["name"]), "ok": bool(record.get("ok"))}
+
+
+def _entry(record: Record) -> Record:
+    """Read an entry of an audit log; one with an impossible time has none."""
+    try:
+        return {**_plain(record), "at": instant(record.get("at"))}
+    except ValueError:
+        return {**_plain(record), "at": ""}
+
+
+def _plain(record: Record) -> Record:
+    """Give a record of texts, each on one line; numbers and truths stay."""
+    return {
+        told(name): value if isinstance(value, bool | int | float | None) else told(value)
+        for name, value in record.items()
+    }
+
+
+def _within(size: int) -> int:
+    if size > MOST_BYTES:
+        raise ValueError(f"it has more than {MOST_BYTES >> 30} GiB")
+    return size
+
+
+def _unzipped(packed: bytes) -> bytes:
+    """Unpack gzip within bounds; raises ValueError or zlib.error."""
+    unpacker = zlib.decompressobj(wbits=31)
+    content = unpacker.decompress(packed, MOST_MANIFEST)
+    if not unpacker.eof:
+        raise ValueError("it is cut off, or too large")
+    return content
 
 
 def _decoded(text: object) -> str:
@@ -185,7 +252,8 @@ class Acts:
             if error.code != "sudo":
                 raise
             reply = self._unprivileged("check")
-        return [record["check"] for record in reply.records if "check" in record]
+        with believed(self.host, "check"):
+            return [_item(record["check"]) for record in reply.records if "check" in record]
 
     def _unprivileged(self, act: str, *arguments: object) -> Reply:
         nonce = secrets.token_hex(8)
@@ -224,18 +292,18 @@ class Acts:
         record = reply.get("state")
         if not isinstance(record, dict):
             raise OutcomeUnknown(self.host, "observe: the host sent no state")
-        try:
-            return hoststate.from_record(record)
-        except ValueError as error:
-            raise ActFailed(self.host, "observe", str(error)) from error
+        with believed(self.host, "observe", ActFailed):
+            state = hoststate.from_record(record)
+            if not state.at:
+                raise ValueError("it does not say what time it is")
+            return state
 
     def manifest(self, release: str) -> Manifest:
         """Read what a staged release consists of."""
         packed = self.call("manifest", release).get("manifest")
         try:
-            text = gzip.decompress(base64.b64decode(str(packed), validate=True))
-            return parse_manifest(text.decode())
-        except (ValueError, OSError, EOFError) as error:
+            return parse_manifest(_unzipped(base64.b64decode(str(packed), validate=True)).decode())
+        except (ValueError, zlib.error) as error:
             raise ActFailed(self.host, "manifest", f"{release} is damaged: {error}") from error
 
     def show(self, release: str) -> Shown:
@@ -255,7 +323,7 @@ class Acts:
         """
         reply = self._ephemeral("setup", *(["--dry-run"] if is_dry else []), user, deployer)
         return [
-            str(record[kind])
+            told(record[kind])
             for record in reply.records
             for kind in ("change", "note")
             if kind in record
@@ -264,7 +332,8 @@ class Acts:
     def audit(self, count: int = 1000) -> list[Record]:
         """Read the last entries of the host's audit log."""
         reply = self._look("audit", count)
-        return [record["audit"] for record in reply.records if "audit" in record]
+        with believed(self.host, "audit"):
+            return [_entry(record["audit"]) for record in reply.records if "audit" in record]
 
     # --- lock -------------------------------------------------------------------------------
 
@@ -307,7 +376,7 @@ class Acts:
             session.close()
             raise
         session.close()
-        said = session.read_error().decode("utf-8", "replace").strip()[-300:]
+        said = told(session.read_error().decode("utf-8", "replace").strip()[-300:])
         raise OutcomeUnknown(self.host, f"enter: the connection ended first ({said})")
 
     def renew(self, token: str, ttl_s: int) -> None:
@@ -321,7 +390,7 @@ class Acts:
     def unlock(self, who: str) -> Record | None:
         """Take the lock away from whoever has it; gives its holder, or None."""
         found = self.call("unlock", one_line(who)).get("unlocked")
-        return found if isinstance(found, dict) else None
+        return _plain(found) if isinstance(found, dict) else None
 
     # --- release ----------------------------------------------------------------------------
 
@@ -364,7 +433,7 @@ class Acts:
         )
         parts: list[list[bytes]] = [[], []]
         about: Record = {}
-        part = 0
+        part = size = 0
         try:
             for line in session.lines(timeout_s=QUICK_S):
                 record = read_record(line, nonce)
@@ -378,11 +447,12 @@ class Acts:
                     return Fetched(
                         b"".join(parts[0]),
                         b"".join(parts[1]),
-                        int(about["size_bytes"]),
-                        int(about["inodes"]),
+                        whole(about["size_bytes"]),
+                        whole(about["inodes"]),
                     )
-                else:
+                elif isinstance(record["fetch"], dict):
                     about = record["fetch"]
+                size = _within(size + len(line))
         except TimeoutError as error:
             raise OutcomeUnknown(self.host, "fetch: the release took too long") from error
         except (ValueError, KeyError) as error:
@@ -428,35 +498,19 @@ class Acts:
         )
         unchanged = reply.get("unchanged")
         if isinstance(unchanged, dict):
-            return Unchanged(str(unchanged.get("release", "")))
+            return Unchanged(told(unchanged.get("release", "")))
         outcome = self._outcome(reply, "revert")
         if isinstance(outcome, Switched):
             raise ActFailed(self.host, "revert", "the host said that it switched")
         return outcome
 
     def _outcome(self, reply: Reply, act: str) -> Switched | Reverted:
-        switched, reverted = reply.get("switched"), reply.get("reverted")
-        if isinstance(switched, dict):
-            return Switched(
-                new=str(switched.get("new", "")),
-                old=str(switched.get("old", "")),
-                downtime_s=float(switched.get("downtime_s", 0)),
-                ready_s=float(switched.get("ready_s", 0)),
-                invocation=str(switched.get("invocation", "")),
-                cursor=str(switched.get("cursor", "")),
-                at_us=int(switched.get("at_us", 0)),
-                is_confirmed=bool(switched.get("confirmed")),
-            )
-        if isinstance(reverted, dict):
-            return Reverted(
-                new=str(reverted.get("new", "")),
-                old=str(reverted.get("old", "")),
-                by=str(reverted.get("by", "")),
-                why=str(reverted.get("why", "")),
-                cause=str(reverted.get("cause", "")),
-                seconds=float(reverted.get("seconds", 0)),
-                is_running=bool(reverted.get("runs", True)),
-            )
+        with believed(self.host, act):
+            switched, reverted = reply.get("switched"), reply.get("reverted")
+            if isinstance(switched, dict):
+                return _switched(switched)
+            if isinstance(reverted, dict):
+                return _reverted(reverted)
         raise OutcomeUnknown(self.host, f"{act}: the host did not say how it went")
 
     def prove(self, token: str, release: str, keep: int, rollout: str, why: str = "") -> None:

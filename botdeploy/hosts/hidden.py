@@ -12,6 +12,8 @@ from pathlib import PurePosixPath
 from botdeploy.core.redact import STARS
 
 _MOST_BYTES = 32 * 1024 * 1024
+_MOST_CHARACTERS = 4 * 1024 * 1024
+"""Of one environment: systemd takes no longer ones."""
 
 
 def secret_values(packed: object) -> set[str]:
@@ -41,7 +43,9 @@ def _unpacked(packed: object) -> dict[PurePosixPath, str]:
             return {
                 PurePosixPath(member.name): file.read().decode("utf-8", "replace")
                 for member in tar
-                if (file := tar.extractfile(member)) is not None
+                if member.isreg()
+                and member.size <= len(content)  # a sparse one may claim any size
+                and (file := tar.extractfile(member)) is not None
             }
     except (ValueError, OSError, EOFError, zlib.error, tarfile.TarError):
         return {}
@@ -50,7 +54,7 @@ def _unpacked(packed: object) -> dict[PurePosixPath, str]:
 def _variables(text: str) -> dict[str, str]:
     """Read an environment file as botdeploy quotes it, which a shell reads alike."""
     try:
-        words = shlex.split(text, comments=True)
+        words = shlex.split(text[:_MOST_CHARACTERS], comments=True)
     except ValueError:
         return {}
     return {name: value for name, _, value in (word.partition("=") for word in words)}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 import threading
 import time
@@ -10,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from botdeploy.core.logline import Assembler
+from botdeploy.core.untrusted import entry_of
 from botdeploy.errors import HostError
 from botdeploy.hosts.records import any_record
 
@@ -151,10 +151,9 @@ class Follower:
         return came
 
     def _take(self, line: bytes) -> None:
-        try:
-            entry: dict[str, Any] = json.loads(line)
-        except ValueError:
-            self._deliver(Delivery(self.host, gap="a journal entry was cut short"))
+        entry = entry_of(line)
+        if entry is None:
+            self._deliver(Delivery(self.host, gap="a journal entry could not be read"))
             return
         cursor = str(entry.get("__CURSOR", ""))
         if cursor and cursor == self._cursor:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from botdeploy.core.model import ProbeKind
 from botdeploy.core.probe import Answer
-from botdeploy.errors import OutcomeUnknown
+from botdeploy.core.untrusted import LATEST_US, real, told, whole
+from botdeploy.hosts.records import believed
 
 if TYPE_CHECKING:
     from botdeploy.core.model import Probe
@@ -31,16 +32,14 @@ def ask(acts: Acts, probe: Probe) -> Answer:
         "probe", probe.kind.value, limit, stdin=probe.value.encode(), timeout_s=limit + _MARGIN_S
     )
     record = reply.get("probe")
-    try:
+    with believed(acts.host, "probe"):
         return Answer(
-            at_us=int(record["at_us"]),
+            at_us=whole(record["at_us"], most=LATEST_US),
             body=base64.b64decode(record["body"], validate=True),
-            took_ms=1000.0 * float(record["took_s"]),
-            code=int(record["code"]),
-            status=int(record["status"]),
+            took_ms=1000.0 * real(record["took_s"]),
+            code=whole(record["code"], most=1 << 31),
+            status=whole(record["status"], most=1 << 31),
             said=base64.b64decode(record["said"], validate=True).decode("utf-8", "replace"),
-            invocation=str(record["invocation"]),
-            up_s=float(record["up_s"]),
+            invocation=told(record["invocation"]),
+            up_s=real(record["up_s"]),
         )
-    except (KeyError, TypeError, ValueError) as error:
-        raise OutcomeUnknown(acts.host, f"probe: its answer came damaged ({error})") from error

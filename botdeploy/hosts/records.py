@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import json
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from botdeploy.core.hoststate import LockHolder, lock_holder
+from botdeploy.core.untrusted import object_of, told
 from botdeploy.errors import ActFailed, HostError, LockedError, OutcomeUnknown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
 Record = dict[str, Any]
 
@@ -57,15 +58,36 @@ class Reply:
 
 
 def read_record(line: bytes, nonce: str) -> Record | None:
-    """Read one line; None when it is not a record of this call."""
-    mark = f"@@{nonce} ".encode()
+    """Read one line; None when it is not a record of this call, or none that can be read."""
+    mark = _mark(nonce)
     if not line.startswith(mark):
         return None
     try:
-        record = json.loads(line[len(mark) :].decode("utf-8", "replace"))
+        return object_of(line[len(mark) :])
     except ValueError:
         return None
-    return record if isinstance(record, dict) else None
+
+
+def _mark(nonce: str) -> bytes:
+    return f"@@{nonce} ".encode()
+
+
+@contextmanager
+def believed(host: str, act: str, fault: type[HostError] | None = None) -> Iterator[None]:
+    """Take what a host's answer holds for what it is said to be; else it is that host's fault.
+
+    Whatever is read of a record is read within this: a host that answers with other types, with
+    numbers or times that can't be, or without what belongs there raises OutcomeUnknown, or
+    ActFailed where ``fault`` says so.
+    """
+    try:
+        yield
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError) as error:
+        what = f"lacks {error}" if isinstance(error, KeyError) else str(error)
+        said = f"the host's answer is damaged: {told(what, 300)}"
+        if fault is ActFailed:
+            raise ActFailed(host, act, said) from error
+        raise OutcomeUnknown(host, f"{act}: {said}") from error
 
 
 def any_record(line: bytes) -> Record | None:
@@ -81,9 +103,11 @@ def read_reply(host: str, act: str, lines: Iterable[bytes], nonce: str, said: by
     program did after its last record is not known. Raises the fault that a record tells.
     """
     records: list[Record] = []
+    damaged = False
     for line in lines:
         record = read_record(line, nonce)
         if record is None:
+            damaged = damaged or line.startswith(_mark(nonce))
             continue
         if record.get("final"):
             return Reply(tuple(records))
@@ -91,21 +115,25 @@ def read_reply(host: str, act: str, lines: Iterable[bytes], nonce: str, said: by
             raise_fault(host, act, record)
         records.append(record)
     last = said.decode("utf-8", "replace").strip().splitlines()[-1:] or [""]
-    told = f" ({last[0][:300]})" if last[0] else ""
+    reason = f" ({told(last[0], 300)})" if last[0] else ""
+    if damaged:
+        raise OutcomeUnknown(host, f"{act}: the host's answer can't be read{reason}")
     raise OutcomeUnknown(
-        host, f"{act}: the connection ended before the host said how it went{told}"
+        host, f"{act}: the connection ended before the host said how it went{reason}"
     )
 
 
 def raise_fault(host: str, act: str, record: Mapping[str, Any]) -> NoReturn:
     """Raise the error for a record that tells a fault."""
-    code = str(record["fault"])
-    message = str(record.get("message", code))
+    code = told(record["fault"], 100)
+    message = told(record.get("message", code))
     match code:
         case "missing":
             raise ProgramMissing(host, message)
         case "locked" if isinstance(record.get("lock"), dict):
-            raise LockRefused(host, lock_holder(record["lock"]))
+            with believed(host, act):
+                holder = lock_holder(record["lock"])
+            raise LockRefused(host, holder)
         case "lost-lock":
             raise LockLost(host, message)
         case "lost":
