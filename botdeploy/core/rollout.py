@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 OWN_DOING = frozenset({"lease", "boot", "person"})
 """Causes of a revert that are no verdict: nobody confirmed it in time, or a person took it back."""
-MOST_TRIES = 3
-"""How often one rollout switches a host that goes back each time before anybody confirms it."""
+MOST_AGAIN = 3
+"""How often one rollout switches a host again that went back before anybody confirmed it."""
 
 
 class Standing(StrEnum):
@@ -43,7 +43,7 @@ class Standing(StrEnum):
     RETURNED = "returned"
     """It failed here and went back."""
     LAPSED = "lapsed"
-    """It went back by itself, for no controller confirmed it in time; it may be tried again."""
+    """It went back by itself, for no controller confirmed it in time; it is tried again."""
     STUCK = "stuck"
     """It went back, and what it went back to does not run."""
     AWAY = "away"
@@ -65,7 +65,7 @@ class HostView:
     """Seconds since it was switched (pending) or confirmed; 0 in other standings."""
     why: str = ""
     has_given_up: bool = False
-    """It can be asked, but this rollout has switched it as often as it may, in vain."""
+    """It has lapsed, and this rollout has tried it again as often as it may: a person is asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +159,7 @@ class Reason(StrEnum):
     WINDOW = "window"
     HOLD = "hold"
     QUARANTINE = "quarantine"
+    LAPSED = "lapsed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +183,7 @@ class Result(StrEnum):
     UNREACHABLE = "unreachable"
     STUCK = "stuck"
     ABANDONED = "abandoned"
-    """It runs nowhere: every host went back by itself, or refuses it unattended."""
+    """It runs nowhere, and hosts refuse it unattended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +206,7 @@ def decide(facts: Facts) -> Decision:
     return (
         _failure(facts)
         or _beyond_reach(facts)
-        or _nobody_came(facts)
+        or _refused_everywhere(facts)
         or _staging(facts)
         or _next_ring(facts)
         or _late_failure(facts)
@@ -328,18 +329,15 @@ def _beyond_reach(facts: Facts) -> Decision | None:
     return End(Result.UNREACHABLE, why)
 
 
-def _nobody_came(facts: Facts) -> Decision | None:
-    """Every host has gone back by itself, or refuses it: only a person takes it on from there.
+def _refused_everywhere(facts: Facts) -> Decision | None:
+    """End what runs nowhere and a host refuses: only a person takes it on from there.
 
-    A release that cuts its host off would else be switched again at every step for ever; one that
-    was forced by a person whose controller died before the first switch would wait for ever.
+    One that was forced by a person whose controller died before the first switch, or in it, would
+    wait for ever.
     """
     if facts.is_attended or _with(facts, *HOLDING, Standing.AWAY, Standing.BUSY):
         return None
-    if lapsed := _with(facts, Standing.LAPSED):
-        why = facts.hosts[lapsed[0]].why or "it went back by itself"
-        return End(Result.ABANDONED, f"nobody confirmed it in time: {lapsed[0]}: {why}")
-    for name in _with(facts, Standing.BEHIND):
+    for name in _with(facts, *_TO_SWITCH):
         if name in facts.refused:
             why = f"it runs nowhere, and {name} has it in quarantine: {facts.refused[name]}"
             return End(Result.ABANDONED, why)
@@ -363,8 +361,6 @@ def _next_ring(facts: Facts) -> Decision | None:
         ]
         if not members and facts.members.get(name) and not _passed(facts, name):
             told = _told(facts, facts.members[name])
-            if all(facts.hosts[host].has_given_up for host in facts.members[name]):
-                return End(Result.ABANDONED, f"no host of ring {name} keeps it ({told})", name)
             return End(Result.UNREACHABLE, f"no host of ring {name} can be reached ({told})", name)
         if any(facts.hosts[host].standing is not Standing.PROVEN for host in members):
             step = _step(facts, ring, members)
@@ -379,7 +375,7 @@ def _next_ring(facts: Facts) -> Decision | None:
 
 def _can_go_on(step: Decision) -> bool:
     match step:
-        case Wait(Reason.SOAK | Reason.VERDICT | Reason.WINDOW | Reason.QUARANTINE):
+        case Wait(Reason.SOAK | Reason.VERDICT | Reason.WINDOW | Reason.QUARANTINE | Reason.LAPSED):
             return True
         case End(Result.INCONCLUSIVE):
             return True
@@ -415,6 +411,10 @@ def _step(facts: Facts, ring: Ring, members: Sequence[str]) -> Decision:
     behind = [name for name, view in views.items() if view.standing in _TO_SWITCH]
     if not behind:
         return _soak(facts, ring, views)
+    tired = next((name for name in behind if views[name].has_given_up), None)
+    if tired is not None:
+        why = f"{tired} went back by itself {MOST_AGAIN + 1} times: {views[tired].why}"
+        return Wait(Reason.LAPSED, why, ring.name)
     closed = _closed(facts, ring, behind)
     if closed is not None:
         return closed
@@ -512,13 +512,15 @@ def standing_of(state: HostState, release: str, rollout: str) -> HostView:
             return HostView(Standing.PROVEN)
         return HostView(Standing.CONFIRMED, _runs_for_s(state, release))
     if switch is not None and switch.phase is Phase.REVERTED and ours:
-        if _tries(switch.run, rollout) >= MOST_TRIES:
-            why = f"it went back by itself {MOST_TRIES} times: {switch.why}"
-            return HostView(Standing.AWAY, why=why, has_given_up=True)
-        return HostView(Standing.LAPSED, why=switch.why)
+        return lapsed(switch.run, rollout, switch.why)
     if state.rollout is None or state.rollout.id != rollout:
         return HostView(Standing.UNSTAGED)
     return HostView(Standing.BEHIND)
+
+
+def lapsed(run: str, rollout: str, why: str) -> HostView:
+    """Say that a host went back by itself after this try of a rollout, unconfirmed."""
+    return HostView(Standing.LAPSED, why=why, has_given_up=_tries(run, rollout) > MOST_AGAIN)
 
 
 def _runs_for_s(state: HostState, release: str) -> float:

@@ -77,14 +77,14 @@ def _to_go_on(
 ) -> Target | None:
     """Give the rollout that is under way, where a person's ``canary`` goes on with it.
 
-    One that failed is not forced on, and one that every host has left begins anew.
+    One that failed is not forced on, and where a host was tried as often as it may be, the
+    person who comes begins anew.
     """
     record = underway.newest_under_way(states, inventory.policy)
     if record is None or (is_forced and record.outcome == underway.FAILED):
         return None
-    views = [rollout.standing_of(state, record.release, record.id) for state in states.values()]
-    has_lapsed = any(view.standing in (Standing.LAPSED, Standing.AWAY) for view in views)
-    if has_lapsed and not any(view.standing in HOLDING for view in views):
+    views = (rollout.standing_of(state, record.release, record.id) for state in states.values())
+    if any(view.has_given_up for view in views):
         return None
     return Target.of(record)
 

@@ -332,13 +332,29 @@ def test_every_rollout_ends_and_no_ring_overtakes(data: st.DataObject) -> None:
     raise AssertionError("the rollout did not end")
 
 
-def test_a_rollout_whose_ring_gave_up_is_over() -> None:
-    """Hosts that went back too often are not waited for as those that are out of reach are."""
-    tired = HostView(Standing.AWAY, why="it went back by itself 3 times", has_given_up=True)
-    allowed = policy(max_unreachable=Share(count=1))
-    for view, result in ((tired, Result.ABANDONED), (Standing.AWAY, Result.UNREACHABLE)):
-        ended = rollout.decide(
-            facts({"h1": view, "h2": Standing.BEHIND, "h3": Standing.BEHIND}, policy=allowed)
-        )
-        assert isinstance(ended, End)
-        assert ended.result is result
+def test_a_host_that_lapsed_is_tried_again_by_cron_too() -> None:
+    """Nobody confirmed it in time, and that says nothing of the release."""
+    views = {"h1": HostView(Standing.LAPSED, why="nobody came"), "h2": Standing.BEHIND}
+    for is_attended in (True, False):
+        seen = facts(views, is_attended=is_attended)  # type: ignore[arg-type]
+        assert rollout.decide(seen) == SwitchOver("canary", ("h1",))
+
+
+def test_a_host_that_lapsed_too_often_waits_for_a_person() -> None:
+    """It is no failure and nobody's absence: the rollout stays open, and says what it waits for."""
+    tired = HostView(Standing.LAPSED, why="nobody came", has_given_up=True)
+    for is_attended in (True, False):
+        seen = facts({"h1": tired, "h2": Standing.BEHIND}, is_attended=is_attended)
+        wait = rollout.decide(seen)
+        assert isinstance(wait, Wait)
+        assert (wait.reason, wait.ring) == (Reason.LAPSED, "canary")
+        assert "h1 went back by itself 4 times: nobody came" in wait.why
+
+
+def test_the_tries_of_a_host_are_counted_by_their_names() -> None:
+    """The first and three more; the fourth name of a try is the last."""
+    given_up = [
+        rollout.lapsed(run, "r1", "nobody came").has_given_up
+        for run in ("r1", "r1.2", "r1.3", "r1.4")
+    ]
+    assert given_up == [False, False, False, True]

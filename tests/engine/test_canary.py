@@ -189,16 +189,37 @@ def test_a_host_that_dies_at_any_act_comes_back_to_a_whole_rollout(
     assert stage.running() == ["R0002"] * 4
 
 
-def test_a_lease_that_was_lost_is_told_and_nothing_is_condemned(stage: Stage) -> None:
+def test_a_lease_that_was_lost_is_told_and_the_same_run_tries_again(stage: Stage) -> None:
     """A controller that slept too long finds its canary gone back; the release is not to blame."""
     build = stage.build()
     stage.controller()
     stage.clock.at(30, lambda: stage.clock.advance(200))
     ended = canary(stage.inventory, build, stage.tools(), Options())  # type: ignore[arg-type]
-    assert ended.code is ExitCode.UNREACHABLE
-    assert stage.running() == ["R0001"] * 4
+    assert ended.code is ExitCode.DONE
+    assert stage.running() == ["R0002"] * 4
     assert all(not host.quarantine for host in stage.hosts.values())
     assert Kind.REVERTED in kinds(stage)
+    assert [switches(stage, name) for name in stage.hosts] == [3, 2, 2, 2]
+
+
+def test_a_release_that_always_lapses_ends_with_a_word_to_a_person(stage: Stage) -> None:
+    """Four switches in all, then exit 5; nothing failed, and nothing is in quarantine."""
+    build = stage.build()
+    stage.controller()
+    host = stage.hosts["h1"]
+    stage.fleet.faults["h1", "extend"] += [lambda: setattr(host, "lease", 0.0)] * 9
+    ended = canary(stage.inventory, build, stage.tools(), Options())  # type: ignore[arg-type]
+    assert ended.code is ExitCode.HELD
+    assert "botdeploy canary prod" in ended.summary
+    assert "h1, h2, h3, h4: runs R0001" in ended.summary
+    waiting = [event for event in stage.events if event.kind is Kind.WAITING]
+    assert [(one.ring, one.data["reason"]) for one in waiting] == [("canary", "lapsed")]
+    assert (switches(stage, "h1"), host.quarantine, host.current) == (1 + 4, {}, "R0001")
+    stage.clock.advance(300)
+    assert tick(stage).code is ExitCode.HELD
+    assert switches(stage, "h1") == 1 + 4
+    assert release(stage, build).code is ExitCode.DONE  # a person acts
+    assert stage.running() == ["R0002"] * 4
 
 
 def test_a_lock_that_is_refused_gives_back_what_was_taken(stage: Stage) -> None:

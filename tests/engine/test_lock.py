@@ -68,9 +68,3 @@ def test_a_host_that_went_back_is_told_with_what_it_runs(stage: Stage) -> None:
     assert "h1: ran R0002 when last reached" in ended.summary
     assert "h2, h3, h4: runs R0001" in ended.summary
     assert "The same command goes on from there" in ended.summary
-    host.boot()
-    build = stage.build()
-    stage.controller()
-    stage.clock.at(30, lambda: stage.clock.advance(200))
-    ended = canary(stage.inventory, build, stage.tools(), Options())  # type: ignore[arg-type]
-    assert "h1, h2, h3, h4: runs R0001" in ended.summary

@@ -14,7 +14,7 @@ from botdeploy.engine.canary import canary, due, promote
 from botdeploy.engine.rollback import rollback
 from botdeploy.engine.run import Options
 from botdeploy.errors import ExitCode, LockedError
-from tests.engine.fakefleet import ControllerDied, Stage
+from tests.engine.fakefleet import ControllerDied, FakeBuild, Stage
 from tests.engine.test_canary import release, switches, tick
 
 HOUR = timedelta(hours=1)
@@ -468,18 +468,30 @@ def test_each_tick_renews_a_lease_that_lasts_until_the_verdict() -> None:
     assert [switches(stage, name) for name in stage.hosts] == [2] * 5
 
 
-def test_a_cron_that_stops_means_a_return_and_an_end() -> None:
-    """Nobody renews: the host goes back, and the next tick ends the rollout, once, with 5."""
+def test_a_cron_that_stops_means_a_return_and_one_that_comes_again_another_try() -> None:
+    """Nobody renews: the host goes back. Nothing failed, so the next tick tries it again."""
     stage = until_verdict(timedelta(minutes=6))
     release(stage)
     wait(stage, 1)
     stage.clock.advance(3600)
     assert stage.running() == ["R0001"] * 5
-    ended = tick(stage)
-    assert ended.code is ExitCode.HELD
-    assert "canary prod" in ended.summary
-    assert wait(stage, 2) == []
-    assert stage.running() == ["R0001"] * 5
+    assert tick(stage).code is ExitCode.DONE
+    assert stage.running() == ["R0002", *["R0001"] * 4]
+    wait(stage, 4)
+    assert stage.running() == ["R0002"] * 5
+
+
+def test_a_cron_that_always_comes_too_late_stops_trying() -> None:
+    """After three more tries a person is asked, at every tick, with 5; nothing is condemned."""
+    stage = until_verdict(timedelta(minutes=4))
+    release(stage)
+    said = wait(stage, 2)
+    assert {code for code, _ in said[3:]} == {5}
+    assert "went back by itself 4 times" in said[-1][1]
+    assert "botdeploy canary prod" in said[-1][1]
+    assert switches(stage, "h1") == 1 + 4
+    assert (stage.running(), stage.hosts["h1"].quarantine) == (["R0001"] * 5, {})
+    assert stage.hosts["h1"].rollout.get("outcome", "") == ""
 
 
 def test_a_lease_that_is_too_short_for_cron_is_told() -> None:
@@ -491,8 +503,8 @@ def test_a_lease_that_is_too_short_for_cron_is_told() -> None:
     assert "lease" in said[-1][1]
 
 
-def test_a_lost_laptop_means_a_return_and_not_a_second_try_by_cron() -> None:
-    """The attended canary goes back by its lease; cron does not put it there again."""
+def test_a_lost_laptop_means_a_return_and_cron_goes_on() -> None:
+    """The attended canary goes back by its lease; cron tries it again."""
     rings = (Ring("canary", Share(count=1), soak=timedelta(minutes=20)), RINGS[2])
     stage = stage_of(rings)
     stage.controller()
@@ -501,9 +513,39 @@ def test_a_lost_laptop_means_a_return_and_not_a_second_try_by_cron() -> None:
         canary(stage.inventory, stage.build(), stage.tools(), Options())  # type: ignore[arg-type]
     assert stage.hosts["h1"].pending is not None
     said = wait(stage, 2)
-    assert [code for code, _ in said] == [5]
-    assert stage.running() == ["R0001"] * 5
-    assert switches(stage, "h1") == 2
+    assert {code for code, _ in said} == {0}
+    assert stage.running() == ["R0002"] * 5
+    assert switches(stage, "h1") == 3
+
+
+def test_a_promote_that_dies_in_the_middle_of_a_switch_is_followed_by_others() -> None:
+    """Each is killed as its host has switched; the host goes back, and the next tick tries it."""
+    stage = stage_of()
+    release(stage)
+    stage.clock.advance(2 * 3600)
+
+    def dies(name: str, act: str) -> None:
+        if (name, act) == ("h2", "confirm"):
+            stage.fleet.is_dead = True
+            raise ControllerDied
+
+    for _ in range(4):
+        stage.controller()
+        stage.fleet.before = dies
+        with pytest.raises(ControllerDied):
+            promote(stage.inventory, stage.tools(), Options())
+        stage.clock.advance(300)
+    assert switches(stage, "h2") == 1 + 4
+    assert stage.running() == ["R0002", *["R0001"] * 4]
+    said = wait(stage, 1)
+    assert {code for code, _ in said} == {5}
+    assert all("h2 went back by itself 4 times" in why for _, why in said)
+    waiting = [event for event in stage.events if event.kind is Kind.WAITING]
+    assert {(one.ring, one.data["reason"]) for one in waiting[-12:]} == {("beta", "lapsed")}
+    assert stage.hosts["h2"].quarantine == {}
+    release(stage, FakeBuild("R0002", f"{2:064x}"))  # a person acts
+    wait(stage, 2)
+    assert stage.running() == ["R0002"] * 5
 
 
 def test_a_controller_lost_before_the_first_switch_is_taken_over() -> None:

@@ -397,8 +397,11 @@ class Year(RuleBasedStateMachine):
             ended = self._promote(None)
             if self._is_over():
                 break
-            if ended is not None and "in quarantine" in ended.summary:
-                # What a person forced, and died over, no cron goes on with: a person ends it.
+            if ended is not None and (
+                "in quarantine" in ended.summary or "went back by itself 4 times" in ended.summary
+            ):
+                # What a person forced, and died over, no cron goes on with, nor with a release
+                # that lapses each time: a person ends it.
                 self.person_rolls_back(keep=False, fuse=None)
                 if not self._is_over() and self.last_build is not None:
                     self._canary(self.last_build, None, is_forced=True)

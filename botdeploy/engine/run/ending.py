@@ -73,7 +73,8 @@ class Ending:
             reason=wait.reason.value,
         )
         due = f", due {until}" if until else ""
-        told = [f"{wait.why}{due}; next: {self._next_step(wait)}", self._leases.shortage()]
+        where = f". {self._where_they_are()}" if wait.reason is Reason.LAPSED else ""
+        told = [f"{wait.why}{due}{where}; next: {self._next_step(wait)}", self._leases.shortage()]
         code = ExitCode.HELD if self._needs_person(wait) else ExitCode.DONE
         return Ended(code, "; ".join(one for one in told if one))
 
@@ -85,11 +86,13 @@ class Ending:
                 return f"botdeploy resume {self._env}"
             case Reason.QUARANTINE:
                 return f"botdeploy canary {self._env} --force --release {self._release}"
+            case Reason.LAPSED:
+                return f"botdeploy canary {self._env}"
             case _:
                 return f"botdeploy promote {self._env}"
 
     def _needs_person(self, wait: Wait) -> bool:
-        return wait.reason in (Reason.HOLD, Reason.QUARANTINE) or (
+        return wait.reason in (Reason.HOLD, Reason.QUARANTINE, Reason.LAPSED) or (
             wait.reason is Reason.GATE and not self._is_attended
         )
 

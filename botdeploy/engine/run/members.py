@@ -202,7 +202,9 @@ class Members:
         elif has_failed and result.cause not in rollout.OWN_DOING:
             self.stands(name, Standing.RETURNED, result.why)
         else:
-            self.stands(name, Standing.AWAY, f"it went back by itself: {result.why}")
+            member = self._hosts[name]
+            member.view = rollout.lapsed(member.run, self.target.rollout, result.why)
+            member.seen = float("-inf")  # the next try has a name that the host must tell first
         self._hosts[name].is_back = True
         self._tell(
             Kind.REVERTED,
