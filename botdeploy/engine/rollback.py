@@ -11,6 +11,7 @@ from botdeploy.core.hoststate import Phase
 from botdeploy.engine.naming import new_rollout
 from botdeploy.engine.observing import observe
 from botdeploy.engine.outcome import Ended
+from botdeploy.engine.telling import told_unseen
 from botdeploy.errors import ExitCode, HostError, UserError
 from botdeploy.hosts.acts import Reverted, Unchanged
 
@@ -210,6 +211,7 @@ def _tell(tell: Teller, name: str, result: Reverted | Unchanged | HostError, way
                 by="controller",
                 seconds=result.seconds,
                 to=result.old or None,
+                **told_unseen(result),
             )
         case Unchanged():
             return

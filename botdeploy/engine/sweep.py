@@ -9,6 +9,7 @@ from botdeploy.core.events import Kind
 from botdeploy.engine.lock import HostRestarted
 from botdeploy.engine.observing import observe
 from botdeploy.engine.outcome import Ended
+from botdeploy.engine.telling import told_unseen
 from botdeploy.errors import ExitCode, HostError
 from botdeploy.hosts.acts import Reverted, Unchanged
 
@@ -61,6 +62,7 @@ def sweep(
                 seconds=seconds,
                 to=old or None,
                 why=why,
+                **(told_unseen(result) if isinstance(result, Reverted) else {}),
             )
             if isinstance(result, Reverted) and old and not result.is_running:
                 lost.append(f"{name}: {old} did not become ready after the return")

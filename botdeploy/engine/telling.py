@@ -10,6 +10,7 @@ from botdeploy.core.events import Event
 if TYPE_CHECKING:
     from botdeploy.core.events import Kind, Listener
     from botdeploy.engine.clock import Clock
+    from botdeploy.hosts.acts import Reverted, Switched
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,3 +45,8 @@ class Teller:
                 data=data,
             )
         )
+
+
+def told_unseen(result: Switched | Reverted) -> dict[str, str]:
+    """Give what is told of a release that counts as ready although its sign was not seen."""
+    return {"unseen": result.unseen} if result.unseen else {}

@@ -60,6 +60,8 @@ class Switched:
     at_us: int
     """When the old process was told to stop: microseconds UTC, by the host's clock."""
     is_confirmed: bool = False
+    unseen: str = ""
+    """Why it counts as ready although its sign was not seen; else empty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,8 @@ class Reverted:
     seconds: float
     is_running: bool
     """False when the release it went back to did not become ready: a person is needed."""
+    unseen: str = ""
+    """Why that release counts as ready although its sign was not seen; else empty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +119,7 @@ def _switched(record: Record) -> Switched:
         cursor=told(record.get("cursor", "")),
         at_us=whole(record.get("at_us", 0), most=LATEST_US),
         is_confirmed=bool(record.get("confirmed")),
+        unseen=told(record.get("unseen", "")),
     )
 
 
@@ -127,6 +132,7 @@ def _reverted(record: Record) -> Reverted:
         cause=told(record.get("cause", "")),
         seconds=real(record.get("seconds", 0)),
         is_running=bool(record.get("runs", True)),
+        unseen=told(record.get("unseen", "")),
     )
 
 

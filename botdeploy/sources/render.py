@@ -205,6 +205,10 @@ def service_directives(bot: Bot, secret_names: tuple[str, ...] = ()) -> dict[str
         "KillMode": ("control-group",),
         "TimeoutStopSec": (_seconds(bot.stop_timeout.total_seconds()),),
         "SyslogIdentifier": (bot.name,),
+        # Ten times journald's own bound, so that a talkative bot loses no line; never without one,
+        # or a single bot would push the whole machine's journal out.
+        "LogRateLimitIntervalSec": ("30s",),
+        "LogRateLimitBurst": ("100000",),
         "ReadWritePaths": (f"/opt/{bot.name}/shared",),
         **_HARDENING,
     }

@@ -89,7 +89,8 @@ class Progress:
                 size = _size(data["bytes_sent"]) if data["bytes_sent"] else "there already"
                 return f"staged     {size}, {data['seconds']:.2f} s", ""
             case Kind.SWITCHED:
-                return f"switched   {event.ring}, ready after {data['downtime_s']:.2f} s", "cyan"
+                said = f"switched   {event.ring}, ready after {data['downtime_s']:.2f} s"
+                return _with_unseen(said, data), "cyan"
             case Kind.EVIDENCE:
                 return (_evidence(data), "dim") if self._verbose else None
             case Kind.VERDICT:
@@ -104,7 +105,8 @@ class Progress:
                 where = (
                     f"back on {data['to']}" if data.get("to") else "stopped: there is no release"
                 )
-                return f"reverted   {where} in {data['seconds']:.2f} s, by {data['by']}", "yellow"
+                said = f"reverted   {where} in {data['seconds']:.2f} s, by {data['by']}"
+                return _with_unseen(said, data), "yellow"
             case Kind.HOST_FAILED:
                 return f"failed     {data['error']}", "red"
             case Kind.WAITING:
@@ -164,6 +166,10 @@ class _Row:
         self.state = ""
         self.evidence = ""
         self.since = 0.0
+
+
+def _with_unseen(said: str, data: Mapping[str, object]) -> str:
+    return f"{said}; {data['unseen']}" if data.get("unseen") else said
 
 
 def _evidence(data: Mapping[str, object]) -> str:

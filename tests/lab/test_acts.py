@@ -190,6 +190,59 @@ def test_a_release_that_crashes_goes_back_and_into_quarantine(actor: Actor) -> N
     assert BROKEN.digest in state["quarantine"]
 
 
+LOUD_UNIT = "LogRateLimitIntervalSec=30s\nLogRateLimitBurst=200\n"
+
+
+def test_a_bot_whose_lines_journald_drops_is_ready_when_it_is_active(
+    actor: Actor, host: Host
+) -> None:
+    """The sign is lost with the rest, also that of the next release; the reason is told."""
+    shout = "for line in range(5000):\n    print('line', line, flush=False)\n"
+    life = LIFE.replace("import os", f"{shout}import os")
+    loud = release("LOUD", code=f"NAME, DELAY = 'LOUD', 0.0\n{life}", service=LOUD_UNIT)
+    assert not actor.stage(loud).fault
+    said = actor.switch("run1", "LOUD")["switched"]
+    assert "journald drops what this unit writes beyond 200 lines in 30s" in said["unseen"]
+    actor("confirm", actor.token, "run1")
+    actor("prove", actor.token, "LOUD", 5, "roll1")
+    actor.stage(release("NEXT", service=LOUD_UNIT), loud)
+    assert "journald drops" in actor.switch("run2", "NEXT")["switched"]["unseen"]
+    back = actor("revert", actor.token, "back", "-", "too many errors")["reverted"]
+    assert (back["runs"], "journald drops" in back["unseen"]) == (True, True)
+    state = actor.state()
+    assert (state["running"], state["stuck"], state["quarantine"]) == ("LOUD", None, {})
+    assert overlaps(lives(host)) == []
+
+
+def test_dropped_lines_are_counted_where_journald_tells_of_them(actor: Actor) -> None:
+    """When its interval is over journald says how many they were, and so does the switch."""
+    code = "import time\nfor line in range(5000):\n    print('line', line)\n"
+    code += "time.sleep(1.5)\nprint('more', flush=True)\ntime.sleep(1000)\n"
+    service = "LogRateLimitIntervalSec=1s\nLogRateLimitBurst=200\n"
+    actor.stage(release("LOST", code=code, service=service))
+    unseen = actor.switch("run1", "LOST")["switched"]["unseen"]
+    assert re.search(r"journald dropped [1-9][0-9]* lines of this unit", unseen), unseen
+
+
+def test_a_return_to_an_active_release_needs_no_person_for_a_missing_line(
+    actor: Actor, host: Host
+) -> None:
+    """Where the bot's lines go elsewhere, the old release is not called stuck: it is active."""
+    soon = "kind=pattern\nvalue=READY\ntimeout=2\n"
+    first, second = release("R1", ready=soon), release("R2", ready=soon)
+    proven(actor, first, "run1")
+    host.root(
+        f"mkdir -p /etc/systemd/system/{BOT}.service.d; printf '[Service]\nStandardOutput=null\n'"
+        f" >/etc/systemd/system/{BOT}.service.d/quiet.conf; systemctl daemon-reload"
+    )
+    actor.stage(second, first)
+    said = actor.switch("run2", "R2")["reverted"]
+    assert (said["runs"], said["why"]) == (True, "not ready within 2 s (pattern: READY)")
+    assert said["unseen"] == "it is active, and its sign was not seen within 2 s"
+    state = actor.state()
+    assert (state["running"], state["stuck"]) == ("R1", None)
+
+
 def test_a_first_deploy_that_fails_leaves_nothing_running(actor: Actor, host: Host) -> None:
     """With nothing to return to, the bot is stopped, and link, unit and boot entry are gone."""
     actor.stage(BROKEN)

@@ -106,6 +106,14 @@ def test_every_directive_can_be_replaced_removed_and_added() -> None:
     assert unit["ReadWritePaths"] == ["/opt/echobot/shared", "/srv/data"]
 
 
+def test_a_bot_may_write_ten_times_what_journald_allows_by_itself() -> None:
+    """There is always a bound, which an inventory may set otherwise."""
+    unit = unit_of(BOT)
+    assert (unit["LogRateLimitIntervalSec"], unit["LogRateLimitBurst"]) == (["30s"], ["100000"])
+    own = unit_of(replace(BOT, unit={"LogRateLimitBurst": ("500",)}))
+    assert (own["LogRateLimitIntervalSec"], own["LogRateLimitBurst"]) == (["30s"], ["500"])
+
+
 def test_a_directive_cannot_bring_others_along() -> None:
     """A line end in an inventory's value is refused with the directive's name."""
     with pytest.raises(UserError, match="unit: Restart"):

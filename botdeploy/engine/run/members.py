@@ -10,6 +10,7 @@ from botdeploy.core import plan, rollout, underway
 from botdeploy.core.events import Kind
 from botdeploy.core.rollout import HOLDING, UNPROVEN, HostView, Standing
 from botdeploy.engine.run.facts import facts_of, view_of
+from botdeploy.engine.telling import told_unseen
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -181,7 +182,9 @@ class Members:
             new = self.target.release
             self.states[name] = replace(state, current=new, running=new, previous=result.old)
         ring = self.ring_of(name)
-        self._tell(Kind.SWITCHED, host=name, ring=ring, downtime_s=result.downtime_s)
+        downtime_s = result.downtime_s
+        unseen = told_unseen(result)
+        self._tell(Kind.SWITCHED, host=name, ring=ring, downtime_s=downtime_s, **unseen)
 
     def confirmed(self, name: str, at: float) -> None:
         """Note that a host keeps the release; ``at`` is the monotonic second of that."""
@@ -214,6 +217,7 @@ class Members:
             seconds=result.seconds,
             to=result.old or None,
             why=result.why,
+            **told_unseen(result),
         )
 
     def _seen_now(self, name: str, away: Mapping[str, str]) -> Member:

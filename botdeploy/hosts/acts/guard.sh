@@ -69,13 +69,13 @@ switch_release() {
 	if await_ready "$new"; then
 		end_change
 		harden
-		printf 'run=%s\nnew=%s\nold=%s\ninvocation=%s\ncursor=%s\ndowntime_s=%s\nready_s=%s\nat_us=%s\n' \
+		printf 'run=%s\nnew=%s\nold=%s\ninvocation=%s\ncursor=%s\ndowntime_s=%s\nready_s=%s\nat_us=%s\nunseen=%s\n' \
 			"$run" "$new" "$old" "$InvocationID" "$cursor" "$(seconds $((ready - begun)))" \
-			"$(seconds $((ready - stopped)))" "$begun_us" >"$RUN/result.new.$$" &&
+			"$(seconds $((ready - stopped)))" "$begun_us" "$unseen" >"$RUN/result.new.$$" &&
 			mv -T "$RUN/result.new.$$" "$RUN/result"
 		rm -f "$STATE/stuck"
-		audit switch "$new" ready ""
-		log "$new is ready"
+		audit switch "$new" ready "$unseen"
+		log "$new is ready${unseen:+: $unseen}"
 	else
 		[ -e "$STATE/pending" ] && [ "$not_ready" != "$LAPSED" ] || return
 		digest_of "$new"
@@ -232,11 +232,13 @@ is_dead() {
 
 # --- is it ready? -------------------------------------------------------------------------------
 
-# await_ready RELEASE: wait for the sign that the release names; sets ready, when it came, or not_ready.
-# Uses cursor. A bot that this run did not start has long given its sign: being active is then all
-# that is asked. Whoever asks often takes the time of a processor that the bot needs to start.
+# await_ready RELEASE: wait for the sign that the release names; sets ready, when it came, or not_ready;
+# unseen says why a release counts as ready whose sign was not seen. Uses cursor. A bot that this run
+# did not start has long given its sign: being active is then all that is asked. The same holds for
+# one whose lines journald drops, and, on the way back, for one that is active: a line that is
+# missing needs no person. Whoever asks often takes the time of a processor that the bot needs to start.
 await_ready() {
-	new_release=$1 not_ready=''
+	new_release=$1 not_ready='' unseen='' dropped=0 lost='' look_for_loss=200
 	get "$RELEASES/$1/.botdeploy/ready" kind
 	kind=$got
 	get "$RELEASES/$1/.botdeploy/ready" value
@@ -253,6 +255,7 @@ await_ready() {
 		spent=$((now_cs - from))
 		found=no
 		if [ "$kind" = pattern ] && [ -n "$asked" ] && has_sign; then found=yes; fi
+		if [ "$found$kind" = nopattern ]; then look_for_loss; fi
 		if [ "$kind" != pattern ] || [ "$found" = yes ] || [ -z "$asked" ] || [ $((now_cs - asked)) -ge 10 ]; then
 			ready=$now_cs asked=$now_cs
 			unit_state
@@ -260,8 +263,10 @@ await_ready() {
 			if [ "$ActiveState" = active ] && is_ready; then return 0; fi
 		fi
 		if [ "$spent" -ge $((limit * 100)) ]; then
-			not_ready="not ready within $limit s (${kind:-active}${wanted:+: $wanted})"
-			return 1
+			not_ready="not ready within $limit s (${kind:-active}${wanted:+: $wanted})${lost:+; $lost}"
+			[ "$kind" = pattern ] && [ ! -e "$STATE/pending" ] && [ "$ActiveState" = active ] || return 1
+			unseen="it is active, and its sign was not seen within $limit s${lost:+; $lost}" not_ready=''
+			return 0
 		fi
 		# The controller may be gone, or call it back meanwhile.
 		if [ -e "$STATE/pending" ] && is_lapsed; then
@@ -288,7 +293,8 @@ has_sign() {
 	journalctl -q -u "$UNIT" --all --no-pager -o short-monotonic --no-hostname --show-cursor "$@" </dev/null 2>/dev/null |
 		awk -v quiet="$InactiveEnterTimestampMonotonic" -v dead="$old_pids" -v end="$RUN/read" '
 			BEGIN { count = split(dead, pids, " "); while (count) old[pids[count--]] }
-			/^-- cursor: / { print substr($0, 12) >end; next }
+			END { print cursor, dropped + 0 >end }
+			/^-- cursor: / { cursor = substr($0, 12); next }
 			/^\[ *[0-9]+\.[0-9]+\] / {
 				stamp = substr($0, 2) * 1000000
 				sub(/^\[[^]]*\] /, "")
@@ -298,11 +304,61 @@ has_sign() {
 					sub(/^.*\[/, "", pid)
 					if (pid in old) is_new = 0
 				}
+				if (/^systemd-journald[^:]*: Suppressed [0-9]+ messages/) {
+					if (NR > 1) dropped += $3 # the first is the one that the last look ended with
+					is_new = 0
+				}
 				sub(/^[^:]*: /, "")
 			}
 			is_new' | grep -qE -m 1 -e "$wanted" && return 0
-	! read -r got <"$RUN/read" || since=$got
+	if read -r got more <"$RUN/read" && is_number "$more"; then
+		since=$got
+		dropped=$((dropped + more))
+	fi
 	return 1
+}
+
+# look_for_loss: does journald drop the bot's lines, so that its sign may be among those? Says it in
+# lost. It tells of what it dropped only when its interval is over and the unit writes again; before
+# that, a unit that has written as much as it may is known by that.
+look_for_loss() {
+	[ "$dropped" -eq 0 ] || lost="journald dropped $dropped lines of this unit"
+	[ "$dropped" -eq 0 ] || return 0
+	[ "$spent" -ge "$look_for_loss" ] || [ "$spent" -ge $((limit * 100)) ] || return 0
+	look_for_loss=$((spent + 1000))
+	rate_limit
+	[ "$burst" -gt 0 ] || return 0
+	got=$(journalctl -q -u "$UNIT" --since="-$interval" -o cat --output-fields=PRIORITY </dev/null 2>/dev/null | wc -l)
+	[ "$got" -lt "$burst" ] ||
+		lost="journald drops what this unit writes beyond $burst lines in $interval"
+}
+
+# rate_limit: how much journald takes of the unit, in burst and interval; a burst of 0 is no limit.
+rate_limit() {
+	interval='' burst=0
+	while IFS='=' read -r property setting; do
+		case $property in
+		LogRateLimitIntervalUSec) [ "$setting" = 0 ] || interval=$setting ;;
+		LogRateLimitBurst) ! is_number "$setting" || burst=$setting ;;
+		esac
+	done <<-EOF
+		$(systemctl show "$UNIT" -p LogRateLimitIntervalUSec,LogRateLimitBurst 2>/dev/null)
+	EOF
+	if [ -z "$interval" ] || [ "$burst" -eq 0 ]; then journald_limit; fi
+}
+
+# journald_limit: the same for units that say nothing of it.
+journald_limit() {
+	interval=30s burst=10000
+	while IFS='=' read -r property setting; do
+		case $property in
+		RateLimitIntervalSec) interval=$setting ;;
+		RateLimitBurst) ! is_number "$setting" || burst=$setting ;;
+		esac
+	done <<-EOF
+		$(systemd-analyze cat-config systemd/journald.conf 2>/dev/null | grep '^RateLimit')
+	EOF
+	case $interval in 0 | 0s) burst=0 ;; esac
 }
 
 is_broken() {
@@ -321,7 +377,11 @@ is_broken() {
 
 is_ready() {
 	case $kind in
-	pattern) [ "$found" = yes ] ;;
+	pattern)
+		[ "$found" = no ] || return 0
+		is_steady && [ -n "$lost" ] || return 1
+		unseen="it is active, but whether it is ready was not seen: $lost"
+		;;
 	notify) return 0 ;;
 	port) listens "$wanted" ;;
 	http) answers "$wanted" ;;
@@ -329,11 +389,13 @@ is_ready() {
 		run_as
 		(cd "$HOME_DIR/current" && timeout 10 runuser -u "$user" -- /bin/sh -c "$wanted") >/dev/null 2>&1 </dev/null 8>&- 9>&-
 		;;
-	*)
-		if [ "$MainPID" != "$pid" ]; then pid=$MainPID pid_since=$now_cs; fi
-		[ $((now_cs - pid_since)) -ge 200 ]
-		;;
+	*) is_steady ;;
 	esac
+}
+
+is_steady() { # has the same process been there for two seconds?
+	if [ "$MainPID" != "$pid" ]; then pid=$MainPID pid_since=$now_cs; fi
+	[ $((now_cs - pid_since)) -ge 200 ]
 }
 
 listens() { # is a TCP socket of this host listening on the port?
@@ -402,10 +464,12 @@ go_to_old() {
 		replace_release "$old" reverting || { stuck "$failed"; exit 3; }
 	fi
 	return_previous
+	unseen=''
 	if [ -n "$old" ]; then
 		if await_ready "$old"; then
 			end_change
 			rm -f "$STATE/stuck"
+			[ -z "$unseen" ] || log "$old: $unseen"
 		else
 			stuck "$not_ready"
 		fi
@@ -451,8 +515,8 @@ stuck() {
 
 end_revert() {
 	tick
-	printf 'run=%s\nseconds=%s\nby=%s\ncause=%s\nwhy=%s\n' "$run" "$(seconds $((now_cs - begun)))" \
-		"$by" "$cause" "$why" >"$RUN/reverted"
+	printf 'run=%s\nseconds=%s\nby=%s\ncause=%s\nwhy=%s\nunseen=%s\n' "$run" "$(seconds $((now_cs - begun)))" \
+		"$by" "$cause" "$why" "$unseen" >"$RUN/reverted"
 	fence
 	mv -T "$STATE/reverting" "$STATE/reverted" && sync "$STATE" || fault write "cannot rename $STATE/reverting"
 	rm -f "$RUN/lease" "$RUN/switching" "$RUN/result"

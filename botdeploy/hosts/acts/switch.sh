@@ -197,14 +197,14 @@ number_of() { # FILE KEY: a number for JSON; 0 when it is none
 
 tell_switched() { # CONFIRMED
 	r=$RUN/result
-	emit "{\"switched\": {\"new\": \"$(field "$r" new)\", \"old\": \"$(field "$r" old)\", \"confirmed\": $1, \"downtime_s\": $(number_of "$r" downtime_s), \"ready_s\": $(number_of "$r" ready_s), \"at_us\": $(number_of "$r" at_us), \"invocation\": \"$(field "$r" invocation)\", \"cursor\": $(quoted "$(field "$r" cursor)")}}"
+	emit "{\"switched\": {\"new\": \"$(field "$r" new)\", \"old\": \"$(field "$r" old)\", \"confirmed\": $1, \"downtime_s\": $(number_of "$r" downtime_s), \"ready_s\": $(number_of "$r" ready_s), \"at_us\": $(number_of "$r" at_us), \"invocation\": \"$(field "$r" invocation)\", \"cursor\": $(quoted "$(field "$r" cursor)"), \"unseen\": $(quoted "$(field "$r" unseen)")}}"
 }
 
 tell_reverted() {
 	r=$STATE/reverted t=$STATE/reverted
 	# On a full disk who and why are in /run only.
 	[ -n "$(field "$r" by)" ] || [ "$(field "$RUN/reverted" run)" != "$(field "$r" run)" ] || t=$RUN/reverted
-	emit "{\"reverted\": {\"new\": \"$(field "$r" new)\", \"old\": \"$(field "$r" old)\", \"by\": $(quoted "$(field "$t" by)"), \"cause\": $(quoted "$(field "$t" cause)"), \"why\": $(quoted "$(field "$t" why)"), \"runs\": $([ -e "$STATE/stuck" ] && printf false || printf true), \"seconds\": $(number_of "$RUN/reverted" seconds)}}"
+	emit "{\"reverted\": {\"new\": \"$(field "$r" new)\", \"old\": \"$(field "$r" old)\", \"by\": $(quoted "$(field "$t" by)"), \"cause\": $(quoted "$(field "$t" cause)"), \"why\": $(quoted "$(field "$t" why)"), \"runs\": $([ -e "$STATE/stuck" ] && printf false || printf true), \"seconds\": $(number_of "$RUN/reverted" seconds), \"unseen\": $(quoted "$(field "$RUN/reverted" unseen)")}}"
 }
 
 act_confirm() {
