@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 _FIGURES = re.compile(r"[\d.:T+-]*\d[\d.:T+-]*")
 """Numbers and times: what changes in a sentence that says the same."""
 _REFERENCE = re.compile(r"(env|file|command):(?!//)")
+MOST_NAMED = 10
+"""Hosts that a sentence names."""
 WIDE = 240
 """Columns where the output is no terminal: a table in a file or a mail is not folded."""
 
@@ -122,6 +124,16 @@ class Context:
     def say(self, text: str, style: str = "") -> None:
         """Print people's text."""
         self.out.print(self._shown(text), style=style or None)
+
+    def say_left_out(self, inventory: Inventory) -> None:
+        """Say which hosts of the inventory are no part of the environment, and why."""
+        by_why: dict[str, list[str]] = {}
+        for name, why in inventory.left_out.items():
+            by_why.setdefault(why, []).append(name)
+        for why, names in by_why.items():
+            shown = ", ".join(names[:MOST_NAMED])
+            more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+            self.say(f"no part of {inventory.environment}: {shown}{more} ({why})", "dim")
 
     def is_news(self, inventory: Inventory, ended: Ended) -> bool:
         """Tell whether a step has something to print that it did not print today already.

@@ -40,6 +40,7 @@ def status(context: Context, environment: str | None, limit: str | None) -> int:
         from botdeploy.views import tables
 
         context.out.print(tables.status(record))
+        context.say_left_out(inventory)
         for name, state in states.items():
             if state.lock is not None:
                 context.say(f"{name}: locked by {state.lock}", "yellow")
@@ -87,6 +88,7 @@ def status_record(
             _host_record(inventory, name, rings, states.get(name), away.get(name), now)
             for name in names
         ],
+        "left_out": dict(inventory.left_out),
     }
 
 

@@ -45,6 +45,7 @@ def canary(context: Context, environment: str, request: Request) -> int:
     """Build and roll out; the exit code says how it ended."""
     inventory = context.load(environment)
     _check(inventory, request)
+    context.say_left_out(inventory)
     inventory = _limited(context, inventory, request.limit)
     if request.force:
         _ask(context, "release it although it may be in quarantine", yes=request.yes)
@@ -165,12 +166,14 @@ def plan(context: Context, environment: str, request: Request) -> int:
         "quarantined": refused,
         "rings": [_ring_record(ring, rings[ring.name]) for ring in inventory.policy.rings],
         "hosts": hosts,
+        "left_out": dict(inventory.left_out),
         "power": {"traffic": seen_traffic, "rings": power},
     }
     if context.as_json:
         context.json.write(record)
     else:
         _show_plan(context, record)
+        context.say_left_out(inventory)
     too_many = len(away) > inventory.policy.max_unreachable.at_most(len(names))
     return int(ExitCode.UNREACHABLE if too_many else ExitCode.DONE)
 

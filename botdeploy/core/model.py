@@ -220,6 +220,8 @@ class Policy:
     grace, deadline; and of lines ignore, fatal, same (tuples), latency, handled."""
     only: frozenset[str] | None = None
     """Hosts that ``--limit`` leaves; None means all."""
+    id: str = ""
+    """What hosts know the environment by; empty: its name."""
     notify: tuple[str, ...] = ()
     """Where the team is told: one Apprise URL each, or a reference (``env:NAME``) to one."""
 
@@ -233,6 +235,13 @@ class Inventory:
     hosts: tuple[Host, ...]
     policy: Policy
     groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    """Hosts of the files that are no part of the environment, and why."""
+
+    @property
+    def known_as(self) -> str:
+        """What hosts know the environment by."""
+        return self.policy.id or self.environment
 
     @property
     def bot_name(self) -> str:

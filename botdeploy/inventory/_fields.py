@@ -25,6 +25,7 @@ _LONGEST = timedelta(days=3650)
 _PERCENT = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,6})?) ?%")
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _BOT_NAME = re.compile(r"[a-z](?:[a-z0-9_-]{0,30}[a-z0-9])?")
+_ENVIRONMENT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
 _USER_NAME = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
 _RING_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,31}")
 _SHARED = re.compile(r"[A-Za-z0-9._+@][A-Za-z0-9._+@/-]*")
@@ -162,12 +163,19 @@ def _some(value: object) -> Share:
     return part
 
 
+def _host_pattern(value: object) -> str:
+    """Read a pattern, or a list of them."""
+    if isinstance(value, list):
+        return ",".join(_line(item) for item in value)
+    return _line(value)
+
+
 def _selector(value: object) -> str | Share:
     """Read a ring's hosts: a count, a percentage, or else a pattern."""
     if isinstance(value, str) and not re.fullmatch(r"[0-9.]+ ?%?", value.strip()):
         return _line(value)
     if isinstance(value, list):
-        return ",".join(_line(item) for item in value)
+        return _host_pattern(value)
     return _some(value)
 
 
@@ -358,6 +366,11 @@ RingName = Annotated[
     PlainValidator(_matching(_RING_NAME, "letters, digits, '.', '-' and '_', at most 32")),
     WithJsonSchema({"type": "string", "pattern": _pattern(_RING_NAME)}),
 ]
+EnvironmentName = Annotated[
+    str,
+    PlainValidator(_matching(_ENVIRONMENT, "letters, digits, '_', '.' and '-', at most 64")),
+    WithJsonSchema({"type": "string", "pattern": _pattern(_ENVIRONMENT)}),
+]
 UserName = Annotated[
     str,
     PlainValidator(_user),
@@ -380,6 +393,19 @@ Selector = Annotated[
                 {"type": "array", "items": {"type": "string"}, "minItems": 1},
             ],
             "examples": [1, "25%", "canaries", "web*:!web3"],
+        }
+    ),
+]
+HostPattern = Annotated[
+    str,
+    PlainValidator(_host_pattern),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "minLength": 1},
+                {"type": "array", "items": {"type": "string"}, "minItems": 1},
+            ],
+            "examples": ["workers", "web*:!web3"],
         }
     ),
 ]

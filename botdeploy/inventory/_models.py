@@ -260,6 +260,14 @@ class JudgeKeys(Keys):
 class RolloutKeys(Keys):
     """``rollout``: how a release goes through the hosts."""
 
+    id: f.EnvironmentName | None = Field(
+        None,
+        description="What hosts know the environment by; left out: its name. "
+        "It stays when the file is renamed.",
+    )
+    hosts: f.HostPattern | None = Field(
+        None, description="Only these hosts of the inventory are part of the environment."
+    )
     rings: Annotated[list[RingKeys], Field(min_length=1)] | None = Field(
         None, description="Groups of hosts, in the order in which they get a release."
     )

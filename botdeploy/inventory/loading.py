@@ -13,7 +13,7 @@ from botdeploy.inventory.find import find
 from botdeploy.inventory.gather import folder_of, gather
 from botdeploy.inventory.pattern import names_of
 from botdeploy.inventory.rings import place_hosts
-from botdeploy.inventory.settings import DEFAULT_RINGS, is_raw, read_bot, read_rollout
+from botdeploy.inventory.settings import DEFAULT_RINGS, hosts_of, is_raw, read_bot, read_rollout
 from botdeploy.inventory.variables import Plain
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from botdeploy.core.model import Bot
     from botdeploy.inventory.groups import Tree
     from botdeploy.inventory.located import Located
+    from botdeploy.inventory.pattern import Names
     from botdeploy.inventory.template import Scope
 
 _SSH_PORT = 22
@@ -45,15 +46,50 @@ def load(environment: str, inventory_dir: Path) -> Inventory:
 def _load(name: str, path: Path) -> Inventory:
     tree, by_host = gather(path)
     groups = {group: tuple(tree.hosts_of(group)) for group in tree.groups}
-    hosts = _hosts(tree, by_host, folder_of(path))
-    node = _agreed_rollout(by_host)
+    with_bot = {host: scope for host, scope in by_host.items() if "bot" in scope.variables}
+    hint = next(iter(by_host.values())).engine.hints()
+    if not with_bot:
+        raise InventoryError(
+            f"no host has the variable 'bot': set it for 'all', or for a group{hint}",
+            file=str(path),
+            key="bot",
+        )
+    node = _agreed_rollout(with_bot)
+    chosen = _chosen(node, with_bot, names_of(list(by_host), groups))
+    left_out = {
+        host: f"it has no variable 'bot'{hint}"
+        if host not in with_bot
+        else "rollout.hosts leaves it out"
+        for host in by_host
+        if host not in chosen
+    }
+    inside = {
+        group: tuple(one for one in members if one in chosen) for group, members in groups.items()
+    }
+    hosts = _hosts(tree, chosen, folder_of(path))
     policy = read_rollout(node) if node is not None else Policy(DEFAULT_RINGS)
     if node is not None:
         _check_ring_env(policy, hosts, node)
-    policy = place_hosts(policy, names_of(list(by_host), groups), node)
+    policy = place_hosts(policy, names_of(list(chosen), inside), node)
     if node is not None:
         announce.check(name, policy, hosts, node)
-    return Inventory(name, str(path), hosts, policy, groups)
+    return Inventory(name, str(path), hosts, policy, inside, left_out)
+
+
+def _chosen(node: Located | None, with_bot: dict[str, Scope], names: Names) -> dict[str, Scope]:
+    """Give the hosts that are part of the environment: with ``bot``, and of ``rollout.hosts``."""
+    pattern = None if node is None else hosts_of(node)
+    if node is None or pattern is None:
+        return with_bot
+    try:
+        wanted = set(names.match(pattern))
+    except UserError as error:
+        node.fail(str(error), "rollout.hosts", ("hosts",))
+    chosen = {host: scope for host, scope in with_bot.items() if host in wanted}
+    if not chosen:
+        why = "no host that has the variable 'bot' is" if wanted else "no host is"
+        node.fail(f"{why} meant by '{pattern}'", "rollout.hosts", ("hosts",))
+    return chosen
 
 
 def select(inventory: Inventory, pattern: str) -> tuple[str, ...]:
@@ -64,7 +100,9 @@ def select(inventory: Inventory, pattern: str) -> tuple[str, ...]:
     names = names_of([host.name for host in inventory.hosts], inventory.groups)
     found = names.match(pattern)
     if not found:
-        raise UserError(f"no host of '{inventory.environment}' matches '{pattern}'")
+        out = names_of(list(inventory.left_out), {}).match(pattern)
+        why = f": '{out[0]}' is no part of it, because {inventory.left_out[out[0]]}" if out else ""
+        raise UserError(f"no host of '{inventory.environment}' matches '{pattern}'{why}")
     return found
 
 
@@ -72,7 +110,7 @@ def select(inventory: Inventory, pattern: str) -> tuple[str, ...]:
 
 
 def _hosts(tree: Tree, by_host: dict[str, Scope], base: Path) -> tuple[Host, ...]:
-    bots = _Bots(tree)
+    bots = _Bots()
     hosts = tuple(
         Host(
             name=name,
@@ -91,17 +129,11 @@ def _hosts(tree: Tree, by_host: dict[str, Scope], base: Path) -> tuple[Host, ...
 class _Bots:
     """Reads ``bot`` once for all hosts that share it unchanged."""
 
-    def __init__(self, tree: Tree) -> None:
-        self.tree = tree
+    def __init__(self) -> None:
         self.known: dict[int, tuple[Located, Bot]] = {}
 
     def of(self, scope: Scope) -> Bot:
-        node = scope.variables.get("bot")
-        if node is None:
-            raise self.tree.members[scope.host].place.fault(
-                f"host '{scope.host}' has no variable 'bot': set it for 'all'", "bot"
-            )
-        found = rendered(scope, node, "bot")
+        found = rendered(scope, scope.variables["bot"], "bot")
         if id(found) not in self.known:
             self.known[id(found)] = (found, read_bot(found))
         return self.known[id(found)][1]

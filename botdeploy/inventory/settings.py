@@ -103,6 +103,7 @@ def read_rollout(node: Located) -> Policy:
         if keys.rings
         else DEFAULT_RINGS,
         lease=Lease(keys.lease.ttl, keys.lease.until) if keys.lease else Lease(),
+        id=keys.id or "",
         attended_soak=keys.attended_soak,
         max_unreachable=keys.max_unreachable,
         on_fail=keys.on_fail,
@@ -112,6 +113,11 @@ def read_rollout(node: Located) -> Policy:
             for index, value in enumerate(keys.notify)
         ),
     )
+
+
+def hosts_of(node: Located) -> str | None:
+    """Give the pattern of ``rollout.hosts``; raises InventoryError."""
+    return _validated(models.RolloutKeys, node, "rollout").hosts
 
 
 def is_raw(key: str) -> bool:

@@ -172,7 +172,7 @@ TABLE = {
     "template-power": variables("ansible_port: '{{ 9 ** 99999999 }}'", 5, "too large"),
     "template-include": variables("ansible_user: \"{% include '/etc/passwd' %}\"", 5, "loader"),
     # bot
-    "no-bot": whole("all:\n  hosts:\n    h1: {}\n", 3, "'h1'", "no variable 'bot'"),
+    "no-bot": whole("all:\n  hosts:\n    h1: {}\n", None, "no host has the variable 'bot'"),
     "bot-text": whole("all: {hosts: {h: {}}, vars: {bot: echobot}}\n", 1, "bot", "mapping"),
     "bot-nothing": whole("all:\n  hosts: {h: }\n  vars:\n    bot:\n", 4, "bot", "mapping"),
     "bot-missing": whole(

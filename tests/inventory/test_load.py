@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -662,3 +663,88 @@ def test_selecting_nothing_is_a_users_error() -> None:
     for pattern in ("nobody", "all:!all", "workers:&beta", "", " ", "workers[9]", "~("):
         with pytest.raises(UserError, match=r"pattern|no host"):
             select(inventory, pattern)
+
+
+# --- who is part of it --------------------------------------------------------------------------
+
+MIXED = """\
+all:
+  children:
+    bots:
+      vars:
+        bot: {name: echobot, source: ., command: run}
+      hosts: {w1: {}, w2: {}, w3: {}, old1: {}}
+    others:
+      hosts:
+        db1: {ansible_connection: winrm}
+        bastion: {}
+"""
+ROLLOUT = """\
+  vars:
+    rollout:
+      rings:
+        - {name: half, hosts: 50%}
+        - {name: rest, hosts: all}
+"""
+
+
+def test_hosts_without_a_bot_are_no_part_of_the_environment(tmp_path: Path) -> None:
+    """They are neither counted nor connected to, whatever their variables say; they are told."""
+    inventory = loaded(tmp_path, MIXED + ROLLOUT)
+    assert [host.name for host in inventory.hosts] == ["w1", "w2", "w3", "old1"]
+    assert inventory.policy.rings[1].hosts == ("w1", "w2", "w3", "old1")
+    assert inventory.policy.rings[0].selector.of(len(inventory.hosts)) == 2  # type: ignore[union-attr]
+    assert set(inventory.left_out) == {"db1", "bastion"}
+    assert "no variable 'bot'" in inventory.left_out["db1"]
+    assert inventory.groups["all"] == ("w1", "w2", "w3", "old1")
+    assert inventory.groups["others"] == ()
+
+
+@pytest.mark.parametrize("pattern", ["'w*'", "[w1, w2, w3]", "'bots:!old*'", "'all:!old1'"])
+def test_a_pattern_limits_the_environment(tmp_path: Path, pattern: str) -> None:
+    """``rollout.hosts`` is a pattern of Ansible's, over the whole inventory."""
+    inventory = loaded(
+        tmp_path, MIXED + ROLLOUT.replace("rollout:", f"rollout:\n      hosts: {pattern}")
+    )
+    assert [host.name for host in inventory.hosts] == ["w1", "w2", "w3"]
+    assert inventory.left_out["old1"] == "rollout.hosts leaves it out"
+    assert "no variable 'bot'" in inventory.left_out["bastion"]
+
+
+def test_a_host_that_is_left_out_needs_no_ring(tmp_path: Path) -> None:
+    """Rings have to hold the environment's hosts, and no others."""
+    text = "  vars:\n    rollout: {hosts: w1, rings: [{name: one, hosts: w1}]}\n"
+    inventory = loaded(tmp_path, MIXED + text)
+    assert inventory.policy.rings[0].hosts == ("w1",)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "message"),
+    [
+        ("nobody", "no host is meant by 'nobody'"),
+        ("db1", "no host that has the variable 'bot' is meant by 'db1'"),
+        ("'bots[9]'", "out of range"),
+    ],
+)
+def test_a_pattern_that_leaves_nobody_is_an_error(
+    tmp_path: Path, pattern: str, message: str
+) -> None:
+    """With the place of the pattern."""
+    text = f"  vars:\n    rollout:\n      hosts: {pattern}\n"
+    with pytest.raises(InventoryError, match=re.escape(message)) as caught:
+        loaded(tmp_path, MIXED + text)
+    assert caught.value.line == 13
+
+
+def test_a_limit_to_a_host_that_is_left_out_says_why(tmp_path: Path) -> None:
+    """It is in the file, after all."""
+    inventory = loaded(tmp_path, MIXED)
+    with pytest.raises(UserError, match="'db1' is no part of it, because it has no variable 'bot'"):
+        select(inventory, "db1")
+
+
+def test_an_environment_is_known_by_its_name_or_its_id(tmp_path: Path) -> None:
+    """``rollout.id`` stays when the file is renamed."""
+    assert loaded(tmp_path, MIXED).known_as == "prod"
+    inventory = loaded(tmp_path, MIXED + "  vars: {rollout: {id: echo-prod}}\n")
+    assert (inventory.environment, inventory.known_as) == ("prod", "echo-prod")

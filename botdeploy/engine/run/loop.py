@@ -65,6 +65,7 @@ class Run:
     ) -> None:
         """Take the observed states from ``lock``; the tools' ``stop`` ends the run."""
         clock, is_attended = tools.clock, options.is_attended
+        self._inventory = inventory
         tell = tools.teller(inventory.environment, rollout=target.rollout, release=target.release)
         hands = tools.hands(lock)
         away = {name: error.message for name, error in lock.away.items()}
@@ -192,6 +193,7 @@ class Run:
             rings=[self._ring_record(ring.name) for ring in members.policy.rings],
             message=self._options.message,
             by=self._owner,
+            left_out=dict(self._inventory.left_out),
         )
 
     def _ring_record(self, ring: str) -> dict[str, object]:
