@@ -167,6 +167,12 @@ def canary(
     message: Message = "",
     limit: Limit = None,
     force: Annotated[bool, typer.Option("--force", help="accept a quarantined release")] = False,
+    take_over: Annotated[
+        str,
+        typer.Option(
+            "--take-over", metavar="OTHER", help="take hosts from this other environment for good"
+        ),
+    ] = "",
     yes: Yes = False,
     dry_run: DryRun = False,
 ) -> None:
@@ -183,6 +189,7 @@ def canary(
         limit=limit,
         force=force,
         yes=yes,
+        take_over=take_over,
     )
     run = releasing.plan if dry_run else releasing.canary
     _finish(ctx, lambda context: run(context, env, request))

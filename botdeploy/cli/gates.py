@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from botdeploy.core import plan, rollout, underway
 from botdeploy.core.model import Gate
 from botdeploy.core.rollout import Standing
+from botdeploy.engine.belonging import refuse_others
 from botdeploy.engine.lock import owner_name
 from botdeploy.engine.observing import observe
 from botdeploy.engine.outcome import Ended
@@ -41,13 +42,17 @@ def approve(context: Context, environment: str, message: str, *, dry_run: bool) 
             raise UserError(f"no rollout of {inventory.environment} is under way; nothing waits")
         ring, has_begun = _waiting_ring(inventory, states, record.id, record.release)
         if not ring:
-            raise UserError(f"no ring of {record.release} waits for an approval")
+            raise UserError(
+                f"no ring of {record.release} waits for an approval; see:\n"
+                f"botdeploy status {inventory.environment}"
+            )
         what = f"ring {ring} of {record.release}"
         if has_begun:
             what += ", should its verdict be inconclusive"
         if dry_run:
             return context.ended(Ended(ExitCode.DONE, f"would approve {what}"))
         who = owner_name(context.environ)
+        context.say(f"approving {what}")
         return _tell(
             context,
             fleet,
@@ -111,6 +116,7 @@ def _everywhere(
     if dry_run:
         return context.ended(Ended(ExitCode.DONE, f"would {act} {inventory.environment}"))
     with context.fleet(inventory) as fleet:
+        _states(fleet, inventory)
         who = owner_name(context.environ)
         done = "held" if act == "hold" else "resumed"
         return _tell(
@@ -123,9 +129,11 @@ def _everywhere(
 
 
 def _states(fleet: Fleet, inventory: Inventory) -> dict[str, HostState]:
+    """Ask all hosts; raises UserError where another environment has one."""
     states, away = observe(fleet, [host.name for host in inventory.hosts])
     if not states:
         raise next(iter(away.values()))
+    refuse_others(inventory, states)
     return states
 
 

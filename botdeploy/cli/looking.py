@@ -9,6 +9,7 @@ from botdeploy.cli.schedules import too_seldom
 from botdeploy.core import plan
 from botdeploy.core.hoststate import HostState, Phase, given_up
 from botdeploy.core.underway import newest_under_way
+from botdeploy.engine.belonging import others, own
 from botdeploy.engine.observing import observe
 from botdeploy.errors import ExitCode, HostError
 
@@ -41,6 +42,8 @@ def status(context: Context, environment: str | None, limit: str | None) -> int:
 
         context.out.print(tables.status(record))
         context.say_left_out(inventory)
+        for name, other in others(inventory, states).items():
+            context.say(f"{name}: belongs to environment '{other}'", "yellow")
         for name, state in states.items():
             if state.lock is not None:
                 context.say(f"{name}: locked by {state.lock}", "yellow")
@@ -57,6 +60,7 @@ def status_record(
     now: datetime,
 ) -> dict[str, Any]:
     """Put together what ``status --json`` prints."""
+    every, states = states, own(inventory, states)
     record = newest_under_way(states, inventory.policy)
     rings = plan.members(
         inventory,
@@ -85,7 +89,7 @@ def status_record(
         "bot": inventory.bot_name,
         "rollout": rollout,
         "hosts": [
-            _host_record(inventory, name, rings, states.get(name), away.get(name), now)
+            _host_record(inventory, name, rings, every.get(name), away.get(name), now)
             for name in names
         ],
         "left_out": dict(inventory.left_out),
@@ -135,7 +139,16 @@ def _host_record(
 ) -> dict[str, Any]:
     ring = plan.ring_of(rings, name)
     empty = dict.fromkeys(
-        ("current", "previous", "running", "active_state", "restarts", "since", "lease_until")
+        (
+            "current",
+            "previous",
+            "environment",
+            "running",
+            "active_state",
+            "restarts",
+            "since",
+            "lease_until",
+        )
     )
     record: dict[str, Any] = {"host": name, "ring": ring or None, "reachable": state is not None}
     if state is None:
@@ -148,6 +161,7 @@ def _host_record(
         **record,
         "current": state.current or None,
         "previous": state.previous or None,
+        "environment": (state.rollout.environment if state.rollout else "") or None,
         "running": state.running or None,
         "active_state": state.active_state,
         "restarts": state.restarts,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from botdeploy.core import plan as planning
 from botdeploy.core.release import delta
+from botdeploy.engine.belonging import others
 from botdeploy.engine.observing import observe
 from botdeploy.errors import ExitCode, HostError, UserError
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from botdeploy.sources.build import Build
 
 _KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_ENVIRONMENT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -39,6 +41,7 @@ class Request:
     limit: str | None = None
     force: bool = False
     yes: bool = False
+    take_over: str = ""
 
 
 def canary(context: Context, environment: str, request: Request) -> int:
@@ -47,6 +50,12 @@ def canary(context: Context, environment: str, request: Request) -> int:
     _check(inventory, request)
     context.say_left_out(inventory)
     inventory = _limited(context, inventory, request.limit)
+    if request.take_over:
+        _ask(
+            context,
+            f"take hosts from environment '{request.take_over}' for good",
+            yes=request.yes,
+        )
     if request.force:
         _ask(context, "release it although it may be in quarantine", yes=request.yes)
     with context.fleet(inventory) as fleet:
@@ -61,7 +70,7 @@ def canary(context: Context, environment: str, request: Request) -> int:
             ended = run(
                 inventory,
                 build,
-                context.tools(fleet, listener),
+                replace(context.tools(fleet, listener), take_over=request.take_over),
                 Options(
                     last_ring=request.ring,
                     message=request.message,
@@ -136,6 +145,7 @@ def plan(context: Context, environment: str, request: Request) -> int:
     names = [host.name for host in inventory.hosts]
     with context.fleet(inventory) as fleet:
         states, away = observe(fleet, names)
+        theirs = others(inventory, states)
         release = request.release or (build.release.id if build else "")
         if build is not None:
             release = _known_as(states, build) or release
@@ -164,6 +174,7 @@ def plan(context: Context, environment: str, request: Request) -> int:
         "digest": digest or None,
         "source": build.release.source if build else None,
         "quarantined": refused,
+        "other_environment": theirs,
         "rings": [_ring_record(ring, rings[ring.name]) for ring in inventory.policy.rings],
         "hosts": hosts,
         "left_out": dict(inventory.left_out),
@@ -270,6 +281,8 @@ def _show_plan(context: Context, record: Mapping[str, Any]) -> None:
     context.say(f"{record['bot']} → {record['release']} ({record['source'] or 'staged'})", "bold")
     if record["quarantined"]:
         context.say(f"in quarantine: {record['quarantined']}; canary would refuse it", "red")
+    for name, other in record["other_environment"].items():
+        context.say(f"{name} belongs to environment '{other}'; canary would refuse it", "red")
     for ring in record["rings"]:
         parts = [f"{len(ring['hosts'])} hosts in {ring['batches']} batches of {ring['batch']}"]
         if ring["soak_s"]:
@@ -324,6 +337,8 @@ def _check(inventory: Inventory, request: Request) -> None:
         raise UserError(f"--ring {request.ring}: the rings are {', '.join(known)}")
     if "\0" in request.message or len(request.message) > 500:  # noqa: PLR2004
         raise UserError("--message: at most 500 characters")
+    if request.take_over and not _ENVIRONMENT.fullmatch(request.take_over):
+        raise UserError(f"--take-over {request.take_over!r} is no environment's name")
     changes(request.changes)
 
 

@@ -94,6 +94,8 @@ class RolloutRecord:
     """Empty while it is under way; else passed, failed or abandoned."""
     ended: str = ""
     ended_why: str = ""
+    environment: str = ""
+    """Whose rollout it was; empty in records of before this was written down."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from botdeploy.core.hoststate import given_up
 from botdeploy.core.logline import Assembler, LineRules
 from botdeploy.core.rollout import Standing
 from botdeploy.engine import target as targets
+from botdeploy.engine.belonging import refuse_others
 from botdeploy.engine.observing import observe
 from botdeploy.engine.outcome import Ended
 from botdeploy.engine.run import Run
@@ -140,6 +141,7 @@ def promote(inventory: Inventory, tools: Tools, options: Options) -> Ended:
         raise TooFew(
             f"{len(states)} of {len(names)} hosts can be reached. Nothing was changed. {told}"
         )
+    refuse_others(inventory, states)
     if not _is_due(inventory, states):
         return Ended(ExitCode.DONE, "")
     with tools.lock(names, "rollout", "promote") as lock:

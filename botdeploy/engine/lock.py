@@ -9,8 +9,9 @@ import socket
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from botdeploy.engine.belonging import refuse
 from botdeploy.errors import BotdeployError, HostError, LockedError
-from botdeploy.hosts.records import LockRefused
+from botdeploy.hosts.records import LockRefused, OtherEnvironment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -117,14 +118,22 @@ def owner_name(environ: Mapping[str, str]) -> str:
 
 
 def take(
-    fleet: Fleet, names: Sequence[str], kind: str, *, owner: str, why: str, clock: Clock
+    fleet: Fleet,
+    names: Sequence[str],
+    kind: str,
+    *,
+    owner: str,
+    why: str,
+    clock: Clock,
+    take_over: str = "",
 ) -> EnvironmentLock:
     """Take the lock on all ``names`` that can be reached, or on none.
 
     The first reachable host in order of name decides between controllers that begin at once;
     the rest follows together. Where two still cross (each can't see the other's first host),
     the one with the smaller token goes on. Raises LockedError (exit 4) with the
-    holder; hosts that cannot be worked on are told in ``away``.
+    holder, and UserError (exit 2) where a host belongs to another environment than the fleet's
+    and the one that is taken over; hosts that cannot be worked on are told in ``away``.
     """
     lock = EnvironmentLock(secrets.token_hex(16), fleet)
     order = sorted(names)
@@ -138,7 +147,14 @@ def take(
         while True:
             try:
                 session, state = fleet.acts(name).enter(
-                    lock.token, LOCK_TTL_S, kind, user=user, owner=owner, why=why
+                    lock.token,
+                    LOCK_TTL_S,
+                    kind,
+                    user=user,
+                    owner=owner,
+                    why=why,
+                    environment=fleet.inventory.known_as,
+                    take_over=take_over,
                 )
             except LockRefused as refused:
                 if _gives_way(lock, refused, kind) or clock.monotonic() > deadline:
@@ -155,6 +171,12 @@ def take(
             refused = _enter_some(fleet, [reachable.pop(0)], enter, lock)
         if reachable and not refused:
             refused = _enter_some(fleet, reachable, enter, lock)
+        theirs = {
+            name: error.environment
+            for name, error in lock.away.items()
+            if isinstance(error, OtherEnvironment)
+        }
+        refuse(fleet.inventory, theirs)
     except BaseException:
         lock.leave()
         raise

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from botdeploy.core import underway
 from botdeploy.core.events import Kind
 from botdeploy.core.hoststate import Phase
+from botdeploy.engine.belonging import refuse_others
 from botdeploy.engine.naming import new_rollout
 from botdeploy.engine.observing import observe
 from botdeploy.engine.outcome import Ended
@@ -97,7 +98,9 @@ def rollback(
     rollback. Raises UserError (exit 2) where there is nothing proven to return to.
     """
     if is_check:
-        return _check(*observe(tools.fleet, hosts), to)
+        states, away = observe(tools.fleet, hosts)
+        refuse_others(inventory, states)
+        return _check(states, away, to)
     with tools.lock(hosts, "rollback", why) as lock:
         if not lock.entered:
             told = "; ".join(str(error) for error in lock.away.values())

@@ -83,6 +83,8 @@ def _to_go_on(
     record = underway.newest_under_way(states, inventory.policy)
     if record is None or (is_forced and record.outcome == underway.FAILED):
         return None
+    if record.environment not in ("", inventory.known_as):
+        return None  # it was taken over: theirs does not go on
     views = (rollout.standing_of(state, record.release, record.id) for state in states.values())
     if any(view.has_given_up for view in views):
         return None

@@ -36,12 +36,22 @@ class Tools:
     on_line: Callable[[str, LogLine], None] = lambda _host, _line: None
     mask: Mask = field(default_factory=Mask)
     """Hides secrets in all that is told; the fleet's, which learns from hosts."""
+    take_over: str = ""
+    """Another environment whose hosts a person takes for this one."""
     make_watch: Callable[..., Watch] | None = None
     """What judges a run, where it is not the journals; for tests."""
 
     def lock(self, names: Sequence[str], kind: str, why: str) -> EnvironmentLock:
         """Take the lock on hosts, for a ``with`` block; raises LockedError (see ``lock.take``)."""
-        return take(self.fleet, names, kind, owner=self.owner, why=why, clock=self.clock)
+        return take(
+            self.fleet,
+            names,
+            kind,
+            owner=self.owner,
+            why=why,
+            clock=self.clock,
+            take_over=self.take_over,
+        )
 
     def hands(self, lock: EnvironmentLock) -> Hands:
         """Give what does acts under a lock and keeps it meanwhile."""

@@ -344,20 +344,34 @@ class Acts:
     # --- lock -------------------------------------------------------------------------------
 
     def enter(
-        self, token: str, ttl_s: int, kind: str, *, user: str, owner: str, why: str
+        self,
+        token: str,
+        ttl_s: int,
+        kind: str,
+        *,
+        user: str,
+        owner: str,
+        why: str,
+        environment: str = "",
+        take_over: str = "",
     ) -> tuple[Entered, HostState]:
-        """Take the lock, prepare the host and read its state; installs the program if need be."""
+        """Take the lock, prepare the host and read its state; installs the program if need be.
+
+        Raises OtherEnvironment where the bot there belongs neither to ``environment`` nor to
+        the one that is taken over.
+        """
+        about = (user, one_line(owner), one_line(why), environment, take_over)
         try:
-            return self._enter(token, ttl_s, kind, user, owner, why)
+            return self._enter(token, ttl_s, kind, about)
         except ProgramMissing:
             self.install()
-            return self._enter(token, ttl_s, kind, user, owner, why)
+            return self._enter(token, ttl_s, kind, about)
 
     def _enter(
-        self, token: str, ttl_s: int, kind: str, user: str, owner: str, why: str
+        self, token: str, ttl_s: int, kind: str, about: Sequence[str]
     ) -> tuple[Entered, HostState]:
         nonce = secrets.token_hex(8)
-        arguments = (token, ttl_s, kind, user, one_line(owner), one_line(why))
+        arguments = (token, ttl_s, kind, *about)
         command = self._command(nonce, "enter", arguments)
         stdin = self._input(b"")
         session = self.connection.start(command, stdin=stdin if isinstance(stdin, bytes) else b"")

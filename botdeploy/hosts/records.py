@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from botdeploy.core.hoststate import LockHolder, lock_holder
 from botdeploy.core.untrusted import object_of, told
-from botdeploy.errors import ActFailed, HostError, LockedError, OutcomeUnknown
+from botdeploy.errors import ActFailed, ExitCode, HostError, LockedError, OutcomeUnknown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -22,6 +22,17 @@ class ProgramMissing(HostError):
 
 class LeaseLost(ActFailed):
     """The host went back by itself before the controller came to confirm."""
+
+
+class OtherEnvironment(HostError):
+    """The bot on this host belongs to another environment; nothing was touched."""
+
+    exit_code = ExitCode.USAGE
+
+    def __init__(self, host: str, environment: str) -> None:
+        """Name the environment that has it."""
+        super().__init__(host, f"it belongs to environment '{environment}'")
+        self.environment = environment
 
 
 class LockRefused(LockedError):
@@ -134,6 +145,8 @@ def raise_fault(host: str, act: str, record: Mapping[str, Any]) -> NoReturn:
             with believed(host, act):
                 holder = lock_holder(record["lock"])
             raise LockRefused(host, holder)
+        case "environment":
+            raise OtherEnvironment(host, message)
         case "lost-lock":
             raise LockLost(host, message)
         case "lost":

@@ -68,13 +68,22 @@ class FakeActs:
         return self._do("observe", self._host.observe)
 
     def enter(
-        self, token: str, ttl_s: int, kind: str, *, user: str, owner: str, why: str
+        self,
+        token: str,
+        ttl_s: int,
+        kind: str,
+        *,
+        user: str,
+        owner: str,
+        why: str,
+        environment: str = "",
+        take_over: str = "",
     ) -> tuple[FakeEntered, HostState]:
         """Take the lock and read the state."""
         del user
 
         def enter() -> tuple[FakeEntered, HostState]:
-            self._host.enter(token, ttl_s, kind, owner, why)
+            self._host.enter(token, ttl_s, kind, owner, why, environment, take_over)
             return FakeEntered(self._fleet, self._host, token, ttl_s), self._host.observe()
 
         return self._do("enter", enter)

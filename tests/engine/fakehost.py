@@ -19,7 +19,7 @@ from botdeploy.core.hoststate import (
 )
 from botdeploy.errors import ActFailed
 from botdeploy.hosts.acts import Reverted, Switched, Unchanged
-from botdeploy.hosts.records import LeaseLost, LockLost, LockRefused
+from botdeploy.hosts.records import LeaseLost, LockLost, LockRefused, OtherEnvironment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -130,6 +130,7 @@ class Lock:
     owner: str
     why: str
     since: datetime
+    environment: str = ""
 
 
 class World:
@@ -278,9 +279,21 @@ class FakeHost:
             disk=Disk(10**9, 9 * 10**8, 10**6, 9 * 10**5),
         )
 
-    def enter(self, token: str, ttl_s: int, kind: str, owner: str, why: str) -> None:
-        """Take the lock."""
+    def enter(
+        self,
+        token: str,
+        ttl_s: int,
+        kind: str,
+        owner: str,
+        why: str,
+        environment: str = "",
+        take_over: str = "",
+    ) -> None:
+        """Take the lock, where the bot is not another environment's."""
         self.settle()
+        theirs = self.rollout.get("environment", "")
+        if environment and theirs and theirs not in (environment, take_over):
+            raise OtherEnvironment(self.name, theirs)
         held = self.lock if self.lock and self.lock.deadline > self.clock.mono else None
         if (
             held is not None
@@ -289,7 +302,7 @@ class FakeHost:
         ):
             raise self._refusal()
         since = held.since if held is not None and held.token == token else self.wall()
-        self.lock = Lock(token, self.clock.mono + ttl_s + 1, kind, owner, why, since)
+        self.lock = Lock(token, self.clock.mono + ttl_s + 1, kind, owner, why, since, environment)
 
     def renew(self, token: str, ttl_s: int) -> None:
         """Renew the lock, if it is still ours."""
@@ -560,6 +573,7 @@ class FakeHost:
             "since": since,
             "owner": self.lock.owner,
             "why": self.lock.why,
+            "environment": self.lock.environment or self.rollout.get("environment", ""),
         }
         self._changed("begin", rollout, release, ring)
 

@@ -329,6 +329,33 @@ def test_only_one_controller_has_the_lock(actor: Actor) -> None:
     assert actor.stage(R1).fault == "locked"
 
 
+def test_a_bot_belongs_to_one_environment(actor: Actor) -> None:
+    """Another one gets no lock, also not for a rollback, until it takes the bot over; noted."""
+
+    def enter(made: Actor, kind: str, *environments: str) -> Any:
+        return made("enter", made.token, 30, kind, BOT, "me", "why", *environments)
+
+    assert "state" in enter(actor, "rollout", "prod")
+    assert not actor.stage(R1).fault
+    assert actor.state()["rollout"]["environment"] == "prod"
+    actor("leave", actor.token)
+    other = Actor(actor.host)
+    for refused in (
+        enter(other, "rollout", "slow"),
+        enter(other, "rollback", "slow"),
+        enter(other, "rollout", "slow", "test"),
+    ):
+        assert (refused.fault, refused["message"]) == ("environment", "prod")
+        assert actor.state()["lock"] is None
+    assert "state" in enter(other, "rollout", "prod")
+    other("leave", other.token)
+    assert "state" in enter(other, "rollout", "slow", "prod")
+    assert not other.stage(R2).fault
+    assert other.state()["rollout"]["environment"] == "slow"
+    audit = actor.host.root(f"cat /var/lib/botdeploy/{BOT}/audit.jsonl").stdout
+    assert "environment slow took it over from prod" in audit
+
+
 def test_a_refused_controller_has_prepared_nothing(host: Host) -> None:
     """Who does not get the lock leaves no user, folder or unit behind."""
     first, second = Actor(host, "otherbot"), Actor(host, "otherbot")

@@ -1,6 +1,7 @@
 # lock: one rollout at a time on this host, held by a lease that its controller renews.
 #
-#   enter TOKEN TTL KIND USER OWNER WHY   take the lock, prepare the host, observe; then stay: each
+#   enter TOKEN TTL KIND USER OWNER WHY [ENVIRONMENT [TAKEN-OVER]]
+#                                         take the lock, prepare the host, observe; then stay: each
 #                                         line "renew" on standard input renews the lock, "leave"
 #                                         gives it back. The end of input, or no word for twice
 #                                         the time to live, leaves it to lapse.
@@ -13,11 +14,13 @@
 # the lock back.
 
 act_enter() {
-	token=${1:-} ttl=${2:-} kind=${3:-} wanted_user=${4:-} owner=${5:-} why=${6:-}
+	token=${1:-} ttl=${2:-} kind=${3:-} wanted_user=${4:-} owner=${5:-} why=${6:-} environment=${7:-}
 	need_id token "$token"
 	need_number ttl "$ttl"
 	need_line owner "$owner"
 	need_line why "$why"
+	need_line environment "$environment"
+	need_own "${8:-}"
 	case $kind in rollout | rollback | step) ;; *) fault usage "unknown kind of lock" ;; esac
 	take_lock
 	trap 'give_lock "$token"' EXIT
@@ -39,6 +42,14 @@ act_enter() {
 		*) fault usage "unknown word on standard input" ;;
 		esac
 	done
+}
+
+# need_own TAKEN-OVER: a bot here belongs to one environment, the one of its last rollout. A record
+# that names none is anybody's, and so is one of the environment that is taken over.
+need_own() {
+	get "$STATE/rollout" environment
+	[ -n "$environment" ] && [ -n "$got" ] && [ "$got" != "$environment" ] && [ "$got" != "$1" ] || return 0
+	fault environment "$got"
 }
 
 act_renew() {
@@ -122,8 +133,8 @@ take_lock() {
 	since=''
 	[ "$holder" != "$token" ] || since=$(field "$RUN/lock" since)
 	tick
-	printf 'token=%s\ndeadline=%s\nkind=%s\nsince=%s\nowner=%s\nwhy=%s\n' "$token" \
-		$((now_s + ttl + 1)) "$kind" "${since:-$(utc)}" "$owner" "$why" >"$RUN/lock.new.$$" &&
+	printf 'token=%s\ndeadline=%s\nkind=%s\nsince=%s\nowner=%s\nwhy=%s\nenvironment=%s\n' "$token" \
+		$((now_s + ttl + 1)) "$kind" "${since:-$(utc)}" "$owner" "$why" "$environment" >"$RUN/lock.new.$$" &&
 		mv -T "$RUN/lock.new.$$" "$RUN/lock" || fault state "cannot write the lock in $RUN"
 	unfence
 }

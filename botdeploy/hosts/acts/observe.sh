@@ -145,7 +145,7 @@ latest_phase() {
 tell_rollout() {
 	if [ -e "$STATE/rollout" ]; then
 		printf ', "rollout": {"here": true'
-		for key in id release digest ring since owner why outcome ended ended_why; do pair "$key" "$STATE/rollout"; done
+		for key in id release digest ring since owner why outcome ended ended_why environment; do pair "$key" "$STATE/rollout"; done
 		printf '}'
 	else
 		printf ', "rollout": null'

@@ -207,14 +207,17 @@ act_begin() {
 
 note_rollout() {
 	file=$STATE/rollout
+	theirs=$(field "$file" environment) environment=$(field "$RUN/lock" environment)
 	[ "$(field "$file" id)" != "$rollout" ] || [ "$(field "$file" release)" != "$id" ] ||
 		[ "$(field "$file" ring)" != "$ring" ] || [ -n "$(field "$file" outcome)" ] || return 0
 	since=''
 	[ "$(field "$file" id)" != "$rollout" ] || since=$(field "$file" since)
 	digest_of "$id"
-	printf 'id=%s\nrelease=%s\ndigest=%s\nring=%s\nsince=%s\nowner=%s\nwhy=%s\n' "$rollout" "$id" "$digest" \
-		"$ring" "${since:-$(utc)}" "$(field "$RUN/lock" owner)" "$(field "$RUN/lock" why)" | put "$file" ||
+	printf 'id=%s\nrelease=%s\ndigest=%s\nring=%s\nsince=%s\nowner=%s\nwhy=%s\nenvironment=%s\n' "$rollout" "$id" "$digest" \
+		"$ring" "${since:-$(utc)}" "$(field "$RUN/lock" owner)" "$(field "$RUN/lock" why)" "${environment:-$theirs}" | put "$file" ||
 		fault write "cannot write $file"
+	[ -z "$theirs" ] || [ -z "$environment" ] || [ "$theirs" = "$environment" ] ||
+		audit take-over "$id" "done" "environment $environment took it over from $theirs"
 	audit begin "$id" "done" "$(field "$RUN/lock" why)"
 }
 

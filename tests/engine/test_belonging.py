@@ -1,0 +1,121 @@
+"""Environments of one bot on the same hosts are told apart."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from botdeploy.engine.belonging import others, own
+from botdeploy.engine.canary import canary, promote
+from botdeploy.engine.observing import observe
+from botdeploy.engine.rollback import rollback
+from botdeploy.engine.run import Options
+from botdeploy.errors import ExitCode, UserError
+from tests.engine.fakefleet import Stage
+
+if TYPE_CHECKING:
+    from botdeploy.core.model import Inventory
+    from botdeploy.engine.outcome import Ended
+
+
+def release(stage: Stage, inventory: Inventory, take_over: str = "") -> Ended:
+    """Let a person release to an environment."""
+    stage.inventory = inventory
+    stage.controller()
+    return canary(
+        inventory,
+        stage.build(),  # type: ignore[arg-type]
+        replace(stage.tools(), take_over=take_over),
+        Options(),
+    )
+
+
+def named(inventory: Inventory, name: str, known_as: str = "") -> Inventory:
+    """Give the same hosts under another environment's name."""
+    policy = replace(inventory.policy, id=known_as)
+    return replace(inventory, environment=name, policy=policy)
+
+
+@pytest.fixture
+def stage() -> Stage:
+    """Give hosts that environment prod released to."""
+    made = Stage()
+    assert release(made, made.inventory).code is ExitCode.DONE
+    return made
+
+
+def test_another_environment_is_refused_with_both_names(stage: Stage) -> None:
+    """Nothing is touched, not even the lock, and what to type is said."""
+    before = [(host.current, dict(host.rollout)) for host in stage.hosts.values()]
+    with pytest.raises(UserError) as caught:
+        release(stage, named(stage.inventory, "slow"))
+    said = str(caught.value)
+    assert caught.value.exit_code is ExitCode.USAGE
+    assert "belongs to environment 'prod'; this is 'slow'" in said.replace("; h", "\nh")
+    assert "\nbotdeploy canary slow --take-over prod" in said
+    assert [(host.current, dict(host.rollout)) for host in stage.hosts.values()] == before
+    assert all(host.lock is None for host in stage.hosts.values())
+
+
+@pytest.mark.parametrize("act", ["promote", "rollback", "rollback --check"])
+def test_nothing_else_is_done_for_another_environment(stage: Stage, act: str) -> None:
+    """A rollback would take the lock from a rollout that is none of its business."""
+    other = named(stage.inventory, "slow")
+    stage.inventory = other
+    stage.controller()
+    names = [host.name for host in other.hosts]
+    acts = {
+        "promote": lambda: promote(other, stage.tools(), Options()),
+        "rollback": lambda: rollback(other, names, stage.tools()),
+        "rollback --check": lambda: rollback(other, names, stage.tools(), is_check=True),
+    }
+    with pytest.raises(UserError, match="belongs to environment 'prod'"):
+        acts[act]()
+
+
+def test_an_id_outlives_the_file_s_name(stage: Stage) -> None:
+    """The environment is known by ``rollout.id`` where it is set."""
+    renamed = named(stage.inventory, "production", "prod")
+    assert release(stage, renamed).code is ExitCode.DONE
+    assert {host.rollout["environment"] for host in stage.hosts.values()} == {"prod"}
+
+
+def test_a_person_may_take_hosts_over(stage: Stage) -> None:
+    """From the environment that is named, and from no other; it is theirs from then on."""
+    other = named(stage.inventory, "slow")
+    with pytest.raises(UserError, match="belongs to environment 'prod'"):
+        release(stage, other, take_over="test")
+    assert release(stage, other, take_over="prod").code is ExitCode.DONE
+    assert {host.rollout["environment"] for host in stage.hosts.values()} == {"slow"}
+    assert release(stage, other).code is ExitCode.DONE
+    with pytest.raises(UserError, match="belongs to environment 'slow'; this is 'prod'"):
+        release(stage, named(other, "prod"))
+
+
+def test_what_was_under_way_elsewhere_does_not_go_on_after_it_was_taken_over(stage: Stage) -> None:
+    """The same release is a rollout of its own in the environment that takes the hosts."""
+    for host in stage.hosts.values():
+        host.rollout |= {"outcome": ""}
+    earlier = {host.rollout["id"] for host in stage.hosts.values()}
+    release(stage, named(stage.inventory, "slow"), take_over="prod")
+    assert earlier.isdisjoint({host.rollout["id"] for host in stage.hosts.values()})
+
+
+def test_records_that_name_no_environment_are_anybodys(stage: Stage) -> None:
+    """Hosts that an earlier version deployed to can be worked on; then they are known."""
+    for host in stage.hosts.values():
+        del host.rollout["environment"]
+    other = named(stage.inventory, "slow")
+    assert release(stage, other).code is ExitCode.DONE
+    assert {host.rollout["environment"] for host in stage.hosts.values()} == {"slow"}
+
+
+def test_hosts_of_another_environment_are_told_apart_when_looking(stage: Stage) -> None:
+    """``status`` leaves their rollouts out, and says whose they are."""
+    stage.hosts["h2"].rollout["environment"] = "slow"
+    names = [host.name for host in stage.inventory.hosts]
+    states, _ = observe(stage.tools().fleet, names)
+    assert others(stage.inventory, states) == {"h2": "slow"}
+    assert list(own(stage.inventory, states)) == ["h1", "h3", "h4"]
