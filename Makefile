@@ -42,7 +42,7 @@ base-tree: system
 	@if $(CAN_APT); then $(PYTHON) -m tests.lab base >/dev/null; fi
 
 .PHONY: test
-test: vagrant lint ## everything: lint, types, unit tests, lab tests
+test: vagrant shells lint ## everything: lint, types, unit tests, lab tests
 	BOTDEPLOY_CHAOS_EVERY=$${BOTDEPLOY_CHAOS_EVERY:-20} BOTDEPLOY_CHAOS_HOSTS=$${BOTDEPLOY_CHAOS_HOSTS:-2} \
 		BOTDEPLOY_RACES=$${BOTDEPLOY_RACES:-10} $(BIN)/pytest -n $(WORKERS) --dist loadfile --reruns 1 $(PYTEST_ARGS)
 
@@ -107,8 +107,14 @@ system:
 
 .PHONY: vagrant
 vagrant: system
-	@if $(CAN_APT) && ! bash tests/lab/install.sh --with-vagrant; then \
+	@if $(CAN_APT) && ! bash tests/lab/install.sh vagrant; then \
 		echo "vagrant can't be installed here: the test of the Vagrantfile is skipped" >&2; fi
+
+# Login shells that a command line has to get through.
+.PHONY: shells
+shells: system
+	@if $(CAN_APT) && ! bash tests/lab/install.sh fish tcsh zsh; then \
+		echo "fish, tcsh and zsh can't be installed here: they are not tried" >&2; fi
 
 $(STAMP): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; name one: make PYTHON=python3.12")'

@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 
     from botdeploy.core.model import Policy, Ring
 
-OWN_DOING = frozenset({"lease", "boot", "person"})
-"""Causes of a revert that are no verdict: nobody confirmed it in time, or a person took it back."""
+OWN_DOING = frozenset({"lease", "boot", "person", "host"})
+"""Causes of a revert that are no verdict: nobody confirmed it in time, a person took it back, or
+something of the host kept it from being seen (its journal, a port that is another's)."""
 MOST_AGAIN = 3
 """How often one rollout switches a host again that went back before anybody confirmed it."""
 

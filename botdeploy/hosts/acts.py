@@ -172,6 +172,12 @@ def _unzipped(packed: bytes) -> bytes:
     return content
 
 
+def _not_ok(error: ActFailed) -> Record:
+    """Make an item of a check of what kept the check itself from root's rights."""
+    said, _, mend = error.message.removeprefix("check: ").partition("; ")
+    return {"name": error.code, "ok": False, "message": said, "mend": mend}
+
+
 def _decoded(text: object) -> str:
     try:
         return base64.b64decode(str(text or "")).decode("utf-8", "replace")
@@ -250,16 +256,22 @@ class Acts:
         """Try what a rollout needs; one record an item: name, ok, message, mend.
 
         With the rights that a rollout would have: where sudo allows the installed program alone,
-        by that one, and where it allows nothing, without root's rights.
+        by that one, and where it allows nothing, without root's rights. Raises OutcomeUnknown where
+        the host tells of nothing.
         """
+        items: list[Record] = []
         try:
             reply = self._look("check")
         except ActFailed as error:
-            if error.code != "sudo":
+            if error.code not in {"sudo", "input"}:
                 raise
+            items = [_not_ok(error)] if error.code == "input" else []
             reply = self._unprivileged("check")
         with believed(self.host, "check"):
-            return [_item(record["check"]) for record in reply.records if "check" in record]
+            items += [_item(record["check"]) for record in reply.records if "check" in record]
+        if not items:
+            raise OutcomeUnknown(self.host, "check: the host told of nothing")
+        return items
 
     def _unprivileged(self, act: str, *arguments: object) -> Reply:
         nonce = secrets.token_hex(8)
@@ -457,6 +469,8 @@ class Acts:
         try:
             for line in session.lines(timeout_s=QUICK_S):
                 record = read_record(line, nonce)
+                if record is None and not about:
+                    continue  # what a login shell prints before anything of ours
                 if record is None:
                     parts[part].append(base64.b64decode(line, validate=True))
                 elif "fault" in record:

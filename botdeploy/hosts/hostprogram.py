@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import re
 from importlib import resources
@@ -61,16 +62,28 @@ def path(bot: str) -> str:
     return f"{LIBRARY}/{DIGEST}/{bot}"
 
 
-# The wrapper around a run. $0 is the program (or the bot's name), $1 the nonce, $2 the act. Double
-# quotes inside, single quotes outside; see _quote for what login shells do to those.
+# The wrapper around a run. $0 is the program (or the bot's name), $1 the nonce, $2 the act. See
+# _shell for what comes before it, and for what may stand in it.
 _TELL = (
     'tell() { m=$(printf %s "$2" | tr -c "A-Za-z0-9 .,:;_/()=+-" " " | tail -c 600); '
     'for t in "{@fault@: @$1@, @message@: @$m@}" "{@final@: true, @rc@: 3}"; do '
-    'printf "@@%s %s\\n" "$n" "$(printf %s "$t" | tr @ "\\042")"; done; exit 3; }; n=$1; '
+    'say "$t"; done; exit 3; }; '
+    'say() { echo "@@$n $(printf %s "$1" | tr @ \'"\')"; }; n=$1; '
 )
 
 # The text stays in a variable, for setup installs it. The dot keeps its last line end.
-_EVAL = 'BOTDEPLOY_TEXT=$(cat; echo .); eval "${BOTDEPLOY_TEXT%.}"'
+_EVAL = (
+    'BOTDEPLOY_TEXT=$(cat; echo .); case $BOTDEPLOY_TEXT in "#"?"/bin/sh"*) ;; '
+    '*) tell input "of what was sent the beginning is missing" ;; esac; '
+    'eval "${BOTDEPLOY_TEXT%.}"'
+)
+
+# Arguments that a login shell might read in its own way come as base64, marked by "=".
+_DECODE = (
+    "for a; do shift; "
+    'case $a in =*) a=$(printf %s "${a#=}" | base64 -d; echo .); a=${a%.} ;; esac; '
+    'set -- "$@" "$a"; done; '
+)
 
 
 def call(
@@ -111,7 +124,7 @@ def ephemeral_command(
     that reads its input is not for this. For ``observe``, ``check`` and ``setup``.
     """
     path(bot)
-    run = f'/bin/sh -c {quote(_EVAL)} "$0" "$@"'
+    run = f'/bin/sh -c {quote(_TELL + _EVAL)} "$0" "$@"'
     script = _TELL + _as_root(run, probe="true", with_password=with_password)
     return _shell(script, [bot, _checked(nonce), act, *arguments], become_user)
 
@@ -122,7 +135,7 @@ def unprivileged_command(bot: str, nonce: str, act: str, arguments: Iterable[str
     The program comes on standard input.
     """
     path(bot)
-    return _shell(_EVAL, [bot, _checked(nonce), act, *arguments], None)
+    return _shell(_TELL + _EVAL, [bot, _checked(nonce), act, *arguments], None)
 
 
 def install_command(
@@ -132,17 +145,19 @@ def install_command(
 
     Written beside, checked against the sum that stands in this command, then renamed: a cut
     connection leaves no half program. Repeatable. Tells ``{"installed": path}``, or the fault
-    ``install``.
+    ``install``, or ``input`` where something else arrived.
     """
     path(bot)
     whole = hashlib.sha256(PROGRAM).hexdigest()
     steps = (
         f'umask 022; d={LIBRARY}/{DIGEST}; t=$d/$0.new.$$; trap "rm -f $t" EXIT; '
-        'mkdir -p "$d" && chown root:root "$d" && chmod 0755 "$d" && cat >"$t" && '
-        f'[ "$(sha256sum <"$t")" = "{whole}  -" ] && chmod 0755 "$t" && chown root:root "$t" && '
-        'sync "$t" && mv -T "$t" "$d/$0" && sync "$d" || tell install "cannot write $d/$0"; '
-        'for t in "{@installed@: @$d/$0@}" "{@final@: true, @rc@: 0}"; do '
-        'printf "@@%s %s\\n" "$n" "$(printf %s "$t" | tr @ "\\042")"; done; t='
+        'e="cannot write $d/$0"; mkdir -p "$d" && chown root:root "$d" && chmod 0755 "$d" && '
+        'cat >"$t" || tell install "$e"; '
+        f'[ "$(sha256sum <"$t")" = "{whole}  -" ] || '
+        'tell input "what was sent did not arrive as it is"; '
+        'chmod 0755 "$t" && chown root:root "$t" && '
+        'sync "$t" && mv -T "$t" "$d/$0" && sync "$d" || tell install "$e"; '
+        'for t in "{@installed@: @$d/$0@}" "{@final@: true, @rc@: 0}"; do say "$t"; done; t='
     )
     run = f'/bin/sh -c {quote(_TELL + steps)} "$0" "$@"'
     script = _TELL + _as_root(run, probe="true", with_password=with_password)
@@ -177,20 +192,30 @@ def _checked(nonce: str) -> str:
     return nonce
 
 
+#: What every login shell takes for itself within single quotes. fish unescapes a backslash there,
+#: tcsh expands an exclamation mark, and of other characters old shells know nothing.
+_PLAIN = re.compile(r"[A-Za-z0-9_@%+:,./ -][A-Za-z0-9_@%+=:,./ -]*|")
+
+
 def _shell(script: str, arguments: Iterable[str], become_user: str | None) -> str:
+    """Give a command line that sh, bash, dash, zsh, tcsh and fish of any age read alike.
+
+    The line end that it says first ends what the login shell's own files have said without one.
+    """
     if become_user not in {None, "", "root"}:
         raise UserError(f"ansible_become_user is {become_user!r}; botdeploy becomes root or nobody")
     words = list(arguments)
     for word in words:
         if "\0" in word or "\n" in word:
             raise ValueError(f"an argument must be one line: {word!r}")
-    return " ".join(["exec", "/bin/sh", "-c", *(_quote(word) for word in (script, *words))])
+    sent = [word if _PLAIN.fullmatch(word) else _encoded(word) for word in words]
+    script = f"echo; {'' if sent == words else _DECODE}{script}"
+    return " ".join(["exec", "/bin/sh", "-c", *(_quote(word) for word in (script, *sent))])
 
 
-#: Within single quotes fish unescapes a backslash and tcsh expands an exclamation mark; outside,
-#: every shell takes both literally behind a backslash.
-_OUTSIDE = {"'": "'\"'\"'", "\\": "'\\\\'", "!": "'\\!'"}
+def _encoded(word: str) -> str:
+    return "=" + base64.b64encode(word.encode("utf-8", "surrogateescape")).decode("ascii")
 
 
 def _quote(word: str) -> str:
-    return "'" + "".join(_OUTSIDE.get(character, character) for character in word) + "'"
+    return "'" + word.replace("'", "'\"'\"'") + "'"

@@ -121,6 +121,8 @@ def read_reply(host: str, act: str, lines: Iterable[bytes], nonce: str, said: by
             damaged = damaged or line.startswith(_mark(nonce))
             continue
         if record.get("final"):
+            if record.get("rc"):
+                break  # its fault came in a line that was none of ours
             return Reply(tuple(records))
         if "fault" in record:
             raise_fault(host, act, record)
@@ -151,6 +153,12 @@ def raise_fault(host: str, act: str, record: Mapping[str, Any]) -> NoReturn:
             raise LockLost(host, message)
         case "lost":
             raise LeaseLost(host, act, message, code=code)
+        case "input":
+            mend = (
+                "sudo-rs 0.2.5 takes what follows a password for itself: install a newer sudo-rs, "
+                "or sudo, or let it ask for none (botdeploy setup ENV --user root)"
+            )
+            raise ActFailed(host, act, f"{message}; {mend}", code=code)
         case "sudo":
             mend = "once, as an administrator: botdeploy setup ENV --user ADMIN"
             raise ActFailed(host, act, f"{message or 'sudo refuses'}; {mend}", code=code)

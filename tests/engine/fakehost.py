@@ -144,8 +144,8 @@ class World:
         """Say what a release is like, everywhere or on one host.
 
         ``good``; ``bad``: its journal shows it; ``doubtful``: nobody can tell; ``unready``: it
-        never shows the sign; ``slow``: it shows it after half a minute; ``deaf``: its host can't be
-        reached while it runs.
+        never shows the sign; ``slow``: it shows it after half a minute; ``unseen``: its host keeps
+        the sign from being seen; ``deaf``: its host can't be reached while it runs.
         """
         self._kinds[release, host] = kind
 
@@ -372,6 +372,9 @@ class FakeHost:
         if self.world.kind(release, self.name) == "unready":
             self.quarantine[self.releases[release].digest] = "not ready within 5 s"
             self._go_back("host", "ready", "not ready within 5 s")
+            return self._tell_reverted()
+        if self.world.kind(release, self.name) == "unseen":
+            self._go_back("host", "host", "not ready within 5 s: journald keeps nothing")
             return self._tell_reverted()
         return self._tell_switched(self.pending)
 

@@ -145,6 +145,19 @@ def test_a_return_that_fails_needs_a_person(stage: Stage) -> None:
     assert "h1" in ended.summary
 
 
+@pytest.mark.parametrize("name", ["h1", "h3"])
+def test_a_host_s_own_fault_is_not_held_against_the_release(stage: Stage, name: str) -> None:
+    """Its journal, or a port of another's: no failure, no quarantine; mended, it goes on."""
+    build = stage.build("unseen", name)
+    ended = release(stage, build)
+    assert ended.code in {ExitCode.UNREACHABLE, ExitCode.HELD}
+    assert "journald keeps nothing" in ended.summary
+    assert [host.quarantine for host in stage.hosts.values()] == [{}] * 4
+    stage.world.is_like(build.release.id, "good", name)
+    assert release(stage, build).code is ExitCode.DONE
+    assert stage.running() == [build.release.id] * 4
+
+
 @pytest.mark.parametrize("fault", ["lost", "unheard"])
 @pytest.mark.parametrize("act", ACTS)
 @pytest.mark.parametrize("name", ["h1", "h3"])

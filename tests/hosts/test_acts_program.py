@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given, settings
@@ -17,6 +18,9 @@ from botdeploy.errors import UserError
 from botdeploy.hosts import hostprogram
 from tests.effort import examples
 from tests.hosts.actkit import parse
+
+if TYPE_CHECKING:
+    import random
 
 pytestmark = pytest.mark.programs
 
@@ -145,16 +149,67 @@ def test_arguments_reach_the_program_through_every_login_shell(shell: str, stage
     ]
     argv = ["busybox", "sh"] if shell == "busybox" else [shell]
     rc, out, _ = run(hostprogram.call("echobot", "n1", "act", words), argv)
-    assert (rc, out) == (0, "".join(f"<{word}>" for word in ["n1", "act", *words]))
+    assert (rc, out) == (0, "\n" + "".join(f"<{word}>" for word in ["n1", "act", *words]))
 
 
-@given(st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\0\n")), max_size=4))
+#: What shells read differently more often than any other text.
+ODD = st.text(st.sampled_from("'\"\\!$`^~{}[]()*?#=-%&|;<> \té\x01\x7f\udcff"), max_size=6)
+TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0\n"))
+
+
+@given(st.lists(ODD | TEXT, max_size=4))
 @settings(max_examples=examples(30), deadline=None)
-def test_any_argument_arrives_as_it_is(words: list[str]) -> None:
+def test_any_argument_arrives_through_every_login_shell(words: list[str]) -> None:
     """Whatever a reason or a name holds, the program gets exactly that."""
     command = hostprogram.unprivileged_command("echobot", "n1", "act", words)
-    _, out, _ = run(command, stdin=b'for one; do printf "<%s>" "$one"; done\n')
-    assert out == "".join(f"<{word}>" for word in ["n1", "act", *words])
+    echo = b'#!/bin/sh\nfor one; do printf "<%s>" "$one"; done\n'
+    meant = "\n" + "".join(f"<{word}>" for word in ["n1", "act", *words])
+    for shell in LOGIN_SHELLS:
+        if shutil.which(shell) is None:
+            continue
+        argv = [shell, *(["sh"] if shell == "busybox" else []), "-c", command]
+        done = subprocess.run(argv, capture_output=True, check=False, input=echo)
+        assert (shell, done.stdout.decode("utf-8", "surrogateescape")) == (shell, meant)
+
+
+@given(st.lists(ODD | TEXT, max_size=4), st.booleans())
+@settings(max_examples=examples(100), deadline=None)
+def test_what_is_sent_holds_nothing_that_login_shells_take_for_theirs(
+    words: list[str],
+    with_password: bool,  # noqa: FBT001
+) -> None:
+    """No backslash (fish before 3.2), no exclamation mark (tcsh), and nothing but ASCII."""
+    for made in (hostprogram.call, hostprogram.ephemeral_command):
+        command = made("echobot", "n1", "act", words, with_password=with_password)
+        assert not set(command) & set("\\!\n\t")
+        assert command.isascii()
+        assert command.isprintable()
+
+
+def test_what_the_login_shell_prints_first_hides_no_record(stage: Path) -> None:
+    """A line of its own without an end (``printf hello`` in .bashrc) is over before ours."""
+    put(stage / "bin/id", "#!/bin/sh\necho 0\n")
+    for command, stdin in (
+        (hostprogram.call("echobot", "n1", "observe"), b""),
+        (hostprogram.ephemeral_command("echobot", "n1", "version"), hostprogram.PROGRAM),
+        (hostprogram.unprivileged_command("echobot", "n1", "version"), hostprogram.PROGRAM),
+        (hostprogram.install_command("echobot", "n1"), b"something else"),
+    ):
+        _, out, _ = run(f"printf hello; {command}", ["bash"], stdin)
+        assert [sorted(record) for record in parse("n1", out)][-1] == ["final", "rc"]
+        assert len(parse("n1", out)) == 2
+
+
+def test_a_beginning_that_somebody_swallowed_is_told(stage: Path) -> None:
+    """sudo-rs 0.2.5 reads more than its password: what is left of the program is not run."""
+    put(stage / "bin/id", "#!/bin/sh\necho 1000\n")
+    put(stage / "bin/sudo", "#!/bin/sh\n" + SWALLOW)
+    for command in (
+        hostprogram.ephemeral_command("echobot", "n1", "version", with_password=True),
+        hostprogram.install_command("echobot", "n1", with_password=True),
+    ):
+        rc, out, _ = run(command, stdin=b"pass word\n" + hostprogram.PROGRAM)
+        assert (rc, parse("n1", out)[0]["fault"]) == (3, "input")
 
 
 def test_a_program_that_is_not_there_is_told(stage: Path) -> None:
@@ -190,6 +245,15 @@ def test_a_host_without_sudo_is_told(stage: Path, monkeypatch: pytest.MonkeyPatc
     assert parse("n1", out)[0]["fault"] == "sudo"
 
 
+#: Stands for sudo-rs 0.2.5: it asks for a password, and takes a buffer full of what it is sent.
+SWALLOW = """
+case "$*" in *-S*) ;; *) exit 1 ;; esac
+head -c 1024 >/dev/null
+while [ "$1" != -- ]; do shift; done
+shift
+exec "$@"
+"""
+
 #: Stands for sudo: -k -n succeeds or not, -S reads one line. The rest is the command.
 SUDO = """#!/bin/sh
 ask=no
@@ -217,7 +281,7 @@ def test_the_password_never_reaches_the_program(
     put(stage / "bin/sudo", SUDO)
     command = hostprogram.call("echobot", "n1", "stage", with_password=True)
     rc, out, _ = run(command, stdin=b"pass word\nfirst\nsecond")
-    assert (rc, out) == (0, "first\nsecond")
+    assert (rc, out) == (0, "\nfirst\nsecond")
     assert "pass word" not in command
 
 
@@ -226,7 +290,7 @@ def test_the_programs_own_fault_is_not_taken_for_sudos(stage: Path) -> None:
     put(Path(hostprogram.path("echobot")), "#!/bin/sh\necho told; echo said >&2; exit 4\n")
     put(stage / "bin/id", "#!/bin/sh\necho 1000\n")
     put(stage / "bin/sudo", SUDO)
-    assert run(hostprogram.call("echobot", "n1", "enter")) == (4, "told\n", "said")
+    assert run(hostprogram.call("echobot", "n1", "enter")) == (4, "\ntold\n", "said")
 
 
 def test_an_ephemeral_run_leaves_nothing(stage: Path) -> None:
@@ -246,7 +310,7 @@ def test_installing_checks_what_arrived(stage: Path) -> None:
     command = hostprogram.install_command("echobot", "n1")
     for wrong in (b"", hostprogram.PROGRAM[:-1], hostprogram.PROGRAM + b"\n"):
         rc, out, _ = run(command, stdin=wrong)
-        assert (rc, parse("n1", out)[0]["fault"]) == (3, "install")
+        assert (rc, parse("n1", out)[0]["fault"]) == (3, "input")
         assert list(Path(hostprogram.path("echobot")).parent.iterdir()) == []
     rc, out, _ = run(command, stdin=hostprogram.PROGRAM)
     assert parse("n1", out)[0] == {"installed": hostprogram.path("echobot")}
@@ -319,6 +383,41 @@ def test_a_state_file_gives_its_last_value(tmp_path: Path) -> None:
     (tmp_path / "f").write_text("key=one\nkeys=two\nkey=th=ree\nlast=cut short")
     script = 'for k in key keys last none; do get "$3" "$k"; printf "[%s]" "$got"; done'
     assert piece(script, str(tmp_path / "f")) == "[th=ree][two][cut short][]"
+
+
+#: What a terminal takes for itself: CSI, also in one character, OSC, DCS, other escapes, controls.
+ESCAPES = st.one_of(
+    st.builds(
+        "{}{}{}".format,
+        st.sampled_from(["\x1b[", "\x9b"]),
+        st.text("0123456789:;<=>?", max_size=5),
+        st.sampled_from("mKJHhlABCD~@"),
+    ),
+    st.builds(
+        "\x1b]{}{}".format, st.text("08;:/.ab x", max_size=8), st.sampled_from(["\x07", "\x1b\\"])
+    ),
+    st.builds("\x1bP{}\x1b\\".format, st.text("0;q#x", max_size=5)),
+    st.sampled_from(["\x1b(B", "\x1bc", "\x1b=", "\x1b7", "\x07", "\x0f", "\r", "\x7f", "\x08"]),
+)
+
+
+@given(st.lists(ESCAPES, min_size=1, max_size=12), st.randoms(use_true_random=False))
+@settings(max_examples=examples(60), deadline=None)
+def test_a_sign_is_found_whatever_a_terminal_would_do_with_it(
+    escapes: list[str], draw: random.Random
+) -> None:
+    """Escapes anywhere in a line, and characters beside ASCII, leave the text that was written."""
+    text = list("[INFO] bereit é漢 in 129 ms")
+    for escape in escapes:
+        text.insert(draw.randrange(len(text) + 1), escape)
+    line = f"[ 12.000000] bot[77]: {''.join(text)}\n-- cursor: s=1\n"
+    out = piece(
+        'since="" old_pids="" dropped=0 InactiveEnterTimestampMonotonic=0 line=$3 RUN=$(mktemp -d);'
+        " wanted='^\\[INFO\\] bereit é漢 in [0-9]+ ms$'; journalctl() { printf %s \"$line\"; };"
+        ' has_sign && printf found; rm -r "$RUN"',
+        line,
+    )
+    assert out == "found"
 
 
 def test_the_documented_list_of_directives_is_the_programs() -> None:

@@ -1,13 +1,12 @@
 #!/bin/sh
 # Installs what the lab needs on Debian or Ubuntu, where it is missing. Needs root, asks nothing.
 #
-# usage: install.sh [--with-vagrant]      (vagrant is only for the test of the Vagrantfile)
+# usage: install.sh [PACKAGE...]      (these too, for tests outside of the lab)
 #
 # Quick when all is there; the package lists are fetched only when a package can't be had without.
 set -eu
 
-packages="systemd-container mmdebstrap debian-archive-keyring iproute2 util-linux mount e2fsprogs openssh-client"
-[ "${1-}" != --with-vagrant ] || packages="$packages vagrant"
+packages="systemd-container mmdebstrap debian-archive-keyring iproute2 util-linux mount e2fsprogs openssh-client $*"
 
 missing=
 for package in $packages; do

@@ -97,15 +97,7 @@ check_journal() {
 	else
 		item journal true "volatile: a reboot takes the evidence away" "mkdir -p /var/log/journal && systemctl restart systemd-journald"
 	fi
-	interval='' burst=''
-	while IFS='=' read -r property setting; do
-		case $property in
-		RateLimitIntervalSec) interval=$setting ;;
-		RateLimitBurst) burst=$setting ;;
-		esac
-	done <<-EOF
-		$(systemd-analyze cat-config systemd/journald.conf 2>/dev/null | grep '^RateLimit')
-	EOF
+	journald_settings
 	item rate-limit true "journald drops what a unit writes beyond ${burst:-10000} lines in ${interval:-30s} (default 10000 in 30s)" \
 		"a bot that writes more: LogRateLimitIntervalSec=1s and LogRateLimitBurst=100000 in bot: unit:"
 }

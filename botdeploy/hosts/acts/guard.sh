@@ -78,16 +78,18 @@ switch_release() {
 		log "$new is ready${unseen:+: $unseen}"
 	else
 		[ -e "$STATE/pending" ] && [ "$not_ready" != "$LAPSED" ] || return
-		digest_of "$new"
-		quarantine "$digest" "$not_ready"
-		abandon "$not_ready"
+		if [ "$blame" = ready ]; then
+			digest_of "$new"
+			quarantine "$digest" "$not_ready"
+		fi
+		abandon "$not_ready" "$blame"
 	fi
 }
 
-abandon() {
+abandon() { # WHY [CAUSE]
 	log "$new: $1"
 	fence
-	[ "$(field "$STATE/pending" run)" != "$run" ] || claim_revert host ready "$1"
+	[ "$(field "$STATE/pending" run)" != "$run" ] || claim_revert host "${2:-ready}" "$1"
 	unfence
 }
 
@@ -232,13 +234,14 @@ is_dead() {
 
 # --- is it ready? -------------------------------------------------------------------------------
 
-# await_ready RELEASE: wait for the sign that the release names; sets ready, when it came, or not_ready;
-# unseen says why a release counts as ready whose sign was not seen. Uses cursor. A bot that this run
-# did not start has long given its sign: being active is then all that is asked. The same holds for
-# one whose lines journald drops, and, on the way back, for one that is active: a line that is
-# missing needs no person. Whoever asks often takes the time of a processor that the bot needs to start.
+# await_ready RELEASE: wait for the sign that the release names; sets ready, when it came, or not_ready
+# and whose fault that is, in blame: the release's (ready), or the host's (host); unseen says why a
+# release counts as ready whose sign was not seen. Uses cursor. A bot that this run did not start has
+# long given its sign: being active is then all that is asked. The same holds for one whose lines
+# journald drops, and, on the way back, for one that is active: a line that is missing needs no
+# person. Whoever asks often takes the time of a processor that the bot needs to start.
 await_ready() {
-	new_release=$1 not_ready='' unseen='' dropped=0 lost='' look_for_loss=200
+	new_release=$1 not_ready='' blame=ready holder='' unseen='' dropped=0 lost='' look_for_loss=200
 	get "$RELEASES/$1/.botdeploy/ready" kind
 	kind=$got
 	get "$RELEASES/$1/.botdeploy/ready" value
@@ -264,8 +267,9 @@ await_ready() {
 		fi
 		if [ "$spent" -ge $((limit * 100)) ]; then
 			not_ready="not ready within $limit s (${kind:-active}${wanted:+: $wanted})${lost:+; $lost}"
+			what_hinders
 			[ "$kind" = pattern ] && [ ! -e "$STATE/pending" ] && [ "$ActiveState" = active ] || return 1
-			unseen="it is active, and its sign was not seen within $limit s${lost:+; $lost}" not_ready=''
+			unseen="it is active, and its sign was not seen within $limit s${mute:+: $mute}${lost:+; $lost}" not_ready=''
 			return 0
 		fi
 		# The controller may be gone, or call it back meanwhile.
@@ -310,7 +314,18 @@ has_sign() {
 				}
 				sub(/^[^:]*: /, "")
 			}
-			is_new' | grep -qE -m 1 -e "$wanted" && return 0
+			is_new {
+				if (/[\001-\010\013-\037\177\302]/) plain()
+				print
+			}
+			# What colours a line, moves a cursor or names a window is no part of its text.
+			function plain() {
+				gsub(/\302\233/, "\033[")
+				gsub(/\033\[[0-?]*[ -\/]*[@-~]/, "")
+				gsub(/\033[]PX^_][^\007\033]*(\007|\033\\|$)/, "")
+				gsub(/\033[ -\/]*[0-~]/, "")
+				gsub(/[\001-\010\013-\037\177]/, "")
+			}' | grep -qE -m 1 -e "$wanted" && return 0
 	if read -r got more <"$RUN/read" && is_number "$more"; then
 		since=$got
 		dropped=$((dropped + more))
@@ -370,9 +385,75 @@ is_broken() {
 		;;
 	esac
 	# Before the restart its status is known; afterwards systemd tells that of the new process.
-	case $SubState in auto-restart*) not_ready="the bot crashed before it was ready (status $ExecMainStatus)" ;; esac
+	case $SubState:$Result in
+	*:timeout) not_ready="not ready within $limit s ($kind)" ;;
+	auto-restart*) not_ready="the bot crashed before it was ready (status $ExecMainStatus)" ;;
+	esac
 	[ -n "$not_ready" ] || [ "$NRestarts" -eq 0 ] || not_ready="the bot crashed before it was ready"
+	case $kind:$Result in notify:timeout) what_hinders ;; esac
 	[ -n "$not_ready" ]
+}
+
+# what_hinders: add to not_ready what kept the sign from being seen, where that can be told.
+what_hinders() {
+	mute=''
+	case $kind in
+	pattern)
+		[ "$ActiveState" = active ] || return 0
+		why_mute
+		[ -z "$mute" ] || not_ready="$not_ready: $mute" blame=host
+		;;
+	notify)
+		refused=$(journalctl -q -m -u "$UNIT" ${cursor:+--cursor="$cursor"} -o cat --no-pager _PID=1 </dev/null 2>/dev/null |
+			grep 'Got notification message from PID .* but reception' | tail -n 1)
+		[ -z "$refused" ] || not_ready="$not_ready; systemd says: $refused. Set NotifyAccess: all in bot: unit:"
+		;;
+	port | http)
+		[ -z "$holder" ] || not_ready="$not_ready: its port is held by $holder, not by the bot" blame=host
+		;;
+	esac
+}
+
+# why_mute: what keeps lines of the bot's unit out of the journal, in $mute.
+why_mute() {
+	mute=''
+	while IFS='=' read -r property setting; do
+		case $property:$setting in
+		*: | StandardOutput:journal* | StandardOutput:inherit | StandardOutput:kmsg* | StandardOutput:syslog*) ;;
+		LogLevelMax:[0-5]) mute="LogLevelMax=$setting of the unit drops its lines" ;;
+		LogLevelMax:*) ;;
+		LogNamespace:*) mute="its lines go to a journal of their own (LogNamespace=$setting of the unit)" ;;
+		StandardOutput:*) mute="its lines do not go to the journal (StandardOutput=$setting of the unit)" ;;
+		LogFilterPatterns:*) mute="LogFilterPatterns=$setting of the unit may drop its lines" ;;
+		esac
+	done <<-EOF
+		$(systemctl show "$UNIT" -p LogNamespace,StandardOutput,LogLevelMax,LogFilterPatterns 2>/dev/null)
+	EOF
+	[ -z "$mute" ] || return 0
+	if ! systemctl is-active -q systemd-journald; then
+		mute="systemd-journald does not run"
+		return
+	fi
+	journald_settings
+	case $storage in none) mute="journald keeps nothing (Storage=none in its configuration)" ;; esac
+	case $max_level in
+	emerg | alert | crit | err | warning | notice | [0-5]) mute="journald drops what is less than $max_level (MaxLevelStore in its configuration)" ;;
+	esac
+}
+
+# journald_settings: what its configuration says, in storage, max_level, interval and burst.
+journald_settings() {
+	storage='' max_level='' interval='' burst=''
+	while IFS='=' read -r property setting; do
+		case $property in
+		Storage) storage=$setting ;;
+		MaxLevelStore) max_level=$setting ;;
+		RateLimitIntervalSec | RateLimitInterval) interval=$setting ;;
+		RateLimitBurst) burst=$setting ;;
+		esac
+	done <<-EOF
+		$(systemd-analyze cat-config systemd/journald.conf 2>/dev/null | sed 's/[[:blank:]]*=[[:blank:]]*/=/; s/[[:blank:]]*$//')
+	EOF
 }
 
 is_ready() {
@@ -384,7 +465,7 @@ is_ready() {
 		;;
 	notify) return 0 ;;
 	port) listens "$wanted" ;;
-	http) answers "$wanted" ;;
+	http) is_own_listener "$wanted" && answers "$wanted" ;;
 	command)
 		run_as
 		(cd "$HOME_DIR/current" && timeout 10 runuser -u "$user" -- /bin/sh -c "$wanted") >/dev/null 2>&1 </dev/null 8>&- 9>&-
@@ -398,10 +479,50 @@ is_steady() { # has the same process been there for two seconds?
 	[ $((now_cs - pid_since)) -ge 200 ]
 }
 
-listens() { # is a TCP socket of this host listening on the port?
+# listens PORT: does a process of the bot's unit listen on the TCP port? What else does is in $holder.
+# The bot may have a network of its own, so it is looked at from there.
+listens() {
+	holder=''
 	is_number "$1" || return 1
-	port=$(printf ':%04X' "$1")
-	grep -qE "^ *[0-9]+: [0-9A-F]+$port [0-9A-F]+:0000 0A " /proc/net/tcp /proc/net/tcp6 2>/dev/null
+	sockets=$(awk -v port="$(printf ':%04X$' "$1")" '$4 == "0A" && $2 ~ port { print "socket:[" $10 "]" }' \
+		"/proc/$MainPID/net/tcp" "/proc/$MainPID/net/tcp6" 2>/dev/null)
+	[ -n "$sockets" ] || return 1
+	# shellcheck disable=SC2046 # numbers, one a word
+	has_socket $(unit_pids "$ControlGroup") && return 0
+	holder="another process"
+	set +f
+	for folder in /proc/[0-9]*; do
+		has_socket "${folder#/proc/}" || continue
+		read -r command 2>/dev/null <"$folder/comm" || continue
+		holder="$command (process ${folder#/proc/} of $(stat -c %U "$folder" 2>/dev/null))"
+		break
+	done
+	set -f
+	return 1
+}
+
+has_socket() { # PID ...: has one of them one of the sockets open?
+	for one in "$@"; do
+		find "/proc/$one/fd" -maxdepth 1 -type l -printf '%l\n' 2>/dev/null | grep -qxF -e "$sockets" && return 0
+	done
+	return 1
+}
+
+# is_own_listener URL: a URL of this host is answered by the bot, or by a server that passes it on to
+# the bot. Of another host's nothing can be told.
+is_own_listener() {
+	place=${1#*://}
+	place=${place%%[/?#]*}
+	place=${place##*@}
+	case $1 in https:*) port_of=443 ;; *) port_of=80 ;; esac
+	case $place in
+	*]) ;;
+	*:*) port_of=${place##*:} place=${place%:*} ;;
+	esac
+	case $place in localhost | 127.* | '[::1]' | 0.0.0.0 | '[::]') ;; *) return 0 ;; esac
+	listens "$port_of" && return 0
+	case $holder in nginx' '* | caddy' '* | haproxy' '* | traefik' '* | apache2' '* | httpd' '* | envoy' '*) return 0 ;; esac
+	return 1
 }
 
 answers() { # does the URL answer with success? Asked with the bot's rights, and only by http.
