@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
+from botdeploy.core.running import Runs, Seen, Unit, seen, unit_of
 from botdeploy.core.untrusted import LATEST_US, instant, real, told, whole
 
 if TYPE_CHECKING:
@@ -126,13 +127,7 @@ class HostState:
 
     current: str = ""
     previous: str = ""
-    running: str = ""
-    """The release of the process that runs, which the link ``current`` does not tell."""
-    active_state: str = "unknown"
-    sub_state: str = ""
-    restarts: int = 0
-    result: str = ""
-    invocation: str = ""
+    unit: Unit = field(default_factory=Unit)
     active_since_us: int = 0
     uptime_s: int = 0
     boot_id: str = ""
@@ -158,9 +153,49 @@ class HostState:
         return found is not None and found.is_proven
 
     @property
+    def running(self) -> str:
+        """The release of the process that runs, which the link ``current`` does not tell."""
+        return self.unit.release
+
+    @property
+    def active_state(self) -> str:
+        """The unit's state, in systemd's word."""
+        return self.unit.active_state
+
+    @property
+    def restarts(self) -> int:
+        """Restarts by systemd since the last start that was asked for."""
+        return self.unit.restarts
+
+    @property
+    def result(self) -> str:
+        """How the last process ended, in systemd's word."""
+        return self.unit.result
+
+    @property
+    def invocation(self) -> str:
+        """The id of the process run."""
+        return self.unit.invocation
+
+    def now_runs(self, release: str, previous: str | None = None) -> HostState:
+        """Give the state after an act that has made ``release`` the one that runs; "": none.
+
+        Of its process no more is known than that it is there.
+        """
+        unit = Unit("active", main_pid=1, release=release) if release else Unit("inactive")
+        before = self.previous if previous is None else previous
+        return replace(self, unit=unit, previous=before)
+
+    def sees(self, release: str) -> Seen:
+        """Tell whether a release runs here, by the one definition of it."""
+        switch = self.switch
+        ran_s = switch.age_s if switch is not None and switch.new == release else 0.0
+        return seen(self.unit, release, ran_s)
+
+    @property
     def is_running(self) -> bool:
         """Tell whether the bot's process is there and its unit active."""
-        return self.active_state == "active" and bool(self.running)
+        return bool(self.running) and self.sees(self.running).runs is Runs.RUNNING
 
     @property
     def active_since(self) -> datetime | None:
@@ -205,12 +240,7 @@ def _from_record(record: Mapping[str, Any]) -> HostState:
     return HostState(
         current=told(record.get("current", "")),
         previous=told(record.get("previous", "")),
-        running=told(record.get("running", "")),
-        active_state=told(record.get("active_state", "unknown")),
-        sub_state=told(record.get("sub_state", "")),
-        restarts=whole(record.get("restarts", 0)),
-        result=told(record.get("result", "")),
-        invocation=told(record.get("invocation", "")),
+        unit=unit_of(record),
         active_since_us=whole(record.get("active_since_us", 0), most=LATEST_US),
         uptime_s=whole(record.get("uptime_s", 0), most=LONGEST_S),
         boot_id=told(record.get("boot_id", "")),

@@ -97,6 +97,8 @@ class LogLine:
     """Whether it tells of a unit of work done (``LineRules.handled``, else: it has a latency)."""
     count: int = 1
     """How many equal events it stands for: more than one only where a probe counted them."""
+    pid: str = ""
+    """The process that wrote it, of the bot's own lines."""
 
     @property
     def is_traffic(self) -> bool:
@@ -206,6 +208,7 @@ class _Origin(NamedTuple):
     at_us: int
     invocation: str | None
     cursor: str
+    pid: str = ""
 
 
 def _is_fatal(level: Level | None, text: str, trace: Trace | None) -> bool:
@@ -279,7 +282,7 @@ class Assembler:
             if self._goes_on(block, entry, text, at_us, cursor):
                 return out
             out += self._closed(pid)
-        line = self._line(entry, text, _Origin(at_us, invocation, cursor), pid)
+        line = self._line(entry, text, _Origin(at_us, invocation, cursor, pid), pid)
         if line is not None:
             out.append(line)
         if len(self._open) > _MAX_OPEN:
@@ -296,7 +299,8 @@ class Assembler:
             late = list(self._partial)
         for pid in late:
             text, at_us, _ = self._partial.pop(pid)
-            line = self._line({}, self._cleaned(text), _Origin(at_us, self._invocation, ""), None)
+            origin = _Origin(at_us, self._invocation, "", pid)
+            line = self._line({}, self._cleaned(text), origin, None)
             if line is not None:
                 out.append(line)
         return out
@@ -423,7 +427,7 @@ class Assembler:
             ):
                 level = Level.ERROR
         if level is not None and level >= Level.ERROR and pid is not None:
-            at_us, invocation, cursor = origin
+            at_us, invocation, cursor, _ = origin
             self._begin(pid, Block(at_us, at_us, level, invocation, cursor, is_stated), text)
             return None
         return self._plain_line(text, level, origin)
@@ -464,7 +468,7 @@ class Assembler:
     def _good_line(
         self, text: str, level: Level | None, origin: _Origin, latency: float | None
     ) -> LogLine:
-        at_us, run, cursor = origin
+        at_us, run, cursor, pid = origin
         return LogLine(
             at_us,
             LineKind.LOG,
@@ -475,6 +479,7 @@ class Assembler:
             run,
             cursor,
             is_handled=self._rules.is_handled(text, latency),
+            pid=pid,
         )
 
     def _error_line(
@@ -506,7 +511,7 @@ class Assembler:
             )
             name = rules.same_as(whole) or of_class
             is_fatal = is_fatal or _is_fatal(level, text, read)
-        at_us, run, cursor = origin
+        at_us, run, cursor, pid = origin
         return LogLine(
             at_us,
             kind,
@@ -518,6 +523,7 @@ class Assembler:
             cursor,
             is_fatal,
             is_handled=rules.is_handled(text, latency),
+            pid=pid,
         )
 
     def _latency(self, text: str) -> float | None:
@@ -562,12 +568,14 @@ class Assembler:
         block = self._open.pop(pid)
         text, run = block.text, block.invocation
         kind = LineKind.TRACEBACK if block.is_trace and "\n" in text else LineKind.LOG
-        origin = _Origin(block.at_us, run, block.cursor)
+        origin = _Origin(block.at_us, run, block.cursor, pid)
         is_fatal = self._rules.is_fatal(text)
         line = self._error_line(kind, text, block.level, origin, is_fatal=is_fatal)
         return [line] + [
             self._plain_line(
-                one.text, level_of_priority(one.priority), _Origin(one.at_us, run, one.cursor)
+                one.text,
+                level_of_priority(one.priority),
+                _Origin(one.at_us, run, one.cursor, pid),
             )
             for one in block.loose
         ]

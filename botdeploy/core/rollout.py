@@ -7,18 +7,19 @@ shows in the next facts, so it is never repeated.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from botdeploy.core.hoststate import HostState, Phase
 from botdeploy.core.model import Gate, LeaseUntil, OnFail
+from botdeploy.core.running import CONFIRMABLE, Runs, Seen, judged
 from botdeploy.core.verdict import Outcome, Verdict
 from botdeploy.core.window import next_opening
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from botdeploy.core.model import Policy, Ring
 
@@ -67,6 +68,8 @@ class HostView:
     why: str = ""
     has_given_up: bool = False
     """It has lapsed, and this rollout has tried it again as often as it may: a person is asked."""
+    seen: Seen = field(default_factory=Seen)
+    """Of a host that has the release: whether it runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,6 +207,7 @@ Decision = Action | Wait | End
 
 def decide(facts: Facts) -> Decision:
     """Give the next step. Pure: the same facts give the same step."""
+    facts = _with_what_runs(facts)
     return (
         _failure(facts)
         or _beyond_reach(facts)
@@ -212,6 +216,41 @@ def decide(facts: Facts) -> Decision:
         or _next_ring(facts)
         or _late_failure(facts)
         or End(Result.DONE, "every ring passed")
+    )
+
+
+def _with_what_runs(facts: Facts) -> Facts:
+    """Let no verdict be better than what the hosts run that it is about."""
+    verdicts = {
+        ring.name: judged_ring(ring, facts.members.get(ring.name, ()), facts.hosts, verdict)
+        for ring in facts.policy.rings
+        for verdict in (facts.verdicts.get(ring.name),)
+    }
+    return replace(facts, verdicts={name: one for name, one in verdicts.items() if one})
+
+
+def judged_ring(
+    ring: Ring,
+    members: Sequence[str],
+    hosts: Mapping[str, HostView],
+    verdict: Verdict | None,
+    unread: Collection[str] = (),
+    doubts: Mapping[str, str] | None = None,
+) -> Verdict | None:
+    """Give a ring's verdict, by what its journals tell and by what its hosts run.
+
+    ``unread`` and ``doubts``: as ``core.running.judged`` takes them.
+    """
+    views = {name: hosts[name] for name in members if hosts[name].standing in UNPROVEN}
+    if not views:
+        return verdict
+    age_s = min(view.age_s for view in views.values())
+    return judged(
+        verdict,
+        {name: view.seen for name, view in views.items()},
+        over_s=age_s - (ring.soak or ring.settle).total_seconds(),
+        unread=unread,
+        doubts=doubts,
     )
 
 
@@ -406,7 +445,11 @@ def _step(facts: Facts, ring: Ring, members: Sequence[str]) -> Decision:
     if settling:
         left = ring.settle - timedelta(seconds=min(settling))
         return Wait(Reason.SETTLE, "the batch settles", ring.name, facts.now + left)
-    settled = tuple(n for n, view in views.items() if view.standing is Standing.PENDING)
+    settled = tuple(
+        name
+        for name, view in views.items()
+        if view.standing is Standing.PENDING and view.seen.runs in CONFIRMABLE
+    )
     if settled and not _stays_pending(facts, ring):
         return Confirm(ring.name, settled)
     behind = [name for name, view in views.items() if view.standing in _TO_SWITCH]
@@ -416,11 +459,26 @@ def _step(facts: Facts, ring: Ring, members: Sequence[str]) -> Decision:
     if tired is not None:
         why = f"{tired} went back by itself {MOST_AGAIN + 1} times: {views[tired].why}"
         return Wait(Reason.LAPSED, why, ring.name)
+    ill = _ill_batch(ring, views)
+    if ill is not None:
+        return ill
     closed = _closed(facts, ring, behind)
     if closed is not None:
         return closed
     size = max(1, ring.batch.of(len(members)))
     return SwitchOver(ring.name, tuple(behind[:size]))
+
+
+def _ill_batch(ring: Ring, views: Mapping[str, HostView]) -> Decision | None:
+    """Tell what stands against the next batch: hosts of earlier ones that do not run now."""
+    held = {name: view for name, view in views.items() if view.standing in UNPROVEN}
+    over_s = min((view.age_s for view in held.values()), default=0.0) - ring.settle.total_seconds()
+    told = judged(None, {name: view.seen for name, view in held.items()}, over_s=max(0.0, over_s))
+    if told is None:
+        return None
+    if told.outcome is Outcome.INCONCLUSIVE:
+        return End(Result.INCONCLUSIVE, told.reasons[0], ring.name)
+    return Wait(Reason.SETTLE, told.reasons[0], ring.name)
 
 
 def _closed(facts: Facts, ring: Ring, behind: Sequence[str]) -> Wait | None:
@@ -460,10 +518,19 @@ def _soak(facts: Facts, ring: Ring, views: Mapping[str, HostView]) -> Decision:
     if verdict is None or verdict.outcome is Outcome.WAIT:
         told = f": {verdict.reasons[0]}" if verdict and verdict.reasons else ""
         return Wait(Reason.VERDICT, f"no verdict yet{told}", ring.name)
-    pending = tuple(n for n, view in views.items() if view.standing is Standing.PENDING)
+    pending = tuple(
+        name
+        for name, view in views.items()
+        if view.standing is Standing.PENDING and view.seen.runs in CONFIRMABLE
+    )
     if pending:
         return Confirm(ring.name, pending)
-    if verdict.outcome is Outcome.INCONCLUSIVE and ring.name not in facts.accepted:
+    is_down = any(
+        view.seen.runs not in (Runs.RUNNING, Runs.LOOPING)
+        for view in views.values()
+        if view.standing in UNPROVEN
+    )
+    if verdict.outcome is Outcome.INCONCLUSIVE and (is_down or ring.name not in facts.accepted):
         return End(Result.INCONCLUSIVE, "; ".join(verdict.reasons), ring.name)
     waiting = tuple(n for n, view in views.items() if view.standing is not Standing.PROVEN)
     return Prove(ring.name, waiting, verdict)
@@ -492,7 +559,12 @@ def describe(decision: Decision) -> str:
 
 
 def standing_of(state: HostState, release: str, rollout: str) -> HostView:
-    """Say where a host stands with ``release`` in ``rollout``."""
+    """Say where a host stands with ``release`` in ``rollout``, and whether it runs there."""
+    view = _standing(state, release, rollout)
+    return replace(view, seen=state.sees(release)) if view.standing in HOLDING else view
+
+
+def _standing(state: HostState, release: str, rollout: str) -> HostView:
     switch = state.switch
     ours = switch is not None and is_try_of(switch.run, rollout) and switch.new == release
     if switch is not None and switch.phase is Phase.REVERTING:

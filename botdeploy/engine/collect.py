@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from botdeploy.core.attribution import Attribution
 from botdeploy.core.evidence import Evidence
+from botdeploy.core.lives import Lives, lives_of
 from botdeploy.core.probe import Reading, is_failure, is_of, lines_of, past_of, read
 from botdeploy.core.untrusted import LATEST_US, entry_of, told, whole
 from botdeploy.engine.probing import about
@@ -62,6 +63,10 @@ def collect(
     until_us = int(reader.get("until_us", 0))
     switched_us = _switched_us(state, release)
     past_us = end_us - since_s * 1_000_000
+    lives = lives_of(evidence)
+    if lives is None or lives.since_us != switched_us:
+        # One that begins in the middle, after a reader of another version, was not told the start.
+        lives = Lives(switched_us, is_told=bool(cursor))
     if probe is not None and not cursor:
         evidence.open(past_us)  # its counters tell of the whole time, whatever the journal keeps
     is_first = True
@@ -77,12 +82,14 @@ def collect(
                 continue
             _open_late(evidence, at_us, until_us, switched_us)
         for line in assembler.feed(entry):
+            lives.feed(line)
             evidence.add(line, attribution.release_of(line))
         cursor = str(entry.get("__CURSOR", cursor))
         end_us = max(end_us, at_us)
     if is_first:
         _open_late(evidence, end_us, until_us, switched_us)
     for line in assembler.flush(end_us):
+        lives.feed(line)
         evidence.add(line, attribution.release_of(line))
     counters = reader.get("probe")
     if probe is not None:
@@ -100,6 +107,7 @@ def collect(
         "until_us": end_us,
         "assembler": assembler.save(),
         "runs": dict(attribution.runs),
+        "lives": lives.to_record(),
     }
     if counters:
         evidence.reader["probe"] = counters

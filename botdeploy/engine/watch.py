@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from botdeploy.core.judge import Judge, JudgeOptions
 from botdeploy.core.judge.words import quote
 from botdeploy.core.level import Level
+from botdeploy.core.lives import Lives, lives_of
 from botdeploy.core.logline import LineKind
 from botdeploy.core.probe import is_failure
 from botdeploy.core.untrusted import entry_of
@@ -20,7 +21,7 @@ from botdeploy.errors import HostError
 from botdeploy.hosts.journal import Delivery, Follower
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
     from datetime import timedelta
 
     from botdeploy.core.evidence import Evidence
@@ -38,6 +39,8 @@ HISTORY_S = 3600
 """How far back the journals are read for what was usual before."""
 CATCH_UP_S = 10.0
 """Longest wait for the past to arrive before a switch; without it old errors look new."""
+TOLD_WITHIN_US = 3_000_000
+"""So long after a switch its start stands in every journal that is kept."""
 SLACK_S = 5
 """So much more is read than the clocks say, which may be a little apart."""
 
@@ -53,13 +56,24 @@ class _Stream:
     switched_at_us: int = 0
     errors: Counter[str] = field(default_factory=Counter)
     count: int = 0
-    restarts: int = 0
+    lives: Lives = field(default_factory=Lives)
     heard: float = 0.0
     """Monotonic second at which its last line came."""
     known: set[str] = field(default_factory=set)
     """Errors that the old release said here."""
     tells_latency: bool = False
     """Whether the journal has latencies: a probe's would be another kind, and are left out."""
+
+    def begin(self, at_us: int) -> None:
+        """Count what came since the switch anew."""
+        self.count = 0
+        self.errors.clear()
+        if self.switched_at_us != at_us:
+            self.switched_at_us = at_us
+            self.lives = Lives(at_us)
+            for line in self.lines:
+                if line.kind is not LineKind.PROBE:
+                    self.lives.feed(line)
 
     def said_before(self, at_us: int) -> list[LogLine]:
         """Give what is from before an instant: the journal's in order, then the probe's."""
@@ -91,6 +105,7 @@ class Watch:
         self._ring = ""
         self._hard: Verdict | None = None
         self._kept: dict[str, Evidence] = {}
+        self._kept_lives: dict[str, Lives] = {}
         self._release = ""
         self._liveness = Liveness(fleet, clock)
         self._prober = Prober(fleet, clock)
@@ -179,9 +194,7 @@ class Watch:
             stream = self._streams[name]
             begin = switched_at_us.get(name, first)
             if name in switched_at_us:
-                stream.switched_at_us = begin
-                stream.count = 0
-                stream.errors.clear()
+                stream.begin(begin)
             history[name] = stream.said_before(begin)
             later += [(line.at_us, name, line) for line in stream.lines if line.at_us >= begin]
             oldest = min((line.at_us for line in stream.lines), default=begin)
@@ -216,6 +229,9 @@ class Watch:
         self._ring = ring.name
         self._hard = None
         self._kept = dict(evidence)
+        for name in switched_at_us:
+            if name in evidence and (lives := lives_of(evidence[name])) is not None:
+                self._kept_lives[name] = lives
         self._release = release
         self._judge = Judge(
             JudgeOptions.from_policy(self._options, soak),
@@ -264,6 +280,7 @@ class Watch:
                 stream.heard = self._clock.monotonic()
             for line in delivery.lines:
                 stream.lines.append(line)
+                stream.lives.feed(line)
                 stream.tells_latency = stream.tells_latency or line.latency_ms is not None
                 self._on_line(delivery.host, line)
                 self._feed(delivery.host, line)
@@ -294,6 +311,35 @@ class Watch:
             unread = Verdict(Outcome.INCONCLUSIVE, ("no journal of the ring could be read",))
             return self._ring, unread
         return self._ring, self._hard or self._judge.verdict(self._now_us())
+
+    def fallen(self) -> frozenset[str]:
+        """Name the hosts of which systemd's last word is that the bot ended."""
+        return frozenset(name for name in self._judged() if self._streams[name].lives.is_down)
+
+    def unread(self) -> frozenset[str]:
+        """Name the hosts whose journals hold nothing since the switch, not even systemd's word."""
+        known_us = self._now_us() - TOLD_WITHIN_US
+        return frozenset(
+            name
+            for name, one in self._lives().items()
+            if not one.is_told and one.since_us <= known_us
+        )
+
+    def silenced(self, pids: Mapping[str, Collection[int]]) -> dict[str, str]:
+        """Say of which hosts the writing process is gone; ``pids``: the units' processes now."""
+        found = {
+            name: one.silenced(pids.get(name, ()), self._now_us())
+            for name, one in self._lives().items()
+        }
+        return {name: told for name, told in found.items() if told}
+
+    def uptime(self) -> dict[str, float | None]:
+        """Give the share of its soak in which each host's bot ran; None where nobody knows."""
+        return {name: one.uptime(self._now_us()) for name, one in self._lives().items()}
+
+    def _lives(self) -> Mapping[str, Lives]:
+        """Give what is known of the bots' processes on the hosts that run the judged release."""
+        return self._kept_lives or {name: self._streams[name].lives for name in self._judged()}
 
     def _judged(self) -> list[str]:
         """List the hosts that run the judged release and are followed."""
@@ -348,18 +394,25 @@ class Watch:
         """Summarise what a host wrote since its switch, for the ``evidence`` event."""
         stream = self._streams.get(host)
         if stream is None and host in self._kept:
-            return _told_by(self._kept[host], self._release)
+            uptime = self.uptime().get(host)
+            return {**_told_by(self._kept[host], self._release), "uptime": _share(uptime)}
         if stream is None:
-            return {"lines": 0, "errors": 0, "restarts": 0, "new_fingerprints": []}
+            empty = {"lines": 0, "errors": 0, "restarts": 0, "new_fingerprints": []}
+            return {**empty, "uptime": None}
         return {
             "lines": stream.count,
             "errors": sum(stream.errors.values()),
-            "restarts": stream.restarts,
+            "restarts": stream.lives.restarts,
             "new_fingerprints": sorted(set(stream.errors) - stream.known)[:20],
+            "uptime": _share(stream.lives.uptime(self._now_us())),
         }
 
     def _now_us(self) -> int:
         return int(self._clock.now().timestamp() * 1e6)
+
+
+def _share(uptime: float | None) -> float | None:
+    return None if uptime is None else round(uptime, 4)
 
 
 def _told_by(evidence: Evidence, release: str) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from botdeploy.hosts.records import (
     raise_fault,
     read_record,
     read_reply,
+    unit_in,
 )
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
     from botdeploy.core.address import Address
     from botdeploy.core.hoststate import HostState
+    from botdeploy.core.running import Unit
     from botdeploy.hosts.program import Completed, HostConnection, Session
 
 QUICK_S = 60.0
@@ -508,13 +510,20 @@ class Acts:
         reply = self.call("switch", token, run, release, ttl_s, timeout_s=SWITCH_S)
         return self._outcome(reply, "switch")
 
-    def confirm(self, token: str, run: str) -> None:
-        """Let the host keep what it runs; raises LeaseLost when it went back already."""
-        self.call("confirm", token, run)
+    def confirm(self, token: str, run: str) -> Unit:
+        """Let the host keep what it runs, unless that ended; gives what is known of the unit.
 
-    def extend(self, token: str, run: str, ttl_s: int) -> None:
+        Raises LeaseLost when it went back already, NotRunning where the bot does not run and
+        no person stopped it.
+        """
+        return self._unit("confirm", self.call("confirm", token, run))
+
+    def extend(self, token: str, run: str, ttl_s: int) -> Unit:
         """Renew the lease; raises LeaseLost when it went back already."""
-        self.call("extend", token, run, ttl_s)
+        return self._unit("extend", self.call("extend", token, run, ttl_s))
+
+    def _unit(self, act: str, reply: Reply) -> Unit:
+        return unit_in(self.host, act, next((one for one in reply.records if "unit" in one), {}))
 
     def revert(
         self, token: str, run: str, target: str | None, why: str, digest: str = "", cause: str = ""
@@ -548,7 +557,10 @@ class Acts:
         raise OutcomeUnknown(self.host, f"{act}: the host did not say how it went")
 
     def prove(self, token: str, release: str, keep: int, rollout: str, why: str = "") -> None:
-        """Note that the release passed on this host and why, and prune old ones."""
+        """Note that the release passed on this host and why, and prune old ones.
+
+        Raises NotRunning where it does not run now.
+        """
         self.call("prove", token, release, keep, rollout, one_line(why))
 
     def condemn(self, token: str, digest: str, why: str) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from botdeploy.core.hoststate import LockHolder, lock_holder
+from botdeploy.core.running import Unit, unit_of
 from botdeploy.core.untrusted import object_of, told
 from botdeploy.errors import ActFailed, ExitCode, HostError, LockedError, OutcomeUnknown
 
@@ -33,6 +34,15 @@ class OtherEnvironment(HostError):
         """Name the environment that has it."""
         super().__init__(host, f"it belongs to environment '{environment}'")
         self.environment = environment
+
+
+class NotRunning(ActFailed):
+    """The host did not do it, because the bot does not run."""
+
+    def __init__(self, host: str, act: str, message: str, unit: Unit) -> None:
+        """Keep what the host said of the unit."""
+        super().__init__(host, act, message, code="not-running")
+        self.unit = unit
 
 
 class LockRefused(LockedError):
@@ -136,6 +146,12 @@ def read_reply(host: str, act: str, lines: Iterable[bytes], nonce: str, said: by
     )
 
 
+def unit_in(host: str, act: str, record: Mapping[str, Any]) -> Unit:
+    """Read what a record tells of the unit; raises ActFailed where it is damaged."""
+    with believed(host, act, ActFailed):
+        return unit_of(record["unit"])
+
+
 def raise_fault(host: str, act: str, record: Mapping[str, Any]) -> NoReturn:
     """Raise the error for a record that tells a fault."""
     code = told(record["fault"], 100)
@@ -151,6 +167,8 @@ def raise_fault(host: str, act: str, record: Mapping[str, Any]) -> NoReturn:
             raise OtherEnvironment(host, message)
         case "lost-lock":
             raise LockLost(host, message)
+        case "not-running":
+            raise NotRunning(host, act, message, unit_in(host, act, record))
         case "lost":
             raise LeaseLost(host, act, message, code=code)
         case "input":

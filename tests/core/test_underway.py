@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from botdeploy.core.hoststate import HostState, Phase, RolloutRecord, StagedRelease, Switch
 from botdeploy.core.model import Policy
+from botdeploy.core.running import Unit
 from botdeploy.core.underway import newest_under_way
 
 POLICY = Policy(())
@@ -22,8 +23,7 @@ def host(
     """Give a host on ``running`` with both releases staged, the first one proven."""
     return HostState(
         current=running,
-        running=running,
-        active_state="active",
+        unit=Unit("active", "running", main_pid=7, release=running),
         rollout=rollout,
         switch=switch,
         releases=(StagedRelease(R1, "c" * 64, is_proven=True), StagedRelease(R2, "d" * 64)),

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from botdeploy.core.evidence import Evidence
     from botdeploy.core.hoststate import HostState
     from botdeploy.core.logline import Assembler
+    from botdeploy.core.running import Unit
     from botdeploy.hosts.acts import Reverted, Switched, Unchanged
 
 T = TypeVar("T")
@@ -133,13 +134,13 @@ class FakeActs:
             outcome = self._host.switch(token, run, release, ttl_s)
         return outcome
 
-    def confirm(self, token: str, run: str) -> None:
+    def confirm(self, token: str, run: str) -> Unit:
         """Let it stay."""
-        self._do("confirm", lambda: self._host.confirm(token, run))
+        return self._do("confirm", lambda: self._host.confirm(token, run))
 
-    def extend(self, token: str, run: str, ttl_s: int) -> None:
+    def extend(self, token: str, run: str, ttl_s: int) -> Unit:
         """Renew the lease."""
-        self._do("extend", lambda: self._host.extend(token, run, ttl_s))
+        return self._do("extend", lambda: self._host.extend(token, run, ttl_s))
 
     def revert(
         self, token: str, run: str, target: str | None, why: str, digest: str = "", cause: str = ""
@@ -417,6 +418,23 @@ class FakeWatch:
         if "doubtful" in kinds:
             return name, Verdict(Outcome.INCONCLUSIVE, ("too few lines",))
         return name, Verdict(Outcome.PASS, ("nothing bad was seen",))
+
+    def fallen(self) -> frozenset[str]:
+        """Name the hosts whose journals tell that the bot ended."""
+        hosts = (self._fleet.hosts[name] for name in self._judged)
+        return frozenset(one.name for one in hosts if one.is_stopped and not one.is_unread)
+
+    def unread(self) -> frozenset[str]:
+        """Name the hosts whose journals hold nothing."""
+        return frozenset(one for one in self._judged if self._fleet.hosts[one].is_unread)
+
+    def silenced(self, _pids: Mapping[str, Any]) -> dict[str, str]:
+        """Give nothing: no bot here has more than one process."""
+        return {}
+
+    def uptime(self) -> dict[str, float | None]:
+        """Give nothing."""
+        return {}
 
     def last_error(self, _host: str, _since_us: int, _old: str) -> str:
         """Give nothing: bots here say no errors."""

@@ -17,9 +17,16 @@ from botdeploy.core.hoststate import (
     StagedRelease,
     Switch,
 )
+from botdeploy.core.running import Runs, Unit, seen
 from botdeploy.errors import ActFailed
 from botdeploy.hosts.acts import Reverted, Switched, Unchanged
-from botdeploy.hosts.records import LeaseLost, LockLost, LockRefused, OtherEnvironment
+from botdeploy.hosts.records import (
+    LeaseLost,
+    LockLost,
+    LockRefused,
+    NotRunning,
+    OtherEnvironment,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -139,6 +146,7 @@ class World:
     def __init__(self) -> None:
         """Let every release be good until something else is said."""
         self._kinds: dict[tuple[str, str], str] = {}
+        self._deaths: dict[tuple[str, str], tuple[float, float | None]] = {}
 
     def is_like(self, release: str, kind: str, host: str = "*") -> None:
         """Say what a release is like, everywhere or on one host.
@@ -148,6 +156,16 @@ class World:
         the sign from being seen; ``deaf``: its host can't be reached while it runs.
         """
         self._kinds[release, host] = kind
+
+    def dies_like(
+        self, release: str, after_s: float, again_in: float | None = None, host: str = "*"
+    ) -> None:
+        """Let the bot's process end so long after each start that was asked for."""
+        self._deaths[release, host] = (after_s, again_in)
+
+    def dies(self, release: str, host: str) -> tuple[float, float | None] | None:
+        """Tell when a release's process ends, and when systemd starts it again, if at all."""
+        return self._deaths.get((release, host)) or self._deaths.get((release, "*"))
 
     def kind(self, release: str, host: str) -> str:
         """Tell what a release is like on a host."""
@@ -169,6 +187,17 @@ class FakeHost:
     previous: str = ""
     is_stopped: bool = False
     """The bot's process is not there."""
+    is_due: bool = False
+    """systemd is about to start it again."""
+    ended_by: str = ""
+    """Who ended its last life."""
+    lives: int = 0
+    restarts: int = 0
+    is_mute: bool = False
+    """systemd does not answer."""
+    is_unread: bool = False
+    """journald keeps nothing."""
+    is_enabled: bool = True
     releases: dict[str, Staged] = field(default_factory=dict)
     pending: Mark | None = None
     confirmed: Mark | None = None
@@ -219,7 +248,7 @@ class FakeHost:
         self.is_up = True
         self.boots += 1
         self.lock = None
-        self.started = self.clock.mono
+        self._start(self.current)
         if self.pending is not None:
             self._go_back("host", "boot", "the host restarted before the release was confirmed")
 
@@ -248,18 +277,95 @@ class FakeHost:
             }
         )
 
+    # --- its unit ---------------------------------------------------------------------------
+
+    def unit(self) -> Unit:
+        """Say what systemd would say of the bot's unit now."""
+        self.settle()
+        invocation = f"{self.name}-{self.lives}"
+        if self.is_mute:
+            return Unit()
+        if self.current and not self.is_stopped:
+            return Unit(
+                "active",
+                "running",
+                "success",
+                main_pid=1000 + self.lives,
+                release=self.current,
+                invocation=invocation,
+                restarts=self.restarts,
+                restart="on-failure",
+                pids=(1000 + self.lives,),
+                is_enabled=self.is_enabled,
+            )
+        if self.is_due:
+            return Unit(
+                "activating",
+                "auto-restart",
+                "exit-code",
+                1,
+                invocation=invocation,
+                restarts=self.restarts,
+                restart="on-failure",
+                is_enabled=self.is_enabled,
+            )
+        return Unit(
+            "inactive",
+            "dead",
+            "success",
+            invocation=invocation,
+            restarts=self.restarts,
+            ended_by=self.ended_by,
+            restart="on-failure",
+            is_enabled=self.is_enabled,
+        )
+
+    def end_itself(self, *, again_in: float | None = None) -> None:
+        """Let the bot's process end; systemd starts it again in so many seconds, if at all."""
+        if not self.current or self.is_stopped:
+            return
+        self.is_stopped, self.ended_by = True, "itself"
+        self.is_due = again_in is not None
+        if again_in is not None:
+            ended = self.lives
+            self.clock.at(again_in, lambda: self._restart(ended))
+
+    def _restart(self, ended: int) -> None:
+        if self.is_due and self.lives == ended and self.is_up:
+            self.is_stopped, self.is_due = False, False
+            self.lives += 1
+            self.restarts += 1
+
+    def become(self, **values: bool) -> None:
+        """Change what is true of the host."""
+        for name, value in values.items():
+            setattr(self, name, value)
+
+    def stop_by_hand(self) -> None:
+        """Let a person stop the bot."""
+        self.settle()
+        self.is_stopped, self.is_due, self.ended_by = True, False, "person"
+
+    def start_by_hand(self) -> None:
+        """Let a person start the bot."""
+        self._start(self.current)
+
+    def _need_running(self, *, or_stopped: bool) -> None:
+        unit = self.unit()
+        runs = seen(unit, self.current).runs
+        if runs is Runs.RUNNING or (or_stopped and runs is Runs.STOPPED):
+            return
+        raise NotRunning(self.name, "act", "the bot does not run", unit)
+
     # --- acts -------------------------------------------------------------------------------
 
     def observe(self) -> HostState:
         """Say what stands here."""
         self.settle()
-        runs = self.current if self.current and not self.is_stopped else ""
         return HostState(
             current=self.current,
             previous=self.previous,
-            running=runs,
-            active_state="active" if runs else "inactive",
-            invocation=f"{self.name}-{len(self.did)}",
+            unit=self.unit(),
             active_since_us=int(self.started * 1e6),
             uptime_s=int(self.clock.mono),
             boot_id=f"{self.name}-{self.boots}",
@@ -384,18 +490,20 @@ class FakeHost:
         is_slow = self.world.kind(self.current, self.name) == "slow"
         return self.pending is not None and is_slow and self.clock.mono < self.started + SLOW_S
 
-    def confirm(self, token: str, run: str) -> None:
-        """Let it stay."""
+    def confirm(self, token: str, run: str) -> Unit:
+        """Let it stay, where it runs."""
         self._need_lock(token)
         self.settle()
         if self.pending is not None and self.pending.run == run:
+            self._need_running(or_stopped=True)
             self.confirmed, self.pending = self.pending, None
             self.confirmed.at = self.wall()
             self._changed("confirm", run)
         elif self.confirmed is None or self.confirmed.run != run:
             raise self._lease_lost(run)
+        return self.unit()
 
-    def extend(self, token: str, run: str, ttl_s: int) -> None:
+    def extend(self, token: str, run: str, ttl_s: int) -> Unit:
         """Renew the lease."""
         self._need_lock(token)
         self.settle()
@@ -403,6 +511,7 @@ class FakeHost:
             self.lease = self.clock.mono + ttl_s + 1
         elif self.confirmed is None or self.confirmed.run != run:
             raise self._lease_lost(run)
+        return self.unit()
 
     def revert(
         self, token: str, run: str, target: str | None, why: str, digest: str, cause: str
@@ -436,6 +545,7 @@ class FakeHost:
         """Note that it passed."""
         self._need_lock(token)
         self._need_staged(release)
+        self._need_running(or_stopped=False)
         staged = self.releases[release]
         if staged.proven_in != rollout or staged.digest in self.quarantine or not staged.order:
             staged.order = max((one.order for one in self.releases.values()), default=0) + 1
@@ -505,8 +615,20 @@ class FakeHost:
 
     def _start(self, release: str) -> None:
         self.current = release
-        self.is_stopped = not release
+        self.is_stopped, self.is_due, self.ended_by = not release, False, ""
         self.started = self.clock.mono
+        self.lives += 1
+        self.restarts = 0
+        dies = self.world.dies(release, self.name)
+        if dies is not None:
+            life = self.lives
+            after_s, again_in = dies
+
+            def die() -> None:
+                if self.lives == life:
+                    self.end_itself(again_in=again_in)
+
+            self.clock.at(after_s, die)
 
     def _go_back(self, by: str, cause: str, why: str) -> None:
         mark = self.pending

@@ -374,7 +374,7 @@ class LookedAt(FakeActs):
 
     def observe(self) -> HostState:
         """Give a host on which a release runs, or is stopped."""
-        return from_record({"running": "R1", "active_state": self._active_state})
+        return from_record({"running": "R1", "active_state": self._active_state, "main_pid": 7})
 
 
 def test_a_trial_asks_a_running_bot_once(clock: Time) -> None:

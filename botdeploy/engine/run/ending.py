@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from botdeploy.core import underway
 from botdeploy.core.events import Kind
-from botdeploy.core.rollout import HOLDING, Blame, Reason, Result, Standing
+from botdeploy.core.rollout import HOLDING, UNPROVEN, Blame, Reason, Result, Standing
+from botdeploy.core.running import Runs
 from botdeploy.engine.outcome import Ended
 from botdeploy.errors import ExitCode
 
@@ -125,8 +126,7 @@ class Ending:
                 self._leases.renew_all()
                 return Ended(
                     code,
-                    f"inconclusive: {why}; nothing was promoted. Next: botdeploy approve "
-                    f"{self._env} to go on, botdeploy rollback {self._env} to go back",
+                    f"inconclusive: {why}; nothing was promoted. Next: {self._on_or_back()}",
                 )
             case Result.STOPPED:
                 self._ledger.end(underway.ABANDONED, why)
@@ -146,6 +146,22 @@ class Ending:
         behind = self._members.within(Standing.AWAY)
         told = f"; behind: {', '.join(behind)}" if behind else ""
         return Ended(ExitCode.DONE, f"{self._release}: {why}{told}")
+
+    def _on_or_back(self) -> str:
+        """Say what to type after a verdict that is neither: nobody can take on what is down."""
+        members, back = self._members, f"botdeploy rollback {self._env} to go back"
+        down = [
+            name
+            for name in members.within(*UNPROVEN)
+            if members[name].view.seen.runs in (Runs.STOPPED, Runs.OTHER, Runs.UNKNOWN)
+        ]
+        if not down:
+            return f"botdeploy approve {self._env} to go on, {back}"
+        bot = members.inventory.bot_name
+        return (
+            f"on {', '.join(down)}: systemctl start {bot}, then botdeploy promote {self._env}; "
+            f"or {back}"
+        )
 
     def _may_hold(self) -> bool:
         """Tell whether a host that can't be reached may still run the release.

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from botdeploy.core.events import Kind
-from botdeploy.core.rollout import UNPROVEN, Standing
+from botdeploy.core.rollout import UNPROVEN, Standing, judged_ring
 from botdeploy.core.verdict import Outcome, Verdict
 from botdeploy.engine.watch import MOST_BASELINE
 from botdeploy.errors import HostError
+from botdeploy.hosts.records import NotRunning
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from botdeploy.core.evidence import Evidence
     from botdeploy.core.model import Ring
@@ -62,14 +63,27 @@ class Judging:
 
     def verdicts(self) -> Mapping[str, Verdict]:
         """Give what is known now of each ring; a failure is never taken back."""
+        found = dict(self._known)
         judged = self._watch.verdict()
-        if judged is None:
-            return self._known
-        ring, verdict = judged
-        earlier = self._known.get(ring)
-        if earlier is not None and earlier.outcome is Outcome.FAIL:
-            return self._known
-        return {**self._known, ring: self._by_hard_rules(ring, verdict)}
+        if judged is not None:
+            ring, verdict = judged
+            earlier = found.get(ring)
+            if earlier is None or earlier.outcome is not Outcome.FAIL:
+                found[ring] = self._by_hard_rules(ring, verdict)
+        return self._with_what_runs(found)
+
+    def _with_what_runs(self, verdicts: Mapping[str, Verdict]) -> Mapping[str, Verdict]:
+        members = self._members
+        views = {name: members[name].view for name in members.within()}
+        unread = self._watch.unread()
+        doubts = self._watch.silenced({name: members[name].pids for name in views})
+        found = {
+            ring.name: judged_ring(
+                ring, members.rings[ring.name], views, verdicts.get(ring.name), unread, doubts
+            )
+            for ring in members.policy.rings
+        }
+        return {ring: verdict for ring, verdict in found.items() if verdict is not None}
 
     def _by_hard_rules(self, ring: str, verdict: Verdict) -> Verdict:
         """Judge a ring without a soak by the hard rules alone."""
@@ -92,19 +106,21 @@ class Judging:
             host=verdict.host,
             outcome=verdict.outcome.value,
             reasons=list(verdict.reasons),
+            uptime=self._uptime(self._members.rings[ring]),
         )
 
+    def _uptime(self, hosts: Iterable[str]) -> float | None:
+        """Give the lowest share of the soak in which a bot of these hosts ran; None: not known."""
+        told = self._watch.uptime()
+        known = [share for name in hosts if (share := told.get(name)) is not None]
+        return round(min(known), 4) if known else None
+
     def prove(self, ring: str, hosts: Sequence[str], verdict: Verdict) -> None:
-        """Tell that a ring passed, and let its hosts know: they may come back to this release."""
+        """Let a ring's hosts know that they may come back to this release, and tell that it passed.
+
+        A host whose bot does not run now refuses: then the ring has not passed.
+        """
         self._tell_evidence()
-        self._tell(
-            Kind.VERDICT,
-            ring=ring,
-            outcome=verdict.outcome.value,
-            reasons=list(verdict.reasons),
-            not_excluded=list(self._watch.cannot_exclude()),
-        )
-        self._known[ring] = verdict
         target, why = self._members.target, "; ".join(verdict.reasons)
 
         def prove(name: str) -> None:
@@ -115,11 +131,26 @@ class Judging:
                 ),
             )
 
-        for name, result in self._hands.together(hosts, prove).items():
-            if isinstance(result, HostError):
+        results = self._hands.together(hosts, prove)
+        refused = {name: one for name, one in results.items() if isinstance(one, NotRunning)}
+        for name, result in results.items():
+            if isinstance(result, NotRunning):
+                self._members.told_of(name, result.unit)
+            elif isinstance(result, HostError):
                 self._members.lost(name, result.message)
-            else:
+            elif not refused:
                 self._members.stands(name, Standing.PROVEN)
+        if refused:
+            return
+        self._known[ring] = verdict
+        self._tell(
+            Kind.VERDICT,
+            ring=ring,
+            outcome=verdict.outcome.value,
+            reasons=list(verdict.reasons),
+            not_excluded=list(self._watch.cannot_exclude()),
+            uptime=self._uptime(hosts),
+        )
         self._tell(Kind.PROMOTED, ring=ring, hosts=list(hosts))
 
     # --- live -------------------------------------------------------------------------------
@@ -208,7 +239,9 @@ class Judging:
                 },
                 members.target.release,
             )
-            self._known |= self.verdicts()
+            judged = self._watch.verdict()
+            if judged is not None:
+                self._known[judged[0]] = self._by_hard_rules(*judged)
 
     # --- telling ----------------------------------------------------------------------------
 

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING
 from botdeploy.core.hoststate import Phase
 from botdeploy.core.model import LeaseUntil
 from botdeploy.core.rollout import Standing
+from botdeploy.core.running import Unit
 from botdeploy.engine.hands import RETRY_S
 from botdeploy.engine.pulse import TICK_S
 from botdeploy.errors import HostError
-from botdeploy.hosts.records import LeaseLost, LockLost
+from botdeploy.hosts.records import LeaseLost, LockLost, NotRunning
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -36,7 +37,7 @@ class _Term:
 
     renewed: float = float("-inf")
     """Monotonic second of the last renewal that the host took."""
-    renewal: Future[None] | None = None
+    renewal: Future[Unit] | None = None
     """A renewal that is on its way."""
     is_due: bool = False
     """Renewed now, whatever is left of it; and if that fails, the host counts as lost."""
@@ -72,19 +73,22 @@ class Leases:
         ssh does not pass.
         """
 
-        def confirm(name: str) -> None:
+        def confirm(name: str) -> Unit:
             run = self._members[name].run
-            self._hands.again(lambda: self._hands.acts(name).confirm(self._hands.token, run))
+            return self._hands.again(lambda: self._hands.acts(name).confirm(self._hands.token, run))
 
         now = self._clock.monotonic()
         for name, result in self._hands.together(hosts, confirm).items():
             match result:
                 case LeaseLost():
                     self._looking.after_lease(name)
+                case NotRunning():
+                    self._members.told_of(name, result.unit)
                 case HostError():
                     self._members.lost(name, result.message)
-                case None:
+                case Unit():
                     self._members.confirmed(name, now)
+                    self._members.told_of(name, result)
 
     def ask_for_all(self) -> None:
         """Have every lease renewed with the next beat; ``await_all`` waits for the answers."""
@@ -138,7 +142,7 @@ class Leases:
             ):
                 term.renewal = self._extend(name, self._members[name].run)
 
-    def _extend(self, name: str, run: str) -> Future[None]:
+    def _extend(self, name: str, run: str) -> Future[Unit]:
         return self._hands.beside(
             lambda: self._hands.acts(name).extend(self._hands.token, run, self._ttl)
         )
@@ -153,7 +157,7 @@ class Leases:
         began = member.since if member.switching_since is None else member.switching_since
         return max(self._terms[name].renewed, began)
 
-    def _renewed(self, name: str, term: _Term, renewal: Future[None], now: float) -> None:
+    def _renewed(self, name: str, term: _Term, renewal: Future[Unit], now: float) -> None:
         was_due, term.is_due = term.is_due, False
         if self._members[name].switching_since is not None:
             # Not armed yet, or gone back: the answer to the switch tells. Else the term goes on.
@@ -162,7 +166,7 @@ class Leases:
         if self._members[name].standing is not Standing.PENDING:
             return
         try:
-            renewal.result()
+            self._members.told_of(name, renewal.result())
         except LeaseLost:
             self._looking.after_lease(name)
         except LockLost as lost:

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING
 
 from botdeploy.core.events import Kind
 from botdeploy.core.hoststate import Phase
-from botdeploy.core.rollout import Standing
+from botdeploy.core.rollout import UNPROVEN, Standing
+from botdeploy.core.running import Runs
 from botdeploy.errors import HostError
 from botdeploy.hosts.acts import Reverted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from botdeploy.core.hoststate import HostState
     from botdeploy.engine.clock import Clock
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 LOOK_S = 5.0
 """How old what a host said of itself may be when it is switched."""
+ASK_EVERY_S = 1.0
+"""How often a host is asked again whether a bot runs that did not."""
 ACT_S = 1000.0
 """Longest wait for an act that another controller began: a bot may take 15 minutes to stop."""
 
@@ -34,7 +37,7 @@ class Looking:
         self._hands = hands
         self._clock = clock
         self._tell = tell
-        self._begun = clock.monotonic()
+        self._busy_since: dict[str, float] = {}
 
     def again(self, hosts: Iterable[str]) -> None:
         """Observe hosts anew and take over what they say."""
@@ -67,22 +70,55 @@ class Looking:
     def until_idle(self) -> None:
         """Look whether what another controller began is done; wait for it, but not for ever."""
         busy = self._members.within(Standing.BUSY)
-        if self._clock.monotonic() - self._begun > ACT_S:
-            for name in busy:
+        now = self._clock.monotonic()
+        self._busy_since = {name: self._busy_since.get(name, now) for name in busy}
+        for name, since in self._busy_since.items():
+            if now - since > ACT_S:
                 why = f"an act does not end there: {self._members[name].view.why}"
                 self._members.stands(name, Standing.STUCK, why)
                 self._tell(Kind.HOST_FAILED, host=name, error=why)
-            return
         self._hands.pulse.beat(0.5)
-        self.again(busy)
+        self.again(self._members.within(Standing.BUSY))
+
+    def whether_they_run(self, suspects: Collection[str] = ()) -> None:
+        """Ask hosts whether their bots run, where they did not or may not any more.
+
+        ``suspects``: hosts whose journals tell of an end. One that runs is not asked.
+        """
+        now = self._clock.monotonic()
+        members = self._members
+        due = [
+            name
+            for name in members.within(*UNPROVEN)
+            if (name in suspects or members[name].view.seen.runs is not Runs.RUNNING)
+            and now - members[name].asked >= ASK_EVERY_S
+        ]
+        if not due:
+            return
+        for name, result in self._hands.together(due, self._observe).items():
+            members[name].asked = self._clock.monotonic()
+            if isinstance(result, HostError):
+                continue  # whether it is there at all is asked by whoever keeps its lease
+            switch = result.switch
+            if switch is None or switch.phase in (Phase.REVERTING, Phase.REVERTED):
+                self._take(name, result)
+            else:
+                members.told_of(name, result.unit)
+
+    def _observe(self, name: str) -> HostState:
+        return self._hands.acts(name).observe()
 
     def after_lease(self, name: str) -> None:
         """Find out what became of a host that says that its lease is over."""
         try:
-            state = self._hands.acts(name).observe()
+            state = self._observe(name)
         except HostError as unreachable:
             self._members.lost(name, unreachable.message)
             return
+        self._take(name, state)
+
+    def _take(self, name: str, state: HostState) -> None:
+        """Take over what a host says that may have gone back by itself."""
         switch = state.switch
         if switch is None or switch.phase is not Phase.REVERTED:
             self._members.observed(name, state)

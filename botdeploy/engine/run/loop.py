@@ -92,6 +92,7 @@ class Run:
         self._returning = Returning(members, hands, self._judging, ledger, tell)
         self._ending = Ending(members, self._leases, keeping, ledger, tell, is_attended=is_attended)
         self._pulse = hands.pulse
+        self._watch = watch
         self._tell = tell
         self._options = options
         self._owner = tools.owner
@@ -103,6 +104,7 @@ class Run:
         self._take_up()
         while True:
             self._pulse.beat()
+            self._looking.whether_they_run(self._watch.fallen())
             decision = rollout.decide(self._facts())
             if not isinstance(decision, rollout.Wait | rollout.End):
                 self._begin()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from botdeploy.core import plan, rollout, underway
 from botdeploy.core.events import Kind
 from botdeploy.core.rollout import HOLDING, UNPROVEN, HostView, Standing
+from botdeploy.core.running import seen
 from botdeploy.engine.run.facts import facts_of, view_of
 from botdeploy.engine.telling import told_unseen
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from botdeploy.core.hoststate import HostState
     from botdeploy.core.model import Inventory, Ring
     from botdeploy.core.rollout import Facts
+    from botdeploy.core.running import Unit
     from botdeploy.engine.clock import Clock
     from botdeploy.engine.target import Target
     from botdeploy.engine.telling import Teller
@@ -46,6 +48,10 @@ class Member:
     """When it switched, by this clock."""
     has_held: bool = False
     """It ran the release when it was last heard of."""
+    pids: tuple[int, ...] = ()
+    """The processes of its unit, when it was asked last."""
+    asked: float = 0.0
+    """Monotonic second at which it was asked last whether it runs."""
     is_back: bool = False
     """Whether this run saw it go back: what it runs is known, also where it is out of reach."""
 
@@ -173,14 +179,15 @@ class Members:
     def switched(self, name: str, result: Switched) -> None:
         """Note that a host runs the release, under lease, and tell it."""
         member = self._hosts[name]
-        member.view = HostView(Standing.PENDING)
+        member.view = HostView(Standing.PENDING)  # it was seen ready just now
+        member.pids = ()
         member.has_held = True
         member.since = self._clock.monotonic()
         member.switched_at_us = self._by_our_clock(name, result.at_us)
         state = self.states.get(name)
         if state is not None:
             new = self.target.release
-            self.states[name] = replace(state, current=new, running=new, previous=result.old)
+            self.states[name] = replace(state.now_runs(new, result.old), current=new)
         ring = self.ring_of(name)
         downtime_s = result.downtime_s
         unseen = told_unseen(result)
@@ -189,16 +196,28 @@ class Members:
     def confirmed(self, name: str, at: float) -> None:
         """Note that a host keeps the release; ``at`` is the monotonic second of that."""
         member = self._hosts[name]
-        member.view = HostView(Standing.CONFIRMED, member.view.age_s + at - member.since)
+        age_s = member.view.age_s + at - member.since
+        member.view = HostView(Standing.CONFIRMED, age_s, seen=member.view.seen)
         member.since = at
+
+    def told_of(self, name: str, unit: Unit) -> None:
+        """Take over what a host says of its unit now, where it has the release."""
+        member = self._hosts[name]
+        if member.standing not in HOLDING:
+            return
+        ran_s = member.view.age_s + self._clock.monotonic() - member.since
+        is_known = member.switched_at_us > 0
+        found = seen(unit, self.target.release, ran_s if is_known else 0.0)
+        member.view = replace(member.view, seen=found)
+        member.pids = unit.pids
+        member.asked = self._clock.monotonic()
 
     def went_back(self, name: str, result: Reverted, *, has_failed: bool = True) -> None:
         """Note that a host left the release, and tell it; not every return is a failure."""
         state = self.states.get(name)
         if state is not None:
-            self.states[name] = replace(
-                state, current=result.old, running=result.old if result.is_running else ""
-            )
+            runs = result.old if result.is_running else ""
+            self.states[name] = replace(state.now_runs(runs), current=result.old)
         if result.old and not result.is_running:
             why = f"{result.why}; and {result.old} did not become ready after the return"
             self.stands(name, Standing.STUCK, why)
@@ -226,6 +245,8 @@ class Members:
         member = Member(view, since=now, seen=now, has_held=view.standing in HOLDING)
         state = self.states.get(name)
         switch = state.switch if state is not None else None
+        if state is not None:
+            member.pids, member.asked = state.unit.pids, now
         if switch is not None and switch.new == self.target.release:
             member.run = switch.run
             begun = self._clock.now() - timedelta(seconds=switch.age_s)

@@ -69,9 +69,9 @@ switch_release() {
 	if await_ready "$new"; then
 		end_change
 		harden
-		printf 'run=%s\nnew=%s\nold=%s\ninvocation=%s\ncursor=%s\ndowntime_s=%s\nready_s=%s\nat_us=%s\nunseen=%s\n' \
+		printf 'run=%s\nnew=%s\nold=%s\ninvocation=%s\ncursor=%s\ndowntime_s=%s\nready_s=%s\nat_us=%s\nunseen=%s\nrestarts=%s\n' \
 			"$run" "$new" "$old" "$InvocationID" "$cursor" "$(seconds $((ready - begun)))" \
-			"$(seconds $((ready - stopped)))" "$begun_us" "$unseen" >"$RUN/result.new.$$" &&
+			"$(seconds $((ready - stopped)))" "$begun_us" "$unseen" "$NRestarts" >"$RUN/result.new.$$" &&
 			mv -T "$RUN/result.new.$$" "$RUN/result"
 		rm -f "$STATE/stuck"
 		audit switch "$new" ready "$unseen"

@@ -209,22 +209,23 @@ unfence() { exec 9>&-; }
 unit_state() {
 	ActiveState=unknown SubState=unknown NRestarts=0 MainPID=0 Result='' InvocationID='' Job=''
 	ControlGroup='' NeedDaemonReload='' ActiveEnterTimestampMonotonic=0 InactiveEnterTimestampMonotonic=0
-	ExecMainStatus=0 UnitFileState='' LoadState=''
+	ExecMainStatus=0 LoadState='' Restart=''
 	while IFS='=' read -r property setting; do
 		case $property in
 		ActiveState | SubState | NRestarts | MainPID | Result | InvocationID | ControlGroup | Job | \
 			ActiveEnterTimestampMonotonic | InactiveEnterTimestampMonotonic | ExecMainStatus | \
-			UnitFileState | LoadState | NeedDaemonReload)
+			LoadState | NeedDaemonReload | Restart)
 			eval "$property=\$setting"
 			;;
 		esac
 	done <<-EOF
 		$(systemctl show "$UNIT" -p ActiveState,SubState,NRestarts,MainPID,Result,InvocationID,Job \
 		-p ControlGroup,ActiveEnterTimestampMonotonic,InactiveEnterTimestampMonotonic,ExecMainStatus \
-		-p UnitFileState,LoadState,NeedDaemonReload 2>/dev/null)
+		-p LoadState,NeedDaemonReload,Restart 2>/dev/null)
 	EOF
 	is_number "$NRestarts" || NRestarts=0
 	is_number "$MainPID" || MainPID=0
+	is_number "$ExecMainStatus" || ExecMainStatus=0
 	is_number "$ActiveEnterTimestampMonotonic" || ActiveEnterTimestampMonotonic=0
 	is_number "$InactiveEnterTimestampMonotonic" || InactiveEnterTimestampMonotonic=0
 }
@@ -254,6 +255,34 @@ unit_pids() {
 		[ -d "$root$1" ] || continue
 		find "$root$1" -name cgroup.procs -exec cat {} + 2>/dev/null
 		return 0
+	done
+}
+
+# runs RELEASE: is the unit active, with a living main process of this release (or of one that nobody
+# can tell)? Sets what unit_state and running_release set.
+runs() {
+	unit_state
+	running_release
+	case $ActiveState in active | reloading | refreshing) ;; *) return 1 ;; esac
+	[ "$MainPID" -gt 0 ] && { [ -z "$running" ] || [ "$running" = "$1" ]; }
+}
+
+# who_ended: of a unit that is down, who ended its last life, in $ended_by: "person" where systemd
+# was asked to stop it, "itself", or nothing where the journal does not tell. Call after unit_state.
+who_ended() {
+	ended_by=''
+	case $ActiveState in inactive | failed) ;; *) return 0 ;; esac
+	[ -L "$HOME_DIR/current" ] || return 0
+	tries=0
+	while [ "$tries" -lt 10 ]; do # its last lines may be on their way
+		ended_by=$(journalctl -q -m -u "$UNIT" _PID=1 -n 40 -o json --output-fields=MESSAGE_ID </dev/null 2>/dev/null |
+			awk '/39f53479d3a045ac8e11786248231fbf|7d4958e842da4a758f6c1cdc7b36dcc5/ { by = "" }
+				/de5b426a63be47a7b6ac3eaac82e2f6f/ { by = "person" }
+				/7ad2d189f7e94e70a38c781354912448|d9b373ed55a64feb8242e02dbe79a49c|98e322203f7a4ed290d09fe03c09fe15/ { if (by == "") by = "itself" }
+				END { print by }')
+		[ -z "$ended_by" ] || return 0
+		tries=$((tries + 1))
+		sleep 0.1
 	done
 }
 

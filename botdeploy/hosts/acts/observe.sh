@@ -53,12 +53,8 @@ survey() {
 tell_unit() {
 	unit_state
 	running_release
-	quote "$UnitFileState"
-	printf ', "current": "%s", "previous": "%s", "running": "%s"' "$current" "$previous" "$running"
-	printf ', "active_state": "%s", "sub_state": "%s", "restarts": %s, "result": "%s"' \
-		"$ActiveState" "$SubState" "$NRestarts" "$Result"
-	printf ', "invocation": "%s", "active_since_us": %s, "main_pid": %s' \
-		"$InvocationID" "$ActiveEnterTimestampMonotonic" "$MainPID"
+	printf ', "current": "%s", "previous": "%s", ' "$current" "$previous"
+	unit_facts
 	prepared=false
 	[ ! -d "$STATE/proven" ] || prepared=true
 	printf ', "prepared": %s' "$prepared"
@@ -70,6 +66,33 @@ tell_unit() {
 		stuck=$json
 	fi
 	printf ', "stuck": %s' "$stuck"
+}
+
+# unit_facts: what is known of the unit, as members of a JSON object. Call after running_release.
+unit_facts() {
+	who_ended
+	get "$RUN/result" restarts
+	is_number "$got" || got=0
+	printf '"running": "%s", "active_state": "%s", "sub_state": "%s", "restarts": %s, "restarts_before": %s' \
+		"$running" "$ActiveState" "$SubState" "$NRestarts" "$got"
+	printf ', "result": "%s", "status": %s, "invocation": "%s", "active_since_us": %s, "main_pid": %s' \
+		"$Result" "$ExecMainStatus" "$InvocationID" "$ActiveEnterTimestampMonotonic" "$MainPID"
+	case $Job in '' | 0) start_due=false ;; *) start_due=true ;; esac
+	printf ', "start_due": %s, "restart": "%s", "ended_by": "%s", "enabled": %s, "pids": [%s]' \
+		"$start_due" "$Restart" "$ended_by" "$(is_enabled && printf true || printf false)" \
+		"$([ -z "$ControlGroup" ] || unit_pids "$ControlGroup" | head -n 1000 | paste -s -d ,)"
+}
+
+# is_enabled: will the bot start at the next boot?
+is_enabled() {
+	[ "$(readlink "$UNITS/$UNIT")" = "$HOME_DIR/current/.botdeploy/$UNIT" ] &&
+		[ -L "$UNITS/multi-user.target.wants/$UNIT" ]
+}
+
+tell_running() { # MEMBERS: a record of these and what is known of the unit
+	printf '@@%s {%s, "unit": {' "$NONCE" "$1"
+	unit_facts
+	printf '}}\n'
 }
 
 # pair KEY FILE [FIELD]: , "KEY": "value"

@@ -1,6 +1,7 @@
 # retain: what stays after a verdict.
 #
-#   prove TOKEN ID KEEP ROLLOUT [WHY]   the release passed: it may be returned to from now on; then prune
+#   prove TOKEN ID KEEP ROLLOUT [WHY]   the release passed: it may be returned to from now on; then prune.
+#                                 Refused where it does not run now
 #   condemn TOKEN DIGEST WHY      quarantine a release that failed, by digest
 #   keep TOKEN ID                 store standard input (at most 4 MB) as the evidence of a release
 #   evidence ID                   print it, in base64
@@ -18,6 +19,7 @@ act_prove() {
 	need_number keep "$keep"
 	need_id rollout "$rollout"
 	is_complete "$passed" || fault not-staged "release $passed is not on this host"
+	runs "$passed" || does_not_run
 	# What an earlier rollout has proven is proven again: a verdict is one rollout's.
 	if ! is_proven "$passed" || is_quarantined "$passed" ||
 		[ "$(field "$STATE/proven/$passed" rollout)" != "$rollout" ]; then
@@ -56,10 +58,8 @@ last_order() { # the highest order of a proven release, in $highest
 	set -f
 }
 
-prune() { # KEEP; sets pruned
+prune() { # KEEP; sets pruned. Call after runs
 	pruned=''
-	unit_state
-	running_release
 	kept=" $running "
 	for name in current previous; do
 		link_of "$name"

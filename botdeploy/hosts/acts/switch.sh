@@ -4,7 +4,8 @@
 # waits, and tells; called again for the same run it repeats nothing and tells again.
 #
 #   switch TOKEN RUN NEW TTL      → {"switched": {...}} or {"reverted": {...}}
-#   confirm TOKEN RUN             the new release stays; call it over a connection opened afterwards
+#   confirm TOKEN RUN             the new release stays; call it over a connection opened afterwards.
+#                                 Refused where it does not run, unless a person stopped it
 #   extend TOKEN RUN TTL          renew the lease of what is pending
 #   tend TOKEN RUN TTL            stay: each line "extend" or "confirm" on standard input does that
 #
@@ -214,8 +215,17 @@ act_confirm() {
 }
 
 confirm_run() {
+	ActiveState=''
 	fence
 	if [ "$(field "$STATE/pending" run)" = "$1" ] && [ "$(field "$RUN/result" run)" = "$1" ]; then
+		if ! runs "$(field "$STATE/pending" new)"; then
+			who_ended
+			case $ActiveState:$Job:$ended_by in
+			*:itself) does_not_run ;;
+			inactive:0:* | inactive::* | failed:0:* | failed::*) ;;
+			*) does_not_run ;;
+			esac
+		fi
 		mv -T "$STATE/pending" "$STATE/confirmed" && sync "$STATE" || fault write "cannot confirm: $STATE is not writable"
 		rm -f "$RUN/lease"
 		unfence
@@ -226,7 +236,14 @@ confirm_run() {
 		lease_lost "$1"
 	fi
 	unfence
-	emit '{"confirmed": true}'
+	[ -n "$ActiveState" ] || runs ''
+	tell_running '"confirmed": true'
+}
+
+# does_not_run: refuse, and tell what is known of the unit. Call after runs.
+does_not_run() {
+	tell_running '"fault": "not-running", "message": "the bot does not run"'
+	finish 3
 }
 
 act_extend() {
@@ -244,7 +261,8 @@ extend_run() {
 		lease_lost "$1"
 	fi
 	unfence
-	emit '{"extended": true}'
+	runs ''
+	tell_running '"extended": true'
 }
 
 lease_lost() { # RUN
