@@ -28,6 +28,12 @@ _DEADLY = {
 }
 _FINAL_RESULTS = frozenset({"start-limit-hit", "oom-kill", "core-dump", "resources", "protocol"})
 _CRASHES = (SystemKind.CRASHED, SystemKind.RESTART)
+_OF_WORLD = frozenset({*_CRASHES, SystemKind.FAILED, SystemKind.START_LIMIT})
+"""How a bot ends that can't do without what the world refuses it."""
+_WORLDS_DOING = (
+    "its last error may be the world's doing (names, connects, TLS, others' answers), and no two"
+    " hosts of the old release are spared of it"
+)
 
 
 class HardRules:
@@ -46,6 +52,8 @@ class HardRules:
             error = line.fingerprint
             if not line.is_fatal or error is None or self._ledger.is_known_fatal(error):
                 return None
+            if self._ledger.is_of_world(error):
+                return None  # no one line tells whose doing it is
             return _fail(part, f"a fatal error never seen {self._where()}: {quote(line.message)}")
         if line.at_us <= part.forgiven_us:
             return None
@@ -57,7 +65,11 @@ class HardRules:
                 reason = f"the unit failed: {quote(line.message)}"
         elif record.kind in _CRASHES and not part.is_stopping:
             reason = self._crashes()
-        return None if reason is None else self._ruled(part, reason, line.at_us)
+        if reason is None:
+            return None
+        if record.kind in _OF_WORLD and self._is_worlds_doing(part):
+            return Verdict(Outcome.WAIT, (reason, _WORLDS_DOING), part.name)
+        return self._ruled(part, reason, line.at_us)
 
     def standing(self, now_us: int) -> Verdict | None:
         """Answer what no line answered: a unit that stays down, and what was excused before."""
@@ -68,6 +80,9 @@ class HardRules:
                 now_us - part.down_us > self._options.restart_s * SECOND_US
             ):
                 last = part.happenings[-1].text
+                if self._is_worlds_doing(part):
+                    down = f"the unit failed and stays so: {quote(last)}"
+                    return Verdict(Outcome.WAIT, (down, _WORLDS_DOING), part.name)
                 ruled = self._ruled(part, f"the unit failed and stays so: {quote(last)}", now_us)
                 if ruled.outcome is Outcome.FAIL:
                     return ruled
@@ -83,6 +98,10 @@ class HardRules:
             part.forgiven_us = now_us
             del self._excused[name]
         return None
+
+    def _is_worlds_doing(self, part: HostLedger) -> bool:
+        """Tell whether the last that a host said before it went down may be the world's doing."""
+        return part.last_error is not None and self._ledger.is_excused(part.last_error)
 
     def crash_count(self) -> int:
         """Crashes of the release on all canary hosts, without what was excused."""

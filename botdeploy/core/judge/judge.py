@@ -145,6 +145,10 @@ class Judge:
         if crashed and not self._hard.is_usual_crasher:
             once = f"it crashed {count(crashed, 'time')}, which the old release never did"
             return self._late(Verdict(Outcome.WAIT, (once,)), now_us)
+        doubt = self._quick.of_world(now_us)
+        if doubt is not None:
+            host, reason = doubt
+            return self._late(Verdict(Outcome.WAIT, (reason,), host), now_us)
         if self._scales is not None:
             lacking = self._scales.missing(now_us)
             if lacking:

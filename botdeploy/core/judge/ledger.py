@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from botdeploy.core.grouping import group
 from botdeploy.core.logline import LineKind
 from botdeploy.core.systemd_record import SystemKind
+from botdeploy.core.world import is_of_world
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
 
 MINUTE_US = 60_000_000
 SECOND_US = 1_000_000
+WITNESSES = 2
+"""Hosts of the old release that it takes to say that the world is well."""
+TROUBLE_RATIO = 3.0
+"""Times its usual that a host meets errors of the world, from which on it is in trouble itself."""
 _LONGEST_PAUSES = 256
 _SAME_SPELL_US = SECOND_US
 
@@ -131,6 +136,8 @@ class HostLedger:
         self.first_us: int | None = None
         self.last_us: int | None = None
         """The bot's last line."""
+        self.last_error: str | None = None
+        """Its last error since the switch."""
         self.unread_before_us = 0
         self.is_stopping = False
         self.down_us: int | None = None
@@ -186,6 +193,7 @@ class HostLedger:
             _count(self._bucket_after(at_us), line)
             if line.fingerprint is not None:
                 self._quote(line, line.fingerprint)
+                self.last_error = line.fingerprint
             if line.is_traffic and (self.last_us is None or at_us > self.last_us):
                 self.last_us = at_us
             return
@@ -440,6 +448,7 @@ class Ledger:
         """Those of the known that were fatal."""
         self._unknown: dict[str, int] = {}
         """Errors that were in no known class when so many were known."""
+        self._of_world: dict[str, bool] = {}
 
     def host(self, name: str) -> HostLedger | None:
         """Look a host up; None for one that is neither canary nor baseline."""
@@ -452,6 +461,8 @@ class Ledger:
             return None
         part.add(line)
         error = line.fingerprint
+        if error is not None and error not in self._of_world:
+            self._of_world[error] = is_of_world(error, line.message)
         if error is not None and (line.at_us < part.start_us or name in self.baseline):
             self._known.add(error)
             if line.is_fatal:
@@ -468,6 +479,8 @@ class Ledger:
         if part is None:
             return
         part.absorb(evidence, judged)
+        for error, first in evidence.classes().items():
+            self._of_world.setdefault(error, is_of_world(error, first.sample))
         self._fatal.update(
             error
             for error, first in evidence.classes().items()
@@ -497,6 +510,48 @@ class Ledger:
             return True
         self._unknown[error] = len(self._known)
         return False
+
+    def is_of_world(self, error: str) -> bool:
+        """Tell whether an error says that the world failed the bot (``core.world``)."""
+        return self._of_world.get(error, False)
+
+    @property
+    def has_witnesses(self) -> bool:
+        """Whether there are hosts enough of the old release to say that the world is well."""
+        return len(self.baseline) >= WITNESSES
+
+    def is_excused(self, error: str) -> bool:
+        """Tell whether an error may be the world's doing, because nobody shows that it is not.
+
+        Two hosts of the old release, and more than half of them, have to be spared of such errors.
+        """
+        if not self.is_of_world(error):
+            return False
+        spared = sum(self._is_spared(part) for part in self.baseline.values())
+        return spared < WITNESSES or 2 * spared <= len(self.baseline)
+
+    def _is_spared(self, part: HostLedger) -> bool:
+        """Tell whether a host is heard, and meets no more errors of the world than it ever did."""
+        if part.is_broken or not part.lines_after:
+            return False
+        met = self.of_world_in(part.after.values())
+        span_s = (max(part.after) + 1) * self.step_us / SECOND_US - part.start_us / SECOND_US
+        return met <= TROUBLE_RATIO * self.of_world_each_s(part) * span_s
+
+    def of_world_in(self, buckets: Iterable[Bucket]) -> int:
+        """Count the errors of the world in some stretches."""
+        return sum(
+            number
+            for bucket in buckets
+            for error, number in bucket.errors.items()
+            if self.is_of_world(error)
+        )
+
+    def of_world_each_s(self, part: HostLedger) -> float:
+        """Tell how many errors of the world a host met in a second before the switch."""
+        known_s = part.history_s
+        met = sum(n for error, n in part.errors_before.items() if self.is_of_world(error))
+        return met / known_s if known_s > 0.0 else 0.0
 
     @property
     def known(self) -> frozenset[str]:

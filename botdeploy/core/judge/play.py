@@ -122,12 +122,13 @@ class Play:
         rest = {h: usual.lines[h] * swing for h in around if table.covered[h][t]}
         if not self._others:
             rest = {}
-        time = dict.fromkeys(own, 1.0)
+        busy = [h for h in own if not table.cut_off[h][t]]
+        time = dict.fromkeys(busy, 1.0)
         is_whole = all(table.whole[h][t] for h in own)
         self._take(self.weighed, WEIGHED, t, own, rest, is_whole=is_whole)
         for kind, one in self.apart.items():
             self._take(one, CLASS + kind, t, own, rest, is_whole=is_whole, beside=self.weighed)
-        if is_whole:
+        if is_whole and len(busy) == len(own):
             self._take(self.traffic, LINES, t, time, dict.fromkeys(rest, 1.0))
         if self.young is not None:
             # a new error seen while starting counts, if it comes back
@@ -137,7 +138,7 @@ class Play:
             )
         if not own:
             return
-        if self.slow is not None:
+        if self.slow is not None and len(busy) == len(own):
             self.slow.minute(t)
         self.minutes += 1
         rates = usual.of(ERRORS).rates

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import ceil, log
 from typing import TYPE_CHECKING
 
 from botdeploy.core.judge.ledger import MINUTE_US, SECOND_US, HostLedger, Ledger, Quote
@@ -14,6 +15,7 @@ from botdeploy.core.verdict import Outcome, Verdict
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from botdeploy.core.judge.ledger import Bucket
     from botdeploy.core.judge.options import JudgeOptions
 
 HOUR_S = 3600.0
@@ -26,6 +28,14 @@ STEADY = 7.0
 CLEARLY_STEADY = 20.0
 LEAST_QUIET_S = 5.0
 """A bot may well need some seconds to log in again after its start."""
+_HEARD_S = 3.0
+"""How long after its first line an error convicts: what all hosts meet is heard of all by then."""
+_ALONE = 0.01
+"""Chance that hosts which meet an error of the world as often show none meanwhile."""
+_WORLD = (
+    "such an error (names, connects, TLS, others' answers) may be the world's doing: only two"
+    " hosts of the old release that are spared of it could tell"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,15 +65,30 @@ class QuickRules:
     def suspicion(self, now_us: int) -> Verdict | None:
         """FAIL for what is plainly worse, else None; every rule waits out the grace."""
         for part in self._ledger.canary.values():
-            ruled = (
-                self._comes_back(part)
-                or self._burst(part, now_us)
-                or self._mostly_errors(part, now_us)
-                or self._silent(part, now_us)
-            )
+            ruled = self._worse(part, now_us, is_sure=True)
             if ruled is not None:
                 return Verdict(Outcome.FAIL, (ruled,), part.name)
         return None
+
+    def of_world(self, now_us: int) -> tuple[str, str] | None:
+        """Give (host, reason) where a host would fail, were it not for errors of the world."""
+        for part in self._ledger.canary.values():
+            if not any(self._ledger.is_excused(name) for name in part.quotes):
+                continue
+            ruled = self._worse(part, now_us, is_sure=False)
+            if ruled is not None and self._worse(part, now_us, is_sure=True) is None:
+                return part.name, f"{ruled}; {_WORLD}"
+        return None
+
+    def _worse(self, part: HostLedger, now_us: int, *, is_sure: bool) -> str | None:
+        """Say what is plainly worse; ``is_sure``: beside what may be the world's doing."""
+        spared = {n for n in part.quotes if is_sure and self._ledger.is_excused(n)}
+        return (
+            self._comes_back(part, now_us, spared)
+            or self._burst(part, now_us, spared)
+            or self._mostly_errors(part, now_us, spared)
+            or (None if spared else self._silent(part, now_us))
+        )
 
     def doubt(self, now_us: int) -> tuple[str, str] | None:
         """Give (host, reason) for what is no proof but should not pass unseen, else None."""
@@ -116,15 +141,19 @@ class QuickRules:
         is_known = self._ledger.is_known
         return ((name, said) for name, said in part.quotes.items() if not is_known(name))
 
-    def _comes_back(self, part: HostLedger) -> str | None:
+    def _comes_back(self, part: HostLedger, now_us: int, spared: set[str]) -> str | None:
         """Find a new error that came back after the grace; three times where little is known.
 
         Where nothing is known of the old release, no error is new: it must come every minute, and
         be a tenth of all lines.
         """
         known_s = self._ledger.history_s
-        needed = 2 if known_s >= HOUR_S else 3
-        for _, said in self._unknown_errors(part):
+        least = 2 if known_s >= HOUR_S else 3
+        for name, said in self._unknown_errors(part):
+            heard_us = round(_HEARD_S * SECOND_US) if self._ledger.baseline else 0
+            if name in spared or now_us - said.first_us < heard_us:
+                continue
+            needed = max(least, self._occasions(name))
             often = said.occasions - 1 >= (said.last_us - said.first_us) / MINUTE_US
             often = often and 10 * said.lines >= part.lines_after
             if not (known_s or often):
@@ -137,6 +166,12 @@ class QuickRules:
                 )
         return None
 
+    def _occasions(self, name: str) -> int:
+        """Tell how often an error of the world has to come before others would show it as well."""
+        if not self._ledger.is_of_world(name) or not self._ledger.has_witnesses:
+            return 0
+        return ceil(log(_ALONE) / -log(1 + len(self._ledger.baseline)))
+
     def _is_telling(self, part: HostLedger, said: Quote, now_us: int) -> bool:
         """Tell whether one new error is news: only where the past is long enough."""
         known_s = self._ledger.history_s
@@ -145,46 +180,48 @@ class QuickRules:
         if said.first_us < self._grace_end(part):
             starts = sum(one.starts_before for one in self._ledger.parts())
             return said.is_traced and (starts > 0 or known_s >= HOUR_S)
-        watched_s = (now_us - part.start_us) / 1e6
+        watched_s = min(self._options.soak_s, (now_us - part.start_us) / 1e6)
         return watched_s / (known_s + watched_s) <= _NOVEL_CHANCE
 
-    def _burst(self, part: HostLedger, now_us: int) -> str | None:
+    def _burst(self, part: HostLedger, now_us: int, spared: set[str]) -> str | None:
         """Find far more errors than usual, unless the baseline errs as much."""
         usual = self._usual_of(part)
         if usual is None:
             return None
         from_us = self._grace_end(part)
-        seen = sum(bucket.error_lines for bucket in part.between(from_us, now_us))
+        seen = sum(_errors(bucket, spared) for bucket in part.between(from_us, now_us))
         if seen < FLOOD:
             return None
         span_s = self._watched_s(part, from_us, now_us)
         swing = self._swing(from_us, now_us)
         # the rate itself is only known to within a burst more than was seen
         mean = span_s * swing * (usual.errors_s + usual.burst / usual.known_s)
+        # what the old release meets meanwhile, however little it met before
+        mean = max(mean, span_s * self._met_by_others(part, from_us, now_us))
         if not is_flood(seen, mean, usual.burst, self._options.worse):
             return None
-        said = max(part.quotes.values(), key=lambda one: one.lines)
+        said = _loudest(part, spared)
         whose = "usual here" if usual.own else "usual on the baseline"
         return (
             f"{count(seen, 'error')} in {duration(span_s)}, where"
             f" {mean:.2g} are {whose}; most often {quote(said.text)}"
         )
 
-    def _mostly_errors(self, part: HostLedger, now_us: int) -> str | None:
+    def _mostly_errors(self, part: HostLedger, now_us: int, spared: set[str]) -> str | None:
         """Find that most lines are errors, where there is nothing to compare with."""
         if self._usual_of(part) is not None:
             return None
         buckets = list(part.between(self._grace_end(part), now_us))
-        errors = sum(bucket.error_lines for bucket in buckets)
+        errors = sum(_errors(bucket, spared) for bucket in buckets)
         lines = sum(bucket.lines for bucket in buckets)
-        occasions = sum(said.occasions for said in part.quotes.values())
+        occasions = sum(said.occasions for name, said in part.quotes.items() if name not in spared)
         if errors < FLOOD or occasions < 3 or 2 * errors < lines:
             return None
         others = self._ledger.baseline.values()
         sick = sum(self._errs_mostly(one, now_us) for one in others)
         if sick and 2 * sick >= len(others):
             return None  # nor is the old release well: it is not the new one's doing
-        said = max(part.quotes.values(), key=lambda one: one.lines)
+        said = _loudest(part, spared)
         return f"{errors} of {count(lines, 'line')} are errors, most often {quote(said.text)}"
 
     def _errs_mostly(self, part: HostLedger, now_us: int) -> bool:
@@ -243,6 +280,30 @@ class QuickRules:
             seen += sum(bucket.error_lines for bucket in part.between(from_us, now_us))
         return max(1.0, (1.0 + seen / burst) / (1.0 + expected / burst))
 
+    def _met_by_others(self, part: HostLedger, from_us: int, now_us: int) -> float:
+        """Tell how many errors a second the baseline meets now, for as much traffic as here.
+
+        The rate is known to within a burst; nothing where the baseline errs as little as ever.
+        """
+        met = seconds = traffic = 0.0
+        burst = 1.5
+        others = 0
+        for other in self._ledger.baseline.values():
+            met += sum(bucket.error_lines for bucket in other.between(from_us, now_us))
+            seconds += self._watched_s(other, from_us, now_us)
+            usual = self._usual_of(other)
+            if usual is not None:
+                burst = max(burst, usual.burst)
+                traffic += usual.lines_s
+                others += 1
+        own = self._usual_of(part)
+        if not met or seconds <= 0.0:
+            return 0.0
+        share = 1.0
+        if own is not None and own.own and traffic > 0.0:
+            share = max(1.0, own.lines_s * others / traffic)
+        return share * (met + burst) / seconds
+
     def _usual_of(self, part: HostLedger) -> Usual | None:
         if part.name not in self._usual:
             self._usual[part.name] = self._learn(part)
@@ -262,6 +323,17 @@ class QuickRules:
             return _usual([part], own=True)
         others = [one for one in baseline if one.history_s >= needed_s and one.is_known_before]
         return _usual(others, own=False) if others else None
+
+
+def _loudest(part: HostLedger, spared: set[str]) -> Quote:
+    counted = [said for name, said in part.quotes.items() if name not in spared]
+    return max(counted, key=lambda one: one.lines)
+
+
+def _errors(bucket: Bucket, spared: set[str]) -> int:
+    if not spared:
+        return bucket.error_lines
+    return sum(number for name, number in bucket.errors.items() if name not in spared)
 
 
 def is_flood(seen: int, mean: float, burst: float, worse: float) -> bool:

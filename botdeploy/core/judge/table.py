@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from botdeploy.core.fingerprint import PROBE, TRACE
 from botdeploy.core.grouping import group, overlap
-from botdeploy.core.judge.ledger import MINUTE_US, Bucket
+from botdeploy.core.judge.ledger import MINUTE_US, SECOND_US, TROUBLE_RATIO, WITNESSES, Bucket
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -57,7 +57,10 @@ class Table:
         }
         self.covered: list[list[bool]] = [[] for _ in self._parts]
         self.whole: list[list[bool]] = [[] for _ in self._parts]
+        self.cut_off: list[list[bool]] = [[] for _ in self._parts]
+        """Whether the world fails it: such a minute is neither silence nor slowness."""
         self.length = 0
+        self._is_well = True
         self._class_of = group(ledger.known)
         self._first_seen: dict[str, int] = {}
         self._hosts_of: dict[str, set[int]] = {}
@@ -87,6 +90,7 @@ class Table:
         """Read the next minute of all hosts; in ``grace`` (host numbers) new errors count once."""
         minute = self.first + self.length
         starting = set(grace)
+        self._is_well = self._is_world_well(minute)
         for number, part in enumerate(self._parts):
             bucket = self._bucket(part, minute)
             begin_us = minute * MINUTE_US
@@ -97,6 +101,12 @@ class Table:
                 and not (is_past and number < self.canaries and begin_us >= part.start_us)
                 and part.torn_between(begin_us, begin_us + MINUTE_US) == 0
             )
+            self.cut_off[number].append(
+                not is_past
+                and number < self.canaries
+                and not self._is_well
+                and self._is_troubled(part, bucket)
+            )
             self.whole[number].append(bucket.dropped == 0)
             self.rows[LINES][number].append(float(bucket.lines))
             self.rows[WORK][number].append(float(bucket.latency_count))
@@ -105,6 +115,35 @@ class Table:
             self._append_errors(number, bucket)
         self._append_young(minute, starting)
         self.length += 1
+
+    def _is_troubled(self, part: HostLedger, bucket: Bucket) -> bool:
+        """Tell whether the world fails a host in a minute more than it usually does."""
+        usual = self._ledger.of_world_each_s(part) * MINUTE_US / SECOND_US
+        return self._ledger.of_world_in([bucket]) > TROUBLE_RATIO * usual
+
+    def _is_world_well(self, minute: int) -> bool:
+        """Tell whether so many hosts of the old release are spared that the world is well.
+
+        In the past it counts as well where there are hosts enough to say so in the watch.
+        """
+        baseline = self._parts[self.canaries :]
+        if self.length < self.past or not self._ledger.has_witnesses:
+            return self._ledger.has_witnesses
+        spared = sum(
+            not self._is_troubled(part, self._bucket(part, minute)) and not part.is_broken
+            for part in baseline
+        )
+        return spared >= WITNESSES and 2 * spared > len(baseline)
+
+    def _errors(self, bucket: Bucket) -> dict[str, int]:
+        """Give a bucket's errors; without the world's where nobody can tell whose they are."""
+        if self._is_well:
+            return bucket.errors
+        return {
+            name: number
+            for name, number in bucket.errors.items()
+            if not self._ledger.is_of_world(name)
+        }
 
     def _bucket(self, part: HostLedger, minute: int) -> Bucket:
         since = part.after.get(minute)
@@ -120,7 +159,7 @@ class Table:
 
     def _append_errors(self, number: int, bucket: Bucket) -> None:
         kinds: dict[str, int] = {}
-        for name, lines in bucket.errors.items():
+        for name, lines in self._errors(bucket).items():
             kind = self._kind(number, name)
             kinds[kind] = kinds.get(kind, 0) + lines
         self.rows[ERRORS][number].append(float(sum(kinds.values())))
@@ -143,7 +182,7 @@ class Table:
         """Count, a host, the errors that are young, come (back), and were on no other host."""
         seen: list[tuple[int, str]] = []
         for number, part in enumerate(self._parts):
-            for name in self._bucket(part, minute).errors:
+            for name in self._errors(self._bucket(part, minute)):
                 kind = self._kind(number, name)
                 seen.append((number, kind))
                 self._first_seen.setdefault(kind, minute)
