@@ -159,7 +159,7 @@ class KnownHosts:
         if any(sign in names for sign in "*?!"):
             wanted = [part for part in names.split(",") if part and not part.startswith("!")]
             unwanted = [part[1:] for part in names.split(",") if part.startswith("!")]
-            self._patterns.append(_Pattern(_one_of(wanted), _one_of(unwanted), key))
+            self._patterns.append(_Pattern(one_of(wanted), one_of(unwanted), key))
             return
         for name in names.split(","):
             if name:
@@ -236,11 +236,11 @@ def _with(marker: Marker, keys: Sequence[KnownKey]) -> tuple[KnownKey, ...]:
 
 def matches_any(patterns: Sequence[str], name: str) -> bool:
     """Tell whether a name matches one of ssh's patterns (lower case)."""
-    pattern = _one_of([one.lower() for one in patterns])
+    pattern = one_of([one.lower() for one in patterns])
     return pattern is not None and pattern.fullmatch(name) is not None
 
 
-def _one_of(patterns: Sequence[str]) -> re.Pattern[str] | None:
+def one_of(patterns: Sequence[str]) -> re.Pattern[str] | None:
     """Compile ssh's patterns: ``*`` and ``?`` are special, brackets are not."""
     if not patterns:
         return None

@@ -2,35 +2,46 @@
 
 from __future__ import annotations
 
-import glob
-import io
+import hashlib
+import ipaddress
 import os
 import pwd
 import re
-import shlex
+import shutil
 import socket
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import paramiko
+from typing import TYPE_CHECKING
 
 from botdeploy.core.address import Address, Jump, parse_jump
 from botdeploy.errors import UserError
+from botdeploy.hosts import canonical, interfaces
+from botdeploy.hosts.sshfile import CannotTell, ConfigFiles, Found, in_list, split
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-_INCLUDE_DEPTH = 16
-_MATCH_WORDS = frozenset(
-    {"all", "canonical", "exec", "final", "host", "localuser", "originalhost", "user"}
-)
-_SETTING = re.compile(r"(\w+)(?:\s*=\s*|\s+)(.+)")
+    from collections.abc import Mapping, Sequence
 
 SYSTEM_CONFIG = Path("/etc/ssh/ssh_config")
 SYSTEM_KNOWN_HOSTS = (Path("/etc/ssh/ssh_known_hosts"), Path("/etc/ssh/ssh_known_hosts2"))
-DEFAULT_IDENTITIES = ("id_rsa", "id_ecdsa", "id_ed25519")
+DEFAULT_IDENTITIES = ("id_rsa", "id_ecdsa", "id_ecdsa_sk", "id_ed25519", "id_ed25519_sk")
+
+#: How every command begins that is sent to a host: what ``Match command`` compares.
+COMMAND = "exec /bin/sh -c"
+
+_HIGHEST_PORT = 65535
+_TOKEN = re.compile(r"\$\{(\w+)\}|%.?")
+_TIME = re.compile(r"(?:(\d+)([smhdw]?))+", re.IGNORECASE)
+_SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+
+#: Keywords that change where we connect or whom we trust, and that we can't follow: refused for
+#: the hosts that they apply to.
+_UNSUPPORTED = {
+    "bindinterface": "use BindAddress",
+    "knownhostscommand": "list the host's key in a known_hosts file",
+    "proxyusefdpass": "use a ProxyCommand that carries the connection itself",
+    "revokedhostkeys": "list revoked keys in a known_hosts file, marked @revoked",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +55,10 @@ class Destination:
     required_identities: tuple[Path, ...] = ()
     #: Named in ssh's config, or its defaults: tried where they exist.
     identities: tuple[Path, ...] = ()
+    #: Whether ``identities`` are ssh's defaults, which nobody named.
+    has_default_identities: bool = False
+    #: Certificates for one's own keys, in the order in which they are offered.
+    certificates: tuple[Path, ...] = ()
     identities_only: bool = False
     agent: Path | None = None
     known_hosts: tuple[Path, ...] = ()
@@ -52,6 +67,7 @@ class Destination:
     proxy_command: str | None = None
     family: socket.AddressFamily = socket.AF_UNSPEC
     connect_timeout_s: float | None = None
+    bind_address: str | None = None
 
     def __str__(self) -> str:
         """Write the place as ``host:port``."""
@@ -60,60 +76,22 @@ class Destination:
 
 
 def home_of(environ: Mapping[str, str]) -> Path:
-    """Give the user's home, also where HOME is unset (cron, systemd)."""
+    """Give the user's home, also where HOME is unset (cron, systemd) or the uid has no name."""
     home = environ.get("HOME")
-    return Path(home) if home else Path(pwd.getpwuid(os.getuid()).pw_dir)
+    if home:
+        return Path(home)
+    try:
+        return Path(pwd.getpwuid(os.getuid()).pw_dir)
+    except KeyError:
+        return Path("/")
 
 
-class _Rules(paramiko.SSHConfig):
-    """paramiko's reader without two of its habits.
-
-    Its tokens ask DNS for our own name in each lookup, and its ``Match exec`` reads our
-    standard input.
-    """
-
-    TOKENS_BY_CONFIG_KEY = {  # noqa: RUF012 # as in paramiko
-        "hostname": ["%h"],
-        "match-exec": paramiko.SSHConfig.TOKENS_BY_CONFIG_KEY["match-exec"],
-    }
-
-    def __init__(self, environ: Mapping[str, str]) -> None:
-        super().__init__()
-        self._environ = dict(environ)
-
-    def _does_match(
-        self,
-        match_list: list[dict[str, Any]],
-        target_hostname: str,
-        canonical: bool,  # noqa: FBT001
-        final: bool,  # noqa: FBT001
-        options: dict[str, Any],
-    ) -> list[dict[str, Any]]:
-        """Give the criteria when all of them hold, trying them in their order, else nothing."""
-        for criterion in match_list:
-            if criterion["type"] == "exec":
-                command = self._tokenize(  # type: ignore[attr-defined]
-                    options, target_hostname, "match-exec", criterion["param"]
-                )
-                holds = self._succeeds(command) != criterion["negate"]
-            else:
-                holds = super()._does_match(  # type: ignore[misc]
-                    [criterion], target_hostname, canonical, final, options
-                )
-            if not holds:
-                return []
-        return match_list
-
-    def _succeeds(self, command: str) -> bool:
-        ended = subprocess.run(
-            ["/bin/sh", "-c", command],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            env=self._environ,
-            check=False,
-        )
-        return ended.returncode == 0
+def user_of(environ: Mapping[str, str]) -> str:
+    """Give the user's name; for a uid without a passwd entry USER's or LOGNAME's, else the uid."""
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return environ.get("USER") or environ.get("LOGNAME") or str(os.getuid())
 
 
 class SshConfig:
@@ -122,57 +100,55 @@ class SshConfig:
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._environ = environ
         self.home = home_of(environ)
-        self.user = pwd.getpwuid(os.getuid()).pw_name
-        self._read: dict[str | None, _Rules] = {}
+        self.user = user_of(environ)
+        self._files = ConfigFiles(self.home, SYSTEM_CONFIG.parent, self._judge)
+        self._version: str | None = None
 
     def resolve(self, address: Address) -> Destination:
         """Complete an address by ssh's config; what the address says itself wins.
 
-        Raises UserError for a config that can't be read or understood.
+        Raises UserError for a config that can't be read, understood or followed for this host.
         """
-        name = address.hostname
-        options = self._options(name, address.option("configfile"))
-
-        def option(key: str) -> str | None:
-            value = address.option(key) or options.get(key)
-            return value if isinstance(value, str) else None
-
-        hostname = options.get("hostname") or name
-        port = address.port or _port(options.get("port"), name)
-        user = address.user or options.get("user") or self.user
-        tokens = {
-            "%%": "%",
-            "%d": str(self.home),
-            "%h": hostname,
-            "%i": str(os.getuid()),
-            "%n": name,
-            "%p": str(port),
-            "%r": user,
-            "%u": self.user,
-        }
+        found = self._look_up(address)
+        for keyword, mend in _UNSUPPORTED.items():
+            value = found.first(keyword)
+            if value is not None and value.lower() not in {"none", "no", "false"}:
+                raise UserError(f"ssh config: {keyword} {value} is not supported; {mend}")
+        name, hostname = address.hostname, found.options["hostname"][0]
+        port = _port(found.first("port"), name)
+        user = found.first("user") or self.user
+        if "%" in user or "${" in user:  # OpenSSH 10 expands these.
+            user = self._expand(user, self._tokens(found), with_environment=True)
+        tokens = self._tokens(found)
         required = tuple(self._path(text, tokens) for text in address.identity_files)
-        identities = tuple(
-            self._path(text, tokens) for text in options.get("identityfile", ()) if text != "none"
-        )
-        if not required and not identities:
+        named = found.options.get("identityfile", ())
+        identities = tuple(self._path(text, tokens) for text in named if text.lower() != "none")
+        is_default = not required and not named
+        if is_default:
             identities = tuple(self.home / ".ssh" / name for name in DEFAULT_IDENTITIES)
-        jumps, command = self._way(address, options, hostname)
-        alias = option("hostkeyalias")
-        timeout = option("connecttimeout")
+        jumps, command = self._way(address, found, hostname)
+        alias = found.first("hostkeyalias")
         return Destination(
             hostname=hostname,
             port=port,
             user=user,
             required_identities=required,
             identities=tuple(dict.fromkeys(path for path in identities if path not in required)),
-            identities_only=(option("identitiesonly") or "no").lower() == "yes",
-            agent=self._agent(options.get("identityagent"), tokens),
-            known_hosts=self._known_hosts(address, options, tokens),
-            host_key_alias=_expand(alias, tokens) if alias else None,
+            has_default_identities=is_default,
+            certificates=tuple(
+                self._path(text, tokens)
+                for text in found.options.get("certificatefile", ())
+                if text.lower() != "none"
+            ),
+            identities_only=_flag(found.first("identitiesonly")),
+            agent=self._agent(found.first("identityagent"), tokens),
+            known_hosts=self._known_hosts(address, found, tokens),
+            host_key_alias=alias.lower() if alias else None,
             jumps=jumps,
-            proxy_command=_expand(command, tokens) if command else None,
-            family=_family(option("addressfamily")),
-            connect_timeout_s=float(timeout) if timeout and timeout.isdigit() else None,
+            proxy_command=self._expand(command, tokens) if command else None,
+            family=_family(found.first("addressfamily")),
+            connect_timeout_s=_seconds(found.first("connecttimeout")),
+            bind_address=found.first("bindaddress"),
         )
 
     def resolve_jump(self, jump: Jump, target: Address) -> Destination:
@@ -196,196 +172,240 @@ class SshConfig:
         tokens = {"%d": str(self.home), "%u": self.user, "%%": "%"}
         extra_keys = tuple(self._path(text, tokens) for text in target.identity_files)
         extra_files = tuple(self._path(text, tokens) for text in target.known_hosts_files)
-        return Destination(
-            hostname=hop.hostname,
-            port=hop.port,
-            user=hop.user,
+        return replace(
+            hop,
             identities=tuple(dict.fromkeys((*hop.identities, *extra_keys))),
-            identities_only=hop.identities_only,
-            agent=hop.agent,
             known_hosts=tuple(dict.fromkeys((*extra_files, *hop.known_hosts))),
-            host_key_alias=hop.host_key_alias,
-            jumps=hop.jumps,
-            proxy_command=hop.proxy_command,
-            family=hop.family,
-            connect_timeout_s=hop.connect_timeout_s,
         )
 
-    def _way(
-        self, address: Address, options: Mapping[str, str], hostname: str
-    ) -> tuple[tuple[Jump, ...], str | None]:
-        """Find how to get there: over jumps, by a command, or directly."""
-        if address.jumps:
-            return tuple(parse_jump(text) for text in address.jumps), None
-        command = address.option("proxycommand")
-        if command is not None:
-            return (), None if command.lower() == "none" else command
-        if (address.option("proxyjump") or "").lower() == "none":
-            return (), None
-        # Of ProxyJump and ProxyCommand, the one that stands first counts.
-        for key, value in options.items():
-            if key == "proxycommand" and value:
-                return (), value
-            if key == "proxyjump" and value.lower() != "none":
-                jumps = tuple(parse_jump(text) for text in value.split(","))
-                # `Host *` with a ProxyJump matches the jump hosts themselves too.
-                names = {address.hostname.lower(), hostname.lower()}
-                if names & {hop.hostname.lower() for hop in jumps}:
-                    return (), None
-                return jumps, None
-            if key in {"proxycommand", "proxyjump"}:
-                return (), None
-        return (), None
+    # --- what the files say -----------------------------------------------------------------
+
+    def _look_up(self, address: Address) -> Found:
+        """Read the files for an address, a second time where they ask for that.
+
+        ``hostname`` is in the result in any case: the name or address to connect to.
+        """
+        found = Found(address.hostname, address.hostname, self.user)
+        file = None
+        for keyword, value in _given(address):
+            if keyword == "configfile":
+                file = value
+            elif keyword == "proxycommand":
+                found.take(keyword, (value,))
+            else:
+                found.take(keyword, split(value) or (value,))
+        self._apply(found, file)
+        host = self._expand(found.first("hostname") or found.original, self._name_tokens(found))
+        name = canonical.canonical(host, found)
+        found.options["hostname"] = (name,)
+        if found.wants_final or canonical.is_asked_for(found):
+            found.host = name
+            found.is_final = True
+            self._apply(found, file)
+        return found
+
+    def _apply(self, found: Found, file: str | None) -> None:
+        if file is None:
+            self._files.apply(self.home / ".ssh" / "config", found, of_user=True)
+            self._files.apply(SYSTEM_CONFIG, found, of_user=False)
+        elif file.lower() != "none":
+            self._files.apply(self._path(file, {}), found, of_user=True, is_named=True)
+
+    def _judge(self, found: Found, name: str, argument: str) -> bool:
+        """Tell whether a condition of a Match line holds that is not about names."""
+        match name:
+            case "exec":
+                real = found.first("hostname") or found.host
+                tokens = self._tokens(found, real)
+                return self._succeeds(self._expand(argument, tokens, with_environment=True))
+            case "localnetwork":
+                try:
+                    networks = [ipaddress.ip_network(text) for text in argument.split(",")]
+                    ours = interfaces.addresses()
+                except ValueError as error:
+                    raise CannotTell(f"localnetwork {argument}: {error}") from error
+                except (OSError, AttributeError) as error:
+                    raise CannotTell("localnetwork: this system does not tell its own") from error
+                return any(one in network for network in networks for one in ours)
+            case "sessiontype":
+                return in_list(argument.lower(), "exec")
+            case "command":
+                return in_list(argument, COMMAND)
+            case "version":
+                return in_list(argument, self._client_version())
+            case _:
+                raise CannotTell(f"{name} is not supported")
+
+    def _succeeds(self, command: str) -> bool:
+        """Run a command of ``Match exec`` with the user's shell, as ssh does."""
+        ended = subprocess.run(
+            [self._environ.get("SHELL") or "/bin/sh", "-c", command],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env=dict(self._environ),
+            check=False,
+        )
+        return ended.returncode == 0
+
+    def _client_version(self) -> str:
+        """Give what the installed ssh calls itself; empty where there is none."""
+        if self._version is None:
+            program = shutil.which("ssh", path=self._environ.get("PATH"))
+            said = b""
+            if program:
+                asked = subprocess.run(
+                    [program, "-V"], stdin=subprocess.DEVNULL, capture_output=True, check=False
+                )
+                said = asked.stderr
+            self._version = said.decode("utf-8", "replace").partition(",")[0].strip()
+        return self._version
+
+    # --- tokens and files -------------------------------------------------------------------
+
+    def _name_tokens(self, found: Found) -> dict[str, str]:
+        return {"%%": "%", "%h": found.original}
+
+    def _tokens(self, found: Found, hostname: str | None = None) -> dict[str, str]:
+        """Give what stands for each token; ``hostname`` where it is not expanded yet."""
+        alias = found.first("hostkeyalias") or found.original
+        if hostname is None:
+            host = found.options["hostname"][0]
+            alias = alias.lower()
+        else:
+            host = self._expand(hostname, self._name_tokens(found))
+        port = found.first("port") or "22"
+        user = found.first("user") or self.user
+        here = socket.gethostname()
+        jump = found.first("proxyjump") or ""
+        last = jump.rpartition(",")[2] if jump.lower() != "none" else ""
+        jump_host = parse_jump(last).hostname if last else ""
+        whole = f"{here}{host}{port}{user}{jump_host}"
+        return {
+            "%%": "%",
+            "%C": hashlib.sha1(whole.encode(), usedforsecurity=False).hexdigest(),
+            "%L": here.partition(".")[0],
+            "%d": str(self.home),
+            "%h": host,
+            "%i": str(os.getuid()),
+            "%j": jump_host,
+            "%k": alias,
+            "%l": here,
+            "%n": found.original,
+            "%p": port,
+            "%r": user,
+            "%u": self.user,
+        }
+
+    def _expand(
+        self, text: str, tokens: Mapping[str, str], *, with_environment: bool = False
+    ) -> str:
+        """Put tokens such as ``%h`` in, and ``${NAME}`` where ssh does; UserError for others."""
+
+        def value(part: re.Match[str]) -> str:
+            if part[1] is not None:
+                if not with_environment:
+                    return part[0]
+                if part[1] not in self._environ:
+                    raise UserError(f"ssh config: {text!r}: the variable {part[1]} is not set")
+                return self._environ[part[1]]
+            if part[0] not in tokens:
+                raise UserError(f"ssh config: {text!r}: ssh has no {part[0]} here")
+            return tokens[part[0]]
+
+        return _TOKEN.sub(value, text)
+
+    def _path(self, text: str, tokens: Mapping[str, str]) -> Path:
+        """Expand ``~``, tokens and variables in a file's name; relative ones count from here."""
+        text = self._expand(text, tokens, with_environment=True) if tokens else text
+        if text == "~" or text.startswith("~/"):
+            return self.home / text[2:]
+        return Path(os.path.expanduser(text))  # noqa: PTH111 (an unknown user's stays)
 
     def _agent(self, setting: str | None, tokens: Mapping[str, str]) -> Path | None:
         if setting and setting.lower() == "none":
             return None
         if setting and setting != "SSH_AUTH_SOCK":
-            if setting.startswith("$"):
-                setting = self._environ.get(setting[1:].strip("{}"), "")
+            if setting.startswith("$") and not setting.startswith("${"):
+                setting = self._environ.get(setting[1:], "")
             return self._path(setting, tokens) if setting else None
         sock = self._environ.get("SSH_AUTH_SOCK")
         return Path(sock) if sock else None
 
     def _known_hosts(
-        self, address: Address, options: Mapping[str, str], tokens: Mapping[str, str]
+        self, address: Address, found: Found, tokens: Mapping[str, str]
     ) -> tuple[Path, ...]:
-        users = address.known_hosts_files or tuple(_words(options.get("userknownhostsfile")))
+        users = address.known_hosts_files or found.options.get("userknownhostsfile", ())
         if users:
             files = [self._path(text, tokens) for text in users if text.lower() != "none"]
         else:
             files = [self.home / ".ssh" / name for name in ("known_hosts", "known_hosts2")]
-        system = address.option("globalknownhostsfile") or options.get("globalknownhostsfile")
+        system = found.options.get("globalknownhostsfile", ())
         if system:
-            files += [self._path(text, tokens) for text in _words(system) if text != "none"]
+            files += [self._path(text, tokens) for text in system if text.lower() != "none"]
         else:
             files += SYSTEM_KNOWN_HOSTS
         return tuple(dict.fromkeys(files))
 
-    def _path(self, text: str, tokens: Mapping[str, str]) -> Path:
-        """Expand ``~`` and tokens in a file's name; relative ones count from here, as in ssh."""
-        text = _expand(text, tokens)
-        if text == "~" or text.startswith("~/"):
-            return self.home / text[2:]
-        return Path(text).expanduser() if text.startswith("~") else Path(text)
+    def _way(
+        self, address: Address, found: Found, hostname: str
+    ) -> tuple[tuple[Jump, ...], str | None]:
+        """Find how to get there: over jumps, by a command, or directly."""
+        command = found.first("proxycommand")
+        if command is not None:
+            return (), None if command.lower() == "none" else command
+        text = found.first("proxyjump") or "none"
+        if text.lower() == "none":
+            return (), None
+        jumps = tuple(parse_jump(self._expand_jump(hop, found)) for hop in text.split(","))
+        # `Host *` with a ProxyJump matches the jump hosts themselves too.
+        names = {address.hostname.lower(), hostname.lower()}
+        if not address.jumps and names & {hop.hostname.lower() for hop in jumps}:
+            return (), None
+        return jumps, None
 
-    def _options(self, name: str, file: str | None) -> dict[str, str]:
-        """Look a name up in the user's files, or only in the file that ``-F`` names."""
-        rules = self._read.get(file)
-        if rules is None:
-            rules = self._read[file] = self._load(file)
-        try:
-            found = rules.lookup(name)
-        except (paramiko.SSHException, KeyError, ValueError) as error:
-            raise UserError(f"ssh config, looking up {name}: {error}") from error
-        return dict(found)
-
-    def _load(self, file: str | None) -> _Rules:
-        if file is None:
-            files = [(self.home / ".ssh" / "config", False), (SYSTEM_CONFIG, False)]
-        elif file.lower() == "none":
-            files = []
-        else:
-            files = [(self._path(file, {}), True)]
-        rules = _Rules(self._environ)
-        for path, must_exist in files:
-            lines = "\n".join(self._lines(path, must_exist=must_exist, conditions=(), depth=0))
-            try:
-                rules.parse(io.StringIO(lines))
-            except paramiko.SSHException as error:
-                raise UserError(f"{path}: {error}") from error
-        return rules
-
-    def _lines(
-        self, path: Path, *, must_exist: bool, conditions: tuple[str, ...], depth: int
-    ) -> Iterator[str]:
-        """Give a file's lines with every Include replaced by what it includes.
-
-        ``conditions`` are those of the block that includes it: they hold on inside, which
-        paramiko can say by a Match with several criteria.
-        """
-        if depth > _INCLUDE_DEPTH:
-            raise UserError(f"{path}: Include goes deeper than {_INCLUDE_DEPTH} files")
-        try:
-            text = path.read_text(encoding="utf-8", errors="surrogateescape")
-        except (FileNotFoundError, NotADirectoryError):
-            if must_exist:
-                raise UserError(f"{path}: no such ssh config") from None
-            return
-        except OSError as error:
-            raise UserError(f"{path}: {error.strerror}") from error
-        block: tuple[str, ...] = ()
-        for line in text.splitlines():
-            setting = _SETTING.match(line.strip())
-            key = setting[1].lower() if setting else ""
-            value = setting[2] if setting else ""
-            match key:
-                case "host":
-                    block = (_as_match(value),)
-                    yield _header((*conditions, *block)) if conditions else line
-                case "match":
-                    _check_match(value, path)
-                    block = () if value.strip().lower() == "all" else (value,)
-                    yield _header((*conditions, *block))
-                case "include":
-                    inside = (*conditions, *block)
-                    for included in self._included(value, path):
-                        yield from self._lines(
-                            included, must_exist=False, conditions=inside, depth=depth + 1
-                        )
-                        yield _header(inside)
-                case _:
-                    yield line
-
-    def _included(self, value: str, path: Path) -> Iterator[Path]:
-        """Give the files of an Include line: several, with wildcards, relative to the folder."""
-        for pattern in _words(value):
-            wanted = self._path(pattern, {"%d": str(self.home), "%u": self.user})
-            if not wanted.is_absolute():
-                system = path.is_relative_to(SYSTEM_CONFIG.parent)
-                wanted = (SYSTEM_CONFIG.parent if system else self.home / ".ssh") / wanted
-            yield from sorted(Path(name) for name in glob.glob(str(wanted)))  # noqa: PTH207
+    def _expand_jump(self, text: str, found: Found) -> str:
+        if "%" not in text:
+            return text
+        tokens = self._tokens(found)
+        return self._expand(text, {key: tokens[key] for key in ("%%", "%h", "%n", "%p", "%r")})
 
 
-def _header(conditions: tuple[str, ...]) -> str:
-    return f"Match {' '.join(conditions)}" if conditions else "Match all"
+def _given(address: Address) -> Sequence[tuple[str, str]]:
+    """Give what the address itself says, as the settings that ssh would be called with."""
+    given: list[tuple[str, str]] = []
+    if address.user:
+        given.append(("user", address.user))
+    if address.port:
+        given.append(("port", str(address.port)))
+    if address.jumps:
+        given.append(("proxyjump", ",".join(address.jumps)))
+    return (*given, *address.options)
 
 
-def _as_match(patterns: str) -> str:
-    """Say ``Host a b !c`` as a criterion of Match."""
-    return f"originalhost {','.join(_words(patterns))}"
-
-
-def _check_match(value: str, path: Path) -> None:
-    words = _words(value)
-    while words:
-        word = words.pop(0).lower().removeprefix("!")
-        if word not in _MATCH_WORDS:
-            raise UserError(f"{path}: Match {word} is not supported")
-        if word not in {"all", "canonical", "final"} and words:
-            words.pop(0)
-
-
-def _words(text: str | None) -> list[str]:
-    if not text:
-        return []
-    try:
-        return shlex.split(text, comments=True)
-    except ValueError as error:
-        raise UserError(f"ssh config: {text!r}: {error}") from error
-
-
-def _expand(text: str, tokens: Mapping[str, str]) -> str:
-    """Put tokens such as ``%h`` in; unknown ones stay as they are."""
-    return re.sub(r"%.", lambda token: tokens.get(token[0], token[0]), text)
+def _flag(text: str | None) -> bool:
+    return (text or "no").lower() in {"yes", "true"}
 
 
 def _port(text: str | None, name: str) -> int:
     if text is None:
         return 22
-    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= 65535):  # noqa: PLR2004
-        raise UserError(f"ssh config: Port {text!r} for {name} is not a port")
-    return int(text)
+    if text.isascii() and text.isdigit() and 1 <= int(text[:6]) <= _HIGHEST_PORT:
+        return int(text)
+    try:
+        return socket.getservbyname(text, "tcp")
+    except OSError:
+        raise UserError(f"ssh config: Port {text!r} for {name} is not a port") from None
+
+
+def _seconds(text: str | None) -> float | None:
+    """Read a time such as ``90`` or ``1m30s``."""
+    if text is None or text.lower() == "none":
+        return None
+    if not _TIME.fullmatch(text):
+        raise UserError(f"ssh config: ConnectTimeout {text!r} is not a time")
+    parts = re.findall(r"(\d+)([smhdw]?)", text.lower())
+    return float(sum(int(number) * _SECONDS[unit] for number, unit in parts)) or None
 
 
 def _family(text: str | None) -> socket.AddressFamily:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pwd
 import shutil
 import socket
@@ -69,7 +70,9 @@ def test_without_a_config_the_usual_holds(resolve: Resolve, tmp_path: Path) -> N
     ssh = tmp_path / ".ssh"
     assert (place.hostname, place.port) == ("host", 22)
     assert place.user == SshConfig({}).user
-    assert place.identities == (ssh / "id_rsa", ssh / "id_ecdsa", ssh / "id_ed25519")
+    kinds = ("rsa", "ecdsa", "ecdsa_sk", "ed25519", "ed25519_sk")
+    assert place.identities == tuple(ssh / f"id_{kind}" for kind in kinds)
+    assert place.has_default_identities
     assert place.known_hosts[:2] == (ssh / "known_hosts", ssh / "known_hosts2")
     assert place.known_hosts[2] == tmp_path / "etc" / "known_hosts"
     assert place.agent is None
@@ -81,9 +84,9 @@ def test_config_fills_what_the_inventory_leaves_open(
     """HostName, User, Port, IdentityFile and the rest are taken from the config."""
     write(
         "Host bot*\n"
-        "  HostName %h.example.org\n  User %%me\n  Port 2200\n"
+        "  HostName %h.example.org\n  User me\n  Port 2200\n"
         "  IdentityFile ~/.ssh/%r@%h\n  IdentityFile %d/second\n  IdentitiesOnly yes\n"
-        "  UserKnownHostsFile ~/.ssh/kh1 ~/.ssh/kh2\n  HostKeyAlias the-%n\n"
+        "  UserKnownHostsFile ~/.ssh/kh1 ~/.ssh/kh2\n  HostKeyAlias The-%n\n"
         "  ConnectTimeout 7\n  AddressFamily inet\n"
         "Host *\n  User nobody\n"
     )
@@ -91,12 +94,12 @@ def test_config_fills_what_the_inventory_leaves_open(
     assert place.hostname == "bot1.example.org"
     assert place.port == 2200
     assert place.identities == (
-        tmp_path / ".ssh" / "%%me@bot1.example.org",
+        tmp_path / ".ssh" / "me@bot1.example.org",
         tmp_path / "second",
     )
     assert place.identities_only
     assert place.known_hosts[:2] == (tmp_path / ".ssh" / "kh1", tmp_path / ".ssh" / "kh2")
-    assert place.host_key_alias == "the-bot1"
+    assert place.host_key_alias == "the-%n", "ssh expands nothing here, and knows no capitals"
     assert place.connect_timeout_s == 7
     assert place.family == socket.AF_INET
     assert resolve("other").user == "nobody"
@@ -211,11 +214,101 @@ def test_match_applies(resolve: Resolve, write: Callable[..., Path]) -> None:
     assert resolve("g").identities == (Path("/all"),)
 
 
-def test_unknown_match_is_told(resolve: Resolve, write: Callable[..., Path]) -> None:
-    """A condition that can't be evaluated is an error and not silently true."""
-    path = write("Match localnetwork 10.0.0.0/8\n  User x\n")
-    with pytest.raises(UserError, match=f"{path}: Match localnetwork is not supported"):
+def test_what_cannot_be_evaluated_matters_only_where_it_may_apply(
+    resolve: Resolve, write: Callable[..., Path]
+) -> None:
+    """A condition of the future is an error, but only for hosts that the others let through."""
+    path = write(
+        "Host h\n  Port 5\nMatch host other moonphase full\n  User x\n"
+        "Match moonphase full host another\n  User y\n"
+    )
+    assert resolve("h").port == 5
+    for name, line in (("other", 3), ("another", 5)):
+        with pytest.raises(UserError, match=f"{path}:{line}: Match moonphase is not supported"):
+            resolve(name)
+
+
+def test_what_is_wrong_in_a_block_matters_only_where_the_block_applies(
+    resolve: Resolve, write: Callable[..., Path]
+) -> None:
+    """Open quotes, missing values and Includes that can't be read hurt their own hosts alone."""
+    path = write('Host a\n  User "x\nHost b\n  Port\nHost c\n  Include dir\nHost d\n  User d\n')
+    (path.parent / "dir").mkdir()
+    assert resolve("d").user == "d"
+    for name, problem in (
+        ("a", "config:2: user: a quote is not closed"),
+        ("b", "config:4: port has no value"),
+        ("c", "dir: Is a directory"),
+    ):
+        with pytest.raises(UserError, match=problem):
+            resolve(name)
+
+
+def test_config_that_others_may_write_is_not_taken(
+    resolve: Resolve, write: Callable[..., Path]
+) -> None:
+    """Its commands run as us; ssh refuses it too."""
+    path = write("User x\n")
+    path.chmod(0o664)
+    with pytest.raises(UserError, match=f"{path}: bad owner or permissions.*chmod go-w {path}"):
         resolve("h")
+
+
+def test_final_match_as_red_hat_ships_it(resolve: Resolve, write: Callable[..., Path]) -> None:
+    """``Match final all`` in the system's files is a second pass over all of them."""
+    write("Host h\n  HostName real.example.org\nHost real.example.org\n  User second\n")
+    write("Include ssh_config.d/*.conf\n", "../etc/ssh_config")
+    write(
+        "Match final all\n  Include crypto.conf\n  GSSAPIAuthentication yes\n"
+        "  ForwardX11Trusted yes\n  Port 2222\n",
+        "../etc/ssh_config.d/50-redhat.conf",
+    )
+    write("Ciphers aes256-gcm@openssh.com\nIdentityFile /k\n", "../etc/crypto.conf")
+    place = resolve("h")
+    assert (place.hostname, place.user, place.port) == ("real.example.org", "second", 2222)
+    assert place.identities == (Path("/k"),)
+    assert resolve(Address("h", "h", user="deploy", port=22)).port == 22
+
+
+@pytest.mark.parametrize(
+    ("condition", "holds"),
+    [
+        ("user deploy", True),
+        ("user de*,!deploy", False),
+        ("!user deploy", False),
+        ("host=h", True),
+        ("host = h", True),
+        ("!host = h", False),
+        ("localnetwork 127.0.0.0/8", True),
+        ("localnetwork 203.0.113.0/24,127.0.0.1/32", True),
+        ("localnetwork ::1/128", None),
+        ("localnetwork 203.0.113.0/24", False),
+        ("!localnetwork 203.0.113.0/24", True),
+        ("tagged t1", True),
+        ("tagged t2", False),
+        ("sessiontype exec", True),
+        ("sessiontype shell", False),
+        ('command "exec /bin/sh*"', True),
+        ("command rsync*", False),
+        ("version *", True),
+        ("version NotSsh*", False),
+        ("canonical", False),
+        ("final", True),
+        ("all", True),
+        ("!all", False),
+    ],
+)
+def test_match_conditions(
+    resolve: Resolve,
+    write: Callable[..., Path],
+    condition: str,
+    holds: bool | None,  # noqa: FBT001
+) -> None:
+    """Every condition of OpenSSH 10 is evaluated; the inventory's user and tag count."""
+    write(f"Match {condition}\n  Port 77\n")
+    address = Address("h", "h", user="deploy", options=(("tag", "t1"),))
+    place = resolve(address)
+    assert holds is None or (place.port == 77) == holds, "None: as this machine has it"
 
 
 @pytest.mark.parametrize(
@@ -291,7 +384,7 @@ def test_agent(
     assert SshConfig(environ).resolve(Address("h", "h")).agent == agent
 
 
-@pytest.mark.parametrize("port", ["0", "65536", "ssh", "-1"])
+@pytest.mark.parametrize("port", ["0", "65536", "no-service", "-1"])
 def test_bad_port_is_told(resolve: Resolve, write: Callable[..., Path], port: str) -> None:
     """A Port that is none is an error that says where."""
     write(f"Port {port}\n")
@@ -309,68 +402,339 @@ def test_home_is_found_without_the_variable(monkeypatch: pytest.MonkeyPatch) -> 
     assert SshConfig({}).resolve(Address("h", "h", options=(("configfile", "none"),))).user == "bot"
 
 
-LINES = st.sampled_from(
+@pytest.mark.parametrize(
+    ("environ", "user"), [({"USER": "ci"}, "ci"), ({"LOGNAME": "log"}, "log"), ({}, "12345")]
+)
+def test_uid_without_a_passwd_entry(
+    monkeypatch: pytest.MonkeyPatch, environ: dict[str, str], user: str
+) -> None:
+    """In a container nobody may know the uid: USER, LOGNAME or the uid itself is the name."""
+
+    def unknown(uid: int) -> None:
+        raise KeyError(uid)
+
+    monkeypatch.setattr(pwd, "getpwuid", unknown)
+    monkeypatch.setattr("os.getuid", lambda: 12345)
+    assert home_of(environ) == Path("/")
+    assert SshConfig(environ).resolve(Address("h", "h")).user == user
+
+
+@pytest.mark.parametrize(
+    ("config", "hostname", "port"),
     [
-        "Host a",
-        "Host b*",
-        "Host * !b2",
-        "Host a b1",
-        "Match host b1",
-        "Match originalhost a,b2",
-        "Match user alice",
-        "Match all",
-        "User alice",
-        "User bob",
-        "Port 1001",
-        "Port = 1002",
-        "HostName %h.example.org",
-        'HostName "real"',
+        ("", "bot.example.org", 5),
+        ("CanonicalizeMaxDots 0\n", "bot.example.org", 5),
+        ("CanonicalizePermittedCNAMEs *.example.org:*.example.net\n", "real.example.net", 6),
+        ("CanonicalizePermittedCNAMEs *.example.com:*.example.net\n", "bot.example.org", 5),
+        ("ProxyJump gate\n", "bot", 22),
+        ("ProxyJump gate\nCanonicalizeHostname always\n", "bot.example.org", 5),
+        ("CanonicalDomains none\n", "bot", 7),
+    ],
+)
+def test_full_names(
+    resolve: Resolve,
+    write: Callable[..., Path],
+    monkeypatch: pytest.MonkeyPatch,
+    config: str,
+    hostname: str,
+    port: int,
+) -> None:
+    """CanonicalizeHostname finds a host's full name, by which the files are read again."""
+    names = {"bot.example.org.": "real.example.net"}
+
+    def look_up(name: str, *more: int) -> list[object]:
+        if more[-1] == socket.AI_NUMERICHOST or name not in names:
+            raise socket.gaierror(socket.EAI_NONAME, "no such name")
+        return [(0, 0, 0, names[name], ("192.0.2.1", 0))]
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    write(
+        f"{config}Match final host *.org\n  Port 5\nHost *.net\n  Port 6\nMatch final\n  Port 7\n"
+        "Host *\n  CanonicalizeHostname yes\n  CanonicalDomains nowhere.example example.org\n"
+    )
+    if "gate" in config and "always" not in config:
+        port = 7  # The files are read again, although the name stays.
+    place = resolve("bot")
+    assert (place.hostname, place.port) == (hostname, port)
+    write("CanonicalizeHostname yes\nCanonicalDomains x.example\nCanonicalizeFallbackLocal no\n")
+    with pytest.raises(UserError, match="no domain of CanonicalDomains has a host bot"):
+        resolve("bot")
+
+
+# --- ssh itself as the judge --------------------------------------------------------------------
+
+SSH = shutil.which("ssh")
+NAMES = ("a", "b1", "B2", "a.example.org", "192.0.2.7", "127.1")
+USERS = ("alice", "bob")
+
+
+def ssh_version() -> tuple[int, int]:
+    """Give the version of the ssh that is installed."""
+    said = subprocess.run([SSH or "ssh", "-V"], capture_output=True, text=True, check=False).stderr
+    major, minor = said.partition("OpenSSH_")[2].split("p")[0].split(".")[:2]
+    return int(major), int(minor)
+
+
+def patterns(names: st.SearchStrategy[str], joint: str) -> st.SearchStrategy[str]:
+    """Draw a list of patterns, some of them negated."""
+    one = st.tuples(st.sampled_from(["", "", "!"]), names).map("".join)
+    return st.lists(one, min_size=1, max_size=3).map(joint.join)
+
+
+HOST_PATTERNS = st.sampled_from(
+    ["a", "b1", "B2", "b2", "b*", "?1", "*", "*.example.org", "real.example.org", "192.0.2.?"]
+)
+USER_PATTERNS = st.sampled_from(["alice", "bob", "a*", "*", "Alice", "root"])
+#: Values as words, quoted in the ways that ssh knows.
+QUOTED = st.sampled_from(["{}", '"{}"', "'{}'"])
+SEPARATORS = st.sampled_from([" ", "\t", "  ", "=", " = ", "\t=\t"])
+COMMENTS = st.sampled_from(["", "", "", " # comment", "\t#", ' # "open', "  \t", "\r"])
+INDENTS = st.sampled_from(["", "  ", "\t"])
+
+
+def any_case(words: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    """Draw keywords in lower, upper and usual case."""
+    return words.flatmap(lambda word: st.sampled_from([word, word.lower(), word.upper()]))
+
+
+@st.composite
+def settings_lines(draw: st.DrawFn) -> str:
+    """Draw a line that sets something."""
+    keyword, values = draw(
+        st.sampled_from(
+            [
+                ("User", ["alice", "bob"]),
+                ("Port", ["1001", "1002", "22"]),
+                ("HostName", ["real.example.org", "%h.example.org", "Upper", "%%", "192.0.2.9"]),
+                ("IdentityFile", ["/k1", "/k2", "/with space", "none"]),
+                ("CertificateFile", ["/c1", "/c2"]),
+                ("IdentitiesOnly", ["yes", "no", "true", "FALSE"]),
+                ("HostKeyAlias", ["alias", "Other", "%n"]),
+                ("ConnectTimeout", ["5", "1m", "1m30s", "none"]),
+                ("AddressFamily", ["inet", "inet6", "any"]),
+                ("BindAddress", ["127.0.0.1", "*"]),
+                ("IdentityAgent", ["/run/agent", "none", "SSH_AUTH_SOCK"]),
+                ("CanonicalizeHostname", ["no", "yes", "always"]),
+                ("CanonicalDomains", ["none"]),
+                ("IPQoS", ["throughput"]),
+            ]
+        )
+    )
+    value = draw(st.sampled_from(values))
+    form = '"{}"' if " " in value else draw(QUOTED)
+    sign = draw(SEPARATORS)
+    return f"{draw(any_case(st.just(keyword)))}{sign}{form.format(value)}{draw(COMMENTS)}"
+
+
+WAYS = st.sampled_from(
+    [
         "ProxyJump gate",
+        "ProxyJump=me@gate:2022",
+        "ProxyJump first,second",
         "ProxyJump none",
-        "IdentityFile /k1",
-        "IdentityFile /k2",
-        "IdentitiesOnly yes",
-        "HostKeyAlias alias",
-        "Include {inner}",
-        "# comment",
-        "",
+        "ProxyCommand nc -X 5 %h %p",
+        'ProxyCommand = "nc" %h',
+        "ProxyCommand none",
+        "UserKnownHostsFile /kh1 /kh2 # c",
+        "UserKnownHostsFile=none",
+        "GlobalKnownHostsFile /g1",
     ]
 )
 
 
-@pytest.mark.skipif(not shutil.which("ssh"), reason="no ssh here")
+@st.composite
+def blocks(draw: st.DrawFn) -> str:
+    """Draw a line that begins a block."""
+    if draw(st.booleans()):
+        names = draw(patterns(HOST_PATTERNS, " "))
+        return f"{draw(any_case(st.just('Host')))}{draw(SEPARATORS)}{names}{draw(COMMENTS)}"
+    kinds = ["host", "originalhost", "user", "localuser", "exec", "final", "canonical"]
+    if ssh_version() >= (9, 4):
+        kinds += ["localnetwork", "tagged"]
+    if ssh_version() >= (10, 0):
+        kinds += ["sessiontype", "version"]
+    words: list[str] = []
+    for kind in draw(st.lists(st.sampled_from(kinds), max_size=3)):
+        sign = "!" if draw(st.integers(0, 3)) == 0 else ""
+        argument = {
+            "host": patterns(HOST_PATTERNS, ","),
+            "originalhost": patterns(HOST_PATTERNS, ","),
+            "user": patterns(USER_PATTERNS, ","),
+            "localuser": patterns(USER_PATTERNS, ","),
+            "exec": st.sampled_from(
+                ['"test %h = %n"', "true", '"test %p = 1001"', '"test %r = alice"']
+            ),
+            "localnetwork": st.sampled_from(["127.0.0.0/8", "203.0.113.0/24,198.51.100.1/32"]),
+            "tagged": st.sampled_from(["t1", "t*", "*"]),
+            "sessiontype": st.sampled_from(["exec", "shell"]),
+            "version": st.sampled_from(["OpenSSH_*", "Other*"]),
+        }.get(kind)
+        word = draw(any_case(st.just(kind)))
+        if argument is None:
+            words.append(sign + word)
+        else:
+            words += [sign + word + draw(st.sampled_from([" ", " ", "="])) + draw(argument)]
+    if len(words) < 2 and (not words or draw(st.booleans())):
+        words.append("all")
+    return f"{draw(any_case(st.just('Match')))} {' '.join(words)}{draw(COMMENTS)}"
+
+
+LINES = st.one_of(
+    settings_lines(),
+    settings_lines(),
+    WAYS,
+    blocks(),
+    st.sampled_from(
+        ["Include {inner}", "Include {folder}/*.conf", "include = {folder}/n*", "# c", ""]
+    ),
+)
+FILES = st.lists(st.tuples(INDENTS, LINES).map("".join), max_size=12)
+
+
+def asked(file: Path, name: str, *more: str) -> dict[str, list[str]] | None:
+    """Ask ssh itself; None where it refuses the file."""
+    command = [SSH or "ssh", "-G", "-F", str(file), *more, name, "command"]
+    said = subprocess.run(
+        command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL
+    )
+    if said.returncode != 0:
+        return None
+    theirs: dict[str, list[str]] = {}
+    for line in said.stdout.splitlines():
+        key, _, value = line.partition(" ")
+        theirs.setdefault(key, []).append(value)
+    return theirs
+
+
+def none_as(value: str | None) -> str | None:
+    return None if value == "none" else value
+
+
+@pytest.mark.programs
+@pytest.mark.skipif(SSH is None, reason="no ssh here")
 @settings(
-    max_examples=examples(60),
+    max_examples=examples(150),
     deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(
-    st.lists(LINES, max_size=10), st.lists(LINES, max_size=5), st.sampled_from(["a", "b1", "b2"])
+    outer=FILES,
+    inner=FILES,
+    other=FILES,
+    name=st.sampled_from(NAMES),
+    user=st.sampled_from([None, *USERS]),
+    port=st.sampled_from([None, 1001]),
 )
-@example(lines=["IdentityFile /k1", "IdentityFile /k1"], inner=[], name="a")
-def test_agrees_with_ssh(tmp_path: Path, lines: list[str], inner: list[str], name: str) -> None:
-    """For any mixture of blocks and Includes we come to the same as ``ssh -G``."""
-    file, included = tmp_path / "config", tmp_path / "inner"
-    included.write_text("\n".join(one for one in inner if "Include" not in one) + "\n")
-    file.write_text("\n".join(lines).replace("{inner}", str(included)) + "\n")
-    asked = subprocess.run(
-        ["ssh", "-G", "-F", str(file), name], capture_output=True, text=True, check=False
-    )
-    if asked.returncode != 0:
+@example(
+    outer=["IdentityFile /k1", "IdentityFile /k1"],
+    inner=[],
+    other=[],
+    name="a",
+    user=None,
+    port=None,
+)
+@example(
+    outer=["Include {inner}", "Host real.example.org", "Port 1002"],
+    inner=["HostName real.example.org", "Match final all", "User bob", "CertificateFile /c1"],
+    other=[],
+    name="a",
+    user=None,
+    port=None,
+)
+@example(
+    outer=["Match user alice", "HostName 192.0.2.9 # web", "Port 1001 # p"],
+    inner=[],
+    other=[],
+    name="a",
+    user="alice",
+    port=None,
+)
+def test_agrees_with_ssh(
+    tmp_path: Path,
+    outer: list[str],
+    inner: list[str],
+    other: list[str],
+    name: str,
+    user: str | None,
+    port: int | None,
+) -> None:
+    """For any mixture of blocks, conditions, quotes and Includes we come to what ssh comes to."""
+    file, included, folder = tmp_path / "config", tmp_path / "inner", tmp_path / "folder"
+    folder.mkdir(exist_ok=True)
+
+    def write(place: Path, lines: list[str], *, nested: bool = False) -> None:
+        kept = [one for one in lines if nested or "nclude" not in one]
+        text = "\n".join(kept) + "\n"
+        place.write_text(text.replace("{inner}", str(included)).replace("{folder}", str(folder)))
+
+    write(file, outer, nested=True)
+    write(included, inner)
+    write(folder / "1.conf", other)
+    write(folder / "name", other[::-1])
+    flags = [*(["-l", user] if user else []), *(["-p", str(port)] if port else [])]
+    theirs = asked(file, name, *flags)
+    if theirs is None:
         return
-    theirs: dict[str, list[str]] = {}
-    for one in asked.stdout.splitlines():
-        key, _, value = one.partition(" ")
-        theirs.setdefault(key, []).append(value)
     place = SshConfig({"HOME": str(tmp_path)}).resolve(
-        Address(name, name, options=(("configfile", str(file)),))
+        Address(name, name, user=user, port=port, options=(("configfile", str(file)),))
     )
     assert [place.hostname] == theirs["hostname"]
     assert [place.user] == theirs["user"]
     assert [str(place.port)] == theirs["port"]
     assert [place.identities_only] == [value == "yes" for value in theirs["identitiesonly"]]
     assert place.host_key_alias == theirs.get("hostkeyalias", [None])[0]
-    named = [str(path) for path in place.identities if path.parent == Path("/")]
-    assert named == [value for value in theirs["identityfile"] if value.startswith("/k")]
-    jump = [] if theirs.get("proxyjump", ["none"]) == ["none"] else theirs["proxyjump"]
-    assert [str(hop) for hop in place.jumps] == jump
+    if not place.has_default_identities:
+        theirs_named = [one for one in theirs["identityfile"] if one != "none"]
+        assert [str(path) for path in place.identities] == theirs_named
+    assert [str(path) for path in place.certificates] == theirs.get("certificatefile", [])
+    jump = none_as(theirs.get("proxyjump", ["none"])[0])
+    assert ",".join(map(str, place.jumps)) == (jump or "")
+    command = none_as(theirs.get("proxycommand", ["none"])[0])
+    tokens = {"%h": place.hostname, "%p": str(place.port)}
+    for token, value in tokens.items():
+        command = command.replace(token, value) if command else None
+    assert place.proxy_command == command
+    timeout = none_as(theirs["connecttimeout"][0])
+    assert place.connect_timeout_s == (float(timeout) if timeout else None)
+    family = {"inet": socket.AF_INET, "inet6": socket.AF_INET6, "any": socket.AF_UNSPEC}
+    assert place.family == family[theirs["addressfamily"][0]]
+    assert place.bind_address == theirs.get("bindaddress", [None])[0]
+    agent = theirs.get("identityagent", [None])[0]
+    assert place.agent == (Path(agent) if agent == "/run/agent" else None)
+    known = [
+        one
+        for one in (*theirs["userknownhostsfile"], *theirs["globalknownhostsfile"])
+        for one in one.split()
+        if one.startswith(("/kh", "/g"))
+    ]
+    assert [str(one) for one in place.known_hosts if one.parent == Path("/")] == known
+
+
+TOKENS = ("%%", "%C", "%L", "%d", "%h", "%i", "%k", "%l", "%n", "%p", "%r", "%u")
+
+
+@pytest.mark.programs
+@pytest.mark.skipif(SSH is None, reason="no ssh here")
+@pytest.mark.parametrize("keyword", ["Match exec", "ProxyCommand"])
+def test_tokens_are_those_of_ssh(tmp_path: Path, keyword: str) -> None:
+    """Each token of ssh stands for the same as with ssh."""
+    said = tmp_path / "said"
+    tokens = TOKENS if keyword == "Match exec" else ("%%", "%h", "%n", "%p", "%r")
+    command = f"echo {' '.join(tokens)} | tee {said}"
+    head = "Host h\nHostName Real.%h.example\nUser alice\nPort 77\nHostKeyAlias Key\n"
+    home = pwd.getpwuid(os.getuid()).pw_dir
+    file = tmp_path / "config"
+    if keyword == "Match exec":
+        file.write_text(f'{head}Match exec "{command}"\n')
+        assert asked(file, "h") is not None
+    else:
+        file.write_text(f"{head}ProxyCommand {command}\n")
+        subprocess.run([SSH or "ssh", "-F", str(file), "h"], capture_output=True, check=False)
+    theirs = said.read_text()
+    said.unlink()
+    place = SshConfig({"HOME": home}).resolve(
+        Address("h", "h", options=(("configfile", str(file)),))
+    )
+    if place.proxy_command:
+        subprocess.run(["/bin/sh", "-c", place.proxy_command], check=True)
+    assert said.read_text() == theirs

@@ -1,0 +1,322 @@
+"""Files in the form of ssh_config: their lines, and what they say of one host.
+
+As OpenSSH reads them (``readconf.c``); ``ssh -G`` is what the tests compare with. It is not asked
+itself: it costs a process a host, does not run where the user has no passwd entry or where no ssh
+client is installed, and does not say which keys were named and which are its defaults.
+"""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+import stat
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from botdeploy.errors import UserError
+from botdeploy.hosts.knownhosts import one_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+_DEPTH = 16
+_KEYWORD = re.compile(r'\s*(?:"([^"]*)"|([^\s="]+))(?:[ \t]*=[ \t]*|[ \t]+|$)')
+_ALONE = frozenset({"all", "canonical", "final"})
+
+#: Keywords that may stand several times and count each time.
+_REPEATED = frozenset({"certificatefile", "identityfile"})
+#: Keywords whose value is the rest of the line as it stands.
+_VERBATIM = frozenset({"proxycommand"})
+
+
+class CannotTell(Exception):
+    """A condition that can't be evaluated here; says which."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One setting: ``keyword`` in lower case, the rest of the line, and where it stands."""
+
+    keyword: str
+    rest: str
+    place: str
+
+    def words(self) -> tuple[str, ...]:
+        """Split the rest as ssh does; raise UserError where its quotes don't match."""
+        found = split(self.rest)
+        if found is None:
+            raise UserError(f"{self.place}: {self.keyword}: a quote is not closed")
+        if not found or (not found[0] and self.keyword != "match"):
+            raise UserError(f"{self.place}: {self.keyword} has no value")
+        return found
+
+
+@dataclass
+class Found:
+    """What was found for one host so far: the first value of each keyword, as words."""
+
+    original: str
+    """The name that ssh would be given."""
+    host: str
+    """The name that Host lines are compared with: on a second pass the real one."""
+    local_user: str
+    options: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    is_final: bool = False
+    wants_final: bool = False
+
+    def first(self, keyword: str) -> str | None:
+        """Give the first word of a keyword's value."""
+        words = self.options.get(keyword)
+        return words[0] if words else None
+
+    def take(self, keyword: str, words: tuple[str, ...]) -> None:
+        """Set a keyword that is not set yet, or add to one that may be repeated."""
+        if keyword in _REPEATED:
+            known = self.options.get(keyword, ())
+            if words[0] not in known:
+                self.options[keyword] = (*known, words[0])
+        elif keyword == "connecttimeout" and words[0].lower() == "none":
+            pass  # ssh takes this for not set.
+        elif keyword == "proxycommand" and "proxyjump" in self.options:
+            pass  # Of the two, the one that stands first counts.
+        elif not (keyword == "proxyjump" and "proxycommand" in self.options):
+            self.options.setdefault(keyword, words)
+
+
+class ConfigFiles:
+    """Reads files once, and applies them to hosts."""
+
+    def __init__(self, home: Path, system: Path, judge: Callable[[Found, str, str], bool]) -> None:
+        """Take the user's home, the folder of the system's files, and who judges conditions.
+
+        ``judge`` tells whether a condition that is not about names or passes holds. It gets what
+        was found so far, the condition's name and its argument, and raises CannotTell.
+        """
+        self._home = home
+        self._system = system
+        self._judge = judge
+        self._files: dict[Path, tuple[Line, ...] | None] = {}
+        self._globs: dict[str, list[Path]] = {}
+
+    def apply(self, path: Path, found: Found, *, of_user: bool, is_named: bool = False) -> None:
+        """Add what a file says of the host.
+
+        Raises UserError for what is wrong with it where it applies, and for a file that was named
+        and is not there.
+        """
+        lines = self._read(path, is_checked=of_user and not is_named)
+        if lines is None:
+            if is_named:
+                raise UserError(f"{path}: no such ssh config")
+            return
+        self._walk(lines, found, of_user=of_user, is_active=True, depth=0)
+
+    def _walk(
+        self, lines: Sequence[Line], found: Found, *, of_user: bool, is_active: bool, depth: int
+    ) -> None:
+        if depth > _DEPTH:
+            raise UserError(f"{lines[0].place}: Include goes deeper than {_DEPTH} files")
+        applies = is_active
+        for line in lines:
+            match line.keyword:
+                case "host":
+                    applies = is_active and _is_meant(line.words(), found.host)
+                case "match":
+                    applies = self._matches(line, found, is_active=is_active)
+                case "include":
+                    try:
+                        for path in self._included(line, of_user=of_user):
+                            inner = self._read(path, is_checked=True)
+                            if inner:
+                                self._walk(
+                                    inner,
+                                    found,
+                                    of_user=of_user,
+                                    is_active=applies,
+                                    depth=depth + 1,
+                                )
+                    except UserError:
+                        if applies:
+                            raise
+                case keyword if applies:
+                    if keyword in _VERBATIM:
+                        found.take(keyword, (line.rest,))
+                    elif keyword == "proxyjump":
+                        found.take(keyword, (line.rest.partition("#")[0].strip(),))
+                    else:
+                        found.take(keyword, line.words())
+
+    def _matches(self, line: Line, found: Found, *, is_active: bool) -> bool:
+        """Tell whether all conditions of a Match line hold, asked in their order."""
+        holds = is_active
+        unknown = ""
+        for name, negated, argument in _conditions(line):
+            if name == "final":
+                found.wants_final = True
+            if name in {"canonical", "final"}:
+                holds = holds and found.is_final != negated
+                continue
+            if not holds:
+                continue
+            try:
+                holds = self._holds(found, name, argument) != negated
+            except CannotTell as problem:
+                unknown = str(problem)
+        if holds and unknown:
+            raise UserError(f"{line.place}: Match {unknown}")
+        return holds
+
+    def _holds(self, found: Found, name: str, argument: str) -> bool:
+        match name:
+            case "all":
+                return True
+            case "host":
+                real = found.first("hostname") or found.host
+                if not found.is_final:
+                    real = real.replace("%h", found.host).replace("%%", "%")
+                return in_list(argument.lower(), real.lower())
+            case "originalhost":
+                return in_list(argument.lower(), found.original.lower())
+            case "user":
+                return in_list(argument, found.first("user") or found.local_user)
+            case "localuser":
+                return in_list(argument, found.local_user)
+            case "tagged":
+                return in_list(argument, found.first("tag") or "")
+            case _:
+                return self._judge(found, name, argument)
+
+    def _included(self, line: Line, *, of_user: bool) -> Iterator[Path]:
+        for word in line.words():
+            if not word:
+                raise UserError(f"{line.place}: include has an empty name")
+            if word.startswith("~") and not of_user:
+                raise UserError(f"{line.place}: include of {word}: ssh takes no ~ in this file")
+            yield from self._expanded(word, of_user=of_user)
+
+    def _expanded(self, pattern: str, *, of_user: bool) -> list[Path]:
+        if pattern == "~" or pattern.startswith("~/"):
+            pattern = f"{self._home}{pattern[1:]}"
+        elif pattern.startswith("~"):
+            pattern = os.path.expanduser(pattern)  # noqa: PTH111 (an unknown user stays)
+        elif not pattern.startswith("/"):
+            pattern = f"{self._home / '.ssh' if of_user else self._system}/{pattern}"
+        if pattern not in self._globs:
+            self._globs[pattern] = sorted(Path(name) for name in glob.glob(pattern))  # noqa: PTH207
+        return self._globs[pattern]
+
+    def _read(self, path: Path, *, is_checked: bool) -> tuple[Line, ...] | None:
+        if path not in self._files:
+            self._files[path] = _lines(path, is_checked=is_checked)
+        return self._files[path]
+
+
+def _lines(path: Path, *, is_checked: bool) -> tuple[Line, ...] | None:
+    try:
+        with path.open(encoding="utf-8", errors="surrogateescape", newline="\n") as stream:
+            status = os.fstat(stream.fileno())
+            text = stream.read()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}") from error
+    # Its commands run as us, so whoever may write it is us.
+    if is_checked and (
+        status.st_uid not in {0, os.getuid()} or stat.S_IMODE(status.st_mode) & 0o022
+    ):
+        raise UserError(
+            f"{path}: bad owner or permissions: others may write it, so ssh does not take it "
+            f"either; type: chmod go-w {path}"
+        )
+    found = []
+    for number, text_line in enumerate(text.split("\n"), start=1):
+        line = text_line.rstrip(" \t\r\f")
+        if not (head := _KEYWORD.match(line)):
+            continue
+        keyword = (head[1] if head[1] is not None else head[2]).lower()
+        if keyword and not keyword.startswith("#"):
+            found.append(Line(keyword, line[head.end() :].strip(), f"{path}:{number}"))
+    return tuple(found)
+
+
+def split(text: str) -> tuple[str, ...] | None:
+    """Split a line's value into words up to a comment; None where a quote is not closed."""
+    words: list[str] = []
+    position = 0
+    while position < len(text):
+        if text[position] in " \t":
+            position += 1
+            continue
+        if text[position] == "#":
+            break
+        word: list[str] = []
+        quote = ""
+        while position < len(text):
+            sign = text[position]
+            following = text[position + 1 : position + 2]
+            if (
+                sign == "\\"
+                and following
+                and (following in "'\"\\" or (not quote and following == " "))
+            ):
+                word.append(following)
+                position += 1
+            elif not quote and sign in " \t":
+                break
+            elif not quote and sign in "\"'":
+                quote = sign
+            elif sign == quote:
+                quote = ""
+            else:
+                word.append(sign)
+            position += 1
+        if quote:
+            return None
+        words.append("".join(word))
+    return tuple(words)
+
+
+def in_list(patterns: str, name: str) -> bool:
+    """Tell whether a name is in a list such as ``a*,!ab``, as ssh's Match understands it."""
+    return _is_meant(patterns.split(","), name)
+
+
+def _is_meant(patterns: Sequence[str], name: str) -> bool:
+    is_wanted = False
+    for pattern in patterns:
+        if pattern.startswith("!"):
+            if _fits(pattern[1:], name):
+                return False
+        elif not is_wanted:
+            is_wanted = _fits(pattern, name)
+    return is_wanted
+
+
+@lru_cache(maxsize=10_000)
+def _fits(pattern: str, name: str) -> bool:
+    compiled = one_of([pattern])
+    return compiled is not None and compiled.fullmatch(name) is not None
+
+
+def _conditions(line: Line) -> Iterator[tuple[str, bool, str]]:
+    """Give a Match line's conditions: name, whether it is negated, argument."""
+    words = list(line.words())
+    count = 0
+    while words:
+        word = words.pop(0)
+        negated = word.startswith("!")
+        name, equals, argument = word.removeprefix("!").partition("=")
+        name = name.lower()
+        if name == "all" and (count > 1 or words):
+            raise UserError(f"{line.place}: Match all cannot be combined with other conditions")
+        count += 1
+        if name not in _ALONE and not equals:
+            if not words:
+                raise UserError(f"{line.place}: Match {name} has no value")
+            argument = words.pop(0)
+            if argument == "=" and words:  # as before OpenSSH 10
+                argument = words.pop(0)
+        yield name, negated, argument
