@@ -74,6 +74,12 @@ class Unreachable(HostError):
     """No connection: refused, timed out, no route, unknown name."""
 
 
+class AddressRefused(HostError, UserError):
+    """What ssh's configuration or the inventory asks for on the way to one host can't be done."""
+
+    exit_code = ExitCode.USAGE
+
+
 class AuthenticationFailed(HostError):
     """The host refused every key that was offered."""
 

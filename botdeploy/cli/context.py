@@ -98,7 +98,21 @@ class Context:
         self.environment = environment
         inventory = load(environment, self.inventory_dir)
         self.environment = inventory.environment
+        if self.verbose:
+            self._say_passed_over(inventory)
         return inventory
+
+    def _say_passed_over(self, inventory: Inventory) -> None:
+        """Tell which arguments of ssh mean nothing here, and for which hosts they stand."""
+        hosts: dict[str, list[str]] = {}
+        for host in inventory.hosts:
+            for argument in dict.fromkeys(host.address.passed_over):
+                hosts.setdefault(argument, []).append(host.name)
+        for argument, names in hosts.items():
+            more = f" and {len(names) - 1} more hosts" if len(names) > 1 else ""
+            self.say(
+                f"{names[0]}{more}: ssh's {argument} means nothing here and is passed over", "dim"
+            )
 
     def load_known(self, environment: str | None) -> Inventory:
         """Load the named environment, or the only one that there is."""

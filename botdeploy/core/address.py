@@ -7,62 +7,90 @@ from dataclasses import dataclass, field, replace
 
 from botdeploy.errors import UserError
 
-#: Options that change how we connect; all others are either harmless or refused.
+#: Options that change how we connect.
 _HONOURED = frozenset(
     {
         "addressfamily",
+        "bindaddress",
+        "canonicaldomains",
+        "canonicalizefallbacklocal",
+        "canonicalizehostname",
+        "canonicalizemaxdots",
+        "canonicalizepermittedcnames",
+        "certificatefile",
         "connecttimeout",
         "globalknownhostsfile",
         "hostkeyalias",
         "identitiesonly",
+        "identityagent",
         "proxycommand",
+        "tag",
     }
 )
 
-#: Options that may stand in a shared inventory and need nothing from us: our own transport
-#: already multiplexes, keeps alive, picks algorithms and never asks. StrictHostKeyChecking is
-#: among them because host keys are always checked strictly, whatever it says.
-_WITHOUT_EFFECT = frozenset(
-    {
-        "addkeystoagent",
-        "batchmode",
-        "checkhostip",
-        "ciphers",
-        "compression",
-        "connectionattempts",
-        "controlmaster",
-        "controlpath",
-        "controlpersist",
-        "forwardagent",
-        "forwardx11",
-        "gssapiauthentication",
-        "gssapidelegatecredentials",
-        "hashknownhosts",
-        "hostkeyalgorithms",
-        "kbdinteractiveauthentication",
-        "kexalgorithms",
-        "loglevel",
-        "macs",
-        "numberofpasswordprompts",
-        "passwordauthentication",
-        "preferredauthentications",
-        "pubkeyacceptedalgorithms",
-        "pubkeyacceptedkeytypes",
-        "pubkeyauthentication",
-        "requesttty",
-        "sendenv",
-        "serveralivecountmax",
-        "serveraliveinterval",
-        "stricthostkeychecking",
-        "tcpkeepalive",
-        "updatehostkeys",
-        "visualhostkey",
-    }
-)
+#: Options that change where we connect, whom we trust or what runs, and that can't be followed.
+_REFUSED = {
+    "bindinterface": "use BindAddress",
+    "localcommand": "botdeploy runs nothing on this side",
+    "knownhostscommand": "list the host's key in a known_hosts file",
+    "pkcs11provider": "give the key to an agent: ssh-add -s PROVIDER",
+    "proxyusefdpass": "use a ProxyCommand that carries the connection itself",
+    "remotecommand": "botdeploy sends its own commands",
+    "remoteforward": "botdeploy forwards nothing",
+    "revokedhostkeys": "list revoked keys in a known_hosts file, marked @revoked",
+    "sessiontype": "botdeploy sends its own commands",
+    "tunnel": "botdeploy forwards nothing",
+}
+_OFF = frozenset({"none", "no", "false"})
+
+#: Options that may stand in a shared inventory and mean nothing here: our own transport already
+#: multiplexes, keeps alive, picks algorithms, forwards nothing and never asks.
+#: StrictHostKeyChecking is among them because host keys are always checked strictly.
+_WITHOUT_MEANING_TEXT = """
+    addkeystoagent afstokenpassing batchmode casignaturealgorithms
+    challengeresponseauthentication channeltimeout checkhostip cipher ciphers
+    clearallforwardings compression compressionlevel connectionattempts controlmaster
+    controlpath controlpersist dsaauthentication dynamicforward enableescapecommandline
+    enablesshkeysign escapechar exitonforwardfailure fallbacktorsh fingerprinthash
+    forkafterauthentication forwardagent forwardx11 forwardx11timeout forwardx11trusted
+    gatewayports globalknownhostsfile2 gssapiauthentication gssapiclientidentity
+    gssapidelegatecredentials gssapikexalgorithms gssapikeyexchange gssapirenewalforcesrekey
+    gssapiserveridentity gssapitrustdns hashknownhosts hostbasedacceptedalgorithms
+    hostbasedauthentication hostbasedkeytypes hostkeyalgorithms ignoreunknown ipqos
+    kbdinteractiveauthentication kbdinteractivedevices kexalgorithms keepalive localforward
+    loglevel logverbose macs nohostauthenticationforlocalhost numberofpasswordprompts
+    obscurekeystroketiming passwordauthentication permitlocalcommand permitremoteopen
+    preferredauthentications protocol pubkeyacceptedalgorithms pubkeyacceptedkeytypes
+    pubkeyauthentication refuseconnection rekeylimit requesttty requiredrsasize
+    rhostsauthentication rhostsrsaauthentication rsaauthentication rsaminsize
+    securitykeyprovider sendenv serveralivecountmax serveraliveinterval setenv
+    skeyauthentication smartcarddevice stdinnull streamlocalbindmask streamlocalbindunlink
+    stricthostkeychecking syslogfacility tcpkeepalive tisauthentication tunneldevice
+    updatehostkeys useblacklistedkeys usekeychain useprivilegedport useroaming usersh
+    userknownhostsfile2 verifyhostkeydns versionaddendum visualhostkey warnweakcrypto
+    xauthlocation
+"""
+_WITHOUT_MEANING = frozenset(_WITHOUT_MEANING_TEXT.split())
 
 _HIGHEST_PORT = 65535
-_FLAGS_WITHOUT_EFFECT = frozenset("AaCknqTtvxXYy")
-_FLAGS_WITH_VALUE = frozenset("oJiplF")
+_FLAGS_WITHOUT_MEANING = frozenset("AaCgKkMnqTtvXxYy")
+#: Flags with a value, and the option that each stands for; none where it means nothing here.
+_FLAGS_WITH_VALUE: dict[str, str | None] = {
+    "F": "configfile",
+    "J": "proxyjump",
+    "P": "tag",
+    "b": "bindaddress",
+    "i": "identityfile",
+    "l": "user",
+    "o": "",
+    "p": "port",
+    "B": "bindinterface",
+    "I": "pkcs11provider",
+    "R": "remoteforward",
+    "w": "tunnel",
+    **dict.fromkeys("DELScem"),
+}
+_FLAGS_REFUSED_WITH_VALUE = frozenset("OQW")
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +120,8 @@ class SshArgs:
     known_hosts_files: tuple[str, ...] = ()
     jumps: tuple[str, ...] = ()
     options: tuple[tuple[str, str], ...] = ()
+    passed_over: tuple[str, ...] = ()
+    refused: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +136,10 @@ class Address:
     known_hosts_files: tuple[str, ...] = ()
     jumps: tuple[str, ...] = ()
     options: tuple[tuple[str, str], ...] = ()
+    #: Arguments of ssh that mean nothing here, as they are written.
+    passed_over: tuple[str, ...] = ()
+    #: Why this host can't be connected to as its arguments ask; empty when it can.
+    refused: str = ""
     local: bool = False
     become: bool = False
     become_user: str | None = None
@@ -130,6 +164,8 @@ class Address:
             known_hosts_files=self.known_hosts_files or args.known_hosts_files,
             jumps=self.jumps or args.jumps,
             options=self.options + args.options,
+            passed_over=self.passed_over + args.passed_over,
+            refused=self.refused or args.refused,
         )
 
 
@@ -153,13 +189,16 @@ def parse_jump(text: str) -> Jump:
 def parse_ssh_args(text: str) -> SshArgs:
     """Read ssh's own arguments (``-o X=Y -J a,b -i KEY -p 2222 -l me -F FILE``).
 
-    Raises UserError for an argument that botdeploy could neither follow nor safely ignore.
+    What means nothing here is passed over; what could neither be followed nor safely be ignored is
+    told in ``refused``. Raises UserError for what are no arguments of ssh.
     """
     try:
         words = shlex.split(text)
     except ValueError as error:
         raise UserError(f"ssh arguments {text!r}: {error}") from None
     options: list[tuple[str, str]] = []
+    passed_over: list[str] = []
+    refused = ""
     position = 0
     while position < len(words):
         word = words[position]
@@ -167,33 +206,35 @@ def parse_ssh_args(text: str) -> SshArgs:
         if word == "-" or not word.startswith("-"):
             raise UserError(f"ssh arguments: {word!r} is not an option")
         for index, flag in enumerate(word[1:], start=1):
-            if flag in _FLAGS_WITH_VALUE:
+            if flag in _FLAGS_WITH_VALUE or flag in _FLAGS_REFUSED_WITH_VALUE:
                 value = word[index + 1 :]
                 if not value:
                     if position == len(words):
                         raise UserError(f"ssh arguments: -{flag} needs a value")
                     value = words[position]
                     position += 1
-                options.append(_as_option(flag, value))
+                name = _FLAGS_WITH_VALUE.get(flag)
+                if flag in _FLAGS_REFUSED_WITH_VALUE:
+                    refused = refused or f"ssh arguments: -{flag} is not supported"
+                elif name is None:
+                    passed_over.append(f"-{flag} {value}")
+                else:
+                    options.append((name, value) if name else _option(value))
                 break
             if flag in "46":
                 options.append(("addressfamily", "inet" if flag == "4" else "inet6"))
-            elif flag not in _FLAGS_WITHOUT_EFFECT:
-                raise UserError(f"ssh arguments: -{flag} is not supported")
-    return _sort_out(options)
+            elif flag in _FLAGS_WITHOUT_MEANING:
+                passed_over.append(f"-{flag}")
+            else:
+                refused = refused or f"ssh arguments: -{flag} is not supported"
+    args = _sort_out(options)
+    return replace(
+        args, passed_over=(*passed_over, *args.passed_over), refused=refused or args.refused
+    )
 
 
-def _as_option(flag: str, value: str) -> tuple[str, str]:
-    """Turn one flag with its value into the option that it stands for."""
-    short = {
-        "J": "proxyjump",
-        "i": "identityfile",
-        "p": "port",
-        "l": "user",
-        "F": "configfile",
-    }
-    if flag != "o":
-        return short[flag], value
+def _option(value: str) -> tuple[str, str]:
+    """Split what stands behind ``-o``."""
     name, equals, setting = value.partition("=")
     if not equals:
         name, _, setting = value.strip().partition(" ")
@@ -210,18 +251,27 @@ def _sort_out(options: list[tuple[str, str]]) -> SshArgs:
     first: dict[str, str] = {}
     identities: list[str] = []
     kept: list[tuple[str, str]] = []
+    passed_over: list[str] = []
+    refused = ""
     for name, value in options:
         match name:
             case "identityfile":
                 identities.append(value)
+            case "proxyjump" if any(key == "proxycommand" for key, _ in kept):
+                pass  # Of the two, the one that stands first counts.
+            case "proxycommand" if "proxyjump" in first:
+                pass
             case "hostname" | "port" | "user" | "proxyjump" | "userknownhostsfile":
                 first.setdefault(name, value)
             case "configfile":
                 kept.append((name, value))
-            case _ if name in _HONOURED or name in _WITHOUT_EFFECT:
+            case _ if name in _HONOURED:
                 kept.append((name, value))
+            case _ if name in _WITHOUT_MEANING or (name in _REFUSED and value.lower() in _OFF):
+                passed_over.append(f"-o {name}={value}")
             case _:
-                raise UserError(f"ssh arguments: option {name!r} is not supported")
+                mend = _REFUSED.get(name, "is it written as in ssh_config(5)?")
+                refused = refused or f"ssh arguments: option {name!r} is not supported; {mend}"
     jumps: tuple[str, ...] = ()
     jump_text = first.get("proxyjump")
     if jump_text is not None and jump_text.lower() == "none":
@@ -236,6 +286,8 @@ def _sort_out(options: list[tuple[str, str]]) -> SshArgs:
         known_hosts_files=tuple(first.get("userknownhostsfile", "").split()),
         jumps=jumps,
         options=tuple(kept),
+        passed_over=tuple(passed_over),
+        refused=refused,
     )
 
 

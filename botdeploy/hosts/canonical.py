@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
     from botdeploy.hosts.sshfile import Found
 
 _MAX_DOTS = 1
+#: What could be an address, as far as the C library is asked.
+_NUMERIC = re.compile(r"[0-9a-fx.]+|.*:.*", re.IGNORECASE)
 
 
 def is_asked_for(found: Found) -> bool:
@@ -60,6 +63,8 @@ def _is_none(found: Found, keyword: str) -> bool:
 
 
 def _as_address(host: str, found: Found) -> str | None:
+    if not _NUMERIC.fullmatch(host):
+        return None
     families = {"inet": socket.AF_INET, "inet6": socket.AF_INET6}
     family = families.get((found.first("addressfamily") or "").lower(), socket.AF_UNSPEC)
     try:

@@ -16,7 +16,7 @@ from botdeploy.hosts.fabriclib import fabric  # before paramiko, which imports i
 import paramiko
 import tenacity
 
-from botdeploy.errors import HostError, HostKeyUnknown, Unreachable, UserError
+from botdeploy.errors import AddressRefused, HostError, HostKeyUnknown, Unreachable, UserError
 from botdeploy.hosts import link as link_module
 from botdeploy.hosts.complaints import TryAgain, of_dialing, of_ssh
 from botdeploy.hosts.dial import Alarm, dial
@@ -182,15 +182,21 @@ class Connector:
         """Open a new connection.
 
         Raises Unreachable, AuthenticationFailed, HostKeyUnknown or HostKeyChanged, each with
-        what to type next, and UserError for an ssh config that can't be read.
+        what to type next, and AddressRefused for an ssh config, or arguments of ssh, that can't be
+        read or followed for this host.
 
         Only what may be over in a moment is tried again, at most five times and until the total
         timeout: never a refused login nor a host key that is not known.
         """
         if address.local:
             return self._connect_local(address)
-        with self._files_lock:
-            place = self._ssh_config.resolve(address)
+        if address.refused:
+            raise AddressRefused(address.host, address.refused)
+        try:
+            with self._files_lock:
+                place = self._ssh_config.resolve(address)
+        except UserError as error:
+            raise AddressRefused(address.host, str(error)) from error
         deadline = _Deadline(self._total_timeout_s)
         started_at = time.monotonic()
         tries = tenacity.Retrying(
@@ -254,13 +260,16 @@ class Connector:
 
     def _try_to_connect(self, address: Address, place: Destination, deadline: _Deadline) -> Link:
         """Try once; raise TryAgain for what may be different in a moment."""
-        before = self._gateways_to(place.jumps, address, depth=0)
+        try:
+            before = self._gateways_to(place.jumps, address, depth=0)
+        except UserError as error:
+            raise AddressRefused(address.host, str(error)) from error
         return self._open(address.host, place, before, deadline)
 
     def _gateways_to(self, jumps: tuple[Jump, ...], target: Address, depth: int) -> _Gateway | None:
         """Give the last of the gateways on the way; none is opened by this."""
         if depth > _HOPS:
-            raise UserError(f"{target.host}: ProxyJump goes round in circles")
+            raise UserError("ProxyJump goes round in circles")
         before: _Gateway | None = None
         for index, jump in enumerate(jumps):
             with self._files_lock:
@@ -364,7 +373,7 @@ class Connector:
         if before is not None:
             return Way(self._channel(name, place, before, deadline))
         if place.proxy_command is not None:
-            process = ProxyProcess(place.proxy_command)
+            process = ProxyProcess(place.proxy_command, self._environ)
             return Way(process.sock, process)
         try:
             return Way(
@@ -374,6 +383,7 @@ class Connector:
                     timeout_s=timeout_s,
                     alarm=self._alarm,
                     family=place.family,
+                    bind_address=place.bind_address,
                 )
             )
         except OSError as error:

@@ -69,8 +69,9 @@ def dial(
     timeout_s: float,
     alarm: Alarm,
     family: socket.AddressFamily = socket.AF_UNSPEC,
+    bind_address: str | None = None,
 ) -> socket.socket:
-    """Connect to the first of a name's addresses that answers.
+    """Connect to the first of a name's addresses that answers; ``bind_address`` is our own.
 
     Raises OSError: socket.gaierror for a name, TimeoutError, ConnectionRefusedError and the
     like; InterruptedError when the alarm was pulled.
@@ -83,6 +84,8 @@ def dial(
         share = (ends_at - time.monotonic()) / (len(places) - index)
         sock = socket.socket(kind, socket.SOCK_STREAM, protocol)
         try:
+            if bind_address is not None:
+                sock.bind(socket.getaddrinfo(bind_address, 0, kind, socket.SOCK_STREAM)[0][4])
             _connect(sock, place, share, alarm)
             tune(sock)
         except OSError as error:

@@ -83,8 +83,17 @@ class Connection:
             grown = address.with_ssh_args(text)
         except UserError as error:
             self._fail((name,), str(error))
+        if grown.refused and not address.refused:
+            try:
+                self._fail((name,), grown.refused)
+            except InventoryError as error:  # Other hosts may still be worked on.
+                grown = replace(grown, refused=str(error))
         return replace(
             grown,
+            options=tuple(
+                (key, self._file(value) if key == "certificatefile" else value)
+                for key, value in grown.options
+            ),
             identity_files=tuple(self._file(path) for path in grown.identity_files),
             known_hosts_files=tuple(self._file(path) for path in grown.known_hosts_files),
         )

@@ -55,3 +55,18 @@ def test_who_asks_for_more_gets_all_of_it(
     printed = capsys.readouterr().out
     assert printed.count(WAITS) == 2
     assert printed.count("h1 cannot") == 2
+
+
+def test_arguments_of_ssh_that_mean_nothing_are_told_to_who_asks(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With -v each argument that is passed over is named once, with its hosts."""
+    (tmp_path / "prod.yml").write_text(
+        "all:\n  vars:\n    bot: {name: b, source: ., command: x}\n"
+        "    ansible_ssh_common_args: -o IPQoS=throughput\n  hosts: {w1: {}, w2: {}}\n"
+    )
+    for verbose in (False, True):
+        Context(inventory_dir=tmp_path, verbose=verbose).load("prod")
+    assert capsys.readouterr().out == (
+        "w1 and 1 more hosts: ssh's -o ipqos=throughput means nothing here and is passed over\n"
+    )

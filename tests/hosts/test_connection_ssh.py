@@ -20,6 +20,7 @@ import pytest
 
 from botdeploy.core.address import Address
 from botdeploy.errors import (
+    AddressRefused,
     AuthenticationFailed,
     HostError,
     HostKeyChanged,
@@ -448,10 +449,31 @@ def test_keys_are_read_once(server: SshServer, home: Home) -> None:
 
 def test_broken_ssh_config_is_the_users_error(server: SshServer, home: Home) -> None:
     """A fault in ~/.ssh/config is told with the file, before anything is tried."""
-    (home.path / ".ssh" / "config").write_text("Match nonsense\n")
-    with pytest.raises(UserError, match="config: Match nonsense"):
+    (home.path / ".ssh" / "config").write_text("Match nonsense x host 127.0.0.1\n")
+    with pytest.raises(UserError, match=r"^w1: .*config:1: Match nonsense is not supported"):
         home.connector().connect(at(server.port))
     assert server.connections == 0
+
+
+def test_refused_arguments_are_their_own_hosts_error(server: SshServer, home: Home) -> None:
+    """Arguments of ssh that can't be followed keep us from this host, and from no other."""
+    home.know(server.port)
+    address = at(server.port)
+    connector = home.connector()
+    with pytest.raises(AddressRefused, match=r"^w1: .*'knownhostscommand' is not supported; list"):
+        connector.connect(address.with_ssh_args("-o KnownHostsCommand=/bin/x"))
+    assert server.connections == 0
+    assert connector.connect(address.with_ssh_args("-o IPQoS=throughput -v")).is_alive
+
+
+def test_connects_from_the_named_address(server: SshServer, home: Home) -> None:
+    """BindAddress, also as -b, is the address that we come from; a foreign one is told."""
+    home.know(server.port)
+    connector = home.connector()
+    link = connector.connect(at(server.port).with_ssh_args("-b 127.0.0.2")).fabric  # type: ignore[attr-defined]
+    assert link.transport.sock.getsockname()[0] == "127.0.0.2"
+    with pytest.raises(Unreachable, match="Cannot assign requested address"):
+        connector.connect(at(server.port).with_ssh_args("-o BindAddress=192.0.2.250"))
 
 
 # --- trying again -----------------------------------------------------------------------------

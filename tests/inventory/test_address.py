@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
+
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -49,8 +52,22 @@ def test_what_is_no_jump_is_refused(text: str) -> None:
         ("-p 2222 -l me -i k1 -i k2", SshArgs(port=2222, user="me", identity_files=("k1", "k2"))),
         ("-o User=one -o User=two", SshArgs(user="one")),
         ("-o UserKnownHostsFile='a b'", SshArgs(known_hosts_files=("a", "b"))),
-        ("-o StrictHostKeyChecking=no -C -v", SshArgs(options=(("stricthostkeychecking", "no"),))),
-        ("-Cp2222", SshArgs(port=2222)),
+        (
+            "-o StrictHostKeyChecking=no -C -v -e none -o IPQoS=throughput",
+            SshArgs(
+                passed_over=(
+                    "-C",
+                    "-v",
+                    "-e none",
+                    "-o stricthostkeychecking=no",
+                    "-o ipqos=throughput",
+                )
+            ),
+        ),
+        ("-Cp2222", SshArgs(port=2222, passed_over=("-C",))),
+        ("-P t -b 127.0.0.1", SshArgs(options=(("tag", "t"), ("bindaddress", "127.0.0.1")))),
+        ("-o ProxyCommand=x -J a", SshArgs(options=(("proxycommand", "x"),))),
+        ("-J a -o ProxyCommand=x", SshArgs(jumps=("a",))),
         ("-6", SshArgs(options=(("addressfamily", "inet6"),))),
         ('-o ProxyCommand="nc %h %p"', SshArgs(options=(("proxycommand", "nc %h %p"),))),
         ("-o HostName=10.0.0.1", SshArgs(hostname="10.0.0.1")),
@@ -66,9 +83,6 @@ def test_ssh_arguments_mean_what_they_mean_to_ssh(text: str, args: SshArgs) -> N
     [
         ("host", "not an option"),
         ("-", "not an option"),
-        ("-W x:1", "-W is not supported"),
-        ("-L 1:a:2", "-L is not supported"),
-        ("-o LocalCommand=x", "'localcommand' is not supported"),
         ("-o Port=0", "Port"),
         ("-p", "-p needs a value"),
         ("-o Port", "not Name=value"),
@@ -76,10 +90,44 @@ def test_ssh_arguments_mean_what_they_mean_to_ssh(text: str, args: SshArgs) -> N
         ("-J a,,b", "ProxyJump"),
     ],
 )
-def test_what_cannot_be_followed_is_refused(text: str, message: str) -> None:
-    """An argument that would change the connection in a way we cannot follow is an error."""
+def test_what_is_no_argument_is_refused(text: str, message: str) -> None:
+    """What ssh itself would not take is an error."""
     with pytest.raises(UserError, match=message):
         parse_ssh_args(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("-W x:1 -l me", "-W is not supported"),
+        ("-N -l me", "-N is not supported"),
+        ("-R 1:a:2 -l me", "'remoteforward' is not supported"),
+        ("-I lib.so -l me", "'pkcs11provider' is not supported; give the key to an agent"),
+        ("-o LocalCommand=x -l me", "'localcommand' is not supported"),
+        ("-o RevokedHostKeys=/f -l me", "'revokedhostkeys' is not supported"),
+        ("-o IPQos2=x -l me", "'ipqos2' is not supported; is it written as in ssh_config"),
+    ],
+)
+def test_what_cannot_be_followed_is_its_hosts_error_alone(text: str, message: str) -> None:
+    """What would change the connection in a way we cannot follow is kept until it is needed."""
+    args = parse_ssh_args(text)
+    assert message in args.refused
+    assert args.user == "me"
+    assert message in Address("w1", "w1").with_ssh_args(text).refused
+
+
+@pytest.mark.programs
+@pytest.mark.skipif(shutil.which("ssh") is None, reason="no ssh here")
+def test_every_option_of_ssh_is_known() -> None:
+    """No option that the installed ssh has, and shows, is taken for a mistake."""
+    shown = subprocess.run(
+        ["ssh", "-G", "-F", "none", "h"], capture_output=True, text=True, check=True
+    ).stdout
+    options = {line.partition(" ")[0] for line in shown.splitlines()} - {"host"}
+    assert len(options) > 60
+    for option in options:
+        value = {"port": "22", "proxyjump": "a"}.get(option, "none")
+        assert parse_ssh_args(f"-o {option}={value}").refused == "", option
 
 
 def test_ansibles_variables_win_over_its_arguments() -> None:

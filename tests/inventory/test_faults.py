@@ -146,12 +146,6 @@ TABLE = {
         "ansible_become_password",
         "ansible-vault",
     ),
-    "ssh-args": variables(
-        "ansible_ssh_common_args: -W x:1", 5, "ansible_ssh_common_args", "-W is not supported"
-    ),
-    "ssh-option": variables(
-        "ansible_ssh_extra_args: -o LocalCommand=x", 5, "ansible_ssh_extra_args", "localcommand"
-    ),
     "ssh-jump": variables("ansible_ssh_common_args: -J a:b:c@", 5, "ProxyJump"),
     "ssh-quote": variables("ansible_ssh_common_args: -J 'a", 5, "No closing quotation"),
     "key-lines": variables('ansible_ssh_private_key_file: "a\\nb"', 5, "line ends"),

@@ -455,6 +455,20 @@ def test_relative_key_files_are_looked_up_beside_the_inventory(
     assert known.hosts[0].address.known_hosts_files == (str(tmp_path / "inv/keys/known_hosts"),)
 
 
+def test_arguments_that_cannot_be_followed_are_kept_for_their_host(tmp_path: Path) -> None:
+    """The inventory loads, so that the other hosts can be worked on; file and line are kept."""
+    args = "-o IPQoS=throughput -o BindInterface=x"
+    hosts = f"{{a: {{ansible_ssh_common_args: {args}}}, b: {{ansible_ssh_args: -C}}}}"
+    a, b = (host.address for host in with_vars(tmp_path, "", hosts).hosts)
+    assert re.search(
+        r"\.yml:\d+: ansible_ssh_common_args: ssh arguments: option 'bindinterface' is not "
+        r"supported; use BindAddress$",
+        a.refused,
+    )
+    assert a.passed_over == ("-o ipqos=throughput",)
+    assert (b.refused, b.passed_over) == ("", ("-C",))
+
+
 def test_one_address_behind_two_jumps_is_two_machines(tmp_path: Path) -> None:
     """Private addresses repeat; the way to them tells machines apart."""
     hosts = (
