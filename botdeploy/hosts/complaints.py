@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import socket
 from typing import TYPE_CHECKING
@@ -12,8 +13,14 @@ from botdeploy.errors import AuthenticationFailed, HostError, Unreachable
 from botdeploy.hosts.knownhosts import KnownKey, fingerprint, host_name
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from botdeploy.hosts.proxy import ProxyProcess
     from botdeploy.hosts.sshconfig import Destination
+
+
+#: What sshd says to an address that it keeps out (OpenSSH 9.8 and later).
+_KEPT_OUT = "Not allowed at this time"
 
 
 class TryAgain(Exception):
@@ -46,16 +53,37 @@ def of_dialing(name: str, place: Destination, error: OSError) -> Exception:
 
 
 def of_ssh(
-    name: str, place: Destination, error: Exception, *, proxy: ProxyProcess | None, limit_s: float
+    name: str,
+    place: Destination,
+    error: Exception,
+    *,
+    proxy: ProxyProcess | None,
+    limit_s: float,
+    preamble: Sequence[str] = (),
 ) -> Exception:
-    """Turn a failed handshake into our own words; TryAgain when it may pass."""
+    """Turn a failed handshake into our own words; TryAgain when it may pass.
+
+    ``preamble`` is what the host said before it spoke ssh.
+    """
     said = str(error)
+    told = next((line for line in reversed(preamble) if line), "")
+    if told.startswith(_KEPT_OUT):
+        # Each further try may keep us out for longer.
+        return AuthenticationFailed(
+            name,
+            f"{place} hung up and said {told!r}: its sshd keeps the address that we come from out "
+            "for a while, after logins that it refused or that were broken off "
+            "(PerSourcePenalties); nothing more was tried. Mend the login first (ssh -v shows it) "
+            "and wait a minute, or list our address in its PerSourcePenaltyExemptList",
+        )
     if isinstance(error, paramiko.ssh_exception.IncompatiblePeer):
         return Unreachable(name, f"{place} has no algorithm in common with us: {said}")
     if "Indecipherable protocol" in said or "Invalid SSH banner" in said:
         return Unreachable(name, f"what listens on {place} does not speak SSH: {said[:200]}")
     if isinstance(error, paramiko.AuthenticationException):
         return AuthenticationFailed(name, f"{place.user}@{place}: {said}")
+    if told and isinstance(error, paramiko.SSHException) and "banner" in said:
+        return TryAgain(Unreachable(name, f"{place} hung up and said {told!r}"))
     if proxy is not None:
         words = proxy.last_words() or said or "it ended"
         return TryAgain(Unreachable(name, f"ProxyCommand {proxy.command!r}: {words}"))
@@ -108,7 +136,17 @@ def _listed_as(place: Destination) -> str:
 
 def unknown(place: Destination, key: paramiko.PKey, complaint: str) -> str:
     """Say which key nobody knows, how to compare it, and how to accept it."""
-    file = shlex.quote(str(place.known_hosts[0])) if place.known_hosts else "~/.ssh/known_hosts"
+    keeping = next((one for one in place.known_hosts if str(one) != os.devnull), None)
+    file = shlex.quote(str(keeping)) if keeping else "~/.ssh/known_hosts"
+    if not place.known_hosts or str(place.known_hosts[0]) == os.devnull:
+        what = os.devnull if place.known_hosts else "none"
+        note = (
+            f"UserKnownHostsFile is {what}, which keeps no key, so that this host can never be "
+            "known; botdeploy always checks host keys. Take that setting out of "
+            "ansible_ssh_common_args or ssh's config, or name a file there, and list the key in it"
+        )
+        complaint = f"{note}; {complaint}" if complaint else note
+        file = "~/.ssh/known_hosts"
     algorithm = key.get_name().removeprefix("ssh-").partition("-")[0]
     if place.jumps or place.proxy_command or place.host_key_alias:
         line = f"{_listed_as(place)} {key.get_name()} {key.get_base64()}"

@@ -337,14 +337,10 @@ class Connector:
             raise
         except paramiko.SSHException as error:
             self._check_open(name)
-            raise of_ssh(
-                name, place, error, proxy=way.process, limit_s=link_module.HANDSHAKE_TIMEOUT_S
-            ) from error
+            raise self._of_ssh(name, place, error, way, link) from error
         except (OSError, EOFError) as error:
             self._check_open(name)
-            raise of_ssh(
-                name, place, error, proxy=way.process, limit_s=link_module.HANDSHAKE_TIMEOUT_S
-            ) from error
+            raise self._of_ssh(name, place, error, way, link) from error
         finally:
             with self._lock:
                 del self._ways[id(way)]
@@ -356,6 +352,18 @@ class Connector:
             link.close()
             self._check_open(name)
         return link
+
+    def _of_ssh(
+        self, name: str, place: Destination, error: Exception, way: Way, link: Link | None
+    ) -> Exception:
+        return of_ssh(
+            name,
+            place,
+            error,
+            proxy=way.process,
+            limit_s=link_module.HANDSHAKE_TIMEOUT_S,
+            preamble=link.preamble if link is not None else (),
+        )
 
     def _keep(self, link: Link) -> None:
         """Remember a link for ``close``, and forget now and then those that ended."""

@@ -29,6 +29,12 @@ _KEY_FIELDS = {
     f"ecdsa-sha2-nistp521{_SUFFIX}": 2,
 }
 
+#: The same for keys in hardware tokens, which users have and hosts don't.
+_TOKEN_KEY_FIELDS = {
+    f"sk-ssh-ed25519{_SUFFIX}": 2,
+    f"sk-ecdsa-sha2-nistp256{_SUFFIX}": 3,
+}
+
 
 class BadCertificate(Exception):
     """A certificate that can't be read or does not vouch for the host; says why."""
@@ -112,6 +118,19 @@ class HostCertificate:
             return bool(key.verify_ssh_sig(self.signed, Message(self.signature)))
         except Exception:  # noqa: BLE001 # whatever paramiko trips over, it is no signature
             return False
+
+
+def plain_key(certificate: bytes) -> bytes:
+    """Give the public key that a certificate is for; raise BadCertificate for anything else."""
+    reader = _Reader(certificate)
+    kind = reader.text()
+    fields = {**_KEY_FIELDS, **_TOKEN_KEY_FIELDS}.get(kind)
+    if fields is None:
+        raise BadCertificate("of an unknown type")
+    plain = kind.replace("-cert-v01", "") if kind.startswith("sk-") else kind.removesuffix(_SUFFIX)
+    reader.string()  # the nonce
+    parts = [plain.encode(), *(reader.string() for _ in range(fields))]
+    return b"".join(struct.pack(">I", len(part)) + part for part in parts)
 
 
 def certificate_types(key_types: Iterable[str]) -> tuple[str, ...]:

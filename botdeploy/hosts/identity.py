@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import base64
+import io
 import os
 import socket
 import stat
 import struct
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import paramiko
 from cryptography.exceptions import UnsupportedAlgorithm
 from paramiko.agent import AgentSSH
+from paramiko.message import Message
+from paramiko.pkey import PublicBlob
+
+from botdeploy.hosts.hostcert import BadCertificate, plain_key
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from paramiko import PKey
+    from paramiko.agent import AgentKey
 
     from botdeploy.hosts.sshconfig import Destination
 
@@ -27,6 +33,8 @@ if TYPE_CHECKING:
 _AGENT_TIMEOUT_S = 60.0
 
 _MAGIC = b"openssh-key-v1\0"
+#: How a file begins that holds a public key.
+_PUBLIC = (b"ssh-", b"ecdsa-", b"sk-")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +56,8 @@ class _KeyFile:
     key: PKey | None = None
     public_blob: bytes = b""
     problem: str = ""
+    #: The certificate that lies beside it; empty where there is none.
+    certificate: bytes = b""
 
 
 class _Agent(AgentSSH):
@@ -70,50 +80,111 @@ class _Agent(AgentSSH):
             return super()._send_message(message)  # type: ignore[misc]
 
 
+class _Certified(paramiko.PKey):
+    """A key that is offered by its certificate."""
+
+    def __init__(self, signer: PKey, certificate: bytes, comment: str = "") -> None:
+        self.public_blob = PublicBlob.from_message(Message(certificate))
+        self.comment = comment
+        self._certificate = certificate
+        self._signer = signer
+
+    def asbytes(self) -> bytes:
+        return self._certificate
+
+    def get_name(self) -> str:
+        return self._signer.get_name()
+
+    def sign_ssh_data(self, data: bytes, algorithm: str | None = None) -> Any:
+        return self._signer.sign_ssh_data(data, algorithm)
+
+
+@dataclass(slots=True)
+class _Offers:
+    """What one host is offered: each key once, by the halves that files and the agent have."""
+
+    agent: dict[bytes, PKey]
+    files: dict[Path, _KeyFile]
+    offered: set[bytes] = field(default_factory=set)
+
+    def fresh(self, name: str, key: PKey) -> Iterator[Offer]:
+        """Give a key that was not offered yet."""
+        blob = key.asbytes()
+        if blob not in self.offered:
+            self.offered.add(blob)
+            yield Offer(name, key)
+
+    def of_file(self, path: Path, *, with_certificate: bool) -> Iterator[Offer]:
+        """Give what stands for one key file: its certificate, then itself."""
+        file = self.files[path]
+        held = self.agent.get(file.public_blob)
+        key = file.key or held
+        if key is None:
+            return
+        if with_certificate and file.certificate:
+            yield from self.fresh(f"{path}-cert.pub", _Certified(key, file.certificate))
+        yield from self.fresh(str(path) if file.key else f"{path} (agent)", key)
+
+    def of_certificate(self, path: Path, certificate: bytes) -> Iterator[Offer]:
+        """Give a certificate with its private key, wherever that is; nothing where it is not."""
+        plain = plain_key(certificate)
+        key = next(
+            (file.key for file in self.files.values() if file.key and file.public_blob == plain),
+            self.agent.get(plain) or self.agent.get(certificate),
+        )
+        if key is not None:
+            yield from self.fresh(str(path), _Certified(key, certificate))
+
+
 class Keys:
     """All keys of one command run; thread-safe, each file and agent is read once."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._files: dict[Path, _KeyFile] = {}
+        self._certificates: dict[Path, bytes | str] = {}
         self._agents: dict[Path, _Agent | None] = {}
 
     def offers(self, place: Destination, problems: list[str]) -> Iterator[Offer]:
         """Give the keys to try, best first; append to ``problems`` what could not be tried.
 
-        The order is: the inventory's key files, the agent's keys, then key files of ssh's
-        config or its defaults. Raises KeyProblem for a key file of the inventory that does
-        not exist or can't be read.
+        The order is: certificates that are named, the inventory's key files, key files that ssh's
+        config names, default ones that the agent holds too, the agent's others, other default
+        ones. (ssh has the agent's others before key files that the agent does not hold; a host
+        takes six tries, and what somebody named is likelier.) Raises KeyProblem for a key file of
+        the inventory that does not exist or can't be read.
         """
-        agent_keys = self._agent_keys(place.agent, problems)
-        offered: set[bytes] = set()
-
-        def fresh(offer: Offer) -> bool:
-            blob = _blob(offer.key)
-            is_fresh = blob not in offered
-            offered.add(blob)
-            return is_fresh
-
-        def from_files(paths: tuple[Path, ...], *, required: bool) -> Iterator[Offer]:
-            for path in paths:
-                file = self._file(path)
-                in_agent = agent_keys.get(file.public_blob)
-                if file.key is not None:
-                    yield Offer(str(path), file.key)
-                elif in_agent is not None:
-                    yield Offer(f"{path} (agent)", in_agent)
-                elif required:
-                    raise KeyProblem(f"{path}: {file.problem}")
-                elif path.exists():
-                    problems.append(f"{path}: {file.problem}")
-
-        yield from filter(fresh, from_files(place.required_identities, required=True))
-        if not place.identities_only:
-            for key in agent_keys.values():
-                offer = Offer(f"agent key {getattr(key, 'comment', '')}".rstrip(), key)
-                if fresh(offer):
-                    yield offer
-        yield from filter(fresh, from_files(place.identities, required=False))
+        paths = (*place.required_identities, *place.identities)
+        offers = _Offers(
+            self._agent_keys(place.agent, problems), {path: self._file(path) for path in paths}
+        )
+        for path in place.certificates:
+            certificate = self._certificate(path)
+            if isinstance(certificate, str):
+                problems.append(f"{path}: {certificate}")
+                continue
+            found = tuple(offers.of_certificate(path, certificate))
+            if not found:
+                problems.append(f"{path}: neither a key file nor the agent has its private key")
+            yield from found
+        with_own = not place.certificates  # as in ssh
+        for path in place.required_identities:
+            usable = offers.files[path].key or offers.agent.get(offers.files[path].public_blob)
+            if usable is None:
+                raise KeyProblem(f"{path}: {offers.files[path].problem}")
+            yield from offers.of_file(path, with_certificate=with_own)
+        for path in place.identities:
+            file = offers.files[path]
+            if file.public_blob in offers.agent or not place.has_default_identities:
+                yield from offers.of_file(path, with_certificate=with_own)
+        for key in offers.agent.values() if not place.identities_only else ():
+            name = f"agent key {getattr(key, 'comment', '')}".rstrip()
+            yield from offers.fresh(name, key)
+        for path in place.identities:
+            yield from offers.of_file(path, with_certificate=with_own)
+            file = offers.files[path]
+            if file.key is None and file.public_blob not in offers.agent and path.exists():
+                problems.append(f"{path}: {file.problem}")
 
     def close(self) -> None:
         """Let go of the agents."""
@@ -130,6 +201,13 @@ class Keys:
                 found = self._files[path] = _load(path)
             return found
 
+    def _certificate(self, path: Path) -> bytes | str:
+        """Read a certificate; what is wrong with it is given as text."""
+        with self._lock:
+            if path not in self._certificates:
+                self._certificates[path] = _read_certificate(path)
+            return self._certificates[path]
+
     def _agent_keys(self, path: Path | None, problems: list[str]) -> dict[bytes, PKey]:
         if path is None:
             return {}
@@ -141,13 +219,31 @@ class Keys:
                     self._agents[path] = None
                     problems.append(f"ssh agent {path}: {error}")
             agent = self._agents[path]
-        keys = agent.get_keys() if agent is not None else ()
-        return {key.asbytes(): key for key in keys}
+        keys = {key.blob: key for key in (agent.get_keys() if agent is not None else ())}
+        return {blob: _from_agent(blob, key, keys) for blob, key in keys.items()}
 
 
-def _blob(key: PKey) -> bytes:
-    certificate = getattr(key, "public_blob", None)
-    return certificate.key_blob if certificate is not None else key.asbytes()
+def _from_agent(blob: bytes, key: AgentKey, keys: Mapping[bytes, AgentKey]) -> PKey:
+    """Give an agent's key as it is offered: a certificate is signed for by its own key."""
+    try:
+        plain = plain_key(blob)
+    except BadCertificate:
+        return key
+    # Without it the agent is asked by the certificate's own bytes, which is what it holds.
+    key.inner_key = None  # type: ignore[attr-defined]
+    return _Certified(keys.get(plain, key), blob, f"{key.comment} (certificate)")
+
+
+def _read_certificate(path: Path) -> bytes | str:
+    """Read a file of one certificate for users; what is wrong with it is given as text."""
+    try:
+        blob = base64.b64decode(path.read_text("ascii", "replace").split()[1])
+        plain_key(blob)
+    except OSError as error:
+        return error.strerror or "cannot be read"
+    except (ValueError, IndexError, BadCertificate):
+        return "not a certificate"
+    return blob
 
 
 def _load(path: Path) -> _KeyFile:
@@ -162,6 +258,12 @@ def _load(path: Path) -> _KeyFile:
         public, _ = _public_half(path, b"")
         return _KeyFile(public_blob=public, problem=f"the key file {reason}")
     public, is_encrypted = _public_half(path, data)
+    if data.lstrip().startswith(_PUBLIC):
+        return _KeyFile(
+            public_blob=public,
+            problem="not a private key: it is a public key, and no agent holds its private half; "
+            "name the file without .pub, or give the key to an agent",
+        )
     if status.st_uid == os.getuid() and stat.S_IMODE(status.st_mode) & 0o077:
         mode = stat.S_IMODE(status.st_mode)
         return _KeyFile(
@@ -175,30 +277,41 @@ def _load(path: Path) -> _KeyFile:
             problem="the key is encrypted and no agent holds it; type: ssh-add "
             f"{path} (or name a key without a passphrase)",
         )
-    try:
-        key = paramiko.PKey.from_path(path)
-    except (
-        ValueError,
-        TypeError,
-        IndexError,
-        struct.error,
-        OSError,
-        UnsupportedAlgorithm,
-        paramiko.SSHException,
-        paramiko.pkey.UnknownKeyType,
-    ):
-        return _KeyFile(
-            public_blob=public, problem=f"not a private key that ssh can use ({_kind(data)})"
-        )
-    return _KeyFile(key=key, public_blob=key.asbytes())
+    key = _private_key(data)
+    if key is None:
+        problem = f"not a private key that ssh can use ({_kind(data)})"
+        return _KeyFile(public_blob=public, problem=problem)
+    beside = _read_certificate(path.with_name(f"{path.name}-cert.pub"))
+    return _KeyFile(
+        key=key,
+        public_blob=key.asbytes(),
+        certificate=beside if isinstance(beside, bytes) else b"",
+    )
+
+
+def _private_key(data: bytes) -> PKey | None:
+    """Read a private key of any type; None when it is none."""
+    text = data.decode("ascii", "replace")
+    for kind in (paramiko.Ed25519Key, paramiko.ECDSAKey, paramiko.RSAKey):
+        try:
+            key: PKey = kind.from_private_key(io.StringIO(text))
+        except (
+            ValueError,
+            TypeError,
+            IndexError,
+            struct.error,
+            UnsupportedAlgorithm,
+            paramiko.SSHException,
+        ):
+            continue
+        return key
+    return None
 
 
 def _kind(data: bytes) -> str:
     if not data.strip():
         return "the file is empty"
     first = data.lstrip().split(b"\n", 1)[0]
-    if first.startswith((b"ssh-", b"ecdsa-")):
-        return "it is a public key; name the file without .pub"
     if first.startswith(b"PuTTY-"):
         return "it is PuTTY's format; convert it with puttygen -O private-openssh"
     return "unknown or damaged format"
@@ -221,7 +334,9 @@ def _public_half(path: Path, data: bytes) -> tuple[bytes, bool]:
             public = b""
     if not public:
         try:
-            public = base64.b64decode(path.with_name(f"{path.name}.pub").read_text().split()[1])
+            if not data.lstrip().startswith(_PUBLIC):
+                text = path.with_name(f"{path.name}.pub").read_text("ascii", "replace")
+            public = base64.b64decode(text.split()[1])
         except (OSError, ValueError, IndexError):
             public = b""
     return public, is_encrypted

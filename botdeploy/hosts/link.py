@@ -37,6 +37,9 @@ if TYPE_CHECKING:
 #: For the handshake and for logging in, each.
 HANDSHAKE_TIMEOUT_S = 15.0
 
+#: sshd hangs up at the sixth refusal, or earlier (MaxAuthTries).
+_REFUSALS = 2
+
 
 @dataclass(slots=True)
 class Way:
@@ -93,9 +96,7 @@ class _KeysOnly(AuthStrategy):
                     break
                 except paramiko.AuthenticationException as error:
                     if "timeout" in str(error):
-                        raise TimeoutError(
-                            f"it did not answer the login within {HANDSHAKE_TIMEOUT_S:.0f} s"
-                        ) from error
+                        raise _no_answer(transport) from error
                     refused.append(offer.name)
                 except (paramiko.SSHException, EOFError, OSError) as error:
                     if transport.is_active():
@@ -110,6 +111,8 @@ class _KeysOnly(AuthStrategy):
                     break
                 if not transport.is_active():
                     break
+            if self._needs_no_key(transport, refused, methods):
+                return result
         except KeyProblem as problem:
             raise AuthenticationFailed(link.name, str(problem)) from None
         if not transport.is_active() and not transport.goodbye and len(refused) <= 1:
@@ -118,6 +121,35 @@ class _KeysOnly(AuthStrategy):
         raise AuthenticationFailed(
             link.name, complaints.refusal(place, refused, problems, methods, transport.goodbye)
         )
+
+    def _needs_no_key(self, transport: Any, refused: list[str], methods: list[str]) -> bool:
+        """Ask last whether the host lets the user in as he is, as the ssh of mesh VPNs does.
+
+        ssh asks first, which costs a round trip each time. Not after several refusals: the host
+        would hang up and say that it was asked too often. ``methods`` learns what the host takes.
+        """
+        if not transport.is_active() or methods or len(refused) >= _REFUSALS:
+            return False
+        try:
+            transport.auth_none(self._link.place.user)
+        except paramiko.BadAuthenticationType as error:
+            methods.extend(error.allowed_types)
+        except paramiko.AuthenticationException as error:
+            if "timeout" in str(error):
+                raise _no_answer(transport) from error
+        except (paramiko.SSHException, EOFError, OSError):
+            if not refused:
+                raise
+        else:
+            return bool(transport.is_authenticated())
+        return False
+
+
+def _no_answer(transport: Any) -> TimeoutError:
+    banner = transport.get_banner() or b""
+    said = " ".join(banner.decode("utf-8", "replace").split())[-300:]
+    asks = f"; it said {said!r}" if said else ""
+    return TimeoutError(f"it did not answer the login within {HANDSHAKE_TIMEOUT_S:.0f} s{asks}")
 
 
 class Link(fabric.Connection):  # type: ignore[misc] # Fabric has no types
@@ -152,6 +184,8 @@ class Link(fabric.Connection):  # type: ignore[misc] # Fabric has no types
         self.keys = keys
         self._way = way
         self._was_opened = False
+        #: What the host said before it spoke ssh, when it hung up then.
+        self.preamble: tuple[str, ...] = ()
         self.client.set_missing_host_key_policy(_StrictPolicy(self))
 
     def __setattr__(self, name: str, value: object) -> None:
@@ -196,6 +230,7 @@ class Link(fabric.Connection):  # type: ignore[misc] # Fabric has no types
         except BaseException:
             self.client.close()
             for transport in made:
+                self.preamble = transport.preamble
                 transport.close()
             self._way.close()
             raise

@@ -175,6 +175,7 @@ class SshConfig:
         return replace(
             hop,
             identities=tuple(dict.fromkeys((*hop.identities, *extra_keys))),
+            has_default_identities=hop.has_default_identities and not extra_keys,
             known_hosts=tuple(dict.fromkeys((*extra_files, *hop.known_hosts))),
         )
 

@@ -56,6 +56,8 @@ Place = tuple[str, int]
 _TCP_QUICKACK: int | None = getattr(socket, "TCP_QUICKACK", None)
 _QUICK_MESSAGES = 64
 
+_PREAMBLE_CHARACTERS = 200
+
 _SIGNALS = {
     "HUP": 1,
     "INT": 2,
@@ -152,6 +154,7 @@ class _WatchfulPacketizer(Packetizer):
         super().__init__(sock)
         self.heard_at = time.monotonic()
         self.watch: Callable[[], None] | None = None
+        self.preamble: list[str] = []
         self._handshake_ends_at: float | None = None
         self._sock = sock
         is_tcp = isinstance(sock, socket.socket) and sock.family != socket.AF_UNIX
@@ -169,6 +172,13 @@ class _WatchfulPacketizer(Packetizer):
 
     def complete_handshake(self) -> None:
         self._handshake_ends_at = None
+
+    def readline(self, timeout: float) -> str:
+        """Read a line of what comes before ssh; sshd says there why it lets nobody in."""
+        line: str = super().readline(timeout)
+        if not line.startswith("SSH-"):
+            self.preamble.append(line.strip()[:_PREAMBLE_CHARACTERS])
+        return line
 
     def read_message(self) -> tuple[int, Message]:
         if self._to_acknowledge and _TCP_QUICKACK is not None:
@@ -280,6 +290,11 @@ class Transport(paramiko.Transport):
         )
         self._asked_at: float | None = None
         self.patience = INDIRECT
+
+    @property
+    def preamble(self) -> tuple[str, ...]:
+        """Give the lines that the host said before it spoke ssh."""
+        return tuple(cast("_WatchfulPacketizer", self.packetizer).preamble)
 
     @property
     def preferred_keys(self) -> tuple[str, ...]:

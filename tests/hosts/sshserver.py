@@ -34,9 +34,15 @@ class _Rules(paramiko.ServerInterface):
         del username
         return self._server.methods
 
+    def check_auth_none(self, username: str) -> int:
+        self._server.asked_for_none += 1
+        del username
+        return common.AUTH_SUCCESSFUL if self._server.needs_no_key else common.AUTH_FAILED
+
     def check_auth_publickey(self, username: str, key: paramiko.PKey) -> int:
-        self._server.logins.append((username, key.asbytes()))
-        accepted = key.asbytes() in self._server.accepted
+        blob = key.public_blob.key_blob if key.public_blob else key.asbytes()
+        self._server.logins.append((username, blob))
+        accepted = blob in self._server.accepted
         return common.AUTH_SUCCESSFUL if accepted else common.AUTH_FAILED
 
     def check_channel_request(self, kind: str, chanid: int) -> int:
@@ -101,6 +107,11 @@ class SshServer:
         self.allows_forwarding = True
         #: Connections to hang up on before saying anything.
         self.drop_first = 0
+        #: What is said to those, as sshd says why it lets nobody in.
+        self.farewell = b""
+        #: Whether everybody is let in by the method "none".
+        self.needs_no_key = False
+        self.asked_for_none = 0
         #: Connections accepted so far, logins tried, destinations asked for, programs running.
         self.connections = 0
         self.logins: list[tuple[str, bytes]] = []
@@ -124,6 +135,7 @@ class SshServer:
             self.connections += 1
             if self.drop_first > 0:
                 self.drop_first -= 1
+                sock.sendall(self.farewell)
                 sock.close()
                 continue
             transport = paramiko.Transport(sock)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import gc
 import os
 import resource
@@ -178,6 +179,28 @@ def test_unknown_host_key_is_refused(server: SshServer, home: Home) -> None:
     assert server.connections == 1
 
 
+@pytest.mark.parametrize("setting", ["/dev/null", "none"])
+@pytest.mark.parametrize("where", ["arguments", "config"])
+def test_known_hosts_that_keep_nothing_are_named(
+    server: SshServer, home: Home, setting: str, where: str
+) -> None:
+    """UserKnownHostsFile=/dev/null can't make a host known: the setting is what is wrong."""
+    address = at(server.port)
+    if where == "config":
+        (home.path / ".ssh" / "config").write_text(f"UserKnownHostsFile {setting}\n")
+    else:
+        address = address.with_ssh_args(
+            f"-o UserKnownHostsFile={setting} -o StrictHostKeyChecking=no"
+        )
+    with pytest.raises(HostKeyUnknown) as caught:
+        home.connector().connect(address)
+    message = str(caught.value)
+    assert f"UserKnownHostsFile is {setting}, which keeps no key" in message
+    assert "botdeploy always checks host keys" in message
+    assert ">> /dev/null" not in message
+    assert ">> ~/.ssh/known_hosts" in message
+
+
 def test_printed_command_makes_the_key_known(server: SshServer, home: Home) -> None:
     """The command in the message, run as it stands, makes the next connection work."""
     (home.path / ".ssh" / "config").write_text("Host *\n  HostKeyAlias bots\n")
@@ -316,7 +339,7 @@ def test_bad_key_file_is_named(server: SshServer, home: Home, content: str, reas
     path = home.path / "key"
     path.write_text(content)
     path.chmod(0o600)
-    with pytest.raises(AuthenticationFailed, match=rf"{path}: not a private key.*{reason}"):
+    with pytest.raises(AuthenticationFailed, match=rf"{path}: .*not a private key.*{reason}"):
         home.connector().connect(at(server.port, identity_files=(str(path),)))
 
 
@@ -429,6 +452,153 @@ def test_identities_only_keeps_the_agent_out(server: SshServer, home: Home, agen
     assert server.logins == [("deploy", USER_KEY.asbytes())]
 
 
+def test_public_key_file_names_a_key_of_the_agent(
+    server: SshServer, home: Home, agent: Path
+) -> None:
+    """``IdentityFile key.pub`` offers the agent's key of that name, whatever its mode."""
+    home.know(server.port)
+    path = home.path / ".ssh" / "id_ecdsa"
+    add_to_agent(agent, home.write_key(OTHER_USER_KEY, "other"))
+    add_to_agent(agent, path)
+    path.unlink()
+    public = home.path / "work.pub"
+    public.write_text(f"{USER_KEY.get_name()} {USER_KEY.get_base64()} me\n")
+    public.chmod(0o644)
+    for setting in ({"identity_files": (str(public),)}, {}):
+        if not setting:
+            (home.path / ".ssh" / "config").write_text(f"IdentityFile {public}\n")
+        with pytest.raises(AuthenticationFailed, match=r"it is a public key, and no agent holds"):
+            home.connector().connect(at(server.port, **setting))
+    home.environ["SSH_AUTH_SOCK"] = str(agent)
+    for setting in ({"identity_files": (str(public),)}, {}):
+        server.logins.clear()
+        assert home.connector().connect(at(server.port, **setting)).is_alive
+        assert server.logins == [("deploy", USER_KEY.asbytes())]
+
+
+@pytest.mark.parametrize("is_default", [True, False])
+@pytest.mark.parametrize("in_agent", [True, False])
+def test_configured_key_comes_before_the_agents_others(
+    server: SshServer,
+    home: Home,
+    agent: Path,
+    is_default: bool,  # noqa: FBT001
+    in_agent: bool,  # noqa: FBT001
+) -> None:
+    """However many keys an agent holds, one that the config names is offered before them.
+
+    So is a default one that the agent holds too, as with ssh.
+    """
+    home.know(server.port)
+    for number in range(8):
+        add_to_agent(agent, home.write_key(paramiko.ECDSAKey.generate(), f"other{number}"))
+    path = home.path / ".ssh" / "id_ecdsa"
+    if not is_default:
+        path = path.rename(home.path / ".ssh" / "named")
+        (home.path / ".ssh" / "config").write_text(f"IdentityFile {path}\n")
+    if in_agent:
+        add_to_agent(agent, path)
+    home.environ["SSH_AUTH_SOCK"] = str(agent)
+    assert home.connector().connect(at(server.port)).is_alive
+    asked = [blob for _, blob in server.logins]
+    if is_default and not in_agent:
+        assert asked.index(USER_KEY.asbytes()) == 8, "as with ssh"
+    else:
+        assert asked == [USER_KEY.asbytes()]
+
+
+def certify(path: Path, *options: str, by: Path | None = None) -> Path:
+    """Have a key certified, by an authority of its own unless another is given."""
+    authority = by or path.with_name("authority")
+    if not authority.exists():
+        subprocess.run(
+            ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(authority)], check=True
+        )
+    public = path.with_name(f"{path.name}.pub")
+    made = subprocess.run(["ssh-keygen", "-y", "-f", str(path)], capture_output=True, check=True)
+    public.write_bytes(made.stdout)
+    command = ["ssh-keygen", "-q", "-s", str(authority), "-I", "id", "-n", "deploy", *options]
+    subprocess.run([*command, str(public)], check=True)
+    return path.with_name(f"{path.name}-cert.pub")
+
+
+def blob_of(path: Path) -> bytes:
+    """Give the bytes of a public key or certificate file."""
+    return base64.b64decode(path.read_text().split()[1])
+
+
+@pytest.mark.parametrize("kind", ["ecdsa", "rsa", "ed25519"])
+@pytest.mark.parametrize("place", ["beside", "config", "arguments", "agent", "agent alone"])
+def test_certificate_is_offered_and_then_the_plain_key(
+    server: SshServer, home: Home, agent: Path, kind: str, place: str
+) -> None:
+    """A certificate beside its key, in the config, in arguments or in the agent comes first.
+
+    Where the host does not take it (expired, of a foreign authority), the plain key still does.
+    """
+    home.know(server.port)
+    (home.path / ".ssh" / "id_ecdsa").unlink()
+    path = home.path / ".ssh" / f"id_{kind}"
+    subprocess.run(["ssh-keygen", "-q", "-t", kind, "-N", "", "-f", str(path)], check=True)
+    certificate = certify(path, "-V", "20200101:20210101")
+    plain = blob_of(path.with_name(f"{path.name}.pub"))
+    server.accepted = {plain, blob_of(certificate)}
+    address = at(server.port)
+    if place in {"config", "arguments"}:
+        certificate = certificate.rename(home.path / "other-cert.pub")
+        if place == "config":
+            (home.path / ".ssh" / "config").write_text(f"CertificateFile {certificate}\n")
+        else:
+            address = address.with_ssh_args(f"-o CertificateFile={certificate}")
+    blob = blob_of(certificate)
+    if place.startswith("agent"):
+        add_to_agent(agent, path)
+        home.environ["SSH_AUTH_SOCK"] = str(agent)
+        certificate.unlink()
+        if place == "agent alone":
+            path.unlink()
+    assert home.connector().connect(address).run("exit 3").exit_status == 3
+    if place == "agent":
+        assert server.logins == [("deploy", plain)], "the key file itself is a default one"
+        return
+    server.accepted = {plain} if place != "agent alone" else {blob}
+    server.logins.clear()
+    assert home.connector().connect(address).run("exit 3").exit_status == 3
+    expected = [blob, plain] if place != "agent alone" else [plain, blob]
+    assert [one for _, one in server.logins] == expected
+
+
+def test_certificate_without_its_key_is_named(server: SshServer, home: Home) -> None:
+    """A certificate whose private key is nowhere, and a file that is none, are told."""
+    home.know(server.port)
+    path = home.write_key(OTHER_USER_KEY, "other")
+    certificate = certify(path)
+    server.accepted.clear()
+    with pytest.raises(AuthenticationFailed) as caught:
+        home.connector().connect(
+            at(server.port).with_ssh_args(
+                f"-o CertificateFile={certificate} -o CertificateFile={path}"
+            )
+        )
+    assert f"{certificate}: neither a key file nor the agent has its private key" in str(
+        caught.value
+    )
+    assert f"{path}: not a certificate" in str(caught.value)
+    assert server.logins == [("deploy", USER_KEY.asbytes())]
+
+
+def test_host_that_needs_no_key_lets_us_in(server: SshServer, home: Home) -> None:
+    """The ssh of a mesh VPN lets in by the method "none", with and without keys of ours."""
+    home.know(server.port)
+    server.needs_no_key = True
+    assert home.connector().connect(at(server.port)).is_alive
+    assert server.asked_for_none == 0, "a key that is taken costs no question more"
+    server.accepted.clear()
+    assert home.connector().connect(at(server.port)).run("exit 4").exit_status == 4
+    (home.path / ".ssh" / "id_ecdsa").unlink()
+    assert home.connector().connect(at(server.port)).run("exit 4").exit_status == 4
+
+
 def test_dead_agent_is_no_hindrance(server: SshServer, home: Home) -> None:
     """A stale SSH_AUTH_SOCK does not keep a key file from working."""
     home.know(server.port)
@@ -485,6 +655,27 @@ def test_hang_up_before_the_handshake_is_tried_again(server: SshServer, home: Ho
     server.drop_first = 3
     assert home.connector().connect(at(server.port)).is_alive
     assert server.connections == 4
+
+
+def test_host_that_keeps_us_out_is_not_asked_again(server: SshServer, home: Home) -> None:
+    """What OpenSSH 9.8 says to an address that it penalises is quoted, and it is left alone."""
+    home.know(server.port)
+    server.drop_first = 100
+    server.farewell = b"Not allowed at this time\r\n"
+    with pytest.raises(AuthenticationFailed, match=r"'Not allowed at this time': .*PerSourcePen"):
+        home.connector().connect(at(server.port))
+    assert server.connections == 1
+
+
+def test_what_a_busy_host_says_is_quoted(server: SshServer, home: Home) -> None:
+    """MaxStartups is named by sshd itself; it passes, so it is tried again."""
+    home.know(server.port)
+    server.farewell = b"Exceeded MaxStartups\r\n"
+    server.drop_first = 2
+    assert home.connector().connect(at(server.port)).is_alive
+    server.drop_first = 100
+    with pytest.raises(Unreachable, match=r"said 'Exceeded MaxStartups' \(5 tries"):
+        home.connector().connect(at(server.port))
 
 
 def test_gives_up_after_five_tries(server: SshServer, home: Home) -> None:
