@@ -7,21 +7,17 @@ import json
 import os.path
 import re
 import shlex
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any
 
 import jinja2
 
+from botdeploy.inventory import ansiblefilters
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
 _TRUE = frozenset({"1", "on", "t", "true", "y", "yes"})
-
-
-def _plain(value: Any) -> Any:
-    """Take lazy values as what they stand for."""
-    if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, Iterable) and not isinstance(value, (str, bytes)):
-        return [_plain(item) for item in value]
-    return value
 
 
 def as_bool(value: Any) -> Any:
@@ -29,18 +25,6 @@ def as_bool(value: Any) -> Any:
     if value is None or isinstance(value, bool):
         return value
     return str(value).lower() in _TRUE
-
-
-def _combine(*mappings: Any, recursive: bool = False) -> dict[Any, Any]:
-    merged: dict[Any, Any] = {}
-    for mapping in mappings:
-        for key, value in _plain(mapping).items():
-            base = merged.get(key)
-            if recursive and isinstance(base, dict) and isinstance(value, dict):
-                merged[key] = _combine(base, value, recursive=True)
-            else:
-                merged[key] = value
-    return merged
 
 
 def _mandatory(value: Any, msg: str | None = None) -> Any:
@@ -55,26 +39,6 @@ def _ternary(value: Any, true: Any, false: Any, none: Any = None) -> Any:
     return true if value else false
 
 
-def _flatten(items: Any) -> list[Any]:
-    return [
-        part
-        for item in items
-        for part in (_flatten(item) if isinstance(item, (list, tuple)) else [item])
-    ]
-
-
-def _unique(*lists: Any) -> list[Any]:
-    found: list[Any] = []
-    for item in (item for part in lists for item in _plain(part)):
-        if item not in found:
-            found.append(item)
-    return found
-
-
-def _replace(value: Any, pattern: str = "", replacement: str = "") -> str:
-    return re.sub(pattern, replacement, str(value))
-
-
 def _search(value: Any, pattern: str = "") -> bool:
     return re.search(pattern, str(value)) is not None
 
@@ -83,26 +47,55 @@ def _match(value: Any, pattern: str = "") -> bool:
     return re.match(pattern, str(value)) is not None
 
 
-FILTERS: dict[str, Callable[..., Any]] = {
+_plain = ansiblefilters.plain
+_unique = ansiblefilters.distinct
+
+_MORE: dict[str, Callable[..., Any]] = {
     "basename": lambda value: os.path.basename(str(value)),  # noqa: PTH119 (text, not a file)
     "b64decode": lambda value: base64.b64decode(str(value)).decode(),
     "b64encode": lambda value: base64.b64encode(str(value).encode()).decode(),
     "bool": as_bool,
-    "combine": _combine,
     "difference": lambda a, b: [item for item in _unique(a) if item not in _plain(b)],
     "dirname": lambda value: os.path.dirname(str(value)),  # noqa: PTH120 (text, not a file)
-    "flatten": lambda items: _flatten(_plain(items)),
     "from_json": lambda value: json.loads(str(value)),
     "intersect": lambda a, b: [item for item in _unique(a) if item in _plain(b)],
     "mandatory": _mandatory,
     "quote": lambda value: shlex.quote(str(value)),
-    "regex_replace": _replace,
     "split": lambda value, separator=None: str(value).split(separator),
     "ternary": _ternary,
-    "to_json": lambda value, **_: json.dumps(_plain(value)),
-    "tojson": lambda value, **_: json.dumps(_plain(value)),
-    "union": _unique,
+    "tojson": ansiblefilters.FILTERS["to_json"],
+    "union": lambda a, b: _unique([*_plain(a), *_plain(b)]),
 }
+
+
+def _by_both_names(named: Mapping[str, Callable[..., Any]]) -> dict[str, Callable[..., Any]]:
+    """Let each be called as in a playbook: ``combine`` or ``ansible.builtin.combine``."""
+    return {**named, **{f"{BUILTIN}{name}": each for name, each in named.items()}}
+
+
+BUILTIN = "ansible.builtin."
+
+FILTERS: dict[str, Callable[..., Any]] = _by_both_names({**ansiblefilters.FILTERS, **_MORE})
 """Those that Jinja2 does not have itself."""
 
-TESTS: dict[str, Callable[..., bool]] = {"match": _match, "regex": _search, "search": _search}
+TESTS: dict[str, Callable[..., bool]] = _by_both_names(
+    {**ansiblefilters.TESTS, "match": _match, "regex": _search, "search": _search}
+)
+
+
+def unknown(message: str) -> str | None:
+    """Explain Jinja2's complaint of a filter or test that it does not know; None for others."""
+    found = _NOT_KNOWN.match(message)
+    if found is None:
+        return None
+    kind, name = found.groups()
+    bare = name.removeprefix(BUILTIN)
+    known = FILTERS if kind == "filter" else TESTS
+    if "." in bare or bare in ansiblefilters.ONLY_IN_ANSIBLE:
+        return f"the {kind} '{name}' works in Ansible, not here (docs/inventory.md lists what does)"
+    near = get_close_matches(bare, [one for one in known if "." not in one], n=1)
+    hint = f"; did you mean '{near[0]}'?" if near else ""
+    return f"there is no {kind} '{name}'{hint}"
+
+
+_NOT_KNOWN = re.compile(r"No (filter|test) named '([^']+)'")

@@ -12,12 +12,13 @@ from typing import Any, NoReturn
 import jinja2
 from jinja2 import nodes
 from jinja2.exceptions import SecurityError
+from jinja2.lexer import Lexer
 from jinja2.nativetypes import NativeCodeGenerator
 from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from botdeploy.errors import InventoryError
-from botdeploy.inventory.filters import FILTERS, TESTS
+from botdeploy.inventory.filters import FILTERS, TESTS, unknown
 from botdeploy.inventory.located import Located, Unsafe, Vaulted, located
 
 _MARKS = ("{{", "{%", "{#")
@@ -83,12 +84,33 @@ class _Context(Context):
         return super().resolve_or_missing(key)
 
 
+class _Lexer(Lexer):
+    r"""Leaves backslashes in ``{{ }}`` to YAML alone, as Ansible does: ``'\\1'`` stays a group."""
+
+    def tokeniter(self, *arguments: Any, **options: Any) -> Iterator[tuple[int, str, str]]:
+        is_inside = False
+        for line, kind, value in super().tokeniter(*arguments, **options):
+            if kind in ("variable_begin", "variable_end"):
+                is_inside = kind == "variable_begin"
+            is_text = is_inside and kind == "string"
+            yield line, kind, value.replace("\\", "\\\\") if is_text else value
+
+
 class _Environment(ImmutableSandboxedEnvironment):
     """Jinja2 without files, without attributes that lead out, without runaway sizes."""
 
     code_generator_class = _Generator
     context_class = _Context
     intercepted_binops = frozenset({"*", "**", "%"})
+
+    @property
+    def lexer(self) -> Lexer:
+        """Give the lexer, the same one for all templates."""
+        if self._own_lexer is None:
+            self._own_lexer = _Lexer(self)
+        return self._own_lexer
+
+    _own_lexer: Lexer | None = None
 
     @staticmethod
     def concat(values: Iterable[Any]) -> Any:
@@ -337,11 +359,13 @@ class Scope(Mapping[str, Any]):
         except jinja2.UndefinedError as error:
             return _Undefined(hint=error.message)
         except jinja2.TemplateSyntaxError as error:
-            raise node.place.fault(f"is not a valid template: {error.message}", key) from error
+            told = unknown(str(error.message)) or f"is not a valid template: {error.message}"
+            raise node.place.fault(told, key) from error
         except RecursionError as error:
             raise node.place.fault("is nested too deeply to be templated", key) from error
         except Exception as error:
-            raise node.place.fault(f"cannot be templated: {error}", key) from error
+            told = unknown(str(error)) or f"cannot be templated: {error}"
+            raise node.place.fault(told, key) from error
         else:
             return result
         finally:
@@ -461,8 +485,8 @@ def _query(context: _Context, plugin: str, *terms: Any, **options: Any) -> list[
             return found
         case _:
             raise SecurityError(
-                f"lookup('{plugin}') is not supported; botdeploy knows lookup('env', 'NAME') "
-                "and lookup('vars', 'name')"
+                f"lookup('{plugin}') works in Ansible, not here; botdeploy knows "
+                "lookup('env', 'NAME') and lookup('vars', 'name')"
             )
 
 
