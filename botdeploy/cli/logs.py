@@ -104,7 +104,13 @@ class _Printer:
     def _read(self, name: str, count: int) -> list[LogLine]:
         reader = AsWritten(self.context.mask)
         lines: list[LogLine] = []
-        for row in self.fleet.acts(name).lines(count):
+        entries = self.fleet.acts(name).lines(count)
+        if entries.is_cut:
+            self.context.say(
+                f"{name}: only the last {len(entries.rows)} of {count} lines could be read",
+                "yellow",
+            )
+        for row in entries.rows:
             entry = entry_of(row)
             if entry is not None:
                 lines += reader.feed(entry)

@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from botdeploy.hosts.acts import Acts
     from botdeploy.views.account import Act, Frame
 
-MOST_ENTRIES = 200_000
-"""Journal entries read of each host; where there are more the end is left out, and told."""
 MOST_OTHERS = 8
 """Hosts that did not switch and are read all the same, for comparison."""
 
@@ -154,9 +152,9 @@ def _read(
     since = int((now - frame.usual_from).total_seconds()) + 1
     until_us = int((frame.to + ahead).timestamp() * 1e6)
     lines = []
-    count = 0
-    for row in acts.entries(f"since:{since}"):
-        count += 1
+    until = max(0, int((now - frame.to).total_seconds()) - 1)
+    entries = acts.entries(f"since:{since}:{until}" if until else f"since:{since}")
+    for row in entries.rows:
         entry = entry_of(row)
         if entry is None:
             continue
@@ -164,12 +162,13 @@ def _read(
         if at_us > until_us:
             break
         lines += assembler.feed(entry)
-        if count >= MOST_ENTRIES:
-            reading.end = _when(at_us) - ahead
-            reading.notes.append(f"only the first {MOST_ENTRIES:,} journal entries were read")
-            break
     lines += assembler.flush()
     reading.lines = lines
+    if entries.is_cut:
+        since_when = f" (from {_when(lines[0].at_us) - ahead:%H:%M:%S} UTC on)" if lines else ""
+        reading.notes.append(
+            f"only the last {len(entries.rows):,} journal entries could be read{since_when}"
+        )
     reading.kept = _kept(acts, record.release)
     return accounts.shifted(reading, ahead)
 

@@ -311,6 +311,12 @@ class Evidence:
         """List the times that were read, in order, without overlap."""
         return _united(self._spans)
 
+    @property
+    def begin_us(self) -> int:
+        """When the first time that was read begins; 0 where nothing was."""
+        spans = self.spans()
+        return spans[0][0] if spans else 0
+
     def gaps(self) -> list[tuple[int, int]]:
         """List the times between the spans: nobody knows what happened there."""
         spans = self.spans()

@@ -8,10 +8,10 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from botdeploy.core.running import Runs, Seen, Unit, seen, unit_of
-from botdeploy.core.untrusted import LATEST_US, instant, real, told, whole
+from botdeploy.core.untrusted import LATEST_US, instant, object_of, real, told, whole
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
 LONGEST_S = 10_000_000_000
 """Three hundred years: no machine runs, and no lease lasts, for longer."""
@@ -122,6 +122,17 @@ class Disk:
 
 
 @dataclass(frozen=True, slots=True)
+class RefusedError:
+    """A class of errors for which a release failed, and which no proven one ever wrote."""
+
+    fingerprint: str
+    text: str = ""
+    """Its first words, for people."""
+    release: str = ""
+    """The release that failed for it."""
+
+
+@dataclass(frozen=True, slots=True)
 class HostState:
     """Everything that a rollout needs to know of one host."""
 
@@ -136,6 +147,13 @@ class HostState:
     switch: Switch | None = None
     releases: tuple[StagedRelease, ...] = ()
     quarantine: Mapping[str, str] = field(default_factory=dict)
+    refused: tuple[RefusedError, ...] = ()
+    """What the verdicts named that put releases into the quarantine."""
+    switches: tuple[tuple[int, str], ...] = ()
+    """Since when it ran what, of the last day: microseconds UTC by its clock, and a release.
+
+    In order; the first one with time 0 and the release ``-``, where there were earlier ones.
+    """
     lock: LockHolder | None = None
     rollout: RolloutRecord | None = None
     approvals: tuple[Approval, ...] = ()
@@ -258,6 +276,11 @@ def _from_record(record: Mapping[str, Any]) -> HostState:
             for one in record.get("releases", ())
         ),
         quarantine={told(key): told(why) for key, why in (record.get("quarantine") or {}).items()},
+        refused=tuple(_refused(record.get("refused") or ())),
+        switches=tuple(
+            (whole(at_us, most=LATEST_US), told(release))
+            for at_us, release in record.get("switches") or ()
+        ),
         lock=None if not lock else lock_holder(lock),
         rollout=None
         if not rollout
@@ -284,6 +307,18 @@ def _from_record(record: Mapping[str, Any]) -> HostState:
             bool(disk.get("writable", True)),
         ),
     )
+
+
+def _refused(lines: Iterable[Any]) -> Iterator[RefusedError]:
+    """Read what stands below the reason in the files of the quarantine; skip what is damaged."""
+    for line in lines:
+        try:
+            one = object_of(str(line))
+            yield RefusedError(
+                told(one["fingerprint"]), told(one.get("text")), told(one.get("release"))
+            )
+        except (ValueError, KeyError):
+            continue
 
 
 def _hold(hold: Any) -> str:

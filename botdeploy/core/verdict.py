@@ -23,6 +23,8 @@ class Verdict:
     reasons: tuple[str, ...] = ()
     host: str | None = None
     """The host that shows it, where one does."""
+    errors: tuple[tuple[str, str], ...] = ()
+    """Of a fail, the release's own errors that it names: fingerprint, and first words."""
 
     def __str__(self) -> str:
         """Tell the outcome and its first reason."""

@@ -6,9 +6,9 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from botdeploy.core.attribution import Attribution
 from botdeploy.core.evidence import Evidence
 from botdeploy.core.lives import Lives, lives_of
+from botdeploy.core.past import attribution
 from botdeploy.core.probe import Reading, is_failure, is_of, lines_of, past_of, read
 from botdeploy.core.untrusted import LATEST_US, entry_of, told, whole
 from botdeploy.engine.probing import about
@@ -16,8 +16,6 @@ from botdeploy.errors import HostError
 from botdeploy.hosts.question import ask
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from botdeploy.core.hoststate import HostState
     from botdeploy.core.logline import Assembler, LogLine
     from botdeploy.core.model import Probe
@@ -28,6 +26,8 @@ HISTORY_S = 24 * HOUR_S
 """How much of the time before the switch is read as what was usual."""
 START_US = 10 * 1_000_000
 """How long after a switch was ordered the first word of it stands in the journal."""
+MOST_RUNS = 200
+"""Of so many runs it is remembered which release they were; a bot in a loop has many."""
 KEPT_US = 3 * 24 * 3600 * 1_000_000
 """Evidence older than this before the newest is forgotten."""
 
@@ -49,7 +49,8 @@ def collect(
 
     The position is kept together with the counts, in one write: a reader that dies before it has
     counted nothing. The first reader begins ``since_s`` seconds back, or with the first entry that
-    is left of them: what nobody wrote, or was rotated away, is not known to be silence.
+    is left of them: what nobody wrote, or was rotated away, is not known to be silence. Nor is what
+    was too much to be read at once (``Acts.entries``); the newest is read.
 
     With a ``probe``, the bot is asked once; ``first`` is what it answered before the switch, for
     the first reader. A probe that fails within ``grace_s`` of the switch does not count. Raises
@@ -57,7 +58,7 @@ def collect(
     """
     evidence = _kept(acts, release, bucket_us, assembler)
     reader = evidence.reader
-    attribution = _attribution(state, reader.get("runs", {}), release)
+    attributed = attribution(state, reader.get("runs", {}))
     cursor = told(reader.get("cursor", ""))
     end_us = _host_time_us(state)
     until_us = int(reader.get("until_us", 0))
@@ -70,7 +71,8 @@ def collect(
     if probe is not None and not cursor:
         evidence.open(past_us)  # its counters tell of the whole time, whatever the journal keeps
     is_first = True
-    for row in acts.entries(cursor or f"since:{since_s}"):
+    stood = acts.entries(cursor or f"since:{since_s}")
+    for row in stood.rows:
         entry = entry_of(row)
         if entry is None:
             continue
@@ -83,14 +85,14 @@ def collect(
             _open_late(evidence, at_us, until_us, switched_us)
         for line in assembler.feed(entry):
             lives.feed(line)
-            evidence.add(line, attribution.release_of(line))
+            evidence.add(line, attributed.release_of(line))
         cursor = str(entry.get("__CURSOR", cursor))
         end_us = max(end_us, at_us)
     if is_first:
         _open_late(evidence, end_us, until_us, switched_us)
     for line in assembler.flush(end_us):
         lives.feed(line)
-        evidence.add(line, attribution.release_of(line))
+        evidence.add(line, attributed.release_of(line))
     counters = reader.get("probe")
     if probe is not None:
         before = Reading.from_record(counters) if counters else None
@@ -99,16 +101,18 @@ def collect(
         for line in lines:
             if is_failure(line) and line.at_us < switched_us + grace_s * 1e6:
                 continue
-            evidence.add(replace(line, at_us=min(line.at_us, end_us)), attribution.release_of(line))
+            evidence.add(replace(line, at_us=min(line.at_us, end_us)), attributed.release_of(line))
     evidence.extend(end_us)
     evidence.trim(end_us - KEPT_US)
     evidence.reader = {
         "cursor": cursor,
         "until_us": end_us,
         "assembler": assembler.save(),
-        "runs": dict(attribution.runs),
+        "runs": dict(list(attributed.runs.items())[-MOST_RUNS:]),
         "lives": lives.to_record(),
     }
+    if stood.is_cut or reader.get("is_cut"):
+        evidence.reader["is_cut"] = True
     if counters:
         evidence.reader["probe"] = counters
     acts.keep(token, release, evidence.to_json().encode())
@@ -180,20 +184,6 @@ def _kept(acts: Acts, release: str, bucket_us: int, assembler: Assembler) -> Evi
     except (ValueError, TypeError):
         evidence = None  # damaged: what the journal still holds is read anew
     return evidence or Evidence(acts.host, bucket_us=bucket_us)
-
-
-def _attribution(state: HostState, runs: Mapping[str, str], release: str) -> Attribution:
-    switch = state.switch
-    switches = []
-    first = state.running or None
-    if switch is not None and switch.new == release:
-        first = switch.old or None
-        if switch.armed_us:
-            switches.append((switch.armed_us, release))
-    known = dict(runs)
-    if state.invocation and state.running:
-        known[state.invocation] = state.running
-    return Attribution(known, switches, first=first)
 
 
 def _host_time_us(state: HostState) -> int:

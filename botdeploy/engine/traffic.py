@@ -12,7 +12,7 @@ from botdeploy.core.logline import Assembler, LineRules, feed_all
 from botdeploy.core.probe import YOUNG_S, read
 from botdeploy.core.untrusted import entry_of
 from botdeploy.engine.collect import HISTORY_S
-from botdeploy.engine.watch import HISTORY_S as RECENT_S
+from botdeploy.engine.collect import HOUR_S as RECENT_S
 from botdeploy.engine.watch import MOST_BASELINE
 from botdeploy.errors import HostError
 from botdeploy.hosts.question import ask
@@ -87,8 +87,9 @@ class _Seen:
 def _seen(acts: Acts, state: HostState, assembler: Assembler, probe: Probe | None) -> _Seen:
     now_us = int(datetime.fromisoformat(state.at).timestamp() * 1e6)
     begin_us = now_us - RECENT_S * 1_000_000
-    entries = [one for row in acts.lines(MOST_LINES) if (one := entry_of(row)) is not None]
-    if len(entries) >= MOST_LINES:
+    read_back = acts.lines(MOST_LINES)
+    entries = [one for row in read_back.rows if (one := entry_of(row)) is not None]
+    if len(entries) >= MOST_LINES or (read_back.is_cut and entries):
         begin_us = max(begin_us, int(entries[0].get("__REALTIME_TIMESTAMP", begin_us)))
     elif entries:
         # a bot that is younger than an hour

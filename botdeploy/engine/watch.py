@@ -7,11 +7,13 @@ from collections import Counter, deque
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from botdeploy.core.hoststate import HostState
 from botdeploy.core.judge import Judge, JudgeOptions
 from botdeploy.core.judge.words import quote
 from botdeploy.core.level import Level
 from botdeploy.core.lives import Lives, lives_of
 from botdeploy.core.logline import LineKind
+from botdeploy.core.past import attribution, counted, left_out, past_of, proven
 from botdeploy.core.probe import is_failure
 from botdeploy.core.untrusted import entry_of
 from botdeploy.core.verdict import Outcome, Verdict
@@ -27,16 +29,21 @@ if TYPE_CHECKING:
     from botdeploy.core.evidence import Evidence
     from botdeploy.core.logline import Assembler, LogLine
     from botdeploy.core.model import Ring
+    from botdeploy.core.past import Past
     from botdeploy.core.probe import Reading
     from botdeploy.engine.clock import Clock
     from botdeploy.engine.fleet import Fleet
 
-MOST_LINES = 20_000
+MOST_LINES = 30_000
 """Lines kept a host, for a judge that begins later; older ones are forgotten."""
 MOST_BASELINE = 8
 """Hosts of the old release that are read for comparison; more add little."""
-HISTORY_S = 3600
-"""How far back the journals are read for what was usual before."""
+HISTORY_S = 24 * 3600
+"""How far back the journals are read for what was usual before, at most."""
+MOST_BYTES = 24_000_000
+"""Of the past of all hosts that are followed together, as the hosts send it."""
+LEAST_BYTES = 2_000_000
+"""And of one host's in any case."""
 CATCH_UP_S = 10.0
 """Longest wait for the past to arrive before a switch; without it old errors look new."""
 TOLD_WITHIN_US = 3_000_000
@@ -75,11 +82,15 @@ class _Stream:
                 if line.kind is not LineKind.PROBE:
                     self.lives.feed(line)
 
-    def said_before(self, at_us: int) -> list[LogLine]:
-        """Give what is from before an instant: the journal's in order, then the probe's."""
-        lines = [line for line in self.lines if line.at_us < at_us]
-        journal = [line for line in lines if line.kind is not LineKind.PROBE]
-        return journal + [line for line in lines if line.kind is LineKind.PROBE]
+    def in_order(self) -> list[LogLine]:
+        """Give what came: the journal's lines in order, then the probe's."""
+        journal = [line for line in self.lines if line.kind is not LineKind.PROBE]
+        return journal + [line for line in self.lines if line.kind is LineKind.PROBE]
+
+    @property
+    def has_unread(self) -> bool:
+        """Whether older lines than these were not read, or are forgotten."""
+        return self.follower.cut_us is not None or len(self.lines) == self.lines.maxlen
 
 
 class Watch:
@@ -107,6 +118,8 @@ class Watch:
         self._kept: dict[str, Evidence] = {}
         self._kept_lives: dict[str, Lives] = {}
         self._release = ""
+        self._counted: dict[str, frozenset[str]] = {}
+        """Whose kept lines are a host's past."""
         self._liveness = Liveness(fleet, clock)
         self._prober = Prober(fleet, clock)
         self._canary: tuple[str, ...] = ()
@@ -115,10 +128,14 @@ class Watch:
     # --- followers --------------------------------------------------------------------------
 
     def follow(self, hosts: Sequence[str], offsets_us: Mapping[str, int]) -> None:
-        """Begin to read these hosts' journals, an hour back and on; cheap to repeat."""
-        for name in hosts:
-            if name in self._streams:
-                continue
+        """Begin to read these hosts' journals, a day back and on; cheap to repeat.
+
+        Of the past no more than can be read before a switch: the newest, within bounds of bytes
+        and seconds (``Acts.follow``).
+        """
+        new = [name for name in hosts if name not in self._streams]
+        share = max(LEAST_BYTES, MOST_BYTES // max(1, len(new)))
+        for name in new:
             follower = Follower(
                 name,
                 lambda name=name: self._fleet.acts(name),  # type: ignore[misc]
@@ -126,6 +143,7 @@ class Watch:
                 position=f"since:{HISTORY_S}",
                 assembler=self._make_assembler(),
                 clock_offset_us=offsets_us.get(name, 0),
+                most_bytes=share,
             )
             self._streams[name] = _Stream(follower, offsets_us.get(name, 0))
             follower.start()
@@ -175,8 +193,13 @@ class Watch:
         switched_at_us: Mapping[str, int],
         soak: timedelta,
         baseline: Sequence[str],
+        states: Mapping[str, HostState],
     ) -> None:
-        """Begin to judge these hosts; what came before their switch is their past."""
+        """Begin to judge these hosts.
+
+        Their past is what came before their switch, as ``core.past`` chooses it by what the hosts
+        say of themselves (``states``); so is the baseline's.
+        """
         canary = [name for name in switched_at_us if name in self._streams]
         self._ring = ring.name
         self._hard = None
@@ -188,28 +211,33 @@ class Watch:
         self._grace_us = round(options.grace_s * 1e6)
         compared = [name for name in baseline if name in self._streams and name not in canary]
         first = min(switched_at_us.values())
-        history: dict[str, list[LogLine]] = {}
+        pasts: dict[str, Past] = {}
         later: list[tuple[int, str, LogLine]] = []
         for name in (*canary, *compared):
             stream = self._streams[name]
             begin = switched_at_us.get(name, first)
             if name in switched_at_us:
                 stream.begin(begin)
-            history[name] = stream.said_before(begin)
             later += [(line.at_us, name, line) for line in stream.lines if line.at_us >= begin]
             oldest = min((line.at_us for line in stream.lines), default=begin)
-            for line in self._prober.before(name, switched_at_us.get(name, 0), oldest):
-                if line.at_us < begin:
-                    history[name].append(line)
-                else:
-                    later.append((line.at_us, name, line))
-            stream.known = {one.fingerprint for one in history[name] if one.fingerprint is not None}
+            state = states.get(name, HostState())
+            attributed = attribution(state, ahead_us=stream.offset_us)
+            since = max(oldest, attributed.since_us(begin))
+            probed = self._prober.before(name, switched_at_us.get(name, 0), since)
+            later += [(line.at_us, name, line) for line in probed if line.at_us >= begin]
+            said = [*stream.in_order(), *(line for line in probed if line.at_us < begin)]
+            past = past_of(said, attributed, proven(states, name), begin, oldest)
+            pasts[name] = past
+            stream.known = {one.fingerprint for one in past.lines if one.fingerprint is not None}
         self._judge = Judge(
             options,
             canary=canary,
             baseline=compared,
             switched_at_us={name: switched_at_us[name] for name in canary},
-            history=history,
+            history={name: past.lines for name, past in pasts.items()},
+            left_out={name: past.left_out for name, past in pasts.items()},
+            has_unread=any(self._streams[name].has_unread for name in pasts),
+            refused=[one for state in states.values() for one in state.refused],
         )
         for name in canary:
             if not self._streams[name].follower.has_caught_up:
@@ -224,8 +252,12 @@ class Watch:
         soak: timedelta,
         evidence: Mapping[str, Evidence],
         release: str,
+        states: Mapping[str, HostState],
     ) -> None:
-        """Judge by what was kept on the hosts; a host without evidence could not be read."""
+        """Judge by what was kept on the hosts; a host without evidence could not be read.
+
+        The past is chosen as in ``judge``.
+        """
         self._ring = ring.name
         self._hard = None
         self._kept = dict(evidence)
@@ -233,17 +265,29 @@ class Watch:
             if name in evidence and (lives := lives_of(evidence[name])) is not None:
                 self._kept_lives[name] = lives
         self._release = release
+        first = min(switched_at_us.values())
+        left: dict[str, Sequence[tuple[int, int]]] = {}
+        for name, one in evidence.items():
+            begin = switched_at_us.get(name, first)
+            until = begin if name in switched_at_us else None
+            wrote = (who for who in one.releases() if one.totals(who, to_us=until).lines)
+            self._counted[name] = counted(wrote, proven(states, name))
+            spans = attribution(states.get(name, HostState())).spans(one.begin_us, begin)
+            left[name] = left_out(spans, self._counted[name])
         self._judge = Judge(
             JudgeOptions.from_policy(self._options, soak),
             canary=list(switched_at_us),
             baseline=[name for name in evidence if name not in switched_at_us],
             switched_at_us=dict(switched_at_us),
+            left_out=left,
+            has_unread=any(one.reader.get("is_cut") for one in evidence.values()),
+            refused=[one for state in states.values() for one in state.refused],
         )
         for name in switched_at_us:
             if name not in evidence:
                 self._judge.gap(name, switched_at_us[name])
         for name, one in evidence.items():
-            self._judge.absorb(name, one, release)
+            self._judge.absorb(name, one, release, self._counted[name])
 
     def pump(self) -> bool:
         """Take in what followers and probes brought; tells whether anything came."""
@@ -376,7 +420,7 @@ class Watch:
         seconds = max(0, (self._now_us() - since_us) // 1_000_000) + SLACK_S
         assembler = self._make_assembler()
         lines: list[LogLine] = []
-        for row in self._fleet.acts(host).entries(f"since:{seconds}"):
+        for row in self._fleet.acts(host).entries(f"since:{seconds}").rows:
             entry = entry_of(row)
             if entry is not None:
                 lines += assembler.feed(entry)
@@ -395,7 +439,9 @@ class Watch:
         stream = self._streams.get(host)
         if stream is None and host in self._kept:
             uptime = self.uptime().get(host)
-            return {**_told_by(self._kept[host], self._release), "uptime": _share(uptime)}
+            counted_here = self._counted.get(host, frozenset())
+            told = _told_by(self._kept[host], self._release, counted_here)
+            return {**told, "uptime": _share(uptime)}
         if stream is None:
             empty = {"lines": 0, "errors": 0, "restarts": 0, "new_fingerprints": []}
             return {**empty, "uptime": None}
@@ -415,15 +461,10 @@ def _share(uptime: float | None) -> float | None:
     return None if uptime is None else round(uptime, 4)
 
 
-def _told_by(evidence: Evidence, release: str) -> dict[str, Any]:
-    """Summarise kept evidence of a release on a host."""
+def _told_by(evidence: Evidence, release: str, past: frozenset[str]) -> dict[str, Any]:
+    """Summarise kept evidence of a release on a host, whose past are those releases."""
     counts = evidence.totals(release)
-    before = {
-        name
-        for one in evidence.releases()
-        if one != release
-        for name in evidence.totals(one).errors
-    }
+    before = {name for one in past - {release} for name in evidence.totals(one).errors}
     return {
         "lines": counts.lines,
         "errors": sum(counts.errors.values()),

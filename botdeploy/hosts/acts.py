@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import secrets
 import threading
 import zlib
@@ -29,10 +30,10 @@ from botdeploy.hosts.records import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Sequence
 
     from botdeploy.core.address import Address
-    from botdeploy.core.hoststate import HostState
+    from botdeploy.core.hoststate import HostState, RefusedError
     from botdeploy.core.running import Unit
     from botdeploy.hosts.program import Completed, HostConnection, Session
 
@@ -40,6 +41,8 @@ QUICK_S = 60.0
 """Longest time for an act that only reads or writes state."""
 SWITCH_S = 930.0
 """Longest time for a stop (which a unit may take 15 minutes for) and a start."""
+MOST_REFUSED = 950
+"""Bytes of an error that a release was refused for, as an argument."""
 STAGE_S = 1900.0
 """Longest time for an upload and the release's own build."""
 MOST_BYTES = 1 << 31
@@ -99,6 +102,23 @@ class Fetched:
     """The packed tar of all files."""
     size_bytes: int
     inodes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Entries:
+    """What stood in a host's journal, as far back as it was read."""
+
+    rows: Sequence[bytes]
+    """journald's JSON, oldest first."""
+    is_cut: bool = False
+    """Whether older entries were asked for and left out: they were too many, or took too long."""
+
+    @classmethod
+    def of(cls, newest_first: list[bytes], record: Record) -> Entries:
+        """Put in order what a host sent, with what it said of it."""
+        read = record.get("read")
+        is_cut = bool(read.get("cut")) if isinstance(read, dict) else True
+        return cls(newest_first[::-1], is_cut)
 
 
 @dataclass(frozen=True, slots=True)
@@ -526,9 +546,19 @@ class Acts:
         return unit_in(self.host, act, next((one for one in reply.records if "unit" in one), {}))
 
     def revert(
-        self, token: str, run: str, target: str | None, why: str, digest: str = "", cause: str = ""
+        self,
+        token: str,
+        run: str,
+        target: str | None,
+        why: str,
+        digest: str = "",
+        cause: str = "",
+        refused: Sequence[RefusedError] = (),
     ) -> Reverted | Unchanged:
-        """Take the host back; ``target`` None means what its last switch recorded."""
+        """Take the host back; ``target`` None means what its last switch recorded.
+
+        ``digest`` is put into quarantine, with the errors that it was ``refused`` for.
+        """
         reply = self.call(
             "revert",
             token,
@@ -537,6 +567,7 @@ class Acts:
             one_line(why),
             digest or "-",
             cause or "person",
+            *_refused(refused),
             timeout_s=SWITCH_S,
         )
         unchanged = reply.get("unchanged")
@@ -563,9 +594,11 @@ class Acts:
         """
         self.call("prove", token, release, keep, rollout, one_line(why))
 
-    def condemn(self, token: str, digest: str, why: str) -> None:
-        """Put a release into this host's quarantine."""
-        self.call("condemn", token, digest, one_line(why))
+    def condemn(
+        self, token: str, digest: str, why: str, refused: Sequence[RefusedError] = ()
+    ) -> None:
+        """Put a release into this host's quarantine, with the errors that it was refused for."""
+        self.call("condemn", token, digest, one_line(why), *_refused(refused))
 
     def gate(self, act: str, who: str, why: str, release: str = "", ring: str = "") -> None:
         """Record a person's ``hold``, ``resume`` or ``approve``."""
@@ -578,62 +611,78 @@ class Acts:
         """Write a line into the host's audit log that is no act on it; repeating it repeats it."""
         self.call("note", one_line(who), one_line(what))
 
-    def follow(self, position: str) -> Session:
-        """Start reading the journal from a cursor, or from ``since:SECONDS``."""
+    def follow(self, position: str, most_bytes: int | None = None) -> Session:
+        """Start reading the journal from a cursor, or from ``since:SECONDS``.
+
+        What stands there comes newest first, then a ``read`` record, then what is new.
+        ``most_bytes`` bounds what stands there, below the host's own bound.
+        """
         nonce = secrets.token_hex(8)
         stdin = self._input(b"")
         return self.connection.start(
-            self._command(nonce, "follow", (position, "hidden")),
+            self._command(nonce, "follow", (position, "hidden", *_bound(most_bytes))),
             stdin=stdin if isinstance(stdin, bytes) else b"",
         )
 
-    def entries(self, position: str) -> Iterator[bytes]:
-        """Read the journal from a cursor (that entry first) or ``since:SECONDS`` on, once.
+    def entries(self, position: str) -> Entries:
+        """Read the journal once, from a cursor (that entry first) or ``since:SECONDS`` on.
 
-        Raises OutcomeUnknown after the last entry that came when the connection ended early.
+        ``since:SECONDS:SECONDS`` leaves out what is younger than the second number of them.
+        No more than 16 MB and what comes in five seconds, the newest of it. Raises OutcomeUnknown
+        when the connection ended early.
         """
+        return self._read("entries", position)
+
+    def lines(self, count: int) -> Entries:
+        """Read the last ``count`` journal entries, once, within the same bounds."""
+        return self._read("lines", count)
+
+    def _read(self, act: str, what: str | int) -> Entries:
         try:
-            yield from self._entries(position)
+            return self._read_by_program(act, what)
         except ProgramMissing:  # told before the first entry
             nonce = secrets.token_hex(8)
-            done = self._sent_along(nonce, "entries", position, "hidden")
-            reply = read_reply(self.host, "entries", done.stdout.split(b"\n"), nonce, done.stderr)
-            self._hide_told(reply)
-            yield from (line for line in done.stdout.split(b"\n") if line.startswith(b"{"))
+            done = self._sent_along(nonce, act, what, "hidden")
+            found = done.stdout.split(b"\n")
+            reply = read_reply(self.host, act, found, nonce, done.stderr)
+            for record in reply.records:
+                self.hide(record)
+            told = next((one for one in reply.records if "read" in one), {})
+            return Entries.of([line for line in found if line.startswith(b"{")], told)
 
-    def _entries(self, position: str) -> Iterator[bytes]:
+    def _read_by_program(self, act: str, what: str | int) -> Entries:
         nonce = secrets.token_hex(8)
         stdin = self._input(b"")
         session = self.connection.start(
-            self._command(nonce, "entries", (position, "hidden")),
+            self._command(nonce, act, (what, "hidden")),
             stdin=stdin if isinstance(stdin, bytes) else b"",
         )
+        rows: list[bytes] = []
+        told: Record = {}
         try:
             for line in session.lines(timeout_s=QUICK_S):
                 record = read_record(line, nonce)
                 if record is None:
                     if line.startswith(b"{"):
-                        yield line
+                        rows.append(line)
                 elif "fault" in record:
-                    raise_fault(self.host, "entries", record)
+                    raise_fault(self.host, act, record)
                 elif record.get("final"):
-                    return
+                    return Entries.of(rows, told)
+                elif "read" in record:
+                    told = record
                 else:
                     self.hide(record)
         except TimeoutError as error:
-            raise OutcomeUnknown(self.host, "entries: the journal took too long") from error
+            raise OutcomeUnknown(self.host, f"{act}: the journal took too long") from error
         finally:
             session.close()
-        raise OutcomeUnknown(self.host, "entries: the connection ended in the middle")
+        raise OutcomeUnknown(self.host, f"{act}: the connection ended in the middle")
 
     def hide(self, record: Record) -> None:
         """Learn from a record of a journal's reader which secrets its lines may show."""
         if "hidden" in record:
             self.mask.learn(secret_values(record["hidden"]))
-
-    def _hide_told(self, reply: Reply) -> None:
-        for record in reply.records:
-            self.hide(record)
 
     def evidence(self, release: str) -> bytes | None:
         """Read what was kept of the journal for a release; None when nothing was."""
@@ -648,23 +697,6 @@ class Acts:
     def keep(self, token: str, release: str, evidence: bytes) -> None:
         """Keep evidence on the host, whole or not at all."""
         self.call("keep", token, release, stdin=evidence)
-
-    def lines(self, count: int) -> Iterator[bytes]:
-        """Read the last journal entries, once: journald's JSON, one a line."""
-        nonce = secrets.token_hex(8)
-        done = self.connection.run(
-            self._command(nonce, "lines", (count, "hidden")),
-            stdin=self._input(b""),
-            timeout_s=QUICK_S,
-        )
-        try:
-            reply = read_reply(self.host, "lines", done.stdout.split(b"\n"), nonce, done.stderr)
-        except ProgramMissing:
-            nonce = secrets.token_hex(8)
-            done = self._sent_along(nonce, "lines", count, "hidden")
-            reply = read_reply(self.host, "lines", done.stdout.split(b"\n"), nonce, done.stderr)
-        self._hide_told(reply)
-        return (line for line in done.stdout.split(b"\n") if line.startswith(b"{"))
 
 
 class Entered:
@@ -712,6 +744,23 @@ class Entered:
                 self._session.write(word)
             except (OSError, HostError):
                 return
+
+
+def _bound(most_bytes: int | None) -> tuple[int, ...]:
+    return () if most_bytes is None else (most_bytes,)
+
+
+def _refused(errors: Sequence[RefusedError]) -> list[str]:
+    """Write errors as arguments, an object each; one that is too long for that is left out."""
+    out = []
+    for one in errors:
+        about = {"fingerprint": one.fingerprint, "release": one.release, "text": one.text}
+        text = json.dumps(about, ensure_ascii=False)
+        if len(text.encode()) > MOST_REFUSED:
+            text = json.dumps({**about, "text": ""}, ensure_ascii=False)
+        if len(text.encode()) <= MOST_REFUSED and "\n" not in text:
+            out.append(text)
+    return out
 
 
 def one_line(text: str, limit: int = 900) -> str:

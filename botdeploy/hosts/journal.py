@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from botdeploy.core.logline import Assembler
 from botdeploy.core.untrusted import entry_of
 from botdeploy.errors import HostError
+from botdeploy.hosts.acts import Entries
 from botdeploy.hosts.records import any_record
 
 if TYPE_CHECKING:
@@ -50,8 +51,9 @@ class Reader(Protocol):
 class Follower:
     """Reads one host's journal in a thread of its own until it is stopped.
 
-    It resumes at the last entry it has: ``journalctl --cursor`` gives that entry again, and
-    where it does not, the journal was rotated away meanwhile and a gap is told.
+    It resumes at the last entry it has: the host gives that entry again, and where it does not,
+    the journal was rotated away meanwhile, or too much was written, and a gap is told. What stands
+    there is bounded (``Acts.entries``) and comes newest first, so it is kept until it is whole.
     """
 
     def __init__(
@@ -63,11 +65,13 @@ class Follower:
         position: str,
         assembler: Reader | None = None,
         clock_offset_us: int = 0,
+        most_bytes: int | None = None,
     ) -> None:
         """Prepare to read; nothing happens before ``start``.
 
         ``connect`` gives the host's acts over a live connection; ``position`` is a cursor or
-        ``since:SECONDS``; ``clock_offset_us`` is how far the host's clock is ahead of ours.
+        ``since:SECONDS``; ``clock_offset_us`` is how far the host's clock is ahead of ours;
+        ``most_bytes`` bounds what is read of what stands there.
         """
         self.host = host
         self._connect = connect
@@ -75,6 +79,8 @@ class Follower:
         self._position = position
         self._assembler: Reader = assembler or Assembler()
         self._offset_us = clock_offset_us
+        self._most_bytes = most_bytes
+        self._cut_us: int | None = None
         self._stopped = threading.Event()
         self._session: Session | None = None
         self._cursor = ""
@@ -88,6 +94,14 @@ class Follower:
     def has_caught_up(self) -> bool:
         """Tell whether what stood in the journal at the start has been delivered."""
         return self._caught_up.is_set()
+
+    @property
+    def cut_us(self) -> int | None:
+        """The time of the oldest entry read, where older were left out: microseconds, our clock.
+
+        None where everything was read that was asked for at the start.
+        """
+        return self._cut_us
 
     def start(self) -> None:
         """Begin to read."""
@@ -120,7 +134,7 @@ class Follower:
         """Read until the stream ends; tells whether any entry came."""
         self._expected = self._cursor
         acts = self._connect()
-        session = acts.follow(self._cursor or self._position)
+        session = acts.follow(self._cursor or self._position, self._most_bytes)
         self._session = session
         if self._stopped.is_set():
             session.close()
@@ -132,23 +146,37 @@ class Follower:
 
     def _take_all(self, acts: Acts, session: Session) -> bool:
         came = False
+        stood: list[bytes] | None = []
+        """What stood there, newest first, until it is whole; then None."""
         while True:
             try:
                 for line in session.lines(timeout_s=IDLE_S):
                     if line.startswith(b"{"):
                         came = True
-                        self._take(line)
+                        if stood is None:
+                            self._take(line)
+                        else:
+                            stood.append(line)
                     elif (record := any_record(line)) is None:
                         continue
-                    elif "caught_up" in record:
-                        self._hand_over(self._assembler.flush())
-                        self._caught_up.set()
+                    elif "read" in record and stood is not None:
+                        self._take_stood(Entries.of(stood, record))
+                        stood = None
                     else:
                         acts.hide(record)
                 break
             except TimeoutError:
                 self._hand_over(self._assembler.flush(self._host_now_us()))
         return came
+
+    def _take_stood(self, entries: Entries) -> None:
+        is_first = not self._caught_up.is_set()
+        for row in entries.rows:
+            self._take(row)
+        self._hand_over(self._assembler.flush() if is_first else ())
+        if is_first and entries.is_cut:
+            self._cut_us = _time_of(entries.rows) - self._offset_us
+        self._caught_up.set()
 
     def _take(self, line: bytes) -> None:
         entry = entry_of(line)
@@ -162,7 +190,9 @@ class Follower:
         if self._expected:
             self._expected = ""
             self._deliver(
-                Delivery(self.host, gap="the journal was rotated away while nobody read it")
+                Delivery(
+                    self.host, gap="the journal was rotated away, or too long, while nobody read it"
+                )
             )
         self._cursor = cursor or self._cursor
         self._at_us = int(entry.get("__REALTIME_TIMESTAMP", self._at_us))
@@ -179,3 +209,12 @@ class Follower:
         if self._offset_us:
             lines = [replace(line, at_us=line.at_us - self._offset_us) for line in lines]
         self._deliver(Delivery(self.host, tuple(lines)))
+
+
+def _time_of(rows: Sequence[bytes]) -> int:
+    """Read the time of the first entry that has one (microseconds); now where none does."""
+    for row in rows:
+        entry = entry_of(row)
+        if entry is not None and "__REALTIME_TIMESTAMP" in entry:
+            return int(entry["__REALTIME_TIMESTAMP"])
+    return int(time.time() * 1e6)

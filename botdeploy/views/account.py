@@ -208,8 +208,6 @@ class Reading:
 
     lines: list[LogLine] = field(default_factory=list)
     kept: Evidence | None = None
-    end: datetime | None = None
-    """Where reading ended early; None: all of the frame was read."""
     notes: list[str] = field(default_factory=list)
 
 
@@ -323,7 +321,7 @@ def evidence_of(
     evidence.open(_reaches_back_to(reading, frame))
     for line in reading.lines:
         evidence.add(line, attribution.release_of(line))
-    evidence.extend(_us(reading.end or frame.to))
+    evidence.extend(_us(frame.to))
     if reading.kept is not None and reading.kept.bucket_us == evidence.bucket_us:
         evidence = evidence.merge(reading.kept)
     return evidence

@@ -18,7 +18,7 @@ from botdeploy.engine.fleet import Interrupted
 from botdeploy.engine.manifests import ManifestCache
 from botdeploy.engine.tools import Tools
 from botdeploy.errors import HostError, OutcomeUnknown, Unreachable
-from botdeploy.hosts.acts import Fetched
+from botdeploy.hosts.acts import Entries, Fetched
 from tests.engine.fakehost import (
     BEGIN,
     FakeClock,
@@ -30,11 +30,11 @@ from tests.engine.fakehost import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from botdeploy.core.events import Event
     from botdeploy.core.evidence import Evidence
-    from botdeploy.core.hoststate import HostState
+    from botdeploy.core.hoststate import HostState, RefusedError
     from botdeploy.core.logline import Assembler
     from botdeploy.core.running import Unit
     from botdeploy.hosts.acts import Reverted, Switched, Unchanged
@@ -143,12 +143,20 @@ class FakeActs:
         return self._do("extend", lambda: self._host.extend(token, run, ttl_s))
 
     def revert(
-        self, token: str, run: str, target: str | None, why: str, digest: str = "", cause: str = ""
+        self,
+        token: str,
+        run: str,
+        target: str | None,
+        why: str,
+        digest: str = "",
+        cause: str = "",
+        refused: Sequence[RefusedError] = (),
     ) -> Reverted | Unchanged:
         """Take it back."""
+        by = cause or "person"
         return self._do(
             "revert",
-            lambda: self._host.revert(token, run, target, why, digest, cause or "person"),
+            lambda: self._host.revert(token, run, target, why, digest, by, refused),
             0.5,
         )
 
@@ -157,9 +165,11 @@ class FakeActs:
         del keep, why
         self._do("prove", lambda: self._host.prove(token, release, rollout))
 
-    def condemn(self, token: str, digest: str, why: str) -> None:
+    def condemn(
+        self, token: str, digest: str, why: str, refused: Sequence[RefusedError] = ()
+    ) -> None:
         """Put it into quarantine."""
-        self._do("condemn", lambda: self._host.condemn(token, digest, why))
+        self._do("condemn", lambda: self._host.condemn(token, digest, why, refused))
 
     def gate(self, act: str, who: str, why: str, release: str = "", ring: str = "") -> None:
         """Record a person's word."""
@@ -177,7 +187,7 @@ class FakeActs:
         """Keep evidence."""
         self._do("keep", lambda: self._host.keep(token, release, evidence))
 
-    def entries(self, position: str) -> Iterator[bytes]:
+    def entries(self, position: str) -> Entries:
         """Read the journal."""
         return self._do("entries", lambda: self._host.entries(position))
 
@@ -376,6 +386,7 @@ class FakeWatch:
         switched_at_us: Mapping[str, int],
         soak: timedelta,
         _baseline: Sequence[str],
+        _states: Mapping[str, HostState],
     ) -> None:
         """Begin to judge."""
         self._ring, self._soak_s = ring, soak.total_seconds()
@@ -388,9 +399,10 @@ class FakeWatch:
         soak: timedelta,
         evidence: Mapping[str, Evidence],
         _release: str,
+        states: Mapping[str, HostState],
     ) -> None:
         """Judge by what was kept."""
-        self.judge(ring, switched_at_us, soak, ())
+        self.judge(ring, switched_at_us, soak, (), states)
         self._unread = frozenset(switched_at_us) - set(evidence)
 
     def pump(self) -> bool:

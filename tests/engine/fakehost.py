@@ -13,13 +13,15 @@ from botdeploy.core.hoststate import (
     HostState,
     LockHolder,
     Phase,
+    RefusedError,
     RolloutRecord,
     StagedRelease,
     Switch,
 )
+from botdeploy.core.past import NOBODY
 from botdeploy.core.running import Runs, Unit, seen
 from botdeploy.errors import ActFailed
-from botdeploy.hosts.acts import Reverted, Switched, Unchanged
+from botdeploy.hosts.acts import Entries, Reverted, Switched, Unchanged
 from botdeploy.hosts.records import (
     LeaseLost,
     LockLost,
@@ -29,7 +31,7 @@ from botdeploy.hosts.records import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
 BEGIN = datetime(2026, 11, 24, 9, tzinfo=UTC)
 MOST_ENTRIES = 5000
@@ -205,6 +207,11 @@ class FakeHost:
     lease: float = 0.0
     stuck: str = ""
     quarantine: dict[str, str] = field(default_factory=dict)
+    refused: dict[str, tuple[RefusedError, ...]] = field(default_factory=dict)
+    switches: list[tuple[int, str]] = field(default_factory=list)
+    """Since when it runs what, by its wall clock."""
+    most_entries: int = 10**9
+    """Journal entries that can be read at once."""
     rollout: dict[str, str] = field(default_factory=dict)
     approvals: dict[tuple[str, str], Approval] = field(default_factory=dict)
     hold: dict[str, str] = field(default_factory=dict)
@@ -273,16 +280,22 @@ class FakeHost:
                 "PRIORITY": "6",
                 "_PID": str(self.boots * 1000 + len(self.did)),
                 "_TRANSPORT": "stdout",
+                "_SYSTEMD_INVOCATION_ID": self.invocation,
                 **fields,
             }
         )
+
+    @property
+    def invocation(self) -> str:
+        """Name the run of the bot, as systemd does."""
+        return f"{self.name}-{self.lives}"
 
     # --- its unit ---------------------------------------------------------------------------
 
     def unit(self) -> Unit:
         """Say what systemd would say of the bot's unit now."""
         self.settle()
-        invocation = f"{self.name}-{self.lives}"
+        invocation = self.invocation
         if self.is_mute:
             return Unit()
         if self.current and not self.is_stopped:
@@ -377,6 +390,8 @@ class FakeHost:
                 for name, one in sorted(self.releases.items())
             ),
             quarantine=dict(self.quarantine),
+            refused=tuple(one for named in self.refused.values() for one in named),
+            switches=tuple(self.switches),
             lock=self._holder(),
             rollout=RolloutRecord(**self.rollout) if self.rollout else None,
             approvals=tuple(self.approvals.values()),
@@ -514,12 +529,21 @@ class FakeHost:
         return self.unit()
 
     def revert(
-        self, token: str, run: str, target: str | None, why: str, digest: str, cause: str
+        self,
+        token: str,
+        run: str,
+        target: str | None,
+        why: str,
+        digest: str,
+        cause: str,
+        refused: Sequence[RefusedError] = (),
     ) -> Reverted | Unchanged:
         """Go back."""
         self._need_lock(token)
         if digest:
             self.quarantine[digest] = why
+            if refused:
+                self.refused[digest] = tuple(refused)
         self.settle()
         if self.pending is not None and target is None:
             self._go_back("controller", cause, why)
@@ -551,12 +575,17 @@ class FakeHost:
             staged.order = max((one.order for one in self.releases.values()), default=0) + 1
             staged.proven_in = rollout
             self.quarantine.pop(staged.digest, None)
+            self.refused.pop(staged.digest, None)
             self._changed("prove", release, rollout)
 
-    def condemn(self, token: str, digest: str, why: str) -> None:
+    def condemn(
+        self, token: str, digest: str, why: str, refused: Sequence[RefusedError] = ()
+    ) -> None:
         """Put a release into quarantine."""
         self._need_lock(token)
         self.quarantine.setdefault(digest, why)
+        if refused:
+            self.refused[digest] = tuple(refused)
 
     def gate(self, act: str, who: str, why: str, release: str, ring: str) -> None:
         """Record a person's word; needs no lock."""
@@ -583,7 +612,7 @@ class FakeHost:
         self._need_lock(token)
         self.kept[release] = evidence
 
-    def entries(self, position: str) -> Iterator[bytes]:
+    def entries(self, position: str) -> Entries:
         """Give journal entries from a cursor, that entry first, or of the last seconds."""
         first = 0
         if position.startswith("since:"):
@@ -600,7 +629,9 @@ class FakeHost:
             first = next(
                 (n for n, entry in enumerate(self.journal) if entry["__CURSOR"] == position), 0
             )
-        return iter([json.dumps(entry).encode() for entry in self.journal[first:]])
+        stood = self.journal[first:]
+        newest = stood[-self.most_entries :]
+        return Entries([json.dumps(one).encode() for one in newest], len(newest) < len(stood))
 
     # --- parts ------------------------------------------------------------------------------
 
@@ -618,6 +649,8 @@ class FakeHost:
         self.is_stopped, self.is_due, self.ended_by = not release, False, ""
         self.started = self.clock.mono
         self.lives += 1
+        if not self.switches or self.switches[-1][1] != (release or NOBODY):
+            self.switches.append((int(self.wall().timestamp() * 1e6), release or NOBODY))
         self.restarts = 0
         dies = self.world.dies(release, self.name)
         if dies is not None:
@@ -769,7 +802,7 @@ class FakeHost:
     def _tell_switched(self, mark: Mark) -> Switched:
         at_us = int(mark.armed.timestamp() * 1e6)
         is_confirmed = mark is self.confirmed
-        return Switched(mark.new, mark.old, 0.5, 0.4, "", "", at_us, is_confirmed)
+        return Switched(mark.new, mark.old, 0.5, 0.4, self.invocation, "", at_us, is_confirmed)
 
     def _tell_reverted(self) -> Reverted:
         mark = self.reverted

@@ -18,11 +18,11 @@ from botdeploy.core.model import Probe, ProbeKind
 from botdeploy.engine.collect import collect
 from botdeploy.engine.probing import HOLD_S, Prober, try_probe
 from botdeploy.errors import ActFailed, Unreachable
-from botdeploy.hosts.acts import Acts
+from botdeploy.hosts.acts import Acts, Entries
 from botdeploy.hosts.records import ProgramMissing, Reply
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from botdeploy.engine.fleet import Fleet
 
@@ -90,9 +90,9 @@ class FakeActs(Acts):
         assert act == "probe"
         return Reply(({"probe": self.its.answer()},))
 
-    def entries(self, position: str) -> Iterator[bytes]:
+    def entries(self, position: str) -> Entries:
         del position
-        return (json.dumps(row).encode() for row in self.rows)
+        return Entries([json.dumps(row).encode() for row in self.rows])
 
     def evidence(self, release: str) -> bytes | None:
         del release
@@ -292,6 +292,8 @@ def state_at(clock: Time, armed: datetime | None) -> Any:
             "run": "r",
             "armed": armed.isoformat().replace("+00:00", "Z"),
         }
+        armed_us = int(armed.timestamp() * 1e6)
+        record["switches"] = [[armed_us - 3600 * SECOND, "R1"], [armed_us, "R2"]]
     return from_record(record)
 
 

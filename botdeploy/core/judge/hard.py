@@ -52,6 +52,8 @@ class HardRules:
             error = line.fingerprint
             if not line.is_fatal or error is None or self._ledger.is_known_fatal(error):
                 return None
+            if self._ledger.is_past_cut:
+                return None
             if self._ledger.is_of_world(error):
                 return None  # no one line tells whose doing it is
             return _fail(part, f"a fatal error never seen {self._where()}: {quote(line.message)}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from botdeploy.core.evidence import Evidence
@@ -9,16 +10,21 @@ from botdeploy.core.judge.hard import HardRules
 from botdeploy.core.judge.ledger import MINUTE_US, SECOND_US, Ledger
 from botdeploy.core.judge.options import JudgeOptions, Preset
 from botdeploy.core.judge.quick import QuickRules, unexcluded
+from botdeploy.core.judge.refused import TWICE, Refused
 from botdeploy.core.judge.scales import Scales
-from botdeploy.core.judge.words import count, duration, listing
+from botdeploy.core.judge.words import count, duration, listing, quote
 from botdeploy.core.verdict import Outcome, Verdict
+from botdeploy.core.world import is_of_world
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
+    from botdeploy.core.hoststate import RefusedError
     from botdeploy.core.logline import LogLine
 
 _QUICK_STEP_US = 5 * SECOND_US
+MOST_NAMED = 5
+"""Errors that a failing verdict hands on."""
 
 
 class Judge:
@@ -36,12 +42,17 @@ class Judge:
         baseline: Sequence[str],
         switched_at_us: Mapping[str, int],
         history: Mapping[str, Iterable[LogLine] | Evidence] | None = None,
+        left_out: Mapping[str, Iterable[tuple[int, int]]] | None = None,
+        has_unread: bool = False,
+        refused: Iterable[RefusedError] = (),
     ) -> None:
         """Start with what is known of the old release.
 
         ``switched_at_us``: microseconds since the epoch, for each canary host, when the release
-        was started there; lines of a canary before it are its past. Raises ValueError without a
-        canary or a switch time.
+        was started there; lines of a canary before it are its past. ``left_out``: by host, the
+        times before it in which others ran than the past is made of; they are unknown, not quiet.
+        ``has_unread``: whether there is more of the past than was read. ``refused``: errors that
+        earlier releases failed for. Raises ValueError without a canary or a switch time.
         """
         if not canary or not switched_at_us:
             raise ValueError("a judge needs a canary host and the time of its switch")
@@ -50,6 +61,12 @@ class Judge:
         self._ledger = Ledger(
             canary, baseline, dict(switched_at_us), _QUICK_STEP_US if quick else MINUTE_US
         )
+        self._ledger.has_unread = has_unread
+        for host, spans in (left_out or {}).items():
+            part = self._ledger.host(host)
+            if part is not None:
+                part.leave_out(spans)
+        self._refused = Refused(self._ledger, refused)
         self._hard = HardRules(self._ledger, options)
         self._quick = QuickRules(self._ledger, options)
         self._scales = None if quick else Scales(self._ledger, options)
@@ -62,12 +79,19 @@ class Judge:
                 for line in past:
                     self.feed(host, line)
 
-    def absorb(self, host: str, evidence: Evidence, judged: str | None = None) -> None:
+    def absorb(
+        self,
+        host: str,
+        evidence: Evidence,
+        judged: str | None = None,
+        counted: Collection[str] | None = None,
+    ) -> None:
         """Take in what was kept of a host's journal; not beside the same lines fed.
 
-        ``judged`` names the release that is judged, where the evidence tells it from others.
+        ``judged`` names the release that is judged, where the evidence tells it from others;
+        ``counted`` those whose lines are the past (None: all but that one's).
         """
-        self._ledger.absorb(host, evidence, judged)
+        self._ledger.absorb(host, evidence, judged, counted)
 
     def feed(self, host: str, line: LogLine) -> Verdict | None:
         """Take one line in; a verdict where this very line shows a hard fault, else None.
@@ -81,10 +105,24 @@ class Judge:
             return None
         if self._failed is not None:
             return self._failed
-        ruled = self._hard.at_line(part, line)
+        ruled = self._refused.at_line(part, line) or self._hard.at_line(part, line)
         if ruled is not None and ruled.outcome is Outcome.FAIL:
-            self._failed = ruled
+            self._failed = ruled = self._naming(ruled, line.fingerprint)
         return ruled
+
+    def _naming(self, failed: Verdict, error: str | None = None) -> Verdict:
+        """Add the errors that a failing verdict names, so that they are known when they come back.
+
+        Only the release's own: none that the past knows, and none of the world.
+        """
+        named: dict[str, str] = {}
+        for part in self._ledger.canary.values():
+            for name, said in part.quotes.items():
+                if name != error and not any(quote(said.text) in one for one in failed.reasons):
+                    continue
+                if not self._ledger.is_known(name) and not is_of_world(name, said.text):
+                    named.setdefault(name, quote(said.text).strip("“”"))
+        return replace(failed, errors=tuple(named.items())[:MOST_NAMED])
 
     def gap(self, host: str, at_us: int) -> None:
         """Note that a host's stream broke; what follows until its next line is not silence."""
@@ -102,7 +140,7 @@ class Judge:
             ruled = ruled or self._condemned(now_us)
             if ruled is None:
                 return self._at_rest(now_us)
-            self._failed = ruled
+            self._failed = self._naming(ruled)
         return self._failed
 
     def cannot_exclude(self) -> tuple[str, ...]:
@@ -111,6 +149,9 @@ class Judge:
 
     def _condemned(self, now_us: int) -> Verdict | None:
         """FAIL where the evidence, or in quick what a person would see, condemns the release."""
+        back = self._refused.standing()
+        if back is not None:
+            return back
         if self._scales is None:
             return self._quick.suspicion(now_us)
         if self._scales.weigh(now_us):
@@ -141,6 +182,9 @@ class Judge:
             if 2 * torn_us > now_us - part.start_us:
                 blind = f"{duration(torn_us / 1e6)} of its journal could not be read"
                 return self._late(Verdict(Outcome.WAIT, (blind,), part.name), now_us)
+        unread = self._unread_news()
+        if unread is not None:
+            return self._late(unread, now_us)
         crashed = self._hard.crash_count()
         if crashed and not self._hard.is_usual_crasher:
             once = f"it crashed {count(crashed, 'time')}, which the old release never did"
@@ -160,6 +204,23 @@ class Judge:
             host, reason = doubt
             return self._late(Verdict(Outcome.WAIT, (reason,), host), now_us)
         return Verdict(Outcome.PASS, (f"nothing bad was seen: {self._seen()}", *self._caveats()))
+
+    def _unread_news(self) -> Verdict | None:
+        """WAIT for an error that comes again and that may be in the past that was not read."""
+        if not self._ledger.is_past_cut:
+            return None
+        for part in self._ledger.canary.values():
+            for name, said in part.quotes.items():
+                if said.lines < TWICE or self._ledger.is_known(name):
+                    continue
+                known_s = self._ledger.history_s
+                why = (
+                    f"an error came {count(said.lines, 'time')} that is not in the"
+                    f" {duration(known_s)} of the old release that could be read, and there was"
+                    f" more: {quote(said.text)}"
+                )
+                return Verdict(Outcome.WAIT, (why,), part.name)
+        return None
 
     def _seen(self) -> str:
         lines = errors = probed = 0
@@ -182,4 +243,13 @@ class Judge:
                     f"but journald dropped {count(part.dropped, 'line')} on {part.name}:"
                     " nobody can vouch for those"
                 )
+        if self._ledger.history_s <= 0.0:
+            said.append(
+                "but there was no past to compare with: no release that passed here has left lines"
+            )
+        elif self._ledger.is_past_cut:
+            said.append(
+                f"but only {duration(self._ledger.history_s)} of the old release could be read:"
+                " there was more than could be read"
+            )
         return said

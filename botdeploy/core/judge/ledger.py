@@ -14,13 +14,15 @@ from botdeploy.core.systemd_record import SystemKind
 from botdeploy.core.world import is_of_world
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from botdeploy.core.evidence import Counts, Evidence
     from botdeploy.core.logline import LogLine
 
 MINUTE_US = 60_000_000
 SECOND_US = 1_000_000
+ENOUGH_S = 3600.0
+"""Seconds of the old release from which on an error that it never said is new."""
 WITNESSES = 2
 """Hosts of the old release that it takes to say that the world is well."""
 TROUBLE_RATIO = 3.0
@@ -146,7 +148,16 @@ class HostLedger:
         self.dropped = 0
         self._broken_us: int | None = None
         self._torn: list[tuple[int, int]] = []
+        self._left_out: list[tuple[int, int]] = []
         self._pauses: list[int] = []
+
+    def leave_out(self, spans: Iterable[tuple[int, int]]) -> None:
+        """Take times before the switch as unknown: others ran then than the past is made of.
+
+        Before the lines of the past are added, microseconds, in order.
+        """
+        self._left_out += [(begin, min(end, self.start_us)) for begin, end in spans]
+        self._torn += self._left_out
 
     # -- lines ----------------------------------------------------------------------------------
 
@@ -181,8 +192,13 @@ class HostLedger:
         if self.last_us is None:
             self.last_us = at_us
         elif at_us > self.last_us:
-            self._pause(at_us - self.last_us)
+            if not self._left_between(self.last_us, at_us):
+                self._pause(at_us - self.last_us)
             self.last_us = at_us
+
+    def _left_between(self, from_us: int, to_us: int) -> int:
+        """Give how much of this stretch was left out."""
+        return sum(max(0, min(to_us, end) - max(from_us, begin)) for begin, end in self._left_out)
 
     def _add_after(self, line: LogLine) -> None:
         at_us = line.at_us
@@ -247,17 +263,24 @@ class HostLedger:
 
     # -- evidence -------------------------------------------------------------------------------
 
-    def absorb(self, evidence: Evidence, judged: str | None = None) -> None:
+    def absorb(
+        self,
+        evidence: Evidence,
+        judged: str | None = None,
+        counted: Collection[str] | None = None,
+    ) -> None:
         """Count what was kept of a host's journal; not to be mixed with the same lines fed.
 
         ``judged`` names the release that began at the switch: its part of the bucket in which
-        the switch lies is the watch's, however short the watch.
+        the switch lies is the watch's, however short the watch. ``counted`` names those whose
+        lines are the past (None: all); of others nothing is taken in.
         """
         spans = evidence.spans()
         if spans and (self.first_us is None or spans[0][0] < self.first_us):
             self.first_us = spans[0][0]
         releases = evidence.releases()
         for release in releases:
+            is_past = counted is None or release in counted
             buckets = evidence.buckets(release)
             is_new = (
                 release == judged
@@ -266,6 +289,8 @@ class HostLedger:
             )
             for one in buckets:
                 straddles = one.at_us < self.start_us < one.at_us + evidence.bucket_us
+                if not is_past and not (is_new and (straddles or one.at_us >= self.start_us)):
+                    continue
                 if one.at_us >= self.start_us or (straddles and is_new):
                     self._bucket_after(max(one.at_us, self.start_us)).take(one.counts)
                     self.dropped += one.counts.dropped
@@ -278,7 +303,7 @@ class HostLedger:
                     self.last_us = max(self.last_us or 0, one.counts.until_us)
         self._absorb_pauses(evidence.bucket_us)
         self._absorb_errors(evidence)
-        self._absorb_happenings(evidence)
+        self._absorb_happenings(evidence, judged, counted)
         for begin, end in evidence.gaps():
             if end > self.start_us:
                 self._torn.append((max(begin, self.start_us), end))
@@ -288,7 +313,8 @@ class HostLedger:
         """Take empty minutes between two that spoke as a pause, at its longest."""
         spoke = sorted(key for key, bucket in self.before.items() if bucket.lines)
         for one, other in pairwise(spoke):
-            self._pause((other - one + 1) * MINUTE_US if other > one + 1 else bucket_us)
+            if not self._left_between(one * MINUTE_US, (other + 1) * MINUTE_US):
+                self._pause((other - one + 1) * MINUTE_US if other > one + 1 else bucket_us)
 
     def _absorb_errors(self, evidence: Evidence) -> None:
         first = evidence.classes()
@@ -306,8 +332,13 @@ class HostLedger:
                     said.occasions += 1
                     said.last_us = at_us
 
-    def _absorb_happenings(self, evidence: Evidence) -> None:
+    def _absorb_happenings(
+        self, evidence: Evidence, judged: str | None, counted: Collection[str] | None
+    ) -> None:
         for one in evidence.incidents():
+            is_judged = one.release == judged and one.at_us >= self.start_us
+            if counted is not None and one.release not in counted and not is_judged:
+                continue
             try:
                 kind = SystemKind(one.kind)
             except ValueError:
@@ -354,7 +385,8 @@ class HostLedger:
         """Seconds of the old release that are known of this host."""
         if self.first_us is None:
             return 0.0
-        return max(0.0, (self.start_us - self.first_us - self.unread_before_us) / 1e6)
+        left_us = self._left_between(self.first_us, self.start_us)
+        return max(0.0, (self.start_us - self.first_us - self.unread_before_us - left_us) / 1e6)
 
     @property
     def lines_before(self) -> int:
@@ -449,6 +481,8 @@ class Ledger:
         self._unknown: dict[str, int] = {}
         """Errors that were in no known class when so many were known."""
         self._of_world: dict[str, bool] = {}
+        self.has_unread = False
+        """Whether there is more of the past than was read."""
 
     def host(self, name: str) -> HostLedger | None:
         """Look a host up; None for one that is neither canary nor baseline."""
@@ -473,18 +507,24 @@ class Ledger:
         """Take errors as known: the old release says them."""
         self._known.update(errors)
 
-    def absorb(self, name: str, evidence: Evidence, judged: str | None = None) -> None:
-        """Count what was kept of a host's journal; ``judged`` names the new release."""
+    def absorb(
+        self,
+        name: str,
+        evidence: Evidence,
+        judged: str | None = None,
+        counted: Collection[str] | None = None,
+    ) -> None:
+        """Count what was kept of a host's journal; see ``HostLedger.absorb``."""
         part = self._parts.get(name)
         if part is None:
             return
-        part.absorb(evidence, judged)
+        part.absorb(evidence, judged, counted)
         for error, first in evidence.classes().items():
             self._of_world.setdefault(error, is_of_world(error, first.sample))
         self._fatal.update(
             error
             for error, first in evidence.classes().items()
-            if first.is_fatal and (first.at_us < part.start_us or name in self.baseline)
+            if first.is_fatal and (error in part.errors_before or name in self.baseline)
         )
         self.learn(part.errors_before)
         if name in self.baseline:
@@ -552,6 +592,14 @@ class Ledger:
         known_s = part.history_s
         met = sum(n for error, n in part.errors_before.items() if self.is_of_world(error))
         return met / known_s if known_s > 0.0 else 0.0
+
+    @property
+    def is_past_cut(self) -> bool:
+        """Whether so little of a longer past was read that what it lacks may well be in the rest.
+
+        An error that is unknown is then no news.
+        """
+        return self.has_unread and self.history_s < ENOUGH_S
 
     @property
     def known(self) -> frozenset[str]:

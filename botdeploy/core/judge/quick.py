@@ -6,7 +6,14 @@ from dataclasses import dataclass
 from math import ceil, log
 from typing import TYPE_CHECKING
 
-from botdeploy.core.judge.ledger import MINUTE_US, SECOND_US, HostLedger, Ledger, Quote
+from botdeploy.core.judge.ledger import (
+    ENOUGH_S,
+    MINUTE_US,
+    SECOND_US,
+    HostLedger,
+    Ledger,
+    Quote,
+)
 from botdeploy.core.judge.slower import slower
 from botdeploy.core.judge.tails import upper_tail
 from botdeploy.core.judge.words import count, duration, listing, quote
@@ -18,7 +25,7 @@ if TYPE_CHECKING:
     from botdeploy.core.judge.ledger import Bucket
     from botdeploy.core.judge.options import JudgeOptions
 
-HOUR_S = 3600.0
+HOUR_S = ENOUGH_S
 _YOUNG_S = 10.0
 BURST_CHANCE = 1e-3
 FLOOD = 5
@@ -83,9 +90,12 @@ class QuickRules:
     def _worse(self, part: HostLedger, now_us: int, *, is_sure: bool) -> str | None:
         """Say what is plainly worse; ``is_sure``: beside what may be the world's doing."""
         spared = {n for n in part.quotes if is_sure and self._ledger.is_excused(n)}
+        # What the part of the past that was read lacks may well be in the rest.
+        unread = {n for n in part.quotes if not self._ledger.is_known(n)}
+        beside = spared | unread if self._ledger.is_past_cut else spared
         return (
-            self._comes_back(part, now_us, spared)
-            or self._burst(part, now_us, spared)
+            self._comes_back(part, now_us, beside)
+            or self._burst(part, now_us, beside)
             or self._mostly_errors(part, now_us, spared)
             or (None if spared else self._silent(part, now_us))
         )
@@ -175,7 +185,7 @@ class QuickRules:
     def _is_telling(self, part: HostLedger, said: Quote, now_us: int) -> bool:
         """Tell whether one new error is news: only where the past is long enough."""
         known_s = self._ledger.history_s
-        if known_s <= 0.0:
+        if known_s <= 0.0 or self._ledger.is_past_cut:
             return False
         if said.first_us < self._grace_end(part):
             starts = sum(one.starts_before for one in self._ledger.parts())
@@ -376,6 +386,11 @@ def unexcluded(ledger: Ledger, options: JudgeOptions, now_us: int) -> tuple[str,
     )
     if ledger.history_s <= 0.0:
         said.append("anything that needs a comparison: nothing is known of an older release")
+    elif ledger.is_past_cut:
+        said.append(
+            f"whether its errors are new: only {duration(ledger.history_s)} of the old release"
+            " could be read, and there was more"
+        )
     elif ledger.history_s < HOUR_S:
         said.append(
             f"whether its errors are new: only {duration(ledger.history_s)} of the old release"

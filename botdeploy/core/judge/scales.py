@@ -329,7 +329,7 @@ class Scales:
         if kind == "apart" and play.apart:
             name = max(play.apart, key=lambda one: play.apart[one].worth)
             one = play.apart[name]
-            which = quote(self._sample(name)) if name else "errors that are rare"
+            which = quote(self._sample(name)) if name else self._rare()
             return [
                 f"one error comes {one.seen / max(one.expected, 0.01):.1f} times as often: {which}"
             ]
@@ -350,6 +350,17 @@ class Scales:
         said = [one for part in self._ledger.canary.values() for one in part.quotes.values()]
         said.sort(key=lambda one: -one.lines)
         return [f"{count(one.lines, 'time')}: {quote(one.text)}" for one in said[:2]]
+
+    def _rare(self) -> str:
+        """Name the errors that are not watched one by one, by the new one that came most often."""
+        new = [
+            one
+            for part in self._ledger.canary.values()
+            for name, one in part.quotes.items()
+            if not self._ledger.is_known(name)
+        ]
+        loudest = max(new, key=lambda one: one.lines, default=None)
+        return "errors that are rare" + (f", most often {quote(loudest.text)}" if loudest else "")
 
     def _new_errors(self) -> list[str]:
         out = []

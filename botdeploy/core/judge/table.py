@@ -136,13 +136,19 @@ class Table:
         return spared >= WITNESSES and 2 * spared > len(baseline)
 
     def _errors(self, bucket: Bucket) -> dict[str, int]:
-        """Give a bucket's errors; without the world's where nobody can tell whose they are."""
-        if self._is_well:
+        """Give a bucket's errors; without the world's where nobody can tell whose they are.
+
+        Nor with those that may be in a past that was not read.
+        """
+        ledger = self._ledger
+        is_cut = ledger.is_past_cut
+        if self._is_well and not is_cut:
             return bucket.errors
         return {
             name: number
             for name, number in bucket.errors.items()
-            if not self._ledger.is_of_world(name)
+            if (self._is_well or not ledger.is_of_world(name))
+            and (not is_cut or ledger.is_known(name))
         }
 
     def _bucket(self, part: HostLedger, minute: int) -> Bucket:
@@ -181,7 +187,8 @@ class Table:
     def _append_young(self, minute: int, starting: set[int]) -> None:
         """Count, a host, the errors that are young, come (back), and were on no other host."""
         seen: list[tuple[int, str]] = []
-        for number, part in enumerate(self._parts):
+        parts = [] if self._ledger.is_past_cut else self._parts
+        for number, part in enumerate(parts):
             for name in self._errors(self._bucket(part, minute)):
                 kind = self._kind(number, name)
                 seen.append((number, kind))

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from botdeploy.core.events import Kind
+from botdeploy.core.hoststate import RefusedError
+from botdeploy.core.past import proven, timeline
 from botdeploy.core.rollout import UNPROVEN, Standing, judged_ring
 from botdeploy.core.verdict import Outcome, Verdict
 from botdeploy.engine.watch import MOST_BASELINE
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from botdeploy.core.evidence import Evidence
+    from botdeploy.core.hoststate import HostState
     from botdeploy.core.model import Ring
     from botdeploy.engine.clock import Clock
     from botdeploy.engine.hands import Hands
@@ -56,6 +59,8 @@ class Judging:
         self._known: dict[str, Verdict] = {}
         """Verdicts that were given, by ring; that of the ring judged now is the watch's."""
         self._told_at = 0.0
+        self.refused: tuple[RefusedError, ...] = ()
+        """What the verdict that failed has named: kept with the quarantine."""
         hands.pulse.add(lambda _now: watch.pump())
         hands.pulse.add(self._tell_in_time)
 
@@ -99,6 +104,9 @@ class Judging:
             return
         ring, verdict = failed
         self._known[ring] = verdict
+        self.refused = tuple(
+            RefusedError(name, text, self._members.target.release) for name, text in verdict.errors
+        )
         self._tell_evidence()
         self._tell(
             Kind.VERDICT,
@@ -177,7 +185,8 @@ class Judging:
         switched = {name: self._members[name].switched_at_us for name in names}
         if switched:
             soak = ring.soak or ring.settle
-            self._watch.judge(ring, switched, soak, self._baseline(names))
+            baseline = self._baseline(names)
+            self._watch.judge(ring, switched, soak, baseline, self._members.states)
 
     def take_up(self) -> None:
         """Watch again what an earlier run left pending or confirmed.
@@ -206,7 +215,16 @@ class Judging:
             if name not in canary
             and (state := self._members.states.get(name)) is not None
             and state.active_state == "active"
+            and self._is_fit(name, state)
         )[:MOST_BASELINE]
+
+    def _is_fit(self, name: str, state: HostState) -> bool:
+        """Tell whether a host may stand for the old release: what it runs has passed there.
+
+        Or it is what somebody put there before botdeploy.
+        """
+        is_first = not timeline(state)
+        return is_first or state.running in proven(self._members.states, name)
 
     # --- kept -------------------------------------------------------------------------------
 
@@ -238,6 +256,7 @@ class Judging:
                     if not isinstance(one := seen[name], HostError)
                 },
                 members.target.release,
+                members.states,
             )
             judged = self._watch.verdict()
             if judged is not None:

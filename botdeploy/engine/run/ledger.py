@@ -10,6 +10,7 @@ from botdeploy.core.rollout import Standing
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from botdeploy.core.hoststate import RefusedError
     from botdeploy.engine.hands import Hands
     from botdeploy.engine.run.members import Members
 
@@ -34,12 +35,15 @@ class Ledger:
         """Let every host know that the release failed, so that no later run forgets it."""
         self._hands.together(self.untold(()), lambda name: self.condemn_on(name, why))
 
-    def condemn_on(self, name: str, why: str) -> None:
-        """Let one host know that the release failed; a host that saw it fail knows it already."""
+    def condemn_on(self, name: str, why: str, refused: Sequence[RefusedError] = ()) -> None:
+        """Let one host know that the release failed; a host that saw it fail knows it already.
+
+        ``refused`` are the errors that it failed for.
+        """
         self._told.add(name)
         if self._members[name].standing not in (Standing.RETURNED, Standing.STUCK):
             acts = self._hands.acts(name)
-            acts.condemn(self._hands.token, self._target.digest, why)
+            acts.condemn(self._hands.token, self._target.digest, why, refused)
         self._end_one(name, underway.FAILED, why)
 
     def untold(self, besides: Sequence[str]) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from botdeploy.core import plan, rollout, underway
 from botdeploy.core.events import Kind
+from botdeploy.core.past import NOBODY, timeline
 from botdeploy.core.rollout import HOLDING, UNPROVEN, HostView, Standing
 from botdeploy.core.running import seen
 from botdeploy.engine.run.facts import facts_of, view_of
@@ -187,7 +188,10 @@ class Members:
         state = self.states.get(name)
         if state is not None:
             new = self.target.release
-            self.states[name] = replace(state.now_runs(new, result.old), current=new)
+            at_us = result.at_us or int(self._clock.now().timestamp() * 1e6)
+            known = (*timeline(state), (at_us, new))
+            runs = state.now_runs(new, result.old)
+            self.states[name] = replace(runs, current=new, switches=known)
         ring = self.ring_of(name)
         downtime_s = result.downtime_s
         unseen = told_unseen(result)
@@ -216,8 +220,13 @@ class Members:
         """Note that a host left the release, and tell it; not every return is a failure."""
         state = self.states.get(name)
         if state is not None:
-            runs = result.old if result.is_running else ""
-            self.states[name] = replace(state.now_runs(runs), current=result.old)
+            gone_us = int((self._clock.now().timestamp() - result.seconds) * 1e6)
+            known = (
+                *timeline(state),
+                (gone_us + self.ahead_us.get(name, 0), result.old or NOBODY),
+            )
+            runs = state.now_runs(result.old if result.is_running else "")
+            self.states[name] = replace(runs, current=result.old, switches=known)
         if result.old and not result.is_running:
             why = f"{result.why}; and {result.old} did not become ready after the return"
             self.stands(name, Standing.STUCK, why)

@@ -46,7 +46,7 @@ class Returning:
 
         def act(name: str) -> Reverted | Unchanged | None:
             if name in others:
-                self._ledger.condemn_on(name, why)
+                self._ledger.condemn_on(name, why, self._judging.refused)
                 return None
             return self._revert(name, why, has_failed=has_failed)
 
@@ -69,8 +69,11 @@ class Returning:
         target, state = self._members.target, self._members.states.get(name)
         run = self._members[name].run or next_run(target.rollout, state)
         digest = target.digest if has_failed else ""
+        refused = self._judging.refused if has_failed else ()
         cause = "verdict" if has_failed else "lease"
         return self._hands.again(
-            lambda: self._hands.acts(name).revert(self._hands.token, run, None, why, digest, cause),
+            lambda: self._hands.acts(name).revert(
+                self._hands.token, run, None, why, digest, cause, refused
+            ),
             RETURN_S,
         )

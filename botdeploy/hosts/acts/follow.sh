@@ -1,16 +1,27 @@
 # follow: the bot's journal as journald's own JSON, from a position on, until the reader goes away.
 #
-#   follow CURSOR        from this entry on, the entry itself first: who resumes drops it when it
-#                        is the one it has, and knows of a gap when it is not
-#   follow since:SECONDS what the last SECONDS brought (at most 5000 entries), then a record
-#                        {"caught_up": true}, then on from the last entry, that entry itself first
-#   lines N              the last N entries, once
+#   follow POSITION      what stands from a position on, then on from its last entry, that entry itself
+#                        first, as it comes
 #   entries POSITION     what stands from a position on, once
+#   lines N              the last N entries, once
 #
-# With "hidden" behind that, {"hidden": …} comes first: see tell_hidden.
+# POSITION is since:SECONDS (since:SECONDS:SECONDS leaves the last ones out), or a cursor: from that entry on, the entry itself included; who resumes
+# drops it when it is the one it has, and knows of a gap when it is not.
+#
+# What stands comes newest first, and no more of it than a host and a network can bear: a busy bot
+# writes more in an hour than anybody can wait for, and what is newest tells most. Behind it a record
+# says how much it was, and whether older entries were left out, by size or by time:
+#
+#   {"read": {"entries": N, "bytes": N, "cut": true|false}}
+#
+# With "hidden" behind the position, {"hidden": …} comes first (see tell_hidden); behind that may stand
+# how many bytes at most.
 #
 # -m, not -b: a reboot in between must not hide what came before it. --all: without it, fields over
 # 4096 bytes arrive as null.
+
+READ_BYTES=16777216 # of what stands, in bytes of JSON
+READ_S=5            # and in seconds, the network's included
 
 FIELDS=MESSAGE,PRIORITY,_PID,MESSAGE_ID,INVOCATION_ID,_SYSTEMD_INVOCATION_ID,N_RESTARTS,EXIT_CODE,EXIT_STATUS,UNIT_RESULT,N_DROPPED,JOB_RESULT,JOB_TYPE,_LINE_BREAK,_TRANSPORT,CODE_FUNC
 
@@ -32,56 +43,90 @@ tell_hidden() {
 }
 
 act_follow() {
-	can_read_journal || fault journal "this user may not read the journal; an administrator mends it: usermod -aG systemd-journal USER"
+	need_journal
+	need_bytes "${3:-}"
+	# Where the past ends must be known: an old error that came late would look new.
+	cursor=$(last_cursor)
 	tell_hidden "${2:-}"
-	case ${1:-} in
-	since:*)
-		need_number seconds "${1#since:}"
-		# Where the past ends must be known: an old error that came late would look new.
-		cursor=$(last_cursor)
-		if [ -n "$cursor" ]; then
-			journalctl -q -m -u "$UNIT" --since="-${1#since:}s" -n 5000 -o json --all \
-				--output-fields="$FIELDS" </dev/null | past_of "$cursor"
-			set -- --cursor="$cursor" --no-tail
-		else
-			set -- --no-tail
-		fi
-		emit '{"caught_up": true}'
-		;;
-	'') set -- --no-tail ;;
-	*)
-		need_line cursor "$1"
-		set -- --cursor="$1" --no-tail
-		;;
-	esac
+	if [ -n "$cursor" ] && [ -n "${1:-}" ]; then
+		read_back "$1" "$cursor"
+	else
+		emit '{"read": {"entries": 0, "bytes": 0, "cut": false}}'
+	fi
+	set -- --no-tail
+	[ -z "$cursor" ] || set -- --cursor="$cursor" --no-tail
 	exec journalctl --no-pager -q -m -u "$UNIT" -f -o json --all --output-fields="$FIELDS" "$@" </dev/null
 }
 
-# past_of CURSOR: the entries up to this one; what came meanwhile is read again from there.
-past_of() {
-	awk -v last="$1" '{print} index($0, "\"__CURSOR\":\"" last "\"") {exit}'
+act_entries() {
+	need_journal
+	need_bytes "${3:-}"
+	[ -n "${1:-}" ] || fault usage "a position is a cursor or since:SECONDS"
+	tell_hidden "${2:-}"
+	read_back "$1" ''
 }
 
 act_lines() {
 	need_number count "${1:-}"
-	can_read_journal || fault journal "this user may not read the journal; an administrator mends it: usermod -aG systemd-journal USER"
+	need_journal
+	need_bytes "${3:-}"
 	tell_hidden "${2:-}"
-	journalctl --no-pager -q -m -u "$UNIT" -n "$1" -o json --all --output-fields="$FIELDS" </dev/null
+	newest '' '' -n "$1"
 }
 
-act_entries() {
+need_journal() {
 	can_read_journal || fault journal "this user may not read the journal; an administrator mends it: usermod -aG systemd-journal USER"
-	tell_hidden "${2:-}"
-	case ${1:-} in
+}
+
+need_bytes() { # [NUMBER]: how much may be read, in $most
+	most=${1:-$READ_BYTES}
+	need_number bytes "$most"
+	[ "$most" -le "$READ_BYTES" ] || most=$READ_BYTES
+}
+
+# read_back POSITION LAST: from the entry LAST (or the newest) back to a position.
+read_back() {
+	case $1 in
+	since:*:*)
+		before=${1#since:} until=${1##*:}
+		before=${before%%:*}
+		need_number seconds "$before"
+		need_number seconds "$until"
+		newest "$2" '' --since="-${before}s" --until="-${until}s"
+		;;
 	since:*)
 		need_number seconds "${1#since:}"
-		set -- --since="-${1#since:}s"
+		newest "$2" '' --since="-${1#since:}s"
 		;;
 	*)
-		[ -n "${1:-}" ] || fault usage "a position is a cursor or since:SECONDS"
 		need_line cursor "$1"
-		set -- --cursor="$1"
+		newest "$2" "$1"
 		;;
 	esac
-	journalctl --no-pager -q -m -u "$UNIT" -o json --all --output-fields="$FIELDS" "$@" </dev/null
+}
+
+# newest LAST FIRST [OPTION ...]: entries, newest first, from the one with the cursor LAST back to the
+# one with the cursor FIRST, or as far as the options and the bounds let it; then the record. An entry
+# that would go beyond the bound, or was cut short by the time, is left out. Not by journalctl's own
+# cursor: where that entry was rotated away it begins anywhere.
+newest() {
+	last=$1 first=$2
+	shift 2
+	{
+		timeout "$READ_S" journalctl --no-pager -q -m -u "$UNIT" -r -o json --all --output-fields="$FIELDS" "$@" </dev/null
+		printf '\n@%s\n' $?
+	} | awk -v last="$last" -v first="$first" -v most="$most" -v mark="@@$NONCE" '
+		BEGIN { is_on = last == "" }
+		/^@[0-9]+$/ { if ($0 != "@0") is_cut = 1; next }
+		substr($0, 1, 1) != "{" || substr($0, length($0)) != "}" { next }
+		{ came++ }
+		!is_on && index($0, "\"__CURSOR\":\"" last "\"") { is_on = 1 }
+		!is_on { next }
+		bytes + length($0) + 1 > most { is_cut = 1; exit }
+		{ print; entries++; bytes += length($0) + 1 }
+		first != "" && index($0, "\"__CURSOR\":\"" first "\"") { exit }
+		END {
+			if (!is_on && came) is_cut = 1
+			printf "%s {\"read\": {\"entries\": %d, \"bytes\": %d, \"cut\": %s}}\n", mark, entries, bytes, is_cut ? "true" : "false"
+		}'
 }

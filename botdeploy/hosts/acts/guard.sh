@@ -80,7 +80,7 @@ switch_release() {
 		[ -e "$STATE/pending" ] && [ "$not_ready" != "$LAPSED" ] || return
 		if [ "$blame" = ready ]; then
 			digest_of "$new"
-			quarantine "$digest" "$not_ready"
+			quarantine "$digest" "$not_ready" || :
 		fi
 		abandon "$not_ready" "$blame"
 	fi
@@ -137,6 +137,7 @@ replace_release() {
 	# What a full or broken disk would refuse comes before the stop: a bot must not stay down for it.
 	prepare_links "$1" "$2" || { failed="cannot write the links"; return 1; }
 	needs_reload "$1"
+	begin_switches
 	systemctl reset-failed "$UNIT" 2>/dev/null
 	stop_bot || { failed="the bot could not be stopped"; return 1; }
 	tick
@@ -146,10 +147,30 @@ replace_release() {
 	[ -e "$STATE/$2" ] || { unfence; failed="it was called back"; return 1; }
 	[ "$2" = reverting ] || ! is_lapsed || { unfence; failed=$LAPSED; return 1; }
 	point_at "$1" || { unfence; failed="cannot move the links"; return 1; }
+	note_switch "$1"
 	unfence
 	if [ "$reload" = yes ]; then reload_unit "$1" || { failed="systemd did not reload"; return 1; }; fi
 	[ -n "$1" ] || return 0
 	said=$(systemctl start --no-block "$UNIT" 2>&1) || { failed="systemd refused to start it: ${said##*"$NL"}"; return 1; }
+}
+
+# note_switch RELEASE: since it was told to stop, what ran before runs no more: whoever reads the journal
+# asks which release wrote what.
+note_switch() {
+	printf '%s %s\n' "${begun_us:-$(date +%s%6N)}" "${1:--}" 2>/dev/null >>"$STATE/switches" || :
+}
+
+# begin_switches: of a host that an older botdeploy has switched it is known only what runs now, and since
+# about when. Call after unit_state and running_release.
+begin_switches() {
+	[ ! -e "$STATE/switches" ] || return 0
+	latest_phase
+	[ -n "$latest" ] || return 0
+	printf '0 -\n' 2>/dev/null >>"$STATE/switches" || return 0
+	[ "$ActiveState" = active ] && [ -n "$running" ] || return 0
+	tick
+	since_s=$(($(date +%s) - now_s + ActiveEnterTimestampMonotonic / 1000000 - 30))
+	printf '%s000000 %s\n' "$since_s" "$running" 2>/dev/null >>"$STATE/switches" || :
 }
 
 # needs_reload RELEASE: must systemd read the unit anew? Sets reload. Reading all units takes it many
@@ -660,6 +681,7 @@ guard_boot() {
 		# Everything of this boot is the old release's; the entry at the cursor is of another.
 		printf 'cursor=\nstopped=%s\n' "$now_cs" >>"$RUN/switching"
 		prepare_links "$old" reverting && point_at "$old" || fault write "cannot write the links"
+		note_switch "$old"
 		harden
 		reload_unit "$old"
 		start_guard --no-block

@@ -139,7 +139,7 @@ relink() {
 
 # harden: make the links durable. After the start, not within the downtime: until then "pending" or
 # "reverting" stands on the disk, and a power cut is mended from that at boot.
-harden() { sync "$HOME_DIR" "$UNITS" "$UNITS/multi-user.target.wants" 2>/dev/null || sync; }
+harden() { sync "$HOME_DIR" "$STATE/switches" "$UNITS" "$UNITS/multi-user.target.wants" 2>/dev/null || sync; }
 
 # link_of NAME: the release that the link names, or nothing, in $linked.
 link_of() {
@@ -165,9 +165,16 @@ is_quarantined() {
 # A release that may be returned to: whole, proven here, and not refused since.
 is_target() { is_complete "$1" && is_proven "$1" && ! is_quarantined "$1"; }
 
-quarantine() { # DIGEST WHY
+# quarantine DIGEST WHY [ERROR ...]: refuse a release. Below the reason stand the errors that its verdict
+# named, a JSON object each; what an earlier verdict named stays where this one names none.
+quarantine() {
 	is_id "$1" || return 0
-	printf '%s\n' "$2" | put "$STATE/quarantine/$1" || :
+	bad_digest=$1 bad_why=$2
+	shift 2
+	{
+		printf '%s\n' "$bad_why"
+		if [ $# -gt 0 ]; then printf '%s\n' "$@"; else sed 1d "$STATE/quarantine/$bad_digest" 2>/dev/null; fi
+	} | put "$STATE/quarantine/$bad_digest"
 }
 
 # audit ACT RELEASE OUTCOME WHY [WHO]: one line for who did what when and why it ended so. It ends

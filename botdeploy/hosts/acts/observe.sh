@@ -22,6 +22,7 @@ tell_state() {
 	tell_gates
 	tell_releases
 	tell_quarantine
+	tell_switches
 	printf ', "lock": '
 	lock_left
 	if [ "$left" -gt 0 ]; then lock_record; else record=null; fi
@@ -240,19 +241,54 @@ tell_releases() {
 
 tell_quarantine() {
 	printf ', "quarantine": {'
-	separator=''
+	separator='' refused=''
 	set +f
 	for mark in "$STATE"/quarantine/*; do
 		is_id "${mark##*/}" || continue
 		case $mark in *.new.*) continue ;; esac
 		why=''
-		IFS= read -r why <"$mark" || :
+		{
+			IFS= read -r why || :
+			while IFS= read -r error; do
+				quote "$error"
+				refused="$refused${refused:+, }$json"
+			done
+		} <"$mark"
 		quote "$why"
 		printf '%s"%s": %s' "$separator" "${mark##*/}" "$json"
 		separator=', '
 	done
 	set -f
-	printf '}'
+	printf '}, "refused": [%s]' "$refused"
+}
+
+# tell_switches: since when what ran here, of the last day, and what ran when it began.
+tell_switches() {
+	printf ', "switches": ['
+	separator='' before='' is_more=no day_us=$(((now - 86400) * 1000000))
+	if [ -r "$STATE/switches" ]; then
+		while read -r at_us id; do
+			case $at_us in '' | *[!0-9]*) continue ;; esac
+			is_id "$id" || id=-
+			if [ "$at_us" -lt "$day_us" ]; then
+				[ -z "$before" ] || is_more=yes
+				before="[$at_us, \"$id\"]"
+				continue
+			fi
+			tell_before
+			printf '%s[%s, "%s"]' "$separator" "$at_us" "$id"
+			separator=', '
+		done <"$STATE/switches"
+		tell_before
+	fi
+	printf ']'
+}
+
+tell_before() {
+	[ -n "$before" ] || return 0
+	[ "$is_more" = no ] || before="[0, \"-\"], $before"
+	printf '%s%s' "$separator" "$before"
+	separator=', ' before='' is_more=no
 }
 
 # space_of FOLDER: set total_bytes, free_bytes, total_inodes, free_inodes.

@@ -2,7 +2,7 @@
 #
 #   prove TOKEN ID KEEP ROLLOUT [WHY]   the release passed: it may be returned to from now on; then prune.
 #                                 Refused where it does not run now
-#   condemn TOKEN DIGEST WHY      quarantine a release that failed, by digest
+#   condemn TOKEN DIGEST WHY [ERROR ...]   quarantine a release that failed, by digest
 #   keep TOKEN ID                 store standard input (at most 4 MB) as the evidence of a release
 #   evidence ID                   print it, in base64
 #
@@ -41,10 +41,14 @@ act_condemn() {
 	need_lock "$token"
 	need_id digest "$bad"
 	need_line reason "$why"
-	if [ ! -e "$STATE/quarantine/$bad" ]; then
-		printf '%s\n' "$why" | put "$STATE/quarantine/$bad" || fault write "cannot write $STATE/quarantine"
-		audit quarantine "$bad" "done" "$why"
+	if [ $# -gt 3 ]; then shift 3; else shift $#; fi
+	for error in "$@"; do need_line error "$error"; done
+	is_new=no
+	[ -e "$STATE/quarantine/$bad" ] || is_new=yes
+	if [ "$is_new" = yes ] || [ $# -gt 0 ]; then
+		quarantine "$bad" "$why" "$@" || fault write "cannot write $STATE/quarantine"
 	fi
+	[ "$is_new" = no ] || audit quarantine "$bad" "done" "$why"
 	emit '{"condemned": true}'
 }
 
@@ -95,6 +99,9 @@ prune() { # KEEP; sets pruned. Call after runs
 			mv -T "$folder" "$HOME_DIR/.trash/$id.$$" && pruned="$pruned $id"
 	done
 	rm -rf "$HOME_DIR/.trash"
+	if [ -e "$STATE/switches" ] && [ "$(wc -l <"$STATE/switches")" -gt 200 ]; then
+		{ printf '0 -\n' && tail -n 100 "$STATE/switches"; } | put "$STATE/switches" || :
+	fi
 	for mark in "$STATE"/proven/* "$STATE"/evidence/* "$STATE"/approved/*; do
 		id=${mark##*/}
 		id=${id%%+*}

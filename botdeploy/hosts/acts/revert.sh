@@ -1,9 +1,10 @@
 # revert: back to a proven release, by the same guard that switches. Repeatable.
 #
-#   revert TOKEN RUN TARGET REASON [DIGEST|- [CAUSE]]
+#   revert TOKEN RUN TARGET REASON [DIGEST|- [CAUSE [ERROR ...]]]
 #
 # TARGET is a release, or "-" for the one recorded when the release that runs was armed. DIGEST is
-# quarantined. CAUSE is a word for programs: verdict or person.
+# quarantined, and with it each ERROR (a JSON object) that it failed for. CAUSE is a word for programs:
+# verdict or person.
 # → {"reverted": {...}}, or {"unchanged": {...}} when that is what runs already
 
 act_revert() {
@@ -15,7 +16,9 @@ act_revert() {
 	is_name "$cause" || fault usage "the cause is one word"
 	if [ "$bad" != - ]; then
 		need_id digest "$bad"
-		quarantine "$bad" "$why"
+		if [ $# -gt 6 ]; then shift 6; else shift $#; fi
+		for error in "$@"; do need_line error "$error"; done
+		quarantine "$bad" "$why" "$@" || :
 	fi
 	announce
 	fence

@@ -1,0 +1,69 @@
+"""Errors that earlier releases failed for: twice the same again is a fail, whatever the preset."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from botdeploy.core.grouping import group
+from botdeploy.core.judge.words import quote
+from botdeploy.core.verdict import Outcome, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from botdeploy.core.hoststate import RefusedError
+    from botdeploy.core.judge.ledger import HostLedger, Ledger, Quote
+    from botdeploy.core.logline import LogLine
+
+TWICE = 2
+
+
+class Refused:
+    """Knows what earlier releases failed for, by class of error."""
+
+    def __init__(self, ledger: Ledger, errors: Iterable[RefusedError]) -> None:
+        """Look for these in what ``ledger`` holds, but not for what the past turns out to know."""
+        self._ledger = ledger
+        self._errors = {one.fingerprint: one for one in errors}
+        self._matched: dict[str, RefusedError | None] = {}
+
+    def at_line(self, part: HostLedger, line: LogLine) -> Verdict | None:
+        """FAIL where a line of the judged release brings one back for the second time."""
+        error = line.fingerprint
+        if error is None or not self._errors:
+            return None
+        said = part.quotes.get(error)
+        return None if said is None else self._ruled(part, error, said)
+
+    def standing(self) -> Verdict | None:
+        """FAIL where one came back twice on a host."""
+        if not self._errors:
+            return None
+        for part in self._ledger.canary.values():
+            for error, said in part.quotes.items():
+                ruled = self._ruled(part, error, said)
+                if ruled is not None:
+                    return ruled
+        return None
+
+    def _ruled(self, part: HostLedger, error: str, said: Quote) -> Verdict | None:
+        if said.lines < TWICE:
+            return None
+        back = self._same(error)
+        if back is None or self._ledger.is_known(error):
+            return None
+        whose = f"the error that failed {back.release}" if back.release else "an error that failed"
+        return Verdict(
+            Outcome.FAIL,
+            (f"{whose} is back, {said.lines} times: {quote(said.text)}",),
+            part.name,
+        )
+
+    def _same(self, error: str) -> RefusedError | None:
+        """Find what is of the same class as an error."""
+        if error not in self._matched:
+            classes = group({error, *self._errors})
+            same = (name for name in self._errors if classes[name] == classes[error])
+            found = next(same, None)
+            self._matched[error] = None if found is None else self._errors[found]
+        return self._matched[error]

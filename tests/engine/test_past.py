@@ -1,0 +1,210 @@
+"""The past that releases are compared with, through several releases, on hosts in memory.
+
+The judge is the real one, and so is what reads journals; only the connection is not there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from botdeploy.core.model import Policy, Ring, Share
+from botdeploy.engine import watch as watching
+from botdeploy.engine.canary import canary, promote
+from botdeploy.engine.run import Options
+from botdeploy.engine.watch import Watch
+from botdeploy.errors import ExitCode
+from botdeploy.hosts.journal import Delivery
+from tests.engine.fakefleet import Stage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from botdeploy.engine.outcome import Ended
+    from tests.engine.fakehost import FakeHost
+
+SOAKS = {"quick": 60.0, "normal": 1200.0, "careful": 1200.0}
+TRACE = (
+    "ERROR handler failed",
+    "Traceback (most recent call last):",
+    '  File "/opt/tbot/current/bot.py", line {line}, in handle',
+    "    reply = table[key]",
+    "KeyError: 'guild'",
+)
+
+
+def good(second: int) -> list[str]:
+    """Work, as a bot does that a server elsewhere lets down now and then."""
+    said = [f"handled message {second} in {20 + second % 7} ms"]
+    return [*said, "ERROR upstream billing answered 502"] if second % 31 == 0 else said
+
+
+def broken(line: int) -> Callable[[int], list[str]]:
+    """Fail at every tenth message, by a fault at this line of the source."""
+
+    def says(second: int) -> list[str]:
+        trace = [one.format(line=line) for one in TRACE] if second % 10 == 5 else []
+        return [*good(second), *trace]
+
+    return says
+
+
+@dataclass
+class Reader:
+    """Reads a journal in memory whenever the watch takes in what came."""
+
+    host: FakeHost
+    deliver: Callable[[Delivery], None]
+    assembler: Any
+    at: int = 0
+    has_caught_up: bool = True
+    cut_us: int | None = None
+
+    def start(self) -> None:
+        """Begin a day back, with no more than can be read at once."""
+        day_us = int(self.host.wall().timestamp() * 1e6) - watching.HISTORY_S * 1_000_000
+        journal = self.host.journal
+        known = next(
+            (n for n, one in enumerate(journal) if int(str(one["__REALTIME_TIMESTAMP"])) >= day_us),
+            len(journal),
+        )
+        self.at = max(known, len(journal) - self.host.most_entries)
+        if self.at > known:
+            self.cut_us = int(str(journal[self.at]["__REALTIME_TIMESTAMP"]))
+        self.poll()
+
+    def poll(self) -> None:
+        """Hand over what came."""
+        new = self.host.journal[self.at :]
+        self.at = len(self.host.journal)
+        lines = [line for entry in new for line in self.assembler.feed(entry)]
+        lines += self.assembler.flush(int(self.host.wall().timestamp() * 1e6))
+        self.deliver(Delivery(self.host.name, tuple(lines)))
+
+    def stop(self) -> None:
+        """Stop reading."""
+
+
+class MemoryWatch(Watch):
+    """The real watch, over journals in memory."""
+
+    def pump(self) -> bool:
+        """Take in what came."""
+        for stream in self._streams.values():
+            stream.follower.poll()  # type: ignore[attr-defined]
+        return super().pump()
+
+
+class Bots:
+    """Hosts on which every release says what it is told to, a second at a time."""
+
+    def __init__(self, stage: Stage) -> None:
+        """Let every bot be good until something else is said."""
+        self.stage = stage
+        self.voices: dict[str, Callable[[int], list[str]]] = {}
+        for host in stage.hosts.values():
+            host.on_change = self._started
+        self._tick()
+
+    def _started(self, host: FakeHost, change: tuple[str, ...]) -> None:
+        if change[0] in ("switch", "back", "revert") and host.current:
+            host.write(
+                "Started tbot.service.",
+                MESSAGE_ID="39f53479d3a045ac8e11786248231fbf",
+                _PID="1",
+                INVOCATION_ID=host.invocation,
+            )
+
+    def _tick(self) -> None:
+        second = int(self.stage.clock.mono)
+        for host in self.stage.hosts.values():
+            if host.is_up and host.current and not host.is_stopped:
+                for line in self.voices.get(host.current, good)(second):
+                    host.write(line)
+        self.stage.clock.at(1.0, self._tick)
+
+    def release(self, voice: Callable[[int], list[str]] = good) -> Ended:
+        """Let a person type ``canary``; where the soak is long, cron goes on."""
+        stage = self.stage
+        stage.controller()
+        build = stage.build()
+        self.voices[f"R{stage.made:04d}"] = voice
+        ended = canary(stage.inventory, build, self._tools(), Options())  # type: ignore[arg-type]
+        for _ in range(60):
+            if ended.code is not ExitCode.DONE or self.is_over():
+                break
+            stage.clock.advance(300)
+            ended = self.promote()
+        return ended
+
+    def promote(self) -> Ended:
+        """Let cron take a step, on a machine that knows nothing."""
+        self.stage.controller()
+        return promote(self.stage.inventory, self._tools(), Options())
+
+    def is_over(self) -> bool:
+        """Tell whether every host has the last release, proven, or has it no more."""
+        last = f"R{self.stage.made:04d}"
+        hosts = self.stage.hosts.values()
+        return all(one.current == last and one.releases[last].order for one in hosts)
+
+    def _tools(self) -> Any:
+        return replace(self.stage.tools(), make_watch=MemoryWatch)
+
+
+@pytest.fixture(autouse=True)
+def _in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the watch read journals in memory."""
+
+    def follower(
+        _name: str, connect: Callable[[], Any], deliver: Any, *, assembler: Any, **_more: Any
+    ) -> Reader:
+        return Reader(connect()._host, deliver, assembler)
+
+    monkeypatch.setattr(watching, "Follower", follower)
+
+
+def bots_of(preset: str, *, is_kept: bool = False, hosts: int = 2, hours: float = 2.0) -> Bots:
+    """Give hosts on which a first release runs for some hours, and passed."""
+    soak = timedelta(seconds=SOAKS[preset])
+    attended = timedelta(0) if is_kept else timedelta(hours=2)
+    rings = (
+        Ring("canary", Share(count=1), soak=soak, settle=timedelta(seconds=5)),
+        Ring("fleet", "all", settle=timedelta(seconds=5)),
+    )
+    policy = Policy(rings, judge={"preset": preset}, attended_soak=attended)
+    stage = Stage(hosts, policy, tick_s=1.0 if preset == "quick" else 10.0)
+    whole = stage.inventory
+    quick = tuple(replace(one, soak=timedelta(0)) for one in whole.policy.rings)
+    stage.inventory = replace(whole, policy=replace(whole.policy, rings=quick))
+    bots = Bots(stage)
+    assert bots.release().code is ExitCode.DONE
+    stage.inventory = whole
+    stage.clock.advance(hours * 3600)
+    return bots
+
+
+@pytest.mark.parametrize("is_kept", [False, True], ids=["canary", "promote"])
+@pytest.mark.parametrize("preset", ["quick", "normal", "careful"])
+def test_the_same_fault_fails_again_however_soon_and_a_good_release_passes(
+    preset: str, *, is_kept: bool
+) -> None:
+    """What a failed release wrote is nobody's usual: not of the next one, nor of the one after."""
+    bots = bots_of(preset, is_kept=is_kept)
+    running = [host.current for host in bots.stage.hosts.values()]
+    for line in (40, 41, 43):
+        ended = bots.release(broken(line))
+        assert ended.code is ExitCode.FAILED, ended.summary
+        assert "KeyError" in ended.summary
+        assert [host.current for host in bots.stage.hosts.values()] == running
+        bots.stage.clock.advance(60)
+    assert "the error that failed R000" in ended.summary
+    ended = bots.release()
+    if preset == "careful":  # two hosts can't prove that errors are not twice as many
+        assert ended.summary.startswith("inconclusive: twice as many errors"), ended.summary
+    else:
+        assert ended.code is ExitCode.DONE, ended.summary
+        assert bots.is_over()
