@@ -1,10 +1,23 @@
-"""Copying: a release goes from a host that has it to one that was away, through the controller."""
+"""Copying: a release goes from a host that has it to one that was away, through the controller.
+
+A host is believed nothing of it: what it gives is what the release's digest stands for, or it is
+refused. Who is root on one host could put a program of his own on another one otherwise.
+"""
 
 from __future__ import annotations
 
+import io
+import tarfile
+import zlib
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from botdeploy.errors import UserError
+from botdeploy.core.environment import variables
+from botdeploy.core.model import Secret, SecretsBy
+from botdeploy.core.release import Release, parse_manifest
+from botdeploy.core.untrusted import object_of, told, whole
+from botdeploy.errors import ActFailed, UserError
+from botdeploy.sources.build import remade
 from botdeploy.sources.render import Renderer
 
 if TYPE_CHECKING:
@@ -12,6 +25,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from botdeploy.core.model import Bot, Host, Inventory, Ring
+    from botdeploy.engine.target import Target
+    from botdeploy.hosts.acts import Fetched
+    from botdeploy.sources.build import Build
+
+_MOST_META = 128 * 1024 * 1024
+_CHUNK = 1 << 20
 
 _PLACEHOLDER = "00000000T000000Z-00000000"
 
@@ -65,3 +84,88 @@ class Likeness:
         if bot.templates not in self._renderers:
             self._renderers[bot.templates] = Renderer(bot.templates, self._templates)
         return self._renderers[bot.templates]
+
+
+def checked(
+    inventory: Inventory,
+    target: Target,
+    source: str,
+    ring: Ring,
+    fetched: Fetched,
+    templates: Path | None,
+) -> Build:
+    """Make the release again of what ``source``, a host of ``ring``, gave of it.
+
+    Files, unit, environment, build and the values of secrets are those of the digest, or
+    ActFailed is raised: the host was tampered with, or the inventory has changed since.
+    """
+    try:
+        files = _unpacked(fetched.meta)
+        _check_size(fetched)
+        text = {name: content.decode() for name, content in files.items()}
+        manifest = parse_manifest(f"{text['sums']}\n{text['tree']}")
+        size = whole(text["digest"].split()[2])
+        about = object_of(text["about"])
+        given = variables(text["environment"])
+    except (ValueError, KeyError, IndexError, OSError, EOFError, zlib.error) as error:
+        raise ActFailed(source, "fetch", f"{target.release} came damaged: {error!r}") from error
+    host = inventory.host(source)
+    bot = host.bot
+    values = {
+        reference: Secret(
+            given.get(name, "")
+            if bot.secrets_by is SecretsBy.ENVIRONMENT
+            else text.get(f"credentials/{name}", "")
+        )
+        for name, reference in bot.secrets.items()
+    }
+    release = Release(target.release, target.digest, replace(manifest, size_bytes=size))
+    about = {
+        **{told(name): value and told(value) for name, value in about.items()},
+        "release": target.release,
+        "digest": target.digest,
+    }
+    build = remade(inventory, release, about, values, (host, ring, given), templates)
+    if build is not None:
+        return build
+    raise ActFailed(
+        source,
+        "fetch",
+        f"what it has of {target.release} is not what the release's digest stands for: it was "
+        "changed there, or the inventory has changed since; "
+        f"next: botdeploy canary {inventory.environment}",
+    )
+
+
+def _unpacked(meta: bytes) -> dict[str, bytes]:
+    content = _unzipped(meta, _MOST_META)
+    with tarfile.open(fileobj=io.BytesIO(content)) as tar:
+        return {
+            member.name.removeprefix("./"): file.read()
+            for member in tar
+            if member.isreg()
+            and member.size <= len(content)  # a sparse one may claim any size
+            and (file := tar.extractfile(member)) is not None
+        }
+
+
+def _unzipped(packed: bytes, most: int) -> bytes:
+    unpacker = zlib.decompressobj(wbits=31)
+    content = unpacker.decompress(packed, most)
+    if not unpacker.eof:
+        raise ValueError("it is cut off, or too large")
+    return content
+
+
+def _check_size(fetched: Fetched) -> None:
+    """Refuse files that unpack to more than what the host says, for which there is room."""
+    size = 0
+    rest = fetched.files
+    while rest:
+        unpacker = zlib.decompressobj(wbits=31)  # gzip reads several packages as one
+        while rest and not unpacker.eof:
+            size += len(unpacker.decompress(rest, _CHUNK))
+            rest = unpacker.unconsumed_tail
+            if size > fetched.size_bytes + fetched.inodes * 4096 + _CHUNK:
+                raise ValueError("its files are larger than it says")
+        rest = unpacker.unused_data

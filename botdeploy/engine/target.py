@@ -114,6 +114,14 @@ def of_staged(
         raise UserError(
             f"--release {release}: no host has it; see: botdeploy releases. Nothing was changed"
         )
+    digests = {one.digest for one in found}
+    if len(digests) > 1:
+        has = ", ".join(name for name, state in states.items() if state.release(release))
+        raise UserError(
+            f"--release {release}: the hosts that have it ({has}) do not say the same of it, so "
+            f"one was tampered with; next: botdeploy canary {inventory.environment}. Nothing was "
+            "changed"
+        )
     record = _to_go_on(inventory, states, is_forced=is_forced)
     if record is not None and record.release == release:
         return record

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from botdeploy.core.mask import Mask
+from botdeploy.engine.copying import checked
 from botdeploy.engine.hands import Hands
 from botdeploy.engine.lock import take
 from botdeploy.engine.telling import Teller
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from botdeploy.engine.lock import EnvironmentLock
     from botdeploy.engine.manifests import ManifestCache
     from botdeploy.engine.watch import Watch
+    from botdeploy.sources.build import Build
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,8 @@ class Tools:
     """Hides secrets in all that is told; the fleet's, which learns from hosts."""
     take_over: str = ""
     """Another environment whose hosts a person takes for this one."""
+    check_copy: Callable[..., Build] = checked
+    """What holds a release that a host gave against its digest; another one only for tests."""
     make_watch: Callable[..., Watch] | None = None
     """What judges a run, where it is not the journals; for tests."""
 

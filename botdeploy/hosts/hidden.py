@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import base64
 import io
-import shlex
 import tarfile
 import zlib
 from pathlib import PurePosixPath
 
+from botdeploy.core.environment import variables
 from botdeploy.core.redact import STARS
 
 _MOST_BYTES = 32 * 1024 * 1024
-_MOST_CHARACTERS = 4 * 1024 * 1024
-"""Of one environment: systemd takes no longer ones."""
 
 
 def secret_values(packed: object) -> set[str]:
@@ -28,9 +26,9 @@ def secret_values(packed: object) -> set[str]:
         if path.parent.name == "credentials":
             values.add(text.removesuffix("\n"))
         elif path.name == "environment":
-            shown = _variables(files.get(path.with_name("shown"), ""))
+            shown = variables(files.get(path.with_name("shown"), ""))
             values |= {
-                value for name, value in _variables(text).items() if STARS in shown.get(name, "")
+                value for name, value in variables(text).items() if STARS in shown.get(name, "")
             }
     return values
 
@@ -49,12 +47,3 @@ def _unpacked(packed: object) -> dict[PurePosixPath, str]:
             }
     except (ValueError, OSError, EOFError, zlib.error, tarfile.TarError):
         return {}
-
-
-def _variables(text: str) -> dict[str, str]:
-    """Read an environment file as botdeploy quotes it, which a shell reads alike."""
-    try:
-        words = shlex.split(text[:_MOST_CHARACTERS], comments=True)
-    except ValueError:
-        return {}
-    return {name: value for name, _, value in (word.partition("=") for word in words)}

@@ -12,6 +12,7 @@ from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from botdeploy.core.environment import variables
 from botdeploy.core.mask import Mask
 from botdeploy.core.model import SecretsBy
 from botdeploy.core.redact import STARS
@@ -29,7 +30,7 @@ from botdeploy.sources.package import delta_tar_gz, meta_tar_gz
 from botdeploy.sources.render import Renderer, check_environment
 from botdeploy.sources.secrets import read_secret
 from botdeploy.sources.systemd import check_value
-from botdeploy.sources.tree import RESERVED, Folder
+from botdeploy.sources.tree import RESERVED, Folder, Tree
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
 
     from botdeploy.core.model import Bot, Host, Inventory, Ring, Secret
     from botdeploy.core.release import Manifest
-    from botdeploy.sources.tree import Tree
 
 #: Stands for the id while the digest, of which the id is made, is not known yet.
 _PLACEHOLDER_ID = "00000000T000000Z-00000000"
@@ -91,8 +91,9 @@ def build(
     recipes = [_recipe(host, renderers[host.bot.templates], changes) for host in inventory.hosts]
     ring_env = {ring.name: ring.env for ring in inventory.policy.rings}
     made = digest(tree.manifest, recipes, ring_env)
-    if values:
-        made = digest(tree.manifest, recipes, ring_env, _mark(values, salt=made))
+    mark = _mark(values, salt=made) if values else ""
+    if mark:
+        made = digest(tree.manifest, recipes, ring_env, mark)
     release = Release(
         release_id(now, made), made, tree.manifest, source=tree.describe, commit=tree.commit
     )
@@ -104,8 +105,54 @@ def build(
         "who": who,
         "when": now.isoformat(),
         "message": message,
+        "secrets_mark": mark,
     }
     return Build(release, tree, changes, values, renderers, about)
+
+
+def remade(
+    inventory: Inventory,
+    release: Release,
+    about: Mapping[str, object],
+    values: Mapping[str, Secret],
+    told: tuple[Host, Ring, Mapping[str, str]],
+    templates: str | Path | None = None,
+) -> Build | None:
+    """Make a release again of what a host says of it; None where it is not what its digest says.
+
+    ``release`` holds the digest that the release must have and the manifest that the host told,
+    ``values`` what it told of secrets, by reference, ``told`` the host, its ring and the variables
+    that it has in the release's environment: those that are not the inventory's may be ``--set``.
+    Where it can't know all secrets of the inventory its mark of their values stands for them; the
+    mark, too, is a part of the digest.
+    """
+    renderers = {
+        folder: Renderer(folder, templates)
+        for folder in {host.bot.templates for host in inventory.hosts}
+    }
+    ring_env = {ring.name: ring.env for ring in inventory.policy.rings}
+    references = {one for host in inventory.hosts for one in host.bot.secrets.values()}
+    host, ring, given = told
+    tree = Tree({}, "")
+    usual = variables(
+        Build(release, tree, {}, values, renderers, about).masked_environment(host, ring)
+    )
+    odd = {
+        name: value
+        for name, value in given.items()
+        if name not in host.bot.secrets and usual.get(name) != value
+    }
+    for changes in ({}, odd) if odd else ({},):
+        recipes = [_recipe(one, renderers[one.bot.templates], changes) for one in inventory.hosts]
+        made = digest(release.manifest, recipes, ring_env)
+        if references:
+            mark = str(about.get("secrets_mark") or "")
+            if references <= values.keys():
+                mark = _mark({one: values[one] for one in references}, salt=made)
+            made = digest(release.manifest, recipes, ring_env, mark)
+        if made == release.digest:
+            return Build(release, tree, changes, values, renderers, about)
+    return None
 
 
 def _mark(values: Mapping[str, Secret], *, salt: str) -> str:

@@ -87,6 +87,7 @@ class Run:
             build=build,
             manifests=tools.manifests,
             templates=options.templates,
+            check_copy=tools.check_copy,
         )
         self._switching = Switching(members, hands, watch, clock)
         self._returning = Returning(members, hands, self._judging, ledger, tell)

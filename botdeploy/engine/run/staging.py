@@ -71,8 +71,12 @@ class Staging:
         build: Build | None,
         manifests: ManifestCache,
         templates: Path | None,
+        check_copy: Callable[..., Build],
     ) -> None:
-        """Take ``templates``, the project's folder of them, to tell which hosts are alike."""
+        """Take ``templates``, the project's folder of them, to tell which hosts are alike.
+
+        ``check_copy`` holds what a host gives of a release against its digest.
+        """
         self._members = members
         self._hands = hands
         self._ledger = ledger
@@ -82,6 +86,7 @@ class Staging:
         self._build = build
         self._manifests = manifests
         self._templates = templates
+        self._check_copy = check_copy
 
     def stage(self, hosts: Sequence[str]) -> None:
         """Put the release on hosts, all at once; those that have it are told of the rollout.
@@ -137,9 +142,9 @@ class Staging:
             try:
                 is_new = self._hands.again(lambda: self._send(name, start, meta, files, need))
             except ActFailed as error:
-                if error.code != "no-base":
+                if error.code != "no-base" and (error.code != "corrupt" or start is None):
                     raise
-                # Its build changed files, or it is gone: nothing can be copied from it.
+                # Its build changed files, it is gone, or another host told wrongly what is in it.
                 files = build.delta(None)
                 is_new = self._hands.again(lambda: self._send(name, None, meta, files, need))
             return _Sent(is_new, len(meta) + len(files), self._clock.monotonic() - begun)
@@ -182,12 +187,13 @@ class Staging:
         for source, names in self._sources(hosts).items():
             try:
                 fetched = self._fetch(source)
+                build = self._checked(source, fetched)
             except HostError as error:
                 for name in names:
                     why = f"{self._target.release} could not be copied from {error}"
                     self._members.lost(name, why)
                 continue
-            self._take(self._hands.together(names, self._copier(fetched)))
+            self._take(self._hands.together(names, self._copier(build, fetched)))
 
     def _sources(self, hosts: Sequence[str]) -> dict[str, list[str]]:
         """Find for each host one that is like it and has the release: source → hosts."""
@@ -216,15 +222,22 @@ class Staging:
             lambda: self._hands.acts(source).fetch(self._hands.token, self._target.release)
         )
 
-    def _copier(self, fetched: Fetched) -> Callable[[str], _Sent]:
+    def _checked(self, source: str, fetched: Fetched) -> Build:
+        members = self._members
+        ring = members.ring(members.ring_of(source))
+        return self._check_copy(
+            members.inventory, self._target, source, ring, fetched, self._templates
+        )
+
+    def _copier(self, build: Build, fetched: Fetched) -> Callable[[str], _Sent]:
         need = (fetched.size_bytes, fetched.inodes)
 
         def copy(name: str) -> _Sent:
             begun = self._clock.monotonic()
-            is_new = self._hands.again(
-                lambda: self._send(name, None, fetched.meta, fetched.files, need)
-            )
-            sent = len(fetched.meta) + len(fetched.files)
+            ring = self._members.ring(self._members.ring_of(name))
+            meta = build.meta(self._hands.fleet.host(name), ring)
+            is_new = self._hands.again(lambda: self._send(name, None, meta, fetched.files, need))
+            sent = len(meta) + len(fetched.files)
             return _Sent(is_new, sent, self._clock.monotonic() - begun)
 
         return copy

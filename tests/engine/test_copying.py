@@ -1,0 +1,180 @@
+"""What one host gives of a release to be put on another: held against the release's digest."""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import pytest
+
+from botdeploy.core.address import Address
+from botdeploy.core.model import Bot, Host, Inventory, Policy, Ring, SecretsBy
+from botdeploy.engine.copying import checked
+from botdeploy.engine.target import Target
+from botdeploy.errors import ActFailed
+from botdeploy.hosts.acts import Fetched
+from botdeploy.sources import read
+from botdeploy.sources.build import Build, build
+from botdeploy.sources.package import meta_tar_gz
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+NOW = datetime(2026, 11, 22, 21, 5, tzinfo=UTC)
+BOT = Bot(
+    name="echobot",
+    command="python3 bot.py",
+    source="/x",
+    env={"LEVEL": "info"},
+    secrets={"TOKEN": "env:TOKEN", "KEY": "env:KEY"},
+    shared=("data",),
+    build=("true",),
+)
+BETA = Ring("beta", "all", env={"GUILD": "1", "LEVEL": "debug"})
+ENVIRON = {"TOKEN": "s3cret 'of' $the test", "KEY": "other"}
+Files = dict[str, tuple[bytes, int]]
+
+
+def inventory(*bots: Bot) -> Inventory:
+    hosts = tuple(Host(f"h{n}", Address(f"h{n}", f"h{n}"), bot) for n, bot in enumerate(bots))
+    return Inventory("prod", "/none/x.yml", hosts, Policy((BETA,)))
+
+
+@pytest.fixture(params=["plain", "set", "credentials", "no secrets"])
+def made(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Inventory, Build]:
+    """Give a release of two hosts."""
+    (tmp_path / "src").mkdir()
+    (tmp_path / "src/bot.py").write_text("print('READY')")
+    bot = BOT
+    if request.param == "credentials":
+        bot = replace(BOT, secrets_by=SecretsBy.CREDENTIAL)
+    if request.param == "no secrets":
+        bot = replace(BOT, secrets={})
+    of = inventory(bot, bot)
+    changes = {"GUILD": "7", "NEW": "a b"} if request.param == "set" else {}
+    tree = read(str(tmp_path / "src"))
+    return of, build(of, tree, now=NOW, who="ada", environ=ENVIRON, set_env=changes)
+
+
+def fetched(files: Mapping[str, tuple[bytes, int]], content: bytes = b"") -> Fetched:
+    """Pack what a host gives."""
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w:gz"):
+        pass
+    return Fetched(meta_tar_gz(files), content or out.getvalue(), 20_000, 5)
+
+
+def copy(of: Inventory, it: Build, given: Fetched) -> Build:
+    target = Target("r1", it.release.id, it.release.digest)
+    return checked(of, target, "h0", BETA, given, None)
+
+
+def test_what_was_released_goes_on(made: tuple[Inventory, Build]) -> None:
+    """The other host gets what the controller that released it would have sent there."""
+    of, it = made
+    again = copy(of, it, fetched(it.files(of.hosts[0], BETA)))
+    assert again.files(of.hosts[1], BETA) == it.files(of.hosts[1], BETA)
+
+
+def test_a_host_that_is_like_others_but_for_its_secrets(tmp_path: Path) -> None:
+    """Where it can't have all secrets, the mark of their values that it keeps stands for them."""
+    (tmp_path / "bot.py").write_text("print('READY')")
+    other = replace(BOT, secrets={"TOKEN": "env:KEY"})
+    of = inventory(BOT, BOT, other)
+    it = build(of, read(str(tmp_path)), now=NOW, who="ada", environ=ENVIRON)
+    of = replace(of, hosts=(*of.hosts[:2], replace(of.hosts[2], bot=other)))
+    files = it.files(of.hosts[0], BETA)
+    assert copy(of, it, fetched(files)).files(of.hosts[1], BETA) == it.files(of.hosts[1], BETA)
+
+
+def _changed(name: str, change: Callable[[str], str]) -> Callable[[Files], Files]:
+    def tamper(files: Files) -> Files:
+        if name in files:
+            files[name] = (change(files[name][0].decode()).encode(), files[name][1])
+        return files
+
+    return tamper
+
+
+TAMPERED: dict[str, Callable[[Files], Files]] = {
+    "a file's sum": _changed("sums", lambda text: "0" * 64 + text[64:]),
+    "a mode": _changed("tree", lambda text: text.replace("f 644", "f 755")),
+    "one more file": lambda files: _changed("tree", lambda text: text + "f 644 evil.py \n")(
+        _changed("sums", lambda text: text + f"{'0' * 64}  evil.py\n")(files)
+    ),
+    "a link": _changed("tree", lambda text: text + "l 777 evil /etc\n"),
+    "a secret": _changed("environment", lambda text: text.replace("KEY=other", "KEY=mine")),
+    "a credential": _changed("credentials/KEY", lambda _text: "mine"),
+    "half of it": lambda files: {"sums": files["sums"], "tree": files["tree"]},
+}
+
+
+@pytest.mark.parametrize("what", sorted(TAMPERED))
+def test_what_was_changed_on_a_host_goes_nowhere(what: str, made: tuple[Inventory, Build]) -> None:
+    """Files, modes, links, variables and secrets are those of the digest, or nothing is copied."""
+    of, it = made
+    files = it.files(of.hosts[0], BETA)
+    before = dict(files)
+    files = TAMPERED[what](files)
+    if files == before:
+        pytest.skip("this release has no such thing")
+    with pytest.raises(ActFailed, match=r"^h0: fetch: "):
+        copy(of, it, fetched(files))
+
+
+def test_variables_that_a_host_adds_or_changes_are_not_used(made: tuple[Inventory, Build]) -> None:
+    """They are refused, or the release's own stand in their place."""
+    of, it = made
+    for old, new in (("LEVEL=debug", "LEVEL=x"), ("\n", "\nLD_PRELOAD=/tmp/x.so\n")):
+        files = it.files(of.hosts[0], BETA)
+        text, mode = files["environment"]
+        files["environment"] = (text.replace(old.encode(), new.encode(), 1), mode)
+        try:
+            again = copy(of, it, fetched(files))
+        except ActFailed:
+            continue
+        assert again.files(of.hosts[1], BETA) == it.files(of.hosts[1], BETA)
+
+
+@pytest.mark.parametrize("name", ["echobot.service", "build", "ready", "shared", "shown", "evil"])
+def test_what_else_a_host_gives_is_not_used(name: str, made: tuple[Inventory, Build]) -> None:
+    """Unit, build, readiness and shared paths are made anew, from what the digest stands for."""
+    of, it = made
+    files = it.files(of.hosts[0], BETA)
+    files[name] = (b"touch /tmp/owned\n", 0o644)
+    assert copy(of, it, fetched(files)).files(of.hosts[1], BETA) == it.files(of.hosts[1], BETA)
+
+
+def test_an_inventory_that_changed_since_is_no_judge_of_it(made: tuple[Inventory, Build]) -> None:
+    """What can't be told from something else is refused, with the way on."""
+    of, it = made
+    now = inventory(*(replace(host.bot, command="python3 other.py") for host in of.hosts))
+    with pytest.raises(ActFailed, match=r"next: botdeploy canary prod$"):
+        copy(now, it, fetched(it.files(of.hosts[0], BETA)))
+
+
+def test_files_that_fill_a_disk_are_refused(made: tuple[Inventory, Build]) -> None:
+    """A package that unpacks to more than there was said to be is not sent on."""
+    of, it = made
+    bomb = io.BytesIO()
+    with tarfile.open(fileobj=bomb, mode="w:gz") as tar:
+        info = tarfile.TarInfo("big")
+        info.size = 40_000_000
+        tar.addfile(info, io.BytesIO(bytes(info.size)))
+    with pytest.raises(ActFailed, match="larger than it says"):
+        copy(of, it, fetched(it.files(of.hosts[0], BETA), bomb.getvalue()))
+
+
+def test_what_a_host_says_of_who_released_it_is_plain_text(made: tuple[Inventory, Build]) -> None:
+    """Who and why are no part of a digest: they are told on, as text on one line."""
+    of, it = made
+    files = it.files(of.hosts[0], BETA)
+    about = {**json.loads(files["about"][0]), "who": "eve\x1b[31m\nall passed"}
+    files["about"] = (json.dumps(about).encode(), 0o644)
+    again = copy(of, it, fetched(files)).files(of.hosts[1], BETA)
+    assert json.loads(again["about"][0])["who"] == "eve [31m all passed"
