@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from botdeploy.cli.schedules import too_seldom
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
     from botdeploy.cli.context import Context
     from botdeploy.core.model import Inventory
-    from botdeploy.engine.fleet import Fleet
 
 
 def status(context: Context, environment: str | None, limit: str | None) -> int:
@@ -248,21 +248,23 @@ def history(context: Context, environment: str, limit: str | None) -> int:
     return int(ExitCode.UNREACHABLE if away else ExitCode.DONE)
 
 
-def checked(fleet: Fleet, name: str) -> list[dict[str, Any]]:
-    """Give what a host says of itself, and what its bot's probe, if it has one, tells there."""
-    from botdeploy.engine.probing import try_probe
-
-    acts = fleet.acts(name)
-    probe = fleet.host(name).bot.probe
-    return [*acts.check(), *((try_probe(acts, probe),) if probe is not None else ())]
-
-
 def check(context: Context, environment: str, limit: str | None) -> int:
     """Try every host as a rollout would."""
     inventory = context.load(environment)
     names = context.chosen(inventory, limit)
     with context.fleet(inventory) as fleet:
-        seen = fleet.each(names, lambda name: checked(fleet, name))
+        fleet.connect_early()
+        # Imported while hosts answer.
+        from botdeploy.cli.releasing import Request, project_templates, source_of
+        from botdeploy.engine.rehearsal import Rehearsal, checked
+
+        rehearsal = Rehearsal.of(
+            inventory,
+            lambda: source_of(context, inventory, Request()),
+            project_templates(Path(inventory.path)),
+            context.environ,
+        )
+        seen = fleet.each(names, lambda name: checked(fleet, name, rehearsal))
     hosts = []
     is_fine = True
     for name in names:
@@ -278,6 +280,7 @@ def check(context: Context, environment: str, limit: str | None) -> int:
     record = {
         "environment": inventory.environment,
         "bot": inventory.bot_name,
+        "controller": rehearsal.items,
         "hosts": hosts,
         "schedules": seldom,
     }
@@ -291,4 +294,5 @@ def check(context: Context, environment: str, limit: str | None) -> int:
             context.say(f"{one['where']}: {one['message']}; next: {one['mend']}", "yellow")
     if not is_fine:
         return int(ExitCode.UNREACHABLE)
-    return int(ExitCode.USAGE if seldom else ExitCode.DONE)
+    is_ready = all(item["ok"] for item in rehearsal.items)
+    return int(ExitCode.USAGE if seldom or not is_ready else ExitCode.DONE)

@@ -64,7 +64,7 @@ def canary(context: Context, environment: str, request: Request) -> int:
         from botdeploy.engine.canary import canary as run
         from botdeploy.engine.run import Options
 
-        build = _build(context, inventory, request)
+        build = source_of(context, inventory, request)
         notices = context.notices_of(inventory, is_attended=True, changes=changes(request.changes))
         with context.listening(notices) as listener:
             ended = run(
@@ -141,7 +141,7 @@ def plan(context: Context, environment: str, request: Request) -> int:
     inventory = context.load(environment)
     _check(inventory, request)
     inventory = _limited(context, inventory, request.limit)
-    build = _build(context, inventory, request)
+    build = source_of(context, inventory, request)
     names = [host.name for host in inventory.hosts]
     with context.fleet(inventory) as fleet:
         states, away = observe(fleet, names)
@@ -365,7 +365,8 @@ def _limited(context: Context, inventory: Inventory, limit: str | None) -> Inven
     return replace(inventory, policy=replace(inventory.policy, only=frozenset(chosen)))
 
 
-def _build(context: Context, inventory: Inventory, request: Request) -> Build | None:
+def source_of(context: Context, inventory: Inventory, request: Request) -> Build | None:
+    """Make a release of the source that was asked for; None where a staged one was."""
     if request.release is not None:
         return None
     from botdeploy.engine.lock import owner_name

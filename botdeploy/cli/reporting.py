@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -210,14 +209,15 @@ def _mask(context: Context, inventory: Inventory) -> list[str]:
 
 
 def _write(place: Path, text: str) -> None:
-    """Write the page whole or not at all; raises UserError."""
+    """Write the page whole or not at all, for whom the umask says; raises UserError."""
+    aside = place.with_name(f".{place.name}.{os.getpid()}")
     try:
-        with tempfile.NamedTemporaryFile(
-            "w", dir=place.parent, prefix=".botdeploy-report-", delete=False, encoding="utf-8"
-        ) as out:
-            out.write(text)
-        os.chmod(out.name, 0o644)  # noqa: PTH101
-        os.replace(out.name, place)  # noqa: PTH105
+        try:
+            with aside.open("x", encoding="utf-8") as out:
+                out.write(text)
+            aside.replace(place)
+        finally:
+            aside.unlink(missing_ok=True)
     except OSError as error:
         raise UserError(
             f"--out {place} cannot be written: {(error.strerror or '').lower()}"

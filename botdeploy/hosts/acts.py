@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 
 QUICK_S = 60.0
 """Longest time for an act that only reads or writes state."""
+CHECK_S = 180.0
+"""Longest time for a check, which tries a unit's settings one by one where not all work."""
 SWITCH_S = 930.0
 """Longest time for a stop (which a unit may take 15 minutes for) and a start."""
 MOST_REFUSED = 950
@@ -274,21 +276,28 @@ class Acts:
         """Read the host's state; changes nothing, also where botdeploy was never before."""
         return self._state(self._look("observe"))
 
-    def check(self) -> list[Record]:
+    def check(self, user: str = "", wanted: str = "") -> list[Record]:
         """Try what a rollout needs; one record an item: name, ok, message, mend.
+
+        The bot is to run as ``user``; ``wanted`` is what a release wants of a host, see
+        `botdeploy.core.needs.encoded`.
 
         With the rights that a rollout would have: where sudo allows the installed program alone,
         by that one, and where it allows nothing, without root's rights. Raises OutcomeUnknown where
         the host tells of nothing.
         """
         items: list[Record] = []
+        words = (user, wanted)
         try:
-            reply = self._look("check")
+            try:
+                reply = self.call("check", *words, stdin=b"arrived\n", timeout_s=CHECK_S)
+            except ProgramMissing:
+                reply = self._ephemeral("check", *words, timeout_s=CHECK_S)
         except ActFailed as error:
             if error.code not in {"sudo", "input"}:
                 raise
             items = [_not_ok(error)] if error.code == "input" else []
-            reply = self._unprivileged("check")
+            reply = self._unprivileged("check", *words)
         with believed(self.host, "check"):
             items += [_item(record["check"]) for record in reply.records if "check" in record]
         if not items:
@@ -310,12 +319,14 @@ class Acts:
         except ProgramMissing:
             return self._ephemeral(act, *arguments)
 
-    def _ephemeral(self, act: str, *arguments: object) -> Reply:
+    def _ephemeral(self, act: str, *arguments: object, timeout_s: float = QUICK_S) -> Reply:
         nonce = secrets.token_hex(8)
-        done = self._sent_along(nonce, act, *arguments)
+        done = self._sent_along(nonce, act, *arguments, timeout_s=timeout_s)
         return read_reply(self.host, act, done.stdout.split(b"\n"), nonce, done.stderr)
 
-    def _sent_along(self, nonce: str, act: str, *arguments: object) -> Completed:
+    def _sent_along(
+        self, nonce: str, act: str, *arguments: object, timeout_s: float = QUICK_S
+    ) -> Completed:
         command = hostprogram.ephemeral_command(
             self.bot,
             nonce,
@@ -325,7 +336,7 @@ class Acts:
             become_user=self.address.become_user,
         )
         return self.connection.run(
-            command, stdin=self._input(hostprogram.PROGRAM), timeout_s=QUICK_S
+            command, stdin=self._input(hostprogram.PROGRAM), timeout_s=timeout_s
         )
 
     def _state(self, reply: Reply) -> HostState:

@@ -106,7 +106,7 @@ def history(entries: Sequence[Mapping[str, Any]]) -> Table:
 def checks(record: Mapping[str, Any], *, verbose: bool) -> Table:
     """Show what a rollout would meet on each host; what is fine only when asked."""
     rows: list[list[str | Text]] = []
-    for host in record["hosts"]:
+    for host in ({"host": "(here)", "checks": record["controller"]}, *record["hosts"]):
         bad = [item for item in host["checks"] if not item.get("ok")]
         if not bad:
             rows.append([host["host"], Text("ok", "green"), f"{len(host['checks'])} checks", ""])

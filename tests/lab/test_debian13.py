@@ -56,3 +56,21 @@ def test_the_main_path(sudo: str, debian13: Lab, tmp_path: Path) -> None:
         stepped = project.run("promote", "prod")
         assert stepped.code == 0, stepped.out + stepped.err
     project.assert_never_two()
+
+
+def test_what_a_password_of_sudo_rs_does_is_told(debian13: Lab, tmp_path: Path) -> None:
+    """sudo-rs 0.2.5 takes what follows the password for itself; without one all is well."""
+    host = debian13["h1"]
+    host.use_sudo_rs()
+    host.root("echo 'plain:pass word' | chpasswd")
+    host.root("echo 'plain ALL=(ALL:ALL) ALL' >/etc/sudoers.d/zz-plain")
+    user = {"h1": {"ansible_user": "plain", "ansible_become_password": "pass word"}}
+    project = Project(tmp_path, debian13, host_vars=user, hosts=("h1",))
+    ran = project.run("check", "prod")
+    wrong = {one["name"]: one for one in ran.events[0]["hosts"][0]["checks"] if not one["ok"]}
+    assert ran.code == 6
+    assert "the beginning is missing" in wrong["input"]["message"]
+    assert "botdeploy setup ENV --user root" in wrong["input"]["mend"]
+    host.root("rm /etc/sudoers.d/zz-plain")
+    assert project.run("setup", "prod", "--user", "root").code == 0
+    assert project.run("check", "prod").code == 0

@@ -462,15 +462,13 @@ why_mute() {
 	esac
 }
 
-# journald_settings: what its configuration says, in storage, max_level, interval and burst.
+# journald_settings: what its configuration says, in storage and max_level.
 journald_settings() {
-	storage='' max_level='' interval='' burst=''
+	storage='' max_level=''
 	while IFS='=' read -r property setting; do
 		case $property in
 		Storage) storage=$setting ;;
 		MaxLevelStore) max_level=$setting ;;
-		RateLimitIntervalSec | RateLimitInterval) interval=$setting ;;
-		RateLimitBurst) burst=$setting ;;
 		esac
 	done <<-EOF
 		$(systemd-analyze cat-config systemd/journald.conf 2>/dev/null | sed 's/[[:blank:]]*=[[:blank:]]*/=/; s/[[:blank:]]*$//')

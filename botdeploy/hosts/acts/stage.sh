@@ -29,6 +29,7 @@ act_stage() {
 	fi
 	run_as
 	need_space
+	incoming=$RELEASES/.incoming
 	partial=$PARTIALS/$token # a stage of an earlier holder may still be dying in its own
 	part=$partial/tree
 	meta=$partial/meta # beside the tree until the build is over: the build's user owns the tree
@@ -36,7 +37,7 @@ act_stage() {
 	[ ! -e "/run/systemd/transient/botdeploy-build-$BOT.service" ] ||
 		systemctl stop "botdeploy-build-$BOT" 2>/dev/null
 	rm -rf "$partial" && (umask 077 && mkdir -p "$part" "$meta") || fault write "cannot create $part"
-	trap 'rm -rf "$partial"; rmdir "$PARTIALS" 2>/dev/null' EXIT
+	trap 'rm -rf "$partial" "$incoming"; rmdir "$PARTIALS" 2>/dev/null' EXIT
 	trap 'exit 3' HUP INT TERM
 	head -c "$meta_bytes" | gzip -dcq | tar -x -f - -C "$meta" --no-same-owner 2>"$RUN/stage.err" || stage_failed
 	need_meta
@@ -46,29 +47,53 @@ act_stage() {
 	link_shared
 	build_release
 	printf 'rollout=%s\nring=%s\nowner=%s\nat=%s\n' "$rollout" "$ring" "$(field "$RUN/lock" owner)" "$(utc)" >"$meta/staged" &&
-		mv -T "$meta" "$part/.botdeploy" && chmod 0755 "$part" "$part/.botdeploy" || fault write "cannot complete $part"
-	sync -f "$part" || fault write "cannot sync the release to disk"
+		mv -T "$meta" "$part/.botdeploy" && chmod 0755 "$part" "$part/.botdeploy" || cannot "complete $part"
+	# Where releases/ is a volume of its own, one rename does not reach it.
+	rm -rf "$incoming"
+	if [ "$(stat -c %d "$part")" != "$(stat -c %d "$RELEASES")" ]; then
+		cp -a "$part" "$incoming" 2>"$RUN/stage.err" || cannot "copy the release to $RELEASES"
+		part=$incoming
+	fi
+	sync -f "$part" || cannot "sync the release to disk"
 	need_lock "$token"
-	mv -T "$part" "$RELEASES/$id" && sync "$RELEASES" || fault write "cannot complete $RELEASES/$id"
+	mv -T "$part" "$RELEASES/$id" && sync "$RELEASES" || cannot "complete $RELEASES/$id"
 	note_rollout
 	audit stage "$id" "done" ""
 	emit "{\"staged\": \"$id\", \"already\": false}"
 }
 
+# cannot WHAT: what can't be written; a volume that is full is named.
+cannot() {
+	name_full "cannot $1"
+	fault write "cannot $1"
+}
+
+name_full() {
+	for folder in "$partial" "$RELEASES" /tmp; do
+		[ -d "$folder" ] && space_of "$folder" || continue
+		if [ "$free_bytes" -lt 1000000 ]; then what=bytes; elif [ "$total_inodes" -gt 0 ] && [ "$free_inodes" -lt 10 ]; then what=inodes; else continue; fi
+		fault no-space "$1: the volume $(stat -c %m "$folder") is full (of $((total_bytes / 1000000)) MB no $what are left). What was staged is removed again"
+	done
+}
+
 stage_failed() {
-	[ -w "$partial" ] && space_of "$partial" && [ "$free_bytes" -lt 1000000 ] &&
-		fault no-space "the disk filled up while the release arrived"
+	name_full "the release could not be unpacked"
 	fault upload "the release did not unpack: $(tail -n 1 "$RUN/stage.err" 2>/dev/null)"
 }
 
 # A tenth of the disk stays free: a full disk is how a bot loses its data.
 need_space() {
-	space_of "$HOME_DIR" || fault write "cannot read the free space of $HOME_DIR"
+	space_for "$HOME_DIR"
+	[ "$(stat -c %d "$HOME_DIR")" = "$(stat -c %d "$RELEASES")" ] || space_for "$RELEASES"
+}
+
+space_for() { # FOLDER
+	space_of "$1" || fault write "cannot read the free space of $1"
 	if [ $((free_bytes - need_bytes)) -lt $((total_bytes / 10)) ]; then
-		fault no-space "the release needs $((need_bytes / 1000000)) MB; of $((total_bytes / 1000000)) MB on $HOME_DIR $((free_bytes / 1000000)) MB are free, and a tenth ($((total_bytes / 10000000)) MB) must stay free"
+		fault no-space "the release needs $((need_bytes / 1000000)) MB; of $((total_bytes / 1000000)) MB on $1 $((free_bytes / 1000000)) MB are free, and a tenth ($((total_bytes / 10000000)) MB) must stay free"
 	fi
 	if [ "$total_inodes" -gt 0 ] && [ $((free_inodes - need_inodes)) -lt $((total_inodes / 10)) ]; then
-		fault no-inodes "the release needs $need_inodes files; $HOME_DIR has $free_inodes of $total_inodes inodes free, and a tenth must stay free"
+		fault no-inodes "the release needs $need_inodes files; $1 has $free_inodes of $total_inodes inodes free, and a tenth must stay free"
 	fi
 }
 
@@ -105,7 +130,7 @@ copy_base() {
 		sort "$meta/sums" | comm -12 "$partial/base" - | cut -c 67- | tr '\n' '\000' >"$partial/kept" ||
 		fault write "cannot compare with $base"
 	(cd "$RELEASES/$base" && xargs -0 -r cp -a --reflink=auto --parents -t "$part" -- <"$partial/kept") 2>"$RUN/stage.err" ||
-		fault write "cannot copy from $base: $(tail -n 1 "$RUN/stage.err")"
+		cannot "copy from $base: $(tail -n 1 "$RUN/stage.err")"
 }
 
 # Every name in the sums is a plain file here. Behind a link sha256sum would read, as root, what is
@@ -173,6 +198,7 @@ build_release() {
 	rc=$?
 	rm -f "$script"
 	if [ "$rc" -ne 0 ]; then
+		name_full "the build ended with $rc"
 		fault build "the build ended with $rc: $(tail -n 15 "$RUN/build.log" | tr '\n' '|')"
 	fi
 	# What the build made for its user alone stays readable for that one, by its group. Modes are

@@ -1,0 +1,101 @@
+"""What ``check`` tries: all that a rollout will need and that can be tried without changing it."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from botdeploy.core import needs
+from botdeploy.engine.probing import try_probe
+from botdeploy.errors import BotdeployError, UserError
+from botdeploy.sources.render import Renderer
+from botdeploy.sources.secrets import read_secret
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from botdeploy.core.model import Host, Inventory
+    from botdeploy.engine.fleet import Fleet
+    from botdeploy.sources.build import Build
+
+_HEAD_BYTES = 512
+
+
+@dataclass(frozen=True)
+class Rehearsal:
+    """What can be told of the release before any host is asked."""
+
+    inventory: Inventory
+    templates: Path | None
+    build: Build | None = None
+    items: list[needs.Item] = field(default_factory=list)
+    """What is wrong here, on the controller, or that nothing is."""
+
+    @classmethod
+    def of(
+        cls,
+        inventory: Inventory,
+        made: Callable[[], Build | None],
+        templates: Path | None,
+        environ: Mapping[str, str] | None = None,
+    ) -> Rehearsal:
+        """Make the release as ``canary`` would, and tell what it lacks."""
+        try:
+            build = made()
+        except BotdeployError as error:
+            items = _unset(inventory, os.environ if environ is None else environ)
+            if str(error) not in {one["message"] for one in items}:
+                items.insert(0, needs.item("source", str(error)))
+            return cls(inventory, templates, None, items)
+        told = build.release.source if build is not None else ""
+        return cls(inventory, templates, build, [needs.item("source", told, ok=True)])
+
+    def of_host(self, host: Host) -> tuple[str, list[needs.Item]]:
+        """Give what the release wants of a host, encoded, and what is wrong with that itself."""
+        bot = host.bot
+        items = []
+        try:
+            unit = Renderer(bot.templates, self.templates).unit(bot, host, "check", bot.env)
+        except UserError as error:
+            return "", [needs.item("unit", str(error))]
+        if self.build is not None:
+            files = {path: file.mode for path, file in self.build.tree.files().items()}
+            wrong = needs.command_item(bot, files)
+            items += [wrong] if wrong is not None else []
+        return needs.encoded(bot, unit, self._head if self.build is not None else None), items
+
+    def _head(self, path: str) -> bytes:
+        assert self.build is not None  # noqa: S101 (asked for only then)
+        return self.build.tree.files()[path].read()[:_HEAD_BYTES]
+
+
+def _unset(inventory: Inventory, environ: Mapping[str, str]) -> list[needs.Item]:
+    """Tell of every secret that has no value here; ``build`` tells of the first one only."""
+    place = Path(inventory.path)
+    base = place if place.is_dir() else place.parent
+    wrong: dict[str, needs.Item] = {}
+    for host in inventory.hosts:
+        for name, reference in host.bot.secrets.items():
+            if reference in wrong:
+                continue
+            try:
+                read_secret(name, reference, base, environ)
+            except UserError as error:
+                mend = "give it a value where botdeploy runs, or change bot: secrets:"
+                wrong[reference] = needs.item("secret", str(error), mend)
+    return list(wrong.values())
+
+
+def checked(fleet: Fleet, name: str, rehearsal: Rehearsal) -> list[dict[str, Any]]:
+    """Give what a host says of itself, of what the release wants of it, and of the bot's probe."""
+    host = fleet.host(name)
+    wanted, items = rehearsal.of_host(host)
+    acts = fleet.acts(name)
+    probe = host.bot.probe
+    return [
+        *acts.check(host.bot.run_as, wanted),
+        *items,
+        *((try_probe(acts, probe),) if probe is not None else ()),
+    ]
