@@ -258,11 +258,25 @@ def releases(ctx: typer.Context, env: Env, limit: Limit = None) -> None:
 
 
 @app.command()
-def history(ctx: typer.Context, env: Env, limit: Limit = None) -> None:
+def history(
+    ctx: typer.Context,
+    env: Env,
+    lines: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(
+            "--lines", "-n", metavar="N", min=0, max=1_000_000, help="the last N entries; 0: all"
+        ),
+    ] = None,
+    since: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option("--since", metavar="TIME", help="only from then on: 2h, 3d, 2026-11-30"),
+    ] = None,
+    limit: Limit = None,
+) -> None:
     """Say who did what when, and why it ended so."""
     from botdeploy.cli import looking
 
-    _finish(ctx, lambda context: looking.history(context, env, limit))
+    _finish(ctx, lambda context: looking.history(context, env, limit, count=lines, since=since))
 
 
 @app.command()

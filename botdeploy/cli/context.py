@@ -20,6 +20,7 @@ from botdeploy.engine.clock import Clock, SystemClock
 from botdeploy.engine.outcome import Ended
 from botdeploy.errors import BotdeployError, ExitCode, UserError
 from botdeploy.views.jsonlines import JsonLines
+from botdeploy.views.when import with_local_times
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -88,8 +89,8 @@ class Context:
         return self.mask(text)
 
     def _shown(self, text: str) -> str:
-        """Give what people may see: without secrets, and nothing that a terminal obeys."""
-        return visible(self.mask(text))
+        """Give what people may see: their own times, no secrets, nothing that a terminal obeys."""
+        return with_local_times(visible(self.mask(text)))
 
     def load(self, environment: str) -> Inventory:
         """Load an inventory; raises UserError with file, line and key."""
@@ -138,6 +139,10 @@ class Context:
     def say(self, text: str, style: str = "") -> None:
         """Print people's text."""
         self.out.print(self._shown(text), style=style or None)
+
+    def copy_out(self, text: str, style: str = "") -> None:
+        """Print what a bot wrote: its own times stay as it wrote them."""
+        self.out.print(visible(self.mask(text)), style=style or None)
 
     def say_left_out(self, inventory: Inventory) -> None:
         """Say which hosts of the inventory are no part of the environment, and why."""
@@ -208,7 +213,7 @@ class Context:
     def failed(self, error: BotdeployError) -> int:
         """Tell an error that a person can mend, and give its exit code."""
         text = self._masked(str(error))
-        sys.stderr.write(f"botdeploy: {visible(text)}\n")
+        sys.stderr.write(f"botdeploy: {with_local_times(visible(text))}\n")
         if self.as_json:
             self.ended(Ended(error.exit_code, text))
         else:
@@ -269,15 +274,20 @@ class Context:
         )
 
     @contextmanager
-    def listening(self, notices: Notices | None = None) -> Iterator[Listener]:
-        """Give what events are told to: JSON lines or a person's progress, and the team."""
+    def listening(
+        self, notices: Notices | None = None, *, is_step: bool = False
+    ) -> Iterator[Listener]:
+        """Give what events are told to: JSON lines or a person's progress, and the team.
+
+        A step that nobody watches does not say what waits: its summary does, once a day.
+        """
         self.notices = notices
         if self.as_json:
             yield self._both(self.json, notices)
             return
         from botdeploy.views.terminal import Progress
 
-        with Progress(self.out, self._shown, verbose=self.verbose) as progress:
+        with Progress(self.out, self._shown, verbose=self.verbose, is_step=is_step) as progress:
             yield self._both(progress, notices)
 
     @staticmethod

@@ -164,5 +164,5 @@ class _Printer:
             return
         style = "red" if line.level is not None and line.level >= Level.ERROR else ""
         mark = release[-8:] if release else "-"
-        head = f"{at.astimezone():%H:%M:%S.%f}"[:-3]
-        self.context.say(f"{head} {name:<{self.width}} {mark:<8} {line.message}", style)
+        head = at.astimezone().isoformat(sep=" ", timespec="milliseconds")
+        self.context.copy_out(f"{head} {name:<{self.width}} {mark:<8} {line.message}", style)

@@ -6,13 +6,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from botdeploy.cli.schedules import too_seldom
+from botdeploy.cli.schedules import too_seldom, without_user
 from botdeploy.core import plan
 from botdeploy.core.hoststate import HostState, Phase, given_up
 from botdeploy.core.underway import newest_under_way
 from botdeploy.engine.belonging import others, own
 from botdeploy.engine.observing import observe
-from botdeploy.errors import ExitCode, HostError
+from botdeploy.errors import ExitCode, HostError, UserError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -216,10 +216,20 @@ def releases(context: Context, environment: str, limit: str | None) -> int:
     return int(ExitCode.UNREACHABLE if away else ExitCode.DONE)
 
 
-def history(context: Context, environment: str, limit: str | None) -> int:
-    """Merge the hosts' audit logs."""
+def history(
+    context: Context,
+    environment: str,
+    limit: str | None,
+    *,
+    count: int | None = None,
+    since: str | None = None,
+) -> int:
+    """Merge the hosts' audit logs: the last ``count`` entries, those not older than ``since``."""
+    from botdeploy.views import tables
+
     inventory = context.load(environment)
     names = context.chosen(inventory, limit)
+    begin = _begin_of(since, context.clock.now()) if since is not None else None
     with context.fleet(inventory) as fleet:
         seen = fleet.each(names, lambda name: fleet.acts(name).audit())
     entries: list[dict[str, Any]] = []
@@ -230,6 +240,13 @@ def history(context: Context, environment: str, limit: str | None) -> int:
         else:
             entries += [{"host": name, **entry} for entry in result]
     entries.sort(key=lambda entry: str(entry.get("at", "")))
+    if begin is not None:
+        entries = [entry for entry in entries if _is_since(entry, begin)]
+    every = len(entries)
+    if count is None and not context.as_json and since is None:
+        count = LAST_ENTRIES
+    if count:
+        entries = entries[-count:]
     if context.as_json:
         context.json.write(
             {
@@ -240,12 +257,51 @@ def history(context: Context, environment: str, limit: str | None) -> int:
             }
         )
     else:
-        from botdeploy.views import tables
-
-        context.out.print(tables.history(entries))
+        if len(entries) < every:
+            context.say(
+                f"the last {len(entries)} of {every} entries; all of them: "
+                f"botdeploy history {inventory.environment} -n 0",
+                "dim",
+            )
+        for line in tables.history(entries):
+            context.say(line)
         for error in away.values():
             context.say(str(error), "red")
     return int(ExitCode.UNREACHABLE if away else ExitCode.DONE)
+
+
+LAST_ENTRIES = 50
+"""What a person is shown who does not say how many."""
+
+
+def _begin_of(text: str, now: datetime) -> datetime:
+    """Read ``--since``: a duration back from now (2h, 3d), or a time (local without offset).
+
+    Raises UserError.
+    """
+    from botdeploy.inventory import duration
+
+    try:
+        span = duration(text)
+    except ValueError:
+        span = None
+    try:
+        if span is not None:
+            return now - span
+        at = datetime.fromisoformat(text.strip())
+        return (at if at.tzinfo is not None else at.astimezone()).astimezone(UTC)
+    except (ValueError, OverflowError, OSError):
+        raise UserError(
+            f"--since {text!r} is neither a duration (2h, 3d) nor a time (2026-11-30, "
+            "2026-11-30 22:05)"
+        ) from None
+
+
+def _is_since(entry: Mapping[str, Any], begin: datetime) -> bool:
+    try:
+        return datetime.fromisoformat(str(entry.get("at"))) >= begin
+    except (ValueError, TypeError):
+        return True
 
 
 def check(context: Context, environment: str, limit: str | None) -> int:
@@ -276,7 +332,8 @@ def check(context: Context, environment: str, limit: str | None) -> int:
         ok = all(item.get("ok") for item in items)
         is_fine = is_fine and ok
         hosts.append({"host": name, "ok": ok, "checks": items})
-    seldom = too_seldom(inventory, context.inventory_dir.parent)
+    project = context.inventory_dir.parent
+    seldom = [*too_seldom(inventory, project), *without_user(inventory, project)]
     record = {
         "environment": inventory.environment,
         "bot": inventory.bot_name,

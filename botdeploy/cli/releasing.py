@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from botdeploy.core import plan as planning
+from botdeploy.core.hoststate import meant
 from botdeploy.core.release import delta
 from botdeploy.engine.belonging import others
 from botdeploy.engine.observing import observe
@@ -91,7 +92,7 @@ def promote(context: Context, environment: str, limit: str | None, *, dry_run: b
     inventory = _limited(context, context.load(environment), limit)
     with context.fleet(inventory) as fleet:
         notices = None if dry_run else context.notices_of(inventory, is_attended=False)
-        with context.listening(notices) as listener:
+        with context.listening(notices, is_step=True) as listener:
             tools = context.tools(fleet, listener)
             options = Options(templates=project_templates(Path(inventory.path)))
             ended = due(inventory, tools) if dry_run else run(inventory, tools, options)
@@ -146,7 +147,11 @@ def plan(context: Context, environment: str, request: Request) -> int:
     with context.fleet(inventory) as fleet:
         states, away = observe(fleet, names)
         theirs = others(inventory, states)
-        release = request.release or (build.release.id if build else "")
+        release = (
+            meant(request.release, states)
+            if request.release
+            else (build.release.id if build else "")
+        )
         if build is not None:
             release = _known_as(states, build) or release
             build = build.under(release)

@@ -1,20 +1,23 @@
-"""What calls ``promote`` on this machine, and whether it comes often enough for the lease."""
+"""What calls ``promote`` on this machine: how often it comes, and as whom."""
 
 from __future__ import annotations
 
+import os
+import pwd
 import re
 import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from botdeploy.core.model import LeaseUntil
-from botdeploy.core.schedule import cron_gap_s, timer_gap_s
+from botdeploy.core.schedule import cron_gap_s, cron_user, timer_gap_s
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from botdeploy.core.model import Inventory
 
+_USER = re.compile(r"^[ \t]*User[ \t]*=[ \t]*(\S+)[ \t]*$", re.MULTILINE)
 CRON = Path("/etc/cron.d")
 TIMERS = Path("/etc/systemd/system")
 
@@ -39,30 +42,68 @@ def too_seldom(inventory: Inventory, project: Path) -> list[dict[str, object]]:
             "would go back between two steps",
             "mend": "let it come more often, or set rollout.lease.ttl to more than twice that",
         }
-        for where, gap_s in _found(inventory.environment, project)
-        if gap_s >= ttl_s
+        for where, gap_s, _ in _found(inventory.environment, project)
+        if gap_s is not None and gap_s >= ttl_s
     ]
 
 
-def _found(environment: str, project: Path) -> Iterator[tuple[str, int]]:
+def without_user(inventory: Inventory, project: Path) -> list[dict[str, object]]:
+    """Give each schedule whose steps would run as a user that this machine does not have.
+
+    Cron passes such a line over and systemd starts nothing, and neither tells anybody.
+    """
+    return [
+        {
+            "where": where,
+            "user": user,
+            "ok": False,
+            "message": f"its steps run as the user '{user}', whom this machine does not have: "
+            "they never run",
+            "mend": f"put a user of this machine there, such as {user_name()}",
+        }
+        for where, _, user in _found(inventory.environment, project)
+        if user is not None and not _is_there(user)
+    ]
+
+
+def user_name() -> str:
+    """Name the user of this process; by number where it has no name."""
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return str(os.getuid())
+
+
+def _is_there(user: str) -> bool:
+    try:
+        pwd.getpwuid(int(user)) if user.isdigit() else pwd.getpwnam(user)
+    except (KeyError, OverflowError):
+        return False
+    return True
+
+
+def _found(environment: str, project: Path) -> Iterator[tuple[str, int | None, str | None]]:
+    """Give each schedule that takes steps: where it is, how often it comes, and as whom."""
     is_step = re.compile(rf"\bpromote\s+(?:-\S+\s+)*{re.escape(environment)}(?:\s|$)")
     texts = [
-        (str(path), _read(path))
+        (str(path), _read(path), True)
         for place in (project / "schedule", CRON)
         for path in sorted(place.glob("*"))
     ]
-    texts.append(("your crontab", _crontab()))
-    for where, text in texts:
+    texts.append(("your crontab", _crontab(), False))
+    for where, text, names_user in texts:
         for line in text.splitlines():
             if is_step.search(line) and (gap_s := cron_gap_s(line)) is not None:
-                yield where, gap_s
+                yield where, gap_s, cron_user(line) if names_user else None
     for place in (project / "schedule", TIMERS):
         for service in sorted(place.glob("*.service")):
-            if not is_step.search(_read(service)):
+            text = _read(service)
+            if not is_step.search(text):
                 continue
             timer = service.with_suffix(".timer")
-            if (gap_s := timer_gap_s(_read(timer))) is not None:
-                yield str(timer), gap_s
+            yield str(timer), timer_gap_s(_read(timer)), None
+            if user := _USER.findall(text):
+                yield str(service), None, user[-1]
 
 
 def _read(path: Path) -> str:

@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from botdeploy.cli.schedules import user_name
 from botdeploy.engine.outcome import Ended
 from botdeploy.errors import ExitCode, HostError, UserError
 
@@ -28,7 +29,8 @@ def init(context: Context, name: str, *, dry_run: bool) -> int:
     program = shutil.which("botdeploy") or str(Path(sys.argv[0]).absolute())
     folder = Path.cwd()
     written = []
-    for path, text in files(name, folder=str(folder), program=program).items():
+    user = user_name()
+    for path, text in files(name, folder=str(folder), program=program, user=user).items():
         place = folder / path
         if place.exists():
             context.say(f"stays    {path}", "dim")

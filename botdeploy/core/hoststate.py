@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from botdeploy.core.running import Runs, Seen, Unit, seen, unit_of
 from botdeploy.core.untrusted import LATEST_US, instant, object_of, real, told, whole
+from botdeploy.errors import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -224,6 +225,21 @@ class HostState:
         return datetime.fromtimestamp(
             now.timestamp() - self.uptime_s + self.active_since_us / 1e6, tz=UTC
         )
+
+
+def meant(given: str, states: Mapping[str, HostState]) -> str:
+    """Give the release that a person means: its whole id, or a beginning or ending of it.
+
+    ``logs`` prints endings. What no host has is given back as it is. Raises UserError where it
+    could be more than one.
+    """
+    known = {one.id for state in states.values() for one in state.releases}
+    if given in known:
+        return given
+    found = sorted(one for one in known if one.startswith(given) or one.endswith(given))
+    if len(found) > 1:
+        raise UserError(f"'{given}' could be {', '.join(found)}: give more of it")
+    return found[0] if found else given
 
 
 def given_up(environment: str, name: str, state: HostState) -> str:

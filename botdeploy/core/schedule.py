@@ -62,6 +62,13 @@ def cron_gap_s(line: str) -> int | None:
     return max(within, between * DAY_S - times[-1] + times[0])
 
 
+def cron_user(line: str) -> str | None:
+    """Give the user of a line of ``/etc/cron.d``; None where it names none."""
+    words = line.split()
+    at = 1 if words and words[0].startswith("@") else _FIELDS
+    return words[at] if len(words) > at + 1 else None
+
+
 def timer_gap_s(text: str) -> int | None:
     """Give the longest time between two runs of a systemd timer, in seconds.
 

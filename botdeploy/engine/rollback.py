@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from botdeploy.core import underway
 from botdeploy.core.events import Kind
-from botdeploy.core.hoststate import Phase
+from botdeploy.core.hoststate import Phase, meant
 from botdeploy.engine.belonging import refuse_others
 from botdeploy.engine.naming import new_rollout
 from botdeploy.engine.observing import observe
@@ -100,12 +100,13 @@ def rollback(
     if is_check:
         states, away = observe(tools.fleet, hosts)
         refuse_others(inventory, states)
-        return _check(states, away, to)
+        return _check(states, away, to and meant(to, states))
     with tools.lock(hosts, "rollback", why) as lock:
         if not lock.entered:
             told = "; ".join(str(error) for error in lock.away.values())
             return Ended(ExitCode.UNREACHABLE, f"no host can be reached: {told}")
         newest = newest_release(lock.states)
+        to = to and meant(to, lock.states)
         ways = {
             name: way_back(name, lock.states[name], to, newest)
             for name in hosts

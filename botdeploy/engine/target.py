@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from botdeploy.core import plan, rollout, underway
+from botdeploy.core.hoststate import meant
 from botdeploy.core.rollout import HOLDING, Standing
 from botdeploy.engine.naming import new_rollout
 from botdeploy.errors import BotdeployError, ExitCode, UserError
@@ -109,6 +110,7 @@ def of_staged(
     is_forced: bool,
 ) -> Target:
     """Name the rollout of a release that some host has already."""
+    release = meant(release, states)
     found = [one for state in states.values() if (one := state.release(release)) is not None]
     if not found:
         raise UserError(

@@ -10,16 +10,22 @@ from botdeploy.sources.render import packaged_templates
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _PLAIN_PATH = re.compile(r"/[A-Za-z0-9._/+@-]*")
+_USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}\$?")
 _TEMPLATES = ("unit.service.j2", "environment.j2")
 
 
 def files(
-    name: str, *, folder: str = "/srv/bots", program: str = "/usr/local/bin/botdeploy"
+    name: str,
+    *,
+    folder: str = "/srv/bots",
+    program: str = "/usr/local/bin/botdeploy",
+    user: str = "deploy",
 ) -> dict[str, str]:
     """Give each file of a starter for environment ``name``: path relative to ``folder`` → text.
 
     ``folder`` is where the files will stand and ``program`` the ``botdeploy`` to call; cron and
-    systemd need both absolute. Raises UserError where a name or path would not be safe in them.
+    systemd need both absolute. ``user`` of this machine runs the steps. Raises UserError where a
+    name or path would not be safe in them.
     """
     if not _NAME.fullmatch(name):
         raise UserError(
@@ -31,7 +37,9 @@ def files(
                 f"{path!r} cannot stand in cron and systemd files: an absolute path of letters,"
                 " digits and . _ - + @ / is needed"
             )
-    values = {"@NAME@": name, "@FOLDER@": folder, "@PROGRAM@": program}
+    if not _USER.fullmatch(user):
+        raise UserError(f"{user!r} cannot stand in cron and systemd files as a user")
+    values = {"@USER@": user, "@NAME@": name, "@FOLDER@": folder, "@PROGRAM@": program}
     written = {
         f"inventories/{name}.yml": "inventory.yml",
         f"schedule/{name}.cron": "promote.cron",

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import difflib
+import re
 from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 from rich.text import Text
 
 from botdeploy.core.visible import visible
+from botdeploy.views.when import with_local_times
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -24,11 +26,15 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str | Text]]) -> Table
     for row in rows:
         grid.add_row(
             *(
-                visible(cell) if isinstance(cell, str) else Text(visible(cell.plain), cell.style)
+                _shown(cell) if isinstance(cell, str) else Text(_shown(cell.plain), cell.style)
                 for cell in row
             )
         )
     return grid
+
+
+def _shown(text: str) -> str:
+    return with_local_times(visible(text))
 
 
 def status(record: Mapping[str, Any]) -> Table:
@@ -84,23 +90,29 @@ def releases(record: Mapping[str, Any]) -> Table:
     return table(("host", "release", "is", ""), rows)
 
 
-def history(entries: Sequence[Mapping[str, Any]]) -> Table:
-    """Show who did what when and why."""
-    return table(
-        ("when", "host", "what", "release", "outcome", "who", "why"),
-        (
-            [
-                str(entry.get("at", ""))[:19].replace("T", " "),
-                str(entry.get(key, "") or "") if key else "",
-                *(
-                    str(entry.get(name) or "")
-                    for name in ("act", "release", "outcome", "who", "why")
-                ),
-            ]
-            for entry in entries
-            for key in ("host",)
-        ),
-    )
+def history(entries: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Give who did what when and why, one line an entry; digests by their beginning."""
+    rows = [
+        [
+            str(entry.get("at") or ""),
+            *(
+                _DIGEST.sub(lambda digest: digest[0][:12], str(entry.get(name) or ""))
+                for name in ("host", "act", "release", "outcome", "who", "why")
+            ),
+        ]
+        for entry in entries
+    ]
+    told = [[" ".join(_shown(cell).split()) for cell in row] for row in rows]
+    widths = [max((len(row[at]) for row in told), default=0) for at in range(6)]
+    return [
+        "  ".join(
+            [*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[6]]
+        ).rstrip()
+        for row in told
+    ]
+
+
+_DIGEST = re.compile(r"\b[0-9a-f]{64}\b")
 
 
 def checks(record: Mapping[str, Any], *, verbose: bool) -> Table:

@@ -24,12 +24,21 @@ class Progress:
     """Prints events; on a terminal it also keeps a live table of the hosts at the bottom."""
 
     def __init__(
-        self, console: Console, mask: Callable[[str], str] = lambda text: text, *, verbose: bool
+        self,
+        console: Console,
+        mask: Callable[[str], str] = lambda text: text,
+        *,
+        verbose: bool,
+        is_step: bool = False,
     ) -> None:
-        """``verbose`` prints evidence events too, which a terminal shows in the table."""
+        """``verbose`` prints evidence events too, which a terminal shows in the table.
+
+        With ``is_step`` what waits is not printed where nobody watches.
+        """
         self._console = console
         self.mask = mask
         self._verbose = verbose
+        self._tells_waiting = verbose or not is_step or console.is_terminal
         self._rows: dict[str, _Row] = {}
         self._rings: list[str] = []
         self._note = ""
@@ -109,6 +118,8 @@ class Progress:
                 return _with_unseen(said, data), "yellow"
             case Kind.HOST_FAILED:
                 return f"failed     {data['error']}", "red"
+            case Kind.WAITING if not self._tells_waiting:
+                return None
             case Kind.WAITING:
                 until = f" until {data['until']}" if data.get("until") else ""
                 return f"waiting    {data['why']}{until}", "yellow"

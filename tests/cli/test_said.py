@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from botdeploy.cli.context import Context
+from botdeploy.core.events import Event, Kind
 from botdeploy.engine.outcome import Ended
 from botdeploy.errors import ExitCode
 from tests.cli.test_schedules import inventory
@@ -70,3 +72,18 @@ def test_arguments_of_ssh_that_mean_nothing_are_told_to_who_asks(
     assert capsys.readouterr().out == (
         "w1 and 1 more hosts: ssh's -o ipqos=throughput means nothing here and is passed over\n"
     )
+
+
+def test_a_step_that_nobody_watches_says_what_waits_in_its_summary_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The event would come with every step; cron would mail it every five minutes."""
+    waiting = Event(Kind.WAITING, datetime.now(UTC), "prod", data={"why": WAITS, "until": None})
+    for verbose in (False, True):
+        context = Context(environ={"HOME": str(tmp_path)}, verbose=verbose)
+        with context.listening(is_step=True) as listener:
+            listener(waiting)
+        assert (WAITS in capsys.readouterr().out) is verbose
+    with Context(environ={"HOME": str(tmp_path)}).listening() as listener:
+        listener(waiting)
+    assert WAITS in capsys.readouterr().out

@@ -84,3 +84,46 @@ def test_only_this_environments_steps_count(
     (tmp_path / "cron.d/deploys").unlink()
     monkeypatch.setattr(schedules, "_crontab", lambda: line)
     assert bool(schedules.too_seldom(made, tmp_path)) is is_told
+
+
+def starter_at(folder: Path, user: str) -> None:
+    """Write what ``init`` writes."""
+    made = starter.files("prod", folder=str(folder), program="/usr/bin/x", user=user)
+    for path, text in made.items():
+        (folder / path).parent.mkdir(exist_ok=True)
+        (folder / path).write_text(text)
+
+
+def test_a_schedule_of_a_user_that_is_not_there_is_told(tmp_path: Path) -> None:
+    """Cron passes its line over, and systemd starts nothing, without a word to anybody."""
+    starter_at(tmp_path, "no-such-user")
+    told = schedules.without_user(inventory(tmp_path, "90s"), tmp_path)
+    assert [str(one["where"]).rpartition("/")[2] for one in told] == [
+        "prod.cron",
+        "botdeploy-prod.service",
+    ]
+    assert all("no-such-user" in str(one["message"]) for one in told)
+    assert all(schedules.user_name() in str(one["mend"]) for one in told)
+
+
+def test_a_starter_names_who_runs_it(tmp_path: Path) -> None:
+    """The user of this machine, not the one who logs in on hosts."""
+    starter_at(tmp_path, schedules.user_name())
+    assert schedules.without_user(inventory(tmp_path, "90s"), tmp_path) == []
+    cron = (tmp_path / "schedule/prod.cron").read_text()
+    assert f"*/5 * * * *  {schedules.user_name()}  cd" in cron
+    assert (
+        f"User={schedules.user_name()}"
+        in (tmp_path / "schedule/botdeploy-prod.service").read_text()
+    )
+
+
+def test_schedules_of_others_are_none_of_ours(tmp_path: Path) -> None:
+    """Other lines and other environments may name whom they like."""
+    (tmp_path / "cron.d").mkdir()
+    (tmp_path / "cron.d/x").write_text("* * * * * nobody-at-all /usr/bin/backup\n")
+    (tmp_path / "cron.d/y").write_text("* * * * * nobody-at-all botdeploy promote other\n")
+    assert schedules.without_user(inventory(tmp_path, "90s"), tmp_path) == []
+    (tmp_path / "cron.d/z").write_text("@hourly nobody-at-all botdeploy promote prod\n")
+    (found,) = schedules.without_user(inventory(tmp_path, "90s"), tmp_path)
+    assert found["user"] == "nobody-at-all"

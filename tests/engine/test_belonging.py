@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from botdeploy.core.hoststate import HostState, StagedRelease, meant
 from botdeploy.engine.belonging import others, own
 from botdeploy.engine.canary import canary, promote
 from botdeploy.engine.observing import observe
@@ -119,3 +120,46 @@ def test_hosts_of_another_environment_are_told_apart_when_looking(stage: Stage) 
     states, _ = observe(stage.tools().fleet, names)
     assert others(stage.inventory, states) == {"h2": "slow"}
     assert list(own(stage.inventory, states)) == ["h1", "h3", "h4"]
+
+
+@pytest.mark.parametrize(
+    ("given", "found"),
+    [
+        ("20261130T210512Z-307ac064", "20261130T210512Z-307ac064"),
+        ("307ac064", "20261130T210512Z-307ac064"),
+        ("20261130T2105", "20261130T210512Z-307ac064"),
+        ("64", "20261130T210512Z-307ac064"),
+        ("other", "other"),
+    ],
+)
+def test_a_release_may_be_named_by_its_beginning_or_ending(given: str, found: str) -> None:
+    """As far as only one can be meant; what is not known is told as it was typed."""
+    state = HostState(
+        releases=(
+            StagedRelease("20261130T210512Z-307ac064", "d1"),
+            StagedRelease("20261130T220000Z-307ac06f", "d2"),
+        )
+    )
+    assert meant(given, {"h1": state, "h2": state}) == found
+
+
+def test_a_name_that_fits_two_releases_is_refused() -> None:
+    """With both of them."""
+    states = {
+        "h1": HostState(releases=(StagedRelease("20261130T210512Z-307ac064", "d1"),)),
+        "h2": HostState(releases=(StagedRelease("20261130T220000Z-307ac06f", "d2"),)),
+    }
+    with pytest.raises(UserError, match="-307ac064, 20261130T220000Z-307ac06f: give more of it"):
+        meant("20261130", states)
+    assert meant("20261130T22", states) == "20261130T220000Z-307ac06f"
+
+
+def test_a_release_s_ending_is_enough_to_return_to_it_and_to_release_it(stage: Stage) -> None:
+    """As ``logs`` prints it."""
+    release(stage, stage.inventory)
+    names = [host.name for host in stage.inventory.hosts]
+    assert rollback(stage.inventory, names, stage.tools(), to="0001").code is ExitCode.DONE
+    assert stage.running() == ["R0001"] * 4
+    ended = canary(stage.inventory, None, stage.tools(), Options(), release="0002", is_forced=True)
+    assert ended.code is ExitCode.DONE
+    assert stage.running() == ["R0002"] * 4
