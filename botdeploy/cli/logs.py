@@ -7,6 +7,7 @@ import queue
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from botdeploy.core import past
 from botdeploy.core.level import Level, level_of_priority, level_of_text
 from botdeploy.core.logline import LineKind, LogLine, message_of
 from botdeploy.core.untrusted import entry_of
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from botdeploy.cli.context import Context
+    from botdeploy.core.hoststate import HostState
     from botdeploy.core.model import Inventory
     from botdeploy.engine.fleet import Fleet
     from botdeploy.hosts.journal import Delivery
@@ -66,6 +68,34 @@ def logs(context: Context, environment: str, limit: str | None, *, follow: bool,
         return printer.follow(count) if follow else printer.last(count)
 
 
+class Writers:
+    """Names the release that wrote each line of a host, also of those that are gone.
+
+    By the process run: the one that runs is known, and of others the host wrote down since when
+    it ran what. A run's first line decides for all of its lines.
+    """
+
+    def __init__(self, state: HostState) -> None:
+        """Take what the host tells."""
+        self._attribution = past.attribution(state)
+        self._seen: dict[str, str] = {}
+
+    def knows(self, run: str) -> bool:
+        """Tell whether a line of this run was seen, or it is the one that runs."""
+        return run in self._seen or run in self._attribution.runs
+
+    def release_of(self, line: LogLine) -> str:
+        """Name the release; empty where nobody knows."""
+        run = line.invocation
+        if run is not None and run in self._seen:
+            return self._seen[run]
+        found = self._attribution.release_of(line)
+        release = "" if found in (None, past.BEFORE, past.NOBODY) else str(found)
+        if run is not None:
+            self._seen[run] = release
+        return release
+
+
 class _Printer:
     """Prints log lines with host and release."""
 
@@ -76,12 +106,11 @@ class _Printer:
         self.inventory = inventory
         self.fleet = fleet
         self.names = names
-        self.releases: dict[tuple[str, str], str] = {}
+        self.writers: dict[str, Writers] = {}
         self.width = max(len(name) for name in names)
         states, self.away = observe(fleet, names)
         for name, state in states.items():
-            if state.invocation and state.running:
-                self.releases[name, state.invocation] = state.running
+            self.writers[name] = Writers(state)
         for error in self.away.values():
             context.say(str(error), "red")
         if not states:
@@ -142,14 +171,22 @@ class _Printer:
                 if delivery.gap:
                     self.context.say(f"{delivery.host}: {delivery.gap}", "yellow")
                 for line in delivery.lines:
+                    self._look_again(delivery.host, line)
                     self._print(delivery.host, line)
         finally:
             for follower in followers:
                 follower.stop()
         return int(ExitCode.INTERRUPTED)
 
+    def _look_again(self, name: str, line: LogLine) -> None:
+        """Ask a host anew when a process writes that was not there before."""
+        if line.invocation and not self.writers[name].knows(line.invocation):
+            state = observe(self.fleet, [name])[0].get(name)
+            if state is not None:
+                self.writers[name] = Writers(state)
+
     def _print(self, name: str, line: LogLine) -> None:
-        release = self.releases.get((name, line.invocation or ""), "")
+        release = self.writers[name].release_of(line)
         at = datetime.fromtimestamp(line.at_us / 1e6, tz=UTC)
         if self.context.as_json:
             self.context.json.write(

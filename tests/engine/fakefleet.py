@@ -462,7 +462,7 @@ class FakeWatch:
 
     def evidence(self, _host: str) -> dict[str, object]:
         """Summarise."""
-        return {"lines": 0, "errors": 0, "restarts": 0, "new_fingerprints": []}
+        return {"lines": 0, "errors": 0, "restarts": 0, "new_fingerprints": [], "uptime": None}
 
 
 def _as_it_came(

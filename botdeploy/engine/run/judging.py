@@ -114,6 +114,7 @@ class Judging:
             host=verdict.host,
             outcome=verdict.outcome.value,
             reasons=list(verdict.reasons),
+            not_excluded=[],
             uptime=self._uptime(self._members.rings[ring]),
         )
 

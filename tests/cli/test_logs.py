@@ -1,0 +1,53 @@
+"""Each line of ``logs`` is marked with the release that wrote it."""
+
+from __future__ import annotations
+
+from botdeploy.cli.logs import AsWritten, Writers
+from botdeploy.core.hoststate import HostState
+from botdeploy.core.running import Unit
+
+SECOND = 1_000_000
+
+
+def marks(state: HostState, lines: list[tuple[int, str]]) -> list[str]:
+    """Give the mark of each line: (seconds, run)."""
+    reader, writers = AsWritten(lambda text: text), Writers(state)
+    found = []
+    for at, run in lines:
+        entry = {
+            "__REALTIME_TIMESTAMP": str(at * SECOND),
+            "MESSAGE": "x",
+            "_SYSTEMD_INVOCATION_ID": run,
+        }
+        found += [writers.release_of(line) for line in reader.feed(entry)]
+    return found
+
+
+STATE = HostState(
+    current="R1",
+    unit=Unit("active", release="R1", invocation="c" * 32),
+    switches=((100 * SECOND, "R1"), (200 * SECOND, "R2"), (230 * SECOND, "R1")),
+)
+"""A first release, a failed second one, and the return."""
+
+
+def test_lines_of_releases_that_are_gone_have_their_mark() -> None:
+    """Not only those of the process that runs."""
+    lines = [(50, "0"), (120, "a"), (190, "a"), (205, "b"), (229, "b"), (231, "c" * 32)]
+    assert marks(STATE, lines) == ["", "R1", "R1", "R2", "R2", "R1"]
+
+
+def test_a_last_word_after_the_switch_is_the_old_process_s() -> None:
+    """The old process says goodbye while the new release is being switched to."""
+    assert marks(STATE, [(199, "a"), (201, "a"), (202, "b"), (231, "b")]) == [
+        "R1",
+        "R1",
+        "R2",
+        "R2",
+    ]
+
+
+def test_where_nobody_knows_there_is_no_mark() -> None:
+    """A host of an older version wrote nothing down; what runs is known."""
+    state = HostState(current="R1", unit=STATE.unit)
+    assert marks(state, [(10, "a"), (20, "c" * 32)])[1] == "R1"

@@ -1,0 +1,123 @@
+"""Everything that events carry is documented, and everything documented is carried."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from botdeploy.cli.context import Context
+from botdeploy.core.events import Event, Kind
+from botdeploy.core.model import Gate, Policy, Ring, Share
+from botdeploy.core.rollout import Reason
+from botdeploy.engine.canary import canary, promote
+from botdeploy.engine.outcome import Ended
+from botdeploy.engine.rollback import rollback
+from botdeploy.engine.run import Options
+from botdeploy.errors import ExitCode, HostError
+from tests.engine.fakefleet import DEFAULT_RINGS, Stage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+DOC = (Path(__file__).parents[2] / "docs/exit-codes.md").read_text(encoding="utf-8")
+COMMON = {"event", "at", "environment", "rollout", "release", "ring", "host"}
+
+
+def _rows() -> Iterator[tuple[str, str]]:
+    """List the documented events, each with the cell of its own fields."""
+    table = DOC[DOC.index("| event | its own fields") :].split("\n\n")[0]
+    for row in table.splitlines()[2:]:
+        _, name, fields, *_ = row.split("|")
+        yield name.strip().strip("`"), fields
+
+
+def _names(text: str) -> set[str]:
+    return set(re.findall(r"`(\w+)`", re.sub(r"\([^()]*\)", "", text)))
+
+
+ALWAYS = {name: _names(fields.split(";")[0]) for name, fields in _rows()}
+"""Fields that every such event has."""
+SOMETIMES = {name: _names(fields.partition(";")[2]) for name, fields in _rows()}
+
+
+def release(stage: Stage, kind: str = "good") -> Ended:
+    """Let a person release."""
+    stage.controller()
+    return canary(stage.inventory, stage.build(kind), stage.tools(), Options())  # type: ignore[arg-type]
+
+
+def gated() -> Stage:
+    """Give hosts whose second ring waits for a person."""
+    rings = (
+        Ring("canary", Share(count=1), soak=timedelta(seconds=60)),
+        Ring("fleet", "all", gate=Gate.APPROVE),
+    )
+    stage = Stage(policy=Policy(rings))
+    release(stage)
+    stage.controller()
+    promote(stage.inventory, stage.tools(), Options())
+    return stage
+
+
+def told() -> list[Event]:
+    """Give what is told of all that can happen."""
+    good = Stage()
+    release(good)
+    release(good)
+    rollback(good.inventory, [host.name for host in good.inventory.hosts], good.tools())
+    bad = Stage()
+    release(bad)
+    release(bad, "bad")
+    policy = Policy(DEFAULT_RINGS, max_unreachable=Share(count=1))
+    alone = Stage(policy=policy)
+    release(alone)
+    alone.hosts["h4"].is_cut = True
+    release(alone)
+    return [*good.events, *bad.events, *alone.events, *gated().events]
+
+
+def test_events_carry_what_is_documented_and_nothing_else() -> None:
+    """Scripts rely on the whole of it, not on exit codes alone."""
+    seen = set()
+    for event in told():
+        fields = set(event.as_record()) - COMMON
+        name = event.kind.value
+        assert fields <= ALWAYS[name] | SOMETIMES[name], name
+        assert ALWAYS[name] <= fields, name
+        seen.add(event.kind)
+    assert seen == set(Kind) - {Kind.OUTCOME}
+
+
+def test_every_event_is_documented() -> None:
+    """The table has each kind, and no other."""
+    assert set(ALWAYS) == {kind.value for kind in Kind}
+
+
+@pytest.mark.parametrize("reason", set(Reason) - {Reason.ACT, Reason.SETTLE})
+def test_every_reason_to_wait_is_documented(reason: Reason) -> None:
+    """A script may tell a missing approval from a hold."""
+    (row,) = (row for row in DOC.splitlines() if row.startswith("| `waiting`"))
+    assert f"`{reason.value}`" in row
+
+
+def test_the_outcome_carries_what_is_documented(capsys: pytest.CaptureFixture[str]) -> None:
+    """It is the last line of every command, also of one that failed."""
+    context = Context(as_json=True, environment="prod")
+    context.ended(Ended(ExitCode.DONE, "done"))
+    context.failed(HostError("h1", "it is away"))
+    for line in capsys.readouterr().out.splitlines():
+        record = json.loads(line)
+        assert record["event"] == "outcome"
+        assert set(record) - COMMON == ALWAYS["outcome"]
+
+
+def test_stages_without_a_gate_do_not_wait() -> None:
+    """The example of a wait above is one for a person, and says so."""
+    waits = [event for event in gated().events if event.kind is Kind.WAITING]
+    assert {event.data["reason"] for event in waits} == {"gate"}
+    assert {event.data["until"] for event in waits} == {None}
