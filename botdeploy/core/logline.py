@@ -14,7 +14,12 @@ from botdeploy.core.level import Level, level_of_priority, level_of_text, looks_
 from botdeploy.core.redact import mask_tokens
 from botdeploy.core.stacktrace import begins_trace, read_trace
 from botdeploy.core.structured import read_logfmt, read_structured
-from botdeploy.core.systemd_record import SystemKind, SystemRecord, read_system_record
+from botdeploy.core.systemd_record import (
+    DUMPED_CORE,
+    SystemKind,
+    SystemRecord,
+    read_system_record,
+)
 from botdeploy.core.untrusted import whole
 from botdeploy.errors import UserError
 
@@ -254,6 +259,7 @@ class Assembler:
         self._due_us = 0
         self._invocation: str | None = None
         self._is_stopping = False
+        self._has_ended_well = False
 
     # -- what comes in --------------------------------------------------------------------------
 
@@ -265,7 +271,15 @@ class Assembler:
         text = _decoded(entry.get("MESSAGE"))
         out = self._expired(at_us) if self._open and at_us >= self._due_us else []
         if pid == "1" or entry.get("MESSAGE_ID"):
-            record = read_system_record(entry, text, is_stopping=self._is_stopping)
+            if pid != "1" and entry.get("MESSAGE_ID") == DUMPED_CORE:
+                origin = _Origin(at_us, self._invocation, cursor)
+                return [*out, self._core_dumped(text, origin)]
+            record = read_system_record(
+                entry,
+                text,
+                is_stopping=self._is_stopping,
+                has_ended_well=self._has_ended_well,
+            )
             if record is not None:
                 out.append(self._system_line(entry, record, text, at_us, cursor))
                 return out
@@ -317,6 +331,7 @@ class Assembler:
         return {
             "invocation": self._invocation,
             "stopping": self._is_stopping,
+            "ended_well": self._has_ended_well,
             "partial": {
                 pid: [self._mask(text), at_us, last_us]
                 for pid, (text, at_us, last_us) in self._partial.items()
@@ -350,6 +365,7 @@ class Assembler:
             raise ValueError(f"nothing to go on from: {error!r}") from error
         self._invocation = None if invocation is None else str(invocation)
         self._is_stopping = bool(saved.get("stopping", self._is_stopping))
+        self._has_ended_well = bool(saved.get("ended_well", self._has_ended_well))
         self._partial.update(partial)
         self._open.update(blocks)
         self._due_us = 0
@@ -387,7 +403,11 @@ class Assembler:
         kind = record.kind
         if record.is_new_process:
             self._invocation = invocation or self._invocation
-            self._is_stopping = False
+            self._is_stopping = self._has_ended_well = False
+        elif kind is SystemKind.DEACTIVATED:
+            self._has_ended_well = True
+        elif kind in {SystemKind.CRASHED, SystemKind.COREDUMP}:
+            self._has_ended_well = False
         elif kind is SystemKind.STOPPING:
             self._is_stopping = True
         elif kind in {SystemKind.STOPPED, SystemKind.FAILED, SystemKind.RESTART}:
@@ -403,6 +423,12 @@ class Assembler:
             cursor,
             system=record,
         )
+
+    def _core_dumped(self, text: str, origin: _Origin) -> LogLine:
+        """Make an error of what systemd-coredump says: of the main process systemd tells itself."""
+        said = self._cleaned(text.partition("\n")[0])
+        is_fatal = self._rules.is_fatal(said)
+        return self._error_line(LineKind.LOG, said, Level.ERROR, origin, is_fatal=is_fatal)
 
     def _line(
         self, entry: Mapping[str, Any], text: str, origin: _Origin, pid: str | None

@@ -39,6 +39,7 @@ class SystemKind(StrEnum):
     START_LIMIT = "start-limit"
     OOM = "oom"
     COREDUMP = "coredump"
+    """The main process dumped core; what systemd-coredump says of any process is a plain error."""
     DROPPED = "dropped"
     """journald left lines out: what is counted around it are lower bounds."""
     MISSED = "missed"
@@ -54,7 +55,10 @@ class SystemRecord:
     code: str = ""
     """``exited``, ``killed`` or ``dumped`` of an ended process, else empty."""
     status: int | None = None
-    """Exit status of a process that exited, number of the signal of one that was killed."""
+    """Exit status of a process that exited, number of the signal of one that was killed.
+
+    Of a restart: 0 where the process before it ended without fault.
+    """
     count: int = 0
     """Restarts since the last full stop (``RESTART``), or lines left out (``DROPPED``)."""
     result: str = ""
@@ -81,7 +85,6 @@ _BY_ID: dict[str, SystemKind] = {
     "641257651c1b4ec9a8624d7a40a9e1e7": SystemKind.SPAWN_FAILED,
     "fe6faa94e7774663a0da52717891d8ef": SystemKind.OOM,
     "d989611b15e44c9dbf31e3c81256e4ed": SystemKind.OOM,
-    "fc2e22bc6ee647b6b90729ab34a250b1": SystemKind.COREDUMP,
     "a596d6fe7bfa4994828e72309e95d61e": SystemKind.DROPPED,
     "e9bf28e6e834481bb6f48f548ad13606": SystemKind.MISSED,
 }
@@ -96,16 +99,19 @@ _BY_TEXT: tuple[tuple[re.Pattern[str], SystemKind], ...] = (
     ),
     (re.compile(r"killed by the OOM killer|systemd-oomd killed"), SystemKind.OOM),
 )
+DUMPED_CORE = "fc2e22bc6ee647b6b90729ab34a250b1"
+"""systemd-coredump's message id: some process of the unit dumped core, be it a child."""
 _EXITED = re.compile(r"code=(exited|killed|dumped), status=(\d+)")
 _SUPPRESSED = re.compile(r"Suppressed (\d+) messages")
 
 
 def read_system_record(
-    entry: Mapping[str, Any], text: str, *, is_stopping: bool
+    entry: Mapping[str, Any], text: str, *, is_stopping: bool, has_ended_well: bool = False
 ) -> SystemRecord | None:
     """Read an entry of systemd's or journald's; None when the bot itself wrote it.
 
     ``is_stopping`` tells that a stop was asked for: a process that ends then has not crashed.
+    ``has_ended_well`` tells that the last one ended without fault: the restart has status 0 then.
     """
     kind = _BY_ID.get(entry.get("MESSAGE_ID") or "")
     is_pid_1 = str(entry.get("_PID", "")) == "1"
@@ -124,7 +130,8 @@ def read_system_record(
                 result=str(entry.get("UNIT_RESULT") or ""),
             )
         case SystemKind.RESTART:
-            return SystemRecord(kind, count=_number(entry.get("N_RESTARTS")) or 1)
+            restarts = _number(entry.get("N_RESTARTS")) or 1
+            return SystemRecord(kind, status=0 if has_ended_well else None, count=restarts)
         case SystemKind.DROPPED:
             found = _SUPPRESSED.search(text)
             count = _number(entry.get("N_DROPPED")) or (_number(found[1]) if found else 1)
@@ -133,10 +140,8 @@ def read_system_record(
             return SystemRecord(kind)
 
 
-# What others than PID 1 write: journald, systemd-coredump, and the child that could not execute.
-_NOT_OF_PID_1 = frozenset(
-    {SystemKind.DROPPED, SystemKind.MISSED, SystemKind.COREDUMP, SystemKind.SPAWN_FAILED}
-)
+# What others than PID 1 write: journald, and the child that could not execute.
+_NOT_OF_PID_1 = frozenset({SystemKind.DROPPED, SystemKind.MISSED, SystemKind.SPAWN_FAILED})
 
 
 def _ended(entry: Mapping[str, Any], text: str, *, is_stopping: bool) -> SystemRecord:
@@ -148,8 +153,10 @@ def _ended(entry: Mapping[str, Any], text: str, *, is_stopping: bool) -> SystemR
             code, status = found[1], _number(found[2])
     is_main = "ain process exited" in text or not text
     is_fault = not (code == "exited" and status == 0)
-    crashed = is_main and is_fault and not is_stopping
-    return SystemRecord(SystemKind.CRASHED if crashed else SystemKind.EXITED, code, status)
+    if not (is_main and is_fault) or is_stopping:
+        return SystemRecord(SystemKind.EXITED, code, status)
+    kind = SystemKind.COREDUMP if code == "dumped" else SystemKind.CRASHED
+    return SystemRecord(kind, code, status)
 
 
 def _number(value: object) -> int | None:

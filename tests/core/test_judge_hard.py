@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
+from botdeploy.core.evidence import Evidence
 from botdeploy.core.judge import Judge, JudgeOptions, Preset
 from botdeploy.core.logline import Assembler, LineRules
 from botdeploy.core.verdict import Outcome, Verdict
@@ -28,7 +29,6 @@ FAILED = "d9b373ed55a64feb8242e02dbe79a49c"
 RESTART = "5eb03494b6584870a536b337290809b3"
 OOM = "fe6faa94e7774663a0da52717891d8ef"
 OOMD = "d989611b15e44c9dbf31e3c81256e4ed"
-COREDUMP = "fc2e22bc6ee647b6b90729ab34a250b1"
 SPAWN_FAILED = "641257651c1b4ec9a8624d7a40a9e1e7"
 
 
@@ -102,8 +102,15 @@ CASES = (
     ),
     Case(
         "core dump",
-        [systemd("Process 77 (bot) of user 990 dumped core.", COREDUMP, pid="900")],
-        "dumped core",
+        [
+            systemd(
+                "bot.service: Main process exited, code=dumped, status=11/SEGV",
+                CRASHED,
+                EXIT_CODE="dumped",
+                EXIT_STATUS="11",
+            )
+        ],
+        "code=dumped",
     ),
     Case(
         "second crash",
@@ -244,3 +251,96 @@ def test_a_real_hosts_crash_loop_fails_at_its_second_exit() -> None:
     exits = [at for at, entry in enumerate(entries) if entry.get("MESSAGE_ID") == CRASHED]
     assert found[0] == exits[1]
     assert "crashed 2 times" in found[1].reasons[0]
+
+
+# --- an end without fault that a restart follows ----------------------------------------------
+
+ENDED = systemd("bot.service: Deactivated successfully.", "7ad2d189f7e94e70a38c781354912448")
+STARTED = systemd("Started bot.service.", "39f53479d3a045ac8e11786248231fbf")
+
+
+def once(number: int) -> list[dict[str, Any]]:
+    """Give what systemd says when a bot ends without fault and is started again."""
+    return [ENDED, restart(number), STARTED, said("handled a command")]
+
+
+def talk(start: float, end: float) -> list[dict[str, Any]]:
+    return [said("handled a command") | stamp(start + i) for i in range(int(end - start))]
+
+
+@pytest.mark.parametrize("preset", list(Preset))
+def test_an_end_without_fault_that_a_restart_follows_is_no_crash(preset: Preset) -> None:
+    """The second run is judged, like any other."""
+    it = judge(preset)
+    entries = [entry | stamp(12 + number / 10) for number, entry in enumerate(once(1))]
+    assert first_fail(it, [*talk(1, 12), *entries, *talk(13, 65)]) is None
+    if preset is Preset.QUICK:
+        assert it.verdict(SWITCH + 65 * SECOND).outcome is Outcome.PASS
+
+
+@pytest.mark.parametrize("preset", list(Preset))
+def test_ends_without_fault_again_and_again_are_a_loop(preset: Preset) -> None:
+    """Twice within ten minutes condemns, where the old release never did it."""
+    entries = [entry | stamp(5 + n) for n, entry in enumerate([*once(1), *once(2)])]
+    found = first_fail(judge(preset), entries)
+    assert found is not None
+    assert found[0] == 5
+    assert "ended without fault and was started again 2 times" in found[1].reasons[0]
+
+
+def test_a_loop_that_the_old_release_had_is_its_own() -> None:
+    """What ended and began anew as often before is no news."""
+    assembler = Assembler()
+    before = [*once(1), *once(2), *once(3)]
+    past = [
+        line
+        for number, entry in enumerate(before)
+        for line in assembler.feed(entry | stamp(-300 + number))
+    ]
+    it = Judge(
+        JudgeOptions.from_policy({}, 60.0),
+        canary=["w1"],
+        baseline=[],
+        switched_at_us={"w1": SWITCH},
+        history={"w1": past},
+    )
+    entries = [entry | stamp(5 + n) for n, entry in enumerate([*once(1), *once(2)])]
+    assert first_fail(it, entries) is None
+
+
+def test_a_crash_after_such_an_end_is_a_crash() -> None:
+    """The counter of systemd counts both; the one that was no crash is taken off."""
+    entries = [*once(1), CRASH, GOES_DOWN, restart(2), STARTED]
+    it = judge(Preset.QUICK)
+    found = first_fail(it, [entry | stamp(5 + n) for n, entry in enumerate(entries)])
+    assert found is not None
+    assert found[0] == 4
+    assert "status=1/FAILURE" in found[1].reasons[0]
+
+
+@pytest.mark.parametrize(
+    ("entries", "fails"),
+    [
+        ([*once(1)], False),
+        ([*once(1), *once(2)], True),
+        ([CRASH, GOES_DOWN, restart(1), STARTED, CRASH, GOES_DOWN, restart(2)], True),
+        ([systemd("bot.service: Start request repeated too quickly.")], True),
+    ],
+)
+def test_what_was_kept_says_the_same(entries: list[dict[str, Any]], *, fails: bool) -> None:
+    """A rollout that is judged later, by what was kept of its journal, knows the same rules."""
+    assembler, evidence = Assembler(), Evidence("w1")
+    for entry in talk(-3000, -2000):
+        for line in assembler.feed(entry):
+            evidence.add(line, "R1")
+    for number, entry in enumerate(entries):
+        for line in assembler.feed(entry | stamp(5 + number)):
+            evidence.add(line, "R2")
+    it = Judge(
+        JudgeOptions.from_policy({"preset": "normal"}, 3600.0),
+        canary=["w1"],
+        baseline=[],
+        switched_at_us={"w1": SWITCH},
+    )
+    it.absorb("w1", evidence, "R2")
+    assert (it.verdict(SWITCH + 100 * SECOND).outcome is Outcome.FAIL) == fails

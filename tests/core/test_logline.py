@@ -357,7 +357,7 @@ def test_a_process_that_was_told_to_stop_has_not_crashed() -> None:
         SystemKind.STOP_FAILED,
         SystemKind.STOPPED,
         SystemKind.STARTED,
-        SystemKind.CRASHED,
+        SystemKind.COREDUMP,
     ]
 
 
@@ -401,15 +401,37 @@ def test_dropped_lines_are_counted() -> None:
     assert line.system == SystemRecord(SystemKind.DROPPED, count=52_500)
 
 
-def test_a_core_dump_and_a_failed_exec_are_records_of_other_processes() -> None:
-    """systemd-coredump and the child that could not execute are not PID 1."""
-    for message_id, kind in (
-        ("fc2e22bc6ee647b6b90729ab34a250b1", SystemKind.COREDUMP),
-        ("641257651c1b4ec9a8624d7a40a9e1e7", SystemKind.SPAWN_FAILED),
-    ):
-        (line,) = lines_of("text", pid="4711", MESSAGE_ID=message_id)
-        assert line.system is not None
-        assert line.system.kind is kind
+def test_a_failed_exec_is_a_record_of_another_process() -> None:
+    """The child that could not execute is not PID 1."""
+    (line,) = lines_of("text", pid="4711", MESSAGE_ID="641257651c1b4ec9a8624d7a40a9e1e7")
+    assert line.system is not None
+    assert line.system.kind is SystemKind.SPAWN_FAILED
+
+
+CORE = "Process 77 (worker) of user 990 dumped core.\n\nStack trace of thread 77:\n#0 0x7f n/a"
+CORE_ID = "fc2e22bc6ee647b6b90729ab34a250b1"
+
+
+def test_a_core_dump_is_an_error_like_any_other() -> None:
+    """systemd-coredump tells of children too: it is no record of the unit, and may be ignored."""
+    (line,) = lines_of(CORE, pid="4711", PRIORITY="2", MESSAGE_ID=CORE_ID)
+    assert (line.kind, line.system, line.is_fatal) == (LineKind.LOG, None, False)
+    assert line.fingerprint is not None
+    ignored = Assembler(LineRules(ignore=("dumped core",)))
+    entry = {"MESSAGE": CORE, "_PID": "4711", "PRIORITY": "2", "MESSAGE_ID": CORE_ID}
+    (line,) = [*ignored.feed(entry), *ignored.flush()]
+    assert line.fingerprint is None
+
+
+def test_the_main_process_dumping_core_is_systemds_to_tell() -> None:
+    """PID 1 says how the main process ended."""
+    said = "bot.service: Main process exited, code=dumped, status=11/SEGV"
+    (line,) = lines_of(
+        said, pid="1", MESSAGE_ID="98e322203f7a4ed290d09fe03c09fe15",
+        EXIT_CODE="dumped", EXIT_STATUS="11",
+    )  # fmt: skip
+    assert line.system is not None
+    assert line.system.kind is SystemKind.COREDUMP
 
 
 def test_a_bot_cannot_pretend_to_be_systemd() -> None:

@@ -27,8 +27,11 @@ _DEADLY = {
     SystemKind.COREDUMP: "it dumped core",
 }
 _FINAL_RESULTS = frozenset({"start-limit-hit", "oom-kill", "core-dump", "resources", "protocol"})
-_CRASHES = (SystemKind.CRASHED, SystemKind.RESTART)
-_OF_WORLD = frozenset({*_CRASHES, SystemKind.FAILED, SystemKind.START_LIMIT})
+_EXITS = (SystemKind.CRASHED, SystemKind.COREDUMP)
+_CRASHES = (*_EXITS, SystemKind.RESTART)
+_OF_WORLD = frozenset(
+    {SystemKind.CRASHED, SystemKind.RESTART, SystemKind.FAILED, SystemKind.START_LIMIT}
+)
 """How a bot ends that can't do without what the world refuses it."""
 _WORLDS_DOING = (
     "its last error may be the world's doing (names, connects, TLS, others' answers), and no two"
@@ -65,6 +68,8 @@ class HardRules:
         elif record.kind is SystemKind.FAILED:
             if record.result in _FINAL_RESULTS or self._is_unheard_of():
                 reason = f"the unit failed: {quote(line.message)}"
+        elif record.kind is SystemKind.RESTART and record.status == 0:
+            reason = self._faultless_loop(part)
         elif record.kind in _CRASHES and not part.is_stopping:
             reason = self._crashes()
         if reason is None:
@@ -76,6 +81,11 @@ class HardRules:
     def standing(self, now_us: int) -> Verdict | None:
         """Answer what no line answered: a unit that stays down, and what was excused before."""
         for part in self._ledger.canary.values():
+            reason = self._kept(part)
+            if reason is not None and part.name not in self._excused:
+                ruled = self._ruled(part, reason, part.happenings[-1].at_us)
+                if ruled.outcome is Outcome.FAIL:
+                    return ruled
             if part.name in self._excused or part.down_us is None:
                 continue
             if part.down_us > part.forgiven_us and (
@@ -105,6 +115,18 @@ class HardRules:
         """Tell whether the last that a host said before it went down may be the world's doing."""
         return part.last_error is not None and self._ledger.is_excused(part.last_error)
 
+    def _kept(self, part: HostLedger) -> str | None:
+        """Say what its lines would have shown, where what was kept of them was taken in at once."""
+        seen = part.unforgiven() if part.is_absorbed else []
+        deadly = next((one for one in seen if one.kind in _DEADLY), None)
+        if deadly is not None:
+            return f"{_DEADLY[deadly.kind]}: {quote(deadly.text)}"
+        if self._is_worlds_doing(part):
+            return None
+        if crashes_in(seen) and (reason := self._crashes()):
+            return reason
+        return self._faultless_loop(part) if seen else None
+
     def crash_count(self) -> int:
         """Crashes of the release on all canary hosts, without what was excused."""
         return sum(crashes_in(part.unforgiven()) for part in self._ledger.canary.values())
@@ -129,11 +151,11 @@ class HardRules:
         """Say why the crashes so far condemn the release, or None if they do not yet."""
         parts = list(self._ledger.canary.values())
         total = self.crash_count()
-        shown = [one for part in parts for one in part.unforgiven() if one.kind in _CRASHES]
+        shown = [one for part in parts for one in part.unforgiven() if _is_crash(one)]
         last = max(shown, key=lambda one: one.at_us, default=None)
         if last is None:
             return None
-        exits = [one.text for one in shown if one.kind is SystemKind.CRASHED]
+        exits = [one.text for one in shown if one.kind in _EXITS]
         said = quote(exits[-1] if exits else last.text)
         names = [part.name for part in parts if crashes_in(part.unforgiven())]
         where = f" ({listing(names)})" if len(names) > 1 else ""
@@ -154,6 +176,23 @@ class HardRules:
             )
         return None
 
+    def _faultless_loop(self, part: HostLedger) -> str | None:
+        """Say that a bot which ends without fault does so again and again, unlike the old one."""
+        often = _most_within(one.at_us for one in part.unforgiven() if one.is_faultless)
+        usual = max(
+            (
+                _most_within(one.at_us for one in other.happenings_before if one.is_faultless)
+                for other in self._ledger.parts()
+            ),
+            default=0,
+        )
+        if often < 2 or often <= usual:
+            return None
+        return (
+            f"ended without fault and was started again {often} times within"
+            f" {duration(LOOP_WITHIN_US / 1e6)} (the old release at most {count(usual, 'time')})"
+        )
+
     def _where(self) -> str:
         known_s = self._ledger.history_s
         return f"in {duration(known_s)} of the old release" if known_s else "before"
@@ -168,7 +207,10 @@ class HardRules:
             part.name
             for part in self._ledger.baseline.values()
             if part.down_us is not None
-            or any(now_us - one.at_us <= SAME_TIME_US for one in part.happenings)
+            or any(
+                now_us - one.at_us <= SAME_TIME_US and not one.is_faultless
+                for one in part.happenings
+            )
         ]
         return sick if 2 * len(sick) >= len(self._ledger.baseline) else []
 
@@ -182,26 +224,40 @@ def _fail(part: HostLedger, *reasons: str) -> Verdict:
     return Verdict(Outcome.FAIL, reasons, part.name)
 
 
+def _is_crash(one: Happening) -> bool:
+    return one.kind in _CRASHES and not one.is_faultless
+
+
 def crashes_in(happenings: Iterable[Happening]) -> int:
-    """Count crashes once, though an exit and the restart after it are two records."""
-    exits = restarts = counter = 0
+    """Count crashes once, though an exit and the restart after it are two records.
+
+    A restart after an end without fault is none, and systemd's counter counts those as well.
+    """
+    exits = restarts = counter = faultless = 0
     for one in happenings:
-        if one.kind is SystemKind.CRASHED:
-            exits += 1
+        if one.is_faultless:
+            faultless += 1
+            counter = max(counter, one.count - faultless)
         elif one.kind is SystemKind.RESTART:
             restarts += 1
-            counter = max(counter, one.count)
+            counter = max(counter, one.count - faultless)
+        elif one.kind in _EXITS:
+            exits += 1
     return max(exits, restarts, counter)
 
 
 def _within(happenings: Iterable[Happening]) -> int:
     """Count the most crashes within ten minutes."""
-    most = 0
-    for kind in _CRASHES:
-        times = sorted(one.at_us for one in happenings if one.kind is kind)
-        first = 0
-        for index, at_us in enumerate(times):
-            while at_us - times[first] > LOOP_WITHIN_US:
-                first += 1
-            most = max(most, index - first + 1)
+    seen = [one for one in happenings if _is_crash(one)]
+    restarts = _most_within(one.at_us for one in seen if one.kind is SystemKind.RESTART)
+    return max(restarts, _most_within(one.at_us for one in seen if one.kind in _EXITS))
+
+
+def _most_within(instants: Iterable[int]) -> int:
+    """Count the most of these that lie within ten minutes."""
+    times, most, first = sorted(instants), 0, 0
+    for index, at_us in enumerate(times):
+        while at_us - times[first] > LOOP_WITHIN_US:
+            first += 1
+        most = max(most, index - first + 1)
     return most

@@ -101,6 +101,13 @@ class Happening:
     """systemd's restarts since the last full stop."""
     result: str = ""
     """systemd's word for how the unit failed, if it failed."""
+    status: int | None = None
+    """Of a restart: 0 where the process before it ended without fault."""
+
+    @property
+    def is_faultless(self) -> bool:
+        """Whether it is a restart after an end without fault: no crash."""
+        return self.kind is SystemKind.RESTART and self.status == 0
 
 
 @dataclass(slots=True)
@@ -142,6 +149,8 @@ class HostLedger:
         """Its last error since the switch."""
         self.unread_before_us = 0
         self.is_stopping = False
+        self.is_absorbed = False
+        """Whether what was kept of its journal was taken in, instead of its lines."""
         self.down_us: int | None = None
         """Since when the unit is failed."""
         self.forgiven_us = start_us - 1
@@ -275,6 +284,7 @@ class HostLedger:
         the switch lies is the watch's, however short the watch. ``counted`` names those whose
         lines are the past (None: all); of others nothing is taken in.
         """
+        self.is_absorbed = True
         spans = evidence.spans()
         if spans and (self.first_us is None or spans[0][0] < self.first_us):
             self.first_us = spans[0][0]
@@ -343,7 +353,7 @@ class HostLedger:
                 kind = SystemKind(one.kind)
             except ValueError:
                 continue  # a fatal line: the judge asks for those by themselves
-            seen = Happening(one.at_us, kind, one.text, one.count)
+            seen = Happening(one.at_us, kind, one.text, one.count, status=one.status)
             if one.at_us >= self.start_us:
                 self._note(seen)
             elif kind in TROUBLE:
@@ -431,7 +441,9 @@ def _happening(line: LogLine) -> Happening:
     record = line.system
     if record is None:  # pragma: no cover - callers ask for systemd's lines only
         return Happening(line.at_us, SystemKind.OTHER, line.message)
-    return Happening(line.at_us, record.kind, line.message, record.count, record.result)
+    return Happening(
+        line.at_us, record.kind, line.message, record.count, record.result, record.status
+    )
 
 
 def _count(bucket: Bucket, line: LogLine) -> None:
