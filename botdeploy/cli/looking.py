@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from botdeploy.cli.schedules import too_seldom, without_user
 from botdeploy.core import plan
-from botdeploy.core.hoststate import HostState, Phase, given_up
+from botdeploy.core.hoststate import HostState, Phase, what_is_wrong
 from botdeploy.core.underway import newest_under_way
 from botdeploy.engine.belonging import others, own
 from botdeploy.engine.observing import observe
@@ -124,7 +124,7 @@ def _rollout_state(states: Mapping[str, HostState], release: str, *, is_open: bo
             for state in states.values()
         )
         return "pending" if pending else "under way"
-    if any(state.running == release for state in states.values()):
+    if any(release in (state.running, state.current) for state in states.values()):
         return "done"
     return "reverted"
 
@@ -148,6 +148,8 @@ def _host_record(
             "restarts",
             "since",
             "lease_until",
+            "runs",
+            "enabled",
         )
     )
     record: dict[str, Any] = {"host": name, "ring": ring or None, "reachable": state is not None}
@@ -167,7 +169,11 @@ def _host_record(
         "restarts": state.restarts,
         "since": _stamp(state.active_since),
         "lease_until": lease,
-        "error": state.stuck or given_up(inventory.environment, name, state) or None,
+        "runs": state.sees(state.current).runs.value if state.current else None,
+        "enabled": state.unit.is_enabled,
+        "error": state.stuck
+        or what_is_wrong(inventory.environment, inventory.bot_name, name, state)
+        or None,
     }
 
 

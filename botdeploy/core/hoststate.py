@@ -242,16 +242,35 @@ def meant(given: str, states: Mapping[str, HostState]) -> str:
     return found[0] if found else given
 
 
-def given_up(environment: str, name: str, state: HostState) -> str:
-    """Say what to type where systemd starts the bot no more and nothing is open; else empty."""
+def what_is_wrong(environment: str, bot: str, name: str, state: HostState) -> str:
+    """Say what is wrong with a bot that should run, and what to type; empty where nothing is.
+
+    While a switch or a return is open, that is not told here.
+    """
     is_open = state.switch is not None and state.switch.phase in (Phase.PENDING, Phase.REVERTING)
-    if state.active_state != "failed" or not state.current or is_open:
+    if not state.current or is_open:
         return ""
-    return (
-        f"systemd gave the bot up ({state.result}); see: botdeploy logs {environment} "
-        f"--limit {name}; when that is mended: botdeploy rollback {environment} "
-        f"--to {state.current} --limit {name} --keep"
-    )
+    found = state.sees(state.current)
+    logs = f"botdeploy logs {environment} --limit {name}"
+    again = f"botdeploy rollback {environment} --to {state.current} --limit {name} --keep"
+    match found.runs:
+        case Runs.RUNNING if not state.unit.is_enabled:
+            unit = f"/opt/{bot}/current/.botdeploy/{bot}.service"
+            return (
+                "it runs, but its unit's link is gone, so that it would not start at the next "
+                f"boot; on {name}: systemctl enable {unit}"
+            )
+        case Runs.RUNNING | Runs.STARTING | Runs.UNKNOWN:
+            return ""
+        case Runs.ENDED:
+            gone = f"systemd gave the bot up: {found.why}" if state.unit.restarts else found.why
+            return f"{gone}; see: {logs}; to start it: botdeploy canary {environment}, or {again}"
+        case Runs.LOOPING:
+            return f"{found.why}; see: {logs}"
+        case Runs.STOPPED:
+            return f"{found.why}; to start it: {again}"
+        case Runs.OTHER:
+            return f"{found.why}; to run {state.current}: {again}"
 
 
 def from_record(record: Mapping[str, Any]) -> HostState:

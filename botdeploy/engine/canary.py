@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 from botdeploy.core import plan, rollout, underway
 from botdeploy.core.events import Kind
-from botdeploy.core.hoststate import given_up
+from botdeploy.core.hoststate import what_is_wrong
 from botdeploy.core.logline import Assembler, LineRules
 from botdeploy.core.rollout import Standing
+from botdeploy.core.running import Runs, Seen
 from botdeploy.engine import target as targets
 from botdeploy.engine.belonging import refuse_others
 from botdeploy.engine.observing import observe
@@ -88,30 +89,46 @@ def _run(
     )
     try:
         run = Run(inventory, tools, lock, watch, target=target, build=build, options=options)
-        down = _given_up(inventory, lock)
+        wrong = _wrong(inventory, run, lock) if options.is_attended else {}
         # A new rollout would find every host proven, and say that it passed.
-        if run.members.is_over or (down and not run.members.without(Standing.PROVEN)):
-            return _nothing_due(target, down)
-        return run.go()
+        if run.members.is_over or (wrong and not run.members.without(Standing.PROVEN)):
+            return _nothing_due(target, wrong)
+        return _with_wrong(run.go(), wrong)
     finally:
         watch.close()
 
 
-def _given_up(inventory: Inventory, lock: EnvironmentLock) -> list[str]:
-    return [
-        f"{name}: {told}"
-        for name, state in lock.states.items()
-        if (told := given_up(inventory.environment, name, state))
-    ]
+def _wrong(inventory: Inventory, run: Run, lock: EnvironmentLock) -> dict[str, Seen]:
+    """Say what is wrong with bots that have the release already and are not started by this run.
+
+    A bot that ended by itself is started; one that a person stopped is not.
+    """
+    env, bot, members = inventory.environment, inventory.bot_name, run.members
+    return {
+        name: Seen(members[name].view.seen.runs, told)
+        for name in members.within(Standing.PROVEN)
+        if (told := what_is_wrong(env, bot, name, lock.states[name]))
+    }
 
 
-def _nothing_due(target: Target, down: list[str]) -> Ended:
-    if down:
-        return Ended(
-            ExitCode.DONE,
-            f"{target.release} is everywhere already and nothing was due, but {'; '.join(down)}",
-        )
-    return Ended(ExitCode.DONE, f"{target.release} runs everywhere already; nothing was due")
+def _told(wrong: Mapping[str, Seen]) -> str:
+    return "; ".join(f"{name}: {one.why}" for name, one in wrong.items())
+
+
+def _nothing_due(target: Target, wrong: Mapping[str, Seen]) -> Ended:
+    if not wrong:
+        return Ended(ExitCode.DONE, f"{target.release} runs everywhere already; nothing was due")
+    told = f"{target.release} is everywhere already and nothing was due, but {_told(wrong)}"
+    return _with_wrong(Ended(ExitCode.DONE, told), wrong, is_told=True)
+
+
+def _with_wrong(ended: Ended, wrong: Mapping[str, Seen], *, is_told: bool = False) -> Ended:
+    """Let no run end well where a bot that has the release does not run."""
+    if not wrong or ended.code is not ExitCode.DONE:
+        return ended
+    summary = ended.summary if is_told else f"{ended.summary}; but {_told(wrong)}"
+    is_down = any(one.runs is not Runs.RUNNING for one in wrong.values())
+    return Ended(ExitCode.HELD if is_down else ExitCode.DONE, summary)
 
 
 def _need_majority(inventory: Inventory, lock: EnvironmentLock, tools: Tools) -> None:

@@ -200,6 +200,9 @@ class FakeHost:
     is_unread: bool = False
     """journald keeps nothing."""
     is_enabled: bool = True
+    slow_return_s: float = 0.0
+    """How long a return takes until it is told as done."""
+    returning_until: float = 0.0
     releases: dict[str, Staged] = field(default_factory=dict)
     pending: Mark | None = None
     confirmed: Mark | None = None
@@ -668,6 +671,7 @@ class FakeHost:
         assert mark is not None
         self.pending, self.reverted = None, mark
         mark.by, mark.cause, mark.why = by, cause, why
+        self.returning_until = self.clock.mono + self.slow_return_s
         self._return_to(mark.old, left=mark.new)
         self._changed("back", mark.run, mark.new, mark.old, cause)
 
@@ -770,6 +774,8 @@ class FakeHost:
             age = max(0.0, (self.wall() - self.pending.armed).total_seconds())
             left = max(0, int(self.lease - self.clock.mono))
             return self._told(Phase.PENDING, self.pending, age, left)
+        if self.reverted is not None and self.clock.mono < self.returning_until:
+            return self._told(Phase.REVERTING, self.reverted, 0.0)
         marks = [
             (mark.seq, phase, mark)
             for phase, mark in ((Phase.CONFIRMED, self.confirmed), (Phase.REVERTED, self.reverted))

@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 
 from botdeploy.core.events import Kind
 from botdeploy.core.model import Gate, Lease, LeaseUntil, Policy, Ring, Share
+from botdeploy.engine.rollback import rollback
 from botdeploy.errors import ExitCode
 from tests.effort import examples
-from tests.engine.fakefleet import Stage
+from tests.engine.fakefleet import FakeBuild, Stage
 from tests.engine.test_canary import release, tick
 
 if TYPE_CHECKING:
@@ -282,3 +283,81 @@ def test_a_gate_in_between_changes_nothing() -> None:
     stage = Stage(2, Policy((replace(rings[0], selector=Share(count=1)), rings[1])))
     ended = release(stage, dying(stage, 8.0))  # type: ignore[arg-type]
     assert (ended.code, proven(stage)) == (ExitCode.FAILED, [])
+
+
+# --- canary again -----------------------------------------------------------------------------
+
+
+def test_canary_again_starts_a_bot_that_ended_by_itself() -> None:
+    """Through the usual switch: the other hosts keep their process, and it is proven again."""
+    stage = stage_of(2)
+    stage.hosts["h1"].end_itself()
+    lives = stage.hosts["h2"].lives
+    build = FakeBuild("R0001", f"{1:064x}")
+    ended = release(stage, build)
+    assert (ended.code, stage.running()) == (ExitCode.DONE, ["R0001"] * 2), ended.summary
+    assert stage.hosts["h2"].lives == lives
+    again = release(stage, build)
+    assert "nothing was due" in again.summary
+
+
+def test_canary_again_does_not_start_what_a_person_stopped() -> None:
+    """Exit 5, with the command that starts it; what ended by itself elsewhere is started."""
+    stage = stage_of(2)
+    build = FakeBuild("R0001", f"{1:064x}")
+    stage.hosts["h1"].stop_by_hand()
+    ended = release(stage, build)
+    assert (ended.code, stage.running()) == (ExitCode.HELD, ["", "R0001"])
+    assert "botdeploy rollback prod --to R0001 --limit h1 --keep" in ended.summary
+    stage.hosts["h2"].end_itself()
+    ended = release(stage, build)
+    assert (ended.code, stage.running()) == (ExitCode.HELD, ["", "R0001"])
+    stage.controller()
+    back = rollback(stage.inventory, ["h1"], stage.tools(), to="R0001", keep=True)
+    assert (back.code, stage.running()) == (ExitCode.DONE, ["R0001"] * 2)
+
+
+def test_a_link_that_is_gone_is_said_while_the_bot_runs() -> None:
+    """It would not start at the next boot; nothing else is wrong, so that is exit 0."""
+    stage = stage_of()
+    stage.hosts["h1"].is_enabled = False
+    ended = release(stage, FakeBuild("R0001", f"{1:064x}"))
+    assert ended.code is ExitCode.DONE
+    assert "systemctl enable /opt/tbot/current/.botdeploy/tbot.service" in ended.summary
+
+
+def test_promote_starts_nothing_that_is_down() -> None:
+    """A cron job that starts what a person or the bot itself ended would do so for ever."""
+    stage = stage_of()
+    stage.hosts["h1"].end_itself()
+    assert tick(stage).code is ExitCode.DONE
+    assert stage.running() == [""]
+
+
+def test_a_new_release_starts_a_bot_that_was_down() -> None:
+    """Whoever deploys another release wants it to run."""
+    stage = stage_of(2)
+    stage.hosts["h1"].stop_by_hand()
+    stage.hosts["h2"].end_itself()
+    assert release(stage).code is ExitCode.DONE
+    assert stage.running() == ["R0002"] * 2
+
+
+# --- a host that goes back by itself ------------------------------------------------------------
+
+
+def test_what_goes_back_by_itself_is_waited_for_however_long_the_run_took() -> None:
+    """The wait counts from when it was seen, not from when the run began."""
+    long = (replace(ALONE[0], soak=timedelta(minutes=25)),)
+    stage = Stage(1, Policy(long), tick_s=1.0)
+    assert release(stage).code is ExitCode.DONE
+    host = stage.hosts["h1"]
+
+    def stall() -> None:
+        host.lease, host.slow_return_s = 0.0, 8.0
+
+    by_hand(stage, 1200.0, stall)
+    ended = release(stage)
+    assert ended.code is not ExitCode.NEEDS_PERSON, ended.summary
+    assert not any(event.kind is Kind.HOST_FAILED for event in stage.events)
+    assert stage.running() != [""]

@@ -341,6 +341,7 @@ class HostLedger:
                     said.lines += number
                     said.occasions += 1
                     said.last_us = at_us
+                self.last_error = name
 
     def _absorb_happenings(
         self, evidence: Evidence, judged: str | None, counted: Collection[str] | None

@@ -79,6 +79,8 @@ class Looking:
                 self._tell(Kind.HOST_FAILED, host=name, error=why)
         self._hands.pulse.beat(0.5)
         self.again(self._members.within(Standing.BUSY))
+        still = self._members.within(Standing.BUSY)
+        self._busy_since = {name: self._busy_since[name] for name in still}
 
     def whether_they_run(self, suspects: Collection[str] = ()) -> None:
         """Ask hosts whether their bots run, where they did not or may not any more.

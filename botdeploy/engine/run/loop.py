@@ -69,7 +69,9 @@ class Run:
         tell = tools.teller(inventory.environment, rollout=target.rollout, release=target.release)
         hands = tools.hands(lock)
         away = {name: error.message for name, error in lock.away.items()}
-        members = Members(inventory, target, lock.states, away, clock, tell)
+        members = Members(
+            inventory, target, lock.states, away, clock, tell, is_attended=is_attended
+        )
         keeping = Keeping(members, hands, watch, clock)
         ledger = Ledger(members, hands)
         self.members = members

@@ -10,7 +10,7 @@ from botdeploy.core import plan, rollout, underway
 from botdeploy.core.events import Kind
 from botdeploy.core.past import NOBODY, timeline
 from botdeploy.core.rollout import HOLDING, UNPROVEN, HostView, Standing
-from botdeploy.core.running import seen
+from botdeploy.core.running import Runs, seen
 from botdeploy.engine.run.facts import facts_of, view_of
 from botdeploy.engine.telling import told_unseen
 
@@ -78,8 +78,14 @@ class Members:
         away: Mapping[str, str],
         clock: Clock,
         tell: Teller,
+        *,
+        is_attended: bool = False,
     ) -> None:
-        """Begin with what the hosts said just now, and why some could not be asked."""
+        """Begin with what the hosts said just now, and why some could not be asked.
+
+        A person who attends has bots started again that ended by themselves.
+        """
+        self._is_attended = is_attended
         self.inventory = inventory
         self.policy = inventory.policy
         self.target = target
@@ -250,6 +256,8 @@ class Members:
 
     def _seen_now(self, name: str, away: Mapping[str, str]) -> Member:
         view = view_of(name, self.states, away, self.target)
+        if self._is_attended and view.standing is Standing.PROVEN:
+            view = self._to_start_again(name, view)
         now = self._clock.monotonic()
         member = Member(view, since=now, seen=now, has_held=view.standing in HOLDING)
         state = self.states.get(name)
@@ -261,6 +269,18 @@ class Members:
             begun = self._clock.now() - timedelta(seconds=switch.age_s)
             member.switched_at_us = switch.armed_us or int(begun.timestamp() * 1e6)
         return member
+
+    def _to_start_again(self, name: str, view: HostView) -> HostView:
+        """Have a bot started that passed in a rollout which is over, and ended by itself since.
+
+        In a rollout that is under way its end is a failure of the release.
+        """
+        record = self.states[name].rollout
+        is_here = record is not None and record.id == self.target.rollout
+        is_under_way = is_here and record is not None and record.outcome != underway.PASSED
+        if view.seen.runs is not Runs.ENDED or is_under_way:
+            return view
+        return HostView(Standing.BEHIND if is_here else Standing.UNSTAGED, why=view.seen.why)
 
     def _by_our_clock(self, name: str, at_us: int) -> int:
         if not at_us:

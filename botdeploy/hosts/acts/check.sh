@@ -37,6 +37,7 @@ act_check() {
 	check_names
 	check_python
 	check_place
+	check_running
 	check_user
 	[ -z "$wanted" ] || rehearse
 }
@@ -215,6 +216,26 @@ check_place() {
 	if [ "$(stat -c %m /opt)" != / ] || { [ -d "$HOME_DIR" ] && [ "$(stat -c %m "$HOME_DIR")" != / ]; }; then
 		item boot true "/opt is a file system of its own: at boot the bot starts after it is mounted"
 	fi
+}
+
+# check_running: does the bot that should run do so, and would it after the next boot?
+check_running() {
+	[ -L "$HOME_DIR/current" ] && [ ! -e "$STATE/pending" ] && [ ! -e "$STATE/reverting" ] || return 0
+	link_of current
+	again="botdeploy rollback ENV --to $linked --limit HOST --keep"
+	if runs "$linked"; then
+		item running true "$linked runs"
+		is_enabled || item enabled false "$UNIT has lost its link: the bot would not start at the next boot" \
+			"systemctl enable $HOME_DIR/current/.botdeploy/$UNIT"
+		return
+	fi
+	who_ended
+	case $ActiveState:$ended_by in
+	activating:* | deactivating:*) item running true "$linked is between two lives: $ActiveState ($SubState)" ;;
+	*:itself) item running false "$linked does not run: it ended by itself ($Result, status $ExecMainStatus)" "botdeploy logs ENV; to start it: botdeploy canary ENV, or $again" ;;
+	*:person) item running false "$linked does not run: a person stopped it" "$again" ;;
+	*) item running false "$linked does not run: $ActiveState ($SubState)" "$again" ;;
+	esac
 }
 
 check_user() {
