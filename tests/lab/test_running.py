@@ -135,7 +135,7 @@ def test_what_the_journal_does_not_tell_systemd_does(running: Project) -> None:
             "mkdir -p /etc/systemd/journald.conf.d && printf '[Journal]\\nStorage=none\\n' "
             ">/etc/systemd/journald.conf.d/mute.conf && systemctl restart systemd-journald"
         )
-    running.bot["ready"] = {}
+    running.bot["ready"] = None
     running.write()
     checks = running.run("check", running.name)
     told = [item["message"] for item in checks.events[0]["hosts"][0]["checks"] if not item["ok"]]
