@@ -27,6 +27,7 @@ from botdeploy.hosts.records import (
     read_record,
     read_reply,
     unit_in,
+    unsaid,
 )
 
 if TYPE_CHECKING:
@@ -235,7 +236,9 @@ class Acts:
         nonce = secrets.token_hex(8)
         command = self._command(nonce, act, arguments)
         done = self.connection.run(command, stdin=self._input(stdin), timeout_s=timeout_s)
-        return read_reply(self.host, act, done.stdout.split(b"\n"), nonce, done.stderr)
+        return read_reply(
+            self.host, act, done.stdout.split(b"\n"), nonce, done.stderr, user=self._user
+        )
 
     def _command(self, nonce: str, act: str, arguments: Sequence[object]) -> str:
         return hostprogram.call(
@@ -246,6 +249,10 @@ class Acts:
             with_password=self.address.become_password is not None,
             become_user=self.address.become_user,
         )
+
+    @property
+    def _user(self) -> str:
+        return str(getattr(self.connection, "user", "") or self.address.user or "")
 
     def _input(self, stdin: bytes | Iterable[bytes]) -> bytes | Iterable[bytes]:
         password = self.address.become_password
@@ -296,7 +303,7 @@ class Acts:
         except ActFailed as error:
             if error.code not in {"sudo", "input"}:
                 raise
-            items = [_not_ok(error)] if error.code == "input" else []
+            items = [_not_ok(error)]
             reply = self._unprivileged("check", *words)
         with believed(self.host, "check"):
             items += [_item(record["check"]) for record in reply.records if "check" in record]
@@ -421,10 +428,12 @@ class Acts:
         stdin = self._input(b"")
         session = self.connection.start(command, stdin=stdin if isinstance(stdin, bytes) else b"")
         records: list[Record] = []
+        heard = b""
         try:
             for line in session.lines(timeout_s=QUICK_S):
                 record = read_record(line, nonce)
                 if record is None:
+                    heard = line if line.strip() else heard
                     continue
                 if "fault" in record:
                     raise_fault(self.host, "enter", record)
@@ -434,15 +443,18 @@ class Acts:
                     return Entered(self.host, session, nonce), state
         except TimeoutError as error:
             session.close()
-            raise OutcomeUnknown(self.host, "enter: the host did not answer in time") from error
+            reason = unsaid(self._user, heard, session.read_error())
+            raise OutcomeUnknown(
+                self.host, f"enter: the host did not answer in time{reason}"
+            ) from error
         except (
             BaseException
         ):  # a refusal too: whoever asks again and again would run out of channels
             session.close()
             raise
         session.close()
-        said = told(session.read_error().decode("utf-8", "replace").strip()[-300:])
-        raise OutcomeUnknown(self.host, f"enter: the connection ended first ({said})")
+        reason = unsaid(self._user, b"" if records else heard, session.read_error())
+        raise OutcomeUnknown(self.host, f"enter: the connection ended first{reason}")
 
     def renew(self, token: str, ttl_s: int) -> None:
         """Renew the lock over whatever connection there is; raises LockedError when it is gone."""

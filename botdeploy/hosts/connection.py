@@ -78,6 +78,11 @@ class SshConnection:
         return self._host
 
     @property
+    def user(self) -> str:
+        """Who logged in."""
+        return self.fabric.place.user
+
+    @property
     def counts(self) -> ConnectionCounts:
         """What went over this connection so far."""
         return self._counts

@@ -167,22 +167,30 @@ def install_command(
 def _as_root(run: str, *, probe: str, with_password: bool) -> str:
     """Shell that runs ``run`` as root. What it says on standard error comes after its end.
 
-    sudo alone ends with 1 (the program never does); 127 is a host without sudo.
+    sudo alone ends with 1 (the program never does); 127 is a host without sudo. A password is tried
+    with ``probe`` first: there its end is the end of the input, so that a wrong one is refused at
+    once and sudo neither waits for another nor takes what is meant for the program for one.
     """
-    drop, option = "", "-n"
-    ask = ""
+    drop, feed, ask = "", "", 'o="-n"; '
     if with_password:
-        drop, option = "IFS= read -r x; ", "$o"
+        drop = "IFS= read -r x; "
         # Not asked although there is a password: the line must not reach the program.
         ask = (
-            f"if sudo -k -n -- {probe} >/dev/null 2>&1 </dev/null; "
-            'then IFS= read -r x; o=-n; else o="-k -S"; fi; '
+            f"{drop}o=-n; sudo -k -n -- {probe} >/dev/null 2>&1 </dev/null || {{ "
+            "l=$(echo; echo .); l=${l%.}; "
+            f'e=$(printf %s "$x$l" | sudo -k -S -p "" -- {probe} 2>&1 >/dev/null) || '
+            'tell sudo "$e"; o="-k -S"; }; '
+        )
+        # cat would wait for more input after the program's end, and the shell for cat.
+        feed = (
+            'case $o in -n) ;; *) { read -r p y </proc/self/stat; printf %s "$p$l$x$l"; exec cat; }'
+            ' | { read -r p; trap "kill -s PIPE $p" EXIT; run "$@"; }; exit $? ;; esac; '
         )
     return (
         f'if [ "$(id -u)" = 0 ]; then {drop}exec {run}; fi; LC_ALL=C; export LC_ALL; {ask}'
-        f'{{ e=$(sudo {option} -p "" -- {run} 2>&1 >&3 3>&-); }} 3>&1; r=$?; '
+        f'run() {{ {{ e=$(sudo $o -p "" -- {run} 2>&1 >&3 3>&-); }} 3>&1; r=$?; '
         'case $r:$2 in 1:follow | 1:lines | 1:entries) ;; 1:* | 127:*) tell sudo "$e" ;; esac; '
-        'printf %s "$e" >&2; exit $r'
+        f'printf %s "$e" >&2; exit $r; }}; {feed}run "$@"'
     )
 
 

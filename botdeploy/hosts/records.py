@@ -117,18 +117,35 @@ def any_record(line: bytes) -> Record | None:
     return read_record(line, mark[2:].decode("ascii", "replace"))
 
 
-def read_reply(host: str, act: str, lines: Iterable[bytes], nonce: str, said: bytes = b"") -> Reply:
-    """Read a program's whole output; ``said`` is what came on standard error.
+def unsaid(user: str, heard: bytes, said: bytes) -> str:
+    """Tell the last line of what came in place of an answer, and who logged in; may be empty.
+
+    ``heard`` came on standard output: a forced command or a login shell that is none says there why
+    it does nothing. ``said`` came on standard error.
+    """
+    lines = (text.decode("utf-8", "replace").strip().splitlines()[-1:] for text in (heard, said))
+    last = "; ".join(dict.fromkeys(told(line[0], 300) for line in lines if line))
+    if not last:
+        return ""
+    return f" ({f'as {user}: ' if user else ''}{last})"
+
+
+def read_reply(
+    host: str, act: str, lines: Iterable[bytes], nonce: str, said: bytes = b"", *, user: str = ""
+) -> Reply:
+    """Read a program's whole output; ``said`` is what came on standard error, ``user`` logged in.
 
     Raises OutcomeUnknown when the final record is missing: the connection ended, and what the
     program did after its last record is not known. Raises the fault that a record tells.
     """
     records: list[Record] = []
     damaged = False
+    heard = b""
     for line in lines:
         record = read_record(line, nonce)
         if record is None:
             damaged = damaged or line.startswith(_mark(nonce))
+            heard = line if line.strip() else heard
             continue
         if record.get("final"):
             if record.get("rc"):
@@ -137,8 +154,7 @@ def read_reply(host: str, act: str, lines: Iterable[bytes], nonce: str, said: by
         if "fault" in record:
             raise_fault(host, act, record)
         records.append(record)
-    last = said.decode("utf-8", "replace").strip().splitlines()[-1:] or [""]
-    reason = f" ({told(last[0], 300)})" if last[0] else ""
+    reason = unsaid(user, b"" if damaged or records else heard, said)
     if damaged:
         raise OutcomeUnknown(host, f"{act}: the host's answer can't be read{reason}")
     raise OutcomeUnknown(
@@ -150,6 +166,12 @@ def unit_in(host: str, act: str, record: Mapping[str, Any]) -> Unit:
     """Read what a record tells of the unit; raises ActFailed where it is damaged."""
     with believed(host, act, ActFailed):
         return unit_of(record["unit"])
+
+
+def is_wrong_password(said: str) -> bool:
+    """Tell whether sudo's (or sudo-rs') words mean that the password was not the right one."""
+    words = ("incorrect password", "incorrect authentication", "try again", "Authentication failed")
+    return any(word in said for word in words)
 
 
 def raise_fault(host: str, act: str, record: Mapping[str, Any]) -> NoReturn:
@@ -179,6 +201,8 @@ def raise_fault(host: str, act: str, record: Mapping[str, Any]) -> NoReturn:
             raise ActFailed(host, act, f"{message}; {mend}", code=code)
         case "sudo":
             mend = "once, as an administrator: botdeploy setup ENV --user ADMIN"
+            if is_wrong_password(message):
+                mend = "mend ansible_become_password"
             raise ActFailed(host, act, f"{message or 'sudo refuses'}; {mend}", code=code)
         case _:
             raise ActFailed(host, act, message, code=code)

@@ -109,6 +109,8 @@ class SshServer:
         self.drop_first = 0
         #: What is said to those, as sshd says why it lets nobody in.
         self.farewell = b""
+        #: What runs in place of each command, as sshd's ForceCommand.
+        self.forced = ""
         #: Whether everybody is let in by the method "none".
         self.needs_no_key = False
         self.asked_for_none = 0
@@ -151,7 +153,7 @@ class SshServer:
         with self.lock:
             self.running += 1
         process = subprocess.Popen(
-            ["/bin/sh", "-c", command.decode()],
+            ["/bin/sh", "-c", self.forced or command.decode()],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -264,7 +264,13 @@ while :; do case $1 in
 -p) shift 2 ;;
 --) shift; break ;;
 esac; done
-if [ "$ask" = yes ]; then read -r given; [ "$given" = "pass word" ] || { echo sorry >&2; exit 1; }
+if [ "$ask" = yes ]; then
+for try in 1 2 3; do
+read -r given || { echo "sudo: $((try - 1)) incorrect password attempt" >&2; exit 1; }
+[ "$given" != "pass word" ] || break
+[ "$try" != 3 ] || { echo "sudo: 3 incorrect password attempts" >&2; exit 1; }
+echo "Sorry, try again." >&2
+done
 elif [ "$NEEDS_PASSWORD" = yes ]; then echo "sudo: a password is required" >&2; exit 1; fi
 exec "$@"
 """
@@ -283,6 +289,59 @@ def test_the_password_never_reaches_the_program(
     rc, out, _ = run(command, stdin=b"pass word\nfirst\nsecond")
     assert (rc, out) == (0, "\nfirst\nsecond")
     assert "pass word" not in command
+
+
+@pytest.mark.parametrize("kind", ["call", "ephemeral", "install"])
+def test_wrong_password_is_told_at_once(
+    kind: str, stage: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sudo does not wait for another one while the input stays open, nor takes data for one."""
+    monkeypatch.setenv("NEEDS_PASSWORD", "yes")
+    put(Path(hostprogram.path("echobot")), "#!/bin/sh\ncat\n")
+    put(stage / "bin/id", "#!/bin/sh\necho 1000\n")
+    put(stage / "bin/sudo", SUDO)
+    command = {
+        "call": hostprogram.call("echobot", "n1", "enter", with_password=True),
+        "ephemeral": hostprogram.ephemeral_command("echobot", "n1", "check", with_password=True),
+        "install": hostprogram.install_command("echobot", "n1", with_password=True),
+    }[kind]
+    with subprocess.Popen(
+        ["sh", "-c", command], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdin
+        assert process.stdout
+        process.stdin.write(b"guess\npass word\n")
+        process.stdin.flush()
+        told = process.stdout.read().decode()
+        process.stdin.close()
+    assert parse("n1", told) == [
+        {
+            "fault": "sudo",
+            "message": "Sorry, try again. sudo: 1 incorrect password attempt",
+        },
+        {"final": True, "rc": 3},
+    ]
+
+
+def test_program_that_ends_first_does_not_wait_for_input(
+    stage: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where sudo was given a password, the end of the program is the end, with its own code."""
+    monkeypatch.setenv("NEEDS_PASSWORD", "yes")
+    put(Path(hostprogram.path("echobot")), '#!/bin/sh\n[ "$2" != enter ] || exit 4\n')
+    put(stage / "bin/id", "#!/bin/sh\necho 1000\n")
+    put(stage / "bin/sudo", SUDO)
+    command = hostprogram.call("echobot", "n1", "enter", with_password=True)
+    with subprocess.Popen(
+        ["sh", "-c", command], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdin
+        assert process.stdout
+        process.stdin.write(b"pass word\n")
+        process.stdin.flush()
+        assert process.stdout.read() == b"\n"
+        assert process.wait() == 4
+        process.stdin.close()
 
 
 def test_the_programs_own_fault_is_not_taken_for_sudos(stage: Path) -> None:

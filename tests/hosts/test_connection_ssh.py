@@ -26,6 +26,7 @@ from botdeploy.errors import (
     HostError,
     HostKeyChanged,
     HostKeyUnknown,
+    OutcomeUnknown,
     Unreachable,
     UserError,
 )
@@ -33,6 +34,7 @@ from botdeploy.hosts import connection as connection_module
 from botdeploy.hosts import link as link_module
 from botdeploy.hosts import sshconfig
 from botdeploy.hosts import transport as transport_module
+from botdeploy.hosts.acts import Acts
 from botdeploy.hosts.connection import Connector, HostConnection
 from botdeploy.hosts.knownhosts import fingerprint
 from botdeploy.hosts.transport import Patience, _WatchfulPacketizer
@@ -894,6 +896,24 @@ def test_refusal_to_run_is_told(connection: HostConnection, server: SshServer) -
     done = connection.run("true")
     assert done.exit_status is None
     assert done.unknown_because == "the host refused to run it"
+
+
+@pytest.mark.parametrize("act", ["enter", "check", "observe"])
+def test_login_that_runs_nothing_is_quoted(server: SshServer, home: Home, act: str) -> None:
+    """A forced command or nologin says on standard output why: that, and who logged in, is told."""
+    home.know(server.port)
+    server.forced = "echo Welcome; echo; echo 'This account is for backups only.'; exit 1"
+    address = at(server.port)
+    acts = Acts(home.connector().connect(address), "echobot", address)
+    calls: dict[str, Callable[[], object]] = {
+        "check": acts.check,
+        "observe": acts.observe,
+        "enter": lambda: acts.enter("T", 30, "rollout", user="u", owner="ada", why=""),
+    }
+    with pytest.raises(
+        OutcomeUnknown, match=rf"^w1: {act}: .*\(as deploy: This account is for backups only\.\)$"
+    ):
+        calls[act]()
 
 
 # --- gateways ---------------------------------------------------------------------------------

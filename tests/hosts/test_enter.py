@@ -11,6 +11,7 @@ import pytest
 from botdeploy.core.address import Address
 from botdeploy.errors import OutcomeUnknown
 from botdeploy.hosts.acts import Acts
+from botdeploy.hosts.program import Completed
 from botdeploy.hosts.records import LockRefused
 
 if TYPE_CHECKING:
@@ -81,3 +82,36 @@ def test_who_does_not_get_a_lock_leaves_no_channel_open(
         with pytest.raises(error):
             acts.enter("T1", 30, "rollout", user="echobot", owner="ada", why="a test")
     assert [session.is_open for session in connection.sessions] == [False] * 3
+
+
+class Sudoless:
+    """A connection over which sudo refuses each act, and the rest of a check goes on without."""
+
+    host = "h1"
+
+    def run(self, command: str, *, stdin: bytes = b"", timeout_s: float = 60.0) -> Completed:
+        """Answer as the host's shell would."""
+        del stdin, timeout_s
+        found = re.search(r"'([0-9a-f]{16})' 'check'", command)
+        assert found is not None, command
+        records: list[dict[str, Any]] = [
+            {"fault": "sudo", "message": "Sorry, try again. sudo: 1 incorrect password attempt"}
+        ]
+        if "sudo" not in command:
+            item = {"name": "root", "ok": False, "message": "deploy is not root", "mend": "setup"}
+            records = [{"check": item}, {"final": True, "rc": 0}]
+        rows = [f"@@{found[1]} {json.dumps(record)}" for record in records]
+        return Completed(0, "\n".join(rows).encode(), b"")
+
+
+def test_check_keeps_sudos_words() -> None:
+    """A check that sudo refuses says why, before what can be seen without it."""
+    address = Address("h1", "h1", become_password="guess")
+    items = Acts(cast("HostConnection", Sudoless()), "echobot", address).check()
+    assert items[0] == {
+        "name": "sudo",
+        "ok": False,
+        "message": "Sorry, try again. sudo: 1 incorrect password attempt",
+        "mend": "mend ansible_become_password",
+    }
+    assert [item["name"] for item in items] == ["sudo", "root"]

@@ -262,5 +262,6 @@ def test_sudo_with_a_password(rule: str, lab: Lab) -> None:
     said = host.ssh(wrong, user="plain", stdin=b"guess\n", check=False).stdout
     if rule == "ALL":
         assert '"fault": "sudo"' in said
+        assert "1 incorrect password attempt" in said, "asked once"
     else:
         assert '"state"' in said
