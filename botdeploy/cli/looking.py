@@ -15,9 +15,10 @@ from botdeploy.engine.observing import observe
 from botdeploy.errors import ExitCode, HostError, UserError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from botdeploy.cli.context import Context
+    from botdeploy.core.hoststate import RolloutRecord
     from botdeploy.core.model import Inventory
 
 
@@ -38,6 +39,8 @@ def status(context: Context, environment: str | None, limit: str | None) -> int:
                 f"{rollout['ring'] or '?'} since {rollout['since']}",
                 "bold",
             )
+            for line in _ahead_in_words(rollout):
+                context.say(line)
         from botdeploy.views import tables
 
         context.out.print(tables.status(record))
@@ -50,6 +53,18 @@ def status(context: Context, environment: str | None, limit: str | None) -> int:
             if state.hold:
                 context.say(f"{name}: held by {state.hold}", "yellow")
     return int(ExitCode.UNREACHABLE if away else ExitCode.DONE)
+
+
+def _ahead_in_words(rollout: Mapping[str, Any]) -> Iterator[str]:
+    """Say what is missing and when it is due; the command stands on a line of its own."""
+    if rollout["why"]:
+        due = f", due {rollout['until']}" if rollout["until"] else ""
+        yield f"  {rollout['reason'] or 'next'}: {rollout['why']}{due}"
+    if rollout["unproven"]:
+        yield f"  no verdict yet: {', '.join(rollout['unproven'])}"
+    if rollout["next"]:
+        yield "  next:"
+        yield str(rollout["next"])
 
 
 def status_record(
@@ -77,12 +92,16 @@ def status_record(
     rollout = None
     if last is not None:
         ring = _reached(inventory, rings, states, last.release)
+        ahead = _ahead(inventory, states, away, record, now)
+        state = _rollout_state(states, last.release, is_open=record is not None)
         rollout = {
             "id": last.id,
             "release": last.release,
             "ring": ring,
-            "state": _rollout_state(states, last.release, is_open=record is not None),
+            "state": ahead.pop("state") or state,
             "since": last.since,
+            "unproven": _unproven(rings.get(ring, ()), states, last.release),
+            **ahead,
         }
     return {
         "environment": inventory.environment,
@@ -94,6 +113,47 @@ def status_record(
         ],
         "left_out": dict(inventory.left_out),
     }
+
+
+def _ahead(
+    inventory: Inventory,
+    states: Mapping[str, HostState],
+    away: Mapping[str, HostError],
+    record: RolloutRecord | None,
+    now: datetime,
+) -> dict[str, Any]:
+    """Say what a rollout waits for, when that is over, and which command takes it on."""
+    nothing = dict.fromkeys(("state", "reason", "why", "until", "next"))
+    if record is None:
+        return nothing
+    # Only where a rollout is open: these bring the engine.
+    from botdeploy.core.rollout import Reason, Wait, command_of, describe
+    from botdeploy.engine.nextstep import next_decision
+
+    decision = next_decision(inventory, states, away, record, now)
+    command = command_of(decision, inventory.environment, record.release) or None
+    if not isinstance(decision, Wait):
+        return {**nothing, "why": describe(decision), "next": command}
+    is_soak = decision.reason is Reason.SOAK
+    is_act = decision.reason in (Reason.ACT, Reason.SETTLE)
+    return {
+        "state": None if is_act else "soaking" if is_soak else "waiting",
+        "reason": decision.reason.value,
+        "why": decision.why,
+        "until": _stamp(decision.until),
+        "next": command,
+    }
+
+
+def _unproven(names: tuple[str, ...], states: Mapping[str, HostState], release: str) -> list[str]:
+    """Name the hosts of a ring that run a release which has not passed its verdict there."""
+    return [
+        name
+        for name in names
+        if name in states
+        and states[name].running == release
+        and not states[name].is_proven(release)
+    ]
 
 
 def _reached(

@@ -555,6 +555,24 @@ def describe(decision: Decision) -> str:
             return f"{result.value}: {why}"
 
 
+def command_of(decision: Decision, environment: str, release: str) -> str:
+    """Give the command that takes a rollout on; empty where nothing is left to do."""
+    if isinstance(decision, End):
+        return ""
+    reason = decision.reason if isinstance(decision, Wait) else Reason.ACT
+    match reason:
+        case Reason.GATE:
+            return f"botdeploy approve {environment}"
+        case Reason.HOLD:
+            return f"botdeploy resume {environment}"
+        case Reason.QUARANTINE:
+            return f"botdeploy canary {environment} --force --release {release}"
+        case Reason.LAPSED:
+            return f"botdeploy canary {environment}"
+        case _:
+            return f"botdeploy promote {environment}"
+
+
 # --- from a host's own words to its standing --------------------------------------------------
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from botdeploy.core import plan, rollout, underway
+from botdeploy.core import rollout, underway
 from botdeploy.core.events import Kind
 from botdeploy.core.hoststate import what_is_wrong
 from botdeploy.core.logline import Assembler, LineRules
@@ -13,10 +13,10 @@ from botdeploy.core.rollout import Standing
 from botdeploy.core.running import Runs, Seen
 from botdeploy.engine import target as targets
 from botdeploy.engine.belonging import refuse_others
+from botdeploy.engine.nextstep import next_decision
 from botdeploy.engine.observing import observe
 from botdeploy.engine.outcome import Ended
 from botdeploy.engine.run import Run
-from botdeploy.engine.run.facts import facts_of, view_of
 from botdeploy.engine.sweep import sweep
 from botdeploy.engine.target import Target
 from botdeploy.engine.watch import Watch
@@ -190,15 +190,6 @@ def due(inventory: Inventory, tools: Tools) -> Ended:
     ]
     record = underway.newest_under_way(states, policy)
     if record is not None:
-        away = {name: str(error) for name, error in unreached.items()}
-        target = Target.of(record)
-        rings = plan.members(
-            inventory, states, away, rollout=target.rollout, release=target.release
-        )
-        hosts = {
-            name: view_of(name, states, away, target) for ring in rings.values() for name in ring
-        }
-        facts = facts_of(policy, rings, hosts, states, target, tools.clock.now())
-        decision = rollout.decide(replace(facts, is_attended=False))
+        decision = next_decision(inventory, states, unreached, record, tools.clock.now())
         left.append(f"{record.release}: {rollout.describe(decision)}")
     return Ended(ExitCode.DONE, "; ".join(left) or "nothing is due")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from botdeploy.core import underway
 from botdeploy.core.events import Kind
-from botdeploy.core.rollout import HOLDING, UNPROVEN, Blame, Reason, Result, Standing
+from botdeploy.core.rollout import HOLDING, UNPROVEN, Blame, Reason, Result, Standing, command_of
 from botdeploy.core.running import Runs
 from botdeploy.engine.outcome import Ended
 from botdeploy.errors import ExitCode
@@ -75,22 +75,12 @@ class Ending:
         )
         due = f", due {until}" if until else ""
         where = f". {self._where_they_are()}" if wait.reason is Reason.LAPSED else ""
-        told = [f"{wait.why}{due}{where}; next: {self._next_step(wait)}", self._leases.shortage()]
+        told = [
+            f"{wait.why}{due}{where}; next: {command_of(wait, self._env, self._release)}",
+            self._leases.shortage(),
+        ]
         code = ExitCode.HELD if self._needs_person(wait) else ExitCode.DONE
         return Ended(code, "; ".join(one for one in told if one))
-
-    def _next_step(self, wait: Wait) -> str:
-        match wait.reason:
-            case Reason.GATE:
-                return f"botdeploy approve {self._env}"
-            case Reason.HOLD:
-                return f"botdeploy resume {self._env}"
-            case Reason.QUARANTINE:
-                return f"botdeploy canary {self._env} --force --release {self._release}"
-            case Reason.LAPSED:
-                return f"botdeploy canary {self._env}"
-            case _:
-                return f"botdeploy promote {self._env}"
 
     def _needs_person(self, wait: Wait) -> bool:
         return wait.reason in (Reason.HOLD, Reason.QUARANTINE, Reason.LAPSED) or (

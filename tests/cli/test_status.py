@@ -1,0 +1,110 @@
+"""What ``status`` says of a rollout that is under way: what waits, until when, and what to type."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from botdeploy.cli.looking import _ahead_in_words, status_record
+from botdeploy.core.model import Gate, Policy, Ring, Share
+from botdeploy.engine.canary import canary, promote
+from botdeploy.engine.observing import observe
+from botdeploy.engine.run import Options
+from botdeploy.errors import ExitCode
+from tests.engine.fakefleet import Stage
+
+if TYPE_CHECKING:
+    from botdeploy.engine.outcome import Ended
+
+RINGS = (
+    Ring("canary", Share(count=1), soak=timedelta(hours=2)),
+    Ring("fleet", "all", gate=Gate.APPROVE),
+)
+
+
+def release(stage: Stage) -> Ended:
+    """Let a person release."""
+    stage.controller()
+    return canary(stage.inventory, stage.build(), stage.tools(), Options())  # type: ignore[arg-type]
+
+
+def tick(stage: Stage) -> Ended:
+    """Let cron take a step."""
+    stage.controller()
+    return promote(stage.inventory, stage.tools("cron@box"), Options())
+
+
+def told(stage: Stage) -> dict[str, Any]:
+    """Give the rollout as ``status --json`` has it."""
+    names = tuple(host.name for host in stage.inventory.hosts)
+    fleet = stage.controller()
+    states, away = observe(fleet, names)  # type: ignore[arg-type]
+    now = stage.tools().clock.now()
+    found = status_record(stage.inventory, names, states, away, now)["rollout"]
+    assert isinstance(found, dict)
+    return found
+
+
+@pytest.fixture
+def stage() -> Stage:
+    """Give a rollout whose first ring soaks for two hours."""
+    made = Stage(policy=Policy(RINGS))
+    assert release(made).code is ExitCode.DONE
+    return made
+
+
+def test_a_soak_has_its_due_time_and_says_whose_verdict_is_missing(stage: Stage) -> None:
+    """The next command is cron's."""
+    found = told(stage)
+    assert (found["state"], found["reason"], found["ring"]) == ("soaking", "soak", "canary")
+    assert found["until"] is not None
+    assert found["unproven"] == ["h1"]
+    assert found["next"] == "botdeploy promote prod"
+    assert list(_ahead_in_words(found))[-1] == "botdeploy promote prod"
+
+
+def test_a_gate_names_the_ring_and_the_command(stage: Stage) -> None:
+    """Nothing is due by itself."""
+    stage.clock.mono += 7300
+    tick(stage)
+    found = told(stage)
+    assert (found["state"], found["reason"], found["until"]) == ("waiting", "gate", None)
+    assert "fleet" in found["why"]
+    assert found["unproven"] == []
+    assert found["next"] == "botdeploy approve prod"
+
+
+def test_a_soak_that_is_over_is_due_now(stage: Stage) -> None:
+    """What proof is missing is told by host."""
+    stage.clock.mono += 7300
+    found = told(stage)
+    assert found["unproven"] == ["h1"]
+    assert found["next"] == "botdeploy promote prod"
+
+
+def test_an_interrupted_run_says_how_it_goes_on(stage: Stage) -> None:
+    """A host that was not switched yet is named with what comes next."""
+    stage.clock.mono += 7300
+    tick(stage)
+    names = [host.name for host in stage.inventory.hosts]
+    for name in names:
+        stage.hosts[name].gate("approve", "ann", "", "R0001", "fleet")
+    found = told(stage)
+    assert (found["state"], found["reason"]) == ("under way", None)
+    assert found["why"].startswith("switch h2")
+    assert found["next"] == "botdeploy promote prod"
+
+
+def test_a_rollout_that_is_over_waits_for_nothing(stage: Stage) -> None:
+    """There is no next command."""
+    stage.clock.mono += 7300
+    tick(stage)
+    for host in stage.hosts.values():
+        host.gate("approve", "ann", "", "R0001", "fleet")
+    tick(stage)
+    found = told(stage)
+    assert found["state"] == "done"
+    assert (found["reason"], found["until"], found["next"]) == (None, None, None)
+    assert list(_ahead_in_words(found)) == []
