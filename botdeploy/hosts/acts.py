@@ -19,6 +19,7 @@ from botdeploy.errors import ActFailed, HostError, OutcomeUnknown
 from botdeploy.hosts import hostprogram
 from botdeploy.hosts.hidden import secret_values
 from botdeploy.hosts.records import (
+    NameTaken,
     ProgramMissing,
     Record,
     Reply,
@@ -410,14 +411,20 @@ class Acts:
         """Take the lock, prepare the host and read its state; installs the program if need be.
 
         Raises OtherEnvironment where the bot there belongs neither to ``environment`` nor to
-        the one that is taken over.
+        the one that is taken over, and NameTaken where the bot's name is that of somebody else's
+        unit or folder; that never on the way back, of which one host's word must not keep others.
         """
         about = (user, one_line(owner), one_line(why), environment, take_over)
         try:
-            return self._enter(token, ttl_s, kind, about)
-        except ProgramMissing:
-            self.install()
-            return self._enter(token, ttl_s, kind, about)
+            try:
+                return self._enter(token, ttl_s, kind, about)
+            except ProgramMissing:
+                self.install()
+                return self._enter(token, ttl_s, kind, about)
+        except ActFailed as error:
+            if kind != "rollback" and error.code in {"foreign-unit", "foreign-folder"}:
+                raise NameTaken(str(error)) from error
+            raise
 
     def _enter(
         self, token: str, ttl_s: int, kind: str, about: Sequence[str]

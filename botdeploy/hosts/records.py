@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from botdeploy.core.hoststate import LockHolder, lock_holder
 from botdeploy.core.running import Unit, unit_of
 from botdeploy.core.untrusted import object_of, told
-from botdeploy.errors import ActFailed, ExitCode, HostError, LockedError, OutcomeUnknown
+from botdeploy.errors import ActFailed, ExitCode, HostError, LockedError, OutcomeUnknown, UserError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -19,6 +19,10 @@ Record = dict[str, Any]
 
 class ProgramMissing(HostError):
     """The host does not have this version of the program yet."""
+
+
+class NameTaken(UserError):
+    """A unit or a folder of the bot's name is somebody else's on a host; nothing was touched."""
 
 
 class LeaseLost(ActFailed):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from botdeploy.core import plan
 from botdeploy.core.attribution import Attribution
+from botdeploy.core.audited import actor
 from botdeploy.core.evidence import Evidence, summed
 from botdeploy.core.systemd_record import SystemKind
 
@@ -239,10 +240,9 @@ def read_acts(host: str, entries: Iterable[Mapping[str, Any]], ahead: timedelta)
         if at.tzinfo is None:
             continue
         rest = {
-            name: str(entry.get(name) or "")
-            for name in ("release", "outcome", "who", "why", "rollout")
+            name: str(entry.get(name) or "") for name in ("release", "outcome", "why", "rollout")
         }
-        acts.append(Act(at - ahead, host, act, **rest))
+        acts.append(Act(at - ahead, host, act, who=actor(entry), **rest))
     return acts
 
 

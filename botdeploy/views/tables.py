@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 from rich.text import Text
 
+from botdeploy.core.audited import actor
 from botdeploy.core.visible import visible
 from botdeploy.views.when import with_local_times
 
@@ -96,7 +97,8 @@ def history(entries: Sequence[Mapping[str, Any]]) -> list[str]:
         [
             str(entry.get("at") or ""),
             *(
-                _DIGEST.sub(lambda digest: digest[0][:12], str(entry.get(name) or ""))
+                _DIGEST.sub(lambda digest: digest[0][:12], str(told.get(name) or ""))
+                for told in [{**entry, "who": actor(entry)}]
                 for name in ("host", "act", "release", "outcome", "who", "why")
             ),
         ]

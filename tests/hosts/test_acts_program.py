@@ -94,6 +94,65 @@ def test_an_argument_of_two_lines_is_refused() -> None:
         hostprogram.call("echobot", "n", "unlock", ["a\nb"])
 
 
+# --- the ground, with tools of other makes ------------------------------------------------------
+
+#: As uutils coreutils 0.0.30 do it: %6N is no format, a link to a folder is taken for the folder.
+UUTILS = {
+    "date": 'case $* in *%[0-9]N*) exit 1 ;; esac; exec {real} "$@"',
+    "mv": """for last; do :; done
+if [ -L "$last" ] && [ -d "$last" ]; then echo "mv: cannot move: Not a directory" >&2; exit 1; fi
+exec {real} "$@\"""",
+}
+BUSYBOX = {"date": 'exec {real} "$(printf %s "$*" | sed "s/%N/%%N/; s/^-u //")"'}
+HELPERS = """
+utc; echo; wall; echo "$wall_s $wall_us $wall_at"
+mkdir one two; ln -s one current; ln -s two current.new
+rename "$PWD/current.new" "$PWD/current"
+echo "$? $(readlink current) $(ls -d one/* two/* 2>/dev/null)"
+relink "$PWD/current" one; echo "$? $(readlink current) $(ls -d current.* 2>/dev/null)"
+mkdir three; mkdir -p four; rename three five; echo "$? $(ls -d five)"
+rename "$PWD/nothing" "$PWD/current"; echo "$? $(readlink current)"
+"""
+
+
+@pytest.mark.parametrize(
+    ("tools", "parts"), [({}, "[0-9]{6}"), (UUTILS, "[0-9]{6}"), (BUSYBOX, "000000")]
+)
+def test_the_ground_stands_on_tools_of_any_make(
+    tools: dict[str, str], parts: str, tmp_path: Path
+) -> None:
+    """Times are whole, and a link that leads to a folder is replaced by one rename."""
+    if shutil.which("systemd-tmpfiles") is None:
+        pytest.skip("systemd is not installed")
+    for name, text in tools.items():
+        put(tmp_path / "bin" / name, f"#!/bin/sh\n{text}\n".replace("{real}", f"/usr/bin/{name}"))
+    lib = hostprogram.PROGRAM.decode().split("# lock: one rollout at a time")[0]
+    lib = lib.replace("export PATH=", f"export PATH={tmp_path / 'bin'}:")
+    work = tmp_path / "work"
+    work.mkdir()
+    put(tmp_path / "echobot", f"{lib}\ncd {work} || exit 1\nset +f\n{HELPERS}")
+    done = subprocess.run(
+        ["sh", tmp_path / "echobot", "n", "x"], capture_output=True, text=True, check=False
+    )
+    at, walls, moved, linked, folder, missing = done.stdout.splitlines()
+    seconds, micros, text = walls.split()
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", at), done
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", text), done
+    assert micros[: len(seconds)] == seconds
+    assert len(micros) == len(seconds) + 6
+    assert re.fullmatch(parts, micros[len(seconds) :])
+    assert (moved, linked) == ("0 two ", "0 one ")
+    assert (folder, missing) == ("0 five", "1 one")
+
+
+def test_no_tool_is_asked_for_what_only_gnu_has() -> None:
+    """Parts of a second come from ``wall``, and a link is replaced by ``rename``."""
+    text = hostprogram.PROGRAM.decode()
+    assert not re.findall(r"date [^\n]*%[0-9]N", text)
+    moves = re.findall(r"mv -T [^\n]*(?:current|previous|UNITS)", text)
+    assert not [move for move in moves if "releases" not in move]
+
+
 # --- the wrapper, with a program and a sudo of our own ------------------------------------------
 
 

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from botdeploy.core.address import Address
-from botdeploy.errors import OutcomeUnknown
+from botdeploy.errors import ActFailed, ExitCode, OutcomeUnknown
 from botdeploy.hosts.acts import Acts
 from botdeploy.hosts.program import Completed
-from botdeploy.hosts.records import LockRefused
+from botdeploy.hosts.records import LockRefused, NameTaken
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -115,3 +115,17 @@ def test_check_keeps_sudos_words() -> None:
         "mend": "mend ansible_become_password",
     }
     assert [item["name"] for item in items] == ["sudo", "root"]
+
+
+@pytest.mark.parametrize("code", ["foreign-unit", "foreign-folder"])
+def test_a_name_that_is_taken_is_wrong_usage_but_on_the_way_back(code: str) -> None:
+    """A rollout ends with 2 and touches nothing; a rollback goes on with the other hosts."""
+    place = "/lib/systemd/system/rsync.service was not written by botdeploy"
+    connection = Connection({"fault": code, "message": place})
+    acts = Acts(cast("HostConnection", connection), "rsync", Address("h1", "h1"))
+    for kind in ("rollout", "step"):
+        with pytest.raises(NameTaken, match=f"h1: .*{place}") as taken:
+            acts.enter("T1", 30, kind, user="rsync", owner="ada", why="a test")
+        assert taken.value.exit_code is ExitCode.USAGE
+    with pytest.raises(ActFailed):
+        acts.enter("T1", 30, "rollback", user="rsync", owner="ada", why="a test")

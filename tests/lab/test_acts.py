@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from botdeploy.hosts import hostprogram
-from tests.hosts.actkit import BOT, LIFE, Actor, Release, release, tar_of, unit_text
+from tests.hosts.actkit import BOT, LIFE, Actor, Release, parse, release, tar_of, unit_text
 
 if TYPE_CHECKING:
     from tests.lab.host import Host
@@ -72,6 +72,28 @@ def overlaps(found: list[tuple[int, int, str]]) -> list[tuple[str, str]]:
     return [(a[2], b[2]) for a, b in pairwise(found) if b[0] <= a[1]]
 
 
+RUN, STATE, HOME = f"/run/botdeploy/{BOT}", f"/var/lib/botdeploy/{BOT}", f"/opt/{BOT}"
+MAY_STAND = re.compile(
+    rf"""{RUN}/(fence|guard\.lock|lock|loaded|read|reserve|started|systemd|result|switching|claim
+                |reverted)
+    |{STATE}/(user|rollout|audit\.jsonl|reserve|confirmed|reverted|stuck|hold
+                  |switches)
+    |{STATE}/(proven|quarantine|evidence|approved)(/[\w.+-]+)?
+    |{HOME}/(current|previous|releases|shared)
+    |{HOME}/(releases/[\w.-]+|shared/life)""",
+    re.VERBOSE,
+)
+
+
+def strangers(host: Host) -> list[str]:
+    """List what stands there beyond what may, when nothing is open and no guard is left."""
+    guard = f"botdeploy-guard-{BOT}"
+    host.root(f"n=0; while systemctl is-active -q {guard} && [ $n -lt 100 ]; do sleep 0.05; done")
+    places = f"{RUN} {STATE} {HOME} {HOME}/releases {HOME}/shared"
+    found = host.root(f"find {places} -mindepth 1 -maxdepth 1; find {STATE}/*/ -mindepth 1").stdout
+    return [path for path in found.splitlines() if not MAY_STAND.fullmatch(path)]
+
+
 # --- the way forward -----------------------------------------------------------------------------
 
 
@@ -121,7 +143,7 @@ def test_every_act_may_be_repeated(actor: Actor, host: Host) -> None:
     assert actor.stage(R1)["already"] is True
     assert len(lives(host)) == 1
     kinds = [one["audit"]["act"] for one in actor("audit").records if "audit" in one]
-    assert kinds == ["begin", "stage", "switch", "confirm", "prove"]
+    assert kinds == ["stage", "begin", "switch", "confirm", "prove"]
 
 
 def test_what_both_releases_have_is_copied_not_linked(actor: Actor, host: Host) -> None:
@@ -241,6 +263,116 @@ def test_a_return_to_an_active_release_needs_no_person_for_a_missing_line(
     assert said["unseen"] == "it is active, and its sign was not seen within 2 s"
     state = actor.state()
     assert (state["running"], state["stuck"]) == ("R1", None)
+
+
+def test_no_end_of_a_switch_leaves_litter(actor: Actor, host: Host) -> None:
+    """Done, failed, lapsed, rolled back, interrupted, refused: what stands is what is listed."""
+    proven(actor, R1, "run1")
+    assert strangers(host) == []
+    actor.stage(BROKEN, R1)
+    assert "reverted" in actor.switch("run2", "BAD")
+    assert strangers(host) == []
+    actor.stage(R2, R1)
+    assert "switched" in actor.switch("run3", "R2", ttl=1)
+    wait_until(actor, "reverted")
+    assert strangers(host) == []
+    proven(actor, R2, "run4", base=R1)
+    other = Actor(host)
+    assert "state" in other.enter("rollback")
+    assert actor("revert", actor.token, "late", "-", "too late").fault == "locked"
+    assert strangers(host) == []
+    assert "unchanged" in other("revert", other.token, "same", "R2", "nothing to do")
+    assert strangers(host) == []
+    assert "reverted" in other("revert", other.token, "back", "-", "by hand")
+    assert strangers(host) == []
+    assert other.switch("run5", "R9").fault == "not-staged"
+    assert strangers(host) == []
+    # The act that armed a switch dies; nobody comes again.
+    host.root(
+        f"echo 999999 >{RUN}/announced; systemctl start botdeploy-guard-{BOT};"
+        f" while [ -e {RUN}/announced ]; do sleep 0.05; done",
+        timeout=20,
+    )
+    assert strangers(host) == []
+
+
+@pytest.mark.parametrize("place", ["/run/botdeploy", "/var/lib/botdeploy"])
+def test_a_full_disk_stops_no_return(place: str, host: Host) -> None:
+    """The lock is taken, a lease renewed and a host taken back where nobody else can write."""
+    host.root(
+        f"mkdir -p {place}; mount -t tmpfs -o size=300k,mode=0755 lab {place}"
+        f" && echo {place} >>/run/lab-mounts"
+    )
+    actor = Actor(host)
+    actor.install()
+    actor.enter()
+    proven(actor, R1, "run1")
+    actor.stage(R2, R1)
+    assert "switched" in actor.switch("run2", "R2", ttl=60)
+    fill = f"dd if=/dev/zero bs=1k of={place}/filler 2>/dev/null; sync"
+    host.root(f"{fill}; dd if=/dev/zero bs=1 of={place}/more 2>/dev/null; true", check=False)
+    assert "extended" in actor("extend", actor.token, "run2", 60)
+    assert "confirmed" in actor("confirm", actor.token, "run2")
+    other = Actor(host)
+    assert "state" in other.enter("rollback")
+    back = other("revert", other.token, "back", "-", "too many errors")["reverted"]
+    assert (back["old"], back["runs"], back["why"]) == ("R1", True, "too many errors")
+    assert actor.state()["running"] == "R1"
+    assert overlaps(lives(host)) == []
+
+
+def test_a_build_that_never_stops_talking_fills_nothing(host: Host) -> None:
+    """Of its output the end is kept; the leases of all bots are on the disk that it could fill."""
+    host.root(
+        "mkdir -p /run/botdeploy; mount -t tmpfs -o size=400k lab /run/botdeploy"
+        " && echo /run/botdeploy >>/run/lab-mounts"
+    )
+    actor = Actor(host)
+    actor.install()
+    actor.enter()
+    flood = b"yes flood | head -c 60000000\necho the end\nexit 3\n"
+    said = actor.stage(release("LOUD", extra={"build": flood}))
+    assert (said.fault, said["message"].endswith("the end|")) == ("build", True)
+    assert len(said["message"]) < 9000
+    assert not actor.stage(release("CALM", extra={"build": flood.replace(b"exit 3", b"")})).fault
+    assert strangers(host) == []
+    assert host.root("ls -d /run/botdeploy-*", check=False).stdout == ""
+
+
+# --- what is written down ------------------------------------------------------------------------
+
+
+def test_what_a_person_does_is_written_down_first_or_not_done(actor: Actor, host: Host) -> None:
+    """A limit that the caller has set keeps the audit log from being written: nothing is done."""
+    proven(actor, R1, "run1")
+    program = f"sudo {hostprogram.path(BOT)}"
+    acts = (
+        "gate hold ann@laptop why",
+        "gate approve ann@laptop why R1 canary",
+        "note ann@laptop what",
+        "unlock ann@laptop",
+    )
+    for act in acts:
+        done = host.ssh(f"ulimit -f 1; {program} n {act}", user="deploy", check=False)
+        told = [next(iter(one)) for one in parse("n", done.stdout)]
+        rows = [one["audit"] for one in actor("audit").records if "audit" in one]
+        words = act.split()
+        is_written = rows[-1]["act"] == (words[1] if words[0] == "gate" else words[0])
+        assert (told[0] == "fault") is not is_written, (act, told, rows[-1])
+        state = actor.state()
+        assert (state["hold"] is not None, bool(state["approved"])) == (
+            any(row["act"] == "hold" for row in rows),
+            any(row["act"] == "approve" for row in rows),
+        )
+        assert (state["lock"] is None) is (is_written and "unlock" in act)
+
+
+def test_who_did_it_is_who_sudo_says(actor: Actor, host: Host) -> None:
+    """The login stands in the audit log, and what the caller claims to be beside it."""
+    program = f"sudo {hostprogram.path(BOT)}"
+    host.ssh(f"SUDO_USER=root {program} n gate hold boss@desk stop", user="deploy")
+    row = [one["audit"] for one in actor("audit").records if "audit" in one][-1]
+    assert (row["act"], row["who"], row["claimed"]) == ("hold", "deploy", "boss@desk")
 
 
 def test_a_first_deploy_that_fails_leaves_nothing_running(actor: Actor, host: Host) -> None:
@@ -406,7 +538,7 @@ def test_a_person_takes_the_lock_away(actor: Actor) -> None:
     assert said["owner"] == "tester"
     assert actor.state()["lock"] is None
     last = [one["audit"] for one in actor("audit").records if "audit" in one][-1]
-    assert (last["act"], last["who"]) == ("unlock", "admin@desk")
+    assert (last["act"], last["claimed"]) == ("unlock", "admin@desk")
 
 
 # --- what is refused -----------------------------------------------------------------------------
@@ -506,6 +638,31 @@ def test_a_foreign_unit_is_left_alone(actor: Actor, host: Host) -> None:
     assert f"mv {place}" in said["message"]
     assert host.root(f"systemctl is-active {BOT}").stdout.strip() == "active"
     assert actor.state()["foreign_unit"] is True
+
+
+def test_a_bot_named_like_a_service_of_the_system_is_refused(host: Host) -> None:
+    """A packaged unit, an alias, one of a generator: each is named, and nothing is touched."""
+    host.root(
+        "mkdir -p /run/systemd/generator;"
+        " printf '[Service]\\nExecStart=/bin/true\\n' >/run/systemd/generator/made.service;"
+        "ln -sf /lib/systemd/system/ssh.service /etc/systemd/system/shell.service"
+    )
+    for bot, place in (
+        ("rsync", "/lib/systemd/system/rsync.service"),
+        ("made", "/run/systemd/generator/made.service"),
+        ("shell", "/etc/systemd/system/shell.service"),
+    ):
+        actor = Actor(host, bot)
+        actor.install()
+        said = actor.enter()
+        assert (said.fault, place in said["message"]) == ("foreign-unit", True), said
+        checks = [one["check"] for one in actor("check").records if "check" in one]
+        unit = next(one for one in checks if one["name"] == "unit")
+        assert (unit["ok"], place in unit["message"]) == (False, True), unit
+        left = f"ls -d /opt/{bot} /var/lib/botdeploy/{bot} /etc/systemd/system/botdeploy-*-{bot}.*"
+        assert host.root(left, check=False).stdout == ""
+        assert not host.root(f"id {bot}", check=False).ok
+        assert actor.state()["lock"] is None
 
 
 def test_a_foreign_folder_is_left_alone(host: Host) -> None:
@@ -633,8 +790,9 @@ def test_a_note_stands_in_the_log_and_changes_nothing_else(actor: Actor) -> None
         assert actor("note", *wrong).fault == "usage"
     assert "noted" in actor("note", "a@b", what)
     noted = [one["audit"] for one in actor("audit").records if "audit" in one]
-    assert [(one["act"], one["who"], one["why"]) for one in noted[-1:]] == [("note", "a@b", what)]
-    assert [one["act"] for one in noted[:-1]] == ["begin", "stage"]
+    last = noted.pop()
+    assert (last["act"], last["claimed"], last["why"]) == ("note", "a@b", what)
+    assert [one["act"] for one in noted] == ["stage", "begin"]
     after = actor.state()
     changed = {key for key in before if before[key] != after[key]}
     assert changed <= {"at", "host_time", "uptime_s", "disk", "lock"}
@@ -680,7 +838,7 @@ def test_a_line_of_the_log_that_was_cut_short_is_passed_over(actor: Actor, host:
     host.root(f'printf \'\\n{{"at": "2026", "act": "st\' >>{log}')
     actor("gate", "hold", "me", "after")
     acts = [one["audit"]["act"] for one in actor("audit").records if "audit" in one]
-    assert acts == ["begin", "stage", "hold"]
+    assert acts == ["stage", "begin", "hold"]
 
 
 # --- readiness -----------------------------------------------------------------------------------

@@ -93,7 +93,7 @@ def test_a_timer_takes_a_release_through_all_rings(site: Site) -> None:
     """A controller that never saw the rollout promotes it ring by ring, and is else silent."""
     deployed(site)
     for name in HOSTS:
-        assert [row["who"] for row in site.acts(name, "prove")] == ["deploy@h7"]
+        assert [row["claimed"] for row in site.acts(name, "prove")] == ["deploy@h7"]
         assert len(site.acts(name, "switch")) == 1
     proven = {name: site.acts(name, "prove")[0]["at"] for name in HOSTS}
     begun = {name: site.acts(name, "switch")[0]["at"] for name in HOSTS}
@@ -124,7 +124,7 @@ def test_a_cron_daemon_takes_the_next_step(site: Site) -> None:
     with site.promoting():
         site.wait_for([release] * 6)
     assert any("passed" in line and "internal" in line for line in site.controller.said_to_cron())
-    switched = [row["who"] for row in site.acts("h2", "switch") if row["release"] == release]
+    switched = [row["claimed"] for row in site.acts("h2", "switch") if row["release"] == release]
     assert switched == ["deploy@h7"]
 
 

@@ -201,12 +201,14 @@ check_python() {
 
 check_place() {
 	if is_foreign_unit; then
-		item unit false "$UNITS/$UNIT was not written by botdeploy" \
-			"to hand the bot over: systemctl disable --now $UNIT; mv $UNITS/$UNIT $UNITS/$UNIT.before-botdeploy"
-	elif [ -e "$UNITS/$UNIT" ]; then
+		about_foreign
+		if is_our_unit; then
+			item unit false "$UNIT is botdeploy's and hides $foreign" "$mend"
+		else
+			item unit false "$foreign was not written by botdeploy" "$mend"
+		fi
+	elif is_our_unit; then
 		item unit true "$UNIT is botdeploy's"
-	elif [ -n "$(systemctl show -p FragmentPath --value "$UNIT" 2>/dev/null)" ]; then
-		item unit false "$UNIT comes with a package: $(systemctl show -p FragmentPath --value "$UNIT")" "give the bot another name"
 	else
 		item unit true "$UNIT is free"
 	fi

@@ -13,18 +13,19 @@ act_fetch() {
 	is_complete "$2" || fault not-staged "release $2 is not on this host"
 	tree=$RELEASES/$2
 	[ ! -e "$tree/.botdeploy/rebuilt" ] || fault no-base "release $2 was changed by its build"
-	list=$RUN/fetch.new.$$
-	trap 'rm -f "$list"' EXIT
-	# Of the paths that stand there, those that were sent; a build and shared: have added others. One
-	# with a line end in it would be two here, and the second might name any file of this host.
-	(cd "$tree" && find . -mindepth 1 \( -name '*[[:cntrl:]]*' -o -lname '*[[:cntrl:]]*' \) -prune \
-		-o -printf '%y %m %P %l\t%P\n') |
-		awk -F '\t' 'FNR == NR {sent[$0]; next} $1 in sent {printf "%s%c", $2, 0}' "$tree/.botdeploy/tree" - >"$list" ||
-		fault write "cannot write $list"
 	size=$(du -s --block-size=1 "$tree") && inodes=$(find "$tree" | wc -l) || fault read "cannot read $tree"
 	emit "{\"fetch\": {\"size_bytes\": ${size%%"$TAB"*}, \"inodes\": $inodes}}"
 	(cd "$tree/.botdeploy" && find . -mindepth 1 ! -name staged -print0 |
 		tar -c -f - --no-recursion --null -T - | gzip -1) | base64 -w 16000 || fault read "cannot read $tree"
 	emit '{"part": "files"}'
-	tar -c -f - -C "$tree" --no-recursion --null -T "$list" | gzip -1 | base64 -w 16000 || fault read "cannot read $tree"
+	sent_paths | tar -c -f - -C "$tree" --no-recursion --null -T - | gzip -1 | base64 -w 16000 || fault read "cannot read $tree"
+}
+
+# sent_paths: of the paths that stand in the tree, those that were sent, each ended by NUL; a build and
+# shared: have added others. One with a line end in it would be two here, and the second might name
+# any file of this host. What is missing here is missed by the verification on the other host.
+sent_paths() {
+	(cd "$tree" && find . -mindepth 1 \( -name '*[[:cntrl:]]*' -o -lname '*[[:cntrl:]]*' \) -prune \
+		-o -printf '%y %m %P %l\t%P\n') |
+		awk -F '\t' 'FNR == NR {sent[$0]; next} $1 in sent {printf "%s%c", $2, 0}' "$tree/.botdeploy/tree" -
 }

@@ -69,12 +69,18 @@ switch_release() {
 	if await_ready "$new"; then
 		end_change
 		harden
-		printf 'run=%s\nnew=%s\nold=%s\ninvocation=%s\ncursor=%s\ndowntime_s=%s\nready_s=%s\nat_us=%s\nunseen=%s\nrestarts=%s\n' \
-			"$run" "$new" "$old" "$InvocationID" "$cursor" "$(seconds $((ready - begun)))" \
-			"$(seconds $((ready - stopped)))" "$begun_us" "$unseen" "$NRestarts" >"$RUN/result.new.$$" &&
-			mv -T "$RUN/result.new.$$" "$RUN/result"
+		put_run result "run=$run
+new=$new
+old=$old
+invocation=$InvocationID
+cursor=$cursor
+downtime_s=$(seconds $((ready - begun)))
+ready_s=$(seconds $((ready - stopped)))
+at_us=$begun_us
+unseen=$unseen
+restarts=$NRestarts"
 		rm -f "$STATE/stuck"
-		audit switch "$new" ready "$unseen"
+		audit switch "$new" ready "$unseen" "$(field "$STATE/pending" owner)" "$(field "$STATE/pending" login)"
 		log "$new is ready${unseen:+: $unseen}"
 	else
 		[ -e "$STATE/pending" ] && [ "$not_ready" != "$LAPSED" ] || return
@@ -97,7 +103,7 @@ abandon() { # WHY [CAUSE]
 # set here as begun holds only where nothing is to be stopped.
 begin_change() {
 	tick
-	cursor='' begun=$now_cs begun_us='' stopped=$now_cs restarted=no old_pids=''
+	change=$1 cursor='' begun=$now_cs begun_us='' stopped=$now_cs restarted=no old_pids=''
 	if [ "$(field "$RUN/switching" run)" = "$1" ]; then
 		get "$RUN/switching" cursor
 		cursor=$got
@@ -111,22 +117,36 @@ begin_change() {
 		if is_number "$got"; then stopped=$got restarted=yes; fi
 	else
 		cursor=$(last_cursor)
-		printf 'run=%s\ncursor=%s\nbegun=%s\n' "$1" "$cursor" "$begun" >"$RUN/switching"
+		keep_change
 	fi
+}
+
+# keep_change: write down what a guard that begins again must know. Whole each time: a guard may begin
+# again for days, as long as a disk is broken.
+keep_change() {
+	dead_at=''
+	[ "$restarted" = no ] || dead_at=$stopped
+	put_run switching "run=$change
+cursor=$cursor
+begun=$begun
+begun_us=$begun_us
+old_pids=$old_pids
+stopped=$dead_at"
 }
 
 # note_begin GROUP: now the bot is told to stop. What was noted before of the time holds no more.
 # Its processes are noted too: a line of theirs may reach the journal when they are long dead.
 note_begin() {
 	old_pids=$(unit_pids "$1" | tr '\n' ' ')
-	begun_us=$(date +%s%6N)
+	wall
+	begun_us=$wall_us
 	tick
 	begun=$now_cs
-	printf 'begun=%s\nbegun_us=%s\nold_pids=%s\n' "$begun" "$begun_us" "$old_pids" >>"$RUN/switching"
+	keep_change
 }
 
 end_change() {
-	printf '%s=%s\n' "$InvocationID" "$new_release" >"$RUN/started"
+	put_run started "$InvocationID=$new_release"
 }
 
 # replace_release RELEASE MARK: the change itself: stop, prove dead, link, start. An empty name
@@ -142,7 +162,7 @@ replace_release() {
 	stop_bot || { failed="the bot could not be stopped"; return 1; }
 	tick
 	stopped=$now_cs restarted=yes
-	printf 'stopped=%s\n' "$stopped" >>"$RUN/switching"
+	keep_change
 	fence
 	[ -e "$STATE/$2" ] || { unfence; failed="it was called back"; return 1; }
 	[ "$2" = reverting ] || ! is_lapsed || { unfence; failed=$LAPSED; return 1; }
@@ -157,7 +177,8 @@ replace_release() {
 # note_switch RELEASE: since it was told to stop, what ran before runs no more: whoever reads the journal
 # asks which release wrote what.
 note_switch() {
-	printf '%s %s\n' "${begun_us:-$(date +%s%6N)}" "${1:--}" 2>/dev/null >>"$STATE/switches" || :
+	[ -n "$begun_us" ] || wall
+	printf '%s %s\n' "${begun_us:-$wall_us}" "${1:--}" 2>/dev/null >>"$STATE/switches" || :
 }
 
 # begin_switches: of a host that an older botdeploy has switched it is known only what runs now, and since
@@ -187,7 +208,8 @@ directives_of() { sed '/^[#;]/d' "$RELEASES/$1/.botdeploy/$UNIT"; }
 reload_unit() { # RELEASE
 	rm -f "$RUN/loaded"
 	systemctl daemon-reload || return 1
-	[ -z "$1" ] || { directives_of "$1" >"$RUN/loaded.new.$$" && mv -T "$RUN/loaded.new.$$" "$RUN/loaded"; } || :
+	[ -z "$1" ] || { directives_of "$1" >"$RUN/loaded.new.$$" && mv -T "$RUN/loaded.new.$$" "$RUN/loaded"; } ||
+		rm -f "$RUN/loaded.new.$$"
 }
 
 # prepare_links RELEASE MARK: the unit, its place in the boot, and a link in $spare that will become
@@ -213,7 +235,7 @@ prepare_links() {
 # An empty name takes all of it away.
 point_at() {
 	if [ -n "$1" ]; then
-		[ -z "$spare" ] || mv -T "$spare" "$HOME_DIR/current"
+		[ -z "$spare" ] || rename "$spare" "$HOME_DIR/current"
 	else
 		rm -f "$UNITS/multi-user.target.wants/$UNIT" "$UNITS/$UNIT" "$HOME_DIR/current"
 	fi
@@ -273,7 +295,7 @@ await_ready() {
 	[ "$restarted" = yes ] || [ "$kind" != pattern ] || kind=active
 	tick
 	from=$now_cs asked='' since=$cursor pid='' pid_since=$now_cs
-	printf '' 2>/dev/null >"$RUN/read"
+	{ : >"$RUN/read"; } 2>/dev/null
 	while :; do
 		tick
 		spent=$((now_cs - from))
@@ -655,15 +677,21 @@ stuck() {
 
 end_revert() {
 	tick
-	printf 'run=%s\nseconds=%s\nby=%s\ncause=%s\nwhy=%s\nunseen=%s\n' "$run" "$(seconds $((now_cs - begun)))" \
-		"$by" "$cause" "$why" "$unseen" >"$RUN/reverted"
+	put_run reverted "run=$run
+seconds=$(seconds $((now_cs - begun)))
+by=$by
+cause=$cause
+why=$why
+unseen=$unseen"
 	fence
 	mv -T "$STATE/reverting" "$STATE/reverted" && sync "$STATE" || fault write "cannot rename $STATE/reverting"
 	rm -f "$RUN/lease" "$RUN/switching" "$RUN/result"
 	unfence
-	who=$(field "$STATE/reverted" owner)
-	[ "$by" = controller ] || who="this host"
-	audit revert "$new" "$([ -e "$STATE/stuck" ] && printf stuck || printf "done")" "$why" "$who"
+	get "$STATE/reverted" owner
+	who=$got
+	get "$STATE/reverted" login
+	[ "$by" = controller ] || who="this host" got="this host"
+	audit revert "$new" "$([ -e "$STATE/stuck" ] && printf stuck || printf "done")" "$why" "$who" "$got"
 }
 
 # guard_boot: before the bot's unit, so nothing may wait for it here. The links go back; that the old
@@ -675,9 +703,9 @@ guard_boot() {
 	if [ -e "$STATE/reverting" ]; then
 		old=$(field "$STATE/reverting" old)
 		begin_change "$(field "$STATE/reverting" run)-back"
-		tick
 		# Everything of this boot is the old release's; the entry at the cursor is of another.
-		printf 'cursor=\nstopped=%s\n' "$now_cs" >>"$RUN/switching"
+		cursor='' stopped=$now_cs restarted=yes
+		keep_change
 		prepare_links "$old" reverting && point_at "$old" || fault write "cannot write the links"
 		note_switch "$old"
 		harden

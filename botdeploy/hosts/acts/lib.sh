@@ -17,6 +17,9 @@ export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=
 export SYSTEMD_PAGER='' SYSTEMD_PAGERSECURE=1 PAGER=cat SYSTEMD_COLORS=0
 unset IFS ENV BASH_ENV CDPATH
 umask 022
+# A limit that the caller has set must not end an act in its middle, nor keep it from being written down.
+trap '' XFSZ
+command ulimit -f unlimited 2>/dev/null || :
 cd / || exit 70
 
 PROGRAM=$0
@@ -101,7 +104,20 @@ tick() {
 	now_cs=$now_s${up#*.}
 	now_cs=${now_cs#0}
 }
-utc() { date -u +%Y-%m-%dT%H:%M:%S.%6NZ; }
+# wall: the wall clock, in $wall_s, $wall_us and as text in $wall_at. Not by %6N, which not every date knows.
+wall() {
+	wall_at=$(date -u '+%s %Y-%m-%dT%H:%M:%S.%N')
+	wall_s=${wall_at%% *} wall_at=${wall_at#* }
+	case ${wall_at#*.} in
+	[0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9]) wall_at=${wall_at%???} ;;
+	*) wall_at=${wall_at%%.*}.000000 ;;
+	esac
+	wall_us=$wall_s${wall_at#*.} wall_at=${wall_at}Z
+}
+utc() {
+	wall
+	printf %s "$wall_at"
+}
 seconds() { printf '%d.%02d' $(($1 / 100)) $(($1 % 100)); }
 
 # --- state files: "key=value" lines, one value a line ------------------------------------------
@@ -129,10 +145,44 @@ put() {
 	return 1
 }
 
+# put_run NAME TEXT: replace a file in RUN whole. Where /run is full, by the space that prepare_run has
+# put aside: whatever filled it, the lock can be taken and a lease renewed.
+put_run() {
+	fill_run "$1" "$2" || { rm -f "$RUN/reserve" && fill_run "$1" "$2"; }
+}
+
+fill_run() {
+	{ printf '%s\n' "$2" >"$RUN/$1.new.$$"; } 2>/dev/null && mv -T "$RUN/$1.new.$$" "$RUN/$1" && return 0
+	rm -f "$RUN/$1.new.$$"
+	return 1
+}
+
+# put_back FILE TEXT: put for what a way back, or a stop, needs: on a full disk by the space put aside.
+put_back() {
+	put "$1" <<-EOF && return 0
+		$2
+	EOF
+	rm -f "$STATE/reserve"
+	sync "$STATE"
+	put "$1" <<-EOF
+		$2
+	EOF
+}
+
+# rename FROM TO: one rename, also where TO is a link to a folder. For that the mv of uutils says "Not a
+# directory"; systemd's own tool replaces a link as atomically.
+rename() {
+	mv -T "$1" "$2" 2>/dev/null && return 0
+	[ -L "$1" ] && [ -L "$2" ] && [ -w "${2%/*}" ] || return 1
+	aim=$(readlink "$1")
+	printf 'L+ %s - - - - %s\n' "$2" "$aim" | systemd-tmpfiles --create - >/dev/null 2>&1
+	[ "$(readlink "$2")" = "$aim" ] && rm -f "$1"
+}
+
 # relink LINK TARGET: point a link elsewhere by one rename. Not yet durable: see harden.
 relink() {
 	[ "$(readlink "$1" 2>/dev/null)" = "$2" ] && return 0
-	ln -s "$2" "$1.new.$$" && mv -T "$1.new.$$" "$1" && return 0
+	ln -s "$2" "$1.new.$$" && rename "$1.new.$$" "$1" && return 0
 	rm -f "$1.new.$$"
 	return 1
 }
@@ -177,17 +227,35 @@ quarantine() {
 	} | put "$STATE/quarantine/$bad_digest"
 }
 
-# audit ACT RELEASE OUTCOME WHY [WHO]: one line for who did what when and why it ended so. It ends
-# with a mark that no text can hold, so that a line cut short by a full disk is told from a whole one.
+# login: whose login this act runs under, as sudo knows it, in $login. What a caller says of itself
+# stands beside it, never in its place.
+login() {
+	login=${SUDO_USER:-root}
+	is_line "$login" || login="uid ${SUDO_UID:-unknown}"
+}
+
+# audit ACT RELEASE OUTCOME WHY [CLAIMED [LOGIN]]: one line for who did what when and why it ended so.
+# It ends with a mark that no text can hold, so that a line cut short by a full disk is told from a whole
+# one. Fails where it can't be written: what a person does is written down first, or not done.
 audit() {
 	if [ $# -gt 4 ]; then got=$5; else get "$RUN/lock" owner; fi
 	quote "$got"
+	claimed_json=$json
+	login
+	quote "${6:-$login}"
 	who_json=$json
 	quote "$4"
 	get "$STATE/rollout" id
 	is_id "$got" || got=''
-	printf '\n{"at": "%s", "act": "%s", "release": "%s", "outcome": "%s", "who": %s, "why": %s, "rollout": "%s", "v": 1}\n' \
-		"$(utc)" "$1" "$2" "$3" "$who_json" "$json" "$got" 2>/dev/null >>"$STATE/audit.jsonl" || :
+	wall
+	{ printf '\n{"at": "%s", "act": "%s", "release": "%s", "outcome": "%s", "who": %s, "claimed": %s, "why": %s, "rollout": "%s", "v": 1}\n' \
+		"$wall_at" "$1" "$2" "$3" "$who_json" "$claimed_json" "$json" "$got" >>"$STATE/audit.jsonl"; } 2>/dev/null
+}
+
+# audit_first …: as audit, or the end of the act.
+audit_first() {
+	audit "$@" || { rm -f "$STATE/reserve" && audit "$@"; } ||
+		fault write "cannot write $STATE/audit.jsonl, and nothing is done that is not written down there; nothing was changed"
 }
 
 # crumbs: temporary files whose writer is gone.

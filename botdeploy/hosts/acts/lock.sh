@@ -70,9 +70,9 @@ act_unlock() {
 	fence
 	if [ -e "$RUN/lock" ]; then
 		lock_record
-		emit "{\"unlocked\": $record}"
-		audit unlock "" "done" "taken from $(field "$RUN/lock" owner)" "$1"
+		audit_first unlock "" "done" "taken from $(field "$RUN/lock" owner)" "$1"
 		rm -f "$RUN/lock"
+		emit "{\"unlocked\": $record}"
 	else
 		emit '{"unlocked": null}'
 	fi
@@ -133,9 +133,9 @@ take_lock() {
 	since=''
 	[ "$holder" != "$token" ] || since=$(field "$RUN/lock" since)
 	tick
-	printf 'token=%s\ndeadline=%s\nkind=%s\nsince=%s\nowner=%s\nwhy=%s\nenvironment=%s\n' "$token" \
-		$((now_s + ttl + 1)) "$kind" "${since:-$(utc)}" "$owner" "$why" "$environment" >"$RUN/lock.new.$$" &&
-		mv -T "$RUN/lock.new.$$" "$RUN/lock" || fault state "cannot write the lock in $RUN"
+	login
+	put_run lock "token=$token${NL}deadline=$((now_s + ttl + 1))${NL}kind=$kind${NL}since=${since:-$(utc)}${NL}owner=$owner${NL}login=$login${NL}why=$why${NL}environment=$environment" ||
+		fault state "cannot write the lock in $RUN"
 	unfence
 }
 
@@ -147,8 +147,8 @@ renew_lock() { # TOKEN TTL; fails when somebody else has it
 		return 1
 	fi
 	tick
-	sed "s/^deadline=.*/deadline=$((now_s + $2 + 1))/" "$RUN/lock" >"$RUN/lock.new.$$" &&
-		mv -T "$RUN/lock.new.$$" "$RUN/lock" || fault state "cannot write the lock in $RUN"
+	renewed=$(sed "s/^deadline=.*/deadline=$((now_s + $2 + 1))/" "$RUN/lock") && put_run lock "$renewed" ||
+		fault state "cannot write the lock in $RUN"
 	unfence
 }
 

@@ -10,6 +10,6 @@ act_note() {
 	need_line note "$2"
 	[ -n "$2" ] || fault usage "a note says something"
 	[ -d "$STATE" ] || fault not-prepared "this host has no bot $BOT yet"
-	audit note "" "done" "$2" "$1"
+	audit_first note "" "done" "$2" "$1"
 	emit '{"noted": true}'
 }

@@ -11,8 +11,8 @@ act_observe() { tell_state; }
 tell_state() {
 	printf '@@%s {"state": {' "$NONCE"
 	read -r boot </proc/sys/kernel/random/boot_id
-	at=$(date -u '+%s %Y-%m-%dT%H:%M:%S.%6NZ')
-	now=${at%% *} at=${at#* }
+	wall
+	now=$wall_s at=$wall_at
 	tick
 	printf '"boot_id": "%s", "uptime_s": %s, "at": "%s", "host_time": "%s"' "$boot" "$now_s" "$at" "$at"
 	survey
@@ -320,8 +320,7 @@ tell_host() {
 	systemd_version
 	zstd=false
 	! command -v zstd >/dev/null || zstd=true
-	foreign=false
-	! is_foreign_unit || foreign=true
+	if ! is_our_unit && is_foreign_unit; then foreign=true; else foreign=false; fi
 	printf ', "wanted_user": "%s", "journal": %s, "systemd": %s, "tools": [%s], "zstd": %s, "foreign_unit": %s, "restricted": %s' \
 		"$user" "$(can_read_journal && printf true || printf false)" "$version" "$tools" "$zstd" "$foreign" \
 		"$([ -e "$SUDOERS" ] && printf true || printf false)"
@@ -350,10 +349,29 @@ can_read_journal() {
 	[ -n "$(journalctl -q -n 1 -o cat 2>/dev/null)" ]
 }
 
-# is_foreign_unit: is there a unit of the bot's name that somebody else wrote?
+# is_foreign_unit: is there a unit of the bot's name that somebody else wrote? Its place in $foreign. Ours
+# is the link in UNITS; elsewhere stand those of packages, of generators, and the aliases of both.
 is_foreign_unit() {
-	[ -e "$UNITS/$UNIT" ] || [ -L "$UNITS/$UNIT" ] || return 1
-	[ "$(readlink "$UNITS/$UNIT")" != "$HOME_DIR/current/.botdeploy/$UNIT" ]
+	for foreign in /etc/systemd/system.control /run/systemd/system.control /run/systemd/transient \
+		/run/systemd/generator.early "$UNITS" /etc/systemd/system.attached /run/systemd/system \
+		/run/systemd/system.attached /run/systemd/generator /usr/local/lib/systemd/system \
+		/usr/lib/systemd/system /lib/systemd/system /run/systemd/generator.late; do
+		foreign=$foreign/$UNIT
+		[ -e "$foreign" ] || [ -L "$foreign" ] || continue
+		[ "$foreign" = "$UNITS/$UNIT" ] && is_our_unit || return 0
+	done
+	foreign=''
+	return 1
+}
+
+is_our_unit() { [ "$(readlink "$UNITS/$UNIT" 2>/dev/null)" = "$HOME_DIR/current/.botdeploy/$UNIT" ]; }
+
+# about_foreign: what to do about it, in $mend.
+about_foreign() {
+	case $foreign in
+	"$UNITS"/*) mend="to hand the bot over: systemctl disable --now $UNIT; mv $foreign $foreign.before-botdeploy" ;;
+	*) mend="it comes with a package, or is made at boot: give the bot another name" ;;
+	esac
 }
 
 # lease_left: seconds until what is pending goes back, in $left.

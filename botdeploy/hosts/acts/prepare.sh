@@ -3,6 +3,13 @@
 prepare_run() {
 	[ -d "$RUN" ] || { mkdir -p "$RUN" && chmod 0700 "$RUN"; } 2>/dev/null
 	[ -w "$RUN" ] || fault state "cannot write $RUN"
+	put_aside "$RUN"
+}
+
+# put_aside FOLDER: a little space for what must be written when somebody has filled the disk.
+put_aside() {
+	[ -e "$1/reserve" ] && return 0
+	head -c 65536 /dev/zero >"$1/reserve" 2>/dev/null && [ "$(stat -c %s "$1/reserve")" = 65536 ] || rm -f "$1/reserve"
 }
 
 prepare() { # USER
@@ -22,6 +29,7 @@ prepare() { # USER
 	if [ -d "$HOME_DIR" ] && [ ! -d "$RELEASES" ] && [ -n "$(ls -A "$HOME_DIR")" ]; then
 		fault foreign-folder "$HOME_DIR holds something that botdeploy did not put there; move it away first"
 	fi
+	[ "${kind:-}" = rollback ] || refuse_foreign
 	prepare_user "$1"
 	mkdir -p "$RELEASES" && chown root:root "$HOME_DIR" "$RELEASES" && chmod 0755 "$HOME_DIR" "$RELEASES" ||
 		fault state "cannot create $RELEASES"
@@ -33,6 +41,7 @@ prepare() { # USER
 		mkdir -p "$STATE/proven" "$STATE/quarantine" "$STATE/evidence" "$STATE/approved" &&
 			chmod 0700 /var/lib/botdeploy "$STATE" || fault state "cannot create $STATE"
 	fi
+	put_aside "$STATE"
 	run_as
 	[ "$user" = "$1" ] && [ -e "$STATE/user" ] || printf '%s\n' "$1" | put "$STATE/user" ||
 		fault state "cannot write $STATE/user"
@@ -49,8 +58,8 @@ prepare_user() {
 		fault user "setup has prepared $BOT to run as $user, not as $1; an administrator changes it by: botdeploy setup"
 	fi
 	if ! id -u "$1" >/dev/null 2>&1; then
-		useradd --system --user-group --no-create-home --home-dir "$HOME_DIR/shared" \
-			--shell /usr/sbin/nologin "$1" 2>"$RUN/user.err" || fault user "cannot create the user $1: $(tail -n 1 "$RUN/user.err")"
+		said=$(useradd --system --user-group --no-create-home --home-dir "$HOME_DIR/shared" \
+			--shell /usr/sbin/nologin "$1" 2>&1) || fault user "cannot create the user $1: ${said##*"$NL"}"
 	fi
 	[ "$(id -u "$1")" -ne 0 ] || fault user "a bot does not run as root"
 }

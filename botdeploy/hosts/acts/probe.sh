@@ -58,8 +58,9 @@ act_probe() {
 	curl) read_curl ;;
 	wget) read_wget ;;
 	esac
+	wall
 	printf '", "said": "%s", "code": %s, "status": %s, "took_s": %s, "at_us": %s, "invocation": "%s", "up_s": %s}}\n' \
-		"$(printf %s "${told%"$NL"*}" | base64 -w 0)" "$code" "$status" "$took" "$(date +%s%6N)" \
+		"$(printf %s "${told%"$NL"*}" | base64 -w 0)" "$code" "$status" "$took" "$wall_us" \
 		"$InvocationID" "$(seconds "$up_cs")"
 }
 

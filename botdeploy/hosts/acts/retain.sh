@@ -23,13 +23,13 @@ act_prove() {
 	# What an earlier rollout has proven is proven again: a verdict is one rollout's.
 	if ! is_proven "$passed" || is_quarantined "$passed" ||
 		[ "$(field "$STATE/proven/$passed" rollout)" != "$rollout" ]; then
+		audit_first prove "$passed" "done" "$why"
 		last_order
 		printf '%s\nat=%s\nrollout=%s\n' $((highest + 1)) "$(utc)" "$rollout" | put "$STATE/proven/$passed" ||
 			fault write "cannot write $STATE/proven"
 		# It was refused before, and a person has forced it through: it passed, so it is refused no more.
 		digest_of "$passed"
 		[ -z "$digest" ] || rm -f "$STATE/quarantine/$digest"
-		audit prove "$passed" "done" "$why"
 	fi
 	prune "$keep"
 	quote "$pruned"
@@ -45,10 +45,10 @@ act_condemn() {
 	for error in "$@"; do need_line error "$error"; done
 	is_new=no
 	[ -e "$STATE/quarantine/$bad" ] || is_new=yes
+	[ "$is_new" = no ] || audit_first quarantine "$bad" "done" "$why"
 	if [ "$is_new" = yes ] || [ $# -gt 0 ]; then
 		quarantine "$bad" "$why" "$@" || fault write "cannot write $STATE/quarantine"
 	fi
-	[ "$is_new" = no ] || audit quarantine "$bad" "done" "$why"
 	emit '{"condemned": true}'
 }
 

@@ -65,21 +65,20 @@ go_back() {
 	link_of previous
 	latest_phase
 	rm -f "$STATE/stuck"
-	owner=$(field "$RUN/lock" owner)
-	put "$STATE/reverting" <<-EOF || fault write "cannot write $STATE/reverting; nothing was changed"
-		run=$run
-		new=$now
-		old=$target
-		was_current=$now
-		was_previous=$linked
-		armed=$(utc)
-		armed_s=$(date +%s)
-		owner=$owner
-		seq=$((latest_seq + 1))
-		by=controller
-		cause=$cause
-		why=$why
-	EOF
+	wall
+	put_back "$STATE/reverting" "run=$run
+new=$now
+old=$target
+was_current=$now
+was_previous=$linked
+armed=$wall_at
+armed_s=$wall_s
+owner=$(field "$RUN/lock" owner)
+login=$(field "$RUN/lock" login)
+seq=$((latest_seq + 1))
+by=controller
+cause=$cause
+why=$why" || fault write "cannot write $STATE/reverting; nothing was changed"
 }
 
 # recorded_target: what the release that runs came from, in $target. Empty only where nothing ever
@@ -106,7 +105,7 @@ recorded_target() {
 claim_revert() {
 	mv -T "$STATE/pending" "$STATE/reverting" && sync "$STATE" || fault write "cannot rename $STATE/pending"
 	rm -f "$RUN/lease"
-	printf 'by=%s\ncause=%s\nwhy=%s\n' "$1" "$2" "$3" >"$RUN/claim" 2>/dev/null
+	put_run claim "by=$1${NL}cause=$2${NL}why=$3"
 	marked=$(cat "$STATE/reverting") || return 0
 	put "$STATE/reverting" <<-EOF || :
 		$marked

@@ -27,6 +27,7 @@ act_setup() {
 	sum=$(printf %s "$text" | sha256sum)
 	sum=${sum%% *}
 	PROGRAM=$LIBRARY/$(printf %.12s "$sum")/$BOT
+	refuse_foreign
 	setup_program
 	setup_place
 	[ -z "$deployer" ] || [ "$(id -u "$deployer")" -eq 0 ] || setup_rights

@@ -36,13 +36,15 @@ act_stage() {
 	# Of an earlier stage whose controller is gone; where there is none, systemd need not be asked.
 	[ ! -e "/run/systemd/transient/botdeploy-build-$BOT.service" ] ||
 		systemctl stop "botdeploy-build-$BOT" 2>/dev/null
+	# What is said on the way is kept here too: a program that complains without end must not fill
+	# /run, where the leases of every bot of this host are.
 	rm -rf "$partial" && (umask 077 && mkdir -p "$part" "$meta") || fault write "cannot create $part"
 	trap 'rm -rf "$partial" "$incoming"; rmdir "$PARTIALS" 2>/dev/null' EXIT
 	trap 'exit 3' HUP INT TERM
-	head -c "$meta_bytes" | gzip -dcq | tar -x -f - -C "$meta" --no-same-owner 2>"$RUN/stage.err" || stage_failed
+	head -c "$meta_bytes" | gzip -dcq | tar -x -f - -C "$meta" --no-same-owner 2>"$partial/said" || stage_failed
 	need_meta
 	copy_base
-	"$packing" -dcq | tar -x -f - -C "$part" --no-same-owner -p 2>"$RUN/stage.err" || stage_failed
+	"$packing" -dcq | tar -x -f - -C "$part" --no-same-owner -p 2>"$partial/said" || stage_failed
 	verify_tree
 	link_shared
 	build_release
@@ -51,14 +53,14 @@ act_stage() {
 	# Where releases/ is a volume of its own, one rename does not reach it.
 	rm -rf "$incoming"
 	if [ "$(stat -c %d "$part")" != "$(stat -c %d "$RELEASES")" ]; then
-		cp -a "$part" "$incoming" 2>"$RUN/stage.err" || cannot "copy the release to $RELEASES"
+		cp -a "$part" "$incoming" 2>"$partial/said" || cannot "copy the release to $RELEASES"
 		part=$incoming
 	fi
 	sync -f "$part" || cannot "sync the release to disk"
 	need_lock "$token"
+	audit_first stage "$id" "done" ""
 	mv -T "$part" "$RELEASES/$id" && sync "$RELEASES" || cannot "complete $RELEASES/$id"
 	note_rollout
-	audit stage "$id" "done" ""
 	emit "{\"staged\": \"$id\", \"already\": false}"
 }
 
@@ -78,7 +80,7 @@ name_full() {
 
 stage_failed() {
 	name_full "the release could not be unpacked"
-	fault upload "the release did not unpack: $(tail -n 1 "$RUN/stage.err" 2>/dev/null)"
+	fault upload "the release did not unpack: $(tail -n 1 "$partial/said" 2>/dev/null)"
 }
 
 # A tenth of the disk stays free: a full disk is how a bot loses its data.
@@ -129,8 +131,8 @@ copy_base() {
 	sort "$RELEASES/$base/.botdeploy/sums" >"$partial/base" &&
 		sort "$meta/sums" | comm -12 "$partial/base" - | cut -c 67- | tr '\n' '\000' >"$partial/kept" ||
 		fault write "cannot compare with $base"
-	(cd "$RELEASES/$base" && xargs -0 -r cp -a --reflink=auto --parents -t "$part" -- <"$partial/kept") 2>"$RUN/stage.err" ||
-		cannot "copy from $base: $(tail -n 1 "$RUN/stage.err")"
+	(cd "$RELEASES/$base" && xargs -0 -r cp -a --reflink=auto --parents -t "$part" -- <"$partial/kept") 2>"$partial/said" ||
+		cannot "copy from $base: $(tail -n 1 "$partial/said")"
 }
 
 # Every name in the sums is a plain file here. Behind a link sha256sum would read, as root, what is
@@ -146,8 +148,8 @@ verify_tree() {
 		-o -name '*[[:cntrl:]]*' -o -lname '*[[:cntrl:]]*' \) -print -quit)
 	[ -z "$odd" ] || fault upload "the release holds $odd, which no release may hold"
 	sums_are_of_files || fault corrupt "the sums name what is no file of the release"
-	(cd "$part" && { [ ! -s "$meta/sums" ] || sha256sum -c --quiet --strict -- "$meta/sums"; }) >"$RUN/stage.err" 2>&1 ||
-		fault corrupt "a file differs from what was sent: $(head -n 1 "$RUN/stage.err")"
+	(cd "$part" && { [ ! -s "$meta/sums" ] || sha256sum -c --quiet --strict -- "$meta/sums"; }) >"$partial/said" 2>&1 ||
+		fault corrupt "a file differs from what was sent: $(head -n 1 "$partial/said")"
 	(cd "$part" && find . -mindepth 1 -printf '%y %m %P %l\n' | sort) |
 		cmp -s - "$meta/tree" || fault corrupt "the tree differs from what was sent"
 	chown -R root:root "$part" && chmod -R go-w "$part" || fault write "cannot own $part"
@@ -182,30 +184,35 @@ link_shared() {
 # in by /proc/PID/cwd.
 build_release() {
 	[ -s "$meta/build" ] || return 0
-	script=$RUN/build # BindReadOnlyPaths takes it from a folder that its user can't enter
+	script=$partial/build # BindReadOnlyPaths takes it from a folder that its user can't enter
 	cp "$meta/build" "$script" && chown "$user:" "$script" && chmod 0400 "$script" &&
 		chown -R -h "$user:" "$part" || fault write "cannot prepare the build"
 	apart=no most=0
 	[ ! -r /proc/sys/user/max_user_namespaces ] || read -r most </proc/sys/user/max_user_namespaces
 	[ "$most" = 0 ] || apart=yes
-	systemd-run -q --wait --collect --pipe --unit="botdeploy-build-$BOT" \
-		-p User="$user" -p WorkingDirectory="$RELEASES/$id" -p KillMode=control-group \
-		-p TemporaryFileSystem="$RELEASES" -p BindPaths="$part:$RELEASES/$id" \
-		-p BindReadOnlyPaths="$script:/run/botdeploy-build" \
-		-p PrivateTmp=yes -p PrivateUsers="$apart" -p NoNewPrivileges=yes -p RuntimeMaxSec=1800 -p UMask=0022 \
-		-p Environment="HOME=/tmp" \
-		/bin/sh -e /run/botdeploy-build </dev/null >"$RUN/build.log" 2>&1
-	rc=$?
+	# Of its output the end is kept, and no more: it may be without end.
+	{
+		systemd-run -q --wait --collect --pipe --unit="botdeploy-build-$BOT" \
+			-p User="$user" -p WorkingDirectory="$RELEASES/$id" -p KillMode=control-group \
+			-p TemporaryFileSystem="$RELEASES" -p BindPaths="$part:$RELEASES/$id" \
+			-p BindReadOnlyPaths="$script:$RELEASES/.build" \
+			-p PrivateTmp=yes -p PrivateUsers="$apart" -p NoNewPrivileges=yes -p RuntimeMaxSec=1800 -p UMask=0022 \
+			-p Environment="HOME=/tmp" \
+			/bin/sh -e "$RELEASES/.build" </dev/null 2>&1
+		printf '%s\n' $? >"$partial/rc"
+	} | tail -c 8000 >"$partial/said"
+	rc=''
+	read -r rc <"$partial/rc" || :
 	rm -f "$script"
-	if [ "$rc" -ne 0 ]; then
-		name_full "the build ended with $rc"
-		fault build "the build ended with $rc: $(tail -n 15 "$RUN/build.log" | tr '\n' '|')"
+	if [ "$rc" != 0 ]; then
+		name_full "the build ended with ${rc:-no status}"
+		fault build "the build ended with ${rc:-no status}: $(tail -n 15 "$partial/said" | tr '\n' '|')"
 	fi
 	# What the build made for its user alone stays readable for that one, by its group. Modes are
 	# changed with its own rights: it may have handed a folder to somebody outside, who now puts
 	# links in the place of files. What that one still holds afterwards makes no release.
-	(cd "$part" && exec runuser -u "$user" -- chmod -R u+rX,g+rX,go-w,u-s,g-s .) </dev/null >"$RUN/stage.err" 2>&1 ||
-		fault build "its files cannot be given modes: $(tail -n 1 "$RUN/stage.err")"
+	(cd "$part" && exec runuser -u "$user" -- chmod -R u+rX,g+rX,go-w,u-s,g-s .) </dev/null >"$partial/said" 2>&1 ||
+		fault build "its files cannot be given modes: $(tail -n 1 "$partial/said")"
 	chown -R -h "root:$(id -gn "$user")" "$part" || fault write "cannot own $part"
 	odd=$(find "$part" ! -type l \( ! -user root -o -perm /6022 \) -printf './%P' -quit)
 	[ -z "$odd" ] || fault build "$odd was changed by somebody after the build had ended"
@@ -238,13 +245,13 @@ note_rollout() {
 		[ "$(field "$file" ring)" != "$ring" ] || [ -n "$(field "$file" outcome)" ] || return 0
 	since=''
 	[ "$(field "$file" id)" != "$rollout" ] || since=$(field "$file" since)
+	[ -z "$theirs" ] || [ -z "$environment" ] || [ "$theirs" = "$environment" ] ||
+		audit_first take-over "$id" "done" "environment $environment took it over from $theirs"
+	audit_first begin "$id" "done" "$(field "$RUN/lock" why)"
 	digest_of "$id"
 	printf 'id=%s\nrelease=%s\ndigest=%s\nring=%s\nsince=%s\nowner=%s\nwhy=%s\nenvironment=%s\n' "$rollout" "$id" "$digest" \
 		"$ring" "${since:-$(utc)}" "$(field "$RUN/lock" owner)" "$(field "$RUN/lock" why)" "${environment:-$theirs}" | put "$file" ||
 		fault write "cannot write $file"
-	[ -z "$theirs" ] || [ -z "$environment" ] || [ "$theirs" = "$environment" ] ||
-		audit take-over "$id" "done" "environment $environment took it over from $theirs"
-	audit begin "$id" "done" "$(field "$RUN/lock" why)"
 }
 
 act_end() {
@@ -254,9 +261,9 @@ act_end() {
 	case ${3:-} in passed | failed | abandoned) ;; *) fault usage "the outcome is passed, failed or abandoned" ;; esac
 	file=$STATE/rollout
 	if [ "$(field "$file" id)" = "$2" ] && [ "$(field "$file" outcome)" != "$3" ]; then
+		audit_first end "$(field "$file" release)" "$3" "$4"
 		{ grep -v '^outcome=\|^ended=\|^ended_why=' "$file"; printf 'outcome=%s\nended=%s\nended_why=%s\n' "$3" "$(utc)" "$4"; } |
 			put "$file" || fault write "cannot write $file"
-		audit end "$(field "$file" release)" "$3" "$4"
 	fi
 	emit '{"ended": true}'
 }

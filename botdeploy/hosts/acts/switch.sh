@@ -32,8 +32,7 @@ is_settled() { # is this run over, one way or the other?
 arm() {
 	is_complete "$new" || fault not-staged "release $new is not complete on this host"
 	[ -f "$RELEASES/$new/.botdeploy/$UNIT" ] || fault not-staged "release $new has no unit file"
-	! is_foreign_unit ||
-		fault foreign-unit "$UNITS/$UNIT was not written by botdeploy; to hand the bot over: systemctl disable --now $UNIT; mv $UNITS/$UNIT $UNITS/$UNIT.before-botdeploy"
+	refuse_foreign
 	settle_earlier
 	announce
 	fence
@@ -46,7 +45,7 @@ arm() {
 	read -r boot </proc/sys/kernel/random/boot_id
 	# The lease first: a marker without one would go back at once.
 	write_lease "$ttl" && rm -f "$RUN/result" "$RUN/switching" || fault write "cannot write the lease; nothing was changed"
-	owner=$(field "$RUN/lock" owner)
+	wall
 	put "$STATE/pending" <<-EOF || {
 		run=$run
 		new=$new
@@ -54,11 +53,12 @@ arm() {
 		was_current=$linked
 		was_previous=$was_previous
 		ttl=$ttl
-		armed=$(utc)
-		armed_s=$(date +%s)
+		armed=$wall_at
+		armed_s=$wall_s
 		boot=$boot
 		armed_up=$now_s
-		owner=$owner
+		owner=$(field "$RUN/lock" owner)
+		login=$(field "$RUN/lock" login)
 		seq=$((latest_seq + 1))
 	EOF
 		rm -f "$RUN/lease"
@@ -68,10 +68,18 @@ arm() {
 	unannounce
 }
 
+# refuse_foreign: end here where the bot's unit would hide one of somebody else's. Where ours stands
+# already, it goes on: check tells of the other one.
+refuse_foreign() {
+	! is_our_unit && is_foreign_unit || return 0
+	about_foreign
+	fault foreign-unit "$foreign was not written by botdeploy; $mend"
+}
+
 # announce: a guard that waits for the mark which this act is about to write.
 announce() {
 	trap unannounce EXIT
-	printf '%s\n' "$$" >"$RUN/announced" || fault write "cannot write $RUN"
+	put_run announced "$$" || fault write "cannot write $RUN"
 	start_guard
 }
 
@@ -124,7 +132,7 @@ order_of() {
 
 write_lease() {
 	tick
-	printf '%s\n' $((now_s + $1 + 1)) >"$RUN/lease.new.$$" && mv -T "$RUN/lease.new.$$" "$RUN/lease"
+	put_run lease $((now_s + $1 + 1))
 }
 
 # start_guard [OPTION]: one at a time; its name is the lock. One that runs already will do.
@@ -226,10 +234,9 @@ confirm_run() {
 			*) does_not_run ;;
 			esac
 		fi
+		audit_first confirm "$(field "$STATE/pending" new)" "done" ""
 		mv -T "$STATE/pending" "$STATE/confirmed" && sync "$STATE" || fault write "cannot confirm: $STATE is not writable"
 		rm -f "$RUN/lease"
-		unfence
-		audit confirm "$(field "$STATE/confirmed" new)" "done" ""
 	elif [ "$(field "$STATE/pending" run)" = "$1" ]; then
 		fault not-ready "the switch has not ended yet"
 	elif [ "$(field "$STATE/confirmed" run)" != "$1" ]; then
