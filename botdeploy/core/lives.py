@@ -138,6 +138,14 @@ class Lives:
         return cls(**known)
 
 
+def in_words(uptime: float | None) -> str:
+    """Say a share of a soak as a person would; empty where nobody knows it."""
+    if uptime is None:
+        return ""
+    # Rounded down: what was down for a moment did not run all the time.
+    return f"the bot ran {int(uptime * 1000) / 10:g} % of the time since its start"
+
+
 def lives_of(evidence: Evidence) -> Lives | None:
     """Give what a host's reader kept of its bot's lives; None where an older one kept nothing."""
     try:

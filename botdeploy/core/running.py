@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from botdeploy.core.untrusted import told, whole
+from botdeploy.core import untrusted
 from botdeploy.core.verdict import Outcome, Verdict
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ PATIENCE_S = 30.0
 """How long a systemd that does not answer is asked again before that is the answer."""
 UNREAD = "its journal is unread: not even systemd's own lines are in it; see: botdeploy check"
 MOST_PIDS = 1000
+WORLD = "its last error may be the world's doing"
 _UP = frozenset({"active", "reloading", "refreshing"})
 _DOWN = frozenset({"inactive", "failed"})
 
@@ -92,6 +93,8 @@ class Seen:
     why: str = ""
     crashes: int = 0
     """Crashes since it was ready that systemd's counter alone is proof of."""
+    is_excused: bool = False
+    """What ended it may be the world's doing, by the last that it said."""
 
 
 def seen(unit: Unit, release: str, ran_s: float = 0.0) -> Seen:
@@ -150,15 +153,18 @@ def judged(
         return verdict
     for name, one in hosts.items():
         is_unread = name in unread
+        if one.is_excused:
+            continue
         if one.runs is Runs.ENDED or (is_unread and one.runs is Runs.LOOPING):
             return Verdict(Outcome.FAIL, (one.why,), name)
         if is_unread and one.crashes:
             why = f"systemd started it anew after faults, {one.crashes} in all; {UNREAD}"
             return Verdict(Outcome.FAIL, (why,), name)
     for name, one in hosts.items():
-        if one.runs in {Runs.STOPPED, Runs.OTHER, Runs.LOOPING}:
+        if one.runs in {Runs.STOPPED, Runs.OTHER, Runs.LOOPING, Runs.ENDED}:
             outcome = Outcome.WAIT if over_s < 0 else Outcome.INCONCLUSIVE
-            return Verdict(outcome, (f"{name}: {one.why}",), name)
+            told = f"; {WORLD}" if one.is_excused else ""
+            return Verdict(outcome, (f"{name}: {one.why}{told}",), name)
     for name, one in hosts.items():
         if one.runs in {Runs.UNKNOWN, Runs.STARTING}:
             is_final = one.runs is Runs.UNKNOWN and over_s >= PATIENCE_S
@@ -177,18 +183,18 @@ def unit_of(record: Mapping[str, Any]) -> Unit:
     if not isinstance(pids, list):
         raise TypeError("its processes are no list")
     return Unit(
-        active_state=told(record.get("active_state", "unknown")),
-        sub_state=told(record.get("sub_state", "")),
-        result=told(record.get("result", "")),
-        status=whole(record.get("status", 0)),
-        main_pid=whole(record.get("main_pid", 0)),
-        release=told(record.get("running", "")),
-        invocation=told(record.get("invocation", "")),
-        restarts=whole(record.get("restarts", 0)),
-        restarts_before=whole(record.get("restarts_before", 0)),
+        active_state=untrusted.told(record.get("active_state", "unknown")),
+        sub_state=untrusted.told(record.get("sub_state", "")),
+        result=untrusted.told(record.get("result", "")),
+        status=untrusted.whole(record.get("status", 0)),
+        main_pid=untrusted.whole(record.get("main_pid", 0)),
+        release=untrusted.told(record.get("running", "")),
+        invocation=untrusted.told(record.get("invocation", "")),
+        restarts=untrusted.whole(record.get("restarts", 0)),
+        restarts_before=untrusted.whole(record.get("restarts_before", 0)),
         is_start_due=record.get("start_due") is True,
-        ended_by=told(record.get("ended_by", "")),
-        restart=told(record.get("restart", "")),
-        pids=tuple(whole(one) for one in pids[:MOST_PIDS]),
+        ended_by=untrusted.told(record.get("ended_by", "")),
+        restart=untrusted.told(record.get("restart", "")),
+        pids=tuple(untrusted.whole(one) for one in pids[:MOST_PIDS]),
         is_enabled=record.get("enabled") is not False,
     )

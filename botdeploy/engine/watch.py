@@ -369,6 +369,10 @@ class Watch:
             if not one.is_told and one.since_us <= known_us
         )
 
+    def excused(self) -> frozenset[str]:
+        """Name the hosts whose bots may have ended by the world's doing."""
+        return self._judge.worlds_doing() if self._judge is not None else frozenset()
+
     def silenced(self, pids: Mapping[str, Collection[int]]) -> dict[str, str]:
         """Say of which hosts the writing process is gone; ``pids``: the units' processes now."""
         found = {

@@ -441,6 +441,10 @@ class FakeWatch:
         """Name the hosts whose journals hold nothing."""
         return frozenset(one for one in self._judged if self._fleet.hosts[one].is_unread)
 
+    def excused(self) -> frozenset[str]:
+        """Name the hosts on which the world fails the bot."""
+        return frozenset(one for one in self._judged if self._fleet.hosts[one].is_worlds_doing)
+
     def silenced(self, _pids: Mapping[str, Any]) -> dict[str, str]:
         """Give nothing: no bot here has more than one process."""
         return {}

@@ -228,6 +228,20 @@ def test_an_unread_journal_is_inconclusive_and_its_crashes_fail() -> None:
     assert (ended.code, stage.running()) == (ExitCode.FAILED, ["R0001"]), ended.summary
 
 
+@pytest.mark.parametrize("is_unread", [False, True])
+def test_a_bot_that_the_world_ended_is_inconclusive(*, is_unread: bool) -> None:
+    """It passes no more than any other that is down, and is not quarantined for it."""
+    stage = stage_of()
+    host = stage.hosts["h1"]
+    host.is_worlds_doing, host.is_unread = True, is_unread
+    ended = release(stage, dying(stage, 8.0))  # type: ignore[arg-type]
+    assert ended.code is ExitCode.HELD, ended.summary
+    assert "world's doing" in ended.summary
+    assert (proven(stage), host.quarantine) == ([], {})
+    stage.clock.advance(300)
+    assert stage.running() == ["R0001"]  # its lease is over
+
+
 # --- whatever happens -------------------------------------------------------------------------
 
 HAPPENINGS = ("end", "restart", "stop", "start", "mute", "heard", "unread", "read")

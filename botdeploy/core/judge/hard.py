@@ -74,7 +74,7 @@ class HardRules:
             reason = self._crashes()
         if reason is None:
             return None
-        if record.kind in _OF_WORLD and self._is_worlds_doing(part):
+        if record.kind in _OF_WORLD and self.is_worlds_doing(part):
             return Verdict(Outcome.WAIT, (reason, _WORLDS_DOING), part.name)
         return self._ruled(part, reason, line.at_us)
 
@@ -92,7 +92,7 @@ class HardRules:
                 now_us - part.down_us > self._options.restart_s * SECOND_US
             ):
                 last = part.happenings[-1].text
-                if self._is_worlds_doing(part):
+                if self.is_worlds_doing(part):
                     down = f"the unit failed and stays so: {quote(last)}"
                     return Verdict(Outcome.WAIT, (down, _WORLDS_DOING), part.name)
                 ruled = self._ruled(part, f"the unit failed and stays so: {quote(last)}", now_us)
@@ -111,7 +111,7 @@ class HardRules:
             del self._excused[name]
         return None
 
-    def _is_worlds_doing(self, part: HostLedger) -> bool:
+    def is_worlds_doing(self, part: HostLedger) -> bool:
         """Tell whether the last that a host said before it went down may be the world's doing."""
         return part.last_error is not None and self._ledger.is_excused(part.last_error)
 
@@ -121,7 +121,7 @@ class HardRules:
         deadly = next((one for one in seen if one.kind in _DEADLY), None)
         if deadly is not None:
             return f"{_DEADLY[deadly.kind]}: {quote(deadly.text)}"
-        if self._is_worlds_doing(part):
+        if self.is_worlds_doing(part):
             return None
         if crashes_in(seen) and (reason := self._crashes()):
             return reason

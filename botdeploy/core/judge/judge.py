@@ -143,6 +143,12 @@ class Judge:
             self._failed = self._naming(ruled)
         return self._failed
 
+    def worlds_doing(self) -> frozenset[str]:
+        """Name the canary hosts whose last error may be the world's doing."""
+        return frozenset(
+            name for name, part in self._ledger.canary.items() if self._hard.is_worlds_doing(part)
+        )
+
     def cannot_exclude(self) -> tuple[str, ...]:
         """Say what a pass now could not vouch for, in sentences."""
         return unexcluded(self._ledger, self.options, self._now_us)

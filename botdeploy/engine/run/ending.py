@@ -143,7 +143,7 @@ class Ending:
         down = [
             name
             for name in members.within(*UNPROVEN)
-            if members[name].view.seen.runs in (Runs.STOPPED, Runs.OTHER, Runs.UNKNOWN)
+            if members[name].view.seen.runs in (Runs.STOPPED, Runs.OTHER, Runs.UNKNOWN, Runs.ENDED)
         ]
         if not down:
             return f"botdeploy approve {self._env} to go on, {back}"

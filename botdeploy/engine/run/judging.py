@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from botdeploy.core.events import Kind
 from botdeploy.core.hoststate import RefusedError
+from botdeploy.core.lives import in_words
 from botdeploy.core.past import proven, timeline
 from botdeploy.core.rollout import UNPROVEN, Standing, judged_ring
 from botdeploy.core.verdict import Outcome, Verdict
@@ -79,6 +81,7 @@ class Judging:
 
     def _with_what_runs(self, verdicts: Mapping[str, Verdict]) -> Mapping[str, Verdict]:
         members = self._members
+        members.excuse(self._watch.excused())
         views = {name: members[name].view for name in members.within()}
         unread = self._watch.unread()
         doubts = self._watch.silenced({name: members[name].pids for name in views})
@@ -130,6 +133,9 @@ class Judging:
         A host whose bot does not run now refuses: then the ring has not passed.
         """
         self._tell_evidence()
+        uptime = self._uptime(hosts)
+        if uptime is not None:
+            verdict = replace(verdict, reasons=(*verdict.reasons, in_words(uptime)))
         target, why = self._members.target, "; ".join(verdict.reasons)
 
         def prove(name: str) -> None:
@@ -158,7 +164,7 @@ class Judging:
             outcome=verdict.outcome.value,
             reasons=list(verdict.reasons),
             not_excluded=list(self._watch.cannot_exclude()),
-            uptime=self._uptime(hosts),
+            uptime=uptime,
         )
         self._tell(Kind.PROMOTED, ring=ring, hosts=list(hosts))
 

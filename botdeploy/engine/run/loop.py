@@ -133,9 +133,10 @@ class Run:
 
     def _facts(self) -> Facts:
         """Give the decision all that is known now."""
+        verdicts = self._judging.verdicts()  # first: they tell whose end is excused, too
         return replace(
             self.members.facts(),
-            verdicts=self._judging.verdicts(),
+            verdicts=verdicts,
             is_attended=self._options.is_attended,
             last_ring=self._options.last_ring,
         )

@@ -15,7 +15,7 @@ from botdeploy.engine.run.facts import facts_of, view_of
 from botdeploy.engine.telling import told_unseen
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from botdeploy.core.hoststate import HostState
     from botdeploy.core.model import Inventory, Ring
@@ -221,6 +221,14 @@ class Members:
         member.view = replace(member.view, seen=found)
         member.pids = unit.pids
         member.asked = self._clock.monotonic()
+
+    def excuse(self, names: Collection[str]) -> None:
+        """Note whose end may be the world's doing; of the others it is their own."""
+        for name, member in self._hosts.items():
+            is_excused = name in names
+            if member.view.seen.is_excused != is_excused and member.standing in HOLDING:
+                found = replace(member.view.seen, is_excused=is_excused)
+                member.view = replace(member.view, seen=found)
 
     def went_back(self, name: str, result: Reverted, *, has_failed: bool = True) -> None:
         """Note that a host left the release, and tell it; not every return is a failure."""

@@ -51,6 +51,11 @@ act_revert() {
 go_back() {
 	link_of current
 	now=$linked
+	if [ "$target" = - ] && [ "$bad" != - ]; then
+		# What is to be left was left meanwhile, by this host itself: not one release further.
+		digest_of "$now"
+		[ "$digest" = "$bad" ] || target=$now
+	fi
 	[ "$target" != - ] || recorded_target
 	if [ -n "$target" ] && ! is_complete "$target"; then
 		fault not-staged "release $target is not complete on this host"
@@ -59,6 +64,7 @@ go_back() {
 	running_release
 	if [ "$target" = "$now" ] && [ "$running" = "$now" ] && { [ -z "$now" ] || [ "$ActiveState" = active ]; }; then
 		unfence
+		unannounce
 		emit "{\"unchanged\": {\"release\": \"$now\"}}"
 		finish 0
 	fi

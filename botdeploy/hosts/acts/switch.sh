@@ -213,7 +213,16 @@ tell_reverted() {
 	r=$STATE/reverted t=$STATE/reverted
 	# On a full disk who and why are in /run only.
 	[ -n "$(field "$r" by)" ] || [ "$(field "$RUN/reverted" run)" != "$(field "$r" run)" ] || t=$RUN/reverted
-	emit "{\"reverted\": {\"new\": \"$(field "$r" new)\", \"old\": \"$(field "$r" old)\", \"by\": $(quoted "$(field "$t" by)"), \"cause\": $(quoted "$(field "$t" cause)"), \"why\": $(quoted "$(field "$t" why)"), \"runs\": $([ -e "$STATE/stuck" ] && printf false || printf true), \"seconds\": $(number_of "$RUN/reverted" seconds), \"unseen\": $(quoted "$(field "$RUN/reverted" unseen)")}}"
+	emit "{\"reverted\": {\"new\": \"$(field "$r" new)\", \"old\": \"$(field "$r" old)\", \"by\": $(quoted "$(field "$t" by)"), \"cause\": $(quoted "$(field "$t" cause)"), \"why\": $(quoted "$(field "$t" why)"), \"runs\": $(is_back && printf true || printf false), \"seconds\": $(number_of "$RUN/reverted" seconds), \"unseen\": $(quoted "$(field "$RUN/reverted" unseen)")}}"
+}
+
+# is_back: does what was returned to run, or is it between two lives?
+is_back() {
+	[ ! -e "$STATE/stuck" ] || return 1
+	old=$(field "$STATE/reverted" old)
+	link_of current
+	[ -n "$old" ] && [ "$linked" = "$old" ] || return 0
+	runs "$old" || case $ActiveState in activating | deactivating | unknown) ;; *) return 1 ;; esac
 }
 
 act_confirm() {
