@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import json
 import os
 import re
@@ -56,7 +55,14 @@ def setup(
     """Prepare hosts once, as the administrator ``user``; the inventory's user may then deploy."""
     inventory = context.load(environment)
     names = context.chosen(inventory, limit)
-    deployers = {host.name: host.address.user or getpass.getuser() for host in inventory.hosts}
+    from botdeploy.hosts.sshconfig import SshConfig
+
+    ssh = SshConfig(context.environ)
+    deployers = {
+        host.name: ssh.user if host.address.local else ssh.resolve(host.address).user
+        for host in inventory.hosts
+        if host.name in names
+    }
     if user is not None:
         if not _LOGIN.fullmatch(user):
             raise UserError(f"--user {user!r} is not a user's name")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from botdeploy.core import needs
 from botdeploy.engine.probing import try_probe
-from botdeploy.errors import BotdeployError, UserError
+from botdeploy.errors import BotdeployError, HostError, UserError
 from botdeploy.sources.render import Renderer
 from botdeploy.sources.secrets import read_secret
 
@@ -18,9 +18,15 @@ if TYPE_CHECKING:
 
     from botdeploy.core.model import Host, Inventory
     from botdeploy.engine.fleet import Fleet
+    from botdeploy.hosts.program import HostConnection, Session
     from botdeploy.sources.build import Build
 
 _HEAD_BYTES = 512
+
+_AT_ONCE = 3
+"""What a rollout has run on a host: the lock's program, the journal's reader and an act."""
+
+_MEND_SESSIONS = "raise MaxSessions in its sshd_config to 10, sshd's own default"
 
 
 @dataclass(frozen=True)
@@ -88,6 +94,23 @@ def _unset(inventory: Inventory, environ: Mapping[str, str]) -> list[needs.Item]
     return list(wrong.values())
 
 
+def _sessions(connection: HostConnection) -> needs.Item:
+    """Have as many programs run at a time as a rollout has."""
+    held: list[Session] = []
+    try:
+        held.extend(connection.start("exec cat") for _ in range(_AT_ONCE))
+    except HostError as error:
+        return needs.item("sessions", error.message, _MEND_SESSIONS)
+    finally:
+        for session in held:
+            session.close()
+    each = connection.sessions_each
+    if each is None:
+        return needs.item("sessions", f"{_AT_ONCE} programs at a time", ok=True)
+    message = f"its sshd allows {each} on a connection (MaxSessions), so further ones are opened"
+    return needs.item("sessions", message, _MEND_SESSIONS, ok=True)
+
+
 def checked(fleet: Fleet, name: str, rehearsal: Rehearsal) -> list[dict[str, Any]]:
     """Give what a host says of itself, of what the release wants of it, and of the bot's probe."""
     host = fleet.host(name)
@@ -96,6 +119,7 @@ def checked(fleet: Fleet, name: str, rehearsal: Rehearsal) -> list[dict[str, Any
     probe = host.bot.probe
     return [
         *acts.check(host.bot.run_as, wanted),
+        _sessions(acts.connection),
         *items,
         *((try_probe(acts, probe),) if probe is not None else ()),
     ]

@@ -32,10 +32,11 @@ from botdeploy.hosts.sshconfig import Destination, SshConfig
 from botdeploy.hosts.transport import shut
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
     from botdeploy.core.address import Address, Jump
+    from botdeploy.hosts.transport import Transport
 
 __all__ = [
     "Completed",
@@ -65,12 +66,17 @@ _DESCRIPTORS = 10_240
 class SshConnection:
     """One host over SSH. Made by ``Connector.connect``."""
 
-    def __init__(self, host: str, link: Link) -> None:
+    def __init__(self, host: str, link: Link, more: Callable[[], Link]) -> None:
+        """Take an open link, and what opens further ones where sshd allows few sessions on one."""
         self._host = host
         #: The Fabric connection underneath, for whatever Fabric offers and this does not.
         self.fabric = link
         self._counts = ConnectionCounts()
-        self._programs = RemotePrograms(host, link.transport, self._counts)
+        self._more = more
+        self._lock = threading.Lock()
+        self._further: list[Link] = []
+        self._is_closed = False
+        self._programs = RemotePrograms(host, link.transport, self._counts, self._open_further)
 
     @property
     def host(self) -> str:
@@ -104,8 +110,27 @@ class SshConnection:
 
     def close(self) -> None:
         """End the connection and all that runs over it, from any thread."""
+        with self._lock:
+            self._is_closed = True
+            further = tuple(self._further)
         self._programs.close()
-        self.fabric.close()
+        for link in (self.fabric, *further):
+            link.close()
+
+    @property
+    def sessions_each(self) -> int | None:
+        """How many sessions the host allows on one connection; None where that never mattered."""
+        return self._programs.sessions_each
+
+    def _open_further(self) -> Transport:
+        link = self._more()
+        with self._lock:
+            self._further.append(link)
+            is_closed = self._is_closed
+        if is_closed:
+            link.close()
+            raise Unreachable(self._host, "the connection was closed")
+        return link.transport
 
 
 class _Gateway:
@@ -202,6 +227,12 @@ class Connector:
                 place = self._ssh_config.resolve(address)
         except UserError as error:
             raise AddressRefused(address.host, str(error)) from error
+        return SshConnection(
+            address.host, self._reach(address, place), lambda: self._reach(address, place)
+        )
+
+    def _reach(self, address: Address, place: Destination) -> Link:
+        """Log in at a place, with as many tries as make sense."""
         deadline = _Deadline(self._total_timeout_s)
         started_at = time.monotonic()
         tries = tenacity.Retrying(
@@ -218,7 +249,7 @@ class Connector:
             reraise=True,
         )
         try:
-            link = tries(self._try_to_connect, address, place, deadline)
+            return tries(self._try_to_connect, address, place, deadline)
         except TryAgain as failure:
             took_s = time.monotonic() - started_at
             count = tries.statistics.get("attempt_number", 1)
@@ -226,7 +257,6 @@ class Connector:
             raise type(failure.error)(
                 failure.error.host, f"{failure.error.message}{tried}"
             ) from failure.__cause__
-        return SshConnection(address.host, link)
 
     def close(self) -> None:
         """Close everything that was opened, at once and from any thread."""

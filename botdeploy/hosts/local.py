@@ -204,6 +204,11 @@ class LocalConnection:
         return self._counts
 
     @property
+    def sessions_each(self) -> int | None:
+        """Give None: nothing limits programs here."""
+        return None
+
+    @property
     def is_alive(self) -> bool:
         """Whether it was not closed."""
         return not self._is_closed

@@ -94,6 +94,10 @@ class HostConnection(Protocol):
     def is_alive(self) -> bool:
         """Whether the connection still stands (a cut is noticed within 25 s)."""
 
+    @property
+    def sessions_each(self) -> int | None:
+        """How many programs the host allows on one connection; None where that never mattered."""
+
     def run(
         self,
         command: str,

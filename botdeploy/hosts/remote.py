@@ -148,17 +148,41 @@ class RemoteSession(Streams):
 
 
 class RemotePrograms:
-    """Starts programs over one transport, at most eight at a time."""
+    """Starts programs on one host, at most eight at a time.
 
-    def __init__(self, host: str, transport: Transport, counts: ConnectionCounts) -> None:
+    sshd's MaxSessions may allow fewer on one connection: then the others run over further ones,
+    which ``more`` opens.
+    """
+
+    def __init__(
+        self,
+        host: str,
+        transport: Transport,
+        counts: ConnectionCounts,
+        more: Callable[[], Transport] | None = None,
+        places: Slots | None = None,
+    ) -> None:
         self._host = host
         self._transport = transport
         self._counts = counts
-        self._slots = Slots(CHANNELS)
+        self._more = more
+        #: Of all connections together.
+        self._places = Slots(CHANNELS) if places is None else places
         self._lock = threading.Lock()
+        self._running = 0
+        self._has_run = False
+        #: How many fit on this connection; None while nothing was refused.
+        self._fit: int | None = None
+        self._further: RemotePrograms | None = None
+        self._further_lock = threading.Lock()
         self._spare: Opening | None = None
         self._wants_spare = True
         self._ask_for_spare()
+
+    @property
+    def sessions_each(self) -> int | None:
+        """How many sessions the host allows on one connection; None where that never mattered."""
+        return self._fit
 
     def run(
         self, command: str, *, stdin: bytes | Iterable[bytes] = b"", timeout_s: float = 60.0
@@ -186,54 +210,90 @@ class RemotePrograms:
 
     def close(self) -> None:
         """End all waiting for a place."""
-        self._slots.close()
+        self._places.close()
 
     def _open(self, command: str, timeout_s: float) -> RemoteSession:
         """Start a command; raise HostError when it was surely not started."""
         ends_at = time.monotonic() + timeout_s
-        while True:
-            if not self._slots.take(ends_at - time.monotonic()):
-                self._check_alive()
-                raise HostError(
-                    self._host,
-                    f"no free session within {timeout_s:.0f} s: {self._slots.taken} programs "
-                    "are running over this connection",
-                )
-            try:
-                session = self._try_open(command, ends_at)
-            except BaseException:
-                self._slots.give_back()
-                raise
-            if session is not None:
-                return session
-            self._slots.give_back()
+        if not self._places.take(timeout_s):
+            self._check_alive()
+            raise HostError(
+                self._host,
+                f"no free session within {timeout_s:.0f} s: {self._places.taken} programs "
+                "are running on it",
+            )
+        try:
+            return self._open_somewhere(command, ends_at)
+        except BaseException:
+            self._places.give_back()
+            raise
 
-    def _try_open(self, command: str, ends_at: float) -> RemoteSession | None:
-        """Start a command; None when the host has no room for one more now."""
+    def _open_somewhere(self, command: str, ends_at: float) -> RemoteSession:
+        """Start a command here, or over a further connection where this one is full."""
+        with self._lock:
+            fits = self._fit is None or self._running < self._fit
+            self._running += fits
+        if fits:
+            try:
+                return self._open_here(command, ends_at)
+            except ChannelException as error:
+                with self._lock:
+                    self._running -= 1
+                    self._fit = max(1, self._running)
+                    takes_none = not (self._has_run or self._running)
+                if takes_none or self._more is None:
+                    raise HostError(
+                        self._host,
+                        f"the host allows no session ({error.text or error}); "
+                        "see MaxSessions in its sshd_config",
+                    ) from error
+            except BaseException:
+                with self._lock:
+                    self._running -= 1
+                raise
+        return self._beyond()._open_somewhere(command, ends_at)  # noqa: SLF001 # its own kind
+
+    def _beyond(self) -> RemotePrograms:
+        """Give the next connection, opened by whoever needs it first."""
+        with self._further_lock:
+            if self._further is None or not self._further._transport.is_active():  # noqa: SLF001
+                self._check_alive()
+                assert self._more is not None  # noqa: S101 # a full connection has it
+                try:
+                    transport = self._more()
+                except HostError as error:
+                    raise HostError(
+                        self._host,
+                        f"its sshd allows {self._fit} sessions on a connection (MaxSessions in its "
+                        f"sshd_config), and a further connection failed: {error.message}",
+                    ) from error
+                self._further = RemotePrograms(
+                    self._host, transport, self._counts, self._more, self._places
+                )
+            return self._further
+
+    def _open_here(self, command: str, ends_at: float) -> RemoteSession:
+        """Start a command; raise ChannelException when the host has no room for one more now."""
         wait_s = max(0.05, min(OPEN_TIMEOUT_S, ends_at - time.monotonic()))
         try:
             channel = self._take_spare(wait_s) or self._transport.open_session(timeout=wait_s)
             program = self._transport.start_program(command, channel)
-        except ChannelException as error:
-            # sshd's MaxSessions may be lower than our own limit.
-            if self._slots.shrink():
-                return None
-            raise HostError(
-                self._host,
-                f"the host allows no session ({error.text or error}); "
-                "see MaxSessions in its sshd_config",
-            ) from error
+        except ChannelException:
+            raise
         except (paramiko.SSHException, EOFError, OSError) as error:
             self._check_alive()
             raise Unreachable(
                 self._host, f"the host opened no session, nothing was done ({error})"
             ) from error
+        self._has_run = True
         self._counts.add(programs=1, sent=len(command.encode()))
         self._ask_for_spare()
 
         def forget() -> None:
             self._transport.programs.pop(channel.chanid, None)
-            self._slots.give_back()
+            with self._lock:
+                self._running -= 1
+            self._places.give_back()
 
         return RemoteSession(self._transport, channel, program, self._counts, forget)
 
@@ -243,7 +303,7 @@ class RemotePrograms:
     def _ask_for_spare(self) -> None:
         """Have a channel opened for the next program, without waiting for it."""
         with self._lock:
-            if self._wants_spare and self._spare is None:
+            if self._wants_spare and self._spare is None and self._fit is None:
                 with contextlib.suppress(OSError, EOFError, paramiko.SSHException):
                     self._spare = self._transport.ask_for_channel("session")
 

@@ -33,17 +33,6 @@ class Slots:
             self._taken -= 1
             self._changed.notify_all()
 
-    def shrink(self) -> bool:
-        """Learn that fewer fit than thought: only those taken, without the one just tried.
-
-        False when that one was alone, so that there is nothing to wait for.
-        """
-        with self._changed:
-            if self._taken <= 1:
-                return False
-            self._limit = min(self._limit, self._taken - 1)
-            return True
-
     def close(self) -> None:
         """End all waiting, now and later."""
         with self._changed:

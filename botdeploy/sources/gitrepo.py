@@ -220,7 +220,9 @@ def _refuse_submodules(
 @contextmanager
 def _cache(address: str) -> Iterator[Path]:
     """Give the place of the bare copy, locked: two deploys may want the same one."""
-    home = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111
+    if home.startswith("~"):
+        raise SourceError("no home folder for the cache of git: set HOME or XDG_CACHE_HOME")
     folder = Path(home) / "botdeploy" / "git"
     name = hashlib.sha256(address.encode("utf-8", "surrogateescape")).hexdigest()[:32]
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,7 +34,7 @@ def read(source: str, *, ref: str | None = None, exclude: Sequence[str] = ()) ->
     """
     if is_git_address(source):
         return read_url(source, ref, exclude)
-    place = Path(source).expanduser()
+    place = Path(os.path.expanduser(source))  # noqa: PTH111 (a uid may have no home)
     try:
         status = place.stat()
     except (OSError, ValueError) as error:

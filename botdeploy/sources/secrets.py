@@ -78,7 +78,7 @@ def _from_environment(variable: str, environ: Mapping[str, str]) -> str:
 
 
 def _from_file(base: Path, path: str) -> bytes:
-    place = base / Path(path).expanduser()
+    place = base / os.path.expanduser(path)  # noqa: PTH111 (a uid may have no home)
     try:
         with place.open("rb") as file:
             content = file.read(_MAX_BYTES + 1)

@@ -121,7 +121,7 @@ class SshServer:
         self.running = 0
         self.lock = threading.Lock()
         self._path = path
-        self._transports: list[paramiko.Transport] = []
+        self.transports: list[paramiko.Transport] = []
         self._processes: list[subprocess.Popen[bytes]] = []
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=64)
         self.port: int = self._listener.getsockname()[1]
@@ -143,7 +143,7 @@ class SshServer:
             transport = paramiko.Transport(sock)
             for key in self.host_keys:
                 transport.add_server_key(key)
-            self._transports.append(transport)
+            self.transports.append(transport)
             rules = _Rules(self, transport)
             transport.start_server(event=threading.Event(), server=rules)
             threading.Thread(target=rules.serve, args=(transport,), daemon=True).start()
@@ -191,9 +191,9 @@ class SshServer:
 
     def kill_connections(self) -> None:
         """End every connection without a word, as a crashed host would."""
-        for transport in self._transports:
+        for transport in self.transports:
             transport.close()
-        self._transports.clear()
+        self.transports.clear()
 
     def close(self) -> None:
         """Stop listening and end everything."""

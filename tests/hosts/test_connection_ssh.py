@@ -864,21 +864,76 @@ def test_no_more_than_eight_sessions_at_a_time(
 
 @pytest.mark.parametrize("limit", [1, 2, 3])
 def test_host_may_allow_fewer_sessions(server: SshServer, home: Home, limit: int) -> None:
-    """Where sshd's MaxSessions is lower than our limit, programs wait for one another."""
+    """Where sshd's MaxSessions is lower than what runs at a time, further connections are opened.
+
+    The lock's program and the journal's reader run for as long as a rollout: nobody can wait.
+    """
     home.know(server.port)
     server.max_sessions = limit
+    connection = home.connector().connect(at(server.port))
+    held = [connection.start("echo up; read x") for _ in range(5)]
+    for session in held:
+        assert next(session.lines(timeout_s=10)) == b"up"
+    assert connection.run("exit 3").exit_status == 3
+    assert connection.sessions_each == limit
+    assert server.connections == -(-6 // limit), "no more than are needed"
+    for session in held:
+        session.close()
+    assert connection.run("exit 4").exit_status == 4
+    assert server.connections == -(-6 // limit), "those that stand are used again"
+    connection.close()
+    wait_until(lambda: not any(transport.is_active() for transport in server.transports))
+
+
+def test_many_programs_share_few_sessions(server: SshServer, home: Home) -> None:
+    """Programs that begin at once find places, whichever comes first."""
+    home.know(server.port)
+    server.max_sessions = 2
     connection = home.connector().connect(at(server.port))
     statuses: list[int | None] = []
 
     def run() -> None:
         statuses.append(connection.run("sleep 0.02; exit 3").exit_status)
 
-    threads = [threading.Thread(target=run) for _ in range(6)]
+    threads = [threading.Thread(target=run) for _ in range(12)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert statuses == [3] * 6
+    assert statuses == [3] * 12
+    assert server.connections <= 8
+
+
+def test_further_connection_that_fails_names_the_setting(server: SshServer, home: Home) -> None:
+    """Where a host allows neither more sessions nor more connections, this is told at once."""
+    home.know(server.port)
+    server.max_sessions = 1
+    connection = home.connector().connect(at(server.port))
+    session = connection.start("echo up; read x")
+    assert next(session.lines(timeout_s=10)) == b"up"
+    server.accepted.clear()
+    with pytest.raises(
+        HostError, match=r"allows 1 sessions on a connection \(MaxSessions .*let nob"
+    ):
+        connection.run("true")
+    assert connection.is_alive
+
+
+def test_further_connection_that_was_lost_is_opened_again(server: SshServer, home: Home) -> None:
+    """What ran there is lost and told so; the next program gets a new one."""
+    home.know(server.port)
+    server.max_sessions = 1
+    connection = home.connector().connect(at(server.port))
+    first, second = (connection.start("echo up; read x") for _ in range(2))
+    for session in (first, second):
+        assert next(session.lines(timeout_s=10)) == b"up"
+    server.transports[1].close()
+    assert list(second.lines(timeout_s=10)) == []
+    assert second.exit_status is None
+    second.close()
+    assert connection.run("exit 3").exit_status == 3
+    assert connection.is_alive
+    assert server.connections == 3
 
 
 def test_host_without_sessions_is_told(server: SshServer, home: Home) -> None:

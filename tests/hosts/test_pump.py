@@ -84,17 +84,3 @@ def test_waiting_for_a_place_ends_when_all_is_closed() -> None:
     assert got == [False]
     slots.give_back()
     assert not slots.take(60)
-
-
-def test_limit_shrinks_to_what_fits() -> None:
-    """When one more than taken does not fit, the limit becomes what is taken without it."""
-    slots = Slots(8)
-    for _ in range(3):
-        slots.take(0)
-    assert slots.shrink()
-    slots.give_back()
-    assert not slots.take(0)
-    slots.give_back()
-    slots.give_back()
-    assert slots.take(0)
-    assert not slots.shrink()

@@ -35,6 +35,10 @@ class CountedConnection:
     def is_alive(self) -> bool:
         return self.real.is_alive
 
+    @property
+    def sessions_each(self) -> int | None:
+        return self.real.sessions_each
+
     def run(
         self, command: str, *, stdin: bytes | Iterable[bytes] = b"", timeout_s: float = 60.0
     ) -> Completed:
