@@ -19,6 +19,7 @@ from botdeploy.core.visible import visible
 from botdeploy.engine.clock import Clock, SystemClock
 from botdeploy.engine.outcome import Ended
 from botdeploy.errors import BotdeployError, ExitCode, UserError
+from botdeploy.views.apart import with_commands_apart
 from botdeploy.views.jsonlines import JsonLines
 from botdeploy.views.when import with_local_times
 
@@ -38,6 +39,7 @@ _FIGURES = re.compile(r"[\d.:T+-]*\d[\d.:T+-]*")
 _REFERENCE = re.compile(r"(env|file|command):(?!//)")
 MOST_NAMED = 10
 """Hosts that a sentence names."""
+_PLACEHOLDER = re.compile(r"(botdeploy [a-z]+ )ENV\b")
 WIDE = 240
 """Columns where the output is no terminal: a table in a file or a mail is not folded."""
 
@@ -86,11 +88,15 @@ class Context:
         )
 
     def _masked(self, text: str) -> str:
-        return self.mask(text)
+        """Hide secrets, and put the environment where a message could not know it."""
+        masked = self.mask(text)
+        if not self.environment:
+            return masked
+        return _PLACEHOLDER.sub(lambda found: f"{found[1]}{self.environment}", masked)
 
     def _shown(self, text: str) -> str:
         """Give what people may see: their own times, no secrets, nothing that a terminal obeys."""
-        return with_local_times(visible(self.mask(text)))
+        return with_local_times(visible(self._masked(text)))
 
     def load(self, environment: str) -> Inventory:
         """Load an inventory; raises UserError with file, line and key."""
@@ -137,8 +143,8 @@ class Context:
         return select(inventory, limit)
 
     def say(self, text: str, style: str = "") -> None:
-        """Print people's text."""
-        self.out.print(self._shown(text), style=style or None)
+        """Print people's text, commands to copy on lines of their own."""
+        self.out.print(with_commands_apart(self._shown(text)), style=style or None)
 
     def copy_out(self, text: str, style: str = "") -> None:
         """Print what a bot wrote: its own times stay as it wrote them."""
@@ -213,7 +219,7 @@ class Context:
     def failed(self, error: BotdeployError) -> int:
         """Tell an error that a person can mend, and give its exit code."""
         text = self._masked(str(error))
-        sys.stderr.write(f"botdeploy: {with_local_times(visible(text))}\n")
+        sys.stderr.write(f"botdeploy: {with_commands_apart(with_local_times(visible(text)))}\n")
         if self.as_json:
             self.ended(Ended(error.exit_code, text))
         else:

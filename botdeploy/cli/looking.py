@@ -44,6 +44,9 @@ def status(context: Context, environment: str | None, limit: str | None) -> int:
         from botdeploy.views import tables
 
         context.out.print(tables.status(record))
+        for host in record["hosts"]:
+            if host["error"]:
+                context.say(f"{host['host']}: {host['error']}", "red")
         context.say_left_out(inventory)
         for name, other in others(inventory, states).items():
             context.say(f"{name}: belongs to environment '{other}'", "yellow")
@@ -330,7 +333,7 @@ def history(
                 "dim",
             )
         for line in tables.history(entries):
-            context.say(line)
+            context.copy_out(line)
         for error in away.values():
             context.say(str(error), "red")
     return int(ExitCode.UNREACHABLE if away else ExitCode.DONE)
@@ -413,6 +416,9 @@ def check(context: Context, environment: str, limit: str | None) -> int:
         from botdeploy.views import tables
 
         context.out.print(tables.checks(record, verbose=context.verbose))
+        for mend, faults in tables.mends(record).items():
+            context.say(f"to mend {', '.join(faults)}:", "bold")
+            context.say(mend)
         for one in seldom:
             context.say(f"{one['where']}: {one['message']}; next: {one['mend']}", "yellow")
     if not is_fine:

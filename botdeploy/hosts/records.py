@@ -204,7 +204,7 @@ def raise_fault(host: str, act: str, record: Mapping[str, Any]) -> NoReturn:
             )
             raise ActFailed(host, act, f"{message}; {mend}", code=code)
         case "sudo":
-            mend = "once, as an administrator: botdeploy setup ENV --user ADMIN"
+            mend = "once, as an administrator (here root): botdeploy setup ENV --user root"
             if is_wrong_password(message):
                 mend = "mend ansible_become_password"
             raise ActFailed(host, act, f"{message or 'sudo refuses'}; {mend}", code=code)

@@ -43,7 +43,7 @@ def status(record: Mapping[str, Any]) -> Table:
     rows = []
     for host in record["hosts"]:
         if not host["reachable"]:
-            rows.append([host["host"], host["ring"] or "", Text(host["error"] or "", "red")])
+            rows.append([host["host"], host["ring"] or "", Text("cannot be reached", "red")])
             continue
         runs = host["running"] or "nothing"
         if host["current"] and host["running"] and host["current"] != host["running"]:
@@ -52,8 +52,6 @@ def status(record: Mapping[str, Any]) -> Table:
         notes = []
         if host["lease_until"]:
             notes.append(f"pending, lease until {host['lease_until']}")
-        if host["error"]:
-            notes.append(host["error"])
         rows.append(
             [
                 host["host"],
@@ -123,12 +121,23 @@ def checks(record: Mapping[str, Any], *, verbose: bool) -> Table:
     for host in ({"host": "(here)", "checks": record["controller"]}, *record["hosts"]):
         bad = [item for item in host["checks"] if not item.get("ok")]
         if not bad:
-            rows.append([host["host"], Text("ok", "green"), f"{len(host['checks'])} checks", ""])
+            rows.append([host["host"], Text("ok", "green"), f"{len(host['checks'])} checks"])
         for item in host["checks"] if verbose else bad:
             mark = Text("ok", "green") if item.get("ok") else Text("fault", "red")
             told = f"{item['name']}: {item.get('message', '')}".rstrip(": ")
-            rows.append([host["host"], mark, told, str(item.get("mend") or "")])
-    return table(("host", "", "", "mend"), rows)
+            rows.append([host["host"], mark, told])
+    return table(("host", "", ""), rows)
+
+
+def mends(record: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Give how faults are mended: what to do, and each "CHECK on HOST" that it is for."""
+    found: dict[str, list[str]] = {}
+    for host in ({"host": "", "checks": record["controller"]}, *record["hosts"]):
+        for item in host["checks"]:
+            if not item.get("ok") and item.get("mend"):
+                on = f" on {host['host']}" if host["host"] else " here"
+                found.setdefault(str(item["mend"]), []).append(f"{item['name']}{on}")
+    return found
 
 
 def duration(seconds: float) -> str:
