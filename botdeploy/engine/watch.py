@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from botdeploy.core.hoststate import HostState
 from botdeploy.core.judge import Judge, JudgeOptions
-from botdeploy.core.judge.words import quote
-from botdeploy.core.level import Level
+from botdeploy.core.lastwords import last_words
 from botdeploy.core.lives import Lives, lives_of
 from botdeploy.core.logline import LineKind
 from botdeploy.core.past import attribution, counted, left_out, past_of, proven
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
     from botdeploy.core.evidence import Evidence
+    from botdeploy.core.lastwords import LastWords
     from botdeploy.core.logline import Assembler, LogLine
     from botdeploy.core.model import Ring
     from botdeploy.core.past import Past
@@ -393,38 +393,43 @@ class Watch:
         """List the hosts that run the judged release and are followed."""
         return [name for name, stream in self._streams.items() if stream.switched_at_us]
 
-    def last_error(self, host: str, since_us: int, old_invocation: str) -> str:
-        """Quote the last error of the first life that began on a host since an instant.
-
-        The bot's own, or else systemd's of it; empty where there is none. ``old_invocation`` is
-        the life that was to end: its last errors, and those after a return, are not meant.
+    def last_words(
+        self,
+        host: str,
+        since_us: int,
+        old_invocation: str = "",
+        *,
+        back_s: float = 0.0,
+        must_end: bool = False,
+    ) -> LastWords:
+        """Give the telling line of the first life that began on a host since an instant.
 
         The journal is read once more for it: journald tells followers late, and a traceback's last
-        entry waits there for more.
+        entry waits there for more. ``back_s``: since how many seconds another life goes on there,
+        which may have much to say. See ``core.lastwords``.
         """
         stream = self._streams.get(host)
-        if stream is None:
-            return ""
         try:
-            known = self._read_since(host, since_us, stream.offset_us)
+            known = self._read_since(host, since_us, stream.offset_us if stream else 0, back_s)
         except HostError:
-            known = list(stream.lines)
-        later = [line for line in known if line.at_us >= since_us]
-        lives = (line.invocation for line in later if line.invocation not in {None, old_invocation})
-        first = next(lives, None)
-        lines = [line for line in later if first is not None and line.invocation == first]
-        said = next((line for line in reversed(lines) if line.is_error), None)
-        if said is None:
-            # systemd's first tells of the step that failed, its last only that it did.
-            of_systemd = (line for line in lines if line.kind is LineKind.SYSTEMD)
-            said = next((one for one in of_systemd if (one.level or 0) >= Level.ERROR), None)
-        return quote(said.message) if said is not None else ""
+            known = list(stream.lines) if stream is not None else []
+        return last_words(known, since_us, old_invocation, must_end=must_end)
 
-    def _read_since(self, host: str, since_us: int, offset_us: int) -> list[LogLine]:
+    def is_news(self, line: LogLine) -> bool:
+        """Tell whether an error is the release's own: not of the past, and not of the world."""
+        return self._judge is not None and self._judge.is_news(line)
+
+    def _read_since(
+        self, host: str, since_us: int, offset_us: int, back_s: float = 0.0
+    ) -> list[LogLine]:
+        """Read what was said since an instant; nothing where that is too much to be read."""
         seconds = max(0, (self._now_us() - since_us) // 1_000_000) + SLACK_S
+        until = int(back_s) - 1
         assembler = self._make_assembler()
         lines: list[LogLine] = []
-        for row in self._fleet.acts(host).entries(f"since:{seconds}").rows:
+        position = f"since:{seconds}:{until}" if until > 0 else f"since:{seconds}"
+        entries = self._fleet.acts(host).entries(position)
+        for row in () if entries.is_cut else entries.rows:
             entry = entry_of(row)
             if entry is not None:
                 lines += assembler.feed(entry)

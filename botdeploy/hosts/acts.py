@@ -654,25 +654,25 @@ class Acts:
             stdin=stdin if isinstance(stdin, bytes) else b"",
         )
 
-    def entries(self, position: str) -> Entries:
+    def entries(self, position: str, most_bytes: int | None = None) -> Entries:
         """Read the journal once, from a cursor (that entry first) or ``since:SECONDS`` on.
 
         ``since:SECONDS:SECONDS`` leaves out what is younger than the second number of them.
         No more than 16 MB and what comes in five seconds, the newest of it. Raises OutcomeUnknown
         when the connection ended early.
         """
-        return self._read("entries", position)
+        return self._read("entries", position, most_bytes)
 
     def lines(self, count: int) -> Entries:
         """Read the last ``count`` journal entries, once, within the same bounds."""
-        return self._read("lines", count)
+        return self._read("lines", count, None)
 
-    def _read(self, act: str, what: str | int) -> Entries:
+    def _read(self, act: str, what: str | int, most_bytes: int | None) -> Entries:
         try:
-            return self._read_by_program(act, what)
+            return self._read_by_program(act, (what, "hidden", *_bound(most_bytes)))
         except ProgramMissing:  # told before the first entry
             nonce = secrets.token_hex(8)
-            done = self._sent_along(nonce, act, what, "hidden")
+            done = self._sent_along(nonce, act, what, "hidden", *_bound(most_bytes))
             found = done.stdout.split(b"\n")
             reply = read_reply(self.host, act, found, nonce, done.stderr)
             for record in reply.records:
@@ -680,11 +680,11 @@ class Acts:
             told = next((one for one in reply.records if "read" in one), {})
             return Entries.of([line for line in found if line.startswith(b"{")], told)
 
-    def _read_by_program(self, act: str, what: str | int) -> Entries:
+    def _read_by_program(self, act: str, arguments: Sequence[object]) -> Entries:
         nonce = secrets.token_hex(8)
         stdin = self._input(b"")
         session = self.connection.start(
-            self._command(nonce, act, (what, "hidden")),
+            self._command(nonce, act, arguments),
             stdin=stdin if isinstance(stdin, bytes) else b"",
         )
         rows: list[bytes] = []

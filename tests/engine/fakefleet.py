@@ -10,6 +10,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from botdeploy.core.address import Address
+from botdeploy.core.lastwords import NOTHING, LastWords
 from botdeploy.core.mask import Mask
 from botdeploy.core.model import Bot, Host, Inventory, Policy, Ring, Share
 from botdeploy.core.release import Manifest, Release
@@ -188,8 +189,9 @@ class FakeActs:
         """Keep evidence."""
         self._do("keep", lambda: self._host.keep(token, release, evidence))
 
-    def entries(self, position: str) -> Entries:
+    def entries(self, position: str, most_bytes: int | None = None) -> Entries:
         """Read the journal."""
+        del most_bytes
         return self._do("entries", lambda: self._host.entries(position))
 
     def manifest(self, release: str) -> Manifest:
@@ -453,9 +455,13 @@ class FakeWatch:
         """Give nothing."""
         return {}
 
-    def last_error(self, _host: str, _since_us: int, _old: str) -> str:
+    def last_words(self, *_host: object, **_how: object) -> LastWords:
         """Give nothing: bots here say no errors."""
-        return ""
+        return NOTHING
+
+    def is_news(self, _line: object) -> bool:
+        """Know no errors."""
+        return False
 
     def first_reading(self, _host: str) -> None:
         """Give nothing: no bot here has a probe."""

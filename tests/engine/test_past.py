@@ -37,9 +37,9 @@ TRACE = (
 
 
 def good(second: int) -> list[str]:
-    """Work, as a bot does that a server elsewhere lets down now and then."""
+    """Work, with an error now and then that is usual."""
     said = [f"handled message {second} in {20 + second % 7} ms"]
-    return [*said, "ERROR upstream billing answered 502"] if second % 31 == 0 else said
+    return [*said, "ERROR invoice has no lines"] if second % 31 == 0 else said
 
 
 def broken(line: int) -> Callable[[int], list[str]]:

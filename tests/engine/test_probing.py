@@ -90,8 +90,8 @@ class FakeActs(Acts):
         assert act == "probe"
         return Reply(({"probe": self.its.answer()},))
 
-    def entries(self, position: str) -> Entries:
-        del position
+    def entries(self, position: str, most_bytes: int | None = None) -> Entries:
+        del position, most_bytes
         return Entries([json.dumps(row).encode() for row in self.rows])
 
     def evidence(self, release: str) -> bytes | None:

@@ -120,9 +120,16 @@ class Judge:
             for name, said in part.quotes.items():
                 if name != error and not any(quote(said.text) in one for one in failed.reasons):
                     continue
-                if not self._ledger.is_known(name) and not is_of_world(name, said.text):
+                if self._is_own(name, said.text):
                     named.setdefault(name, quote(said.text).strip("“”"))
         return replace(failed, errors=tuple(named.items())[:MOST_NAMED])
+
+    def is_news(self, line: LogLine) -> bool:
+        """Tell whether a line is an error of the release's own: the past does not know it."""
+        return line.fingerprint is not None and self._is_own(line.fingerprint, line.message)
+
+    def _is_own(self, error: str, text: str) -> bool:
+        return not self._ledger.is_known(error) and not is_of_world(error, text)
 
     def gap(self, host: str, at_us: int) -> None:
         """Note that a host's stream broke; what follows until its next line is not silence."""

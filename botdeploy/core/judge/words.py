@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import re
 
+from botdeploy.core.fingerprint import strip_header
+from botdeploy.core.stacktrace import begins_trace, read_trace
+
 _QUOTE = 160
+_HEAD = 60
 _FRAME = re.compile(r'^  File "(?:[^"\n]*/)?([^"/\n]+)", line \d+, in (.+)$', re.MULTILINE)
 
 
@@ -37,7 +41,8 @@ def times(ratio: float) -> str:
 def quote(text: str) -> str:
     """Quote the first words of a line, on one line, with control characters made visible.
 
-    Of Python's traceback it is the error and where it was raised: it comes last there.
+    Of a stack trace it is the error and where it was raised, behind the words of the line that
+    introduces it.
     """
     flat = " ".join(_gist(text).split())
     flat = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in flat)
@@ -47,13 +52,29 @@ def quote(text: str) -> str:
 
 
 def _gist(text: str) -> str:
-    frames = list(_FRAME.finditer(text)) if text.startswith("Traceback (") else []
-    if not frames:
+    begin = text.find("Traceback (most recent call last)")
+    frames = list(_FRAME.finditer(text, begin)) if begin >= 0 else []
+    if frames:
+        rest = text[frames[-1].end() :].splitlines()
+        error = next((line for line in rest if line and not line[0].isspace()), "")
+        file, function = frames[-1].groups()
+        return _behind(text[:begin], f"{error} (in {file}, {function})") if error else text
+    head, line_end, _ = text.partition("\n")
+    trace = read_trace(text) if line_end and begin < 0 else None
+    if trace is None or not trace.type or trace.is_bare:
         return text
-    rest = text[frames[-1].end() :].splitlines()
-    error = next((line for line in rest if line and not line[0].isspace()), "")
-    file, function = frames[-1].groups()
-    return f"{error} (in {file}, {function})" if error else text
+    error = f"{trace.type}: {trace.message}" if trace.message else trace.type
+    file, _, function = trace.frame.partition(":")
+    where = ", ".join(one for one in (file, function) if one)
+    told = f"{error} (in {where})" if where else error
+    is_apart = not (begins_trace(head) or trace.type in head or head.startswith(" "))
+    return _behind(head, told) if is_apart else told
+
+
+def _behind(head: str, error: str) -> str:
+    """Put an error behind the line that introduces it, of which only the words count."""
+    words = strip_header(head.strip()).rstrip(" :")
+    return f"{words[:_HEAD].rstrip()}: {error}" if words else error
 
 
 def listing(names: list[str]) -> str:

@@ -101,7 +101,8 @@ class Ending:
                 self._ledger.condemn(why)
                 if end.result is Result.FAILED and self._may_hold():
                     code = ExitCode.UNREACHABLE
-                return Ended(code, f"{self._release} failed: {why}. {self._where_they_are()}")
+                where = f"{self._where_they_are()}{self._where_to_look(why)}"
+                return Ended(code, f"{self._release} failed: {why}. {where}")
             case Result.ABANDONED:
                 self._ledger.end(underway.ABANDONED, why)
                 return Ended(
@@ -123,6 +124,11 @@ class Ending:
                 return Ended(code, f"{self._release}: {why}")
             case Result.DONE:
                 return self._done(why, has_acted=has_acted)
+
+    def _where_to_look(self, why: str) -> str:
+        """Name the command that shows the lines of the host that a failure begins with."""
+        host = next((name for name in self._members.within() if why.startswith(f"{name}: ")), "")
+        return f". See: botdeploy logs {self._env} --limit {host}" if host else ""
 
     def _done(self, why: str, *, has_acted: bool) -> Ended:
         """Write down that every ring passed; hosts that are away are behind, and told so."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from botdeploy.core.events import Kind
 from botdeploy.core.hoststate import RefusedError
+from botdeploy.core.judge.words import count, listing, quote
 from botdeploy.core.lives import in_words
 from botdeploy.core.past import proven, timeline
 from botdeploy.core.rollout import UNPROVEN, Standing, judged_ring
@@ -61,6 +62,8 @@ class Judging:
         self._known: dict[str, Verdict] = {}
         """Verdicts that were given, by ring; that of the ring judged now is the watch's."""
         self._told_at = 0.0
+        self._asked: set[str] = set()
+        """Rings whose failure was asked for its last words."""
         self.refused: tuple[RefusedError, ...] = ()
         """What the verdict that failed has named: kept with the quarantine."""
         hands.pulse.add(lambda _now: watch.pump())
@@ -77,7 +80,26 @@ class Judging:
             earlier = found.get(ring)
             if earlier is None or earlier.outcome is not Outcome.FAIL:
                 found[ring] = self._by_hard_rules(ring, verdict)
-        return self._with_what_runs(found)
+        return self._with_last_words(self._with_what_runs(found))
+
+    def _with_last_words(self, verdicts: Mapping[str, Verdict]) -> Mapping[str, Verdict]:
+        """Add to a failure that names no error what the bot, or systemd of it, said at its end."""
+        for ring, verdict in verdicts.items():
+            host = verdict.host
+            is_asked = ring in self._asked or host is None or verdict.errors
+            if verdict.outcome is not Outcome.FAIL or is_asked or host is None:
+                continue
+            self._asked.add(ring)
+            since_us = self._members[host].switched_at_us
+            words = self._watch.last_words(host, since_us, must_end=True)
+            if not words.told:
+                continue
+            error, errors = words.error, verdict.errors
+            if error is not None and error.fingerprint and self._watch.is_news(error):
+                errors = ((error.fingerprint, quote(error.message).strip("“”")),)
+            reasons = (*verdict.reasons, words.told)
+            self._known[ring] = replace(verdict, reasons=reasons, errors=errors)
+        return {**verdicts, **{one: self._known[one] for one in self._asked if one in self._known}}
 
     def _with_what_runs(self, verdicts: Mapping[str, Verdict]) -> Mapping[str, Verdict]:
         members = self._members
@@ -97,7 +119,32 @@ class Judging:
         """Judge a ring without a soak by the hard rules alone."""
         if self._members.ring(ring).soak or verdict.outcome in (Outcome.FAIL, Outcome.PASS):
             return verdict
-        return Verdict(Outcome.PASS, ("every host was ready and stayed healthy", *verdict.reasons))
+        # The judge saw the last batch alone; the ring passes by what all its hosts showed.
+        hosts = self._members.of_ring(ring, *UNPROVEN)
+        told = f"every host was ready and stayed healthy: {self._seen(hosts)}"
+        return Verdict(Outcome.PASS, (told,))
+
+    def _seen(self, hosts: Sequence[str]) -> str:
+        """Sum up what some hosts wrote since their switch."""
+        seen = [self._watch.evidence(name) for name in hosts]
+        lines, errors = sum(one["lines"] for one in seen), sum(one["errors"] for one in seen)
+        where = f" on {listing(list(hosts))}" if hosts else ""
+        return f"{count(lines, 'line')}{where}, {count(errors, 'error')} among them"
+
+    def pronounce_doubt(self, ring: str) -> None:
+        """Tell a ring's verdict that is inconclusive, with the evidence."""
+        verdict = self.verdicts().get(ring)
+        if verdict is None or verdict.outcome is not Outcome.INCONCLUSIVE:
+            return
+        self._tell_evidence()
+        self._tell(
+            Kind.VERDICT,
+            ring=ring,
+            host=verdict.host,
+            outcome=verdict.outcome.value,
+            reasons=list(verdict.reasons),
+            uptime=self._uptime(self._members.rings[ring]),
+        )
 
     def pronounce_failure(self) -> None:
         """Keep the verdict that failed, where one did, and tell it with the evidence."""

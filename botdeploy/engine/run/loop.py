@@ -127,6 +127,8 @@ class Run:
                 case rollout.Wait():
                     return self._ending.wait(decision, has_acted=self._has_acted)
                 case rollout.End():
+                    if decision.result is rollout.Result.INCONCLUSIVE:
+                        self._judging.pronounce_doubt(decision.ring)
                     return self._ending.end(decision, has_acted=self._has_acted)
                 case _:
                     assert_never(decision)

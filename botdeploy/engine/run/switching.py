@@ -62,10 +62,11 @@ class Switching:
         return outcome
 
     def _with_last_words(self, name: str, result: Reverted) -> Reverted:
-        """Add to why a release did not become ready the error that it said last."""
+        """Add to why a release did not become ready the line that tells most of it."""
         if result.cause != "ready":
             return result
         state = self._members.states.get(name)
         old = state.invocation if state is not None else ""
-        said = self._watch.last_error(name, self._members[name].armed_at_us, old)
-        return replace(result, why=f"{result.why}; it said {said}") if said else result
+        since_us = self._members[name].armed_at_us
+        said = self._watch.last_words(name, since_us, old, back_s=result.seconds).told
+        return replace(result, why=f"{result.why}; {said}") if said else result

@@ -420,8 +420,11 @@ journald_limit() {
 }
 
 is_broken() {
+	# It is the main process's: 0 also where a step before or after it failed.
+	status=''
+	[ "$ExecMainStatus" = 0 ] || status="status $ExecMainStatus"
 	case $ActiveState in
-	failed) not_ready="the unit failed before it was ready ($Result, status $ExecMainStatus)" ;;
+	failed) not_ready="the unit failed before it was ready ($Result${status:+, $status})" ;;
 	inactive)
 		# A start that is still queued looks like this as well; its job tells.
 		case $Job in '' | 0) [ "$spent" -lt 10 ] || not_ready="the bot ended before it was ready (status $ExecMainStatus)" ;; esac
@@ -430,7 +433,7 @@ is_broken() {
 	# Before the restart its status is known; afterwards systemd tells that of the new process.
 	case $SubState:$Result in
 	*:timeout) not_ready="not ready within $limit s ($kind)" ;;
-	auto-restart*) not_ready="the bot crashed before it was ready (status $ExecMainStatus)" ;;
+	auto-restart*) not_ready="the bot crashed before it was ready${status:+ ($status)}" ;;
 	esac
 	[ -n "$not_ready" ] || [ "$NRestarts" -eq 0 ] || not_ready="the bot crashed before it was ready"
 	case $kind:$Result in notify:timeout) what_hinders ;; esac
