@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from botdeploy.core.events import Kind
 from botdeploy.core.model import Policy, Ring, Share
 from botdeploy.engine import watch as watching
 from botdeploy.engine.canary import canary, promote
@@ -208,3 +209,41 @@ def test_the_same_fault_fails_again_however_soon_and_a_good_release_passes(
     else:
         assert ended.code is ExitCode.DONE, ended.summary
         assert bots.is_over()
+
+
+def test_a_ring_without_a_soak_passes_by_what_all_its_hosts_wrote() -> None:
+    """Not by its last batch: the sentence, and what each host notes, name them all."""
+    bots = bots_of("quick", hosts=3)
+    ended = bots.release()
+    assert ended.code is ExitCode.DONE, ended.summary
+    told = [one for one in bots.stage.events if one.kind is Kind.VERDICT and one.ring == "fleet"]
+    assert "lines on h2 and h3" in told[-1].data["reasons"][0]
+
+
+def test_what_was_replaced_without_a_verdict_counts_neither_way() -> None:
+    """Its errors are not usual, and what the proven release wrote before it still is."""
+    bots = bots_of("quick", hosts=1)
+    host = bots.stage.hosts["h1"]
+    proven = host.current
+    host.releases["R0009"] = replace(host.releases[proven], digest="9" * 64, order=0)
+    bots.voices["R0009"] = broken(40)
+    host._start("R0009")
+    bots.stage.clock.advance(1800)
+    ended = bots.release(broken(41))
+    assert ended.code is ExitCode.FAILED, ended.summary
+    assert "KeyError" in ended.summary
+    assert "never seen in 2 h of the old release" in ended.summary
+
+
+def test_of_a_past_too_long_to_read_an_unknown_error_alone_is_no_fail() -> None:
+    """Live and kept: doubt, which says how much could be read, and is told as an event."""
+    for is_kept in (False, True):
+        bots = bots_of("quick", is_kept=is_kept, hosts=1)
+        bots.stage.hosts["h1"].most_entries = 600
+        ended = bots.release(broken(41))
+        assert ended.code is ExitCode.HELD, ended.summary
+        assert "there was more" in ended.summary
+        assert "KeyError" in ended.summary
+        told = [one for one in bots.stage.events if one.kind is Kind.VERDICT][-1]
+        assert (told.ring, told.data["outcome"]) == ("canary", "inconclusive")
+        assert told.data["reasons"][0] in ended.summary

@@ -117,12 +117,13 @@ class Judging:
 
     def _by_hard_rules(self, ring: str, verdict: Verdict) -> Verdict:
         """Judge a ring without a soak by the hard rules alone."""
-        if self._members.ring(ring).soak or verdict.outcome in (Outcome.FAIL, Outcome.PASS):
+        if self._members.ring(ring).soak or verdict.outcome is Outcome.FAIL:
             return verdict
         # The judge saw the last batch alone; the ring passes by what all its hosts showed.
         hosts = self._members.of_ring(ring, *UNPROVEN)
         told = f"every host was ready and stayed healthy: {self._seen(hosts)}"
-        return Verdict(Outcome.PASS, (told,))
+        more = verdict.reasons[1:] if verdict.outcome is Outcome.PASS else ()
+        return Verdict(Outcome.PASS, (told, *more))
 
     def _seen(self, hosts: Sequence[str]) -> str:
         """Sum up what some hosts wrote since their switch."""
@@ -143,6 +144,7 @@ class Judging:
             host=verdict.host,
             outcome=verdict.outcome.value,
             reasons=list(verdict.reasons),
+            not_excluded=[],
             uptime=self._uptime(self._members.rings[ring]),
         )
 
