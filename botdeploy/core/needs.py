@@ -48,7 +48,7 @@ def encoded(bot: Bot, unit: str, read: Callable[[str], bytes] | None) -> str:
     if bot.probe is not None and bot.probe.kind != "command":
         rows.append(f"ready={ReadyKind.HTTP}")
     rows += [f"program={one}" for one in programs_of(bot, read)]
-    names, modules = build_needs(bot.build)
+    names, modules = build_needs(bot.build, read)
     rows += [f"build={one}" for one in (names or (["sh"] if bot.build else []))]
     rows += [f"module={interpreter} {module}" for interpreter, module in modules]
     text = "\n".join([*rows, "", unit])
@@ -69,27 +69,32 @@ def programs_of(bot: Bot, read: Callable[[str], bytes] | None) -> list[str]:
 
 def command_item(bot: Bot, files: Mapping[str, int]) -> Item | None:
     """Say what is wrong with the command by the source alone; None where nothing can be told."""
-    words = _words(bot.command)
+    return None if bot.build else _lacking(_words(bot.command), bot, files, "command")
+
+
+def _lacking(words: Sequence[str], bot: Bot, files: Mapping[str, int], what: str) -> Item | None:
     program = words[0]
-    if bot.build or any(_is_shared(one, bot) for one in words):
+    if any(_is_shared(one, bot) for one in words):
         return None
     if "/" in program and not program.startswith("/"):
-        return _missing(program, files, must_run=True)
+        return _missing(program, files, what, must_run=True)
     if _INTERPRETER.fullmatch(program.rpartition("/")[2]):
         script = _script(words[1:])
         if script and not script.startswith("/") and _PLAIN.fullmatch(script):
-            return _missing(script, files, must_run=False)
+            return _missing(script, files, what, must_run=False)
     return None
 
 
-def _missing(path: str, files: Mapping[str, int], *, must_run: bool) -> Item | None:
+def _missing(path: str, files: Mapping[str, int], what: str, *, must_run: bool) -> Item | None:
     plain = "/".join(part for part in path.split("/") if part not in {"", "."})
+    if not _PLAIN.fullmatch(plain) or ".." in plain.split("/"):
+        return None
     if plain not in files:
-        message = f"the source holds no {plain}, which the command runs"
-        return item("command", message, "add it, let bot: build: make it, or change bot: command:")
+        message = f"the source holds no {plain}, which the {what} runs"
+        return item(what, message, f"add it to the source, or change bot: {what}:")
     if must_run and not files[plain] & 0o100:
-        message = f"{plain}, which the command runs, is not executable"
-        return item("command", message, f"chmod +x {plain}")
+        message = f"{plain}, which the {what} runs, is not executable"
+        return item(what, message, f"chmod +x {plain}")
     return None
 
 
@@ -138,24 +143,36 @@ def _interpreter(program: str, read: Callable[[str], bytes]) -> str:
 # --- the build ------------------------------------------------------------------------------------
 
 
-def build_needs(build: Sequence[str]) -> tuple[list[str], list[tuple[str, str]]]:
+def build_needs(
+    build: Sequence[str], read: Callable[[str], bytes] | None = None
+) -> tuple[list[str], list[tuple[str, str]]]:
     """Give the programs that a build runs, and the modules that it has an interpreter run.
 
-    None that an earlier command may have installed: one that was named there before.
+    None that an earlier command may have installed: one that was named there before. Of a script
+    of the source it is what runs that, where ``read`` gives files of the source.
     """
     names: dict[str, None] = {}
     modules: dict[tuple[str, str], None] = {}
     said: set[str] = set()
     for words in _commands("\n".join(build)):
         name = words[0]
-        if name not in said and _PLAIN.fullmatch(name) and ("/" not in name or name[0] == "/"):
+        if "/" in name and not name.startswith("/"):
+            name = _interpreter(name, read) if read is not None else ""
+        if name and name not in said and _PLAIN.fullmatch(name):
             names[name] = None
             if _PYTHON.fullmatch(name) and words[1:2] == ["-m"]:
                 module = words[2] if len(words) > 2 else ""  # noqa: PLR2004
-                if _MODULE.fullmatch(module) and module not in said:
+                is_bare = module == "venv" and "--without-pip" in words
+                if _MODULE.fullmatch(module) and module not in said and not is_bare:
                     modules[name, module] = None
         said.update(part for word in words[1:] for part in re.split(r"[^A-Za-z0-9_.+-]", word))
     return list(names), list(modules)
+
+
+def build_item(bot: Bot, files: Mapping[str, int]) -> Item | None:
+    """Say what of the source the build's first command lacks; None where nothing can be told."""
+    words = next(_commands("\n".join(bot.build)), [""])
+    return _lacking(words, bot, files, "build")
 
 
 def _commands(script: str) -> Iterator[list[str]]:

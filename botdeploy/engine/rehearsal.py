@@ -68,8 +68,8 @@ class Rehearsal:
             return "", [needs.item("unit", str(error))]
         if self.build is not None:
             files = {path: file.mode for path, file in self.build.tree.files().items()}
-            wrong = needs.command_item(bot, files)
-            items += [wrong] if wrong is not None else []
+            told = (needs.command_item(bot, files), needs.build_item(bot, files))
+            items += [wrong for wrong in told if wrong is not None]
         return needs.encoded(bot, unit, self._head if self.build is not None else None), items
 
     def _head(self, path: str) -> bytes:

@@ -42,7 +42,7 @@ class ReadyKeys(Keys):
         None, description="The bot says READY=1 to systemd (Type=notify)."
     )
     port: Annotated[int, Field(ge=1, le=65535)] | None = Field(
-        None, description="TCP port on the host that accepts connections."
+        None, description="TCP port on the host on which a process of the bot listens."
     )
     http: f.Url | None = Field(None, description="URL, asked on the host, that answers with 2xx.")
     command: f.Line | None = Field(None, description="Shell command on the host that ends with 0.")

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from botdeploy.core.model import Bot, Probe, ProbeKind, Readiness, ReadyKind
-from botdeploy.core.needs import build_needs, command_item, encoded, programs_of
+from botdeploy.core.needs import build_item, build_needs, command_item, encoded, programs_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -109,6 +109,35 @@ def test_what_the_source_lacks(command: str, told: str) -> None:
     assert (item["message"] if item else "").startswith(told)
     assert bool(item) == bool(told)
     assert command_item(bot(command, build=("make",)), files) is None
+
+
+@pytest.mark.parametrize(
+    ("build", "told"),
+    [
+        ("./gone.sh", "the source holds no gone.sh"),
+        ("sh gone.sh && ./other", "the source holds no gone.sh"),
+        ("./bot.py", "bot.py, which the build runs, is not executable"),
+        ("./run; ./gone", ""),
+        ("make && ./gone", ""),
+        ("pip install -r gone.txt", ""),
+        ("$X/gone", ""),
+        ("../gone", ""),
+        ("", ""),
+    ],
+)
+def test_what_the_build_s_first_command_lacks(build: str, told: str) -> None:
+    """What comes later may have been made by what came before."""
+    item = build_item(bot("x", build=(build,)), {"bot.py": 0o644, "run": 0o755})
+    assert (item["message"] if item else "").startswith(told)
+    assert bool(item) == bool(told)
+
+
+def test_a_script_of_the_build_wants_what_runs_it() -> None:
+    """The first line of a file of the source tells it; without a source nothing does."""
+    read = reader(**{"run": b"#!/usr/bin/env -S ruby -w\n", "x/y": b"#! /usr/bin/perl\n"})
+    assert build_needs(["./run && x/y"], read) == (["ruby", "/usr/bin/perl"], [])
+    assert build_needs(["./run && x/y"]) == ([], [])
+    assert build_needs(["python3 -m venv --without-pip .venv"]) == (["python3"], [])
 
 
 def test_what_is_sent_of_it() -> None:

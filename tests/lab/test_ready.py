@@ -75,6 +75,20 @@ def test_another_s_port_is_not_the_bot_s(kind: str, actor: Actor, host: Host) ->
     assert (reverted["cause"], quarantined(host)) == ("host", False)
 
 
+def test_nothing_to_ask_with_is_the_host_s_lack(actor: Actor, host: Host) -> None:
+    """Without curl and wget nobody can tell whether a URL answers: the release is not refused."""
+    host.root("mv /usr/bin/curl /usr/bin/curl.away")
+    try:
+        made = release(
+            "TRY", code=saying("hello"), ready=ready("http", "http://localhost:8081/", 1)
+        )
+        reverted = switched(actor, made)["reverted"]
+    finally:
+        host.root("mv /usr/bin/curl.away /usr/bin/curl")
+    assert "neither curl nor wget is on this host" in reverted["why"]
+    assert (reverted["cause"], quarantined(host)) == ("host", False)
+
+
 LISTEN = """
 import socket
 def listen(family, place, port, reuse=False):

@@ -74,11 +74,13 @@ def test_a_rule_that_nobody_reads_is_named(host: BreakableHost) -> None:
         host.root("cp -p /run/sudoers /etc/sudoers")
 
 
-@pytest.mark.parametrize("who", ["plain", "%plain", "ALL"])
+@pytest.mark.parametrize("who", ["plain", "%plain", "ALL", "TEAM", "#1001"])
 def test_a_later_rule_that_wins_is_named(who: str, host: BreakableHost) -> None:
     """A file that is read after the rule's, and wants a password: what to type is told."""
     later = "/etc/sudoers.d/team"
-    put(host, later, f"{who} ALL=(ALL:ALL) ALL\n")
+    alias = "User_Alias TEAM = root, plain\n" if who == "TEAM" else ""
+    put(host, later, f"# of plain\n{alias}{who} ALL=(ALL:ALL) ALL\n")
+    put(host, "/etc/sudoers.d/unrelated", "root ALL=(ALL:ALL) ALL\n")
     said = setup(host)
     told = str(said["message"])
     assert said.fault == "sudoers"

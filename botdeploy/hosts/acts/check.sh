@@ -177,7 +177,6 @@ check_rate_limit() {
 }
 
 check_clock() {
-	command -v timedatectl >/dev/null || return 0
 	case $(timeout 5 timedatectl show -p NTPSynchronized --value 2>/dev/null) in
 	yes) item clock true "synchronised, $(utc)" ;;
 	no) item clock true "not synchronised, $(utc): times in reports may be off" "timedatectl set-ntp true" ;;

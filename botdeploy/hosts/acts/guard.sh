@@ -455,6 +455,10 @@ what_hinders() {
 		[ -z "$refused" ] || not_ready="$not_ready; systemd says: $refused. Set NotifyAccess: all in bot: unit:"
 		;;
 	port | http)
+		if [ "$kind" = http ] && ! command -v curl >/dev/null && ! command -v wget >/dev/null; then
+			not_ready="$not_ready: neither curl nor wget is on this host to ask it" blame=host
+			return
+		fi
 		[ -z "$holder" ] || not_ready="$not_ready: its port is held by $holder, not by the bot" blame=host
 		;;
 	esac

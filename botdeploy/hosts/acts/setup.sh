@@ -154,14 +154,24 @@ prove_rule() {
 
 # later_place: where the rule stands that sudo reads after ours, in $place, and what to do, in $mend.
 later_place() {
-	place=$main mend="Move its line in $main, by visudo, above the one with includedir"
-	who=$(printf '%s\n' "$deployer" ALL; id -Gn "$deployer" | tr ' ' '\n' | sed 's/^/%/')
+	place="in a file that sudo reads later" mend="Put the rule for this program behind it, or take it away"
+	who=$(printf '%s\n' "$deployer" "#$(id -u "$deployer")" && for one in $(id -Gn "$deployer"); do printf '%%%s\n' "$one"; done)
 	set +f
 	for file in "${SUDOERS%/*}"/*; do
 		case ${file##*/} in *.* | *~) continue ;; esac
 		[ "$(printf '%s\n' "$file" "$SUDOERS" | sort | head -n 1)" = "$SUDOERS" ] && [ "$file" != "$SUDOERS" ] || continue
-		awk '{ print $1 }' "$file" | grep -qxF -e "$who" || continue
+		is_about "$file" || continue
 		place=$file mend="Let it be read first: mv $file ${SUDOERS%/*}/00-${file##*/}"
 	done
 	set -f
+	awk 'seen; /^[ \t]*[#@]includedir[ \t]/ { seen = 1 }' "$main" >"$RUN/sudoers"
+	if is_about "$RUN/sudoers"; then
+		place=$main mend="Move its line in $main, by visudo, above the one with includedir"
+	fi
+}
+
+# is_about FILE: does it name the deployer, one of its groups, or everybody as the user of a rule?
+is_about() {
+	sed 's/^[[:blank:]]*//; /^#[^0-9]/d' "$1" | grep -q '^ALL[[:blank:]]' && return 0
+	sed '/^[[:blank:]]*#[^0-9]/d' "$1" | tr -s ' \t,=:' '[\n*]' | grep -qxF -e "$who"
 }
