@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 TICK_S = 0.1
 """How long the loop waits between two looks at what the journals brought."""
+LAG_S = 2.0
+"""A beat that comes so much too late was missed: what should have been heard since was not."""
 
 
 class Pulse:
@@ -29,10 +31,20 @@ class Pulse:
         self._clock = clock
         self._stop = stop
         self._works: list[Callable[[float], object]] = []
+        self._misses: list[Callable[[float, float], object]] = []
+        self._next = clock.monotonic()
+        """When the next beat is to come at the latest, but for its own lag."""
 
     def add(self, work: Callable[[float], object]) -> None:
         """Have ``work`` called at every beat, with the monotonic second; it must be quick."""
         self._works.append(work)
+
+    def on_miss(self, work: Callable[[float, float], object]) -> None:
+        """Have ``work`` called first where beats were missed, with the monotonic seconds between.
+
+        The process was stopped, its machine slept, or had too much to do.
+        """
+        self._misses.append(work)
 
     def beat(self, seconds: float = 0.0) -> None:
         """Call everything that hangs on the pulse, then wait at most ``seconds``.
@@ -42,7 +54,11 @@ class Pulse:
         if self._stop.is_set():
             raise Interrupted
         now = self._clock.monotonic()
+        if now - self._next > LAG_S:
+            for miss in self._misses:
+                miss(self._next, now)
         for work in self._works:
             work(now)
+        self._next = self._clock.monotonic() + seconds
         if seconds:
             self._stop.wait(seconds)

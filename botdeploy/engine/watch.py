@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 from collections import Counter, deque
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -66,8 +67,12 @@ class _Stream:
     lives: Lives = field(default_factory=Lives)
     heard: float = 0.0
     """Monotonic second at which its last line came."""
+    missed: list[tuple[int, int]] = field(default_factory=list)
+    """Times in which nobody listened (microseconds by our clock)."""
     known: set[str] = field(default_factory=set)
     """Errors that the old release said here."""
+    waiting: list[Delivery] = field(default_factory=list)
+    """What came while nobody could tell which release had said it."""
     tells_latency: bool = False
     """Whether the journal has latencies: a probe's would be another kind, and are left out."""
 
@@ -117,6 +122,8 @@ class Watch:
         self._hard: Verdict | None = None
         self._kept: dict[str, Evidence] = {}
         self._kept_lives: dict[str, Lives] = {}
+        self._read_until_us = 0
+        """Up to when the kept evidence was read: what came later nobody has heard; 0 live."""
         self._release = ""
         self._counted: dict[str, frozenset[str]] = {}
         """Whose kept lines are a host's past."""
@@ -204,6 +211,7 @@ class Watch:
         self._ring = ring.name
         self._hard = None
         self._judge = None
+        self._read_until_us = 0
         if not canary:
             return
         options = JudgeOptions.from_policy(self._options, soak)
@@ -242,6 +250,9 @@ class Watch:
         for name in canary:
             if not self._streams[name].follower.has_caught_up:
                 self._judge.gap(name, switched_at_us[name])  # unread is not quiet
+        for name in (*canary, *compared):
+            for from_us, to_us in self._streams[name].missed:
+                self._judge.unheard(name, from_us, to_us)
         for _at, name, line in sorted(later, key=lambda item: item[:2]):
             self._feed(name, line)
 
@@ -288,16 +299,55 @@ class Watch:
                 self._judge.gap(name, switched_at_us[name])
         for name, one in evidence.items():
             self._judge.absorb(name, one, release, self._counted[name])
+        ends = {name: spans[-1][1] for name, one in evidence.items() if (spans := one.spans())}
+        self._read_until_us = max(ends.values(), default=0)
+        for name, end_us in ends.items():
+            self._judge.unheard(name, end_us, self._read_until_us)
 
-    def pump(self) -> bool:
-        """Take in what followers and probes brought; tells whether anything came."""
-        came = self._take_deliveries()
-        return self._take_answers() or came
+    def rest(self) -> None:
+        """Judge nothing until it is begun anew."""
+        self._ring = ""
+        self._hard = self._judge = None
+        self._canary = ()
 
-    def _take_answers(self) -> bool:
+    def forget(self, hosts: Sequence[str]) -> None:
+        """Forget what these hosts said since their switch: it is over, and was not judged."""
+        for name in hosts:
+            stream = self._streams.get(name)
+            if stream is None or not stream.switched_at_us:
+                continue
+            stream.waiting.clear()
+            before = (line for line in stream.lines if line.at_us < stream.switched_at_us)
+            stream.lines = deque(before, stream.lines.maxlen)
+            stream.switched_at_us = 0
+
+    def missed(self, since: float, now: float) -> None:
+        """Note that nobody listened between these monotonic seconds: that is no silence.
+
+        Their lines may still come.
+        """
+        to_us = self._now_us()
+        from_us = to_us - round((now - since) * 1e6)
+        for name, stream in self._streams.items():
+            stream.missed.append((from_us, to_us))
+            if self._judge is not None:
+                self._judge.unheard(name, from_us, to_us)
+
+    def pump(self, in_doubt: Collection[str] = ()) -> bool:
+        """Take in what followers and probes brought; tells whether anything came.
+
+        What hosts ``in_doubt`` said waits: it may be another release's by now.
+        """
+        came = self._take_deliveries(in_doubt)
+        return self._take_answers(in_doubt) or came
+
+    def _take_answers(self, in_doubt: Collection[str]) -> bool:
         came = False
         for host, lines in self._prober.poll(self._canary):
             stream = self._streams[host]
+            if host in in_doubt:
+                stream.waiting.append(Delivery(host, tuple(lines)))
+                continue
             for line in lines:
                 if line.latency_ms is not None and stream.tells_latency:
                     continue
@@ -307,16 +357,24 @@ class Watch:
                 self._feed(host, line)
         return came
 
-    def _take_deliveries(self) -> bool:
+    def _take_deliveries(self, in_doubt: Collection[str]) -> bool:
         came = False
-        while True:
-            try:
-                delivery = self._queue.get_nowait()
-            except queue.Empty:
-                return came
+        deliveries = []
+        for name, stream in self._streams.items():
+            if stream.waiting and name not in in_doubt:
+                deliveries += stream.waiting
+                stream.waiting = []
+        with suppress(queue.Empty):
+            while True:
+                deliveries.append(self._queue.get_nowait())
+        for delivery in deliveries:
             came = True
-            stream = self._streams.get(delivery.host)
-            if stream is None:
+            found = self._streams.get(delivery.host)
+            if found is None:
+                continue
+            stream = found
+            if delivery.host in in_doubt:
+                stream.waiting.append(delivery)
                 continue
             if delivery.gap and self._judge is not None:
                 self._judge.gap(delivery.host, self._now_us())
@@ -328,6 +386,7 @@ class Watch:
                 stream.tells_latency = stream.tells_latency or line.latency_ms is not None
                 self._on_line(delivery.host, line)
                 self._feed(delivery.host, line)
+        return came
 
     def _feed(self, host: str, line: LogLine) -> None:
         stream = self._streams[host]
@@ -354,7 +413,8 @@ class Watch:
         if self._judge is None:
             unread = Verdict(Outcome.INCONCLUSIVE, ("no journal of the ring could be read",))
             return self._ring, unread
-        return self._ring, self._hard or self._judge.verdict(self._now_us())
+        now_us = self._read_until_us or self._now_us()
+        return self._ring, self._hard or self._judge.verdict(now_us)
 
     def fallen(self) -> frozenset[str]:
         """Name the hosts of which systemd's last word is that the bot ended."""

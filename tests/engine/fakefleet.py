@@ -31,7 +31,7 @@ from tests.engine.fakehost import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from botdeploy.core.events import Event
     from botdeploy.core.evidence import Evidence
@@ -355,6 +355,7 @@ class FakeWatch:
     """Knows what releases are like, and says so when one has run for long enough to show it."""
 
     SHOWS_AFTER_S = 2.0
+    SILENCE_S = 5.0
     is_patient = True
     """It says nothing good before the soak is over."""
 
@@ -366,6 +367,10 @@ class FakeWatch:
         self._judged: tuple[str, ...] = ()
         self._unread: frozenset[str] = frozenset()
         self.followed: list[str] = []
+        self.forgotten: list[str] = []
+        self._pumped = clock.mono
+        self._unheard_s = 0.0
+        self._in_doubt: frozenset[str] = frozenset()
 
     def follow(self, hosts: Sequence[str], _offsets_us: Mapping[str, int]) -> None:
         """Begin to read."""
@@ -408,15 +413,32 @@ class FakeWatch:
         self.judge(ring, switched_at_us, soak, (), states)
         self._unread = frozenset(switched_at_us) - set(evidence)
 
-    def pump(self) -> bool:
-        """Take in what came."""
+    def pump(self, in_doubt: Collection[str] = ()) -> bool:
+        """Take in what came; what came while nobody pumped is only there the next time."""
+        self._unheard_s = self._clock.mono - self._pumped
+        self._pumped = self._clock.mono
+        self._in_doubt = frozenset(in_doubt)
         return False
 
+    def missed(self, since: float, now: float) -> None:
+        """Take it that nobody listened meanwhile."""
+        self._pumped += now - since
+
+    def rest(self) -> None:
+        """Judge nothing."""
+        self._ring = None
+
+    def forget(self, hosts: Sequence[str]) -> None:
+        """Forget what hosts said."""
+        self.forgotten += hosts
+
     def verdict(self) -> tuple[str, Verdict] | None:
-        """Say what the truth shows so far."""
+        """Say what the truth shows so far, and take a time without lines for the bot's silence."""
         if self._ring is None:
             return None
         name = self._ring.name
+        if self._unheard_s > self.SILENCE_S and not self._unread and not self._in_doubt:
+            return name, Verdict(Outcome.FAIL, (f"silent for {self._unheard_s:.0f} s",))
         kinds = set()
         ran_s = []
         for host in (self._fleet.hosts[one] for one in self._judged):

@@ -215,6 +215,42 @@ def test_a_lease_that_was_lost_is_told_and_the_same_run_tries_again(stage: Stage
     assert [switches(stage, name) for name in stage.hosts] == [3, 2, 2, 2]
 
 
+@pytest.mark.parametrize("stopped_s", [3, 20, 55])
+def test_a_controller_that_stops_for_a_while_takes_that_for_no_silence(
+    stage: Stage, stopped_s: float
+) -> None:
+    """SIGSTOP, a lid that is closed, a machine that swaps: the lease was longer, so nothing is."""
+    build = stage.build()
+    stage.controller()
+    stage.clock.at(30, lambda: stage.clock.advance(stopped_s))
+    ended = canary(stage.inventory, build, stage.tools(), Options())  # type: ignore[arg-type]
+    assert ended.code is ExitCode.DONE, ended
+    assert stage.running() == ["R0002"] * 4
+    assert [switches(stage, name) for name in stage.hosts] == [2] * 4
+
+
+def test_what_a_host_says_after_its_lease_is_not_the_release(stage: Stage) -> None:
+    """It has gone back meanwhile, and what it runs now is another: the verdict waits for its word.
+
+    The old release is one that a judge would fail, were it the new one.
+    """
+    build = stage.build()
+    stage.controller()
+
+    def stops() -> None:
+        stage.clock.advance(100)
+        stage.world.is_like("R0001", "bad")
+
+    stage.clock.at(30, stops)
+    stage.fleet.before = lambda _name, act: (
+        stage.world.is_like("R0001", "good") if act == "observe" else None
+    )
+    ended = canary(stage.inventory, build, stage.tools(), Options())  # type: ignore[arg-type]
+    assert ended.code is ExitCode.DONE, ended
+    assert stage.running() == ["R0002"] * 4
+    assert all(not host.quarantine for host in stage.hosts.values())
+
+
 def test_a_release_that_always_lapses_ends_with_a_word_to_a_person(stage: Stage) -> None:
     """Four switches in all, then exit 5; nothing failed, and nothing is in quarantine."""
     build = stage.build()

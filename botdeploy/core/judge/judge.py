@@ -137,6 +137,12 @@ class Judge:
         if part is not None:
             part.tear(at_us)
 
+    def unheard(self, host: str, from_us: int, to_us: int) -> None:
+        """Note that nobody listened to a host for a while; its lines may still come, late."""
+        part = self._ledger.host(host)
+        if part is not None:
+            part.miss(from_us, to_us)
+
     def verdict(self, now_us: int) -> Verdict:
         """Judge what was seen until ``now_us``; a fail stays a fail."""
         self._now_us = max(self._now_us, now_us)

@@ -373,6 +373,11 @@ class HostLedger:
             known_us = self.last_us if self.last_us is not None else self.start_us
             self._broken_us = max(self.start_us, min(at_us, known_us))
 
+    def miss(self, from_us: int, to_us: int) -> None:
+        """Note that nobody listened for a while: that is no silence."""
+        if to_us > from_us:
+            self._torn.append((from_us, to_us))
+
     def _mend(self, at_us: int) -> None:
         if self._broken_us is not None:
             self._torn.append((self._broken_us, max(at_us, self._broken_us)))
@@ -383,7 +388,13 @@ class HostLedger:
         spans = list(self._torn)
         if self._broken_us is not None:
             spans.append((self._broken_us, to_us))
-        return sum(max(0, min(to_us, end) - max(from_us, start)) for start, end in spans)
+        torn_us, known_us = 0, from_us
+        for start, end in sorted(spans):
+            begin = max(known_us, start)
+            if begin < min(to_us, end):
+                torn_us += min(to_us, end) - begin
+                known_us = min(to_us, end)
+        return torn_us
 
     # -- what is known --------------------------------------------------------------------------
 

@@ -248,7 +248,7 @@ class QuickRules:
             return None
         last_us = part.last_us if part.last_us is not None else part.start_us
         from_us = max(last_us, self._grace_end(part))
-        quiet_s = (now_us - from_us) / 1e6
+        quiet_s = self._watched_s(part, from_us, now_us)
         expected = quiet_s * usual.lines_s
         if expected < STEADY or quiet_s < LEAST_QUIET_S:
             return None

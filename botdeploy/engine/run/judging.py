@@ -17,7 +17,7 @@ from botdeploy.errors import HostError
 from botdeploy.hosts.records import NotRunning
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from botdeploy.core.evidence import Evidence
     from botdeploy.core.hoststate import HostState
@@ -49,9 +49,13 @@ class Judging:
         tell: Teller,
         clock: Clock,
         *,
+        in_doubt: Callable[[], frozenset[str]],
         is_attended: bool,
     ) -> None:
-        """Take journals in with every beat; a person who attends is told what they bring."""
+        """Take journals in with every beat; a person who attends is told what they bring.
+
+        ``in_doubt`` names hosts whose lease may be over: what they say waits.
+        """
         self._members = members
         self._hands = hands
         self._watch = watch
@@ -66,13 +70,17 @@ class Judging:
         """Rings whose failure was asked for its last words."""
         self.refused: tuple[RefusedError, ...] = ()
         """What the verdict that failed has named: kept with the quarantine."""
-        hands.pulse.add(lambda _now: watch.pump())
+        self._judged: tuple[str, ...] = ()
+        """Hosts whose release is judged now, live."""
+        hands.pulse.on_miss(watch.missed)
+        hands.pulse.add(lambda _now: watch.pump(in_doubt()))
         hands.pulse.add(self._tell_in_time)
 
     # --- the verdict ------------------------------------------------------------------------
 
     def verdicts(self) -> Mapping[str, Verdict]:
         """Give what is known now of each ring; a failure is never taken back."""
+        self._leave_lapsed()
         found = dict(self._known)
         judged = self._watch.verdict()
         if judged is not None:
@@ -232,17 +240,27 @@ class Judging:
         self._watch.follow(followed, self._members.ahead_us)
         return followed
 
+    def _leave_lapsed(self) -> None:
+        """Judge without the hosts that went back by themselves: what they told does not count."""
+        left = [n for n in self._judged if self._members[n].standing is Standing.LAPSED]
+        if left:
+            self._watch.forget(left)
+            self.begin(self._members.ring(self._members.ring_of(left[0])))
+
     def begin(self, ring: Ring) -> None:
         """Judge the ring's hosts that run the release; without a soak, the last batch alone."""
         names = self._members.unproven(ring)
         last = self._members.of_ring(ring.name, Standing.PENDING)
         if last and not ring.soak:
             names = last
+        self._judged = tuple(names)
         switched = {name: self._members[name].switched_at_us for name in names}
         if switched:
             soak = ring.soak or ring.settle
             baseline = self._baseline(names)
             self._watch.judge(ring, switched, soak, baseline, self._members.states)
+        else:
+            self._watch.rest()
 
     def take_up(self) -> None:
         """Watch again what an earlier run left pending or confirmed.

@@ -113,6 +113,19 @@ class Leases:
         self.ask_for_all()
         self.await_all()
 
+    def in_doubt(self) -> frozenset[str]:
+        """Name the hosts that may have gone back by their lease, unheard, and did not say yet.
+
+        Nothing that they say counts until they have answered: it may be the old release's. A term
+        ends a little earlier than it is over: the host began to count before we heard of it.
+        """
+        now, term_s = self._clock.monotonic(), self._ttl - min(2.0, self._ttl / 4)
+        return frozenset(
+            name
+            for name in self._members.within(Standing.PENDING)
+            if now - self._heard(name) > term_s
+        )
+
     def shortage(self) -> str:
         """Say that a lease came close to its end before this step: promote comes too seldom."""
         if self._is_attended or self._members.policy.lease.until is not LeaseUntil.VERDICT:

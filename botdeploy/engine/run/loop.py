@@ -78,7 +78,14 @@ class Run:
         self._looking = Looking(members, hands, clock, tell)
         self._leases = Leases(members, hands, self._looking, clock, is_attended=is_attended)
         self._judging = Judging(
-            members, hands, watch, keeping, tell, clock, is_attended=is_attended
+            members,
+            hands,
+            watch,
+            keeping,
+            tell,
+            clock,
+            in_doubt=self._leases.in_doubt,
+            is_attended=is_attended,
         )
         self._staging = Staging(
             members,
