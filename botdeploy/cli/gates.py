@@ -11,6 +11,7 @@ from botdeploy.engine.belonging import refuse_others
 from botdeploy.engine.lock import owner_name
 from botdeploy.engine.observing import observe
 from botdeploy.engine.outcome import Ended
+from botdeploy.engine.sincepass import since_pass
 from botdeploy.errors import ExitCode, HostError, UserError
 
 if TYPE_CHECKING:
@@ -49,8 +50,10 @@ def approve(context: Context, environment: str, message: str, *, dry_run: bool) 
         what = f"ring {ring} of {record.release}"
         if has_begun:
             what += ", should its verdict be inconclusive"
+        came = since_pass(fleet, inventory, states, record)
+        told = f"; since the pass: {'; '.join(came)}" if came else ""
         if dry_run:
-            return context.ended(Ended(ExitCode.DONE, f"would approve {what}"))
+            return context.ended(Ended(ExitCode.DONE, f"would approve {what}{told}"))
         who = owner_name(context.environ)
         context.say(f"approving {what}")
         return _tell(
@@ -58,7 +61,7 @@ def approve(context: Context, environment: str, message: str, *, dry_run: bool) 
             fleet,
             inventory,
             lambda name: fleet.acts(name).gate("approve", who, message, record.release, ring),
-            f"approved {what} by {who}; next: botdeploy promote {inventory.environment}",
+            f"approved {what} by {who}{told}; next: botdeploy promote {inventory.environment}",
         )
 
 

@@ -62,6 +62,17 @@ class StagedRelease:
     staged_at: str = ""
     proven_in: str = ""
     """The rollout whose verdict proved it."""
+    proven_at: str = ""
+    """When that was, by the host's clock."""
+
+    @property
+    def proven_us(self) -> int:
+        """When it was proven: microseconds UTC by the host's clock; 0 where it is not known."""
+        return _microseconds(self.proven_at)
+
+    def proven_for_s(self, at: str) -> float:
+        """Seconds from the proof to ``at``, by the host's clock; 0 where it is not known."""
+        return max(0.0, (_microseconds(at) - self.proven_us) / 1e6) if self.proven_us else 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -307,6 +318,7 @@ def _from_record(record: Mapping[str, Any]) -> HostState:
                 bool(one.get("proven")),
                 _time(one.get("staged_at")),
                 told(one.get("proven_in", "")),
+                _time(one.get("proven_at")),
             )
             for one in record.get("releases", ())
         ),

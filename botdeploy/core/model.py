@@ -213,6 +213,8 @@ class Policy:
     rings: tuple[Ring, ...]
     lease: Lease = Lease()
     attended_soak: timedelta = timedelta(minutes=30)
+    watch: timedelta = timedelta(0)
+    """For how long the last ring is watched after its pass, before the rollout is over."""
     max_unreachable: Share = Share(count=0)
     on_fail: OnFail = OnFail.FLEET
     judge: Mapping[str, Any] = field(default_factory=dict)

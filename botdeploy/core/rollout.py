@@ -64,12 +64,14 @@ class HostView:
 
     standing: Standing
     age_s: float = 0.0
-    """Seconds since it was switched (pending) or confirmed; 0 in other standings."""
+    """Seconds since it was switched (pending), confirmed or proven; 0 in other standings."""
     why: str = ""
     has_given_up: bool = False
     """It has lapsed, and this rollout has tried it again as often as it may: a person is asked."""
     seen: Seen = field(default_factory=Seen)
     """Of a host that has the release: whether it runs."""
+    has_passed: bool = False
+    """It was proven by this very rollout, and is watched."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +84,8 @@ class Facts:
     hosts: Mapping[str, HostView]
     now: datetime
     verdicts: Mapping[str, Verdict] = field(default_factory=dict)
+    revoked: Mapping[str, Verdict] = field(default_factory=dict)
+    """Fails of rings that had passed, by what came since."""
     approved: frozenset[str] = frozenset()
     """Rings whose gate a person opened for this release."""
     accepted: frozenset[str] = frozenset()
@@ -92,6 +96,8 @@ class Facts:
     """A controller stays: it waits for soaks up to ``attended_soak`` and renews leases."""
     last_ring: str | None = None
     """Stop after this ring."""
+    has_ended: bool = False
+    """It is written down that the rollout is over: nothing is watched any more."""
     condemned: str = ""
     """Why this rollout has failed, where a host has that written down."""
     refused: Mapping[str, str] = field(default_factory=dict)
@@ -164,6 +170,7 @@ class Reason(StrEnum):
     HOLD = "hold"
     QUARANTINE = "quarantine"
     LAPSED = "lapsed"
+    WATCH = "watch"
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,6 +222,7 @@ def decide(facts: Facts) -> Decision:
         or _staging(facts)
         or _next_ring(facts)
         or _late_failure(facts)
+        or _last_watch(facts)
         or End(Result.DONE, "every ring passed")
     )
 
@@ -226,7 +234,25 @@ def _with_what_runs(facts: Facts) -> Facts:
         for ring in facts.policy.rings
         for verdict in (facts.verdicts.get(ring.name),)
     }
-    return replace(facts, verdicts={name: one for name, one in verdicts.items() if one})
+    revoked = {**_fallen_since(facts), **facts.revoked}
+    told = {name: one for name, one in verdicts.items() if one}
+    return replace(facts, verdicts=told, revoked=revoked)
+
+
+def _fallen_since(facts: Facts) -> Mapping[str, Verdict]:
+    """Give the rings that have passed in this rollout, and have a host that ended by itself since.
+
+    All else that may be said of a bot that is down is no fail, and needs no word here.
+    """
+    found = {}
+    for ring in facts.policy.rings if not facts.has_ended else ():
+        views = {name: facts.hosts[name] for name in facts.members.get(ring.name, ())}
+        passed = {name: view.seen for name, view in views.items() if view.has_passed}
+        told = judged(None, passed, over_s=-1.0)
+        if told is not None and told.outcome is Outcome.FAIL:
+            reasons = (*told.reasons, "after it had passed")
+            found[ring.name] = Verdict(Outcome.FAIL, reasons, told.host)
+    return found
 
 
 def judged_ring(
@@ -268,7 +294,7 @@ def _told(facts: Facts, hosts: Sequence[str]) -> str:
 
 def _failure(facts: Facts) -> Decision | None:
     """Something failed: name what goes back, and end when it is back."""
-    is_late = not facts.condemned and _has_passed(facts)
+    is_late = not facts.condemned and not facts.revoked and _has_passed(facts)
     ring, why = _first_failure(facts)
     if not why or (is_late and ring not in _failing(facts)):
         return None
@@ -321,10 +347,16 @@ def _failing(facts: Facts) -> frozenset[str]:
     )
 
 
+def _fail_of(facts: Facts, ring: str) -> Verdict | None:
+    """Give the verdict that failed a ring, at its end or after it had passed."""
+    verdict = facts.revoked.get(ring) or facts.verdicts.get(ring)
+    return verdict if verdict is not None and verdict.outcome is Outcome.FAIL else None
+
+
 def _first_failure(facts: Facts) -> tuple[str, str]:
     for ring in facts.policy.rings:
-        verdict = facts.verdicts.get(ring.name)
-        if verdict is not None and verdict.outcome is Outcome.FAIL:
+        verdict = _fail_of(facts, ring.name)
+        if verdict is not None:
             where = f"{verdict.host}: " if verdict.host else ""
             return ring.name, where + "; ".join(verdict.reasons)
     for ring in facts.policy.rings:
@@ -346,7 +378,7 @@ def _goes_back(facts: Facts, ring: str, *, is_late: bool) -> Sequence[str]:
         case OnFail.RING:
             return tuple(members) if ring else unproven
         case OnFail.HOST:
-            verdict = facts.verdicts.get(ring)
+            verdict = _fail_of(facts, ring)
             shown = verdict.host if verdict else None
             pending = _with(facts, Standing.PENDING)
             if shown is None and not facts.condemned and not _with(facts, *_BACK):
@@ -430,6 +462,20 @@ def _late_failure(facts: Facts) -> Decision | None:
         result = Result.STUCK if view.standing is Standing.STUCK else Result.FAILED
         return End(result, f"{name}: {view.why}", blame=Blame.HOST)
     return None
+
+
+def _last_watch(facts: Facts) -> Wait | None:
+    """Every ring has passed: the last one is watched for as long as the policy says."""
+    last = next((r.name for r in reversed(facts.policy.rings) if facts.members.get(r.name)), "")
+    ages = [
+        facts.hosts[name].age_s
+        for name in facts.members.get(last, ())
+        if facts.hosts[name].standing is Standing.PROVEN
+    ]
+    left = facts.policy.watch - timedelta(seconds=min(ages, default=0.0))
+    if facts.has_ended or facts.policy.only is not None or not ages or left <= timedelta(0):
+        return None
+    return Wait(Reason.WATCH, f"ring {last} is watched", last, facts.now + left)
 
 
 def _step(facts: Facts, ring: Ring, members: Sequence[str]) -> Decision:
@@ -600,7 +646,8 @@ def _standing(state: HostState, release: str, rollout: str) -> HostView:
     # A bot that is down at the moment still has the release: its journal tells the judge why.
     if state.current == release and state.running in (release, ""):
         if staged.is_proven and not (ours and staged.proven_in != rollout):
-            return HostView(Standing.PROVEN)
+            age_s = staged.proven_for_s(state.at)
+            return HostView(Standing.PROVEN, age_s, has_passed=staged.proven_in == rollout)
         return HostView(Standing.CONFIRMED, _runs_for_s(state, release))
     if switch is not None and switch.phase is Phase.REVERTED and ours:
         return lapsed(switch.run, rollout, switch.why)

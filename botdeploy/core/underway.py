@@ -57,7 +57,9 @@ def is_open(states: Mapping[str, HostState], record: RolloutRecord, policy: Poli
     views = {standing_of(state, record.release, record.id).standing for state in states.values()}
     match record.outcome:
         case "failed":
-            return not views.isdisjoint(left_behind(policy.on_fail))
+            return not views.isdisjoint(left_behind(policy.on_fail)) or (
+                policy.on_fail is OnFail.RING and _is_half_back(states, record)
+            )
         case "abandoned":
             return False
         case "passed":
@@ -67,6 +69,23 @@ def is_open(states: Mapping[str, HostState], record: RolloutRecord, policy: Poli
             )
         case _:
             return True
+
+
+def _is_half_back(states: Mapping[str, HostState], record: RolloutRecord) -> bool:
+    """Tell whether a host of the ring that failed, after it had passed, did not go back yet."""
+    views = {
+        name: standing_of(state, record.release, record.id).standing
+        for name, state in states.items()
+    }
+    rings = {
+        state.rollout.ring
+        for name, state in states.items()
+        if state.rollout is not None and views[name] is Standing.RETURNED
+    }
+    return any(
+        views[name] is Standing.PROVEN and state.rollout is not None and state.rollout.ring in rings
+        for name, state in states.items()
+    )
 
 
 def left_behind(on_fail: OnFail) -> frozenset[Standing]:

@@ -53,8 +53,8 @@ def collect(
     was too much to be read at once (``Acts.entries``); the newest is read.
 
     With a ``probe``, the bot is asked once; ``first`` is what it answered before the switch, for
-    the first reader. A probe that fails within ``grace_s`` of the switch does not count. Raises
-    HostError.
+    the first reader. A probe that fails within ``grace_s`` of the switch does not count. Without a
+    ``token`` nothing is kept, and the next reader reads the same again. Raises HostError.
     """
     evidence = _kept(acts, release, bucket_us, assembler)
     reader = evidence.reader
@@ -115,7 +115,8 @@ def collect(
         evidence.reader["is_cut"] = True
     if counters:
         evidence.reader["probe"] = counters
-    acts.keep(token, release, evidence.to_json().encode())
+    if token:
+        acts.keep(token, release, evidence.to_json().encode())
     return evidence
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from botdeploy.core.hoststate import HostState
 from botdeploy.core.judge import Judge, JudgeOptions
+from botdeploy.core.judge.after import AfterPass
 from botdeploy.core.lastwords import last_words
 from botdeploy.core.lives import Lives, lives_of
 from botdeploy.core.logline import LineKind
@@ -71,6 +72,9 @@ class _Stream:
     """Times in which nobody listened (microseconds by our clock)."""
     known: set[str] = field(default_factory=set)
     """Errors that the old release said here."""
+    past: list[LogLine] = field(default_factory=list)
+    """What counts as the past of what is judged now, or was last."""
+    past_until_us: int = 0
     waiting: list[Delivery] = field(default_factory=list)
     """What came while nobody could tell which release had said it."""
     tells_latency: bool = False
@@ -91,6 +95,10 @@ class _Stream:
         """Give what came: the journal's lines in order, then the probe's."""
         journal = [line for line in self.lines if line.kind is not LineKind.PROBE]
         return journal + [line for line in self.lines if line.kind is LineKind.PROBE]
+
+    def counted(self) -> list[LogLine]:
+        """Give the past, and what came since."""
+        return [*self.past, *(line for line in self.lines if line.at_us >= self.past_until_us)]
 
     @property
     def has_unread(self) -> bool:
@@ -124,6 +132,10 @@ class Watch:
         self._kept_lives: dict[str, Lives] = {}
         self._read_until_us = 0
         """Up to when the kept evidence was read: what came later nobody has heard; 0 live."""
+        self._after: dict[str, AfterPass] = {}
+        """Rings that have passed, and are watched on."""
+        self._looked_until_us: dict[str, int] = {}
+        """Of those that are watched by what was kept: up to when it was read."""
         self._release = ""
         self._counted: dict[str, frozenset[str]] = {}
         """Whose kept lines are a host's past."""
@@ -134,11 +146,17 @@ class Watch:
 
     # --- followers --------------------------------------------------------------------------
 
-    def follow(self, hosts: Sequence[str], offsets_us: Mapping[str, int]) -> None:
+    def follow(
+        self,
+        hosts: Sequence[str],
+        offsets_us: Mapping[str, int],
+        read: Mapping[str, Evidence] | None = None,
+    ) -> None:
         """Begin to read these hosts' journals, a day back and on; cheap to repeat.
 
         Of the past no more than can be read before a switch: the newest, within bounds of bytes
-        and seconds (``Acts.follow``).
+        and seconds (``Acts.follow``). ``read``: what was read of some already; theirs go on from
+        there.
         """
         new = [name for name in hosts if name not in self._streams]
         share = max(LEAST_BYTES, MOST_BYTES // max(1, len(new)))
@@ -147,7 +165,7 @@ class Watch:
                 name,
                 lambda name=name: self._fleet.acts(name),  # type: ignore[misc]
                 self._queue.put,
-                position=f"since:{HISTORY_S}",
+                position=_end_of((read or {}).get(name)) or f"since:{HISTORY_S}",
                 assembler=self._make_assembler(),
                 clock_offset_us=offsets_us.get(name, 0),
                 most_bytes=share,
@@ -236,6 +254,7 @@ class Watch:
             said = [*stream.in_order(), *(line for line in probed if line.at_us < begin)]
             past = past_of(said, attributed, proven(states, name), begin, oldest)
             pasts[name] = past
+            stream.past, stream.past_until_us = list(past.lines), begin
             stream.known = {one.fingerprint for one in past.lines if one.fingerprint is not None}
         self._judge = Judge(
             options,
@@ -299,7 +318,7 @@ class Watch:
                 self._judge.gap(name, switched_at_us[name])
         for name, one in evidence.items():
             self._judge.absorb(name, one, release, self._counted[name])
-        ends = {name: spans[-1][1] for name, one in evidence.items() if (spans := one.spans())}
+        ends = {name: read[-1][1] for name, one in evidence.items() if (read := one.spans())}
         self._read_until_us = max(ends.values(), default=0)
         for name, end_us in ends.items():
             self._judge.unheard(name, end_us, self._read_until_us)
@@ -330,8 +349,9 @@ class Watch:
         from_us = to_us - round((now - since) * 1e6)
         for name, stream in self._streams.items():
             stream.missed.append((from_us, to_us))
-            if self._judge is not None:
-                self._judge.unheard(name, from_us, to_us)
+            for judge in (self._judge, *self._after.values()):
+                if judge is not None:
+                    judge.unheard(name, from_us, to_us)
 
     def pump(self, in_doubt: Collection[str] = ()) -> bool:
         """Take in what followers and probes brought; tells whether anything came.
@@ -352,9 +372,7 @@ class Watch:
                 if line.latency_ms is not None and stream.tells_latency:
                     continue
                 came = True
-                stream.lines.append(line)
-                self._on_line(host, line)
-                self._feed(host, line)
+                self._take(host, line)
         return came
 
     def _take_deliveries(self, in_doubt: Collection[str]) -> bool:
@@ -376,16 +394,14 @@ class Watch:
             if delivery.host in in_doubt:
                 stream.waiting.append(delivery)
                 continue
-            if delivery.gap and self._judge is not None:
-                self._judge.gap(delivery.host, self._now_us())
+            if delivery.gap:
+                self._torn(delivery.host)
             if delivery.lines:
                 stream.heard = self._clock.monotonic()
             for line in delivery.lines:
-                stream.lines.append(line)
                 stream.lives.feed(line)
                 stream.tells_latency = stream.tells_latency or line.latency_ms is not None
-                self._on_line(delivery.host, line)
-                self._feed(delivery.host, line)
+                self._take(delivery.host, line)
         return came
 
     def _feed(self, host: str, line: LogLine) -> None:
@@ -402,6 +418,79 @@ class Watch:
         if verdict is not None and verdict.outcome is Outcome.FAIL and self._hard is None:
             self._hard = verdict
 
+    def _take(self, host: str, line: LogLine) -> None:
+        """Take in a line that came just now."""
+        self._streams[host].lines.append(line)
+        self._on_line(host, line)
+        self._feed(host, line)
+        for after in self._after.values():
+            after.feed(host, line)
+
+    def _torn(self, host: str) -> None:
+        for judge in (self._judge, *self._after.values()):
+            if judge is not None:
+                judge.gap(host, self._now_us())
+
+    # --- after a pass -----------------------------------------------------------------------
+
+    def watch_on(self, ring: str, passed_at_us: Mapping[str, int], baseline: Sequence[str]) -> None:
+        """Go on to watch a ring that has passed, by the journals that are followed anyway."""
+        hosts = {name: at_us for name, at_us in passed_at_us.items() if name in self._streams}
+        if not hosts:
+            return
+        compared = [name for name in baseline if name in self._streams and name not in hosts]
+        after = AfterPass(list(hosts), compared, hosts)
+        lines = [
+            (line.at_us, name, line)
+            for name in (*hosts, *compared)
+            for line in self._streams[name].counted()
+        ]
+        for _at, name, line in sorted(lines, key=lambda item: item[:2]):
+            after.feed(name, line)
+        self._after[ring] = after
+
+    def look_after(
+        self,
+        ring: str,
+        passed_at_us: Mapping[str, int],
+        evidence: Mapping[str, Evidence],
+        release: str,
+        states: Mapping[str, HostState],
+    ) -> None:
+        """Look at what was kept of a ring's hosts since they passed, beside hosts of the old one.
+
+        All times are the hosts' own.
+        """
+        if not passed_at_us:
+            return
+        baseline = [name for name in evidence if name not in passed_at_us]
+        after = AfterPass(list(passed_at_us), baseline, dict(passed_at_us))
+        until_us = max(one.spans()[-1][1] for one in evidence.values() if one.spans())
+        for name, one in evidence.items():
+            until = passed_at_us.get(name)
+            wrote = (who for who in one.releases() if one.totals(who, to_us=until).lines)
+            after.absorb(name, one, release, counted(wrote, proven(states, name)) | {release})
+            after.unheard(name, one.spans()[-1][1], until_us)
+        self._after[ring] = after
+        self._looked_until_us[ring] = until_us
+
+    def leave(self, hosts: Sequence[str]) -> None:
+        """Note that these hosts get the new release now: they compare with nothing any more."""
+        for after in self._after.values():
+            for name in hosts:
+                after.leave(name, self._now_us())
+
+    def revoked(self) -> dict[str, Verdict]:
+        """Give the rings whose pass does not hold, and why."""
+        found = {}
+        for ring, after in self._after.items():
+            is_followed = any(name in self._streams for name in after.hosts)
+            now_us = self._now_us() if is_followed else self._looked_until_us[ring]
+            verdict = after.failure(now_us)
+            if verdict is not None:
+                found[ring] = verdict
+        return found
+
     def verdict(self) -> tuple[str, Verdict] | None:
         """Give the ring that is judged and its verdict now; None when nothing is judged."""
         if not self._ring:
@@ -409,7 +498,7 @@ class Watch:
         if self._judge is not None:
             quiet = [(name, self._streams[name].heard) for name in self._judged()]
             for name in self._liveness.unheard(quiet):
-                self._judge.gap(name, self._now_us())
+                self._torn(name)
         if self._judge is None:
             unread = Verdict(Outcome.INCONCLUSIVE, ("no journal of the ring could be read",))
             return self._ring, unread
@@ -528,6 +617,11 @@ class Watch:
 
 def _share(uptime: float | None) -> float | None:
     return None if uptime is None else round(uptime, 4)
+
+
+def _end_of(evidence: Evidence | None) -> str:
+    """Give where to read on from, as kept with what was read; empty where nothing was."""
+    return str(evidence.reader.get("cursor", "")) if evidence is not None else ""
 
 
 def _told_by(evidence: Evidence, release: str, past: frozenset[str]) -> dict[str, Any]:

@@ -277,6 +277,10 @@ class RolloutKeys(Keys):
     attended_soak: f.Duration = Field(
         timedelta(minutes=30), description="The longest soak that 'canary' itself waits for."
     )
+    watch: f.Duration = Field(
+        timedelta(0),
+        description="How long the last ring is watched after its pass; the others always are.",
+    )
     max_unreachable: f.AnyShare = Field(
         Share(count=0), description="Hosts (or percentage) that may be away in a rollout."
     )

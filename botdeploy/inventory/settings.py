@@ -105,6 +105,7 @@ def read_rollout(node: Located) -> Policy:
         lease=Lease(keys.lease.ttl, keys.lease.until) if keys.lease else Lease(),
         id=keys.id or "",
         attended_soak=keys.attended_soak,
+        watch=keys.watch,
         max_unreachable=keys.max_unreachable,
         on_fail=keys.on_fail,
         judge=_judge(keys.judge),

@@ -331,7 +331,7 @@ class CompiledJudge:
             out.kept.append((name, counted, about))
             return worth
 
-        bad = np.array([*stream.FINE, self._bad()]) if not is_replay else _NONE
+        bad = np.array([*stream.FINE, self.bad(self.worse)]) if not is_replay else _NONE
         busy = np.array([*stream.BUSY, 0.2]) if not is_replay else _NONE
         out.parts[WEIGHED] = follow(
             "weighed", self.weighed, bad, out.safety, out.level, _NONE, wild
@@ -421,9 +421,9 @@ class CompiledJudge:
         parts["apart"] = float(np.mean(apart))
         return parts
 
-    def _bad(self) -> float:
-        """Give the ratio of weighed errors that a pass excludes."""
-        self.too_many = max(self.worse, self._gap_s() / usual.FLOOR_S)
+    def bad(self, worse: float) -> float:
+        """Give the ratio of weighed errors for ``worse`` times as many errors, or six an hour."""
+        self.too_many = max(worse, self._gap_s() / usual.FLOOR_S)
         whole = int(self.too_many)
         if whole >= 6:
             return self.too_many * self._saturation(6) / 6.0

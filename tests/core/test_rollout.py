@@ -251,6 +251,61 @@ def test_inconclusive_promotes_nothing_unless_a_person_approves() -> None:
     assert isinstance(rollout.decide(accepted), Prove)
 
 
+# --- after a pass -----------------------------------------------------------------------------
+
+LATE = Verdict(Outcome.FAIL, ("errors came late", "after it had passed"), host="h1")
+
+
+def test_a_pass_that_does_not_hold_goes_back_by_on_fail() -> None:
+    """While a gate waits, and while the next ring is rolled; as any other fail."""
+    views: dict[str, HostView | Standing] = {
+        "h1": Standing.PROVEN,
+        "h2": Standing.PENDING,
+        "h3": Standing.BEHIND,
+    }
+    for on_fail, hosts in (
+        (OnFail.FLEET, ("h1", "h2")),
+        (OnFail.RING, ("h1",)),
+        (OnFail.HOST, ("h1", "h2")),
+    ):
+        seen = facts(views, revoked={"canary": LATE}, policy=policy(on_fail=on_fail))
+        decision = rollout.decide(seen)
+        assert isinstance(decision, Revert)
+        assert (decision.hosts, decision.blame) == (hosts, Blame.RELEASE)
+        assert "h1: errors came late" in decision.why
+
+
+def test_a_pass_is_revoked_also_where_every_ring_has_passed() -> None:
+    """It is no matter of a host that came late: the release failed."""
+    views: dict[str, HostView | Standing] = dict.fromkeys(("h1", "h2", "h3"), Standing.PROVEN)
+    late = Verdict(Outcome.FAIL, ("errors came late",), host="h3")
+    decision = rollout.decide(facts(views, revoked={"fleet": late}))
+    assert isinstance(decision, Revert)
+    assert (decision.hosts, decision.blame) == (("h1", "h2", "h3"), Blame.RELEASE)
+    back: dict[str, HostView | Standing] = dict.fromkeys(views, Standing.RETURNED)
+    ended = rollout.decide(facts(back, revoked={"fleet": late}))
+    assert isinstance(ended, End)
+    assert ended.result is Result.FAILED
+
+
+def test_the_last_ring_is_watched_for_as_long_as_asked() -> None:
+    """From its pass on; then the rollout is over. Without the key it is over at once."""
+    views: dict[str, HostView | Standing] = {
+        "h1": HostView(Standing.PROVEN, 9000.0),
+        "h2": HostView(Standing.PROVEN, 600.0),
+        "h3": HostView(Standing.PROVEN, 700.0),
+    }
+    watched = policy(watch=timedelta(minutes=30))
+    wait = rollout.decide(facts(views, policy=watched))
+    assert isinstance(wait, Wait)
+    assert (wait.reason, wait.ring) == (Reason.WATCH, "fleet")
+    assert wait.until == NOW + timedelta(seconds=1200)
+    for over in (facts(views), facts(views, policy=watched, has_ended=True)):
+        ended = rollout.decide(over)
+        assert isinstance(ended, End)
+        assert ended.result is Result.DONE
+
+
 # --- invariants -----------------------------------------------------------------------------
 
 _ORDER = [Standing.UNSTAGED, Standing.BEHIND, Standing.PENDING, Standing.CONFIRMED, Standing.PROVEN]

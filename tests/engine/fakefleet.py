@@ -368,11 +368,14 @@ class FakeWatch:
         self._unread: frozenset[str] = frozenset()
         self.followed: list[str] = []
         self.forgotten: list[str] = []
+        self.after: dict[str, tuple[str, ...]] = {}
         self._pumped = clock.mono
         self._unheard_s = 0.0
         self._in_doubt: frozenset[str] = frozenset()
 
-    def follow(self, hosts: Sequence[str], _offsets_us: Mapping[str, int]) -> None:
+    def follow(
+        self, hosts: Sequence[str], _offsets_us: Mapping[str, int], _read: object = None
+    ) -> None:
         """Begin to read."""
         self.followed += hosts
 
@@ -427,6 +430,36 @@ class FakeWatch:
     def rest(self) -> None:
         """Judge nothing."""
         self._ring = None
+
+    def watch_on(
+        self, ring: str, passed_at_us: Mapping[str, int], _baseline: Sequence[str]
+    ) -> None:
+        """Go on to watch a ring that has passed."""
+        self.after[ring] = tuple(passed_at_us)
+
+    def look_after(
+        self,
+        ring: str,
+        passed_at_us: Mapping[str, int],
+        _evidence: Mapping[str, Evidence],
+        _release: str,
+        _states: Mapping[str, HostState],
+    ) -> None:
+        """Look at what was kept since a ring passed."""
+        assert all(passed_at_us.values())
+        self.after[ring] = tuple(passed_at_us)
+
+    def leave(self, _hosts: Sequence[str]) -> None:
+        """Note who leaves the baseline."""
+
+    def revoked(self) -> dict[str, Verdict]:
+        """Say which passes do not hold: what shows itself late, shows itself."""
+        found = {}
+        for ring, names in self.after.items():
+            for host in (self._fleet.hosts[name] for name in names):
+                if host.world.kind(host.current, host.name) == "bad" and host.is_reachable():
+                    found[ring] = Verdict(Outcome.FAIL, ("errors came late",), host.name)
+        return found
 
     def forget(self, hosts: Sequence[str]) -> None:
         """Forget what hosts said."""

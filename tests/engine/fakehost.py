@@ -107,6 +107,7 @@ class Staged:
     order: int = 0
     """Which of the proven ones it is; 0 when it was not proven."""
     proven_in: str = ""
+    proven_at: str = ""
 
 
 @dataclass
@@ -391,7 +392,7 @@ class FakeHost:
             is_prepared=True,
             switch=self._switch(),
             releases=tuple(
-                StagedRelease(name, one.digest, bool(one.order), "", one.proven_in)
+                StagedRelease(name, one.digest, bool(one.order), "", one.proven_in, one.proven_at)
                 for name, one in sorted(self.releases.items())
             ),
             quarantine=dict(self.quarantine),
@@ -579,6 +580,7 @@ class FakeHost:
         if staged.proven_in != rollout or staged.digest in self.quarantine or not staged.order:
             staged.order = max((one.order for one in self.releases.values()), default=0) + 1
             staged.proven_in = rollout
+            staged.proven_at = _stamp(self.wall())
             self.quarantine.pop(staged.digest, None)
             self.refused.pop(staged.digest, None)
             self._changed("prove", release, rollout)

@@ -51,32 +51,50 @@ class HardRules:
     def at_line(self, part: HostLedger, line: LogLine) -> Verdict | None:
         """Answer a line of a canary host since its switch: FAIL, WAIT (not the release) or None."""
         record = line.system
-        if record is None:
-            error = line.fingerprint
-            if not line.is_fatal or error is None or self._ledger.is_known_fatal(error):
-                return None
-            if self._ledger.is_past_cut:
-                return None
-            if self._ledger.is_of_world(error):
-                return None  # no one line tells whose doing it is
-            return _fail(part, f"a fatal error never seen {self._where()}: {quote(line.message)}")
-        if line.at_us <= part.forgiven_us:
+        if record is not None:
+            told = (record.result, record.status)
+            return self.at_record(part, record.kind, line.message, line.at_us, *told)
+        if not line.is_fatal or line.fingerprint is None:
+            return None
+        return self.at_fatal(part, line.fingerprint, line.message)
+
+    def at_fatal(self, part: HostLedger, error: str, message: str) -> Verdict | None:
+        """Answer a fatal error since the switch."""
+        if self._ledger.is_known_fatal(error):
+            return None
+        if self._ledger.is_past_cut:
+            return None
+        if self._ledger.is_of_world(error):
+            return None  # no one line tells whose doing it is
+        return _fail(part, f"a fatal error never seen {self._where()}: {quote(message)}")
+
+    def at_record(
+        self,
+        part: HostLedger,
+        kind: SystemKind,
+        message: str,
+        at_us: int,
+        result: str = "",
+        status: int | None = None,
+    ) -> Verdict | None:
+        """Answer a record of systemd's since the switch, that the ledger was given before."""
+        if at_us <= part.forgiven_us:
             return None
         reason: str | None = None
-        if record.kind in _DEADLY:
-            reason = f"{_DEADLY[record.kind]}: {quote(line.message)}"
-        elif record.kind is SystemKind.FAILED:
-            if record.result in _FINAL_RESULTS or self._is_unheard_of():
-                reason = f"the unit failed: {quote(line.message)}"
-        elif record.kind is SystemKind.RESTART and record.status == 0:
+        if kind in _DEADLY:
+            reason = f"{_DEADLY[kind]}: {quote(message)}"
+        elif kind is SystemKind.FAILED:
+            if result in _FINAL_RESULTS or self._is_unheard_of():
+                reason = f"the unit failed: {quote(message)}"
+        elif kind is SystemKind.RESTART and status == 0:
             reason = self._faultless_loop(part)
-        elif record.kind in _CRASHES and not part.is_stopping:
+        elif kind in _CRASHES and not part.is_stopping:
             reason = self._crashes()
         if reason is None:
             return None
-        if record.kind in _OF_WORLD and self.is_worlds_doing(part):
+        if kind in _OF_WORLD and self.is_worlds_doing(part):
             return Verdict(Outcome.WAIT, (reason, _WORLDS_DOING), part.name)
-        return self._ruled(part, reason, line.at_us)
+        return self._ruled(part, reason, at_us)
 
     def standing(self, now_us: int) -> Verdict | None:
         """Answer what no line answered: a unit that stays down, and what was excused before."""

@@ -92,6 +92,13 @@ class Scales:
         self._last_news: int | None = None
         self.failed = False
 
+    @classmethod
+    def of(cls, ledger: Ledger, options: JudgeOptions, play: Play, usual: Usual) -> Scales:
+        """Give what puts another watch's evidence into words."""
+        made = cls(ledger, options)
+        made._play, made._usual = play, usual
+        return made
+
     # -- going on -------------------------------------------------------------------------------
 
     def weigh(self, now_us: int) -> bool:

@@ -149,6 +149,12 @@ class Stream:
         )
         self._unspent -= late
 
+    def lately(self, minutes: int, back: int = 0) -> tuple[float, float]:
+        """Give what the canary counted in so many minutes, and its mean; ``back`` ago, or now."""
+        end = len(self._minutes) - back
+        own = [one.own for one in self._minutes[max(0, end - minutes) : max(0, end)] if one.own]
+        return sum(x for x, _ in own), sum(mean for _, mean in own)
+
     def look_back(self, wildness: Sequence[float] = ()) -> list[float]:
         """Weigh all minutes again, knowing what the baseline showed later; gives their wildness.
 

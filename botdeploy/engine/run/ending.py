@@ -60,7 +60,7 @@ class Ending:
     def wait(self, wait: Wait, *, has_acted: bool) -> Ended:
         """Leave a rollout that goes on later; a run that did nothing says nothing."""
         self._leases.renew_all()
-        is_idle = wait.reason in (Reason.SOAK, Reason.WINDOW, Reason.VERDICT)
+        is_idle = wait.reason in (Reason.SOAK, Reason.WINDOW, Reason.VERDICT, Reason.WATCH)
         if is_idle and not has_acted:
             return Ended(ExitCode.DONE, self._leases.shortage())
         if self._is_attended and wait.reason is Reason.SOAK:

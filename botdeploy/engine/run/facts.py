@@ -47,6 +47,7 @@ def facts_of(
         approved=underway.approved(states, target.release),
         accepted=underway.accepted(states, target.release),
         hold=underway.hold(states),
+        has_ended=record is not None and record.outcome != "",
         condemned=(record.ended_why or "it failed before") if record and has_failed else "",
         refused={
             name: why

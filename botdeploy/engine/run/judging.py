@@ -156,9 +156,13 @@ class Judging:
             uptime=self._uptime(self._members.rings[ring]),
         )
 
+    def revoked(self) -> Mapping[str, Verdict]:
+        """Give the rings that had passed, and fail by what came since."""
+        return self._watch.revoked()
+
     def pronounce_failure(self) -> None:
         """Keep the verdict that failed, where one did, and tell it with the evidence."""
-        found = self.verdicts().items()
+        found = [*self.revoked().items(), *self.verdicts().items()]
         failed = next((one for one in found if one[1].outcome is Outcome.FAIL), None)
         if failed is None:
             return
@@ -224,6 +228,19 @@ class Judging:
             uptime=uptime,
         )
         self._tell(Kind.PROMOTED, ring=ring, hosts=list(hosts))
+        self._watch_on(ring)
+
+    def _watch_on(self, ring: str) -> None:
+        """Watch a ring that has passed just now, for as long as this run goes on."""
+        members = self._members
+        proven = members.of_ring(ring, Standing.PROVEN)
+        if not self._is_attended or not proven or not (self._is_more_due() or members.policy.watch):
+            return
+        now_us = int(self._clock.now().timestamp() * 1e6)
+        self._watch.watch_on(ring, dict.fromkeys(proven, now_us), self._baseline(proven))
+
+    def _is_more_due(self) -> bool:
+        return bool(self._members.without(Standing.PROVEN, Standing.AWAY))
 
     # --- live -------------------------------------------------------------------------------
 
@@ -233,6 +250,7 @@ class Judging:
         Without the wait an error of the past that arrives late would look new.
         """
         self._watch.catch_up(self._follow(hosts), self._hands.pulse.beat)
+        self._watch.leave(hosts)
 
     def _follow(self, hosts: Sequence[str]) -> tuple[str, ...]:
         """Follow hosts, and some that stay as they are, to compare them with; gives both."""
@@ -268,6 +286,7 @@ class Judging:
         Where nothing is, the past of the hosts that come first is read while the release is
         staged.
         """
+        self._look_after(self._members.passed(), {})
         for ring in self._members.policy.rings:
             left = self._members.unproven(ring)
             if left:
@@ -303,12 +322,17 @@ class Judging:
     # --- kept -------------------------------------------------------------------------------
 
     def judge_kept(self) -> None:
-        """Judge every ring that is open by its whole soak, whoever watched it."""
+        """Judge every ring that is open by its whole soak, whoever watched it.
+
+        And what came to rings that have passed, since they did.
+        """
         members = self._members
         rings = [
             (ring, hosts) for ring in members.policy.rings if (hosts := members.unproven(ring))
         ]
+        passed = members.passed()
         if not rings:
+            self._look_after(passed, {})
             return
         of = {name: ring for ring, hosts in rings for name in hosts}
         baseline = self._baseline(tuple(of))
@@ -335,6 +359,46 @@ class Judging:
             judged = self._watch.verdict()
             if judged is not None:
                 self._known[judged[0]] = self._by_hard_rules(*judged)
+        known = {name: one for name, one in seen.items() if not isinstance(one, HostError)}
+        self._look_after(passed, known)
+
+    def _look_after(
+        self, passed: Mapping[str, Sequence[str]], known: Mapping[str, Evidence]
+    ) -> None:
+        """Look at what came to rings since they passed: read on from where the last reader ended.
+
+        ``known``: what was read of other hosts just now. A run that stays follows them from there.
+        """
+        if not passed:
+            return
+        members = self._members
+        of = {name: members.ring(ring) for ring, hosts in passed.items() for name in hosts}
+        first = next(iter(of.values()))
+        baseline = self._baseline(tuple(of))
+
+        def read(name: str) -> Evidence:
+            state = members.states[name]
+            return self._keeping.read(of.get(name, first), name, state, is_new=name in of)
+
+        due = [name for name in (*of, *baseline) if name not in known]
+        seen = {
+            **known,
+            **{
+                name: one
+                for name, one in self._hands.together(due, read).items()
+                if not isinstance(one, HostError)
+            },
+        }
+        for ring, hosts in passed.items():
+            self._watch.look_after(
+                ring,
+                {name: members.passed_us(name) for name in hosts if name in seen},
+                {name: seen[name] for name in (*hosts, *baseline) if name in seen},
+                members.target.release,
+                members.states,
+            )
+        if self._is_attended:
+            self._watch.follow((*of, *baseline), members.ahead_us, seen)
 
     # --- telling ----------------------------------------------------------------------------
 

@@ -146,6 +146,7 @@ class Run:
         return replace(
             self.members.facts(),
             verdicts=verdicts,
+            revoked=self._judging.revoked(),
             is_attended=self._options.is_attended,
             last_ring=self._options.last_ring,
         )
@@ -180,6 +181,9 @@ class Run:
             case Reason.SOAK:
                 soak = self.members.ring(wait.ring).soak
                 return self._options.is_attended and soak <= self.members.policy.attended_soak
+            case Reason.WATCH:
+                policy = self.members.policy
+                return self._options.is_attended and policy.watch <= policy.attended_soak
             case _:
                 return False
 

@@ -134,6 +134,28 @@ class Members:
         """Name the hosts of a ring that run the release and wait for its verdict."""
         return self.of_ring(ring.name, *UNPROVEN)
 
+    def passed(self) -> dict[str, list[str]]:
+        """Name, by ring, the hosts that this rollout has proven, until it is over."""
+        if self.outcome:
+            return {}
+        found: dict[str, list[str]] = {}
+        for ring in self.policy.rings:
+            names = [n for n in self.of_ring(ring.name, Standing.PROVEN) if self._proved_us(n)]
+            if names:
+                found[ring.name] = names
+        return found
+
+    def passed_us(self, name: str) -> int:
+        """When this rollout proved the release on a host, by the host's clock; 0: not known."""
+        return self._proved_us(name)
+
+    def _proved_us(self, name: str) -> int:
+        state = self.states.get(name)
+        staged = state.release(self.target.release) if state is not None else None
+        if staged is None or not staged.is_proven or staged.proven_in != self.target.rollout:
+            return 0
+        return staged.proven_us
+
     def has_release(self, name: str) -> bool:
         """Tell whether the release is on a host, whatever runs there."""
         state = self.states.get(name)
@@ -161,7 +183,7 @@ class Members:
         now = self._clock.monotonic()
         seen = {
             name: replace(one.view, age_s=one.view.age_s + (now - one.since))
-            if one.standing in UNPROVEN
+            if one.standing in HOLDING
             else one.view
             for name, one in self._hosts.items()
         }
@@ -181,7 +203,8 @@ class Members:
 
     def stands(self, name: str, standing: Standing, why: str = "") -> None:
         """Note where a host stands now."""
-        self._hosts[name].view = HostView(standing, why=why)
+        self._hosts[name].view = HostView(standing, why=why, has_passed=standing is Standing.PROVEN)
+        self._hosts[name].since = self._clock.monotonic()
 
     def switched(self, name: str, result: Switched) -> None:
         """Note that a host runs the release, under lease, and tell it."""

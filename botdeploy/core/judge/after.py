@@ -1,0 +1,211 @@
+"""After a pass: hard rules, and the failing side of the sequential test with a bound of its own."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from botdeploy.core.evidence import FATAL
+from botdeploy.core.judge.hard import HardRules
+from botdeploy.core.judge.ledger import MINUTE_US, Ledger
+from botdeploy.core.judge.options import JudgeOptions, Preset
+from botdeploy.core.judge.play import Play
+from botdeploy.core.judge.rates import BLOCK_MIN
+from botdeploy.core.judge.scales import CALM_PROVED, LATE_US, MOST_PAST_MIN, REPLAY_MIN, Scales
+from botdeploy.core.judge.table import LINES, WORK, YOUNG, Table
+from botdeploy.core.judge.usual import Usual
+from botdeploy.core.systemd_record import SystemKind
+from botdeploy.core.verdict import Outcome, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping, Sequence
+
+    from botdeploy.core.evidence import Evidence
+    from botdeploy.core.judge.stream import Stream
+    from botdeploy.core.logline import LogLine
+
+EVERY_MIN = 30
+"""How often a watch of an hour begins: what a host strays from hour to hour does not add up."""
+FALSE_A_DAY = 0.01
+"""Share of good releases that may be failed in a day."""
+BOUND = CALM_PROVED * (1440 / EVERY_MIN) / FALSE_A_DAY
+"""Evidence that fails a release: so much is reached by chance about once in as many watches as a
+hundred days have, twice over, because what is usual is only learnt. Measured: docs/verdict.md."""
+BESIDE = 2.0
+"""Times as many errors that it takes beside a baseline: a host may have changed for good."""
+ALONE = 10.0
+"""The same without one, in each of the last three times four minutes: the hour and the world may
+be to blame, and nobody shows that they are not, but outages end."""
+ALONE_MIN = 4
+GONE = 0.05
+"""Share of the usual lines below which traffic has stopped, where no baseline tells the hour."""
+LOOK_BACK_MIN = 120
+"""Watches that ended longer ago are not gone through again: whoever came then has done it."""
+_LEAST_PAST_S = 60.0
+_FOREVER_US = 1 << 62
+
+
+class AfterPass:
+    """Watches hosts of a ring that passed; the time before the pass is what is usual for them.
+
+    ``quick``'s rules, each of which answers to little, do not go on: looked at for days they
+    would fail good releases. Feed it lines, or evidence, and ask whenever you like.
+    """
+
+    def __init__(
+        self, canary: Sequence[str], baseline: Sequence[str], passed_at_us: Mapping[str, int]
+    ) -> None:
+        """``passed_at_us``: for each host of the ring, microseconds since the epoch."""
+        self._ledger = Ledger(canary, baseline, dict(passed_at_us), MINUTE_US)
+        options = JudgeOptions.preset_for(Preset.NORMAL, 0.0)
+        self._options = replace(options, false_abort_rate=FALSE_A_DAY)
+        self._hard = HardRules(self._ledger, self._options)
+        self._table: Table | None = None
+        self._usual: Usual | None = None
+        self._plays: list[tuple[int, Play]] = []
+        self._next = 0
+        self._failed: Verdict | None = None
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """The ring's hosts that are watched."""
+        return tuple(self._ledger.canary)
+
+    def feed(self, host: str, line: LogLine) -> None:
+        """Take one line in, of any time."""
+        part = self._ledger.add(host, line)
+        if part is None or line.at_us < part.start_us or host not in self._ledger.canary:
+            return
+        self._take(self._hard.at_line(part, line))
+
+    def absorb(
+        self, host: str, evidence: Evidence, release: str, counted: Collection[str] | None = None
+    ) -> None:
+        """Take in what was kept of a host's journal; not beside the same lines fed.
+
+        ``counted`` names those whose lines are the past (None: all), the ``release`` among them.
+        """
+        self._ledger.absorb(host, evidence, release, counted)
+        part = self._ledger.canary.get(host)
+        if part is None:
+            return
+        stops = [
+            bucket.at_us
+            for bucket in evidence.buckets(release, part.start_us - evidence.bucket_us)
+            if bucket.counts.system.get(SystemKind.STOPPING)
+        ]
+        for one in evidence.incidents(release, part.start_us):
+            if one.kind == FATAL:
+                self._take(self._hard.at_fatal(part, one.fingerprint, one.text))
+                continue
+            is_stop = any(at_us <= one.at_us < at_us + evidence.bucket_us for at_us in stops)
+            if not (is_stop and one.kind == SystemKind.CRASHED):
+                kind = SystemKind(one.kind)
+                told = (one.text, one.at_us, "", one.status)
+                self._take(self._hard.at_record(part, kind, *told))
+
+    def leave(self, host: str, at_us: int) -> None:
+        """Note that a host of the baseline gets the new release: it says nothing of the old one."""
+        part = self._ledger.baseline.get(host)
+        if part is not None:
+            part.miss(at_us, _FOREVER_US)
+
+    def gap(self, host: str, at_us: int) -> None:
+        """Note that a host's stream broke; what follows until its next line is not silence."""
+        part = self._ledger.host(host)
+        if part is not None:
+            part.tear(at_us)
+
+    def unheard(self, host: str, from_us: int, to_us: int) -> None:
+        """Note that nobody listened to a host for a while; its lines may still come, late."""
+        part = self._ledger.host(host)
+        if part is not None:
+            part.miss(from_us, to_us)
+
+    def failure(self, now_us: int) -> Verdict | None:
+        """Give the verdict that revokes the pass, by what was seen until ``now_us``; else None."""
+        if self._failed is None:
+            self._take(self._hard.standing(now_us))
+        if self._failed is None and (self._table is not None or self._begin()):
+            while self._failed is None and (self._next + 1) * MINUTE_US + LATE_US <= now_us:
+                self._minute(now_us // MINUTE_US)
+        return self._failed
+
+    def seen(self) -> str:
+        """Sum up what came since the pass."""
+        parts = self._ledger.canary.values()
+        errors = sum(one.error_lines for part in parts for one in part.after.values())
+        return f"{errors} errors, {self._hard.crash_count()} crashes"
+
+    def _take(self, ruled: Verdict | None) -> None:
+        if self._failed is None and ruled is not None and ruled.outcome is Outcome.FAIL:
+            self._fail(ruled.reasons, ruled.host)
+
+    def _fail(self, reasons: Sequence[str], host: str | None) -> None:
+        self._failed = Verdict(Outcome.FAIL, (*reasons, "after it had passed"), host)
+
+    def _begin(self) -> bool:
+        """Learn what is usual; a past shorter than ten minutes counts for what it is."""
+        ledger = self._ledger
+        watch = ledger.watch_us // MINUTE_US
+        known = [
+            part.first_us
+            for part in ledger.parts()
+            if part.first_us is not None and part.history_s >= _LEAST_PAST_S
+        ]
+        if not known:
+            return False
+        past = min(MOST_PAST_MIN, watch - min(known) // MINUTE_US)
+        past = max(BLOCK_MIN, past - past % BLOCK_MIN)
+        self._table = Table(ledger, past, watch - past)
+        self._usual = Usual(self._table)
+        self._next = watch
+        return True
+
+    def _minute(self, now: int) -> None:
+        table, usual = self._table, self._usual
+        if table is None or usual is None:
+            return
+        minute = self._next
+        self._next += 1
+        table.append()
+        if (minute - table.first - table.past) % EVERY_MIN == 0 and now - minute <= LOOK_BACK_MIN:
+            canary = range(len(self._ledger.canary))
+            self._plays.append((minute, Play(table, usual, canary, REPLAY_MIN)))
+        self._plays = [one for one in self._plays if minute - one[0] < REPLAY_MIN]
+        ready = [
+            number
+            for number, part in enumerate(self._ledger.canary.values())
+            if minute * MINUTE_US >= part.start_us
+        ]
+        for _, play in self._plays:
+            play.minute(table.length - 1, ready)
+            if ready and self._is_plain(play, usual) and play.in_hindsight() >= BOUND:
+                said = Scales.of(self._ledger, self._options, play, usual)
+                self._fail(said.against(), said.host())
+                return
+
+    def _is_plain(self, play: Play, usual: Usual) -> bool:
+        """Tell whether the evidence is enough, and what it is about as plain as it has to be."""
+        if play.worth < BOUND:
+            return False
+        is_alone = not self._ledger.baseline
+        worths = {kind: share * value for kind, (share, value) in play.parts().items()}
+        others = (YOUNG,) if is_alone else (YOUNG, LINES, WORK)
+        if sum(worths.get(kind, 0.0) for kind in others) >= BOUND:
+            return True
+        if not is_alone:
+            weighed, ratio = play.weighed, usual.weighed_ratio(usual.too_many(BESIDE))
+            return weighed is not None and weighed.seen >= ratio * weighed.expected
+        if worths[LINES] >= BOUND:
+            return _is_lately(play.traffic, lambda seen, mean: seen <= GONE * mean)
+        ratio = usual.weighed_ratio(usual.too_many(ALONE))
+        return _is_lately(play.weighed, lambda seen, mean: seen >= ratio * mean)
+
+
+def _is_lately(stream: Stream | None, is_so: Callable[[float, float], bool]) -> bool:
+    """Tell whether something holds in each of the last three stretches."""
+    if stream is None:
+        return False
+    lately = [stream.lately(ALONE_MIN, back * ALONE_MIN) for back in range(3)]
+    return all(mean > 0.0 and is_so(seen, mean) for seen, mean in lately)
