@@ -150,6 +150,11 @@ class Context:
         """Print what a bot wrote: its own times stay as it wrote them."""
         self.out.print(visible(self.mask(text)), style=style or None)
 
+    def say_notes(self, inventory: Inventory) -> None:
+        """Say what a person should know of how the inventory was read."""
+        for note in inventory.notes:
+            self.say(f"note: {note}", "yellow")
+
     def say_left_out(self, inventory: Inventory) -> None:
         """Say which hosts of the inventory are no part of the environment, and why."""
         by_why: dict[str, list[str]] = {}

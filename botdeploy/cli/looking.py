@@ -409,6 +409,7 @@ def check(context: Context, environment: str, limit: str | None) -> int:
         "controller": rehearsal.items,
         "hosts": hosts,
         "schedules": seldom,
+        "notes": list(inventory.notes),
     }
     if context.as_json:
         context.json.write(record)
@@ -416,6 +417,8 @@ def check(context: Context, environment: str, limit: str | None) -> int:
         from botdeploy.views import tables
 
         context.out.print(tables.checks(record, verbose=context.verbose))
+        context.say_left_out(inventory)
+        context.say_notes(inventory)
         for mend, faults in tables.mends(record).items():
             context.say(f"to mend {', '.join(faults)}:", "bold")
             context.say(mend)

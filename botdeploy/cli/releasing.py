@@ -50,6 +50,7 @@ def canary(context: Context, environment: str, request: Request) -> int:
     inventory = context.load(environment)
     _check(inventory, request)
     context.say_left_out(inventory)
+    context.say_notes(inventory)
     inventory = _limited(context, inventory, request.limit)
     if request.take_over:
         _ask(
@@ -190,6 +191,7 @@ def plan(context: Context, environment: str, request: Request) -> int:
     else:
         _show_plan(context, record)
         context.say_left_out(inventory)
+        context.say_notes(inventory)
     too_many = len(away) > inventory.policy.max_unreachable.at_most(len(names))
     return int(ExitCode.UNREACHABLE if too_many else ExitCode.DONE)
 

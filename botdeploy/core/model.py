@@ -239,6 +239,8 @@ class Inventory:
     groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     left_out: Mapping[str, str] = field(default_factory=dict)
     """Hosts of the files that are no part of the environment, and why."""
+    notes: tuple[str, ...] = ()
+    """What a person should know of how the inventory was read, one sentence each."""
 
     @property
     def known_as(self) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from botdeploy.core.model import Host, Inventory, Policy
 from botdeploy.errors import InventoryError, UserError
 from botdeploy.inventory import announce
 from botdeploy.inventory.connect import Connection
+from botdeploy.inventory.elsewhere import elsewhere
 from botdeploy.inventory.emptied import rendered
 from botdeploy.inventory.find import find
 from botdeploy.inventory.gather import folder_of, gather
@@ -73,7 +75,8 @@ def _load(name: str, path: Path) -> Inventory:
     policy = place_hosts(policy, names_of(list(chosen), inside), node)
     if node is not None:
         announce.check(name, policy, hosts, node)
-    return Inventory(name, str(path), hosts, policy, inside, left_out)
+    notes = elsewhere(folder_of(path), tree, chosen, os.environ)
+    return Inventory(name, str(path), hosts, policy, inside, left_out, notes)
 
 
 def _chosen(node: Located | None, with_bot: dict[str, Scope], names: Names) -> dict[str, Scope]:
