@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from botdeploy.core import underway
 from botdeploy.core.events import Kind
-from botdeploy.core.hoststate import Phase, meant
+from botdeploy.core.hoststate import Phase, meant, what_is_wrong
+from botdeploy.core.running import Runs
 from botdeploy.engine.belonging import refuse_others
 from botdeploy.engine.naming import new_rollout
 from botdeploy.engine.observing import observe
@@ -121,7 +122,7 @@ def rollback(
         stay = set(lock.states) - going
         _end_rollout(hands, lock, why, condemn=stay if is_condemned else None)
         results = _go(inventory, ways, tools, hands, lock, why, keep=keep)
-        return _ended(inventory, ways, results, lock.away)
+        return _ended(inventory, ways, results, lock)
 
 
 def _go(
@@ -180,6 +181,13 @@ def _digest(state: HostState) -> str:
     return found.digest if found is not None else ""
 
 
+def _down(inventory: Inventory, name: str, state: HostState) -> str:
+    """Say what is wrong with a bot that stays as it is and does not run; empty where it does."""
+    if state.sees(state.current).runs is Runs.RUNNING:
+        return ""
+    return what_is_wrong(inventory.environment, inventory.bot_name, name, state)
+
+
 def _need_way(ways: Mapping[str, Way]) -> None:
     """Refuse when no host has anywhere to go and not all are where they should be."""
     lost = [way for way in ways.values() if not way.is_possible]
@@ -227,9 +235,9 @@ def _ended(
     inventory: Inventory,
     ways: Mapping[str, Way],
     results: Mapping[str, Reverted | Unchanged | HostError],
-    away: Mapping[str, HostError],
+    lock: EnvironmentLock,
 ) -> Ended:
-    back, bad = [], []
+    back, bad, away = [], [], lock.away
     for name, result in results.items():
         match result:
             case Reverted(is_running=True) | Unchanged():
@@ -247,6 +255,11 @@ def _ended(
     stays = [way for way in ways.values() if not way.target]
     bad += [f"{way.host} stays on {way.running}: {way.why}" for way in stays if not way.is_possible]
     kept = [f"{way.host}: {way.why}" for way in stays if way.is_possible]
+    bad += [
+        f"{way.host} stays on {way.running}, and {told}"
+        for way in stays
+        if way.is_possible and (told := _down(inventory, way.host, lock.states[way.host]))
+    ]
     if bad:
         return Ended(ExitCode.NEEDS_PERSON, "; ".join([*bad, *back]))
     if away:

@@ -357,6 +357,20 @@ def test_a_new_release_starts_a_bot_that_was_down() -> None:
     assert stage.running() == ["R0002"] * 2
 
 
+def test_a_rollback_tells_of_a_bot_that_stays_down() -> None:
+    """Nothing newer runs there, and neither does anything else."""
+    stage = stage_of(2)
+    release(stage)
+    stage.controller()
+    assert rollback(stage.inventory, ["h1", "h2"], stage.tools()).code is ExitCode.DONE
+    stage.hosts["h1"].end_itself()
+    stage.controller()
+    again = rollback(stage.inventory, ["h1", "h2"], stage.tools())
+    assert (again.code, stage.running()) == (ExitCode.NEEDS_PERSON, ["", "R0001"])
+    assert "ended by itself" in again.summary
+    assert "botdeploy rollback prod --to R0001 --limit h1 --keep" in again.summary
+
+
 # --- a host that goes back by itself ------------------------------------------------------------
 
 
