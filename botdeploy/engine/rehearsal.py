@@ -118,7 +118,7 @@ def checked(fleet: Fleet, name: str, rehearsal: Rehearsal) -> list[dict[str, Any
     acts = fleet.acts(name)
     probe = host.bot.probe
     return [
-        *acts.check(host.bot.run_as, wanted),
+        *acts.check(host.bot.run_as, wanted, fleet.inventory.environment),
         _sessions(acts.connection),
         *items,
         *((try_probe(acts, probe),) if probe is not None else ()),

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from botdeploy.core import hoststate
 from botdeploy.core.mask import Mask
 from botdeploy.core.release import Manifest, parse_manifest
+from botdeploy.core.running import unit_of
 from botdeploy.core.untrusted import LATEST_US, instant, real, told, whole
 from botdeploy.core.visible import visible
 from botdeploy.errors import ActFailed, HostError, OutcomeUnknown
@@ -284,7 +285,7 @@ class Acts:
         """Read the host's state; changes nothing, also where botdeploy was never before."""
         return self._state(self._look("observe"))
 
-    def check(self, user: str = "", wanted: str = "") -> list[Record]:
+    def check(self, user: str = "", wanted: str = "", environment: str = "ENV") -> list[Record]:
         """Try what a rollout needs; one record an item: name, ok, message, mend.
 
         The bot is to run as ``user``; ``wanted`` is what a release wants of a host, see
@@ -308,9 +309,22 @@ class Acts:
             reply = self._unprivileged("check", *words)
         with believed(self.host, "check"):
             items += [_item(record["check"]) for record in reply.records if "check" in record]
+            items += [
+                self._running(environment, record)
+                for record in reply.records
+                if "unit" in record and "current" in record
+            ]
         if not items:
             raise OutcomeUnknown(self.host, "check: the host told of nothing")
         return items
+
+    def _running(self, environment: str, record: Record) -> Record:
+        """Say whether the bot that should run does, as an item of a check."""
+        state = hoststate.HostState(current=told(record["current"]), unit=unit_of(record["unit"]))
+        wrong = hoststate.what_is_wrong(environment, self.bot, self.host, state)
+        seen = state.sees(state.current)
+        message = wrong or f"{state.current}: {seen.why or seen.runs.value}"
+        return {"name": "running", "ok": not wrong, "message": message, "mend": ""}
 
     def _unprivileged(self, act: str, *arguments: object) -> Reply:
         nonce = secrets.token_hex(8)

@@ -105,7 +105,7 @@ def test_canary_again_starts_what_ended_and_names_what_a_person_stopped(running:
         host["host"]: [item["message"] for item in host["checks"] if not item["ok"]]
         for host in checks.events[0]["hosts"]
     }
-    assert any("does not run" in one for one in faults["h1"]), faults
+    assert any("a person stopped" in one for one in faults["h1"]), faults
     assert any("next boot" in one for one in faults["h2"]), faults
     held = running.canary(code=5)
     typed = f"botdeploy rollback {running.name} --to {release} --limit h1 --keep"

@@ -219,24 +219,13 @@ check_place() {
 	fi
 }
 
-# check_running: does the bot that should run do so, and would it after the next boot?
+# check_running: what is known of the unit, where nothing is open; what that means is for the core.
 check_running() {
 	[ -L "$HOME_DIR/current" ] && [ ! -e "$STATE/pending" ] && [ ! -e "$STATE/reverting" ] || return 0
 	link_of current
-	again="botdeploy rollback ENV --to $linked --limit HOST --keep"
-	if runs "$linked"; then
-		item running true "$linked runs"
-		is_enabled || item enabled false "$UNIT has lost its link: the bot would not start at the next boot" \
-			"systemctl enable $HOME_DIR/current/.botdeploy/$UNIT"
-		return
-	fi
-	who_ended
-	case $ActiveState:$ended_by in
-	activating:* | deactivating:*) item running true "$linked is between two lives: $ActiveState ($SubState)" ;;
-	*:itself) item running false "$linked does not run: it ended by itself ($Result, status $ExecMainStatus)" "botdeploy logs ENV; to start it: botdeploy canary ENV, or $again" ;;
-	*:person) item running false "$linked does not run: a person stopped it" "$again" ;;
-	*) item running false "$linked does not run: $ActiveState ($SubState)" "$again" ;;
-	esac
+	is_id "$linked" || return 0
+	runs "$linked" || :
+	tell_running "\"current\": \"$linked\""
 }
 
 check_user() {
