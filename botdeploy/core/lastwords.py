@@ -58,12 +58,13 @@ def last_words(
     The bot's last error before its end; else what systemd says of a program that it could not
     execute, or of a step before the start, with that step's own words; else the last line of a bot
     that hardly lived; else systemd's first complaint. ``old_invocation`` is the life that was to
-    end: its last errors, and those after a return, are not meant. ``must_end``: only of a life that
-    has ended.
+    end, where it is known: its last errors, and those after a return, are not meant. ``must_end``:
+    only of a life that has ended.
     """
     later = [line for line in lines if line.at_us >= since_us]
-    lives = (line.invocation for line in later if line.invocation not in {None, old_invocation})
-    first = next(lives, None)
+    others = [line for line in later if line.invocation not in {None, old_invocation}]
+    begun = (one.invocation for one in others if one.system and one.system.is_new_process)
+    first = next(begun, others[0].invocation if others else None)
     life = [line for line in later if first is not None and line.invocation == first]
     end = next((line for line in life if _is_end(line)), None)
     if not life or (must_end and end is None):

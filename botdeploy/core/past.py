@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -64,14 +65,28 @@ def attribution(
 
 
 def proven(states: Mapping[str, HostState], host: str) -> frozenset[str]:
-    """Name the releases whose lines on a host are its past: proven there, and refused nowhere."""
-    refused = {digest for state in states.values() for digest in state.quarantine}
+    """Name the releases whose lines on a host are its past: proven there, and not refused.
+
+    Nor on more of the other hosts than it is proven on: one of them may have been away when it
+    failed, or when it passed in the end.
+    """
     state = states.get(host)
     if state is None:
         return frozenset()
+    refused = Counter(digest for one in states.values() for digest in one.quarantine)
+    passed = Counter(digest for one in states.values() for digest in _passed(one))
+    mine = _passed(state)
     return frozenset(
-        one.id for one in state.releases if one.is_proven and one.digest not in refused
+        one.id
+        for one in state.releases
+        if one.is_proven and one.digest in mine and refused[one.digest] <= passed[one.digest]
     )
+
+
+def _passed(state: HostState) -> set[str]:
+    """Give the digests of what is proven on a host and not refused there."""
+    proven_here = {one.digest for one in state.releases if one.is_proven}
+    return proven_here - set(state.quarantine)
 
 
 def counted(wrote: Iterable[str], is_proven: AbstractSet[str]) -> frozenset[str]:

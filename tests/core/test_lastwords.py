@@ -144,6 +144,17 @@ def test_only_the_life_that_ended_is_meant_and_only_its_end() -> None:
     assert "next life" not in words.told
 
 
+def test_the_life_that_began_is_meant_where_the_old_one_is_not_known() -> None:
+    """The old one is still being stopped when the time begins that is looked at."""
+    stopping = systemd(0.1, "Stopping tbot.service", "de5b426a63be47a7b6ac3eaac82e2f6f")
+    ended = systemd(0.3, "tbot.service: Deactivated.", "7ad2d189f7e94e70a38c781354912448")
+    old = [(at, text, {**more, "INVOCATION_ID": OLD}) for at, text, more in (stopping, ended)]
+    started = systemd(0.5, "Started tbot.service", STARTED)
+    said = [*old, started, *bot(1, "READY"), *bot(9, PYTHON), crash(9.2)]
+    words = last_words(lines_of(*said), AT_US, must_end=True)
+    assert "KeyError: 'guild'" in words.told
+
+
 def test_of_a_bot_that_lives_nothing_is_told() -> None:
     """A verdict of silence has no last words."""
     said = [*bot(1, "READY"), *bot(2, "ERROR once")]

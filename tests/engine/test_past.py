@@ -249,3 +249,33 @@ def test_of_a_past_too_long_to_read_an_unknown_error_alone_is_no_fail() -> None:
         told = [one for one in bots.stage.events if one.kind is Kind.VERDICT][-1]
         assert (told.ring, told.data["outcome"]) == ("canary", "inconclusive")
         assert told.data["reasons"][0] in ended.summary
+
+
+@pytest.mark.parametrize("is_kept", [False, True], ids=["canary", "promote"])
+def test_a_crash_is_told_with_the_exception_above_it(*, is_kept: bool) -> None:
+    """The verdict, and why the host went back; the error is known when it comes back."""
+    bots = bots_of("quick", is_kept=is_kept, hosts=1)
+    host = bots.stage.hosts["h1"]
+
+    def crash() -> None:
+        for line in TRACE[1:]:
+            host.write(line.format(line=7))
+        host.write(
+            "tbot.service: Main process exited, code=exited, status=1/FAILURE",
+            MESSAGE_ID="98e322203f7a4ed290d09fe03c09fe15",
+            _PID="1",
+            INVOCATION_ID=host.invocation,
+            EXIT_CODE="exited",
+            EXIT_STATUS="1",
+        )
+
+    bots.stage.clock.at(20.0, crash)
+    ended = bots.release()
+    assert ended.code is ExitCode.FAILED, ended.summary
+    assert "it said “KeyError: 'guild' (in bot.py, handle)”" in ended.summary
+    assert "See: botdeploy logs prod --limit h1" in ended.summary
+    assert host.reverted is not None
+    assert "KeyError: 'guild'" in host.reverted.why
+    assert [one.text for named in host.refused.values() for one in named] == [
+        "KeyError: 'guild' (in bot.py, handle)"
+    ]
