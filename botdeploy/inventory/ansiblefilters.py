@@ -17,6 +17,8 @@ from typing import Any
 import jinja2
 import yaml
 
+from botdeploy.inventory import regex as regex_of
+
 MOST_ITEMS = 100_000
 """What one filter may make of its input."""
 _UUID_SPACE = uuid.UUID("361E6D51-FAEC-444A-9079-341386DA8E2E")
@@ -212,7 +214,7 @@ def _regex_replace(
     count: int = 0,
 ) -> str:
     flags = _flags(ignorecase, multiline)
-    return re.sub(pattern, replacement, str(value), count=count, flags=flags)
+    return regex_of.replace(pattern, replacement, str(value), count=count, flags=flags)
 
 
 def _regex_findall(
@@ -221,13 +223,13 @@ def _regex_findall(
     multiline: bool = False,  # noqa: FBT001, FBT002
     ignorecase: bool = False,  # noqa: FBT001, FBT002
 ) -> list[Any]:
-    return _bounded(re.findall(regex, str(value), _flags(ignorecase, multiline)))
+    return _bounded(regex_of.find_all(regex, str(value), _flags(ignorecase, multiline)))
 
 
 def _regex_search(
     value: Any, regex: str, *groups: str, ignorecase: bool = False, multiline: bool = False
 ) -> Any:
-    match = re.search(regex, str(value), _flags(ignorecase, multiline))
+    match = regex_of.search(regex, str(value), _flags(ignorecase, multiline))
     if match is None:
         return None
     if not groups:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import jinja2
 
-from botdeploy.inventory import ansiblefilters
+from botdeploy.inventory import ansiblefilters, regex
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -40,11 +40,11 @@ def _ternary(value: Any, true: Any, false: Any, none: Any = None) -> Any:
 
 
 def _search(value: Any, pattern: str = "") -> bool:
-    return re.search(pattern, str(value)) is not None
+    return regex.search(pattern, str(value)) is not None
 
 
 def _match(value: Any, pattern: str = "") -> bool:
-    return re.match(pattern, str(value)) is not None
+    return regex.match(pattern, str(value)) is not None
 
 
 _plain = ansiblefilters.plain

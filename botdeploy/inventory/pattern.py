@@ -9,6 +9,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from botdeploy.errors import UserError
+from botdeploy.inventory import regex
 from botdeploy.inventory.groups import ALL, UNGROUPED
 from botdeploy.inventory.hostrange import is_host_name
 
@@ -99,12 +100,20 @@ def _tester(term: str) -> Callable[[str], object]:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                return re.compile(term[1:]).match
+                re.compile(term[1:])
         except (re.error, OverflowError, RecursionError) as error:
             raise UserError(
                 f"the host pattern '{term}' is no regular expression: {error}"
             ) from None
+        return lambda name: _matches(term, name)
     return lambda name: fnmatchcase(name, term)
+
+
+def _matches(term: str, name: str) -> bool:
+    try:
+        return regex.match(term[1:], name) is not None
+    except regex.TooLongError as error:
+        raise UserError(f"the host pattern '{term}': {error}") from None
 
 
 def names_of(hosts: Sequence[str], groups: Mapping[str, Sequence[str]]) -> Names:

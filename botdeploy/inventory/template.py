@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from threading import RLock
@@ -20,12 +21,16 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from botdeploy.errors import InventoryError
 from botdeploy.inventory.filters import FILTERS, TESTS, unknown
 from botdeploy.inventory.located import Located, Unsafe, Vaulted, located
+from botdeploy.inventory.regex import TooLongError
 
 _MARKS = ("{{", "{%", "{#")
 _LONGEST = 1_000_000
 """Characters, or items, that one expression may build by repeating or formatting."""
 _LARGEST_POWER = 10_000
 _WIDE_FORMAT = re.compile(r"%[^a-zA-Z%]*(?:\*|[0-9]{5})")
+_IN_TIME = "each in time"
+LIMIT_S = 10.0
+"""Processor time that one template may take, with all that it refers to."""
 _SCALARS = (str, int, float, bool, type(None))
 
 
@@ -97,7 +102,27 @@ class _Lexer(Lexer):
 
 
 class _Environment(ImmutableSandboxedEnvironment):
-    """Jinja2 without files, without attributes that lead out, without runaway sizes."""
+    """Jinja2 without files, without attributes that lead out, without runaway sizes or times."""
+
+    until: float | None = None
+    """When the template that is worked out now has to be done, by the thread's own clock."""
+
+    def _parse(self, source: str, name: str | None, filename: str | None) -> nodes.Template:
+        """Let every loop look at the clock."""
+        tree = super()._parse(source, name, filename)
+        for loop in tree.find_all(nodes.For):
+            loop.iter = nodes.Filter(loop.iter, _IN_TIME, [], [], None, None, lineno=loop.lineno)
+        return tree
+
+    def call(self, /, *arguments: Any, **options: Any) -> Any:
+        """Let every call look at the clock: macros call each other."""
+        self.check_time()
+        return super().call(*arguments, **options)
+
+    def check_time(self) -> None:
+        """Raise TooLongError where the template takes longer than it may."""
+        if self.until is not None and time.thread_time() > self.until:
+            raise TooLongError(f"it takes longer than {LIMIT_S:g} s")
 
     code_generator_class = _Generator
     context_class = _Context
@@ -152,6 +177,20 @@ class _Environment(ImmutableSandboxedEnvironment):
         return super().call_binop(context, operator, left, right)
 
 
+@jinja2.pass_environment
+def _in_time(environment: _Environment, items: Iterable[Any]) -> Any:
+    """Give what a loop goes through, looking at the clock at each step."""
+    if isinstance(items, jinja2.Undefined):
+        return items
+    return _steps(environment, items)
+
+
+def _steps(environment: _Environment, items: Iterable[Any]) -> Iterator[Any]:
+    for item in items:
+        environment.check_time()
+        yield item
+
+
 class Engine:
     """Compiles templates once for all hosts of an inventory."""
 
@@ -164,6 +203,7 @@ class Engine:
             undefined=_Undefined, trim_blocks=True, extensions=["jinja2.ext.do"]
         )
         self.environment.filters |= FILTERS
+        self.environment.filters[_IN_TIME] = _in_time
         self.environment.tests |= TESTS
         for name in ("lookup", "query", "q"):
             self.environment.globals[name] = _lookup if name == "lookup" else _query
@@ -343,6 +383,8 @@ class Scope(Mapping[str, Any]):
         if any(entry[:2] == mark for entry in active):
             chain = " → ".join([*(entry[2] for entry in active), key])
             raise node.place.fault(f"refers to itself: {chain}", key)
+        if not active:
+            self.engine.environment.until = time.thread_time() + LIMIT_S
         active.append((*mark, key))
         try:
             template = self.engine.compiled(node.value)
