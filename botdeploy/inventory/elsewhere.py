@@ -86,11 +86,15 @@ def elsewhere(
     Of ``ansible.cfg`` and ``ANSIBLE_…`` what changes how hosts are reached, where the inventory
     does not say it itself; and ``group_vars/`` and ``host_vars/`` beside a playbook.
     """
-    return (*_settings(chosen, environ), *_beside_playbooks(base, tree, chosen))
+    try:
+        here = Path.cwd()
+    except OSError:  # it was removed meanwhile
+        here = base
+    return (*_settings(chosen, environ, here), *_beside_playbooks(base, here, tree, chosen))
 
 
-def _settings(chosen: Mapping[str, Scope], environ: Mapping[str, str]) -> Iterator[str]:
-    file = _config_file(environ)
+def _settings(chosen: Mapping[str, Scope], environ: Mapping[str, str], here: Path) -> Iterator[str]:
+    file = _config_file(environ, here)
     config = _read(file)
     for option, variable, wins, harmless in _SETTINGS:
         section, name = option.split(".")
@@ -105,11 +109,7 @@ def _settings(chosen: Mapping[str, Scope], environ: Mapping[str, str]) -> Iterat
         )
         if is_said or value.strip().lower() in harmless:
             continue
-        instead = (
-            f"set {wins[0]} in the inventory"
-            if wins
-            else _INSTEAD.get(name, "it has no place here")
-        )
+        instead = f"set {wins[0]} in the inventory" if wins else _INSTEAD[name]
         yield f"{told}, which Ansible uses and botdeploy does not: {instead}"
 
 
@@ -119,9 +119,9 @@ _INSTEAD = {
 }
 
 
-def _config_file(environ: Mapping[str, str]) -> Path | None:
+def _config_file(environ: Mapping[str, str], here: Path) -> Path | None:
     """Give the one that Ansible would take from here."""
-    places: list[str | Path] = [Path.cwd() / "ansible.cfg"]
+    places: list[str | Path] = [here / "ansible.cfg"]
     if environ.get("HOME"):
         places.append(Path(environ["HOME"], ".ansible.cfg"))
     places.append("/etc/ansible/ansible.cfg")
@@ -145,10 +145,12 @@ def _read(file: Path | None) -> configparser.ConfigParser | None:
     return config
 
 
-def _beside_playbooks(base: Path, tree: Tree, chosen: Mapping[str, Scope]) -> Iterator[str]:
+def _beside_playbooks(
+    base: Path, here: Path, tree: Tree, chosen: Mapping[str, Scope]
+) -> Iterator[str]:
     """Tell of variables that Ansible reads beside a playbook: here, or above the inventories."""
     seen = {os.path.realpath(base)}
-    for folder in (Path.cwd(), base.absolute().parent):
+    for folder in (here, base.absolute().parent):
         if os.path.realpath(folder) in seen:
             continue
         seen.add(os.path.realpath(folder))

@@ -279,3 +279,25 @@ def test_a_crash_is_told_with_the_exception_above_it(*, is_kept: bool) -> None:
     assert [one.text for named in host.refused.values() for one in named] == [
         "KeyError: 'guild' (in bot.py, handle)"
     ]
+
+
+def test_restarts_are_told_while_a_ring_is_watched() -> None:
+    """Systemd's word for it, from the journal: the figure in ``evidence`` is no constant."""
+    bots = bots_of("quick")
+    bots.stage.events.clear()
+
+    def restart() -> None:
+        host = next(one for one in bots.stage.hosts.values() if one.current == "R0002")
+        host.write(
+            "tbot.service: Scheduled restart job, restart counter is at 1.",
+            MESSAGE_ID="5eb03494b6584870a536b337290809b3",
+            _PID="1",
+            N_RESTARTS="1",
+            INVOCATION_ID=host.invocation,
+        )
+
+    bots.stage.clock.at(20.0, restart)
+    bots.release()
+    told = [event.data for event in bots.stage.events if event.kind is Kind.EVIDENCE]
+    assert max(data["restarts"] for data in told) == 1
+    assert min(data["restarts"] for data in told) == 0

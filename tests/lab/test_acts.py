@@ -631,11 +631,22 @@ def test_shared_data_never_lies_behind_a_link(actor: Actor, host: Host) -> None:
 def test_a_foreign_unit_is_left_alone(actor: Actor, host: Host) -> None:
     """A unit of that name which somebody wrote by hand is refused, with how to hand over."""
     place = f"/etc/systemd/system/{BOT}.service"
-    host.root(f"printf '[Service]\\nExecStart=/bin/sleep 1000\\n' >{place}; systemctl start {BOT}")
+    host.root(
+        "install -d /srv/old; printf '[Service]\\nWorkingDirectory=/srv/old\\n"
+        "StateDirectory=oldbot\\n"
+        'ExecStart=/bin/sh -c "exec sleep 1000 3>>/srv/old/data.db 4</etc/passwd"\\n\''
+        f" >{place}; systemctl start {BOT}; until [ -e /srv/old/data.db ]; do sleep 0.1; done"
+    )
     actor.stage(R1)
     said = actor.switch("run1", "R1")
     assert said.fault == "foreign-unit"
     assert f"mv {place}" in said["message"]
+    for words in (
+        "/srv/old (WorkingDirectory), /var/lib/oldbot (StateDirectory), /srv/old/data.db (open).",
+        f"belongs below /opt/{BOT}/shared",
+    ):
+        assert words in said["message"]
+    assert "/etc/passwd" not in said["message"]
     assert host.root(f"systemctl is-active {BOT}").stdout.strip() == "active"
     assert actor.state()["foreign_unit"] is True
 

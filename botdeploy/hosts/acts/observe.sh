@@ -366,12 +366,42 @@ is_foreign_unit() {
 
 is_our_unit() { [ "$(readlink "$UNITS/$UNIT" 2>/dev/null)" = "$HOME_DIR/current/.botdeploy/$UNIT" ]; }
 
-# about_foreign: what to do about it, in $mend.
+# about_foreign: what to do about it, in $mend, and of an administrator's own unit where its data may
+# be, in $data.
 about_foreign() {
+	data=''
 	case $foreign in
-	"$UNITS"/*) mend="to hand the bot over: systemctl disable --now $UNIT; mv $foreign $foreign.before-botdeploy" ;;
+	"$UNITS"/*)
+		mend="to hand the bot over: systemctl disable --now $UNIT; mv $foreign $foreign.before-botdeploy"
+		foreign_data
+		;;
 	*) mend="it comes with a package, or is made at boot: give the bot another name" ;;
 	esac
+}
+
+# foreign_data: where a unit that somebody else wrote may keep what it stores, and where that belongs,
+# in $data: its working and state folders, and what its main process has open for writing. What it
+# opens only now and then can't be seen.
+foreign_data() {
+	places='' count=0
+	folder=$(systemctl show -p WorkingDirectory --value "$UNIT" 2>/dev/null)
+	case ${folder#!} in /*) places=", ${folder#!} (WorkingDirectory)" ;; esac
+	for folder in $(systemctl show -p StateDirectory --value "$UNIT" 2>/dev/null); do
+		places="$places, /var/lib/$folder (StateDirectory)"
+	done
+	pid=$(systemctl show -p MainPID --value "$UNIT" 2>/dev/null)
+	is_number "$pid" || pid=0
+	while read -r number file; do
+		case $file in /dev/* | /proc/* | /sys/* | /run/* | *' (deleted)') continue ;; /*) ;; *) continue ;; esac
+		case $(sed -n 's/^flags:[[:space:]]*//p' "/proc/$pid/fdinfo/$number" 2>/dev/null) in *[12]) ;; *) continue ;; esac
+		case $places, in *", $file (open),"*) continue ;; esac
+		[ -f "$file" ] && [ "$count" -lt 5 ] || continue
+		places="$places, $file (open)" count=$((count + 1))
+	done <<-EOF
+		$([ "$pid" = 0 ] || find "/proc/$pid/fd" -mindepth 1 -printf '%f %l\n' 2>/dev/null)
+	EOF
+	data="What it has stored belongs below $HOME_DIR/shared, in what bot.shared names, else the bot begins with nothing"
+	[ -z "$places" ] || data="Its data may be in ${places#, }. $data"
 }
 
 # lease_left: seconds until what is pending goes back, in $left.
