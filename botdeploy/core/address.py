@@ -24,6 +24,7 @@ _HONOURED = frozenset(
         "identitiesonly",
         "identityagent",
         "proxycommand",
+        "revokedhostkeys",
         "tag",
     }
 )
@@ -37,7 +38,6 @@ _REFUSED = {
     "proxyusefdpass": "use a ProxyCommand that carries the connection itself",
     "remotecommand": "botdeploy sends its own commands",
     "remoteforward": "botdeploy forwards nothing",
-    "revokedhostkeys": "list revoked keys in a known_hosts file, marked @revoked",
     "sessiontype": "botdeploy sends its own commands",
     "tunnel": "botdeploy forwards nothing",
 }

@@ -28,7 +28,7 @@ from botdeploy.hosts.program import Completed, ConnectionCounts, HostConnection,
 from botdeploy.hosts.proxy import ProxyProcess
 from botdeploy.hosts.remote import RemotePrograms
 from botdeploy.hosts.slots import Slots
-from botdeploy.hosts.sshconfig import Destination, SshConfig
+from botdeploy.hosts.sshconfig import Destination, SshConfig, shell_of
 from botdeploy.hosts.transport import shut
 
 if TYPE_CHECKING:
@@ -416,7 +416,7 @@ class Connector:
         if before is not None:
             return Way(self._channel(name, place, before, deadline))
         if place.proxy_command is not None:
-            process = ProxyProcess(place.proxy_command, self._environ)
+            process = ProxyProcess(place.proxy_command, shell_of(self._environ))
             return Way(process.sock, process)
         try:
             return Way(

@@ -234,6 +234,22 @@ def _with(marker: Marker, keys: Sequence[KnownKey]) -> tuple[KnownKey, ...]:
     return tuple(key for key in keys if key.marker is marker)
 
 
+def revoked_keys(file: Path) -> frozenset[bytes]:
+    """Read a list of revoked public keys, one a line.
+
+    Raises OSError where it can't be read, and ValueError for a line that is none (and for a KRL).
+    """
+    found = set()
+    for number, line in enumerate(file.read_bytes().splitlines(), start=1):
+        fields = line.split()
+        if not fields or fields[0].startswith(b"#"):
+            continue
+        if len(fields) < 2:  # noqa: PLR2004 # type, key
+            raise ValueError(f"line {number} is no public key")
+        found.add(base64.b64decode(fields[1], validate=True))
+    return frozenset(found)
+
+
 def matches_any(patterns: Sequence[str], name: str) -> bool:
     """Tell whether a name matches one of ssh's patterns (lower case)."""
     pattern = one_of([one.lower() for one in patterns])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -25,7 +26,7 @@ from botdeploy.hosts import complaints
 from botdeploy.hosts.fabriclib import fabric
 from botdeploy.hosts.hostcert import BadCertificate, HostCertificate, certificate_types
 from botdeploy.hosts.identity import KeyProblem, Keys
-from botdeploy.hosts.knownhosts import HostKeys, Standing
+from botdeploy.hosts.knownhosts import HostKeys, Standing, revoked_keys
 from botdeploy.hosts.transport import HOST_KEY_TYPES, Transport, shut
 
 if TYPE_CHECKING:
@@ -245,6 +246,30 @@ class Link(fabric.Connection):  # type: ignore[misc] # Fabric has no types
             self.transport.close()
         self._way.close()
 
+    def _check_list(self, key: paramiko.PKey) -> None:
+        """Raise HostKeyChanged for a key that RevokedHostKeys lists, or where it can't be read."""
+        file = self.place.revoked_host_keys
+        if file is None:
+            return
+        shown = [key.asbytes()]
+        if key.public_blob is not None:
+            with contextlib.suppress(BadCertificate):  # Then it vouches for nothing anyway.
+                shown.append(HostCertificate.parse(key.public_blob.key_blob).authority)
+        try:
+            is_listed = any(blob in revoked_keys(file) for blob in shown)
+        except (OSError, ValueError) as error:
+            raise HostKeyChanged(
+                self.name,
+                f"RevokedHostKeys {file} can't be read ({error}), and without it ssh trusts no "
+                "key either; botdeploy reads lists of public keys, no KRL",
+            ) from error
+        if is_listed:
+            raise HostKeyChanged(
+                self.name,
+                f"{self.place} shows a key that {file} marks as revoked ({complaints.shown(key)}); "
+                "do not connect until the host has a new one",
+            )
+
     def _complaint(self, key: paramiko.PKey) -> str | None:
         """Say why no authority vouches for a key; None when one does."""
         authorities = self.host_keys.authorities
@@ -271,6 +296,7 @@ class Link(fabric.Connection):  # type: ignore[misc] # Fabric has no types
 
     def check_host_key(self, key: paramiko.PKey) -> None:
         """Return when known_hosts has the key; raise HostKeyUnknown or HostKeyChanged else."""
+        self._check_list(key)
         complaint = self._complaint(key)
         if complaint is None:
             return

@@ -8,10 +8,6 @@ import signal
 import socket
 import subprocess
 import tempfile
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 _LAST_WORDS_BYTES = 4096
 
@@ -22,14 +18,14 @@ class ProxyProcess:
     paramiko's own spins when the command ends, and leaves a zombie.
     """
 
-    def __init__(self, command: str, environ: Mapping[str, str] = os.environ) -> None:
-        """Start the command with the user's shell; raise OSError when that is impossible."""
+    def __init__(self, command: str, shell: str = "/bin/sh") -> None:
+        """Start the command with a shell; raise OSError when that is impossible."""
         self.command = command
         ours, theirs = socket.socketpair()
         self._words = tempfile.TemporaryFile()  # noqa: SIM115 # closed in close()
         try:
             self._process = subprocess.Popen(
-                [environ.get("SHELL") or "/bin/sh", "-c", f"exec {command}"],
+                [shell, "-c", f"exec {command}"],
                 stdin=theirs.fileno(),
                 stdout=theirs.fileno(),
                 stderr=self._words,

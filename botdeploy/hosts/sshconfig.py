@@ -38,9 +38,7 @@ _SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 #: the hosts that they apply to.
 _UNSUPPORTED = {
     "bindinterface": "use BindAddress",
-    "knownhostscommand": "list the host's key in a known_hosts file",
     "proxyusefdpass": "use a ProxyCommand that carries the connection itself",
-    "revokedhostkeys": "list revoked keys in a known_hosts file, marked @revoked",
 }
 
 
@@ -62,6 +60,8 @@ class Destination:
     identities_only: bool = False
     agent: Path | None = None
     known_hosts: tuple[Path, ...] = ()
+    #: A list of keys that no host may show, as OpenSSH reads it.
+    revoked_host_keys: Path | None = None
     host_key_alias: str | None = None
     jumps: tuple[Jump, ...] = ()
     proxy_command: str | None = None
@@ -92,6 +92,15 @@ def user_of(environ: Mapping[str, str]) -> str:
         return pwd.getpwuid(os.getuid()).pw_name
     except KeyError:
         return environ.get("USER") or environ.get("LOGNAME") or str(os.getuid())
+
+
+def shell_of(environ: Mapping[str, str]) -> str:
+    """Give the shell that runs commands of ssh's config: the user's, as with ssh.
+
+    For an account whose shell is none (a service's, under systemd) it is /bin/sh; ssh gives up.
+    """
+    shell = environ.get("SHELL") or "/bin/sh"
+    return "/bin/sh" if Path(shell).name in {"nologin", "false"} else shell
 
 
 class SshConfig:
@@ -128,6 +137,7 @@ class SshConfig:
             identities = tuple(self.home / ".ssh" / name for name in DEFAULT_IDENTITIES)
         jumps, command = self._way(address, found, hostname)
         alias = found.first("hostkeyalias")
+        revoked = found.first("revokedhostkeys") or "none"
         return Destination(
             hostname=hostname,
             port=port,
@@ -143,6 +153,7 @@ class SshConfig:
             identities_only=_flag(found.first("identitiesonly")),
             agent=self._agent(found.first("identityagent"), tokens),
             known_hosts=self._known_hosts(address, found, tokens),
+            revoked_host_keys=self._path(revoked, tokens) if revoked.lower() != "none" else None,
             host_key_alias=alias.lower() if alias else None,
             jumps=jumps,
             proxy_command=self._expand(command, tokens) if command else None,
@@ -240,7 +251,7 @@ class SshConfig:
     def _succeeds(self, command: str) -> bool:
         """Run a command of ``Match exec`` with the user's shell, as ssh does."""
         ended = subprocess.run(
-            [self._environ.get("SHELL") or "/bin/sh", "-c", command],
+            [shell_of(self._environ), "-c", command],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

@@ -12,7 +12,7 @@ import os
 import re
 import stat
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -242,6 +242,7 @@ def _lines(path: Path, *, is_checked: bool) -> tuple[Line, ...] | None:
     return tuple(found)
 
 
+@cache
 def split(text: str) -> tuple[str, ...] | None:
     """Split a line's value into words up to a comment; None where a quote is not closed."""
     words: list[str] = []
@@ -295,10 +296,15 @@ def _is_meant(patterns: Sequence[str], name: str) -> bool:
     return is_wanted
 
 
-@lru_cache(maxsize=10_000)
 def _fits(pattern: str, name: str) -> bool:
-    compiled = one_of([pattern])
-    return compiled is not None and compiled.fullmatch(name) is not None
+    if "*" not in pattern and "?" not in pattern:
+        return pattern == name
+    return pattern == "*" or _compiled(pattern).fullmatch(name) is not None
+
+
+@cache
+def _compiled(pattern: str) -> re.Pattern[str]:
+    return one_of([pattern]) or re.compile(r"(?!)")
 
 
 def _conditions(line: Line) -> Iterator[tuple[str, bool, str]]:

@@ -238,6 +238,30 @@ def test_revoked_host_key_is_refused_although_known(server: SshServer, home: Hom
     assert server.logins == []
 
 
+@pytest.mark.parametrize("where", ["arguments", "config"])
+def test_list_of_revoked_keys_counts(server: SshServer, home: Home, where: str) -> None:
+    """A key that RevokedHostKeys lists is refused although it is known; so is an unread list."""
+    home.know(server.port)
+    revoked = home.path / "revoked"
+    address = at(server.port)
+    if where == "config":
+        (home.path / ".ssh" / "config").write_text(f"RevokedHostKeys {revoked}\n")
+    else:
+        address = address.with_ssh_args(f"-o RevokedHostKeys={revoked}")
+    for text, problem in (
+        (None, "can't be read"),
+        (b"SSHKRL\n\0\0\0", "can't be read .* no KRL"),
+        (f"# old\n{HOST_KEY.get_name()} {HOST_KEY.get_base64()} w1\n".encode(), "as revoked"),
+    ):
+        if text is not None:
+            revoked.write_bytes(text)
+        with pytest.raises(HostKeyChanged, match=problem):
+            home.connector().connect(address)
+    assert server.logins == []
+    revoked.write_text(f"{OTHER_HOST_KEY.get_name()} {OTHER_HOST_KEY.get_base64()}\n")
+    assert home.connector().connect(address).is_alive
+
+
 def test_authority_alone_is_not_taken_for_the_host_key(server: SshServer, home: Home) -> None:
     """A certificate authority's line does not make the same plain key acceptable."""
     home.known_hosts.write_text(

@@ -7,6 +7,7 @@ import pwd
 import shutil
 import socket
 import subprocess
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -17,7 +18,7 @@ from hypothesis import strategies as st
 from botdeploy.core.address import Address, Jump
 from botdeploy.errors import UserError
 from botdeploy.hosts import sshconfig
-from botdeploy.hosts.sshconfig import Destination, SshConfig, home_of
+from botdeploy.hosts.sshconfig import Destination, SshConfig, home_of, shell_of
 from tests.effort import examples
 
 if TYPE_CHECKING:
@@ -468,6 +469,7 @@ NAMES = ("a", "b1", "B2", "a.example.org", "192.0.2.7", "127.1")
 USERS = ("alice", "bob")
 
 
+@cache
 def ssh_version() -> tuple[int, int]:
     """Give the version of the ssh that is installed."""
     said = subprocess.run([SSH or "ssh", "-V"], capture_output=True, text=True, check=False).stderr
@@ -577,6 +579,15 @@ def blocks(draw: st.DrawFn) -> str:
     if len(words) < 2 and (not words or draw(st.booleans())):
         words.append("all")
     return f"{draw(any_case(st.just('Match')))} {' '.join(words)}{draw(COMMENTS)}"
+
+
+@pytest.mark.parametrize(
+    ("shell", "expected"),
+    [("", "/bin/sh"), ("/bin/bash", "/bin/bash"), ("/usr/sbin/nologin", "/bin/sh")],
+)
+def test_commands_run_in_the_users_shell(shell: str, expected: str) -> None:
+    """The shell is the user's, as with ssh, unless it is none."""
+    assert shell_of({"SHELL": shell} if shell else {}) == expected
 
 
 LINES = st.one_of(

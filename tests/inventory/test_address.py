@@ -104,7 +104,6 @@ def test_what_is_no_argument_is_refused(text: str, message: str) -> None:
         ("-R 1:a:2 -l me", "'remoteforward' is not supported"),
         ("-I lib.so -l me", "'pkcs11provider' is not supported; give the key to an agent"),
         ("-o LocalCommand=x -l me", "'localcommand' is not supported"),
-        ("-o RevokedHostKeys=/f -l me", "'revokedhostkeys' is not supported"),
         ("-o IPQos2=x -l me", "'ipqos2' is not supported; is it written as in ssh_config"),
     ],
 )

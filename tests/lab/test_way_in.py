@@ -68,7 +68,7 @@ def test_lockout_is_quoted_and_not_made_longer(new_lab: NewLab, tmp_path: Path) 
     host = lab["h1"]
     setting = "PerSourcePenalties authfail:120s min:60s max:600s"
     host.root(f"echo '{setting}' >{SETTING}; systemctl restart ssh")
-    stranger = {"h1": {"ansible_user": "nobody-here"}}
+    stranger = {"h1": {"ansible_user": "daemon"}}
     project = Project(tmp_path, lab, hosts=("h1",), host_vars=stranger, rollout={"rings": RINGS})
     first = project.run("check", "prod")
     assert "let nobody in" in first.out, first.out
