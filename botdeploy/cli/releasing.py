@@ -301,7 +301,10 @@ def _show_plan(context: Context, record: Mapping[str, Any]) -> None:
             parts.append(f"only {ring['window']}")
         context.say(f"ring {ring['name']}: {', '.join(parts)}")
         if ring["name"] in record["power"]["rings"]:
-            context.say(f"  {record['power']['rings'][ring['name']]['text']}")
+            foretold = record["power"]["rings"][ring["name"]]
+            context.say(f"  {foretold['text']}")
+            if foretold["lacking"]:
+                context.say(f"  {foretold['lacking']}", "yellow")
     rows = []
     for host in record["hosts"]:
         if host["error"]:

@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from botdeploy.core.hoststate import HostState, Phase
+from botdeploy.core.judge.options import JudgeOptions
 from botdeploy.core.model import Gate, LeaseUntil, OnFail
 from botdeploy.core.running import CONFIRMABLE, Runs, Seen, judged
 from botdeploy.core.verdict import Outcome, Verdict
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 OWN_DOING = frozenset({"lease", "boot", "person", "host"})
 """Causes of a revert that are no verdict: nobody confirmed it in time, a person took it back, or
 something of the host kept it from being seen (its journal, a port that is another's)."""
+VERDICT_LATE = timedelta(seconds=60)
+"""How long after a soak's end its verdict may come and still be waited for in any case."""
 MOST_AGAIN = 3
 """How often one rollout switches a host again that went back before anybody confirmed it."""
 
@@ -181,6 +184,8 @@ class Wait:
     why: str
     ring: str = ""
     until: datetime | None = None
+    is_left: bool = False
+    """Whoever attends waits no longer: the next one goes on."""
 
 
 class Result(StrEnum):
@@ -491,11 +496,7 @@ def _step(facts: Facts, ring: Ring, members: Sequence[str]) -> Decision:
     if settling:
         left = ring.settle - timedelta(seconds=min(settling))
         return Wait(Reason.SETTLE, "the batch settles", ring.name, facts.now + left)
-    settled = tuple(
-        name
-        for name, view in views.items()
-        if view.standing is Standing.PENDING and view.seen.runs in CONFIRMABLE
-    )
+    settled = _confirmable(views)
     if settled and not _stays_pending(facts, ring):
         return Confirm(ring.name, settled)
     behind = [name for name, view in views.items() if view.standing in _TO_SWITCH]
@@ -562,13 +563,9 @@ def _soak(facts: Facts, ring: Ring, views: Mapping[str, HostView]) -> Decision:
         return Wait(Reason.SOAK, f"ring {ring.name} soaks", ring.name, facts.now + left)
     verdict = facts.verdicts.get(ring.name)
     if verdict is None or verdict.outcome is Outcome.WAIT:
-        told = f": {verdict.reasons[0]}" if verdict and verdict.reasons else ""
-        return Wait(Reason.VERDICT, f"no verdict yet{told}", ring.name)
-    pending = tuple(
-        name
-        for name, view in views.items()
-        if view.standing is Standing.PENDING and view.seen.runs in CONFIRMABLE
-    )
+        told = f": {'; '.join(verdict.reasons)}" if verdict and verdict.reasons else ""
+        return _without_verdict(facts, ring, views, f"no verdict yet{told}")
+    pending = _confirmable(views)
     if pending:
         return Confirm(ring.name, pending)
     is_down = any(
@@ -580,6 +577,35 @@ def _soak(facts: Facts, ring: Ring, views: Mapping[str, HostView]) -> Decision:
         return End(Result.INCONCLUSIVE, "; ".join(verdict.reasons), ring.name)
     waiting = tuple(n for n, view in views.items() if view.standing is not Standing.PROVEN)
     return Prove(ring.name, waiting, verdict)
+
+
+def _confirmable(views: Mapping[str, HostView]) -> tuple[str, ...]:
+    return tuple(
+        name
+        for name, view in views.items()
+        if view.standing is Standing.PENDING and view.seen.runs in CONFIRMABLE
+    )
+
+
+def _without_verdict(
+    facts: Facts, ring: Ring, views: Mapping[str, HostView], why: str
+) -> Confirm | Wait:
+    """Wait for proof that is missing when the soak is over; who attends leaves that after a while.
+
+    The hosts are confirmed then, and ``promote`` waits until the judge's deadline.
+    """
+    youngest = min(view.age_s for view in views.values() if view.standing is not Standing.PROVEN)
+    age = timedelta(seconds=youngest)
+    attended = max(facts.policy.attended_soak, ring.soak + VERDICT_LATE)
+    if facts.is_attended and age < attended:
+        return Wait(Reason.VERDICT, why, ring.name, facts.now + (attended - age))
+    pending = _confirmable(views)
+    if facts.is_attended and pending and facts.policy.lease.until is not LeaseUntil.VERDICT:
+        return Confirm(ring.name, pending)
+    options = JudgeOptions.from_policy(facts.policy.judge, ring.soak or ring.settle)
+    left = timedelta(seconds=options.deadline_s) - age
+    until = facts.now + left if left > timedelta(0) else None
+    return Wait(Reason.VERDICT, why, ring.name, until, is_left=True)
 
 
 def describe(decision: Decision) -> str:

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from botdeploy.core.judge import JudgeOptions
+from botdeploy.core.judge import JudgeOptions, Preset
 from botdeploy.core.judge.power import foretell
+from botdeploy.core.judge.rates import BLOCK_MIN
+from botdeploy.core.judge.words import duration
 from botdeploy.core.logline import Assembler, LineRules, feed_all
 from botdeploy.core.probe import YOUNG_S, read
 from botdeploy.core.untrusted import entry_of
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from botdeploy.core.hoststate import HostState
-    from botdeploy.core.model import Inventory, Probe
+    from botdeploy.core.model import Inventory, Policy, Probe, Ring
     from botdeploy.engine.fleet import Fleet
     from botdeploy.hosts.acts import Acts
 
@@ -135,8 +137,9 @@ def foretold(
         known_s = seen.known_s if seen is not None else 0.0
         if ring.soak > policy.attended_soak and known_s >= RECENT_S:
             known_s = float(HISTORY_S)
+        options = JudgeOptions.from_policy(policy.judge, ring.soak)
         it = foretell(
-            JudgeOptions.from_policy(policy.judge, ring.soak),
+            options,
             seen.lines_per_minute if seen is not None else 0.0,
             seen.error_rate if seen is not None else 0.0,
             len(members),
@@ -145,9 +148,24 @@ def foretold(
         )
         out[ring.name] = {
             "text": str(it),
+            "lacking": _lacking(policy, ring, options, known_s),
             "preset": it.preset.value,
             "finds": {f"{ratio:g}": round(chance, 2) for ratio, chance in it.finds},
             "new_error_every_s": None if it.new_s is None else round(it.new_s),
             "silence_s": None if it.silence_s is None else round(it.silence_s),
         }
     return out
+
+
+def _lacking(policy: Policy, ring: Ring, options: JudgeOptions, known_s: float) -> str:
+    """Say beforehand that a preset's proof can't be had by the soak's end; else empty."""
+    least_s = BLOCK_MIN * 60
+    if options.preset is Preset.QUICK or known_s >= least_s:
+        return ""
+    known = f"{duration(known_s)} of the old release are known" if known_s else "no past is known"
+    until_s = min(options.deadline_s, max(policy.attended_soak, ring.soak).total_seconds())
+    return (
+        f"{options.preset.value} asks for proof, and {known}, less than {duration(least_s)}: "
+        f"canary waits up to {duration(until_s)} for it and leaves the rest to promote, until "
+        f"{duration(options.deadline_s)} after the switch; then it is inconclusive"
+    )

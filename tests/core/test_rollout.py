@@ -251,6 +251,38 @@ def test_inconclusive_promotes_nothing_unless_a_person_approves() -> None:
     assert isinstance(rollout.decide(accepted), Prove)
 
 
+def test_a_verdict_that_does_not_come_is_left_to_cron_at_attended_soak() -> None:
+    """Until then who attends waits and renews; then the canary is confirmed, whoever comes next."""
+    missing = Verdict(Outcome.WAIT, ("3 times as many errors are not excluded", "12 lines"))
+    rules = policy(judge={"preset": "normal"})
+
+    def due(age_s: float, standing: Standing, *, is_attended: bool = True) -> rollout.Decision:
+        views = {"h1": HostView(standing, age_s), "h2": HostView(Standing.BEHIND)}
+        seen = facts(views, policy=rules, verdicts={"canary": missing}, is_attended=is_attended)  # type: ignore[arg-type]
+        return rollout.decide(seen)
+
+    wait = due(61, Standing.PENDING)
+    assert isinstance(wait, Wait)
+    assert (wait.reason, wait.is_left) == (Reason.VERDICT, False)
+    assert wait.until == NOW + timedelta(minutes=30, seconds=-61)
+    assert "not excluded; 12 lines" in wait.why
+    assert due(1800, Standing.PENDING) == Confirm("canary", ("h1",))
+    for is_attended in (True, False):
+        left = due(1800, Standing.CONFIRMED, is_attended=is_attended)
+        assert isinstance(left, Wait)
+        assert (left.reason, left.is_left) == (Reason.VERDICT, True)
+        assert left.until == NOW + timedelta(minutes=30)  # the judge's deadline is an hour
+
+
+def test_a_verdict_that_comes_a_moment_after_a_long_soak_is_waited_for() -> None:
+    """A soak as long as ``attended_soak`` is judged by whoever attended it."""
+    rings = (Ring("canary", Share(count=1), soak=timedelta(minutes=30)), Ring("fleet", "all"))
+    views = {"h1": HostView(Standing.PENDING, 1801.0), "h2": HostView(Standing.BEHIND)}
+    wait = rollout.decide(facts(views, policy=policy(rings=rings)))  # type: ignore[arg-type]
+    assert isinstance(wait, Wait)
+    assert (wait.reason, wait.is_left) == (Reason.VERDICT, False)
+
+
 # --- after a pass -----------------------------------------------------------------------------
 
 LATE = Verdict(Outcome.FAIL, ("errors came late", "after it had passed"), host="h1")

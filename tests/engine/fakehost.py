@@ -154,7 +154,8 @@ class World:
     def is_like(self, release: str, kind: str, host: str = "*") -> None:
         """Say what a release is like, everywhere or on one host.
 
-        ``good``; ``bad``: its journal shows it; ``doubtful``: nobody can tell; ``unready``: it
+        ``good``; ``bad``: its journal shows it; ``doubtful``: nobody can tell;
+        ``unproven``: proof is missing, and may come later; ``unready``: it
         never shows the sign; ``slow``: it shows it after half a minute; ``unseen``: its host keeps
         the sign from being seen; ``deaf``: its host can't be reached while it runs.
         """

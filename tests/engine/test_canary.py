@@ -15,7 +15,7 @@ from botdeploy.engine.fleet import Interrupted
 from botdeploy.engine.run import Options
 from botdeploy.engine.target import Quarantined
 from botdeploy.errors import ExitCode, LockedError
-from tests.engine.fakefleet import DEFAULT_RINGS, ControllerDied, FakeBuild, Stage
+from tests.engine.fakefleet import BEGIN, DEFAULT_RINGS, ControllerDied, FakeBuild, Stage
 
 if TYPE_CHECKING:
     from botdeploy.engine.outcome import Ended
@@ -370,6 +370,32 @@ def test_a_hold_reaches_a_run_that_is_under_way(stage: Stage) -> None:
     assert ended.code is ExitCode.HELD
     assert "bob" in ended.summary
     assert stage.running() == ["R0002", "R0001", "R0001", "R0001"]
+
+
+def test_a_verdict_that_does_not_come_is_told_and_left_to_cron(stage: Stage) -> None:
+    """What proof is missing is said within seconds; at ``attended_soak`` the run ends with 0."""
+    build = stage.build("unproven")
+    rules = replace(stage.inventory.policy, judge={"preset": "normal"})
+    stage.inventory = replace(stage.inventory, policy=rules)
+    begun = stage.clock.mono
+    ended = release(stage, build)
+    assert ended.code is ExitCode.DONE
+    assert "not excluded" in ended.summary
+    assert "botdeploy promote prod" in ended.summary
+    assert 1800 < stage.clock.mono - begun < 1900
+    assert stage.hosts["h1"].pending is None  # confirmed: it needs no controller any more
+    assert stage.running() == ["R0002", "R0001", "R0001", "R0001"]
+    waiting = [event for event in stage.events if event.kind is Kind.WAITING]
+    assert [one.data["reason"] for one in waiting] == ["verdict", "verdict"]
+    told_s = (waiting[0].at - BEGIN).total_seconds() - begun
+    assert told_s < 90
+    assert all("not excluded" in one.data["why"] and one.data["until"] for one in waiting)
+    stage.clock.advance(300)
+    assert tick(stage).summary == ""
+    stage.world.is_like("R0002", "good")
+    stage.clock.advance(300)
+    assert tick(stage).code is ExitCode.DONE
+    assert stage.running() == ["R0002"] * 4
 
 
 def test_rings_wait_in_their_order(stage: Stage) -> None:

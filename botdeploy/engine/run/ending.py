@@ -63,7 +63,7 @@ class Ending:
         is_idle = wait.reason in (Reason.SOAK, Reason.WINDOW, Reason.VERDICT, Reason.WATCH)
         if is_idle and not has_acted:
             return Ended(ExitCode.DONE, self._leases.shortage())
-        if self._is_attended and wait.reason is Reason.SOAK:
+        if self._is_attended and wait.reason in (Reason.SOAK, Reason.VERDICT):
             self._keeping.hand_over(self._members.ring(wait.ring))
         until = wait.until.isoformat(timespec="seconds") if wait.until else None
         self._tell(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from botdeploy.core.events import Kind
 from botdeploy.core.hoststate import Phase
-from botdeploy.core.rollout import UNPROVEN, Standing
+from botdeploy.core.rollout import HOLDING, Standing
 from botdeploy.core.running import Runs
 from botdeploy.errors import HostError
 from botdeploy.hosts.acts import Reverted
@@ -91,7 +91,8 @@ class Looking:
         members = self._members
         due = [
             name
-            for name in members.within(*UNPROVEN)
+            for name in members.within(*HOLDING)
+            if members[name].standing is not Standing.PROVEN or members[name].view.has_passed
             if (name in suspects or members[name].view.seen.runs is not Runs.RUNNING)
             and now - members[name].asked >= ASK_EVERY_S
         ]

@@ -34,6 +34,10 @@ if TYPE_CHECKING:
     from botdeploy.sources.build import Build
 
 
+VERDICT_DUE_S = 5.0
+"""How long after a soak's end a verdict is late, and what it lacks is told."""
+
+
 @dataclass(slots=True)
 class Options:
     """What a run was asked for besides the release."""
@@ -106,6 +110,10 @@ class Run:
         self._tell = tell
         self._options = options
         self._owner = tools.owner
+        self._clock = clock
+        self._missing_since: dict[str, float] = {}
+        """Since when a ring's soak is over without a verdict."""
+        self._missing_told: set[str] = set()
         self._has_acted = False
         """Whether anything was begun: a run that only looked says nothing."""
 
@@ -177,7 +185,7 @@ class Run:
             case Reason.ACT | Reason.SETTLE:
                 return True
             case Reason.VERDICT:
-                return self._options.is_attended
+                return self._options.is_attended and not wait.is_left
             case Reason.SOAK:
                 soak = self.members.ring(wait.ring).soak
                 return self._options.is_attended and soak <= self.members.policy.attended_soak
@@ -191,7 +199,20 @@ class Run:
         if wait.reason is Reason.ACT:
             self._looking.until_idle()
         else:
+            self._tell_of_missing_proof(wait)
             self._pulse.beat(TICK_S)
+
+    def _tell_of_missing_proof(self, wait: Wait) -> None:
+        """Tell, once a ring, what a verdict lacks that does not come at the soak's end."""
+        if wait.reason is not Reason.VERDICT or wait.ring in self._missing_told:
+            return
+        now = self._clock.monotonic()
+        if now - self._missing_since.setdefault(wait.ring, now) < VERDICT_DUE_S:
+            return
+        self._missing_told.add(wait.ring)
+        until = wait.until.isoformat(timespec="seconds") if wait.until else None
+        reason = wait.reason.value
+        self._tell(Kind.WAITING, ring=wait.ring, until=until, why=wait.why, reason=reason)
 
     # --- the beginning ----------------------------------------------------------------------
 
