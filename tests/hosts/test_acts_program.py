@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -442,11 +443,12 @@ def piece(script: str, *arguments: str) -> str:
     """Run some shell with the program's functions known."""
     text = hostprogram.PROGRAM.decode()
     ground = text[: text.index("# main: hand the arguments")]
-    done = subprocess.run(
-        ["sh", "-c", ground + script, "echobot", "n1", "act", *arguments],
-        capture_output=True,
-        check=False,
-    )
+    with tempfile.TemporaryDirectory() as folder:  # one argument of a command is at most 128 KiB
+        place = Path(folder) / "echobot"
+        place.write_text(ground + script)
+        done = subprocess.run(
+            ["sh", place, "n1", "act", *arguments], capture_output=True, check=False
+        )
     return done.stdout.decode(errors="surrogateescape")
 
 
