@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from botdeploy.core.logline import LineKind
 from botdeploy.core.systemd_record import SystemKind
+from botdeploy.core.untrusted import LATEST_US, whole
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -83,7 +84,7 @@ class Lives:
             self.down_us = line.at_us
 
     def _wrote(self, line: LogLine) -> None:
-        if not line.pid or line.at_us < self.life_us + START_US:
+        if not line.pid.isdecimal() or line.at_us < self.life_us + START_US:
             return
         writer = self.writers.get(line.pid)
         if writer is None:
@@ -133,9 +134,23 @@ class Lives:
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> Lives:
-        """Take up what ``to_record`` gave; raises TypeError or ValueError for anything else."""
-        known = {name: record[name] for name in cls.__dataclass_fields__ if name in record}
-        return cls(**known)
+        """Take up what ``to_record`` gave; raises ValueError or TypeError for anything else."""
+        writers = record.get("writers", {})
+        if not isinstance(writers, dict):
+            raise TypeError("the writers are no object")
+        numbers = {
+            name: whole(record.get(name, 0), most=LATEST_US)
+            for name in cls.__dataclass_fields__
+            if name not in {"writers", "is_told"}
+        }
+        return cls(
+            **numbers,
+            is_told=record.get("is_told") is True,
+            writers={
+                str(whole(int(pid))): [whole(lines), whole(last_us, most=LATEST_US)]
+                for pid, (lines, last_us) in list(writers.items())[:_LONGEST_LIST]
+            },
+        )
 
 
 def in_words(uptime: float | None) -> str:
@@ -150,5 +165,5 @@ def lives_of(evidence: Evidence) -> Lives | None:
     """Give what a host's reader kept of its bot's lives; None where an older one kept nothing."""
     try:
         return Lives.from_record(evidence.reader["lives"])
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, AttributeError):
         return None

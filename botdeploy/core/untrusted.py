@@ -71,8 +71,12 @@ def entry_of(row: bytes) -> dict[str, Any] | None:
     if not (entry.get("__CURSOR") or "").isprintable():
         del entry["__CURSOR"]
     stamp = entry.get("__REALTIME_TIMESTAMP")
-    if stamp is not None and not (
-        len(stamp) <= 17 and stamp.isascii() and stamp.isdigit() and int(stamp) < LATEST_US  # noqa: PLR2004
+    if "__REALTIME_TIMESTAMP" in entry and not (
+        stamp is not None
+        and len(stamp) <= 17  # noqa: PLR2004
+        and stamp.isascii()
+        and stamp.isdigit()
+        and int(stamp) < LATEST_US
     ):
         del entry["__REALTIME_TIMESTAMP"]
     return entry

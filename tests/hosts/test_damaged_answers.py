@@ -23,6 +23,7 @@ from botdeploy.core.address import Address
 from botdeploy.core.evidence import Evidence
 from botdeploy.core.hoststate import from_record
 from botdeploy.core.judge import Judge, JudgeOptions
+from botdeploy.core.lives import Lives
 from botdeploy.core.logline import Assembler, LogLine
 from botdeploy.core.model import Probe, ProbeKind
 from botdeploy.core.probe import Reading, lines_of, read
@@ -103,7 +104,9 @@ def _kept() -> dict[str, Any]:
     for line in [line for entry in entries for line in assembler.feed(entry)]:
         kept.add(line, "n")
     kept.extend(NOW_US + 9)
+    lives = Lives(NOW_US, writers={"77": [3, NOW_US]})
     kept.reader = {
+        "lives": lives.to_record(),
         "cursor": "c",
         "until_us": NOW_US,
         "assembler": assembler.save(),
