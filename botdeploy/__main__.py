@@ -16,7 +16,9 @@ import typer
 
 from botdeploy import __version__
 from botdeploy.cli.context import Fault
+from botdeploy.core.mask import Mask
 from botdeploy.core.redact import mask_tokens
+from botdeploy.core.visible import visible
 from botdeploy.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -127,15 +129,16 @@ def _name_of(command: CommandInfo) -> str:
 def _fault(error: BaseException, words: list[str], mask: Callable[[str], str]) -> int:
     """Write a report that can be pasted, name it, and say what state the hosts are in."""
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
+    typed = Mask(_secret_parts(words))
     text = mask(
         f"botdeploy {__version__}, Python {sys.version}\n"
         f"command: botdeploy {' '.join(_without_values(words))}\n\n"
-        + "".join(traceback.format_exception(error))
+        + typed("".join(traceback.format_exception(error)))
     )
     place = Path(f"botdeploy-fault-{stamp}-{os.getpid()}.txt")
     for folder in (Path.cwd(), Path(os.environ.get("TMPDIR", "/tmp"))):  # noqa: S108
         try:
-            (folder / place.name).write_text(text, encoding="utf-8")
+            _write_for_its_owner(folder / place.name, text)
         except OSError:
             continue
         place = folder / place.name
@@ -143,19 +146,52 @@ def _fault(error: BaseException, words: list[str], mask: Callable[[str], str]) -
     else:
         sys.stderr.write(text)
     sys.stderr.write(
-        f"botdeploy: a fault in botdeploy itself: {mask(repr(error))[:500]}\n"
+        f"botdeploy: a fault in botdeploy itself: {mask(typed(visible(repr(error))))[:500]}\n"
         f"The report is {place}. Hosts keep what they run; an unconfirmed host goes back when its "
         "lease ends. See: botdeploy status\n"
     )
     return int(ExitCode.FAULT)
 
 
+def _write_for_its_owner(place: Path, text: str) -> None:
+    """Write a new file that nobody else may read; raises OSError where one is there."""
+    file = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+    with os.fdopen(file, "w", encoding="utf-8", errors="backslashreplace") as out:
+        out.write(text)
+
+
+#: Options whose values say nothing that may be a secret.
+_TOLD = frozenset(
+    {"--limit", "--ring", "--lines", "-n", "--soak", "--preset", "--at", "--to", "--release"}
+)
+
+
 def _without_values(words: list[str]) -> list[str]:
-    """Leave out what ``--set`` was given: it may be a secret."""
-    return [
-        "KEY=…" if position and words[position - 1] == "--set" else word
-        for position, word in enumerate(words)
-    ]
+    """Leave out what options were given, ``--set`` and ``--message`` above all, in both forms."""
+    told = []
+    hides_next = False
+    for word in words:
+        name, is_with_value, _ = word.partition("=")
+        if hides_next:
+            told.append("…")
+        elif word.startswith("-") and is_with_value and name not in _TOLD:
+            told.append(f"{name}=…")
+        else:
+            told.append(visible(word))
+        hides_next = word in _TAKES_VALUE - _TOLD and not hides_next
+    return told
+
+
+def _secret_parts(words: list[str]) -> list[str]:
+    """Give what ``--set`` and ``--message`` were given, to be hidden wherever it stands."""
+    parts = []
+    for position, word in enumerate(words):
+        for name in ("--set", "--message"):
+            if word.startswith(f"{name}="):
+                parts.append(word.removeprefix(f"{name}="))
+            elif position and words[position - 1] == name:
+                parts.append(word)
+    return [*parts, *(part.partition("=")[2] for part in parts)]
 
 
 if __name__ == "__main__":

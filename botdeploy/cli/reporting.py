@@ -11,6 +11,7 @@ from botdeploy.core.evidence import Evidence
 from botdeploy.core.logline import Assembler, LineRules
 from botdeploy.core.underway import newest_under_way
 from botdeploy.core.untrusted import entry_of
+from botdeploy.core.visible import visible
 from botdeploy.engine.outcome import Ended
 from botdeploy.errors import ExitCode, HostError, UserError
 from botdeploy.views import account as accounts
@@ -39,7 +40,9 @@ def report(context: Context, environment: str, out: Path | None) -> int:
     with context.fleet(inventory) as fleet:
         account = _account(context, inventory, fleet, notes)
     place = out or Path(f"botdeploy-report-{inventory.environment}.html")
-    _write(place, page(account, now=context.clock.now(), mask=context.mask))
+    _write(
+        place, page(account, now=context.clock.now(), mask=lambda text: visible(context.mask(text)))
+    )
     failed = [host.name for host in account.hosts if host.runs == "unknown"]
     told = f"; without {', '.join(failed)}: out of reach" if failed else ""
     code = ExitCode.UNREACHABLE if failed else ExitCode.DONE

@@ -15,6 +15,16 @@ if TYPE_CHECKING:
 _OURS = frozenset({"event", "at", "outcome", "reason"})
 
 
+def escaped(text: str) -> str:
+    """Write what no terminal shows as JSON's escapes: controls, marks of direction, odd spaces.
+
+    ``text`` is JSON, where such characters stand in strings only; it means the same afterwards.
+    """
+    if text.isprintable():
+        return text
+    return "".join(one if one.isprintable() else json.dumps(one)[1:-1] for one in text)
+
+
 class JsonLines:
     """Prints events as they come; every line is flushed, for a reader may wait for it."""
 
@@ -33,8 +43,8 @@ class JsonLines:
         shown = {
             key: value if key in _OURS else self._masked(value) for key, value in record.items()
         }
-        line = json.dumps(shown, ensure_ascii=False, default=str)
-        self._out.write(line.encode("utf-8", "replace").decode() + "\n")
+        line = escaped(json.dumps(shown, ensure_ascii=False, default=str))
+        self._out.write(line + "\n")
         self._out.flush()
 
     def _masked(self, value: Any) -> Any:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from botdeploy.core.events import Event, Kind
+from botdeploy.core.visible import visible
 from botdeploy.errors import ExitCode
 from botdeploy.views.channel import Message, Mood
 
@@ -20,7 +21,6 @@ MOST_BODY = 1800
 MOST_LINE = 500
 
 _MENTION = re.compile(r"(?<![\w.+-])@(?=[\w&!])|<(?=[!@#&])")
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 _RANK = (Mood.INFO, Mood.SUCCESS, Mood.WARNING, Mood.FAILURE)
 
 _ENDS: Mapping[ExitCode, tuple[str, Mood, str]] = {
@@ -77,7 +77,7 @@ def compose(
 
 def harmless(text: str) -> str:
     """Take from a text what a service would act on: mentions that ring everybody's phone."""
-    return _MENTION.sub(lambda found: found[0] + "\u200b", _CONTROL.sub(" ", text))
+    return _MENTION.sub(lambda found: found[0] + "\u200b", visible(text))
 
 
 def names(hosts: Sequence[str]) -> str:

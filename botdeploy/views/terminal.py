@@ -85,7 +85,7 @@ class Progress:
         line = Text()
         line.append(_clock(event.at), style="dim")
         line.append(f"  {event.host or '·':<12} ", style="bold" if event.host else "dim")
-        line.append(self.mask(text), style=style)
+        line.append(self.mask(text).replace("\n", " "), style=style)
         return line
 
     def _told(self, event: Event) -> tuple[str, str] | None:

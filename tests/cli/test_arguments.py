@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import shlex
 import socket
+import stat
 from typing import TYPE_CHECKING
 
 import pytest
 
 from botdeploy import __main__ as program
-from botdeploy.cli import looking
+from botdeploy.cli import looking, releasing
 from botdeploy.inventory import load
 
 if TYPE_CHECKING:
@@ -196,3 +197,38 @@ def test_schema_is_json(capsys: pytest.CaptureFixture[str]) -> None:
     """``schema`` prints one JSON document."""
     assert program.run(["schema"]) == 0
     assert "$schema" in json.loads(capsys.readouterr().out)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--set=TOKEN=hunter2pass", "--message", "for ada@example.org"],
+        ["--set", "TOKEN=hunter2pass", "--message=for ada@example.org"],
+        ["--source", "https://u:hunter2pass@h/x", "--message", "for ada@example.org"],
+        ["--source=https://u:hunter2pass@h/x", "--message", "for ada@example.org"],
+    ],
+)
+def test_a_fault_tells_nothing_that_was_typed(
+    words: list[str],
+    project: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Values of options stand in no report, nor in the error itself; and it is for its owner."""
+
+    def broken(*_args: object, **_options: object) -> int:
+        raise RuntimeError("a bug with hunter2pass\n for ada@example.org \x9b31m\u202e")
+
+    monkeypatch.setattr(releasing, "canary", broken)
+    assert program.run(["canary", "prod", *words]) == 3
+    (report,) = project.glob("botdeploy-fault-*.txt")
+    told = capsys.readouterr().err
+    text = report.read_text().partition("\n\n")[0]
+    assert "hunter2pass" not in text
+    assert "ada@example.org" not in text
+    if "TOKEN" in " ".join(words):
+        assert "hunter2pass" not in report.read_text() + told
+    assert "ada@example.org" not in report.read_text() + told
+    assert not {"\x9b", "\u202e"} & set(told)
+    assert stat.S_IMODE(report.stat().st_mode) == 0o600
+    assert "botdeploy canary prod" in text

@@ -45,3 +45,21 @@ def test_a_secret_is_hidden_at_any_depth() -> None:
 def test_any_text_can_be_printed(text: str) -> None:
     """Control characters, line ends and halves of surrogates do not end the stream."""
     assert printed([], summary=text)["event"] == "outcome"
+
+
+@given(st.text(st.characters(codec=None, categories=None)))
+def test_what_no_terminal_shows_is_escaped(text: str) -> None:
+    """Controls of both kinds and marks of direction are JSON's escapes, and mean what they did."""
+    out = io.StringIO()
+    JsonLines(out)(
+        Event(Kind.OUTCOME, AT, "prod", host="w1", data={"summary": text, "k" + text: 1})
+    )
+    assert out.getvalue()[:-1].isprintable()
+    assert json.loads(out.getvalue())["summary"] == text
+
+
+def test_a_mark_of_direction_is_escaped() -> None:
+    """The two that are tried first."""
+    out = io.StringIO()
+    JsonLines(out)(Event(Kind.OUTCOME, AT, "prod", data={"summary": "a\x9b31m\u202eb\nc"}))
+    assert r'"a\u009b31m\u202eb\nc"' in out.getvalue()
