@@ -157,6 +157,7 @@ class Canned:
         return hoststate.from_record(
             {
                 "active_state": "active",
+                "main_pid": 4711,
                 "prepared": True,
                 "at": stamp(now + self.ahead),
                 **self._runs(self.old, ""),
