@@ -64,8 +64,12 @@ class Ignore:
 
     def hides(self, path: str, *, is_folder: bool = False) -> bool:
         """Tell whether a path is left out only because secrets are usually there."""
-        rule = _last(self._rules, path, is_folder=is_folder)
-        return rule is not None and rule.is_private and not rule.takes_back
+        above = [path[:end] for end, character in enumerate(path) if character == "/"]
+        for one in (*above, path):
+            rule = _last(self._rules, one, is_folder=is_folder or one != path)
+            if rule is not None and not rule.takes_back:
+                return rule.is_private
+        return False
 
     def is_private(self, path: str) -> bool:
         """Tell whether a file of this path usually holds secrets, whatever other rules say."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -108,3 +110,16 @@ def test_a_rollout_that_is_over_waits_for_nothing(stage: Stage) -> None:
     assert found["state"] == "done"
     assert (found["reason"], found["until"], found["next"]) == (None, None, None)
     assert list(_ahead_in_words(found)) == []
+
+
+def test_status_has_the_documented_keys_and_no_others(stage: Stage) -> None:
+    """Of the whole, of its rollout and of each host; a host that is away has them too."""
+    doc = (Path(__file__).parents[2] / "docs/exit-codes.md").read_text(encoding="utf-8")
+    example = json.loads(doc[doc.index('{"environment": "prod"') :].split("```")[0])
+    stage.hosts["h3"].is_cut = True
+    names = tuple(host.name for host in stage.inventory.hosts)
+    states, away = observe(stage.controller(), names)  # type: ignore[arg-type]
+    record = status_record(stage.inventory, names, states, away, stage.tools().clock.now())
+    assert set(record) == set(example)
+    assert set(record["rollout"]) == set(example["rollout"])
+    assert [set(host) for host in record["hosts"]] == [set(example["hosts"][0])] * 4

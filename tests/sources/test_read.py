@@ -197,6 +197,17 @@ def test_a_dotenv_that_is_asked_for_is_released(tmp_path: Path, way: str) -> Non
     assert made.notes == (".env was asked for: every user of the hosts will be able to read it",)
 
 
+def test_secrets_in_an_archive_are_left_out_as_well(tmp_path: Path) -> None:
+    """Also where the archive has no entry for the folder that they are in."""
+    with zipfile.ZipFile(tmp_path / "bot.zip", "w") as archive:
+        for name in ("bot.py", "home/.aws/credentials", "home/readme"):
+            archive.writestr(name, "x")
+    made = read(str(tmp_path / "bot.zip"))
+    assert sorted(made.files()) == ["bot.py", "home/readme"]
+    (note,) = made.notes
+    assert note.startswith("home/.aws/credentials is not released")
+
+
 def test_a_dotenv_that_is_excluded_is_not_worth_a_word(tmp_path: Path) -> None:
     """Who excluded it has decided already."""
     source = folder_of(tmp_path, {"bot.py": "1", ".env": "A=1"})
