@@ -12,6 +12,8 @@ from botdeploy.core import plan
 from botdeploy.core.attribution import Attribution
 from botdeploy.core.audited import actor
 from botdeploy.core.evidence import Evidence, summed
+from botdeploy.core.past import attribution, left_out, proven
+from botdeploy.core.past import counted as past_counted
 from botdeploy.core.systemd_record import SystemKind
 
 if TYPE_CHECKING:
@@ -210,6 +212,8 @@ class Reading:
     lines: list[LogLine] = field(default_factory=list)
     kept: Evidence | None = None
     notes: list[str] = field(default_factory=list)
+    ahead_us: int = 0
+    """How far the host's clock is ahead of the controller's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,7 +265,7 @@ def shifted(reading: Reading, ahead: timedelta) -> Reading:
         return reading
     shift_us = ahead // timedelta(microseconds=1)
     lines = [replace(line, at_us=line.at_us - shift_us) for line in reading.lines]
-    return replace(reading, lines=lines, kept=None)
+    return replace(reading, lines=lines, kept=None, ahead_us=shift_us)
 
 
 def acts_of(record: RolloutRecord, acts: Iterable[Act]) -> list[Act]:
@@ -299,11 +303,19 @@ def frame_of(record: RolloutRecord, acts: Sequence[Act], now: datetime, *, is_op
 
 
 def evidence_of(
-    host: str, record: RolloutRecord, acts: Sequence[Act], reading: Reading, was: str, frame: Frame
+    host: str,
+    record: RolloutRecord,
+    acts: Sequence[Act],
+    reading: Reading,
+    was: str,
+    frame: Frame,
+    known: Attribution | None = None,
 ) -> Evidence:
     """Count a host's lines by release; which wrote a line is told by its process run.
 
-    What was kept on the host during the soak is taken too where the journal no longer has it.
+    By what the host says that it ran (``known``), else by what the audit log tells of this
+    rollout. What was kept on the host during the soak is taken too where the journal no longer
+    has it.
     """
     first: dict[str, int] = {}
     for line in reading.lines:
@@ -316,11 +328,11 @@ def evidence_of(
             switches.append((_start_before(starts, act.at), record.release))
         elif act.what == "revert" and act.release == record.release:
             switches.append((_start_before(starts, act.at), was or "-"))
-    attribution = Attribution({}, switches, first=was or "-")
+    attributed = known or Attribution({}, switches, first=was or "-")
     evidence = Evidence(host, bucket_us=frame.bucket_us)
     evidence.open(_reaches_back_to(reading, frame))
     for line in reading.lines:
-        evidence.add(line, attribution.release_of(line))
+        evidence.add(line, attributed.release_of(line))
     evidence.extend(_us(frame.to))
     if reading.kept is not None and reading.kept.bucket_us == evidence.bucket_us:
         evidence = evidence.merge(reading.kept)
@@ -392,10 +404,18 @@ def host_account(
     )
     if reading is None:
         return account, None
-    evidence = evidence_of(name, record, acts, reading, was, frame)
-    counted = Counted.of(evidence, record.release, frame)
+    known = attribution(state, ahead_us=reading.ahead_us) if state and state.switches else None
+    evidence = evidence_of(name, record, acts, reading, was, frame, known)
+    past = None
+    if state is not None and known is not None:
+        past = past_counted(evidence.releases(), proven({name: state}, name)) - {record.release}
+    counted = Counted.of(evidence, record.release, frame, past)
     began = next((span.end for span in spans if span.standing is Standing.OLD), frame.to)
     upto = _us(began) if switched is not None else _us(frame.to)
+    usual = _us(frame.usual_from)
+    others = left_out(known.spans(usual, upto), past) if known and past is not None else ()
+    before_us = evidence.covered_us(usual, upto)
+    before_us -= sum(evidence.covered_us(*other) for other in others)
     ours = [span for span in spans if span.standing in NEW]
     troubles = tuple(
         Trouble(_at(one.at_us), one.text)
@@ -407,7 +427,7 @@ def host_account(
             account,
             before=Period(
                 summed(one.counts for one in counted.old if one.at_us < upto),
-                evidence.covered_us(_us(frame.usual_from), upto) / 6e7 if was else 0.0,
+                before_us / 6e7 if was else 0.0,
             ),
             after=Period(
                 summed(one.counts for one in counted.new),
@@ -425,21 +445,23 @@ def host_account(
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """A host's buckets, once: of the release, and of everything before it."""
+    """A host's buckets, once: of the release, and of what was usual before it."""
 
     new: tuple[Bucket, ...]
     old: tuple[Bucket, ...]
     classes: Mapping[str, FirstSeen]
 
     @classmethod
-    def of(cls, evidence: Evidence, release: str, frame: Frame) -> Counted:
-        """Take them out of the evidence."""
+    def of(
+        cls, evidence: Evidence, release: str, frame: Frame, past: frozenset[str] | None = None
+    ) -> Counted:
+        """Take them out of the evidence; ``past`` are those that count as usual (None: all)."""
         return cls(
             tuple(evidence.buckets(release, _us(frame.begin) - frame.bucket_us)),
             tuple(
                 bucket
                 for name in evidence.releases()
-                if name != release
+                if name != release and (past is None or name in past)
                 for bucket in evidence.buckets(name, _us(frame.usual_from))
             ),
             evidence.classes(),

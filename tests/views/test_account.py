@@ -6,6 +6,8 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+import pytest
+
 from botdeploy.core.evidence import Evidence
 from botdeploy.core.level import Level
 from botdeploy.core.logline import LineKind, LogLine
@@ -294,3 +296,26 @@ def test_the_time_that_is_shown_fits_the_rollout() -> None:
     assert long.begin - long.from_ == timedelta(hours=1)
     assert long.to - long.end == timedelta(minutes=30)
     assert long.step_us == accounts.COARSE_US
+
+
+def test_what_a_release_wrote_that_failed_before_is_not_the_usual() -> None:
+    """Its errors and its time are left out of what this release is compared with."""
+    (plain,) = told(passed(1)).hosts
+    (host,) = passed(1)
+    host.starts(-620, "bad")
+    for second in range(-610, -510, 10):
+        host.say(second, "ERROR job failed: KeyError: 'balance'", "bad", priority=3)
+    host.starts(-500, "again")
+
+    def since(second: float, release: str) -> list[object]:
+        return [int(seconds(second).timestamp() * 1e6), release]
+
+    host.state["releases"].append({"id": host.old, "digest": "old", "proven": True})
+    host.state["switches"] = [since(-9000, host.old), since(-620, "bad"), since(-500, host.old)]
+    host.state["switches"].append(since(4, "r-new"))
+    host.state["switches"][-1][1] = host.state["current"]
+    (seen,) = told([host]).hosts
+    assert seen.before is not None
+    assert plain.before is not None
+    assert not seen.before.counts.errors
+    assert seen.before.minutes == pytest.approx(plain.before.minutes - 2, abs=0.1)

@@ -396,6 +396,11 @@ def unexcluded(ledger: Ledger, options: JudgeOptions, now_us: int) -> tuple[str,
             f"whether its errors are new: only {duration(ledger.history_s)} of the old release"
             " are known"
         )
+    if ledger.has_unread and not ledger.is_past_cut:
+        said.append(
+            f"what the old release wrote before its last {duration(ledger.history_s)}: there was"
+            " more than could be read"
+        )
     if not ledger.baseline:
         said.append("whether the world changed meanwhile: no other host runs the old release")
     for part in parts:
