@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
+import time
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from botdeploy.core.mask import Mask
 from botdeploy.errors import BotdeployError, ExitCode, HostError
@@ -35,6 +36,15 @@ class Interrupted(BotdeployError):
             "interrupted; what was in flight is left safe under its lease, and the same command "
             "goes on from there"
         )
+
+
+class StillAtWork(HostError):
+    """A host has not answered yet, and the others did not wait for it."""
+
+    def __init__(self, host: str, answer: Future[Any]) -> None:
+        """Take what will tell how it went."""
+        super().__init__(host, "it does not answer")
+        self.answer = answer
 
 
 class Fleet:
@@ -119,9 +129,12 @@ class Fleet:
         *,
         pump: Callable[[float], None] | None = None,
         is_cleanup: bool = False,
+        patience_s: float | None = None,
     ) -> dict[str, T | HostError]:
         """Do ``work`` on hosts at once and wait for all; a host's own error is its result.
 
+        With ``patience_s``, no longer than that many seconds: a host that has not answered by then
+        is ``StillAtWork``, and goes on.
         ``pump`` is called again and again meanwhile, with the seconds it may take. An interrupt
         ends the wait, but not a clean-up.
         """
@@ -129,7 +142,11 @@ class Fleet:
         futures: dict[Future[T], str] = {self._executor.submit(work, name): name for name in order}
         results: dict[str, T | HostError] = {}
         waiting = set(futures)
+        begun = time.monotonic()
         while waiting:
+            if patience_s is not None and time.monotonic() - begun > patience_s:
+                results.update((futures[one], StillAtWork(futures[one], one)) for one in waiting)
+                break
             done, waiting = wait(waiting, timeout=LOOK_EVERY_S, return_when=FIRST_COMPLETED)
             if self._stop.is_set() and not is_cleanup:
                 raise Interrupted

@@ -10,11 +10,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from botdeploy.engine.belonging import refuse
+from botdeploy.engine.fleet import StillAtWork
 from botdeploy.errors import BotdeployError, HostError, LockedError
 from botdeploy.hosts.records import LockRefused, OtherEnvironment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from concurrent.futures import Future
     from typing import Self
 
     from botdeploy.core.hoststate import HostState
@@ -42,6 +44,10 @@ class EnvironmentLock:
 
     token: str
     fleet: Fleet
+    late: dict[str, Future[LockRefused | None]] = field(default_factory=dict)
+    """Hosts that have not answered yet, and that nobody waited for."""
+    came_late: dict[str, tuple[Entered, HostState]] = field(default_factory=dict)
+    """What they said, until it is asked for."""
     entered: dict[str, Entered] = field(default_factory=dict)
     states: dict[str, HostState] = field(default_factory=dict)
     away: dict[str, HostError] = field(default_factory=dict)
@@ -71,13 +77,32 @@ class EnvironmentLock:
                     )
                 )
 
+    def await_late(self, pump: Callable[[float], None]) -> tuple[str, ...]:
+        """Wait for the hosts that had not answered; names those whose lock is ours now, too."""
+        came = []
+        while self.late:
+            for name in [name for name, answer in self.late.items() if answer.done()]:
+                answer = self.late.pop(name)
+                try:
+                    refused = answer.result()
+                except HostError as error:
+                    self.away[name] = error
+                    continue
+                if refused is None:
+                    del self.away[name]
+                    came.append(name)
+                    if name in self.came_late:
+                        self.entered[name], self.states[name] = self.came_late.pop(name)
+            pump(0.05)
+        return tuple(came)
+
     def leave(self) -> None:
         """Give back what was taken, on all hosts at once.
 
         Where the connection that it was taken over was cut, over the one that came after it, if
         there is one: nobody waits for a host that can't be reached.
         """
-        entered = dict(self.entered)
+        entered = {**self.entered, **{name: one for name, (one, _) in self.came_late.items()}}
         self.entered.clear()
 
         def leave(name: str) -> None:
@@ -126,6 +151,7 @@ def take(
     why: str,
     clock: Clock,
     take_over: str = "",
+    patience_s: float | None = None,
 ) -> EnvironmentLock:
     """Take the lock on all ``names`` that can be reached, or on none.
 
@@ -134,10 +160,12 @@ def take(
     the one with the smaller token goes on. Raises LockedError (exit 4) with the
     holder, and UserError (exit 2) where a host belongs to another environment than the fleet's
     and the one that is taken over; hosts that cannot be worked on are told in ``away``.
+    With ``patience_s`` nobody waits longer than that for a host that does not answer: it is
+    ``late``, and counts as away for now.
     """
     lock = EnvironmentLock(secrets.token_hex(16), fleet)
     order = sorted(names)
-    opened = fleet.each(order, fleet.acts)
+    opened = {} if patience_s is not None else fleet.each(order, fleet.acts)
     lock.away = {name: error for name, error in opened.items() if isinstance(error, HostError)}
     reachable = [name for name in order if name not in lock.away]
     deadline = clock.monotonic() + YIELD_S
@@ -161,16 +189,19 @@ def take(
                     return refused
                 fleet.pause(0.3)
                 continue
-            lock.entered[name] = session
-            lock.states[name] = state
+            if name in lock.late:
+                lock.came_late[name] = session, state
+            else:
+                lock.entered[name] = session
+                lock.states[name] = state
             return None
 
     refused: list[LockRefused] = []
     try:
         while reachable and not refused and not lock.entered:
-            refused = _enter_some(fleet, [reachable.pop(0)], enter, lock)
+            refused = _enter_some(fleet, [reachable.pop(0)], enter, lock, patience_s)
         if reachable and not refused:
-            refused = _enter_some(fleet, reachable, enter, lock)
+            refused = _enter_some(fleet, reachable, enter, lock, patience_s)
         theirs = {
             name: error.environment
             for name, error in lock.away.items()
@@ -200,12 +231,18 @@ def _gives_way(lock: EnvironmentLock, refused: LockRefused, kind: str) -> bool:
 
 
 def _enter_some(
-    fleet: Fleet, names: Sequence[str], enter: _Enter, lock: EnvironmentLock
+    fleet: Fleet,
+    names: Sequence[str],
+    enter: _Enter,
+    lock: EnvironmentLock,
+    patience_s: float | None,
 ) -> list[LockRefused]:
     refused: list[LockRefused] = []
-    for name, result in fleet.each(names, enter).items():
+    for name, result in fleet.each(names, enter, patience_s=patience_s).items():
         if isinstance(result, LockRefused):
             refused.append(result)
+        elif isinstance(result, StillAtWork):
+            lock.late[name], lock.away[name] = result.answer, result
         elif isinstance(result, HostError):
             lock.away[name] = result
     return refused

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from botdeploy.engine.telling import Teller
     from botdeploy.engine.tools import Tools
 
+PATIENCE_S = 3.0
+"""How long the others wait for a host that does not answer: it is taken back afterwards."""
 INSIST_S = 60.0
 """How long a host whose answer was cut off is asked again whether it is back."""
 
@@ -93,7 +96,7 @@ def rollback(
     is_check: bool = False,
     why: str = "rollback",
 ) -> Ended:
-    """Take hosts back at once and see that they run.
+    """Take hosts back at once and see that they run; one that hangs keeps no other waiting.
 
     A second rollback changes nothing. Takes the lock from a rollout, but not from another
     rollback. Raises UserError (exit 2) where there is nothing proven to return to.
@@ -102,78 +105,100 @@ def rollback(
         states, away = observe(tools.fleet, hosts)
         refuse_others(inventory, states)
         return _check(states, away, to and meant(to, states))
-    with tools.lock(hosts, "rollback", why) as lock:
+    with tools.lock(hosts, "rollback", why, patience_s=PATIENCE_S) as lock:
+        hands = tools.hands(lock)
+        if not lock.entered or to is not None:
+            lock.await_late(hands.pulse.beat)
         if not lock.entered:
             told = "; ".join(str(error) for error in lock.away.values())
             return Ended(ExitCode.UNREACHABLE, f"no host can be reached: {told}")
         newest = newest_release(lock.states)
         to = to and meant(to, lock.states)
-        ways = {
-            name: way_back(name, lock.states[name], to, newest)
-            for name in hosts
-            if name in lock.states
-        }
+        ways = _ways(hosts, lock, to, newest)
+        if lock.late and not any(way.target for way in ways.values()):
+            lock.await_late(hands.pulse.beat)
+            ways = _ways(hosts, lock, to, newest_release(lock.states))
         _need_way(ways)
-        going = {name for name, way in ways.items() if way.target}
         is_whole = set(hosts) == {host.name for host in inventory.hosts}
-        is_condemned = is_whole and not keep and bool(going)
-        # First the end: who is interrupted on the way back leaves no promote that goes on forward.
-        hands = tools.hands(lock)
-        stay = set(lock.states) - going
-        _end_rollout(hands, lock, why, condemn=stay if is_condemned else None)
-        results = _go(inventory, ways, tools, hands, lock, why, keep=keep)
+        is_condemned = is_whole and not keep and any(way.target for way in ways.values())
+        work = _Work(inventory, tools, hands, lock, why, keep=keep, is_condemned=is_condemned)
+        results = work.go(ways)
+        late = lock.await_late(hands.pulse.beat)
+        if late:
+            later = _ways(late, lock, to, newest_release(lock.states))
+            ways |= later
+            results |= work.go(later)
         return _ended(inventory, ways, results, lock)
 
 
-def _go(
-    inventory: Inventory,
-    ways: Mapping[str, Way],
-    tools: Tools,
-    hands: Hands,
-    lock: EnvironmentLock,
-    why: str,
-    *,
-    keep: bool,
-) -> dict[str, Reverted | Unchanged | HostError]:
-    """Take back every host that has a way, all at once, and tell how it went."""
-    rollout = new_rollout(tools.clock, lock.states)
+def _ways(
+    hosts: Sequence[str], lock: EnvironmentLock, to: str | None, newest: str | None
+) -> dict[str, Way]:
+    return {n: way_back(n, lock.states[n], to, newest) for n in hosts if n in lock.states}
 
-    def revert(name: str) -> Reverted | Unchanged:
-        digest = "" if keep else _digest(lock.states[name])
-        target = ways[name].target
+
+class _Work:
+    """Takes hosts back, each as soon as it can: none waits for another."""
+
+    def __init__(
+        self,
+        inventory: Inventory,
+        tools: Tools,
+        hands: Hands,
+        lock: EnvironmentLock,
+        why: str,
+        *,
+        keep: bool,
+        is_condemned: bool,
+    ) -> None:
+        """Find out which rollout ends, and how.
+
+        One that is condemned (on the hosts, too, that do not go back from it now) has failed:
+        hosts that are away go back from it later.
+        """
+        self._hands, self._lock, self._why = hands, lock, why
+        self._keep, self._is_condemned = keep, is_condemned
+        self._run = new_rollout(tools.clock, lock.states)
+        self._tell = tools.teller(inventory.environment)
+        record = underway.newest(lock.states)
+        ends = record is not None and record.outcome not in (underway.FAILED, underway.ABANDONED)
+        if record is not None and record.outcome == underway.PASSED and not is_condemned:
+            ends = False
+        self._ending = record if ends else None
+
+    def go(self, ways: Mapping[str, Way]) -> dict[str, Reverted | Unchanged | HostError]:
+        """Take back every host that has a way, all at once, and tell how it went."""
+
+        def work(name: str) -> Reverted | Unchanged | None:
+            # First the end: who is interrupted on the way back leaves no promote that goes on.
+            with suppress(HostError):
+                self._end(name, is_going=bool(ways[name].target))
+            return self._revert(name, ways[name].target) if ways[name].target else None
+
+        results = {}
+        for name, result in self._hands.together(ways, work).items():
+            if ways[name].target and result is not None:
+                results[name] = result
+                _tell(self._tell, name, result, ways[name])
+        return results
+
+    def _end(self, name: str, *, is_going: bool) -> None:
+        """Write down that the rollout is over, so that no promote goes on with it."""
+        record, acts = self._ending, self._hands.acts(name)
+        if record is None:
+            return
+        if self._is_condemned and not is_going:
+            acts.condemn(self._hands.token, record.digest, self._why)
+        outcome = underway.FAILED if self._is_condemned else underway.ABANDONED
+        acts.end(self._hands.token, record.id, outcome, self._why)
+
+    def _revert(self, name: str, target: str) -> Reverted | Unchanged:
+        digest = "" if self._keep else _digest(self._lock.states[name])
+        hands, why = self._hands, self._why
         return hands.again(
-            lambda: hands.acts(name).revert(hands.token, rollout, target, why, digest, "person"),
+            lambda: hands.acts(name).revert(hands.token, self._run, target, why, digest, "person"),
             INSIST_S,
         )
-
-    results = hands.together([name for name, way in ways.items() if way.target], revert)
-    tell = tools.teller(inventory.environment)
-    for name, result in results.items():
-        _tell(tell, name, result, ways[name])
-    return results
-
-
-def _end_rollout(
-    hands: Hands, lock: EnvironmentLock, why: str, condemn: set[str] | None = None
-) -> None:
-    """Write down on every host that the rollout is over, so that no promote goes on with it.
-
-    One that is condemned (on the hosts, too, that did not go back from it now) has failed: hosts
-    that are away go back from it later.
-    """
-    record = underway.newest(lock.states)
-    if record is None or record.outcome in (underway.FAILED, underway.ABANDONED):
-        return
-    if record.outcome == underway.PASSED and condemn is None:
-        return
-    outcome = underway.ABANDONED if condemn is None else underway.FAILED
-
-    def end(name: str) -> None:
-        if condemn is not None and name in condemn:
-            hands.acts(name).condemn(hands.token, record.digest, why)
-        hands.acts(name).end(hands.token, record.id, outcome, why)
-
-    hands.together(lock.states, end)
 
 
 def _digest(state: HostState) -> str:

@@ -45,7 +45,9 @@ class Tools:
     make_watch: Callable[..., Watch] | None = None
     """What judges a run, where it is not the journals; for tests."""
 
-    def lock(self, names: Sequence[str], kind: str, why: str) -> EnvironmentLock:
+    def lock(
+        self, names: Sequence[str], kind: str, why: str, *, patience_s: float | None = None
+    ) -> EnvironmentLock:
         """Take the lock on hosts, for a ``with`` block; raises LockedError (see ``lock.take``)."""
         return take(
             self.fleet,
@@ -55,6 +57,7 @@ class Tools:
             why=why,
             clock=self.clock,
             take_over=self.take_over,
+            patience_s=patience_s,
         )
 
     def hands(self, lock: EnvironmentLock) -> Hands:

@@ -15,7 +15,7 @@ from botdeploy.core.mask import Mask
 from botdeploy.core.model import Bot, Host, Inventory, Policy, Ring, Share
 from botdeploy.core.release import Manifest, Release
 from botdeploy.core.verdict import Outcome, Verdict
-from botdeploy.engine.fleet import Interrupted
+from botdeploy.engine.fleet import Interrupted, StillAtWork
 from botdeploy.engine.manifests import ManifestCache
 from botdeploy.engine.tools import Tools
 from botdeploy.errors import HostError, OutcomeUnknown, Unreachable
@@ -223,6 +223,24 @@ class FakeEntered:
         return can_reach
 
 
+class Late(Future[Any]):
+    """An answer that comes when its host hangs no more."""
+
+    def __init__(self, clock: FakeClock, seconds: float, work: Callable[[], Any]) -> None:
+        """Do ``work`` in so many seconds, once it is asked for."""
+        super().__init__()
+        self._clock, self._due, self._work = clock, clock.mono + seconds, work
+
+    def done(self) -> bool:
+        """Tell whether it has come."""
+        if not super().done() and self._clock.mono >= self._due:
+            try:
+                self.set_result(self._work())
+            except HostError as error:
+                self.set_exception(error)
+        return super().done()
+
+
 class FakeFleet:
     """What the engine takes for a fleet; one act after the other, so that each run is the same."""
 
@@ -238,6 +256,8 @@ class FakeFleet:
         """What goes wrong next time: ``lost`` (before the act), ``unheard`` (after it)."""
         self.before: Callable[[str, str], None] = lambda _host, _act: None
         """Called before each act."""
+        self.hangs: dict[str, float] = {}
+        """Hosts whose next act takes so many seconds until it begins."""
         self.fuse: int | None = None
         """The controller dies at the act so many from now: even: before it, odd: after it."""
         self.is_dead = False
@@ -321,14 +341,25 @@ class FakeFleet:
         *,
         pump: Callable[[float], None] | None = None,
         is_cleanup: bool = False,
+        patience_s: float | None = None,
     ) -> dict[str, T | HostError]:
-        """Do ``work`` on hosts, one after the other; a host's own error is its result."""
+        """Do ``work`` on hosts, one after the other; a host's own error is its result.
+
+        A host that hangs keeps all waiting, but for those who have no patience.
+        """
         results: dict[str, T | HostError] = {}
         self.unreached_before = frozenset(self.unreached)
         self.pump = pump or self.pump
         for name in list(names):
             if self.stop.is_set() and not is_cleanup:
                 raise Interrupted
+            hangs_s = self.hangs.pop(name, 0.0)
+            if hangs_s and patience_s is not None:
+                self.clock.advance(patience_s)
+                late = Late(self.clock, hangs_s, lambda name=name: work(name))  # type: ignore[misc]
+                results[name] = StillAtWork(name, late)
+                continue
+            self.clock.advance(hangs_s)
             try:
                 results[name] = work(name)
             except HostError as error:

@@ -1,0 +1,94 @@
+"""Rollback on hosts in memory: each host goes back as soon as it can."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING, cast
+
+import pytest
+
+from botdeploy.engine.fleet import Fleet, StillAtWork
+from botdeploy.engine.rollback import PATIENCE_S, rollback
+from botdeploy.errors import ExitCode
+from tests.engine.fakefleet import Stage, inventory_of
+from tests.engine.test_canary import release, tick
+
+if TYPE_CHECKING:
+    from botdeploy.hosts.connection import Connector
+    from tests.engine.fakehost import FakeHost
+
+
+@pytest.mark.parametrize("name", ["h1", "h3"])
+def test_a_host_that_hangs_keeps_no_other_waiting(name: str) -> None:
+    """Its sshd answers and its shell does not: the others are back at once, it is told later."""
+    stage = Stage()
+    release(stage)
+    release(stage)
+    assert stage.running() == ["R0002"] * 4
+    stage.controller()
+    stage.fleet.hangs[name] = 60.0
+    begun, back = stage.clock.mono, {}
+
+    def note(host: FakeHost, change: tuple[str, ...]) -> None:
+        if change[0] == "revert":
+            back[host.name] = stage.clock.mono - begun
+
+    for host in stage.hosts.values():
+        host.on_change = note
+    ended = rollback(stage.inventory, tuple(stage.hosts), stage.tools())
+    assert (ended.code, stage.running()) == (ExitCode.DONE, ["R0001"] * 4)
+    assert max(at for one, at in back.items() if one != name) < PATIENCE_S + 5
+    assert back[name] >= 60
+    assert all(one.lock is None for one in stage.hosts.values())
+    assert {one.rollout["outcome"] for one in stage.hosts.values()} == {"failed"}
+    stage.clock.advance(300)
+    assert tick(stage).summary == ""
+
+
+def test_a_host_that_hangs_for_good_is_told_with_what_is_left_to_do() -> None:
+    """The others are back; its own error stands in the summary, with exit 6."""
+    stage = Stage()
+    release(stage)
+    release(stage)
+    stage.controller()
+    stage.fleet.hangs["h2"] = 60.0
+    stage.clock.at(30, stage.hosts["h2"].die)
+    ended = rollback(stage.inventory, tuple(stage.hosts), stage.tools())
+    assert ended.code is ExitCode.UNREACHABLE
+    assert [host.current for host in stage.hosts.values()] == ["R0001", "R0002", "R0001", "R0001"]
+    assert "h2" in ended.summary
+
+
+def test_the_real_fleet_does_not_wait_beyond_its_patience() -> None:
+    """Who has not answered by then goes on, and tells how it went when it is asked."""
+    stage = Stage(2)
+    fleet = Fleet(
+        inventory_of(("w1", "w2"), stage.inventory.policy), cast("Connector", _NoConnector())
+    )
+    released = threading.Event()
+
+    def work(name: str) -> str:
+        if name == "w2":
+            released.wait(20)
+        return name
+
+    begun = time.monotonic()
+    try:
+        results = fleet.each(("w1", "w2"), work, patience_s=0.1)
+        assert time.monotonic() - begun < 10
+        assert results["w1"] == "w1"
+        late = results["w2"]
+        assert isinstance(late, StillAtWork)
+        released.set()
+        assert late.answer.result(20) == "w2"
+    finally:
+        released.set()
+        fleet.close()
+
+
+class _NoConnector:
+    """Connects to nobody."""
+
+    def close(self) -> None:
+        """Close nothing."""
