@@ -11,15 +11,17 @@ from botdeploy.core import past
 from botdeploy.core.level import Level, level_of_priority, level_of_text
 from botdeploy.core.logline import LineKind, LogLine, message_of
 from botdeploy.core.untrusted import entry_of
+from botdeploy.core.visible import bare
 from botdeploy.engine.observing import observe
 from botdeploy.errors import ExitCode, HostError, UserError
 from botdeploy.hosts.journal import Follower
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from botdeploy.cli.context import Context
     from botdeploy.core.hoststate import HostState
+    from botdeploy.core.mask import Mask
     from botdeploy.core.model import Inventory
     from botdeploy.engine.fleet import Fleet
     from botdeploy.hosts.journal import Delivery
@@ -28,15 +30,21 @@ if TYPE_CHECKING:
 class AsWritten:
     """Gives each journal entry as one line with its whole text, secrets masked."""
 
-    def __init__(self, mask: Callable[[str], str]) -> None:
+    def __init__(self, mask: Mask) -> None:
         """``mask`` hides secrets."""
         self._mask = mask
+        self._cut: set[str] = set()
+        """Processes whose last entry journald cut off: the next one goes on with it."""
 
     def feed(self, entry: Mapping[str, Any]) -> list[LogLine]:
         """Give the entry's line."""
+        pid = str(entry.get("_PID") or "")
+        is_cut = entry.get("_LINE_BREAK") == "line-max"
+        mask = self._mask.piece if is_cut or pid in self._cut else self._mask
+        (self._cut.add if is_cut else self._cut.discard)(pid)
         text = "".join(
             one if one.isprintable() or one == "\t" else " "
-            for one in self._mask(message_of(entry))
+            for one in mask(bare(message_of(entry)))
         )
         level = level_of_priority(entry.get("PRIORITY"))
         if level is None or level < Level.ERROR:

@@ -11,6 +11,7 @@ from botdeploy.core import fingerprint as fingerprints
 from botdeploy.core.block import Block, Fit, Loose
 from botdeploy.core.latency import latency_of_text, plausible_ms, read_span_ms
 from botdeploy.core.level import Level, level_of_priority, level_of_text, looks_bad
+from botdeploy.core.mask import Mask
 from botdeploy.core.redact import mask_tokens
 from botdeploy.core.stacktrace import begins_trace, read_trace
 from botdeploy.core.structured import read_logfmt, read_structured
@@ -21,6 +22,7 @@ from botdeploy.core.systemd_record import (
     read_system_record,
 )
 from botdeploy.core.untrusted import whole
+from botdeploy.core.visible import bare
 from botdeploy.errors import UserError
 
 if TYPE_CHECKING:
@@ -190,9 +192,6 @@ def _compiled(name: str, expression: str) -> re.Pattern[str]:
         raise UserError(f"rollout.judge.{name}: {expression!r}: {error}") from error
 
 
-_ANSI = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[@-Z\\^_]")
-_CONTROL = dict.fromkeys([*range(9), *range(11, 32), 127], None) | {13: None, 12: " ", 11: " "}
-
 _FATAL = re.compile(
     r"(?i)\b(?:ImportError|ModuleNotFoundError|SyntaxError|IndentationError|TabError|MemoryError"
     r"|LoginFailure|PrivilegedIntentsRequired|TokenInvalid|TokenValidationError|UnrecognizedKeyError"
@@ -314,7 +313,7 @@ class Assembler:
         for pid in late:
             text, at_us, _ = self._partial.pop(pid)
             origin = _Origin(at_us, self._invocation, "", pid)
-            line = self._line({}, self._cleaned(text), origin, None)
+            line = self._line({}, self._cleaned(text, is_cut=True), origin, None)
             if line is not None:
                 out.append(line)
         return out
@@ -389,11 +388,11 @@ class Assembler:
             before += text
         self._partial[pid] = (before, since, at_us)
 
-    def _cleaned(self, text: str) -> str:
-        if "\x1b" in text:
-            text = _ANSI.sub("", text)
+    def _cleaned(self, text: str, *, is_cut: bool = False) -> str:
         if not text.isprintable():
-            text = text.translate(_CONTROL).rstrip()
+            text = bare(text).rstrip()
+        if is_cut and isinstance(self._mask, Mask):
+            return self._mask.piece(text)
         return self._mask(text)
 
     def _system_line(

@@ -2,7 +2,30 @@
 
 from __future__ import annotations
 
+import re
+
 _KEPT = "\n\t"
+_ESCAPES = re.compile(
+    r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]|(?:\x1b\]|\x9d)[^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c)"
+    r"|\x1b[@-Z\\^_]"
+)
+_UNSEEN = (
+    dict.fromkeys([*range(9), *range(11, 32), *range(127, 160)])
+    # soft hyphens, spaces without width, marks of direction; not the joiners that words are made of
+    | dict.fromkeys([0xAD, 0x61C, 0x180E, 0x200B, 0x200E, 0x200F, 0xFEFF])
+    | dict.fromkeys([*range(0x202A, 0x202F), *range(0x2060, 0x2065), *range(0x2066, 0x2070)])
+    | {11: " ", 12: " ", 0x85: " "}
+)
+
+
+def bare(text: str) -> str:
+    """Give the text that a person would see: without colours, controls and marks of direction.
+
+    Line ends and tabs stay. A secret with a colour in its middle is whole again, to be masked.
+    """
+    if text.isprintable():
+        return text
+    return _ESCAPES.sub("", text).translate(_UNSEEN)
 
 
 def visible(text: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from botdeploy.cli.logs import AsWritten, Writers
 from botdeploy.core.hoststate import HostState
+from botdeploy.core.mask import Mask
 from botdeploy.core.running import Unit
 
 SECOND = 1_000_000
@@ -11,7 +12,7 @@ SECOND = 1_000_000
 
 def marks(state: HostState, lines: list[tuple[int, str]]) -> list[str]:
     """Give the mark of each line: (seconds, run)."""
-    reader, writers = AsWritten(lambda text: text), Writers(state)
+    reader, writers = AsWritten(Mask()), Writers(state)
     found = []
     for at, run in lines:
         entry = {

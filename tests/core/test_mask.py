@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import base64
+import html
 import json
 import shlex
-from urllib.parse import quote
+from urllib.parse import quote, quote_plus
 
 import pytest
 from hypothesis import assume, given
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from botdeploy.core.mask import Mask
 from botdeploy.core.redact import STARS
+from botdeploy.core.visible import bare
 
 SECRET = "p@ss \"word\" 'x' \\n $HOME é/1"
 
@@ -90,3 +92,72 @@ def test_a_mask_learns_while_it_is_used() -> None:
     mask.add(other)
     assert mask("hunter2-long hunter third") == f"{STARS} {STARS} {STARS}"
     assert other("hunter") == "hunter"
+
+
+TOKENS = ["hunter2-Long/Pass?", "p@ss<&>'word\"1", "abc+DEF/ghi=123", SECRET]
+
+
+@pytest.mark.parametrize("token", TOKENS)
+@pytest.mark.parametrize("user", ["", "a", "ab", "abc", "ada@example.org"])
+def test_a_secret_is_hidden_in_the_encodings_of_others(token: str, user: str) -> None:
+    """Base64 of ``user:token``, hex, HTML, URLs of every kind, PHP's JSON, Python's bytes."""
+    pair = f"{user}:{token}".encode()
+    raw = token.encode()
+    forms = [
+        base64.b64encode(pair).decode(),
+        base64.urlsafe_b64encode(pair + b"\n").decode(),
+        raw.hex(),
+        raw.hex().upper(),
+        html.escape(token),
+        html.escape(token, quote=False),
+        html.escape(token).replace("&#x27;", "&#39;"),
+        quote(token),
+        quote(token).lower() if token.islower() else quote(token, safe=""),
+        quote_plus(token),
+        json.dumps(token).replace("/", "\\/"),
+        repr(raw),
+        repr(token),
+        shlex.quote(token),
+    ]
+    mask = Mask([token])
+    for number, form in enumerate(forms):
+        shown = mask(f"sent {form} to it")
+        assert STARS in shown, form
+        # in base64 the user's part stays
+        for start in range(len(form) - 11 if number > 1 else 0):
+            assert form[start : start + 12] not in shown, (form, shown)
+
+
+@given(st.text(st.characters(codec="ascii", categories=["L", "N"]), min_size=8, max_size=40))
+def test_base64_of_anything_around_a_secret_hides_it(token: str) -> None:
+    """Whatever stands before and after it."""
+    assume("*" not in token)
+    for before in ("", "u:", "us:", "user:"):
+        for after in ("", "\n", "!!"):
+            form = base64.b64encode(f"{before}{token}{after}".encode()).decode()
+            shown = Mask([token])(f"Authorization {form}")
+            assert STARS in shown
+            rest = shown.removeprefix("Authorization ").replace(STARS, "")
+            assert len(rest) <= (len(before) + len(after)) * 4 // 3 + 8
+
+
+@given(st.data())
+def test_a_cut_line_gives_no_piece_of_a_secret(data: st.DataObject) -> None:
+    """Journald cuts a line after 48 KiB, wherever that is."""
+    token = "hunter2-Long-and-never-in-words"
+    at = data.draw(st.integers(4, len(token) - 4))
+    mask = Mask([token])
+    first, second = mask.piece(f"token is {token[:at]}"), mask.piece(f"{token[at:]} it was")
+    assert (first, second) == (f"token is {STARS}", f"{STARS} it was")
+    assert mask.piece("nothing of it") == "nothing of it"
+
+
+@pytest.mark.parametrize(
+    "inside",
+    ["\x1b[31m", "\x1b[0;1m", "\x9b31m", "\x1b]8;;x\x07", "\x00", "\u200b", "\u202e", "\x08"],
+)
+def test_a_colour_within_a_secret_does_not_show_it(inside: str) -> None:
+    """Escapes go before the mask comes."""
+    token = "hunter2-long-pass"
+    text = bare(f"it is {token[:7]}{inside}{token[7:]}!")
+    assert Mask([token])(text) == f"it is {STARS}!"

@@ -25,6 +25,7 @@ from botdeploy.core.hoststate import from_record
 from botdeploy.core.judge import Judge, JudgeOptions
 from botdeploy.core.lives import Lives
 from botdeploy.core.logline import Assembler, LogLine
+from botdeploy.core.mask import Mask
 from botdeploy.core.model import Probe, ProbeKind
 from botdeploy.core.probe import Reading, lines_of, read
 from botdeploy.core.structured import read_structured
@@ -369,7 +370,7 @@ def _judged(rows: Sequence[bytes]) -> None:
     assembler = Assembler()
     for entry in entries:
         lines += assembler.feed(entry)
-        AsWritten(str).feed(entry)
+        AsWritten(Mask()).feed(entry)
     again = Assembler()
     again.load(json.loads(json.dumps(assembler.save())))
     lines += again.flush()
