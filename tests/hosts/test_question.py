@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import subprocess
+from tempfile import NamedTemporaryFile
 from typing import Any
 
 import pytest
@@ -35,11 +36,14 @@ def piece(script: str, *arguments: str) -> str:
     """Run some shell with the program's functions known."""
     text = hostprogram.PROGRAM.decode()
     ground = text[: text.index("# main: hand the arguments")]
-    done = subprocess.run(
-        ["sh", "-c", ground + script, "echobot", "n1", "act", *arguments],
-        capture_output=True,
-        check=False,
-    )
+    with NamedTemporaryFile() as file:  # longer than one argument may be
+        file.write((ground + script).encode())
+        file.flush()
+        done = subprocess.run(
+            ["sh", "-c", f". {file.name}", "echobot", "n1", "act", *arguments],
+            capture_output=True,
+            check=False,
+        )
     return done.stdout.decode()
 
 
