@@ -7,8 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PYTEST_ARGS ?=
-# Tests on hosts wait more than they work: three at a time, each with a lab of its own. A busy
-# machine can be too slow for a lease of seconds: what fails is tried once more, and told as rerun.
+# Tests on hosts wait more than they work: three at a time, each with a lab of its own.
 WORKERS ?= 3
 # Whole programs; the parts in botdeploy/hosts/acts are checked as the one that they make up.
 SHELL_FILES = $(shell grep -rlE '^\#!.*sh$$' --include='*.sh' tests examples) .ci/run
@@ -44,7 +43,7 @@ base-tree: system
 .PHONY: test
 test: vagrant shells lint ## everything: lint, types, unit tests, lab tests
 	BOTDEPLOY_CHAOS_EVERY=$${BOTDEPLOY_CHAOS_EVERY:-20} BOTDEPLOY_CHAOS_HOSTS=$${BOTDEPLOY_CHAOS_HOSTS:-2} \
-		BOTDEPLOY_RACES=$${BOTDEPLOY_RACES:-10} $(BIN)/pytest -n $(WORKERS) --dist loadfile --reruns 1 $(PYTEST_ARGS)
+		BOTDEPLOY_RACES=$${BOTDEPLOY_RACES:-10} $(BIN)/pytest -n $(WORKERS) --dist loadfile $(PYTEST_ARGS)
 
 .PHONY: unit
 unit: $(STAMP) ## the tests within one process, with a tenth of the drawn examples

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from tests.chaos.promises import broken, litter, lives
-from tests.chaos.stand import NEW, OLD, Call, Stand
-from tests.hosts.actkit import BOT
+from tests.chaos.stand import LOUD, NEW, OLD, READ_ONLY_AT_BOOT, SLOW, SMALL_RUN, Call, Stand
+from tests.hosts.actkit import BOT, Actor
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,6 +32,8 @@ class Life:
     begin: Callable[[Stand, bool], Call]
     """Start it; the flag asks for a real ssh connection."""
     prepare: Callable[[Stand], None] = lambda stand: stand.back_to_old()
+    faults: tuple[str, ...] = ()
+    """The faults that it is for; all where none is named."""
 
     @property
     def parent(self) -> str:
@@ -41,6 +44,18 @@ class Life:
 def _switch(stand: Stand, over_ssh: bool) -> Call:  # noqa: FBT001
     return stand.call(
         "switch", stand.actor.token, stand.new_run(), NEW.id, LEASE_S, over_ssh=over_ssh
+    )
+
+
+def _switch_to_slow(stand: Stand, over_ssh: bool) -> Call:  # noqa: FBT001
+    return stand.call(
+        "switch", stand.actor.token, stand.new_run(), SLOW.id, LEASE_S, over_ssh=over_ssh
+    )
+
+
+def _switch_to_loud(stand: Stand, over_ssh: bool) -> Call:  # noqa: FBT001
+    return stand.call(
+        "switch", stand.actor.token, stand.new_run(), LOUD.id, LEASE_S, over_ssh=over_ssh
     )
 
 
@@ -82,6 +97,22 @@ LIVES = (
     Life("a revert is asked for", "act", "revert", _revert, _confirmed),
     Life("a release is confirmed", "act", "confirm", _confirm, _pending),
     Life("a release is proven, others pruned", "act", "prove", _prove, _confirmed),
+    Life(
+        "a bot takes longer to be ready than the lease lasts",
+        "guard",
+        "switch",
+        _switch_to_slow,
+        lambda stand: stand.back_to_old(SLOW),
+        ("SIGKILL", "stopped", "power cut", "network cut", "controller killed"),
+    ),
+    Life(
+        "journald drops the bot's lines",
+        "guard",
+        "switch",
+        _switch_to_loud,
+        lambda stand: stand.back_to_old(LOUD),
+        ("SIGKILL", "stopped", "power cut", "/run full"),
+    ),
 )
 
 
@@ -111,6 +142,48 @@ def _kill(stand: Stand, life: Life, call: Call) -> Callable[[], Any]:
         script = "read -r step </run/chaos/hit; kill -KILL $step; pkill -KILL -f 'echobot chaos'"
     stand.host.root(script, check=False)
     return _nothing
+
+
+def _stop(stand: Stand, life: Life, call: Call) -> Callable[[], Any]:
+    """End it as a person would, and leave the host to itself."""
+    if life.scope == "guard":
+        call.kill_controller()
+        script = f"systemctl stop --no-block botdeploy-guard-{BOT}"
+    else:
+        script = "read -r step </run/chaos/hit; kill -TERM $step; pkill -TERM -f 'echobot chaos'"
+    stand.host.root(script, check=False)
+    return _nothing
+
+
+def _fill_run(stand: Stand, life: Life, call: Call) -> Callable[[], Any]:
+    del life, call
+    filler = f"{SMALL_RUN}/filler"
+    stand.host.root(
+        f"for size in 4k 1; do dd if=/dev/zero bs=$size 2>/dev/null >>{filler}; done", check=False
+    )
+    return lambda: stand.host.root(f"rm -f {filler}")
+
+
+def _roll_back_twice(stand: Stand, life: Life, call: Call) -> Callable[[], Any]:
+    """Let somebody else roll back, from another place, at this very instant."""
+    del life, call
+    other = Actor(stand.host)
+
+    def roll_back() -> None:
+        if "state" in other.enter("rollback"):
+            other("revert", other.token, stand.new_run(), "-", "from another place", timeout=120)
+            other("leave", other.token)
+
+    thread = threading.Thread(target=roll_back, daemon=True)
+    thread.start()
+    return lambda: thread.join(120)
+
+
+def _read_only_at_boot(stand: Stand, life: Life, call: Call) -> Callable[[], Any]:
+    del life, call
+    stand.host.root(f"touch {READ_ONLY_AT_BOOT}; sync")
+    stand.host.cut_power().end()
+    return lambda: stand.host.root(f"umount -l /opt; rm -f {READ_ONLY_AT_BOOT}; sync")
 
 
 def _reboot(stand: Stand, life: Life, call: Call) -> Callable[[], Any]:
@@ -166,6 +239,7 @@ def _read_only_var(stand: Stand, life: Life, call: Call) -> Callable[[], Any]:
 
 FAULTS: dict[str, Callable[[Stand, Life, Call], Callable[[], Any]]] = {
     "SIGKILL": _kill,
+    "stopped": _stop,
     "power cut": _cut_power,
     "reboot": _reboot,
     "network cut": _cut_network,
@@ -175,11 +249,16 @@ FAULTS: dict[str, Callable[[Stand, Life, Call], Callable[[], Any]]] = {
     "inodes used up": _fill_inodes,
     "/opt read-only": _read_only_opt,
     "state read-only": _read_only_var,
+    "/opt read-only at boot": _read_only_at_boot,
+    "/run full": _fill_run,
+    "second rollback": _roll_back_twice,
 }
 #: Reboot: a visitor from outside would not let the host go down.
-OVER_SSH = {"network cut", "controller killed", "sshd killed", "reboot"}
+OVER_SSH = {"network cut", "controller killed", "sshd killed", "reboot", "stopped"}
 #: While these last the host may not get anywhere, and must only keep its promises.
-MENDED_FIRST = {"/opt read-only", "state read-only", "disk full", "inodes used up"}
+MENDED_FIRST = {"/opt read-only", "state read-only", "disk full", "inodes used up"} | {
+    "/opt read-only at boot"
+}
 
 
 def steps_of(stand: Stand, life: Life) -> list[str]:

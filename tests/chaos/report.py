@@ -42,6 +42,7 @@ a unit that runs out of its memory where the machine has cgroup v1.
 | fault | is |
 | --- | --- |
 | SIGKILL | the guard with all its children, or the act, is killed; nobody tells it anything again |
+| stopped | `systemctl stop` of the guard, its controller is killed, too; SIGTERM to an act |
 | power cut | the whole host stops, unsynced data is lost, and it boots |
 | reboot | in good order, in the middle of the step |
 | network cut | the link is pulled and the controller is killed; mended when the host is safe |
@@ -49,6 +50,9 @@ a unit that runs out of its memory where the machine has cgroup v1.
 | sshd killed | the sshd process of the connection gets SIGKILL |
 | disk full, inodes used up | the one disk that has everything; mended when safe, or after 25 s |
 | /opt or state read-only | as a disk that finds itself broken; mended when safe, or after 25 s |
+| /opt read-only at boot | a power cut, then a disk that can only be read, until it is mended |
+| /run full | where lock and lease are; mended when the host is safe |
+| second rollback | somebody else takes the lock and rolls back, from another place, in the middle |
 
 While the state's file system cannot be written, an unconfirmed release stays where it is, and the
 guard tries again every two seconds; the same for /opt, where a link cannot be moved. The bot is
@@ -99,11 +103,12 @@ def write(rows: Sequence[Row], lease_s: int, every: int) -> str:
             continue
         who = "the guard's" if life.scope == "guard" else "the act's"
         out.append(f"## {life.name[0].upper()}{life.name[1:]} ({who} steps)\n\n")
-        out.append("| step | " + " | ".join(FAULTS) + " |\n")
-        out.append("| --- |" + " --- |" * len(FAULTS) + "\n")
+        faults = life.faults or tuple(FAULTS)
+        out.append("| step | " + " | ".join(faults) + " |\n")
+        out.append("| --- |" + " --- |" * len(faults) + "\n")
         by = {(row.step, row.fault): row for row in mine}
         for step in dict.fromkeys(row.step for row in mine):
-            cells = [_cell(by.get((step, fault))) for fault in FAULTS]
+            cells = [_cell(by.get((step, fault))) for fault in faults]
             out.append(f"| {_step(step)} | " + " | ".join(cells) + " |\n")
         out.append("\n")
     broken = [row for row in reached if row.wrong]

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from botdeploy.hosts import hostprogram
-from tests.hosts.actkit import BOT, Actor, Reply, parse, release
+from tests.hosts.actkit import BOT, LIFE, Actor, Release, Reply, parse, release
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,8 +21,31 @@ if TYPE_CHECKING:
 
 WRAPPER = Path(__file__).with_name("step.sh")
 OLD, NEW = release("OLD"), release("NEW")
+SLOW = release("SLOW", delay=600, ready="kind=pattern\nvalue=READY\ntimeout=90\n")
+"""Is not ready for as long as anybody looks."""
+LOUD = release(
+    "LOUD",
+    code="NAME, DELAY = 'LOUD', 0.0\nfor line in range(3000):\n    print('line', line)\n" + LIFE,
+    service="LogRateLimitIntervalSec=30s\nLogRateLimitBurst=200\n",
+)
+"""Writes more than journald takes, so that its sign is among what is dropped."""
 SAFE_WITHIN_S = 90.0
 """By then a host must run a release again that nobody has to look after."""
+
+SMALL_RUN = "/run/botdeploy"
+"""A file system of its own, so that it can be full; after a reboot it is made again."""
+READ_ONLY_AT_BOOT = "/etc/chaos-read-only"
+"""Where this stands, /opt is read-only from the boot on."""
+_AT_BOOT = f"""[Unit]
+DefaultDependencies=no
+After=local-fs.target
+Before=sysinit.target
+ConditionPathExists={READ_ONLY_AT_BOOT}
+[Service]
+Type=oneshot
+ExecStart=mount --bind /opt /opt
+ExecStart=mount -o remount,bind,ro /opt
+"""
 
 #: Shell words that are files in /usr/bin too, but never called from there.
 _BUILTINS = {"[", "test", "true", "false", "echo", "printf", "kill", "pwd", "sh", "dash", "env"}
@@ -47,6 +70,13 @@ class Stand:
     def prepare(self) -> None:
         """Put the old release there, proven, the new one staged, and the stops."""
         self.host.reset()
+        self.host.root(
+            "cat >/etc/systemd/system/chaos-read-only.service;"
+            " mkdir -p /etc/systemd/system/sysinit.target.wants;"
+            " ln -sf ../chaos-read-only.service /etc/systemd/system/sysinit.target.wants/; sync",
+            stdin=_AT_BOOT,
+        )
+        self.make_small_run()
         self.actor = Actor(self.host)
         said = self.actor.install()
         assert "installed" in said, said
@@ -60,6 +90,14 @@ class Stand:
         self.actor("confirm", self.actor.token, run)
         self.actor("prove", self.actor.token, OLD.id, 5, "roll1")
 
+    def make_small_run(self) -> None:
+        """Give what stands in /run a file system that can be full."""
+        self.host.root(
+            f"mkdir -p {SMALL_RUN}; mountpoint -q {SMALL_RUN} ||"
+            f" {{ mount -t tmpfs -o size=500k,mode=0755 lab {SMALL_RUN}"
+            f" && echo {SMALL_RUN} >>/run/lab-mounts; }}"
+        )
+
     def put_stops(self) -> None:
         """Put the wrapper in the place of every program that the acts' text names."""
         words = set(re.findall(r"[a-z][a-z0-9_-]+", hostprogram.PROGRAM.decode())) - _BUILTINS
@@ -71,15 +109,16 @@ class Stand:
             stdin=WRAPPER.read_text(),
         )
 
-    def back_to_old(self) -> None:
+    def back_to_old(self, new: Release = NEW) -> None:
         """Be where every life begins: the old release runs, proven, and nothing is open."""
         self.host.root("rm -rf /run/chaos; mkdir -p /run/chaos")
+        self.make_small_run()
         self.enter()
         state = self.actor.state()
         if state["running"] != OLD.id or state["phase"]["phase"] in {"pending", "reverting"}:
             self.actor("revert", self.actor.token, self.new_run(), OLD.id, "for the next life")
-        if NEW.id not in {one["id"] for one in state["releases"]}:
-            self.actor.stage(NEW)
+        if new.id not in {one["id"] for one in state["releases"]}:
+            self.actor.stage(new)
         self.host.root(
             f"rm -f /var/lib/botdeploy/{BOT}/quarantine/* /dev/shm/{BOT}-life;"
             f" >/opt/{BOT}/shared/life"

@@ -72,7 +72,7 @@ def test_promises_hold_whatever_breaks_at_any_step(
 ) -> None:
     """After any fault before any step the host is safe by itself, and the next run goes well."""
     work: queue.SimpleQueue[tuple[str, str]] = queue.SimpleQueue()
-    for number, fault in enumerate(FAULTS):
+    for number, fault in enumerate(life.faults or FAULTS):
         for step in steps[life.name][number % EVERY :: EVERY]:
             work.put((step, fault))
     with ThreadPoolExecutor(len(stands)) as pool:

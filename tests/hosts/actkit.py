@@ -80,7 +80,7 @@ class Release:
     unit: str
     links: Mapping[str, str] = field(default_factory=dict)
     extra: Mapping[str, bytes] = field(default_factory=dict)
-    ready: str = "kind=pattern\nvalue=READY\ntimeout=5\n"
+    ready: str = "kind=pattern\nvalue=READY\ntimeout=20\n"
 
     @property
     def digest(self) -> str:
@@ -256,6 +256,13 @@ class Actor:
     def switch(self, run: str, name: str, ttl: int = 60) -> Reply:
         """Switch to a release, under lease."""
         return self("switch", self.token, run, name, ttl)
+
+    def let_lapse(self, run: str, seconds: int = 1) -> None:
+        """Let the lease of what is pending end soon.
+
+        The lease counts from the switch on: a short one given there would race with a slow machine.
+        """
+        assert "extended" in self("extend", self.token, run, seconds)
 
     def state(self) -> dict[str, Any]:
         """Ask the host for its state."""

@@ -94,9 +94,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         pytest.skip(reason)
     if "lab" not in getattr(item, "fixturenames", ()):
         return
-    # A test that is tried once more begins on new hosts as well: what the first try left there
-    # (a quarantine, a release) would fail it for a reason of its own.
-    scope = f"{item.nodeid} {getattr(item, 'execution_count', 1)}"
+    scope = item.nodeid
     if marker.kwargs.get("reset") == "module":
         scope = item.nodeid.partition("::")[0]
     if item.config.stash.get(_RESET_FOR, "") != scope:

@@ -124,7 +124,7 @@ class Project:
                 "source": "../v1",
                 "command": "/usr/bin/python3 main.py",
                 "shared": ["data"],
-                "ready": {"pattern": "^READY", "timeout": "5s"},
+                "ready": {"pattern": "^READY", "timeout": "10s"},
                 "stop_timeout": "3s",
                 **self.bot,
             },

@@ -130,7 +130,7 @@ def test_back_to_an_older_release_through_the_rings_ends(project: Project) -> No
 def test_a_lost_controller_is_not_taken_over_by_cron(project: Project) -> None:
     """The canary went back by its lease: promote ends the rollout, and does not switch it again."""
     one = project.running()[0]
-    project.write(rings=rings("60s"), lease="4s")
+    project.write(rings=rings("60s"), lease="8s")
     source = project.version("v2", "good")
     process = project.canary_until_switched("--source", source)
     process.kill()
