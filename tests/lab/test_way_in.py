@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
@@ -68,9 +69,11 @@ def test_lockout_is_quoted_and_not_made_longer(new_lab: NewLab, tmp_path: Path) 
     host = lab["h1"]
     setting = "PerSourcePenalties authfail:120s min:60s max:600s"
     host.root(f"echo '{setting}' >{SETTING}; systemctl restart ssh")
-    stranger = {"h1": {"ansible_user": "daemon"}}
+    key = tmp_path / "stranger"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)
+    stranger = {"h1": {"ansible_ssh_private_key_file": str(key)}}
     project = Project(tmp_path, lab, hosts=("h1",), host_vars=stranger, rollout={"rings": RINGS})
-    first = project.run("check", "prod")
+    first = project.run("check", "prod", env={"SSH_AUTH_SOCK": ""})
     assert "let nobody in" in first.out, first.out
     project.host_vars.clear()
     project.write()
