@@ -42,9 +42,11 @@ MOST_BASELINE = 8
 """Hosts of the old release that are read for comparison; more add little."""
 HISTORY_S = 24 * 3600
 """How far back the journals are read for what was usual before, at most."""
-MOST_BYTES = 24_000_000
-"""Of the past of all hosts that are followed together, as the hosts send it."""
-LEAST_BYTES = 2_000_000
+MOST_BYTES = 16_000_000
+"""Of the past of all hosts that are followed together, as the hosts send it: read in a second."""
+ONE_BYTES = 8_000_000
+"""Of one host's: an hour of four lines a second."""
+LEAST_BYTES = 1_000_000
 """And of one host's in any case."""
 CATCH_UP_S = 10.0
 """Longest wait for the past to arrive before a switch; without it old errors look new."""
@@ -159,7 +161,7 @@ class Watch:
         there.
         """
         new = [name for name in hosts if name not in self._streams]
-        share = max(LEAST_BYTES, MOST_BYTES // max(1, len(new)))
+        share = min(ONE_BYTES, max(LEAST_BYTES, MOST_BYTES // max(1, len(new))))
         for name in new:
             follower = Follower(
                 name,
