@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from enum import IntEnum
 
+from botdeploy.core.visible import without_escapes
+
 
 class Level(IntEnum):
     """How bad a line is, in the steps of Python's ``logging``; they compare as one expects."""
@@ -233,14 +235,43 @@ HEAD = 80
 """Characters of a line in which a level word is looked for."""
 
 
+_DATA = re.compile(r"\S{60,}")
+_MARKS = re.compile(r"[:|\]>)]")
+_MARKED = 12
+"""Characters at the front of a long word in which a level may stand: ``ERROR:name:…``."""
+
+
+def is_binary(raw: str) -> bool:
+    """Whether a line is no text: a tenth of it or more is controls, or bytes that are no UTF-8."""
+    if raw.isprintable() and "\N{REPLACEMENT CHARACTER}" not in raw:
+        return False
+    plain = without_escapes(raw)
+    odd = sum(not one.isprintable() and one not in "\n\t\r\f" for one in plain)
+    odd += plain.count("\N{REPLACEMENT CHARACTER}")
+    return odd >= 2 and 10 * odd >= len(plain)  # noqa: PLR2004 -- one may be an accident
+
+
+def _head(text: str) -> int:
+    """Give how many characters of a line may tell how bad it is.
+
+    A word of 60 letters or more is data (base64, hex, minified code), and what it spells is chance.
+    """
+    found = _DATA.search(text, 0, HEAD + 60) if len(text) >= 60 else None  # noqa: PLR2004
+    if found is None:
+        return HEAD
+    start = found.start()
+    marked = _MARKS.search(text, start, start + _MARKED)
+    return min(HEAD, start + _MARKED if marked else start)
+
+
 def level_of_text(text: str) -> Level | None:
     """Find the level that a line of plain text states in its first 80 characters, if any.
 
     ``no errors``, ``0 ERROR`` and ``error_count=0`` state none; ``DeprecationWarning: …`` does.
     """
-    at = HEAD
+    at = head = _head(text)
     stated = None
-    for found in _CAPITALS.finditer(text, 0, HEAD):
+    for found in _CAPITALS.finditer(text, 0, head):
         level = _UPPER_WORDS.get(found[0])
         if level is not None and _stands_alone(text, found.start(), found.end()):
             at, stated = found.start(), level
@@ -256,7 +287,7 @@ def level_of_text(text: str) -> Level | None:
             stated = _WORDS[word]
     if stated is not None:
         return stated
-    leading = _LEADING.match(text)
+    leading = _LEADING.match(text) if head else None
     if leading is None or leading.lastgroup is None:
         return Level.WARNING if "Warning: " in text and _WARNS.match(text) else None
     kind = leading.lastgroup
@@ -275,10 +306,11 @@ def looks_bad(text: str) -> bool:
 
     Said of the first 80 characters only, and not of denials (``no error: …``).
     """
-    low = text[:HEAD].lower()
+    head = _head(text)
+    low = text[:head].lower()
     if not any(map(low.__contains__, _HINTS)):
         return False
-    found = _LOOKS_BAD.search(text, 0, HEAD)
+    found = _LOOKS_BAD.search(text, 0, head)
     return found is not None and not _is_denied(text, found.start(), found.end())
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from botdeploy.core import fingerprint as fingerprints
 from botdeploy.core.block import Block, Fit, Loose
 from botdeploy.core.latency import latency_of_text, plausible_ms, read_span_ms
-from botdeploy.core.level import Level, level_of_priority, level_of_text, looks_bad
+from botdeploy.core.level import Level, is_binary, level_of_priority, level_of_text, looks_bad
 from botdeploy.core.mask import Mask
 from botdeploy.core.redact import mask_tokens
 from botdeploy.core.stacktrace import begins_trace, read_trace
@@ -289,7 +289,9 @@ class Assembler:
         if self._partial and pid in self._partial:
             before, at_us, _ = self._partial.pop(pid)
             text = before + text
-        text = self._cleaned(text)
+        raw, text = text, self._cleaned(text)
+        if is_binary(raw):
+            return [*out, self._noise(entry, text, _Origin(at_us, invocation, cursor, pid))]
         block = self._open.get(pid)
         if block is not None:
             if self._goes_on(block, entry, text, at_us, cursor):
@@ -456,6 +458,10 @@ class Assembler:
             self._begin(pid, Block(at_us, at_us, level, invocation, cursor, is_stated), text)
             return None
         return self._plain_line(text, level, origin)
+
+    def _noise(self, entry: Mapping[str, Any], text: str, origin: _Origin) -> LogLine:
+        """Make a line of what is no text: only its priority, or a rule of the user's, is meant."""
+        return self._plain_line(text, level_of_priority(entry.get("PRIORITY")), origin)
 
     def _plain_line(self, text: str, level: Level | None, origin: _Origin) -> LogLine:
         is_fatal = self._rules.is_fatal(text)

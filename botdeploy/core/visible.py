@@ -25,7 +25,12 @@ def bare(text: str) -> str:
     """
     if text.isprintable():
         return text
-    return _ESCAPES.sub("", text).translate(_UNSEEN)
+    return without_escapes(text).translate(_UNSEEN)
+
+
+def without_escapes(text: str) -> str:
+    """Give a text without what colours it, moves the cursor or sets a title."""
+    return _ESCAPES.sub("", text)
 
 
 def visible(text: str) -> str:
