@@ -493,8 +493,11 @@ class Watch:
                 found[ring] = verdict
         return found
 
-    def verdict(self) -> tuple[str, Verdict] | None:
-        """Give the ring that is judged and its verdict now; None when nothing is judged."""
+    def verdict(self, stopped: Collection[str] = ()) -> tuple[str, Verdict] | None:
+        """Give the ring that is judged and its verdict now; None when nothing is judged.
+
+        ``stopped``: hosts whose bot a person has stopped: what they don't say is no silence.
+        """
         if not self._ring:
             return None
         if self._judge is not None:
@@ -504,6 +507,8 @@ class Watch:
         if self._judge is None:
             unread = Verdict(Outcome.INCONCLUSIVE, ("no journal of the ring could be read",))
             return self._ring, unread
+        for name in stopped:
+            self._judge.stopped(name)
         now_us = self._read_until_us or self._now_us()
         return self._ring, self._hard or self._judge.verdict(now_us)
 

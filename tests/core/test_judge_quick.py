@@ -581,3 +581,19 @@ def test_latencies_that_always_strayed_far_are_no_doubt() -> None:
     ]
     lines = {"w1": worked(1, 60, 300.0), **same_pace()}
     assert run(judge(history=past), lines)[1].outcome is Outcome.PASS
+
+
+@pytest.mark.parametrize("by_journal", [True, False])
+def test_a_bot_that_a_person_stopped_is_not_silent(*, by_journal: bool) -> None:
+    """Whether the journal tells of the stop or its host does, its quiet is no failure."""
+    it = judge(baseline=())
+    for line in steady(0, 20):
+        it.feed("w1", line)
+    if by_journal:
+        it.feed("w1", happens(20, SystemKind.STOPPING))
+        it.feed("w1", happens(20.1, SystemKind.STOPPED))
+    else:
+        it.stopped("w1")
+    assert it.verdict(at(600)).outcome is not Outcome.FAIL
+    it.feed("w1", happens(600, SystemKind.STARTED))
+    assert it.verdict(at(1200)).outcome is Outcome.FAIL

@@ -131,6 +131,12 @@ class Judge:
     def _is_own(self, error: str, text: str) -> bool:
         return not self._ledger.is_known(error) and not is_of_world(error, text)
 
+    def stopped(self, host: str) -> None:
+        """Note that a person has stopped a host's bot: until it starts again it is not silent."""
+        part = self._ledger.host(host)
+        if part is not None:
+            part.is_stopping = True
+
     def gap(self, host: str, at_us: int) -> None:
         """Note that a host's stream broke; what follows until its next line is not silence."""
         part = self._ledger.host(host)

@@ -244,7 +244,7 @@ class QuickRules:
     def _silent(self, part: HostLedger, now_us: int) -> str | None:
         """Find quiet for longer than the old release ever was, while the baseline is not."""
         usual = self._usual_of(part)
-        if usual is None or part.is_broken or part.dropped:
+        if usual is None or part.is_broken or part.dropped or part.is_stopping:
             return None
         last_us = part.last_us if part.last_us is not None else part.start_us
         from_us = max(last_us, self._grace_end(part))

@@ -11,6 +11,7 @@ from botdeploy.core.judge.words import count, listing, quote
 from botdeploy.core.lives import in_words
 from botdeploy.core.past import proven, timeline
 from botdeploy.core.rollout import UNPROVEN, Standing, judged_ring
+from botdeploy.core.running import Runs
 from botdeploy.core.verdict import Outcome, Verdict
 from botdeploy.engine.watch import MOST_BASELINE
 from botdeploy.errors import HostError
@@ -108,6 +109,15 @@ class Judging:
             reasons = (*verdict.reasons, words.told)
             self._known[ring] = replace(verdict, reasons=reasons, errors=errors)
         return {**verdicts, **{one: self._known[one] for one in self._asked if one in self._known}}
+
+    def _stopped(self) -> list[str]:
+        """Name the hosts whose bot a person has stopped; a journal that is followed tells it."""
+        members = self._members
+        return [
+            name
+            for name in members.within(*UNPROVEN)
+            if members[name].view.seen.runs is Runs.STOPPED
+        ]
 
     def _with_what_runs(self, verdicts: Mapping[str, Verdict]) -> Mapping[str, Verdict]:
         members = self._members
@@ -356,7 +366,7 @@ class Judging:
                 members.target.release,
                 members.states,
             )
-            judged = self._watch.verdict()
+            judged = self._watch.verdict(self._stopped())
             if judged is not None:
                 self._known[judged[0]] = self._by_hard_rules(*judged)
         known = {name: one for name, one in seen.items() if not isinstance(one, HostError)}
