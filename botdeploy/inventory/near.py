@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from botdeploy.inventory._models import BotKeys, RolloutKeys
@@ -46,22 +47,35 @@ def suspect(name: str, node: Located, place: Place) -> Suspect | None:
     neighbours are words, and of two slips in ``rollout`` it is where the value is a mapping with
     keys of ours as well. A number at the end makes a name of its own.
     """
-    if name in ("bot", "rollout"):
-        return None
-    folded = re.sub(r"[\W_]", "", unicodedata.normalize("NFKC", name).casefold())
-    if _NUMBERED.fullmatch(folded):
-        return None
-    for right, telling in _TELLING.items():
-        steps = min(_distance(folded, right), _distance(folded.removesuffix("s"), right))
-        is_ours = isinstance(node.value, dict) and not telling.isdisjoint(node.value)
+    for right, steps, is_word in _near(name):
+        is_ours = isinstance(node.value, dict) and not _TELLING[right].isdisjoint(node.value)
         is_long = len(right) >= _LONG
         if (
             steps == 0
-            or (steps == 1 and (is_long or (is_ours and folded not in _WORDS)))
-            or (steps == 2 and is_long and is_ours)  # noqa: PLR2004
+            or (steps == 1 and (is_long or (is_ours and not is_word)))
+            or (is_long and is_ours)
         ):
             return Suspect(name, right, place)
     return None
+
+
+@lru_cache(maxsize=4096)
+def _near(name: str) -> tuple[tuple[str, int, bool], ...]:
+    """Give our names that are at most two slips away: how many, and whether it is a word itself.
+
+    Kept: many hosts have variables of the same few names.
+    """
+    if name in _TELLING:
+        return ()
+    folded = re.sub(r"[\W_]", "", unicodedata.normalize("NFKC", name).casefold())
+    if _NUMBERED.fullmatch(folded):
+        return ()
+    found = []
+    for right in _TELLING:
+        steps = min(_distance(folded, right), _distance(folded.removesuffix("s"), right))
+        if steps <= 2:  # noqa: PLR2004
+            found.append((right, steps, folded in _WORDS))
+    return tuple(found)
 
 
 def refuse(suspects: Iterable[Suspect], nodes: Iterable[Located]) -> None:
