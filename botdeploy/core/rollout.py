@@ -300,18 +300,14 @@ def _told(facts: Facts, hosts: Sequence[str]) -> str:
 def _failure(facts: Facts) -> Decision | None:
     """Something failed: name what goes back, and end when it is back."""
     is_late = not facts.condemned and not facts.revoked and _has_passed(facts)
-    ring, why = _first_failure(facts)
-    if not why or (is_late and ring not in _failing(facts)):
-        return None
-    going = [
-        name
-        for name in _goes_back(facts, ring, is_late=is_late)
-        if facts.hosts[name].standing in HOLDING
-    ]
-    if going:
-        return Revert(tuple(going), why, Blame.HOST if is_late else Blame.RELEASE)
     if is_late:
+        return _late_return(facts)
+    ring, why = _first_failure(facts)
+    if not why:
         return None
+    going = [name for name in _goes_back(facts, ring) if facts.hosts[name].standing in HOLDING]
+    if going:
+        return Revert(tuple(going), why)
     if _with(facts, Standing.BUSY):
         return Wait(Reason.ACT, "hosts are going back", ring)
     stuck = _with(facts, Standing.STUCK)
@@ -321,6 +317,21 @@ def _failure(facts: Facts) -> Decision | None:
         more = f"; the way back failed on {told}" if told else ""
         return End(Result.STUCK, why + more, ring)
     return End(Result.FAILED, why, ring)
+
+
+def _late_return(facts: Facts) -> Revert | None:
+    """Every ring has passed: of those whose late hosts fail, these go back, and no others."""
+    for ring in facts.policy.rings:
+        verdict = _fail_of(facts, ring.name)
+        unproven = [
+            name
+            for name in facts.members.get(ring.name, ())
+            if facts.hosts[name].standing in UNPROVEN
+        ]
+        if verdict is not None and unproven:
+            where = f"{verdict.host}: " if verdict.host else ""
+            return Revert(tuple(unproven), where + "; ".join(verdict.reasons), Blame.HOST)
+    return None
 
 
 def _has_passed(facts: Facts) -> bool:
@@ -345,13 +356,6 @@ def _passed(facts: Facts, ring: str) -> bool:
     )
 
 
-def _failing(facts: Facts) -> frozenset[str]:
-    """Name the rings whose verdict is a fail."""
-    return frozenset(
-        ring for ring, verdict in facts.verdicts.items() if verdict.outcome is Outcome.FAIL
-    )
-
-
 def _fail_of(facts: Facts, ring: str) -> Verdict | None:
     """Give the verdict that failed a ring, at its end or after it had passed."""
     verdict = facts.revoked.get(ring) or facts.verdicts.get(ring)
@@ -371,12 +375,10 @@ def _first_failure(facts: Facts) -> tuple[str, str]:
     return "", facts.condemned
 
 
-def _goes_back(facts: Facts, ring: str, *, is_late: bool) -> Sequence[str]:
+def _goes_back(facts: Facts, ring: str) -> Sequence[str]:
     """Hosts that a failure in ``ring`` takes back, by the policy's ``on_fail``."""
     members = facts.members.get(ring, ())
     unproven = _with(facts, Standing.PENDING, Standing.CONFIRMED)
-    if is_late:
-        return tuple(name for name in members if name in unproven)
     match facts.policy.on_fail:
         case OnFail.FLEET:
             return tuple(facts.hosts)

@@ -24,6 +24,7 @@ from botdeploy.core.rollout import (
     SwitchOver,
     Wait,
 )
+from botdeploy.core.running import CONFIRMABLE, Runs, Seen
 from botdeploy.core.verdict import Outcome, Verdict
 from tests.effort import examples
 
@@ -445,3 +446,51 @@ def test_the_tries_of_a_host_are_counted_by_their_names() -> None:
         for run in ("r1", "r1.2", "r1.3", "r1.4")
     ]
     assert given_up == [False, False, False, True]
+
+
+SEEN = st.builds(Seen, st.sampled_from(list(Runs)), st.just("?"), st.just(0), st.booleans())
+
+
+@given(
+    views=st.lists(
+        st.builds(
+            HostView,
+            st.sampled_from([Standing.PENDING, Standing.CONFIRMED, Standing.PROVEN]),
+            st.floats(0, 300),
+            seen=SEEN,
+        ),
+        min_size=2,
+        max_size=4,
+    ),
+    outcomes=st.lists(st.sampled_from(list(Outcome)), min_size=2, max_size=2),
+    is_attended=st.booleans(),
+    is_accepted=st.booleans(),
+)
+@settings(max_examples=examples(400), deadline=None)
+def test_nothing_is_proven_that_does_not_run(
+    views: list[HostView], outcomes: list[Outcome], *, is_attended: bool, is_accepted: bool
+) -> None:
+    """Whatever the journals tell, and whatever a person takes on: only a loop may be taken on."""
+    verdicts = {
+        name: Verdict(outcome, ("so it is",))
+        for name, outcome in zip(("canary", "fleet"), outcomes, strict=True)
+    }
+    known = facts(
+        {f"h{number}": view for number, view in enumerate(views)},
+        verdicts=verdicts,
+        is_attended=is_attended,
+        accepted=frozenset(verdicts) if is_accepted else frozenset(),
+    )
+    step = rollout.decide(known)
+    if isinstance(step, Prove):
+        seen = {known.hosts[name].seen.runs for name in step.hosts}
+        assert seen <= {Runs.RUNNING, *([Runs.LOOPING] if is_accepted else [])}
+    if isinstance(step, Confirm):
+        assert {known.hosts[name].seen.runs for name in step.hosts} <= CONFIRMABLE
+    if isinstance(step, SwitchOver):
+        held = known.members[step.ring]
+        assert all(
+            known.hosts[name].seen.runs is Runs.RUNNING
+            for name in held
+            if known.hosts[name].standing in rollout.UNPROVEN
+        )
