@@ -103,6 +103,9 @@ def test_opt_below_home_is_told_with_the_setting(project: Project, host: Breakab
         (wrong,) = faults(project)
         assert "ProtectHome=yes (status 200, CHDIR" in wrong["message"]
         assert "bot: {unit: {ProtectHome: null}}" in wrong["mend"]
+        refused = project.run("canary", "prod")
+        assert refused.code in {5, 6}
+        assert "botdeploy check" in refused.summary
         project.bot["unit"] = {"ProtectHome": None}
         project.write()
         assert faults(project) == []

@@ -75,6 +75,18 @@ def test_another_s_port_is_not_the_bot_s(kind: str, actor: Actor, host: Host) ->
     assert (reverted["cause"], quarantined(host)) == ("host", False)
 
 
+def test_a_place_that_systemd_cannot_make_is_not_the_code_s_fault(actor: Actor, host: Host) -> None:
+    """The step is named, and check is; a bot that ends with such a status of its own crashed."""
+    made = release("TRY", code=saying("hello"), service="ReadWritePaths=/nowhere\n")
+    reverted = switched(actor, made)["reverted"]
+    assert "(status 226, NAMESPACE: No such file or directory)" in reverted["why"]
+    assert "botdeploy check" in reverted["why"]
+    assert (reverted["cause"], quarantined(host)) == ("host", False)
+    ends = release("ENDS", code="import sys\nsys.exit(226)\n")
+    reverted = switched(actor, ends, "run2")["reverted"]
+    assert (reverted["cause"], quarantined(host)) == ("ready", True)
+
+
 def test_nothing_to_ask_with_is_the_host_s_lack(actor: Actor, host: Host) -> None:
     """Without curl and wget nobody can tell whether a URL answers: the release is not refused."""
     host.root("mv /usr/bin/curl /usr/bin/curl.away")

@@ -437,7 +437,19 @@ is_broken() {
 	esac
 	[ -n "$not_ready" ] || [ "$NRestarts" -eq 0 ] || not_ready="the bot crashed before it was ready"
 	case $kind:$Result in notify:timeout) what_hinders ;; esac
-	[ -n "$not_ready" ]
+	[ -n "$not_ready" ] || return 1
+	name_step
+}
+
+# name_step: was it systemd that could not set the unit up on this host? The code is not at fault then.
+name_step() {
+	case $ExecMainStatus in 2[0-4][0-9]) ;; *) return 0 ;; esac
+	step=$(journalctl -q -m -u "$UNIT" ${cursor:+--cursor="$cursor"} -o cat --no-pager </dev/null 2>/dev/null |
+		sed -n 's/^.*Failed at step \([A-Z_]*\) spawning [^:]*: /\1: /p' | tail -n 1)
+	case $step in
+	'' | EXEC:*) ;;
+	*) not_ready="systemd can't set the unit up on this host (status $ExecMainStatus, $step); botdeploy check names the setting" blame=host ;;
+	esac
 }
 
 # what_hinders: add to not_ready what kept the sign from being seen, where that can be told.
