@@ -106,6 +106,8 @@ class LogLine:
     """How many equal events it stands for: more than one only where a probe counted them."""
     pid: str = ""
     """The process that wrote it, of the bot's own lines."""
+    states_level: bool = False
+    """Whether the bot wrote how bad it is; journald gives everything on stdout one priority."""
 
     @property
     def is_traffic(self) -> bool:
@@ -457,7 +459,8 @@ class Assembler:
             at_us, invocation, cursor, _ = origin
             self._begin(pid, Block(at_us, at_us, level, invocation, cursor, is_stated), text)
             return None
-        return self._plain_line(text, level, origin)
+        line = self._plain_line(text, level, origin)
+        return replace(line, states_level=True) if is_stated else line
 
     def _noise(self, entry: Mapping[str, Any], text: str, origin: _Origin) -> LogLine:
         """Make a line of what is no text: only its priority, or a rule of the user's, is meant."""
@@ -494,7 +497,8 @@ class Assembler:
                 logger=it.logger,
                 latency=latency,
             )
-        return self._good_line(message, level, origin, latency)
+        line = self._good_line(message, level, origin, latency)
+        return replace(line, states_level=True) if it.level is not None else line
 
     def _good_line(
         self, text: str, level: Level | None, origin: _Origin, latency: float | None

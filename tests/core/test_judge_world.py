@@ -9,7 +9,15 @@ import pytest
 from botdeploy.core.evidence import Evidence
 from botdeploy.core.fingerprint import of_text
 from botdeploy.core.judge import Judge, JudgeOptions
-from botdeploy.core.logline import Level, LineKind, LogLine, SystemKind, SystemRecord
+from botdeploy.core.logline import (
+    Assembler,
+    Level,
+    LineKind,
+    LogLine,
+    SystemKind,
+    SystemRecord,
+    feed_all,
+)
 from botdeploy.core.verdict import Outcome, Verdict
 
 SECOND = 1_000_000
@@ -233,3 +241,32 @@ def test_far_more_of_it_than_the_old_release_meets_still_fails(soak: float, besi
     baseline = [[*well(soak), *every(12, soak, 20.0, OWN)] for _ in range(beside)]
     ruled, _ = judged(canary, baseline, soak=soak)
     assert ruled.outcome is Outcome.FAIL, ruled
+
+
+# --- levels ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("form", ["INFO {}", '{{"level": "info", "msg": "{}"}}', "{}", "[{}]"])
+def test_a_bot_whose_lines_have_no_level_is_told_of(form: str) -> None:
+    """Nobody can tell its errors from other lines: a pass says so."""
+    texts = [form.format(f"handled command {i}") for i in range(40)]
+    entries = [
+        {
+            "MESSAGE": text,
+            "PRIORITY": "6",
+            "_PID": "7",
+            "__REALTIME_TIMESTAMP": str(at(i - 10)),
+        }
+        for i, text in enumerate(texts)
+    ]
+    it = Judge(
+        JudgeOptions.from_policy({}, 30.0),
+        canary=["w1"],
+        baseline=[],
+        switched_at_us={"w1": SWITCH},
+    )
+    for line in feed_all(Assembler(), entries):
+        it.feed("w1", line)
+    assert it.verdict(at(31)).outcome is Outcome.PASS
+    said = " ".join(it.cannot_exclude())
+    assert ("states a level" in said) is not ("INFO" in form or "info" in form)

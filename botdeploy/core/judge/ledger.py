@@ -145,6 +145,8 @@ class HostLedger:
         self.first_us: int | None = None
         self.last_us: int | None = None
         """The bot's last line."""
+        self.states_levels: bool | None = False
+        """Whether any line said how bad it is; None where that was not kept."""
         self.last_error: str | None = None
         """Its last error since the switch."""
         self.unread_before_us = 0
@@ -172,6 +174,8 @@ class HostLedger:
 
     def add(self, line: LogLine) -> None:
         """Count one line where it belongs."""
+        if line.states_level or line.fingerprint is not None:
+            self.states_levels = True
         if line.at_us < self.start_us:
             self._add_before(line)
         else:
@@ -285,6 +289,8 @@ class HostLedger:
         lines are the past (None: all); of others nothing is taken in.
         """
         self.is_absorbed = True
+        if not self.states_levels:
+            self.states_levels = True if evidence.classes() else None
         spans = evidence.spans()
         if spans and (self.first_us is None or spans[0][0] < self.first_us):
             self.first_us = spans[0][0]
