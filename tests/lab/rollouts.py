@@ -65,6 +65,8 @@ while True:
         except KeyError:
             import traceback
             traceback.print_exc()
+    if MODE == "late" and age > 12:
+        print("CRITICAL the database is corrupt", flush=True)
     if MODE == "silent" and age > 0.3:
         time.sleep(1000)
 '''

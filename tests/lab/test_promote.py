@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -127,17 +128,59 @@ def test_back_to_an_older_release_through_the_rings_ends(project: Project) -> No
     assert project.run(*NEXT).summary == ""
 
 
-def test_a_lost_controller_is_not_taken_over_by_cron(project: Project) -> None:
-    """The canary went back by its lease: promote ends the rollout, and does not switch it again."""
+def test_a_controller_killed_in_its_switch_is_followed_by_cron(project: Project) -> None:
+    """The canary goes back by its lease, nothing has failed, and promote tries it again."""
     one = project.running()[0]
     project.write(rings=rings("60s"), lease="8s")
-    source = project.version("v2", "good")
-    process = project.canary_until_switched("--source", source)
+    process = project.canary_until_switched("--source", project.version("v2", "good"))
     process.kill()
     process.communicate()
-    ended = promote_until(project, 5, 120)
-    assert "canary prod" in ended.summary
-    assert project.running() == [one] * len(project.hosts)
-    assert project.run(*NEXT).summary == ""
+    deadline = time.monotonic() + 60
+    while project.status()["h1"]["running"] != one or project.status()["h1"]["lease_until"]:
+        assert time.monotonic() < deadline
+        time.sleep(0.5)
+    project.write(rings=rings("2s"), attended_soak="1s")
+    deadline = time.monotonic() + 90
+    while one in project.running():
+        assert time.monotonic() < deadline
+        assert project.run(*NEXT).code in (0, 4)
+    assert len(set(project.running())) == 1
     starts = [life for life in project.lives("h1") if life["event"] == "start"]
-    assert len(starts) == 3
+    assert len(starts) == 4  # the first release, the new one, back, and the new one again
+    project.assert_never_two()
+
+
+def test_what_shows_itself_after_the_pass_goes_back_while_a_gate_waits(project: Project) -> None:
+    """The canary passed, and the approval waits: promote fails it, and the fleet never had it."""
+    one = project.running()[0]
+    project.write(rings=rings("2s", gate="approve"))
+    waiting = project.canary("--source", project.version("v2", "late"))
+    assert waiting.all("promoted")[0]["ring"] == "canary"
+    assert waiting.all("waiting")[-1]["reason"] == "gate"
+    time.sleep(11)
+    shown = project.run("approve", "prod", "--dry-run")
+    assert "h1, passed" in shown.summary
+    assert " error" in shown.summary
+    failed = promote_until(project, 1)
+    assert "the database is corrupt" in failed.summary
+    assert failed.all("verdict")[-1]["outcome"] == "fail"
+    assert project.running() == [one] * len(project.hosts)
+    assert len(project.lives("h2")) == 1
+    assert project.run(*NEXT).summary == ""
+
+
+def test_a_controller_that_was_stopped_fails_nothing(project: Project) -> None:
+    """Stopped for longer than the lease: the host went back, and the same run tries it again."""
+    project.write(rings=rings("15s"), lease="8s")
+    process = project.canary_until_switched("--source", project.version("v2", "good"))
+    process.send_signal(signal.SIGSTOP)
+    time.sleep(14)
+    process.send_signal(signal.SIGCONT)
+    out, err = process.communicate(timeout=120)
+    events = [json.loads(line) for line in out.splitlines()]
+    assert process.returncode == 0, out + err
+    assert [one["by"] for one in events if one["event"] == "reverted"] == ["host"]
+    assert [one for one in events if one["event"] == "verdict" and one["outcome"] == "fail"] == []
+    assert len(set(project.running())) == 1
+    assert project.lab["h1"].root("ls /var/lib/botdeploy/tbot/quarantine").stdout == ""
+    project.assert_never_two()
