@@ -70,7 +70,7 @@ def test_what_a_password_of_sudo_rs_does_is_told(debian13: Lab, tmp_path: Path) 
     wrong = {one["name"]: one for one in ran.events[0]["hosts"][0]["checks"] if not one["ok"]}
     assert ran.code == 6
     assert "the beginning is missing" in wrong["input"]["message"]
-    assert "botdeploy setup ENV --user root" in wrong["input"]["mend"]
+    assert "botdeploy setup prod --user root" in wrong["input"]["mend"]
     host.root("rm /etc/sudoers.d/zz-plain")
     assert project.run("setup", "prod", "--user", "root").code == 0
     assert project.run("check", "prod").code == 0
