@@ -267,6 +267,37 @@ def test_a_return_to_an_active_release_needs_no_person_for_a_missing_line(
     assert (state["running"], state["stuck"]) == ("R1", None)
 
 
+SLOW_SYSTEMCTL = f"""#!/bin/sh
+said=$(/usr/bin/systemctl "$@")
+code=$?
+case $1 in
+show)
+	if tr '\\000' ' ' <"/proc/$PPID/cmdline" | grep -q ' observe ' && rm /tmp/slow 2>/dev/null; then
+		while [ -e {STATE}/pending ] || [ -e {STATE}/reverting ]; do sleep 0.05; done
+	fi
+	;;
+esac
+printf '%s\\n' "$said"
+exit $code
+"""
+
+
+def test_a_look_that_a_return_overtakes_is_taken_again(actor: Actor, host: Host) -> None:
+    """What is told of marks and process is of one instant: back means that the old one runs."""
+    proven(actor, R1, "run1")
+    actor.stage(R2, R1)
+    assert "switched" in actor.switch("run2", "R2")
+    tool = "/usr/local/sbin/systemctl"
+    host.root(f"cat >{tool}; chmod 755 {tool}; touch /tmp/slow", stdin=SLOW_SYSTEMCTL)
+    try:
+        actor.let_lapse("run2")
+        state = actor.state()
+    finally:
+        host.root(f"rm -f {tool}")
+    assert not host.root("test -e /tmp/slow", check=False).ok
+    assert (state["phase"]["phase"], state["running"], state["current"]) == ("reverted", "R1", "R1")
+
+
 def test_no_end_of_a_switch_leaves_litter(actor: Actor, host: Host) -> None:
     """Done, failed, lapsed, rolled back, interrupted, refused: what stands is what is listed."""
     proven(actor, R1, "run1")

@@ -15,9 +15,9 @@ tell_state() {
 	now=$wall_s at=$wall_at
 	tick
 	printf '"boot_id": "%s", "uptime_s": %s, "at": "%s", "host_time": "%s"' "$boot" "$now_s" "$at" "$at"
-	survey
-	tell_unit
+	look
 	tell_phase
+	tell_unit
 	tell_rollout
 	tell_gates
 	tell_releases
@@ -30,6 +30,30 @@ tell_state() {
 	tell_disk
 	tell_host
 	printf '}}\n'
+}
+
+# look: the links and the unit as they were while no mark changed. A return that ends between two looks
+# would else be told as over, with the bot still stopped.
+look() {
+	tries=0
+	while :; do
+		marks
+		before=$mark
+		survey
+		unit_state
+		running_release
+		marks
+		tries=$((tries + 1))
+		[ "$mark" != "$before" ] && [ "$tries" -lt 5 ] || return 0
+	done
+}
+
+marks() { # which run stands in each mark, in $mark
+	mark=''
+	for phase in pending reverting confirmed reverted; do
+		get "$STATE/$phase" run
+		mark="$mark $got"
+	done
 }
 
 # survey: one look at the links, the times of the marks and the releases' folders.
@@ -52,8 +76,6 @@ survey() {
 }
 
 tell_unit() {
-	unit_state
-	running_release
 	printf ', "current": "%s", "previous": "%s", ' "$current" "$previous"
 	unit_facts
 	prepared=false
