@@ -139,6 +139,8 @@ class Project:
                 **self.rollout,
             },
         }
+        bot = variables["bot"]
+        variables["bot"] = {name: value for name, value in bot.items() if value is not None}
         inventories = self.folder / "inventories"
         inventories.mkdir(parents=True, exist_ok=True)
         (inventories / f"{self.name}.yml").write_text(
