@@ -268,7 +268,7 @@ def releases(context: Context, environment: str, limit: str | None) -> int:
                         "current": one.id == state.current,
                         "previous": one.id == state.previous,
                         "running": one.id == state.running,
-                        "proven": one.is_proven,
+                        "proven": state.is_proven(one.id),
                         "quarantined": state.quarantine.get(one.digest),
                     }
                     for one in sorted(state.releases, key=lambda one: one.id, reverse=True)

@@ -178,9 +178,12 @@ class HostState:
         return next((one for one in self.releases if one.id == release_id), None)
 
     def is_proven(self, release_id: str) -> bool:
-        """Tell whether the release passed its verdict on this host."""
+        """Tell whether the release passed its verdict on this host, and was not refused since.
+
+        The mark of a release that failed after its pass stays; its quarantine is what counts.
+        """
         found = self.release(release_id)
-        return found is not None and found.is_proven
+        return found is not None and found.is_proven and found.digest not in self.quarantine
 
     @property
     def running(self) -> str:

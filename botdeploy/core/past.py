@@ -85,8 +85,7 @@ def proven(states: Mapping[str, HostState], host: str) -> frozenset[str]:
 
 def _passed(state: HostState) -> set[str]:
     """Give the digests of what is proven on a host and not refused there."""
-    proven_here = {one.digest for one in state.releases if one.is_proven}
-    return proven_here - set(state.quarantine)
+    return {one.digest for one in state.releases if state.is_proven(one.id)}
 
 
 def counted(wrote: Iterable[str], is_proven: AbstractSet[str]) -> frozenset[str]:

@@ -673,7 +673,8 @@ def _standing(state: HostState, release: str, rollout: str) -> HostView:
         return HostView(Standing.UNSTAGED)
     # A bot that is down at the moment still has the release: its journal tells the judge why.
     if state.current == release and state.running in (release, ""):
-        if staged.is_proven and not (ours and staged.proven_in != rollout):
+        is_of_another = staged.proven_in != rollout
+        if staged.is_proven and not (is_of_another and (ours or staged.digest in state.quarantine)):
             age_s = staged.proven_for_s(state.at)
             return HostView(Standing.PROVEN, age_s, has_passed=staged.proven_in == rollout)
         return HostView(Standing.CONFIRMED, _runs_for_s(state, release))

@@ -70,14 +70,9 @@ def way_back(name: str, state: HostState, to: str | None = None, newest: str | N
     candidates.append(state.previous)
     candidates += [one.id for one in sorted(state.releases, key=lambda one: one.id, reverse=True)]
     for candidate in candidates:
-        if candidate and candidate != now and _is_good(state, candidate):
+        if candidate and candidate != now and state.is_proven(candidate):
             return Way(name, now, candidate)
     return Way(name, now, "", "there is no proven release to return to", is_possible=False)
-
-
-def _is_good(state: HostState, release: str) -> bool:
-    staged = state.release(release)
-    return staged is not None and staged.is_proven and staged.digest not in state.quarantine
 
 
 def newest_release(states: Mapping[str, HostState]) -> str | None:

@@ -12,7 +12,9 @@ from botdeploy.core import underway
 from botdeploy.core.events import Kind
 from botdeploy.core.mask import Mask
 from botdeploy.core.model import Gate, OnFail
+from botdeploy.core.past import proven
 from botdeploy.engine.canary import canary
+from botdeploy.engine.rollback import way_back
 from botdeploy.engine.run import Options
 from botdeploy.engine.sincepass import since_pass
 from botdeploy.errors import ExitCode
@@ -168,3 +170,26 @@ def test_what_came_since_a_pass_is_told_before_a_person_approves() -> None:
     assert told.startswith("h1, passed ")
     assert "1 error in 2 lines, 0 crashes" in told
     assert host.kept == kept
+
+
+def test_what_failed_after_its_pass_is_proven_nowhere() -> None:
+    """Its mark stays; it is no way back, no past and no reason to say that nothing is due."""
+    stage = stage_of(on_fail=OnFail.RING)
+    build = stage.build()
+    release(stage, build)
+    wait(stage, 2.3)
+    stage.world.is_like("R0002", "bad", "h1")
+    assert tick(stage).code is ExitCode.FAILED
+    states = {name: host.observe() for name, host in stage.hosts.items()}
+    assert (states["h1"].running, states["h2"].running) == ("R0001", "R0002")
+    for name, state in states.items():
+        assert not state.is_proven("R0002")
+        assert "R0002" not in proven(states, name)
+        assert way_back(name, replace(state, current="R0003")).target != "R0002"
+    # By force it is judged again everywhere, also where it has run since; its pass is a new one.
+    stage.world.is_like("R0002", "good", "h1")
+    stage.controller()
+    canary(stage.inventory, build, stage.tools(), Options(), is_forced=True)  # type: ignore[arg-type]
+    wait(stage, 4)
+    assert all(stage.hosts[name].observe().is_proven("R0002") for name in ("h1", "h2"))
+    assert stage.running() == ["R0002"] * 2 + ["R0001"] * 3  # the others: by a person's force alone

@@ -552,3 +552,26 @@ def test_the_documented_list_of_directives_is_the_programs() -> None:
     listed = page[page.index("## What a unit may say") : page.index("Not in the list")]
     documented = set(re.findall(r"`([A-Z][A-Za-z]+)`", listed))
     assert documented - {"BOT"} == free | checked | {"Wants", "Requires", "WantedBy"}
+
+
+def test_what_failed_after_its_pass_takes_no_place_of_a_proven_release(tmp_path: Path) -> None:
+    """Its mark stays, but keep counts what may be returned to; the refused one goes."""
+    releases, state = tmp_path / "releases", tmp_path / "state"
+    for folder in ("proven", "quarantine", "evidence", "approved"):
+        (state / folder).mkdir(parents=True)
+    names = ["R1", "R2", "R3", "R4", "R5", "R6"]
+    for order, name in enumerate(names, 1):
+        (releases / name / ".botdeploy").mkdir(parents=True)
+        (releases / name / ".botdeploy/digest").write_text(f"d{name} 1\n")
+        (state / "proven" / name).write_text(f"{order}\n")
+    (tmp_path / "current").symlink_to("releases/R6")
+    for name in ("R3", "R4", "R5"):
+        (state / "quarantine" / f"d{name}").write_text("errors came late\n")
+    out = piece(
+        "HOME_DIR=$3 RELEASES=$3/releases STATE=$3/state RUN=$3 running=R6; prune 1;"
+        ' printf %s "$pruned"; is_proven R3 || printf " R3 refused";'
+        ' is_target R2 && printf " R2 good"',
+        str(tmp_path),
+    )
+    # R6 runs, R2 is the one more that keep asks for; of the refused the two newest stay.
+    assert out == "R3 R1 R3 refused R2 good"

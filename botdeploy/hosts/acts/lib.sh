@@ -198,8 +198,6 @@ link_of() {
 }
 
 is_complete() { [ -n "$1" ] && [ -f "$RELEASES/$1/.botdeploy/digest" ]; }
-is_proven() { [ -n "$1" ] && [ -e "$STATE/proven/$1" ]; }
-
 # digest_of RELEASE: the digest of what it holds, in $digest.
 digest_of() {
 	digest=''
@@ -212,8 +210,12 @@ is_quarantined() {
 	[ -n "$digest" ] && [ -e "$STATE/quarantine/$digest" ]
 }
 
-# A release that may be returned to: whole, proven here, and not refused since.
-is_target() { is_complete "$1" && is_proven "$1" && ! is_quarantined "$1"; }
+# is_proven RELEASE: did it pass here, and was it not refused since? The mark alone does not tell: it
+# stays where a release fails after its pass.
+is_proven() { [ -n "$1" ] && [ -e "$STATE/proven/$1" ] && ! is_quarantined "$1"; }
+
+# A release that may be returned to.
+is_target() { is_complete "$1" && is_proven "$1"; }
 
 # quarantine DIGEST WHY [ERROR ...]: refuse a release. Below the reason stand the errors that its verdict
 # named, a JSON object each; what an earlier verdict named stays where this one names none.

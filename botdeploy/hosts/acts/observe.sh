@@ -242,7 +242,7 @@ tell_releases() {
 		proven=false proven_at='' proven_in=''
 		get "$RELEASES/$id/.botdeploy/staged" rollout
 		rollout=$got
-		if is_proven "$id"; then
+		if [ -e "$STATE/proven/$id" ]; then # the mark: whether it still counts, the quarantine tells
 			proven=true
 			get "$STATE/proven/$id" at
 			proven_at=$got

@@ -21,8 +21,7 @@ act_prove() {
 	is_complete "$passed" || fault not-staged "release $passed is not on this host"
 	runs "$passed" || does_not_run
 	# What an earlier rollout has proven is proven again: a verdict is one rollout's.
-	if ! is_proven "$passed" || is_quarantined "$passed" ||
-		[ "$(field "$STATE/proven/$passed" rollout)" != "$rollout" ]; then
+	if ! is_proven "$passed" || [ "$(field "$STATE/proven/$passed" rollout)" != "$rollout" ]; then
 		audit_first prove "$passed" "done" "$why"
 		last_order
 		printf '%s\nat=%s\nrollout=%s\n' $((highest + 1)) "$(utc)" "$rollout" | put "$STATE/proven/$passed" ||
@@ -76,6 +75,7 @@ prune() { # KEEP; sets pruned. Call after runs
 	kept="$kept$target "
 	set +f
 	proven=$(for mark in "$STATE"/proven/*; do
+		is_target "${mark##*/}" || continue
 		order_of "${mark##*/}"
 		printf '%s %s\n' "$got" "${mark##*/}"
 	done | sort -rn | cut -d ' ' -f 2)
