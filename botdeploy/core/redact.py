@@ -26,9 +26,9 @@ _AUTHORISED = re.compile(
 _NAMED = re.compile(
     r"""(?xi)
     (?P<name>(?<![a-z])[\w.-]{0,40}(?:passw(?:or)?d|secret|api[_-]?key|access[_-]?key)["']?\s?[=:]\s?["']?)
-    (?P<value>(?!\*)[^\s"',;&)}\]]{6,})
+    (?P<value>(?!\*|(?:env|file|command):)[^\s"',;&)}\]]{6,})
     | (?P<name2>(?<![a-z])[\w.-]{0,40}token["']?\s?[=:]\s?["']?)
-    (?P<value2>(?!\*)(?=[^\s"',;&)}\]]*\d|[^\s"',;&)}\]]{20})[^\s"',;&)}\]]{8,})
+    (?P<value2>(?!\*|(?:env|file|command):)(?=[^\s"',;&)}\]]*\d|[^\s"',;&)}\]]{20})[^\s"',;&)}\]]{8,})
     """
 )
 # What a text must hold for its expression to be tried: ordinary lines are passed over fast.
@@ -40,7 +40,8 @@ def mask_tokens(text: str) -> str:
     """Put stars in the place of Discord, Slack, Telegram and like credentials in a text.
 
     Known formats are masked wherever they stand, other values after a telling name
-    (``password=``, ``api_key: ``) when they are six characters or longer.
+    (``password=``, ``api_key: ``) when they are six characters or longer. Where a value is to be
+    read (``env:NAME``) is no secret: who has to mend it must see it.
     """
     if "." in text and _DOTTED.search(text):
         text = _DISCORD.sub(STARS, text)

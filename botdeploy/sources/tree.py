@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shlex
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
@@ -285,15 +286,21 @@ def _kept_back(source: str, paths: list[str], variables: list[str]) -> str:
     verb = "is" if len(paths) == 1 else "are"
     needed = variables[:_MOST_NAMED] or ["DISCORD_TOKEN"]
     how = (
-        f'command:. {_shown(source)}/{_shown(paths[0])}; printf %s "${needed[0]}"'
+        f'command:. {shlex.quote(f"{source}/{paths[0]}")}; printf %s "${needed[0]}"'
         if variables
         else f"env:{needed[0]}"
     )
     return (
         f"{names}{more} {verb} not released, because secrets are usually there. What the bot needs "
-        f"of it ({', '.join(needed)}) goes under bot.secrets, one line each: {needed[0]}: '{how}'. "
+        f"of it ({', '.join(needed)}) goes under bot.secrets, one line each: {needed[0]}: "
+        f"{_single(how)}. "
         f'To release it all the same: bot.exclude: ["!{_shown(paths[0])}"]'
     )
+
+
+def _single(text: str) -> str:
+    """Quote for YAML."""
+    return "'{}'".format(_shown(text).replace("'", "''"))
 
 
 def _shown(path: str) -> str:

@@ -64,6 +64,15 @@ def test_tokens_that_nobody_told_are_hidden_too() -> None:
     assert Mask()(f"GET /bot{telegram}/getMe") == f"GET /bot{STARS}/getMe"
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["SECRET: 'env:MY_SECRET_1'", "API_KEY=file:/etc/key.txt", "TOKEN: command:pass 1 show bot"],
+)
+def test_where_a_secret_is_read_is_none(text: str) -> None:
+    """Messages quote the inventory's references, and are to be copied."""
+    assert Mask()(text) == text
+
+
 def test_nothing_to_hide_changes_nothing() -> None:
     """An ordinary line stays byte for byte."""
     assert Mask([""])("ready in 0.3 s, 12 guilds") == "ready in 0.3 s, 12 guilds"

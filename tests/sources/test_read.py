@@ -16,9 +16,12 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
+import yaml
 
+from botdeploy.core.mask import Mask
 from botdeploy.errors import ExitCode, SourceError
 from botdeploy.sources import File, Folder, Link, Tree, archive, folder, read, tree
+from botdeploy.sources.secrets import read_secret
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -183,6 +186,20 @@ def test_the_note_names_a_dotenv_s_variables_and_no_values(tmp_path: Path) -> No
     assert "(DISCORD_TOKEN, DB_URL)" in note
     assert f"DISCORD_TOKEN: 'command:. {source}/.env; printf %s \"$DISCORD_TOKEN\"'" in note
     assert "hunter2" not in note
+
+
+@pytest.mark.parametrize("name", ["API_KEY", "SECRET", "DB_PASSWORD", "DISCORD_TOKEN"])
+@pytest.mark.parametrize("folder_name", ["bot", "my bot", "ann's bot"])
+def test_the_line_for_the_inventory_can_be_copied(
+    tmp_path: Path, name: str, folder_name: str
+) -> None:
+    """Whatever the folder and the variable are called, and as the terminal shows it."""
+    source = folder_of(tmp_path / folder_name, {"bot.py": "1", ".env": f"{name}=hunter2\n"})
+    (note,) = read(str(source)).notes
+    shown = Mask()(note)
+    line = shown[shown.index(f"{name}: '") :].split(". To release")[0]
+    (reference,) = yaml.safe_load(line).values()
+    assert read_secret(name, reference, tmp_path, {}).reveal() == "hunter2"
 
 
 @pytest.mark.parametrize("way", ["exclude", "file"])
