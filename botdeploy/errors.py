@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from enum import IntEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 class ExitCode(IntEnum):
@@ -78,6 +82,17 @@ class AddressRefused(HostError, UserError):
     """What ssh's configuration or the inventory asks for on the way to one host can't be done."""
 
     exit_code = ExitCode.USAGE
+
+
+class NoneReached(BotdeployError):
+    """None of the hosts that were asked has answered; carries what each of them said instead."""
+
+    def __init__(self, errors: Mapping[str, HostError]) -> None:
+        """Take host → why. Where all of them are faults of usage, this is one, too."""
+        told = "; ".join(str(error) for error in errors.values())
+        super().__init__(f"no host can be reached: {told}")
+        is_usage = all(error.exit_code is ExitCode.USAGE for error in errors.values())
+        self.exit_code = ExitCode.USAGE if is_usage else ExitCode.UNREACHABLE
 
 
 class AuthenticationFailed(HostError):

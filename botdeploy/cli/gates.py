@@ -9,7 +9,7 @@ from botdeploy.core.model import Gate
 from botdeploy.core.rollout import Standing
 from botdeploy.engine.belonging import refuse_others
 from botdeploy.engine.lock import owner_name
-from botdeploy.engine.observing import observe
+from botdeploy.engine.observing import observe_some
 from botdeploy.engine.outcome import Ended
 from botdeploy.engine.sincepass import since_pass
 from botdeploy.errors import ExitCode, HostError, UserError
@@ -133,9 +133,7 @@ def _everywhere(
 
 def _states(fleet: Fleet, inventory: Inventory) -> dict[str, HostState]:
     """Ask all hosts; raises UserError where another environment has one."""
-    states, away = observe(fleet, [host.name for host in inventory.hosts])
-    if not states:
-        raise next(iter(away.values()))
+    states, _away = observe_some(fleet, [host.name for host in inventory.hosts])
     refuse_others(inventory, states)
     return states
 

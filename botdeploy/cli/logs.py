@@ -12,8 +12,8 @@ from botdeploy.core.level import Level, level_of_priority, level_of_text
 from botdeploy.core.logline import LineKind, LogLine, message_of
 from botdeploy.core.untrusted import entry_of
 from botdeploy.core.visible import bare
-from botdeploy.engine.observing import observe
-from botdeploy.errors import ExitCode, HostError, UserError
+from botdeploy.engine.observing import observe, observe_some
+from botdeploy.errors import ExitCode, HostError
 from botdeploy.hosts.journal import Follower
 
 if TYPE_CHECKING:
@@ -116,13 +116,11 @@ class _Printer:
         self.names = names
         self.writers: dict[str, Writers] = {}
         self.width = max(len(name) for name in names)
-        states, self.away = observe(fleet, names)
+        states, self.away = observe_some(fleet, names)
         for name, state in states.items():
             self.writers[name] = Writers(state)
         for error in self.away.values():
             context.say(str(error), "red")
-        if not states:
-            raise UserError("no host can be reached")
         self.reachable = tuple(states)
 
     def last(self, count: int) -> int:

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from botdeploy.core.evidence import Evidence
 from botdeploy.core.logline import Assembler, LineRules
-from botdeploy.core.underway import newest_under_way
+from botdeploy.core.underway import newest, newest_under_way
 from botdeploy.core.untrusted import entry_of
 from botdeploy.core.visible import visible
 from botdeploy.engine.outcome import Ended
-from botdeploy.errors import ExitCode, HostError, UserError
+from botdeploy.errors import ExitCode, HostError, NoneReached, UserError
 from botdeploy.views import account as accounts
 from botdeploy.views.account import Reading
 
@@ -65,15 +65,14 @@ def _account(
     states = {name: one[0] for name, one in seen.items() if not isinstance(one, HostError)}
     away = {name: one.message for name, one in seen.items() if isinstance(one, HostError)}
     if not states:
-        raise next(one for one in seen.values() if isinstance(one, HostError))
-    record = newest_under_way(states, inventory.policy)
-    is_open = record is not None
-    record = record or _last(states)
+        raise NoneReached({name: one for name, one in seen.items() if isinstance(one, HostError)})
+    record = newest(states)
     if record is None:
         raise UserError(
             f"no host of {inventory.environment} knows of a rollout; "
             f"next: botdeploy canary {inventory.environment}"
         )
+    is_open = newest_under_way(states, inventory.policy) is not None
     ahead = {
         name: accounts.ahead_of(one[0], one[2])
         for name, one in seen.items()
@@ -121,16 +120,6 @@ def _account(
         is_open=is_open,
         notes=notes,
     )
-
-
-def _last(states: Mapping[str, HostState]) -> RolloutRecord | None:
-    records = [state.rollout for state in states.values() if state.rollout is not None]
-    last = max(records, key=lambda one: one.since, default=None)
-    if last is None:
-        return None
-    # One host may have been away when it ended: any host's word for the end is good.
-    same = [one for one in records if one.id == last.id]
-    return next((one for one in same if one.outcome), last)
 
 
 def _read_hosts(

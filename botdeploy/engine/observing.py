@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from botdeploy.errors import HostError
+from botdeploy.errors import HostError, NoneReached
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -22,3 +22,13 @@ def observe(
         {name: one for name, one in seen.items() if not isinstance(one, HostError)},
         {name: one for name, one in seen.items() if isinstance(one, HostError)},
     )
+
+
+def observe_some(
+    fleet: Fleet, names: Iterable[str]
+) -> tuple[dict[str, HostState], dict[str, HostError]]:
+    """Observe for a command that has nothing to tell where no host answers: raises NoneReached."""
+    states, away = observe(fleet, names)
+    if not states:
+        raise NoneReached(away)
+    return states, away

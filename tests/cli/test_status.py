@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -110,6 +111,25 @@ def test_a_rollout_that_is_over_waits_for_nothing(stage: Stage) -> None:
     assert found["state"] == "done"
     assert (found["reason"], found["until"], found["next"]) == (None, None, None)
     assert list(_ahead_in_words(found)) == []
+
+
+def test_the_last_rollout_is_told_by_its_name_and_not_by_a_hosts_clock(stage: Stage) -> None:
+    """A host whose clock is a year ahead took part in an older one, and was away since."""
+    stage.clock.mono += 7300
+    tick(stage)
+    for host in stage.hosts.values():
+        host.gate("approve", "ann", "", "R0001", "fleet")
+    tick(stage)
+    names = tuple(host.name for host in stage.inventory.hosts)
+    states, away = observe(stage.controller(), names)  # type: ignore[arg-type]
+    last = states["h2"].rollout
+    assert last is not None
+    older = replace(last, id="20200101T000000Z-0000", since="2099-01-01T00:00:00Z", release="R0000")
+    now = stage.tools().clock.now()
+    for who in ("h1", "h3"):
+        seen = {**states, who: replace(states[who], rollout=replace(older, outcome="passed"))}
+        record = status_record(stage.inventory, names, seen, away, now)
+        assert record["rollout"]["id"] == last.id
 
 
 def test_status_has_the_documented_keys_and_no_others(stage: Stage) -> None:
