@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from botdeploy.cli.schedules import too_seldom, without_user
 from botdeploy.core import plan
 from botdeploy.core.hoststate import HostState, Phase, what_is_wrong
-from botdeploy.core.underway import newest_under_way
-from botdeploy.engine.belonging import others, own
+from botdeploy.core.underway import newest, newest_under_way
+from botdeploy.engine.belonging import OWNER, others, own
 from botdeploy.engine.observing import observe
 from botdeploy.errors import ExitCode, HostError, UserError
 
@@ -87,11 +87,7 @@ def status_record(
         rollout=record.id if record else "",
         release=record.release if record else "",
     )
-    last = record or max(
-        (state.rollout for state in states.values() if state.rollout is not None),
-        key=lambda one: one.since,
-        default=None,
-    )
+    last = newest(states)
     rollout = None
     if last is not None:
         ring = _reached(inventory, rings, states, last.release)
@@ -391,7 +387,7 @@ def check(context: Context, environment: str, limit: str | None) -> int:
         )
         seen = fleet.each(names, lambda name: checked(fleet, name, rehearsal))
     hosts = []
-    is_fine = True
+    is_fine = is_own = True
     for name in names:
         result = seen[name]
         if isinstance(result, HostError):
@@ -399,7 +395,8 @@ def check(context: Context, environment: str, limit: str | None) -> int:
         else:
             items = [{"name": "reachable", "ok": True, "message": "", "mend": ""}, *result]
         ok = all(item.get("ok") for item in items)
-        is_fine = is_fine and ok
+        is_fine = is_fine and all(item.get("ok") or item["name"] == OWNER for item in items)
+        is_own = is_own and all(item.get("ok") or item["name"] != OWNER for item in items)
         hosts.append({"host": name, "ok": ok, "checks": items})
     project = context.inventory_dir.parent
     seldom = [*too_seldom(inventory, project), *without_user(inventory, project)]
@@ -427,4 +424,4 @@ def check(context: Context, environment: str, limit: str | None) -> int:
     if not is_fine:
         return int(ExitCode.UNREACHABLE)
     is_ready = all(item["ok"] for item in rehearsal.items)
-    return int(ExitCode.USAGE if seldom or not is_ready else ExitCode.DONE)
+    return int(ExitCode.USAGE if seldom or not is_ready or not is_own else ExitCode.DONE)

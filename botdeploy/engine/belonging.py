@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from botdeploy.errors import UserError
 
@@ -11,6 +11,9 @@ if TYPE_CHECKING:
 
     from botdeploy.core.hoststate import HostState
     from botdeploy.core.model import Inventory
+
+OWNER = "environment"
+"""The item of a check that says whose the bot on a host is."""
 
 
 def others(inventory: Inventory, states: Mapping[str, HostState]) -> dict[str, str]:
@@ -41,10 +44,23 @@ def refuse(inventory: Inventory, theirs: Mapping[str, str]) -> None:
     if not theirs:
         return
     told = "; ".join(f"{name} belongs to environment '{other}'" for name, other in theirs.items())
-    other = next(iter(theirs.values()))
-    raise UserError(
-        f"{told}; this is '{inventory.known_as}'. Nothing was changed. If it is the same "
-        f"environment under a new name, set rollout.id: {other} in {inventory.path}. To take it "
-        f"from '{other}' for good:\n"
+    ways = how_to_have(inventory, next(iter(theirs.values())))
+    raise UserError(f"{told}; this is '{inventory.known_as}'. Nothing was changed. {ways}")
+
+
+def how_to_have(inventory: Inventory, other: str) -> str:
+    """Say how a host of another environment becomes this one's; the command ends it."""
+    return (
+        f"If it is the same environment under a new name, set rollout.id: {other} in "
+        f"{inventory.path}. To take it from '{other}' for good:\n"
         f"botdeploy canary {inventory.environment} --take-over {other}"
     )
+
+
+def owner_item(inventory: Inventory, found: Mapping[str, Any]) -> dict[str, Any]:
+    """Judge a check's item that says which environment a host belongs to."""
+    other = str(found["message"])
+    if other == inventory.known_as:
+        return {**found, "message": f"this host belongs to '{other}'"}
+    message = f"this host belongs to environment '{other}'; this is '{inventory.known_as}'"
+    return {**found, "ok": False, "message": message, "mend": how_to_have(inventory, other)}

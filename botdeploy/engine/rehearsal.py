@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from botdeploy.core import needs
+from botdeploy.engine.belonging import OWNER, owner_item
 from botdeploy.engine.probing import try_probe
 from botdeploy.errors import BotdeployError, HostError, UserError
 from botdeploy.sources.render import Renderer
@@ -117,8 +118,12 @@ def checked(fleet: Fleet, name: str, rehearsal: Rehearsal) -> list[dict[str, Any
     wanted, items = rehearsal.of_host(host)
     acts = fleet.acts(name)
     probe = host.bot.probe
+    inventory = fleet.inventory
     return [
-        *acts.check(host.bot.run_as, wanted, fleet.inventory.environment),
+        *(
+            owner_item(inventory, one) if one["name"] == OWNER else one
+            for one in acts.check(host.bot.run_as, wanted, inventory.environment)
+        ),
         _sessions(acts.connection),
         *items,
         *((try_probe(acts, probe),) if probe is not None else ()),

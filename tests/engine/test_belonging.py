@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from botdeploy.core.hoststate import HostState, StagedRelease, meant
-from botdeploy.engine.belonging import others, own
+from botdeploy.engine.belonging import others, own, owner_item
 from botdeploy.engine.canary import canary, promote
 from botdeploy.engine.observing import observe
 from botdeploy.engine.rollback import rollback
@@ -45,6 +45,18 @@ def stage() -> Stage:
     made = Stage()
     assert release(made, made.inventory).code is ExitCode.DONE
     return made
+
+
+def test_a_check_tells_whose_a_host_is(stage: Stage) -> None:
+    """It is fine where it is this one, also under an id; else it says both names and both ways."""
+    said = {"name": "environment", "ok": True, "message": "prod", "mend": ""}
+    for mine in (stage.inventory, named(stage.inventory, "renamed", known_as="prod")):
+        assert owner_item(mine, said)["ok"]
+    found = owner_item(named(stage.inventory, "slow"), said)
+    assert (found["name"], found["ok"]) == ("environment", False)
+    assert found["message"] == "this host belongs to environment 'prod'; this is 'slow'"
+    assert "set rollout.id: prod" in found["mend"]
+    assert found["mend"].endswith("\nbotdeploy canary slow --take-over prod")
 
 
 def test_another_environment_is_refused_with_both_names(stage: Stage) -> None:

@@ -41,6 +41,16 @@ def test_environments_are_told_apart_and_releases_by_their_lines(lab: Lab, tmp_p
         assert "belongs to environment 'prod'; this is 'slow'" in refused.err.replace("; h2", "\n")
         assert prod.run("status", "prod").events[0]["hosts"][0]["environment"] == "prod"
     assert slow.run("rollback", "slow").code == 2
+    checked = slow.run("check", "slow")
+    faults = [
+        (one["name"], one["message"])
+        for host in checked.events[0]["hosts"]
+        for one in host["checks"]
+        if not one["ok"]
+    ]
+    told = "this host belongs to environment 'prod'; this is 'slow'"
+    assert (checked.code, faults) == (2, [("environment", told)] * 2)
+    assert prod.run("check", "prod").code == 0
     assert prod.running() == [one] * 2
 
     # A person may take the hosts over; then the first one is refused.

@@ -38,6 +38,7 @@ act_check() {
 	check_python
 	check_place
 	check_running
+	check_environment
 	check_user
 	[ -z "$wanted" ] || rehearse
 }
@@ -226,6 +227,12 @@ check_running() {
 	is_id "$linked" || return 0
 	runs "$linked" || :
 	tell_running "\"current\": \"$linked\""
+}
+
+# Whose the bot here is: the controller knows whether that is its own.
+check_environment() {
+	get "$STATE/rollout" environment
+	[ -z "$got" ] || item environment true "$got"
 }
 
 check_user() {
