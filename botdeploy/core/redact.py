@@ -25,14 +25,14 @@ _AUTHORISED = re.compile(
 )
 _NAMED = re.compile(
     r"""(?xi)
-    (?P<name>(?<![a-z])[\w.-]{0,40}(?:passw(?:or)?d|secret|api[_-]?key|access[_-]?key)["']?\s?[=:]\s?["']?)
+    (?P<name>(?:passw(?:or)?d|secret|api[_-]?key|access[_-]?key)["']?\s?[=:]\s?["']?)
     (?P<value>(?!\*|(?:env|file|command):)[^\s"',;&)}\]]{6,})
-    | (?P<name2>(?<![a-z])[\w.-]{0,40}token["']?\s?[=:]\s?["']?)
+    | (?P<name2>token["']?\s?[=:]\s?["']?)
     (?P<value2>(?!\*|(?:env|file|command):)(?=[^\s"',;&)}\]]*\d|[^\s"',;&)}\]]{20})[^\s"',;&)}\]]{8,})
     """
 )
 # What a text must hold for its expression to be tried: ordinary lines are passed over fast.
-_DOTTED = re.compile(r"\.[\w-]{6,}\.|mfa\.[\w-]{20}|eyJ[\w-]{8,}\.")
+_DOTTED = re.compile(r"\.[\w-]{6,}\.|mfa\.[\w-]{20}|" + _EDGE + r"eyJ[\w-]{8,}\.")
 _COLON = re.compile(r":[\w-]{30}")
 
 

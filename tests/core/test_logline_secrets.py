@@ -84,3 +84,10 @@ def test_masking_twice_changes_nothing_more() -> None:
     for secret in SECRETS.values():
         once = mask_tokens(f"password={secret} token={secret} {secret}")
         assert mask_tokens(once) == once
+
+
+@pytest.mark.parametrize("piece", [".eyJ", "eyJ", "1token", "a-", "://a:", "xoxb-", "_.-key"])
+def test_a_megabyte_that_begins_like_tokens_all_through_comes_to_an_end(piece: str) -> None:
+    """What is tried at each place of a long line grows with the line, and no faster."""
+    text = "x." + piece * (1_000_000 // len(piece))
+    assert mask_tokens(f"{text} password=hunter22").endswith(STARS)
