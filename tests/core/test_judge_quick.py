@@ -124,6 +124,34 @@ def test_known_errors_at_their_usual_rate_pass() -> None:
     assert ruled.outcome is Outcome.PASS
 
 
+@pytest.mark.parametrize(
+    ("known_s", "times", "outcome"),
+    [(1, 3, Outcome.PASS), (60, 3, Outcome.PASS), (60, 9, Outcome.FAIL), (300, 3, Outcome.FAIL)],
+)
+def test_an_error_that_a_short_past_lacks_by_chance_is_no_news(
+    known_s: int, times: int, outcome: Outcome
+) -> None:
+    """A past as short as the soak may well lack what comes three times in the soak."""
+    it = judge(history=steady(-known_s, 0, 0.5), baseline=())
+    rare = [error(12 + i * 40 / times, "rare") for i in range(times)]
+    _, ruled = run(it, {"w1": [*steady(1, 60, 0.5), *rare]})
+    assert ruled.outcome is outcome
+
+
+@pytest.mark.parametrize(("is_known", "outcome"), [(False, Outcome.PASS), (True, Outcome.WAIT)])
+def test_a_trace_at_the_start_is_news_only_where_a_start_is_known(
+    *, is_known: bool, outcome: Outcome
+) -> None:
+    """A bot that has run for days may always have said at its start what the new one says."""
+    past = steady(-7200, 0)
+    if is_known:
+        past = [happens(-7200, SystemKind.STARTED), *past]
+    it = judge(history=past)
+    _, ruled = run(it, {"w1": [error(2, "cold", traced=True), *steady(3, 60)], **others()})
+    assert ruled.outcome is outcome
+    assert any("cold" in said for said in it.cannot_exclude())
+
+
 def test_a_new_error_that_comes_back_fails_in_seconds() -> None:
     """An error never seen before fails the release at its second occasion after the grace."""
     lines = [*steady(1, 60), error(12, "new"), error(15, "new")]
@@ -214,6 +242,17 @@ def test_silence_where_there_was_steady_traffic_fails() -> None:
     assert ruled.outcome is Outcome.FAIL
     assert when < 60
     assert "silent for" in ruled.reasons[0]
+
+
+@pytest.mark.parametrize(("quiet", "outcome"), [(8, Outcome.PASS), (30, Outcome.FAIL)])
+def test_a_pause_such_as_the_old_release_had_many_is_no_silence(
+    quiet: int, outcome: Outcome
+) -> None:
+    """A bot that pauses for 9 s every five minutes may do so in its soak; a longer pause fails."""
+    past = [one for one in steady(-3600, 0, 1.0) if (SWITCH - one.at_us) // SECOND % 300 > 8]
+    lines = [*steady(1, 15, 1.0), *steady(15 + quiet, 60, 1.0)]
+    _, ruled = run(judge(history=past), {"w1": lines, **others()})
+    assert ruled.outcome is outcome
 
 
 def test_silence_of_the_whole_fleet_is_not_the_release() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import insort
+from bisect import bisect_left, insort
 from dataclasses import dataclass, field
 from itertools import pairwise
 from math import log
@@ -290,7 +290,9 @@ class HostLedger:
         """
         self.is_absorbed = True
         if not self.states_levels:
-            self.states_levels = True if evidence.classes() else None
+            kept = evidence.reader.get("levels")
+            is_told = isinstance(kept, bool)
+            self.states_levels = True if evidence.classes() else kept if is_told else None
         spans = evidence.spans()
         if spans and (self.first_us is None or spans[0][0] < self.first_us):
             self.first_us = spans[0][0]
@@ -436,17 +438,15 @@ class HostLedger:
         """The longest pause between two lines before the switch, in seconds."""
         return self._pauses[-1] / 1e6 if self._pauses else 0.0
 
-    def quiet_share(self, length_s: float) -> float:
-        """Estimate how often the old release was quiet for ``length_s`` from a random moment on.
+    def quiet_spells(self, length_s: float, span_s: float) -> float:
+        """Estimate how many times in ``span_s`` the old release was quiet for ``length_s`` or more.
 
-        The share of the history's moments that begin such a quiet stretch, with one more stretch
-        added as if seen: it never says 0, and says 1 where there is no history.
+        With one time more, as if seen in that span: it never says 0, and 1 where there is no past.
         """
-        whole_s = self.history_s
-        if whole_s <= 0.0:
-            return 1.0
-        quiet_s = sum(max(0.0, pause / 1e6 - length_s) for pause in self._pauses)
-        return min(1.0, (quiet_s + length_s) / (whole_s + length_s))
+        return (self._pauses_of(length_s) + 1) * span_s / (self.history_s + span_s)
+
+    def _pauses_of(self, length_s: float) -> int:
+        return len(self._pauses) - bisect_left(self._pauses, round(length_s * SECOND_US))
 
     def between(self, from_us: int, to_us: int) -> Iterator[Bucket]:
         """Give the buckets since the switch whose start lies in this stretch."""

@@ -214,8 +214,9 @@ class _Quick:
         far_s = max(quick.LEAST_QUIET_S, quick.CLEARLY_STEADY / a_second, 2.5 * longest_s)
         quiet_s = max(quick.LEAST_QUIET_S, quick.STEADY / a_second)
         while quiet_s < far_s:
-            share = exp(-a_second * quiet_s) + quiet_s / (known_s + quiet_s)
-            if share <= quick.QUIET_CHANCE:
+            spells = known_s * a_second * exp(-a_second * quiet_s) + 1.0
+            soak_s = self._scene.options.soak_s
+            if spells * soak_s / (known_s + soak_s) <= quick.QUIET_CHANCE:
                 break
             quiet_s += max(0.5, 0.02 * far_s)
         quiet_s = min(quiet_s, far_s)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import ceil, log
+from math import ceil, inf, log, log1p
 from typing import TYPE_CHECKING
 
 from botdeploy.core.judge.ledger import (
@@ -30,7 +30,8 @@ _YOUNG_S = 10.0
 BURST_CHANCE = 1e-3
 FLOOD = 5
 _NOVEL_CHANCE = 0.02
-QUIET_CHANCE = 0.005
+QUIET_CHANCE = 0.02
+"""How often in a soak the old release may have been as quiet as what is taken for silence."""
 STEADY = 7.0
 CLEARLY_STEADY = 20.0
 LEAST_QUIET_S = 5.0
@@ -156,27 +157,38 @@ class QuickRules:
     def _comes_back(self, part: HostLedger, now_us: int, spared: set[str]) -> str | None:
         """Find a new error that came back after the grace; three times where little is known.
 
-        Where nothing is known of the old release, no error is new: it must come every minute, and
-        be a tenth of all lines.
+        Where next to nothing is known of the old release, no error is new: it must come so often
+        that a past of this length would not lack it by chance, or every minute, and be a tenth of
+        all lines.
         """
         known_s = self._ledger.history_s
         least = 2 if known_s >= HOUR_S else 3
+        by_chance = self._by_chance(part, now_us)
         for name, said in self._unknown_errors(part):
             heard_us = round(_HEARD_S * SECOND_US) if self._ledger.baseline else 0
             if name in spared or now_us - said.first_us < heard_us:
                 continue
+            if said.last_us < self._grace_end(part):
+                continue
             needed = max(least, self._occasions(name))
             often = said.occasions - 1 >= (said.last_us - said.first_us) / MINUTE_US
             often = often and 10 * said.lines >= part.lines_after
-            if not (known_s or often):
-                continue
-            if said.occasions >= needed and said.last_us >= self._grace_end(part):
+            if said.occasions >= (needed if often else max(needed, by_chance)):
                 what = f"an error never seen {self._known_span()}" if known_s else "one error"
                 return (
                     f"{what} came {said.lines} times within"
                     f" {duration((said.last_us - said.first_us) / 1e6)}: {quote(said.text)}"
                 )
         return None
+
+    def _by_chance(self, part: HostLedger, now_us: int) -> float:
+        """Tell how often an error has to come before its lack in so short a past is no chance."""
+        known_s = self._ledger.history_s
+        if known_s <= 0.0:
+            return inf
+        watched_s = self._watched_s(part, part.start_us, now_us)
+        known_s += watched_s * len(self._ledger.baseline)
+        return log(_NOVEL_CHANCE) / -log1p(known_s / max(watched_s, 1.0))
 
     def _occasions(self, name: str) -> int:
         """Tell how often an error of the world has to come before others would show it as well."""
@@ -190,8 +202,8 @@ class QuickRules:
         if known_s <= 0.0 or self._ledger.is_past_cut:
             return False
         if said.first_us < self._grace_end(part):
-            starts = sum(one.starts_before for one in self._ledger.parts())
-            return said.is_traced and (starts > 0 or known_s >= HOUR_S)
+            # What the old release says while it starts is only known where a start of it is.
+            return said.is_traced and any(one.starts_before for one in self._ledger.parts())
         watched_s = min(self._options.soak_s, (now_us - part.start_us) / 1e6)
         return watched_s / (known_s + watched_s) <= _NOVEL_CHANCE
 
@@ -254,7 +266,7 @@ class QuickRules:
         expected = quiet_s * usual.lines_s
         if expected < STEADY or quiet_s < LEAST_QUIET_S:
             return None
-        rare = part.quiet_share(quiet_s) <= QUIET_CHANCE
+        rare = part.quiet_spells(quiet_s, self._options.soak_s) <= QUIET_CHANCE
         far = expected >= CLEARLY_STEADY and quiet_s > 2.5 * part.longest_pause_s
         if not (rare or far) or self._baseline_quiet(from_us):
             return None
