@@ -168,14 +168,19 @@ class _Rules:
                 "as in (?P<ms>[0-9.]+)"
             )
 
+    # An expression sees what is kept of a line: what it takes grows faster than the text.
+
     def is_ignored(self, text: str) -> bool:
+        text = _shortened(text)
         return any(form.search(text) for form in self.ignore)
 
     def is_fatal(self, text: str) -> bool:
-        return any(form.search(text) for form in self.fatal) if self.fatal else False
+        text = _shortened(text)
+        return any(form.search(text) for form in self.fatal)
 
     def same_as(self, text: str) -> str | None:
         """Name the class that the user made for a text."""
+        text = _shortened(text)
         for expression, form in self.same:
             if found := form.search(text):
                 return " ".join([f"{fingerprints.SAME}{expression}", *filter(None, found.groups())])
@@ -184,7 +189,7 @@ class _Rules:
     def is_handled(self, text: str, latency: float | None) -> bool:
         if self.handled is None:
             return latency is not None
-        return self.handled.search(text) is not None
+        return self.handled.search(_shortened(text)) is not None
 
 
 def _compiled(name: str, expression: str) -> re.Pattern[str]:

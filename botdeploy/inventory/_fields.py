@@ -14,6 +14,7 @@ from botdeploy.core.probe import OWN_URL
 from botdeploy.core.window import parse_window
 from botdeploy.inventory.hostrange import MOST_HOSTS
 from botdeploy.inventory.located import short, type_name
+from botdeploy.inventory.runaway import runs_away
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -276,6 +277,11 @@ def _regex(value: object) -> str:
             re.compile(text)
     except (re.error, OverflowError, RecursionError) as error:
         raise ValueError(f"{text!r} is not a regular expression: {error}") from None
+    if runs_away(text):
+        raise ValueError(
+            f"{text!r} can take for ever with a line that nearly matches: repeat nothing that "
+            "repeats by itself, as in (a+)+"
+        )
     return text
 
 

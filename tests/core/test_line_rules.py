@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from botdeploy.core.logline import LineRules
+from botdeploy.core.logline import MAX_MESSAGE, Assembler, LineRules, LogLine
 
 
 def test_every_key_about_lines_is_handed_on() -> None:
@@ -17,3 +17,27 @@ def test_every_key_about_lines_is_handed_on() -> None:
     }
     assert LineRules.from_policy(judge) == LineRules(("a",), ("b",), ("c", "d"), "(?P<ms>e)", "f")
     assert LineRules.from_policy({}) == LineRules()
+
+
+def read(text: str, rules: LineRules) -> LogLine:
+    """Read one line of a bot's."""
+    assembler = Assembler(rules)
+    entry = {"MESSAGE": text, "_PID": "7", "__REALTIME_TIMESTAMP": "1"}
+    (line,) = [*assembler.feed(entry), *assembler.flush()]
+    return line
+
+
+LONG = "x " * 500_000
+
+
+def test_expressions_see_what_is_kept_of_a_long_line() -> None:
+    """Of a megabyte both ends count, and no expression sees more: it would take too long."""
+    error = f"ERROR MARK {LONG}"
+    assert not read(error, LineRules(ignore=("MARK",))).is_error
+    assert read(error, LineRules(same=("MARK",))).fingerprint == "same!MARK"
+    for work in (f"INFO MARK {LONG}", f"INFO {LONG} MARK"):
+        assert read(work, LineRules(fatal=("MARK",))).is_fatal
+        assert read(work, LineRules(handled="MARK")).is_handled
+    whole = rf"(?s)^.{{{MAX_MESSAGE + 1}}}"
+    assert read(error, LineRules(ignore=(whole,))).is_error
+    assert not read(error, LineRules(handled=whole)).is_handled
