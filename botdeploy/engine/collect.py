@@ -70,6 +70,7 @@ def collect(
         lives = Lives(switched_us, is_told=bool(cursor))
     if probe is not None and not cursor:
         evidence.open(past_us)  # its counters tell of the whole time, whatever the journal keeps
+    states_levels = reader.get("levels", None if cursor else False)
     is_first = True
     stood = acts.entries(cursor or f"since:{since_s}")
     for row in stood.rows:
@@ -85,6 +86,7 @@ def collect(
             _open_late(evidence, at_us, until_us, switched_us)
         for line in assembler.feed(entry):
             lives.feed(line)
+            states_levels = states_levels or line.states_level
             evidence.add(line, attributed.release_of(line))
         cursor = str(entry.get("__CURSOR", cursor))
         end_us = max(end_us, at_us)
@@ -92,6 +94,7 @@ def collect(
         _open_late(evidence, end_us, until_us, switched_us)
     for line in assembler.flush(end_us):
         lives.feed(line)
+        states_levels = states_levels or line.states_level
         evidence.add(line, attributed.release_of(line))
     counters = reader.get("probe")
     if probe is not None:
@@ -110,6 +113,7 @@ def collect(
         "assembler": assembler.save(),
         "runs": dict(list(attributed.runs.items())[-MOST_RUNS:]),
         "lives": lives.to_record(),
+        "levels": states_levels,
     }
     if stood.is_cut or reader.get("is_cut"):
         evidence.reader["is_cut"] = True

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from botdeploy.core.judge import Judge, JudgeOptions
 from botdeploy.core.logline import Assembler
 from botdeploy.engine.collect import collect
 from tests.engine.fakefleet import FakeActs, Stage
@@ -125,3 +126,34 @@ def test_damaged_evidence_is_read_anew(stage: Stage) -> None:
     read(stage)
     stage.hosts["h1"].kept[RELEASE] = b'{"v": 1'
     assert lines(read(stage)) == 16
+
+
+@pytest.mark.parametrize("form", ["{}", "INFO {}"])
+def test_a_bot_whose_lines_have_no_level_is_told_of_by_what_was_kept(
+    stage: Stage, form: str
+) -> None:
+    """The next tick, on another machine, knows it too; one who read an older form says nothing."""
+    for number in range(30):
+        stage.clock.advance(1)
+        stage.hosts["h1"].write(form.format(f"handled message {number}"))
+    evidence = read(stage)
+    stage.controller()
+    stage.clock.advance(60)
+    for kept in (evidence, read(stage)):
+        said = told_of(kept)
+        assert ("states a level" in said) is ("INFO" not in form)
+    del evidence.reader["levels"]
+    assert "states a level" not in told_of(evidence)
+
+
+def told_of(kept: Evidence) -> str:
+    """Judge what was kept of the host; say what a pass could not vouch for."""
+    switched_us = kept.spans()[0][0]
+    it = Judge(
+        JudgeOptions.from_policy({}, 60.0),
+        canary=["h1"],
+        baseline=[],
+        switched_at_us={"h1": switched_us},
+    )
+    it.absorb("h1", kept)
+    return " ".join(it.cannot_exclude())
