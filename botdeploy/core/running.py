@@ -16,6 +16,8 @@ LOOP_LIFE_S = 60.0
 """Two restarts and more of lives that are shorter than this in the mean are a loop."""
 PATIENCE_S = 30.0
 """How long a systemd that does not answer is asked again before that is the answer."""
+BETWEEN_S = 1800.0
+"""How long a start that is due is waited for beyond the soak."""
 UNREAD = "its journal is unread: not even systemd's own lines are in it; see: botdeploy check"
 MOST_PIDS = 1000
 WORLD = "its last error may be the world's doing"
@@ -167,7 +169,7 @@ def judged(
             return Verdict(outcome, (f"{name}: {one.why}{told}",), name)
     for name, one in hosts.items():
         if one.runs in {Runs.UNKNOWN, Runs.STARTING}:
-            is_final = one.runs is Runs.UNKNOWN and over_s >= PATIENCE_S
+            is_final = over_s >= (PATIENCE_S if one.runs is Runs.UNKNOWN else BETWEEN_S)
             outcome = Outcome.INCONCLUSIVE if is_final else Outcome.WAIT
             return Verdict(outcome, (f"{name}: {one.why}",), name)
     doubted = {**(doubts or {}), **dict.fromkeys(unread, UNREAD)}

@@ -493,10 +493,13 @@ class Watch:
                 found[ring] = verdict
         return found
 
-    def verdict(self, stopped: Collection[str] = ()) -> tuple[str, Verdict] | None:
+    def verdict(
+        self, stopped: Collection[str] = (), between_lives: Collection[str] = ()
+    ) -> tuple[str, Verdict] | None:
         """Give the ring that is judged and its verdict now; None when nothing is judged.
 
-        ``stopped``: hosts whose bot a person has stopped: what they don't say is no silence.
+        What some hosts don't say is no silence: those whose bot a person has ``stopped``, and those
+        where it is ``between_lives``.
         """
         if not self._ring:
             return None
@@ -509,6 +512,8 @@ class Watch:
             return self._ring, unread
         for name in stopped:
             self._judge.stopped(name)
+        for name in between_lives:
+            self._judge.between_lives(name)
         now_us = self._read_until_us or self._now_us()
         return self._ring, self._hard or self._judge.verdict(now_us)
 

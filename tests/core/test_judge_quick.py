@@ -636,3 +636,27 @@ def test_a_bot_that_a_person_stopped_is_not_silent(*, by_journal: bool) -> None:
     assert it.verdict(at(600)).outcome is not Outcome.FAIL
     it.feed("w1", happens(600, SystemKind.STARTED))
     assert it.verdict(at(1200)).outcome is Outcome.FAIL
+
+
+@pytest.mark.parametrize("is_told", [True, False])
+def test_a_long_wait_for_the_next_life_is_neither_silence_nor_a_unit_that_stays_down(
+    *, is_told: bool
+) -> None:
+    """With RestartSec=60, in a bot that always failed now and then; its host tells of the start."""
+    ends = [SystemKind.CRASHED, SystemKind.FAILED]
+    past = steady(-7200, 0)
+    for second in range(-6000, 0, 1500):
+        past += [
+            *(happens(second, kind) for kind in ends),
+            happens(second + 60, SystemKind.RESTART),
+        ]
+        past.append(happens(second + 60.1, SystemKind.STARTED))
+    it = judge(baseline=(), history=sorted(past, key=lambda line: line.at_us))
+    for line in [*steady(0, 20), *(happens(20, kind) for kind in ends)]:
+        it.feed("w1", line)
+    if is_told:
+        it.between_lives("w1")
+    assert (it.verdict(at(78)).outcome is Outcome.FAIL) is not is_told
+    if is_told:
+        it.feed("w1", happens(80, SystemKind.STARTED))
+        assert it.verdict(at(1200)).outcome is Outcome.FAIL  # now it is silence

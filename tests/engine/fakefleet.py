@@ -496,7 +496,11 @@ class FakeWatch:
         """Forget what hosts said."""
         self.forgotten += hosts
 
-    def verdict(self, _stopped: Collection[str] = ()) -> tuple[str, Verdict] | None:
+    def verdict(
+        self,
+        _stopped: Collection[str] = (),
+        between_lives: Collection[str] = (),  # noqa: ARG002
+    ) -> tuple[str, Verdict] | None:
         """Say what the truth shows so far, and take a time without lines for the bot's silence."""
         if self._ring is None:
             return None

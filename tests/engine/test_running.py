@@ -389,3 +389,21 @@ def test_what_goes_back_by_itself_is_waited_for_however_long_the_run_took() -> N
     assert ended.code is not ExitCode.NEEDS_PERSON, ended.summary
     assert not any(event.kind is Kind.HOST_FAILED for event in stage.events)
     assert stage.running() != [""]
+
+
+@pytest.mark.parametrize("rings", [ALONE, BATCHES])
+def test_a_long_wait_for_the_next_life_is_waited_for_but_not_for_ever(
+    rings: tuple[Ring, ...],
+) -> None:
+    """RestartSec=60 is passed; where no start comes, nobody says that it passed or failed."""
+    stage = stage_of(2, rings)
+    ended = release(stage, dying(stage, 8.0, again_in=60.0))  # type: ignore[arg-type]
+    assert (ended.code, stage.running()) == (ExitCode.DONE, ["R0002"] * 2), ended.summary
+    stage = stage_of(2, rings)
+    begun = stage.clock.mono
+    ended = release(stage, dying(stage, 8.0, again_in=1e9))  # type: ignore[arg-type]
+    assert ended.code in {ExitCode.HELD, ExitCode.DONE}, ended.summary
+    assert stage.clock.mono - begun < 3600
+    stage.clock.advance(3600)
+    assert proven(stage) == []
+    assert not any(host.quarantine for host in stage.hosts.values())

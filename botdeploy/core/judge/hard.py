@@ -104,7 +104,7 @@ class HardRules:
                 ruled = self._ruled(part, reason, part.happenings[-1].at_us)
                 if ruled.outcome is Outcome.FAIL:
                     return ruled
-            if part.name in self._excused or part.down_us is None:
+            if part.name in self._excused or part.down_us is None or part.is_between_lives:
                 continue
             if part.down_us > part.forgiven_us and (
                 now_us - part.down_us > self._options.restart_s * SECOND_US

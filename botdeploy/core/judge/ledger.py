@@ -151,6 +151,8 @@ class HostLedger:
         """Its last error since the switch."""
         self.unread_before_us = 0
         self.is_stopping = False
+        self.is_between_lives = False
+        """Its host says that a start is due; until then it is down, and not silent."""
         self.is_absorbed = False
         """Whether what was kept of its journal was taken in, instead of its lines."""
         self.down_us: int | None = None
@@ -244,7 +246,7 @@ class HostLedger:
         if one.kind is SystemKind.STOPPING:
             self.is_stopping = True
         elif one.kind in _UP:
-            self.is_stopping = False
+            self.is_stopping = self.is_between_lives = False
             self.down_us = None
         if one.kind not in TROUBLE or (self.is_stopping and one.kind is SystemKind.CRASHED):
             return

@@ -258,7 +258,8 @@ class QuickRules:
     def _silent(self, part: HostLedger, now_us: int) -> str | None:
         """Find quiet for longer than the old release ever was, while the baseline is not."""
         usual = self._usual_of(part)
-        if usual is None or part.is_broken or part.dropped or part.is_stopping:
+        is_down = part.is_stopping or part.is_between_lives
+        if usual is None or part.is_broken or part.dropped or is_down:
             return None
         last_us = part.last_us if part.last_us is not None else part.start_us
         from_us = max(last_us, self._grace_end(part))

@@ -83,7 +83,7 @@ class Judging:
         """Give what is known now of each ring; a failure is never taken back."""
         self._leave_lapsed()
         found = dict(self._known)
-        judged = self._watch.verdict()
+        judged = self._watch.verdict(between_lives=self._that(Runs.STARTING))
         if judged is not None:
             ring, verdict = judged
             earlier = found.get(ring)
@@ -110,14 +110,10 @@ class Judging:
             self._known[ring] = replace(verdict, reasons=reasons, errors=errors)
         return {**verdicts, **{one: self._known[one] for one in self._asked if one in self._known}}
 
-    def _stopped(self) -> list[str]:
-        """Name the hosts whose bot a person has stopped; a journal that is followed tells it."""
+    def _that(self, runs: Runs) -> list[str]:
+        """Name the hosts whose bot was so when they were asked last."""
         members = self._members
-        return [
-            name
-            for name in members.within(*UNPROVEN)
-            if members[name].view.seen.runs is Runs.STOPPED
-        ]
+        return [name for name in members.within(*UNPROVEN) if members[name].view.seen.runs is runs]
 
     def _with_what_runs(self, verdicts: Mapping[str, Verdict]) -> Mapping[str, Verdict]:
         members = self._members
@@ -366,7 +362,7 @@ class Judging:
                 members.target.release,
                 members.states,
             )
-            judged = self._watch.verdict(self._stopped())
+            judged = self._watch.verdict(self._that(Runs.STOPPED), self._that(Runs.STARTING))
             if judged is not None:
                 self._known[judged[0]] = self._by_hard_rules(*judged)
         known = {name: one for name, one in seen.items() if not isinstance(one, HostError)}
