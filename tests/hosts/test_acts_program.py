@@ -575,3 +575,19 @@ def test_what_failed_after_its_pass_takes_no_place_of_a_proven_release(tmp_path:
     )
     # R6 runs, R2 is the one more that keep asks for; of the refused the two newest stay.
     assert out == "R3 R1 R3 refused R2 good"
+
+
+@pytest.mark.parametrize(("seconds", "code"), [(1, "124"), (0, "125")])
+def test_a_probe_that_took_too_long_is_told_from_one_that_could_not_be_run(
+    seconds: int, code: str, tmp_path: Path
+) -> None:
+    """The timeout of uutils ends with 125 for both, where GNU's has 124 for the first."""
+    (tmp_path / "timeout").write_text(f"#!/bin/sh\nsleep {seconds}\nexit 125\n")
+    (tmp_path / "timeout").chmod(0o755)
+    (tmp_path / "current").mkdir()
+    out = piece(
+        "PATH=$3:$PATH HOME_DIR=$3 user=$(id -un) client='' wanted=x limit=1;"
+        ' tick; begun=$now_cs; ask_bot; printf %s "$code"',
+        str(tmp_path),
+    )
+    assert out == code

@@ -95,7 +95,10 @@ ask_bot() {
 	wait "$asked"
 	code=$?
 	kill -s KILL -- "-$asked" 2>/dev/null
-	return 0
+	if [ "$code" = 125 ]; then # uutils says so, with -k, of what it has ended in time
+		tick
+		[ $((now_cs - begun)) -lt $((limit * 100)) ] || code=124
+	fi
 }
 
 # curl's last words are the status and the seconds; 000 is no answer.
