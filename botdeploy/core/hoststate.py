@@ -269,11 +269,7 @@ def what_is_wrong(environment: str, bot: str, name: str, state: HostState) -> st
     again = f"botdeploy rollback {environment} --to {state.current} --limit {name} --keep"
     match found.runs:
         case Runs.RUNNING if not state.unit.is_enabled:
-            unit = f"/opt/{bot}/current/.botdeploy/{bot}.service"
-            return (
-                "it runs, but its unit's link is gone, so that it would not start at the next "
-                f"boot; on {name}: systemctl enable {unit}"
-            )
+            return not_at_boot(bot, name)
         case Runs.RUNNING | Runs.STARTING | Runs.UNKNOWN:
             return ""
         case Runs.ENDED:
@@ -285,6 +281,15 @@ def what_is_wrong(environment: str, bot: str, name: str, state: HostState) -> st
             return f"{found.why}; to start it: {again}"
         case Runs.OTHER:
             return f"{found.why}; to run {state.current}: {again}"
+
+
+def not_at_boot(bot: str, name: str) -> str:
+    """Say that a bot runs whose unit is not enabled, and what to type."""
+    unit = f"/opt/{bot}/current/.botdeploy/{bot}.service"
+    return (
+        "it runs, but its unit's link is gone, so that it would not start at the next "
+        f"boot; on {name}: systemctl enable {unit}"
+    )
 
 
 def from_record(record: Mapping[str, Any]) -> HostState:

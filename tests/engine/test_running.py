@@ -212,6 +212,7 @@ def test_a_systemd_that_does_not_answer_is_inconclusive() -> None:
     by_hand(stage, 10.0, partial(host.become, is_mute=True))
     ended = release(stage)
     assert ended.code is ExitCode.HELD, ended.summary
+    assert "on h1: systemctl status tbot" in ended.summary
     assert (proven(stage), host.quarantine) == ([], {})
 
 
@@ -337,6 +338,21 @@ def test_a_link_that_is_gone_is_said_while_the_bot_runs() -> None:
     stage.hosts["h1"].is_enabled = False
     ended = release(stage, FakeBuild("R0001", f"{1:064x}"))
     assert ended.code is ExitCode.DONE
+    assert "systemctl enable /opt/tbot/current/.botdeploy/tbot.service" in ended.summary
+
+
+@pytest.mark.parametrize("command", ["first deploy", "canary", "promote"])
+def test_a_link_that_goes_in_a_rollout_is_said_at_its_end(command: str) -> None:
+    """In the soak of a canary, and between two steps of promote; it passes, for it runs."""
+    by_promote = command == "promote"
+    rings = (replace(ALONE[0], soak=timedelta(hours=2)),) if by_promote else ALONE
+    stage = stage_of() if command == "canary" else Stage(1, Policy(rings))
+    by_hand(stage, 15.0, partial(stage.hosts["h1"].become, is_enabled=False))
+    ended = release(stage)
+    if by_promote:
+        stage.clock.advance(7300)
+        ended = tick(stage)
+    assert (ended.code, proven(stage)) == (ExitCode.DONE, ["h1"])
     assert "systemctl enable /opt/tbot/current/.botdeploy/tbot.service" in ended.summary
 
 

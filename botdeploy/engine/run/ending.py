@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from botdeploy.core import underway
 from botdeploy.core.events import Kind
+from botdeploy.core.hoststate import not_at_boot
 from botdeploy.core.rollout import HOLDING, UNPROVEN, Blame, Reason, Result, Standing, command_of
 from botdeploy.core.running import Runs
 from botdeploy.engine.outcome import Ended
@@ -141,6 +142,10 @@ class Ending:
             return Ended(ExitCode.DONE, "")
         behind = self._members.within(Standing.AWAY)
         told = f"; behind: {', '.join(behind)}" if behind else ""
+        bot = self._members.inventory.bot_name
+        for name in self._members.within(Standing.PROVEN):
+            if not self._members[name].is_enabled:
+                told += f"; {name}: {not_at_boot(bot, name)}"
         return Ended(ExitCode.DONE, f"{self._release}: {why}{told}")
 
     def _on_or_back(self) -> str:
@@ -154,10 +159,9 @@ class Ending:
         if not down:
             return f"botdeploy approve {self._env} to go on, {back}"
         bot = members.inventory.bot_name
-        return (
-            f"on {', '.join(down)}: systemctl start {bot}, then botdeploy promote {self._env}; "
-            f"or {back}"
-        )
+        is_known = any(members[name].view.seen.runs is not Runs.UNKNOWN for name in down)
+        look = f"systemctl {'start' if is_known else 'status'} {bot}"
+        return f"on {', '.join(down)}: {look}, then botdeploy promote {self._env}; or {back}"
 
     def _may_hold(self) -> bool:
         """Tell whether a host that can't be reached may still run the release.

@@ -51,6 +51,8 @@ class Member:
     """It ran the release when it was last heard of."""
     pids: tuple[int, ...] = ()
     """The processes of its unit, when it was asked last."""
+    is_enabled: bool = True
+    """Whether its unit would start at the next boot, when it was asked last."""
     asked: float = 0.0
     """Monotonic second at which it was asked last whether it runs."""
     is_back: bool = False
@@ -210,7 +212,7 @@ class Members:
         """Note that a host runs the release, under lease, and tell it."""
         member = self._hosts[name]
         member.view = HostView(Standing.PENDING)  # it was seen ready just now
-        member.pids = ()
+        member.pids, member.is_enabled = (), True
         member.has_held = True
         member.since = self._clock.monotonic()
         member.switched_at_us = self._by_our_clock(name, result.at_us)
@@ -242,7 +244,7 @@ class Members:
         is_known = member.switched_at_us > 0
         found = seen(unit, self.target.release, ran_s if is_known else 0.0)
         member.view = replace(member.view, seen=found)
-        member.pids = unit.pids
+        member.pids, member.is_enabled = unit.pids, unit.is_enabled
         member.asked = self._clock.monotonic()
 
     def excuse(self, names: Collection[str]) -> None:
@@ -295,6 +297,7 @@ class Members:
         switch = state.switch if state is not None else None
         if state is not None:
             member.pids, member.asked = state.unit.pids, now
+            member.is_enabled = state.unit.is_enabled
         if switch is not None and switch.new == self.target.release:
             member.run = switch.run
             begun = self._clock.now() - timedelta(seconds=switch.age_s)
