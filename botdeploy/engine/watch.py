@@ -482,10 +482,12 @@ class Watch:
             for name in hosts:
                 after.leave(name, self._now_us())
 
-    def revoked(self) -> dict[str, Verdict]:
-        """Give the rings whose pass does not hold, and why."""
+    def revoked(self, between_lives: Collection[str] = ()) -> dict[str, Verdict]:
+        """Give the rings whose pass does not hold, and why; as ``verdict`` takes it."""
         found = {}
         for ring, after in self._after.items():
+            for name in between_lives:
+                after.between_lives(name)
             is_followed = any(name in self._streams for name in after.hosts)
             now_us = self._now_us() if is_followed else self._looked_until_us[ring]
             verdict = after.failure(now_us)
@@ -519,7 +521,9 @@ class Watch:
 
     def fallen(self) -> frozenset[str]:
         """Name the hosts of which systemd's last word is that the bot ended."""
-        return frozenset(name for name in self._judged() if self._streams[name].lives.is_down)
+        passed = (name for after in self._after.values() for name in after.hosts)
+        names = {*self._judged(), *(name for name in passed if name in self._streams)}
+        return frozenset(name for name in names if self._streams[name].lives.is_down)
 
     def unread(self) -> frozenset[str]:
         """Name the hosts whose journals hold nothing since the switch, not even systemd's word."""

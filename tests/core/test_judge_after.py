@@ -9,13 +9,12 @@ import pytest
 from botdeploy.core.evidence import Evidence
 from botdeploy.core.judge.after import BOUND, EVERY_MIN, FALSE_A_DAY, AfterPass
 from botdeploy.core.judge.scales import CALM_PROVED
-from botdeploy.core.logline import Assembler
+from botdeploy.core.logline import Assembler, LineKind, LogLine
+from botdeploy.core.systemd_record import SystemKind, SystemRecord
 from botdeploy.core.verdict import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-
-    from botdeploy.core.logline import LogLine
 
 MINUTE = 60_000_000
 PASS = 1_800_000_000_000_000
@@ -102,6 +101,19 @@ def test_a_single_new_error_and_a_short_silence_fail_nothing() -> None:
         return once.get(number) or good(number)
 
     assert not fails_in(watched(said, is_kept=False))
+
+
+@pytest.mark.parametrize("is_told", [True, False])
+def test_a_long_wait_for_the_next_life_is_not_a_unit_that_stays_down(*, is_told: bool) -> None:
+    """RestartSec=10 after one fault: its host says that a start is due."""
+    after = watched(good, is_kept=False)
+    at_us = PASS + 130 * MINUTE
+    for kind in (SystemKind.CRASHED, SystemKind.FAILED):
+        record = SystemRecord(kind, "exited", 1)
+        after.feed("w1", LogLine(at_us, LineKind.SYSTEMD, None, "tbot.service: …", system=record))
+    if is_told:
+        after.between_lives("w1")
+    assert (after.failure(at_us + 9_000_000) is None) is is_told
 
 
 def test_all_hosts_in_trouble_is_not_the_release() -> None:

@@ -483,7 +483,7 @@ class FakeWatch:
     def leave(self, _hosts: Sequence[str]) -> None:
         """Note who leaves the baseline."""
 
-    def revoked(self) -> dict[str, Verdict]:
+    def revoked(self, _between_lives: Collection[str] = ()) -> dict[str, Verdict]:
         """Say which passes do not hold: what shows itself late, shows itself."""
         found = {}
         for ring, names in self.after.items():

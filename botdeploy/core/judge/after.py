@@ -110,6 +110,12 @@ class AfterPass:
         if part is not None:
             part.miss(at_us, _FOREVER_US)
 
+    def between_lives(self, host: str) -> None:
+        """Note that a host's bot is down and that systemd starts it again: that is waited for."""
+        part = self._ledger.host(host)
+        if part is not None:
+            part.is_between_lives = True
+
     def gap(self, host: str, at_us: int) -> None:
         """Note that a host's stream broke; what follows until its next line is not silence."""
         part = self._ledger.host(host)

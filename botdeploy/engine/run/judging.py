@@ -10,7 +10,7 @@ from botdeploy.core.hoststate import RefusedError
 from botdeploy.core.judge.words import count, listing, quote
 from botdeploy.core.lives import in_words
 from botdeploy.core.past import proven, timeline
-from botdeploy.core.rollout import UNPROVEN, Standing, judged_ring
+from botdeploy.core.rollout import HOLDING, UNPROVEN, Standing, judged_ring
 from botdeploy.core.running import Runs
 from botdeploy.core.verdict import Outcome, Verdict
 from botdeploy.engine.watch import MOST_BASELINE
@@ -113,7 +113,7 @@ class Judging:
     def _that(self, runs: Runs) -> list[str]:
         """Name the hosts whose bot was so when they were asked last."""
         members = self._members
-        return [name for name in members.within(*UNPROVEN) if members[name].view.seen.runs is runs]
+        return [name for name in members.within(*HOLDING) if members[name].view.seen.runs is runs]
 
     def _with_what_runs(self, verdicts: Mapping[str, Verdict]) -> Mapping[str, Verdict]:
         members = self._members
@@ -164,7 +164,7 @@ class Judging:
 
     def revoked(self) -> Mapping[str, Verdict]:
         """Give the rings that had passed, and fail by what came since."""
-        return self._watch.revoked()
+        return self._watch.revoked(self._that(Runs.STARTING))
 
     def pronounce_failure(self) -> None:
         """Keep the verdict that failed, where one did, and tell it with the evidence."""
