@@ -685,6 +685,27 @@ def test_a_foreign_unit_is_left_alone(actor: Actor, host: Host) -> None:
     assert actor.state()["foreign_unit"] is True
 
 
+def test_a_bot_that_a_person_has_masked_is_not_somebody_elses(actor: Actor, host: Host) -> None:
+    """It is told with the command, and left alone; that host only, and not the way back."""
+    proven(actor, R1, "run1")
+    actor.stage(R2)
+    place = f"/etc/systemd/system/{BOT}.service"
+    host.root(f"systemctl stop {BOT}; ln -sf /dev/null {place}; systemctl daemon-reload")
+    for said in (actor.switch("run2", "R2"), actor.enter()):
+        assert said.fault == "masked", said.records
+        assert said["message"].endswith(f"systemctl unmask {BOT}.service")
+    checks = [one["check"] for one in actor("check").records if "check" in one]
+    unit = next(one for one in checks if one["name"] == "unit")
+    assert (unit["ok"], "is masked" in unit["message"]) == (False, True), unit
+    host.root(f"systemctl unmask {BOT}")
+    assert "state" in actor.enter()
+    assert "switched" in actor.switch("run2", "R2")
+    host.root(f"systemctl stop {BOT}; ln -sf /dev/null {place}; systemctl daemon-reload")
+    assert "state" in actor.enter("rollback")
+    assert actor("revert", actor.token, "back", "-", "bad")["reverted"]["runs"] is True
+    assert actor.state()["running"] == "R1"
+
+
 def test_a_bot_named_like_a_service_of_the_system_is_refused(host: Host) -> None:
     """A packaged unit, an alias, one of a generator: each is named, and nothing is touched."""
     host.root(

@@ -257,3 +257,39 @@ def test_where_opt_is_a_disk_of_its_own_the_bot_starts_at_boot(
         host.root("rm -rf /etc/systemd/system/opt.mount /etc/systemd/system/*/opt.mount; sync")
         host.reboot()
         host.root("rm -rf /disk")
+
+
+@pytest.mark.parametrize(
+    ("folder", "by_unit"),
+    [("/var/lib/botdeploy", True), ("/var/lib/botdeploy", False), ("/opt", True), ("/opt", False)],
+)
+def test_a_disk_that_comes_after_the_boot_delays_the_return(
+    folder: str, *, by_unit: bool, actor: Actor, host: BreakableHost
+) -> None:
+    """Whether its mount failed or nobody has tried it yet; no controller is needed for it."""
+    proven(actor, R1, "run1")
+    actor.stage(R2, R1)
+    assert "switched" in actor.switch("run2", "R2", ttl=300)
+    unit = folder.strip("/").replace("/", "-") + ".mount"
+    host.root(
+        f"mkdir -p /disk && cp -a {folder}/. /disk/ &&"
+        f" mkdir /under && mount --bind {folder} /under && rm -rf /under/* && umount /under; sync"
+    )
+    if by_unit:
+        host.root(
+            f"printf '[Mount]\\nWhat=none\\nWhere={folder}\\nType=tmpfs\\nOptions=nonsense=1\\n"
+            f"[Install]\\nWantedBy=local-fs.target\\n' >/etc/systemd/system/{unit};"
+            f" systemctl enable {unit}; sync"
+        )
+    try:
+        host.cut_power().end()
+        time.sleep(3)  # nothing may give up meanwhile
+        host.root(f"mount --bind /disk {folder}")
+        assert wait_until(actor, "reverted")["phase"]["cause"] == "boot"  # type: ignore[index]
+        assert running(actor, "R1")["stuck"] is None
+        assert overlaps(lives(host)) == []
+        assert host.root(f"systemctl is-active {GUARD}.path").stdout.strip() == "active"
+    finally:
+        host.root(f"rm -rf /etc/systemd/system/{unit} /etc/systemd/system/*/{unit}; sync")
+        host.reboot()
+        host.root("rm -rf /disk /under")

@@ -205,7 +205,7 @@ check_place() {
 		if is_our_unit; then
 			item unit false "$UNIT is botdeploy's and hides $foreign" "$mend"
 		else
-			item unit false "$foreign was not written by botdeploy${data:+. $data}" "$mend"
+			item unit false "$about" "$mend"
 		fi
 	elif is_our_unit; then
 		item unit true "$UNIT is botdeploy's"

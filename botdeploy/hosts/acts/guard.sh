@@ -12,6 +12,13 @@
 
 act_guard() {
 	case ${1:-} in run | boot) ;; *) fault usage "guard run, or guard boot" ;; esac
+	late=no
+	if ! is_there; then
+		if [ "$1" = boot ]; then start_guard --no-block && return; fi
+		log "waiting for $HOME_DIR and $STATE"
+		until is_there; do sleep 2; done
+		late=yes
+	fi
 	command exec 8>>"$RUN/guard.lock" || fault state "cannot write $RUN"
 	flock 8
 	crumbs
@@ -29,6 +36,21 @@ act_guard() {
 		await_mark
 	done
 	is_announced || rm -f "$RUN/announced" # of an act that was killed
+	if [ "$late" = yes ]; then
+		systemctl start --no-block "$GUARD.path"
+		start_late
+	fi
+}
+
+# is_there: are the places that every act needs? A disk may come after the boot.
+is_there() { [ -d "$HOME_DIR" ] && [ -d "$STATE" ]; }
+
+# start_late: load and start the bot whose unit systemd could not see when it planned the boot.
+start_late() {
+	unit_state
+	[ "$LoadState" = not-found ] && is_enabled && [ -e "$HOME_DIR/current/.botdeploy/$UNIT" ] || return 0
+	systemctl daemon-reload
+	systemctl start --no-block "$UNIT"
 }
 
 # await_mark: whoever arms or reverts starts the guard first and writes its mark then: one that is
@@ -731,9 +753,6 @@ guard_boot() {
 		reload_unit "$old"
 		start_guard --no-block
 	else
-		unit_state
-		[ "$LoadState" = not-found ] && [ -e "$HOME_DIR/current/.botdeploy/$UNIT" ] || return 0
-		systemctl daemon-reload
-		systemctl start --no-block "$UNIT"
+		start_late
 	fi
 }

@@ -388,10 +388,17 @@ is_foreign_unit() {
 
 is_our_unit() { [ "$(readlink "$UNITS/$UNIT" 2>/dev/null)" = "$HOME_DIR/current/.botdeploy/$UNIT" ]; }
 
-# about_foreign: what to do about it, in $mend, and of an administrator's own unit where its data may
-# be, in $data.
+# about_foreign: what it is, in $about and $kind_of, and what to do about it, in $mend. A bot that a
+# person has masked is nobody else's: it is that person's word that it shall not run.
 about_foreign() {
-	data=''
+	data='' kind_of=foreign-unit
+	case $(readlink "$foreign"):$foreign in
+	/dev/null:*)
+		case $foreign in /run/*) mend="systemctl unmask --runtime $UNIT" ;; *) mend="systemctl unmask $UNIT" ;; esac
+		kind_of=masked about="$UNIT is masked on this host ($foreign), so it can't run"
+		return
+		;;
+	esac
 	case $foreign in
 	"$UNITS"/*)
 		mend="to hand the bot over: systemctl disable --now $UNIT; mv $foreign $foreign.before-botdeploy"
@@ -399,6 +406,7 @@ about_foreign() {
 		;;
 	*) mend="it comes with a package, or is made at boot: give the bot another name" ;;
 	esac
+	about="$foreign was not written by botdeploy${data:+. $data}"
 }
 
 # foreign_data: where a unit that somebody else wrote may keep what it stores, and where that belongs,

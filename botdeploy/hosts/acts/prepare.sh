@@ -68,8 +68,9 @@ prepare_user() {
 # $guard_path. The boot unit puts an unconfirmed release back before the bot's own unit starts. Where
 # /opt is a file system of its own, systemd has not seen the bot's unit when it planned the boot: it is
 # also the one that loads and starts it then. The path unit starts the guard for as long as something
-# is open, whatever ended it: a stop, a signal, a boot at which a disk could not be written. Nothing
-# of these runs where nothing is open.
+# is open, whatever ended it: a stop, a signal, a boot at which a disk could not be written. A disk
+# that is not there at boot keeps both from starting, or leaves nothing for them to see: then the
+# guard is what waits for it. Nothing of these runs where nothing is open and all disks are there.
 our_units() {
 	boot_unit="[Unit]
 Description=botdeploy: return $BOT to its proven release when nobody confirmed the new one
@@ -77,7 +78,10 @@ ConditionPathExists=|$STATE/pending
 ConditionPathExists=|$STATE/reverting
 ConditionPathIsMountPoint=|/opt
 ConditionPathIsMountPoint=|$HOME_DIR
+ConditionPathExists=|!$HOME_DIR
+ConditionPathExists=|!$STATE
 RequiresMountsFor=$HOME_DIR $STATE
+OnFailure=$GUARD.service
 Before=$UNIT
 
 [Service]

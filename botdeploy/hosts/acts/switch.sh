@@ -73,7 +73,7 @@ arm() {
 refuse_foreign() {
 	! is_our_unit && is_foreign_unit || return 0
 	about_foreign
-	fault foreign-unit "$foreign was not written by botdeploy${data:+. $data}; $mend"
+	fault "$kind_of" "$about; $mend"
 }
 
 # announce: a guard that waits for the mark which this act is about to write.
