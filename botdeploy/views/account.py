@@ -500,6 +500,8 @@ def _state_of(
         return f"the bot is {state.active_state}", True
     reverted = [act for act in acts if act.what == "revert" and act.release == record.release]
     if state.running == record.release:
+        if record.digest in state.quarantine:
+            return "runs it, and it is in quarantine", True
         return ("proven" if state.is_proven(record.release) else "runs it, not proven yet"), False
     if reverted:
         return "taken back", True

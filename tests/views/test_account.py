@@ -169,6 +169,15 @@ def test_a_rollout_under_way_reaches_until_now() -> None:
     assert account.hosts[0].state == "runs it, not proven yet"
 
 
+def test_what_still_runs_a_release_that_failed_after_its_pass_is_told() -> None:
+    """With on_fail: host, others keep it; it is proven no more."""
+    hosts = passed(3)
+    for host in hosts:
+        host.state["quarantine"] = {DIGEST: "errors came late"}
+    account = told(hosts)
+    assert {one.state for one in account.hosts} == {"runs it, and it is in quarantine"}
+
+
 def test_a_host_that_cannot_be_reached_is_told_so() -> None:
     """Nothing is made up of a host that said nothing."""
     account = told(passed(3), away=("h3",))
