@@ -37,6 +37,9 @@ SECRETS = frozenset({*_BECOME_PASSWORD, "ansible_password", "ansible_ssh_pass"})
 KEYS = (*_HOST, *_PORT, *_USER, *_KEY, *_BECOME, *_BECOME_USER, *_BECOME_PASSWORD, *_ARGS)
 """Every connection variable that is read."""
 
+KINDS = (*_CONNECTION, *_BECOME_METHOD)
+"""Those that choose a way; botdeploy knows one or two of each."""
+
 _OVER_SSH = frozenset({"ssh", "paramiko", "paramiko_ssh", "smart"})
 _ZONED = re.compile(r"[0-9A-Fa-f:.]+%[A-Za-z0-9_.-]+")
 _USER_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@\\+-]{0,127}\$?")

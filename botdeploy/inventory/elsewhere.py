@@ -75,7 +75,7 @@ _SETTINGS: tuple[tuple[str, str, tuple[str, ...], tuple[str, ...]], ...] = (
     ),
     ("ssh_connection.ssh_executable", "ANSIBLE_SSH_EXECUTABLE", (), ("ssh",)),
 )
-_OURS = frozenset({*connect.KEYS, "ansible_connection", "ansible_become_method", "bot", "rollout"})
+_OURS = frozenset({*connect.KEYS, *connect.KINDS, "bot", "rollout"})
 
 
 def elsewhere(

@@ -13,6 +13,7 @@ from botdeploy.inventory.elsewhere import elsewhere
 from botdeploy.inventory.emptied import rendered
 from botdeploy.inventory.find import find
 from botdeploy.inventory.gather import folder_of, gather
+from botdeploy.inventory.near import slips_of_connection
 from botdeploy.inventory.pattern import names_of
 from botdeploy.inventory.rings import place_hosts
 from botdeploy.inventory.settings import DEFAULT_RINGS, hosts_of, is_raw, read_bot, read_rollout
@@ -75,7 +76,10 @@ def _load(name: str, path: Path) -> Inventory:
     policy = place_hosts(policy, names_of(list(chosen), inside), node)
     if node is not None:
         announce.check(name, policy, hosts, node)
-    notes = elsewhere(folder_of(path), tree, chosen, os.environ)
+    notes = (
+        *slips_of_connection(scope.variables for scope in chosen.values()),
+        *elsewhere(folder_of(path), tree, chosen, os.environ),
+    )
     return Inventory(name, str(path), hosts, policy, inside, left_out, notes)
 
 

@@ -1,4 +1,8 @@
-"""Variables that are nearly ``bot`` or ``rollout``: a slip there would switch gates off unseen."""
+"""Variables that are nearly one of ours.
+
+A slip of ``bot`` or ``rollout`` would switch gates off unseen: it is an error. One of a connection
+variable shows when the host is reached, or is not; it is told.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +12,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from botdeploy.inventory import connect
 from botdeploy.inventory._models import BotKeys, RolloutKeys
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from botdeploy.inventory.located import Located, Place
 
@@ -28,6 +33,8 @@ _WORDS = frozenset(
     {"boot", "both", "bat", "bit", "but", "bet", "box", "boy", "dot", "lot", "robot"}
 )
 """Words that are a letter from ``bot``, and names of other things."""
+
+_CONNECTION = (*connect.KEYS, *connect.KINDS, *sorted(connect.SECRETS - set(connect.KEYS)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +103,39 @@ def refuse(suspects: Iterable[Suspect], nodes: Iterable[Located]) -> None:
                 "variable of your own another name",
                 repr(one.name) if one.name != one.name.strip() else one.name,
             )
+
+
+def slips_of_connection(by_host: Iterable[Mapping[str, Located]]) -> tuple[str, ...]:
+    """Tell of variables that are a letter from one that says how a host is reached.
+
+    By case, ``-`` and one letter. One that a template names is the inventory's own.
+    """
+    every = list(by_host)
+    found: dict[str, tuple[str, Place]] = {}
+    for variables in every:
+        for name in variables.keys() - found.keys():
+            right = _connection_near(name)
+            if right:
+                found[name] = (right, variables[name].place)
+    if not found:
+        return ()
+    used: set[str] = set()
+    for variables in every:
+        for node in variables.values():
+            _words(node, used)
+    return tuple(
+        f"{place}: {name} is nearly '{right}', and neither Ansible nor botdeploy reads it"
+        for name, (right, place) in sorted(found.items())
+        if name not in used
+    )
+
+
+@lru_cache(maxsize=4096)
+def _connection_near(name: str) -> str:
+    if name in _CONNECTION or _distance(name[:7].lower(), "ansible") > 1:
+        return ""
+    folded = name.strip().casefold().replace("-", "_")
+    return next((one for one in _CONNECTION if _distance(folded, one) <= 1), "")
 
 
 def _words(node: Located, found: set[str]) -> None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from botdeploy.errors import InventoryError
 from botdeploy.inventory import load
 from botdeploy.inventory.located import Place, located
-from botdeploy.inventory.near import suspect
+from botdeploy.inventory.near import slips_of_connection, suspect
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -253,3 +253,66 @@ def test_nearly_right_keys_inside_are_errors(
     with pytest.raises(InventoryError, match=re.escape(f"did you mean '{right}'?")) as caught:
         load("prod", tmp_path)
     assert f"{key}: " in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "right"),
+    [
+        ("ansible_hots", "ansible_host"),
+        ("ansible_ssh_prot", "ansible_ssh_port"),
+        ("ansible-user", "ansible_user"),
+        ("Ansible_Port", "ansible_port"),
+        ("anisble_user", "ansible_user"),
+        ("ansible_becom", "ansible_become"),
+        ("ansible_conection", "ansible_connection"),
+        ("ansible_ssh_comon_args", "ansible_ssh_common_args"),
+        ("ansible_ssh_private_keyfile", "ansible_ssh_private_key_file"),
+        ("ansible_become_pasword", "ansible_become_password"),
+    ],
+)
+def test_slips_of_a_connection_variable_are_told(tmp_path: Path, name: str, right: str) -> None:
+    """With file, line and the right name, once for all hosts; it is no error."""
+    put(
+        tmp_path,
+        {
+            "prod.yml": "all:\n  hosts: {h1: {}, h2: {}}\n  vars:\n"
+            f"    bot: {json.dumps(BOT)}\n    {name}: 2\n"
+        },
+    )
+    (note,) = load("prod", tmp_path).notes
+    assert note.startswith(f"{tmp_path / 'prod.yml'}:5: {name} is nearly '{right}'")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("ansible_hostname", "ansible_host_name", "ansible_python_interpreter", "ansible_facts"),
+        *(
+            "ansible_ssh_pipelining",
+            "ansible_ssh_retries",
+            "ansible_shell_type",
+            "ansible_become_exe",
+        ),
+        *("ansible_scp_extra_args", "ansible_sftp_extra_args", "ansible_ssh_executable", "ansible"),
+        *(
+            "ansible_become_flags",
+            "ansible_su_pass",
+            "ansible_user_id",
+            "ansible_user_dir",
+            "my_host",
+        ),
+        *("ansible_ssh_timeout", "ansible_control_path", "ansible_network_os", "ansible_os_family"),
+        *("ansible_distribution", "ansible_port_base", "ansible_remote_tmp", "ansible_winrm_port"),
+        *("ansible_local", "ansible_password", "ansible_ssh_pass", "ansible_connection"),
+    ],
+)
+def test_other_variables_of_ansible_s_are_not_taken_for_slips(name: str) -> None:
+    """Neither those of other plugins nor facts that somebody has put into an inventory."""
+    assert not slips_of_connection([{name: located("ssh", HERE)}])
+
+
+def test_a_slip_that_a_template_uses_is_none() -> None:
+    """It is the inventory's own."""
+    own = located({"ansible_hosts": "x", "peers": "{{ ansible_hosts }}"}, HERE).items
+    assert not slips_of_connection([own])
+    assert slips_of_connection([{"ansible_hosts": own["ansible_hosts"]}])
