@@ -418,6 +418,8 @@ class Assembler:
             self._has_ended_well = False
         elif kind is SystemKind.STOPPING:
             self._is_stopping = True
+        elif kind is SystemKind.LIFETIME:
+            self._is_stopping = self._has_ended_well = True
         elif kind in {SystemKind.STOPPED, SystemKind.FAILED, SystemKind.RESTART}:
             self._is_stopping = False
         return LogLine(

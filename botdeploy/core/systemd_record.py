@@ -31,6 +31,8 @@ class SystemKind(StrEnum):
     SPAWN_FAILED = "spawn-failed"
     """The program could not be executed (missing, not executable, no such user …)."""
     TIMEOUT = "timeout"
+    LIFETIME = "lifetime"
+    """It ran as long as its unit lets it (``RuntimeMaxSec``), and is ended for that."""
     WATCHDOG = "watchdog"
     FAILED = "failed"
     STOP_FAILED = "stop-failed"
@@ -93,6 +95,7 @@ _BY_ID: dict[str, SystemKind] = {
 _BY_TEXT: tuple[tuple[re.Pattern[str], SystemKind], ...] = (
     (re.compile(r"Start request repeated too quickly"), SystemKind.START_LIMIT),
     (re.compile(r"Watchdog timeout"), SystemKind.WATCHDOG),
+    (re.compile(r"reached runtime time limit"), SystemKind.LIFETIME),
     (
         re.compile(r"operation timed out|timed out\. (?:Kill|Terminat|Stopp|Skipp)"),
         SystemKind.TIMEOUT,

@@ -279,6 +279,25 @@ def test_an_end_without_fault_that_a_restart_follows_is_no_crash(preset: Preset)
 
 
 @pytest.mark.parametrize("preset", list(Preset))
+def test_a_bot_that_ran_as_long_as_its_unit_lets_it_has_not_crashed(preset: Preset) -> None:
+    """``RuntimeMaxSec`` ends it, which systemd calls a failure, and it is started again."""
+    limit = systemd("bot.service: Service reached runtime time limit. Stopping.")
+    killed = systemd(
+        "bot.service: Main process exited, code=killed, status=9/KILL",
+        CRASHED,
+        EXIT_CODE="killed",
+        EXIT_STATUS="9",
+    )
+    gone = systemd("bot.service: Failed with result 'timeout'.", FAILED, UNIT_RESULT="timeout")
+    again = [limit, killed, gone, restart(1), STARTED]
+    it = judge(preset)
+    entries = [entry | stamp(12 + number / 10) for number, entry in enumerate(again)]
+    assert first_fail(it, [*talk(1, 12), *entries, *talk(13, 65)]) is None
+    if preset is Preset.QUICK:
+        assert it.verdict(SWITCH + 65 * SECOND).outcome is Outcome.PASS
+
+
+@pytest.mark.parametrize("preset", list(Preset))
 def test_ends_without_fault_again_and_again_are_a_loop(preset: Preset) -> None:
     """Twice within ten minutes condemns, where the old release never did it."""
     entries = [entry | stamp(5 + n) for n, entry in enumerate([*once(1), *once(2)])]
