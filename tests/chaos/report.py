@@ -32,9 +32,10 @@ readable by others; shared data is as it was; nothing is pending. Then the same 
 must stage, switch, confirm and revert without a fault, and leave no litter.
 
 A cell says how long it took from the fault until a release ran with nothing open, and which
-releases ran one after the other meanwhile: `o` the old one, `n` the new one (what the disk had
-forgotten of its notes is missing). Most of the time is the lease of {lease} s or the time that a
-host takes to boot. `(…)`: this time the act went another way and did not come to the step.
+releases ran one after the other meanwhile: `o` the old one, `n` the new one, `s` one that is
+never ready, `l` one whose lines are dropped (what the disk had forgotten of its notes is missing).
+Most of the time is the lease of {lease} s or the time that a host takes to boot.
+`(…)`: this time the act went another way and did not come to the step.
 `-`: {left_out}. Each of these faults can be made in the lab at each step. What
 can't be made there, and so is in no row: another time on a host's clock (it is the machine's), and
 a unit that runs out of its memory where the machine has cgroup v1.

@@ -145,3 +145,45 @@ def test_what_the_journal_does_not_tell_systemd_does(running: Project) -> None:
     bad = running.canary("--source", crashes, code=1)
     assert "unread" in bad.summary or "anew" in bad.summary
     assert one != two
+
+
+HANDS_OVER = """\
+import os, socket, sys, time
+def tell(text):
+    there = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    place = os.environ["NOTIFY_SOCKET"]
+    there.sendto(text.encode(), "\\0" + place[1:] if place[0] == "@" else place)
+if len(sys.argv) == 1:
+    child = os.fork()
+    if child:
+        for number in range(40):
+            print("handled", number, flush=True)
+            time.sleep(0.1)
+        tell(f"MAINPID={child}\\nREADY=1")
+        time.sleep(0.5)
+        sys.exit(0)
+    os.execve(sys.executable, [sys.executable, "-u", "main.py", "child"], {})
+while True:
+    print("handled a message", flush=True)
+    time.sleep(0.1)
+"""
+RESTS = RESTARTS.replace("was-here", "was-there")
+
+
+def test_main_processes_change_and_lives_lie_apart(running: Project) -> None:
+    """A bot hands its unit over to a child without environment; one rests; one is not there."""
+    running.bot.update(ready={"notify": True}, unit={"NotifyAccess": "all"})
+    running.write()
+    two = releases_of(running.canary("--source", source(running, "hands-over", HANDS_OVER)))
+    assert running.running() == [two] * 2
+    running.bot.update(ready={"pattern": "READY"}, unit={"Restart": "always", "RestartSec": "7"})
+    running.write(rings=[{**SOAK[0], "soak": "14s"}])
+    passed = running.canary("--source", source(running, "rests", RESTS))
+    assert 0.3 < passed.all("verdict")[-1]["uptime"] < 0.8
+    assert running.running() == [releases_of(passed)] * 2
+    # What can't be executed is told as that, and at once.
+    running.bot.update(command="./none", unit={"Type": "exec"})
+    running.write()
+    bad = running.canary(code=1)
+    assert "203" in bad.summary or "No such file" in bad.summary, bad.summary
+    running.assert_never_two()
