@@ -283,6 +283,7 @@ def _batches(ring: Ring, count: int) -> int:
 
 
 def _show_plan(context: Context, record: Mapping[str, Any]) -> None:
+    from botdeploy.core.judge.quick import NO_LEVELS
     from botdeploy.views import tables
 
     context.say(f"{record['bot']} → {record['release']} ({record['source'] or 'staged'})", "bold")
@@ -305,6 +306,9 @@ def _show_plan(context: Context, record: Mapping[str, Any]) -> None:
             context.say(f"  {foretold['text']}")
             if foretold["lacking"]:
                 context.say(f"  {foretold['lacking']}", "yellow")
+    traffic = record["power"]["traffic"]
+    if traffic is not None and not traffic["states_levels"]:
+        context.say(f"no soak can exclude {NO_LEVELS}", "yellow")
     rows = []
     for host in record["hosts"]:
         if host["error"]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from botdeploy.core.judge import JudgeOptions, Preset
 from botdeploy.core.judge.power import foretell
+from botdeploy.core.judge.quick import FEW
 from botdeploy.core.judge.rates import BLOCK_MIN
 from botdeploy.core.judge.words import duration
 from botdeploy.core.logline import Assembler, LineRules, feed_all
@@ -44,6 +45,8 @@ class Traffic:
     """Errors a line."""
     known_s: float
     """How much of the last hour is known of each."""
+    states_levels: bool = True
+    """Whether a line says how bad it is, where there are enough to tell."""
 
     def record(self) -> dict[str, object]:
         """Give it as plain data."""
@@ -52,6 +55,7 @@ class Traffic:
             "lines_per_minute": round(self.lines_per_minute, 2),
             "error_rate": round(self.error_rate, 5),
             "known_s": round(self.known_s),
+            "states_levels": self.states_levels,
         }
 
 
@@ -76,7 +80,9 @@ def traffic(
     if known_s <= 0.0:
         return None
     rate = min(1.0, errors / lines) if lines > 0.0 else 0.0
-    return Traffic(tuple(found), lines / known_s, rate, known_s / len(found))
+    seen_lines = sum(one.lines for one in found.values())
+    states_levels = seen_lines < FEW or any(one.states_levels for one in found.values())
+    return Traffic(tuple(found), lines / known_s, rate, known_s / len(found), states_levels)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +90,8 @@ class _Seen:
     a_minute: float
     errors_a_minute: float
     known_s: float
+    lines: int
+    states_levels: bool
 
 
 def _seen(acts: Acts, state: HostState, assembler: Assembler, probe: Probe | None) -> _Seen:
@@ -98,13 +106,16 @@ def _seen(acts: Acts, state: HostState, assembler: Assembler, probe: Probe | Non
         first_us = int(entries[0].get("__REALTIME_TIMESTAMP", begin_us))
         begin_us = max(begin_us, min(first_us, now_us - 10_000_000))
     minutes = max(1e-3, (now_us - begin_us) / 6e7)
-    lines = errors = 0
+    lines = errors = levels = 0
     for line in feed_all(assembler, entries):
         if line.system is None and begin_us <= line.at_us:
             lines += 1
             errors += line.fingerprint is not None
+            levels += line.states_level or line.fingerprint is not None
     work, wrong = _by_probe(acts, probe) if probe is not None else (0.0, 0.0)
-    return _Seen(lines / minutes + work, errors / minutes + wrong, 60.0 * minutes)
+    return _Seen(
+        lines / minutes + work, errors / minutes + wrong, 60.0 * minutes, lines, levels > 0
+    )
 
 
 def _by_probe(acts: Acts, probe: Probe) -> tuple[float, float]:

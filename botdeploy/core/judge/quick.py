@@ -38,8 +38,12 @@ LEAST_QUIET_S = 5.0
 """A bot may well need some seconds to log in again after its start."""
 _HEARD_S = 3.0
 """How long after its first line an error convicts: what all hosts meet is heard of all by then."""
-_FEW = 10
+FEW = 10
 """Lines from which on it is no accident that none states a level."""
+NO_LEVELS = (
+    "errors that do not look like one: no line of the bot states a level (INFO, ERROR …), so only"
+    " stack traces and words such as “failed to” can be told from other lines"
+)
 _ALONE = 0.01
 """Chance that hosts which meet an error of the world as often show none meanwhile."""
 _WORLD = (
@@ -418,12 +422,9 @@ def unexcluded(ledger: Ledger, options: JudgeOptions, now_us: int) -> tuple[str,
         )
     if not ledger.baseline:
         said.append("whether the world changed meanwhile: no other host runs the old release")
-    spoke = [part for part in parts if part.lines_after >= _FEW]
+    spoke = [part for part in parts if part.lines_after >= FEW]
     if spoke and all(part.states_levels is False for part in ledger.parts()):
-        said.append(
-            "errors that do not look like one: no line of the bot states a level (INFO, ERROR …),"
-            " so only stack traces and words such as “failed to” can be told from other lines"
-        )
+        said.append(NO_LEVELS)
     for part in parts:
         if part.lines_after == 0:
             said.append(f"that {part.name} works at all: it printed nothing since the switch")
