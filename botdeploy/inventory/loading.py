@@ -14,7 +14,7 @@ from botdeploy.inventory.emptied import rendered
 from botdeploy.inventory.find import find
 from botdeploy.inventory.gather import folder_of, gather
 from botdeploy.inventory.near import slips_of_connection
-from botdeploy.inventory.pattern import names_of
+from botdeploy.inventory.pattern import names_of, why_none
 from botdeploy.inventory.rings import place_hosts
 from botdeploy.inventory.settings import DEFAULT_RINGS, hosts_of, is_raw, read_bot, read_rollout
 from botdeploy.inventory.variables import Plain
@@ -58,7 +58,8 @@ def _load(name: str, path: Path) -> Inventory:
             key="bot",
         )
     node = _agreed_rollout(with_bot)
-    chosen = _chosen(node, with_bot, names_of(list(by_host), groups))
+    every = names_of(list(by_host), groups)
+    chosen = _chosen(node, with_bot, every)
     left_out = {
         host: f"it has no variable 'bot'{hint}"
         if host not in with_bot
@@ -73,7 +74,7 @@ def _load(name: str, path: Path) -> Inventory:
     policy = read_rollout(node) if node is not None else Policy(DEFAULT_RINGS)
     if node is not None:
         _check_ring_env(policy, hosts, node)
-    policy = place_hosts(policy, names_of(list(chosen), inside), node)
+    policy = place_hosts(policy, names_of(list(chosen), inside), node, every, left_out)
     if node is not None:
         announce.check(name, policy, hosts, node)
     notes = (
@@ -107,8 +108,7 @@ def select(inventory: Inventory, pattern: str) -> tuple[str, ...]:
     names = names_of([host.name for host in inventory.hosts], inventory.groups)
     found = names.match(pattern)
     if not found:
-        out = names_of(list(inventory.left_out), {}).match(pattern)
-        why = f": '{out[0]}' is no part of it, because {inventory.left_out[out[0]]}" if out else ""
+        why = why_none(pattern, names_of(list(inventory.left_out), {}), inventory.left_out)
         raise UserError(f"no host of '{inventory.environment}' matches '{pattern}'{why}")
     return found
 

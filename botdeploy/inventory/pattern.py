@@ -119,3 +119,9 @@ def _matches(term: str, name: str) -> bool:
 def names_of(hosts: Sequence[str], groups: Mapping[str, Sequence[str]]) -> Names:
     """Put Ansible's two standing groups beside an inventory's own."""
     return Names(hosts, {ALL: hosts, UNGROUPED: (), **groups})
+
+
+def why_none(pattern: str, every: Names, left_out: Mapping[str, str]) -> str:
+    """Say why a pattern means no host, where one that it means is no part of the environment."""
+    out = next((host for host in every.match(pattern) if host in left_out), None)
+    return "" if out is None else f": '{out}' is no part of it, because {left_out[out]}"

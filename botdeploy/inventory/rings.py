@@ -7,19 +7,29 @@ from typing import TYPE_CHECKING
 
 from botdeploy.core.model import Share
 from botdeploy.errors import InventoryError, UserError
+from botdeploy.inventory.pattern import why_none
 from botdeploy.inventory.settings import takes_all
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from botdeploy.core.model import Policy, Ring
     from botdeploy.inventory.located import Located
     from botdeploy.inventory.pattern import Names
 
 
-def place_hosts(policy: Policy, names: Names, node: Located | None) -> Policy:
+def place_hosts(
+    policy: Policy,
+    names: Names,
+    node: Located | None,
+    every: Names,
+    left_out: Mapping[str, str],
+) -> Policy:
     """Give each ring its hosts: those that its selector means and no earlier pattern took.
 
     A count or percentage gets all hosts that it may choose from. Raises InventoryError for a
-    ring without hosts and for hosts without a ring; ``node`` is the variable ``rollout``.
+    ring without hosts and for hosts without a ring; ``node`` is the variable ``rollout``,
+    ``every`` names the inventory's hosts, also those that are no part of the environment.
     """
     taken: set[str] = set()
     placed: list[Ring] = []
@@ -31,7 +41,10 @@ def place_hosts(policy: Policy, names: Names, node: Located | None) -> Policy:
         except UserError as error:
             raise _fault(node, index, str(error)) from None
         if not hosts and not (is_rest and index == last):
-            raise _fault(node, index, f"ring '{ring.name}': {_why_empty(ring, names)}")
+            why = _why_empty(ring, names)
+            if not isinstance(ring.selector, Share):
+                why += why_none(ring.selector, every, left_out)
+            raise _fault(node, index, f"ring '{ring.name}': {why}")
         if not isinstance(ring.selector, Share):
             taken.update(hosts)
         placed.append(replace(ring, hosts=hosts))

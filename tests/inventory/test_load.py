@@ -750,6 +750,15 @@ def test_a_pattern_that_leaves_nobody_is_an_error(
     assert caught.value.line == 13
 
 
+@pytest.mark.parametrize("who", ["db1", "others", "d*"])
+def test_a_ring_of_hosts_that_are_left_out_says_why(tmp_path: Path, who: str) -> None:
+    """By name, by group or by pattern: they are in the file, after all."""
+    rings = f"[{{name: c, hosts: '{who}'}}, {{name: f, hosts: all}}]"
+    why = "'db1' is no part of it, because it has no variable 'bot'"
+    with pytest.raises(InventoryError, match=re.escape(f"no host matches '{who}': {why}")):
+        loaded(tmp_path, f"{MIXED}  vars:\n    rollout:\n      rings: {rings}\n")
+
+
 def test_a_limit_to_a_host_that_is_left_out_says_why(tmp_path: Path) -> None:
     """It is in the file, after all."""
     inventory = loaded(tmp_path, MIXED)
