@@ -134,11 +134,14 @@ def _ahead(
     if not isinstance(decision, Wait):
         return {**nothing, "why": describe(decision), "next": command}
     is_soak = decision.reason is Reason.SOAK
+    # Hosts keep what was read, not what it is worth: that is judged anew by each step.
+    is_unjudged = decision.reason is Reason.VERDICT
+    judged = "; the next step judges it, and with -v tells which proof is missing"
     is_act = decision.reason in (Reason.ACT, Reason.SETTLE)
     return {
         "state": None if is_act else "soaking" if is_soak else "waiting",
         "reason": decision.reason.value,
-        "why": decision.why,
+        "why": decision.why + (judged if is_unjudged else ""),
         "until": _stamp(decision.until),
         "next": command,
     }

@@ -99,7 +99,8 @@ def promote(context: Context, environment: str, limit: str | None, *, dry_run: b
             ended = due(inventory, tools) if dry_run else run(inventory, tools, options)
         is_news = dry_run or context.is_news(inventory, ended)
         if not ended.summary and context.verbose:
-            ended = replace(ended, summary="nothing is due")
+            why = f": {ended.waits_for}" if ended.waits_for else ""
+            ended = replace(ended, summary=f"nothing is due{why}")
         return context.ended(ended, is_news=is_news)
 
 

@@ -15,3 +15,5 @@ class Ended:
 
     code: ExitCode
     summary: str
+    waits_for: str = ""
+    """What a step that had nothing to do waits for: for who asks, cron stays silent."""

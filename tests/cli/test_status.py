@@ -80,9 +80,11 @@ def test_a_gate_names_the_ring_and_the_command(stage: Stage) -> None:
 
 
 def test_a_soak_that_is_over_is_due_now(stage: Stage) -> None:
-    """What proof is missing is told by host."""
+    """Whose verdict is missing is told; the next step knows what proof it lacks."""
     stage.clock.mono += 7300
     found = told(stage)
+    assert found["reason"] == "verdict"
+    assert "the next step judges it" in found["why"]
     assert found["unproven"] == ["h1"]
     assert found["next"] == "botdeploy promote prod"
 

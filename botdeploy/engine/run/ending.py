@@ -62,11 +62,12 @@ class Ending:
         """Leave a rollout that goes on later; a run that did nothing says nothing."""
         self._leases.renew_all()
         is_idle = wait.reason in (Reason.SOAK, Reason.WINDOW, Reason.VERDICT, Reason.WATCH)
+        until = wait.until.isoformat(timespec="seconds") if wait.until else None
+        due = f", due {until}" if until else ""
         if is_idle and not has_acted:
-            return Ended(ExitCode.DONE, self._leases.shortage())
+            return Ended(ExitCode.DONE, self._leases.shortage(), f"{wait.why}{due}")
         if self._is_attended and wait.reason in (Reason.SOAK, Reason.VERDICT):
             self._keeping.hand_over(self._members.ring(wait.ring))
-        until = wait.until.isoformat(timespec="seconds") if wait.until else None
         self._tell(
             Kind.WAITING,
             ring=wait.ring or None,
@@ -74,7 +75,6 @@ class Ending:
             why=wait.why,
             reason=wait.reason.value,
         )
-        due = f", due {until}" if until else ""
         where = f". {self._where_they_are()}" if wait.reason is Reason.LAPSED else ""
         told = [
             f"{wait.why}{due}{where}; next: {command_of(wait, self._env, self._release)}",
