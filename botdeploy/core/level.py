@@ -185,6 +185,12 @@ _LEADING = re.compile(
     r"|<(?P<syslog>[0-7])>)"
 )
 _NOT_ONE = re.compile(r"(?i)\b(?:no|0|zero|without|any|non|not an?|ignore[ds]?)[\s-]+$")
+# What loggers are told to write, not how bad a line is: ``log level set to ERROR``.
+_SETTING = re.compile(
+    r"(?i)(?:\blog(?:ging|ger|s)?[\s_-]?level|\b(?:at|min(?:imum)?|verbosity|threshold)\slevel"
+    r"|\blevel\s(?:is|set|changed|now)|\blevel(?=\s+to\b))"
+    r"(?:\s+(?:is|set|changed|now|to|at))*\s*[=:]?\s*[\"'`\[(]?$"
+)
 _IS_COUNT = re.compile(
     r"(?i)\(?s?\)?\s*(?:count|rate|total)?\s*[=:]\s*(?:0+(?:\.0+)?|none|null|false)\b"
     r"(?=\s*(?:$|[,;.)\]}|]|\w+[=:]))"
@@ -331,4 +337,8 @@ def _stands_alone(text: str, start: int, end: int) -> bool:
 
 def _is_denied(text: str, start: int, end: int) -> bool:
     """Whether what stands around an error word takes it back: ``no error``, ``errors=0``."""
-    return bool(_NOT_ONE.search(text, max(0, start - 12), start) or _IS_COUNT.match(text, end))
+    return bool(
+        _NOT_ONE.search(text, max(0, start - 12), start)
+        or _IS_COUNT.match(text, end)
+        or ("evel" in text[:HEAD].lower() and _SETTING.search(text, max(0, start - 40), start))
+    )

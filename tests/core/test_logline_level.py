@@ -60,6 +60,12 @@ STATED = {
     ],
 }
 UNSTATED = [
+    "LOG LEVEL: ERROR",
+    "log level set to ERROR",
+    "Set logging level to CRITICAL",
+    "Logging at level WARNING",
+    "LOG_LEVEL=ERROR",
+    "logging level is now 'CRITICAL'",
     "Ready! Logged in as EchoBot#1234 (ID: 123)",
     "Information is power",
     "GET /ERROR HTTP/1.1",
