@@ -13,7 +13,6 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from botdeploy.core.hoststate import HostState, Phase
-from botdeploy.core.judge.options import JudgeOptions
 from botdeploy.core.model import Gate, LeaseUntil, OnFail
 from botdeploy.core.running import CONFIRMABLE, Runs, Seen, judged
 from botdeploy.core.verdict import Outcome, Verdict
@@ -596,6 +595,9 @@ def _without_verdict(
 
     The hosts are confirmed then, and ``promote`` waits until the judge's deadline.
     """
+    # Here, for its package brings the whole judge, which those who only look do without.
+    from botdeploy.core.judge.options import JudgeOptions  # noqa: PLC0415
+
     youngest = min(view.age_s for view in views.values() if view.standing is not Standing.PROVEN)
     age = timedelta(seconds=youngest)
     attended = max(facts.policy.attended_soak, ring.soak + VERDICT_LATE)
