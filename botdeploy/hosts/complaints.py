@@ -147,14 +147,17 @@ def unknown(place: Destination, key: paramiko.PKey, complaint: str) -> str:
         )
         complaint = f"{note}; {complaint}" if complaint else note
         file = "~/.ssh/known_hosts"
+    make = ""
+    if keeping is not None and not keeping.parent.is_dir():
+        make = f"mkdir -p -m 700 {shlex.quote(str(keeping.parent))} && "
     algorithm = key.get_name().removeprefix("ssh-").partition("-")[0]
     if place.jumps or place.proxy_command or place.host_key_alias:
         line = f"{_listed_as(place)} {key.get_name()} {key.get_base64()}"
-        accept = f"echo {shlex.quote(line)} >> {file}"
+        accept = f"{make}echo {shlex.quote(line)} >> {file}"
     else:
         port = "" if place.port == 22 else f"-p {place.port} "  # noqa: PLR2004 # ssh's port
         host = shlex.quote(place.hostname)
-        accept = f"ssh-keyscan {port}-t {algorithm} {host} >> {file}"
+        accept = f"{make}ssh-keyscan {port}-t {algorithm} {host} >> {file}"
     note = f" ({complaint})" if complaint else ""
     return (
         f"the host key of {place} is not known: {shown(key)}{note}; compare it on the host: "

@@ -181,6 +181,27 @@ def test_unknown_host_key_is_refused(server: SshServer, home: Home) -> None:
     assert server.connections == 1
 
 
+@pytest.mark.parametrize("way", ["direct", "alias"])
+def test_where_no_host_was_ever_known_the_folder_is_made(
+    server: SshServer, home: Home, tmp_path: Path, way: str
+) -> None:
+    """A new user has no ~/.ssh yet: what is printed works as it stands there, too."""
+    file = tmp_path / "no such folder" / ".ssh" / "known_hosts"
+    address = replace(at(server.port), known_hosts_files=(str(file),))
+    if way == "alias":
+        address = address.with_ssh_args("-o HostKeyAlias=w1")
+    with pytest.raises(HostKeyUnknown) as caught:
+        home.connector().connect(address)
+    command = str(caught.value).rpartition("accept it: ")[2]
+    assert f">> '{file}'" in command
+    if way == "alias":  # ssh-keyscan may not be there, and asks again
+        subprocess.run(["/bin/sh", "-c", command], check=True)
+        assert "w1 ecdsa" in file.read_text()
+        assert file.parent.stat().st_mode & 0o77 == 0
+    else:
+        assert command.startswith(f"mkdir -p -m 700 '{file.parent}' && ssh-keyscan")
+
+
 @pytest.mark.parametrize("setting", ["/dev/null", "none"])
 @pytest.mark.parametrize("where", ["arguments", "config"])
 def test_known_hosts_that_keep_nothing_are_named(
