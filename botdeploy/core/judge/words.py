@@ -60,14 +60,15 @@ def _gist(text: str) -> str:
         file, function = frames[-1].groups()
         return _behind(text[:begin], f"{error} (in {file}, {function})") if error else text
     head, line_end, _ = text.partition("\n")
-    trace = read_trace(text) if line_end and begin < 0 else None
+    trace = read_trace(text) if line_end else None
     if trace is None or not trace.type or trace.is_bare:
         return text
     error = f"{trace.type}: {trace.message}" if trace.message else trace.type
     file, _, function = trace.frame.partition(":")
     where = ", ".join(one for one in (file, function) if one)
     told = f"{error} (in {where})" if where else error
-    is_apart = not (begins_trace(head) or trace.type in head or head.startswith(" "))
+    outer = re.split(r"[<\[]", trace.type, maxsplit=1)[0]
+    is_apart = not (begins_trace(head) or outer in head or head.startswith(" "))
     return _behind(head, told) if is_apart else told
 
 
