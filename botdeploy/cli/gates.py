@@ -119,7 +119,11 @@ def _everywhere(
     if dry_run:
         return context.ended(Ended(ExitCode.DONE, f"would {act} {inventory.environment}"))
     with context.fleet(inventory) as fleet:
-        _states(fleet, inventory)
+        states = _states(fleet, inventory)
+        is_held = any(state.hold for state in states.values())
+        if act == "resume" and not is_held and len(states) == len(inventory.hosts):
+            told = f"nobody holds {inventory.environment}"
+            return context.ended(Ended(ExitCode.DONE, told))
         who = owner_name(context.environ)
         done = "held" if act == "hold" else "resumed"
         return _tell(
