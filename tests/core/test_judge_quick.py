@@ -138,6 +138,14 @@ def test_an_error_that_a_short_past_lacks_by_chance_is_no_news(
     assert ruled.outcome is outcome
 
 
+def test_an_error_all_the_time_fails_without_the_claim_that_it_is_new() -> None:
+    """A second of past says nothing of what is new; that every tenth line is an error does."""
+    it = judge(history=steady(-1, 0, 0.5), baseline=())
+    _, ruled = run(it, {"w1": [*steady(1, 60), *(error(12 + 5 * i, "often") for i in range(9))]})
+    assert ruled.outcome is Outcome.FAIL
+    assert ruled.reasons[0].startswith("one error came 3 times within 10 s")
+
+
 @pytest.mark.parametrize(("is_known", "outcome"), [(False, Outcome.PASS), (True, Outcome.WAIT)])
 def test_a_trace_at_the_start_is_news_only_where_a_start_is_known(
     *, is_known: bool, outcome: Outcome

@@ -178,7 +178,8 @@ class QuickRules:
             often = said.occasions - 1 >= (said.last_us - said.first_us) / MINUTE_US
             often = often and 10 * said.lines >= part.lines_after
             if said.occasions >= (needed if often else max(needed, by_chance)):
-                what = f"an error never seen {self._known_span()}" if known_s else "one error"
+                is_news = said.occasions >= by_chance
+                what = f"an error never seen {self._known_span()}" if is_news else "one error"
                 return (
                     f"{what} came {said.lines} times within"
                     f" {duration((said.last_us - said.first_us) / 1e6)}: {quote(said.text)}"
