@@ -50,6 +50,8 @@ LEAST_BYTES = 1_000_000
 """And of one host's in any case."""
 CATCH_UP_S = 10.0
 """Longest wait for the past to arrive before a switch; without it old errors look new."""
+LATE_US = 3_000_000
+"""A line that comes later than this was held up: journald and a trace's end take less."""
 TOLD_WITHIN_US = 3_000_000
 """So long after a switch its start stands in every journal that is kept."""
 SLACK_S = 5
@@ -400,6 +402,7 @@ class Watch:
                 self._torn(delivery.host)
             if delivery.lines:
                 stream.heard = self._clock.monotonic()
+                self._lagging(delivery.host, max(line.at_us for line in delivery.lines))
             for line in delivery.lines:
                 stream.lives.feed(line)
                 stream.tells_latency = stream.tells_latency or line.latency_ms is not None
@@ -427,6 +430,18 @@ class Watch:
         self._feed(host, line)
         for after in self._after.values():
             after.feed(host, line)
+
+    def _lagging(self, host: str, last_us: int) -> None:
+        """Take what a host wrote after a line that comes late for what is still on its way.
+
+        A stream that was cut off brings what was written meanwhile piece by piece.
+        """
+        now_us = self._now_us()
+        if not self._streams[host].follower.has_caught_up or now_us - last_us < LATE_US:
+            return
+        for judge in (self._judge, *self._after.values()):
+            if judge is not None:
+                judge.unheard(host, last_us, now_us)
 
     def _torn(self, host: str) -> None:
         for judge in (self._judge, *self._after.values()):
