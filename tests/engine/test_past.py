@@ -234,7 +234,7 @@ def test_what_comes_late_is_no_silence(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def held_up(now: float) -> int | None:
         since = now - begun
-        return 0 if 20 < since < 30 else 1 if 30 <= since < 34 else None  # noqa: PLR2004
+        return 0 if 20 < since < 30 else 1 if 30 <= since < 34 else None
 
     monkeypatch.setitem(HELD_UP, "h1", held_up)
     ended = bots.release()

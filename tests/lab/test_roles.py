@@ -49,7 +49,7 @@ def test_without_rights_every_command_names_setup(narrow: Project) -> None:
         assert "botdeploy setup" in str(items["root"]["mend"])
     refused = narrow.run("canary", "prod")
     assert refused.code == 6
-    assert "botdeploy setup ENV --user ADMIN" in refused.summary
+    assert "botdeploy setup prod --user root" in refused.summary
 
 
 def test_with_narrow_rights_check_tries_what_canary_uses(narrow: Project) -> None:

@@ -176,7 +176,7 @@ def test_no_secret_is_anywhere_but_where_it_belongs(planted: Planted) -> None:
         )
         planted.type("canary", "prod", "--source", planted.version("v3", "good"))
         planted.type("rollback", "prod")
-        for words_ in (("status",), ("history",), ("releases",), ("logs", "-n", "200")):
+        for words_ in (("status",), ("history",), ("releases",), ("logs", "-n", "2000")):
             planted.type(words_[0], "prod", *words_[1:], env={"BOTDEPLOY_OWNER": mine.decode()})
             planted.type("--json", words_[0], "prod", *words_[1:])
         planted.type("report", "prod", env={"BOTDEPLOY_OWNER": mine.decode()})
@@ -230,7 +230,7 @@ def test_cron_hides_what_only_the_hosts_know(planted: Planted) -> None:
     kept = host.root("cat /var/lib/botdeploy/tbot/evidence/* /var/lib/botdeploy/tbot/audit.jsonl")
     assert new in kept.stdout
     assert STARS in kept.stdout
-    planted.type("logs", "prod", "-n", "300", env={})
+    planted.type("logs", "prod", "-n", "2000", env={})
     assert f"I log in with {STARS}" in planted.said
     everything = planted.said + kept.stdout
     words = [*planted.words, *old.values()]
