@@ -218,10 +218,12 @@ begin_switches() {
 
 # needs_reload RELEASE: must systemd read the unit anew? Sets reload. Reading all units takes it many
 # times as long as the rest of a restart, and a release rarely changes its unit. RUN/loaded is what
-# systemd was told last; systemd itself knows of changed drop-ins.
+# systemd was told last. systemd itself knows of drop-ins that changed, but not of the first one in a
+# folder that it has not seen yet.
 needs_reload() {
 	reload=yes
 	[ -n "$1" ] && [ "$LoadState" = loaded ] && [ "$NeedDaemonReload" = no ] && [ -r "$RUN/loaded" ] || return 0
+	[ -z "$(find "$UNITS" /run/systemd/system -maxdepth 2 -path '*.service.d*' -newer "$RUN/loaded" 2>/dev/null)" ] || return 0
 	! directives_of "$1" | cmp -s - "$RUN/loaded" || reload=no
 }
 
