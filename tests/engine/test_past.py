@@ -80,7 +80,8 @@ class Reader:
 
     def poll(self) -> None:
         """Hand over what came."""
-        most = HELD_UP.get(self.host.name, lambda _now: None)(self.host.clock.mono)
+        held_up = HELD_UP.get(self.host.name)
+        most = held_up(self.host.clock.mono) if held_up is not None else None
         new = self.host.journal[self.at :][:most]
         self.at += len(new)
         lines = [line for entry in new for line in self.assembler.feed(entry)]
