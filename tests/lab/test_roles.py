@@ -288,7 +288,8 @@ def test_a_running_bot_cannot_reach_a_build_by_its_processes(lab: Lab) -> None:
     actor.enter()
     assert not actor.stage(release("SPY", code=REACHING + LIFE)).fault
     assert "switched" in actor.switch("run1", "SPY")
-    built = release("BUILT", extra={"build": b"echo honest >being-built; sleep 1; ls -l\n"})
+    build = b"echo honest >being-built; seq 9000 | xargs touch; sleep 1; ls | tail -n 1\n"
+    built = release("BUILT", extra={"build": build})
     assert not actor.stage(built).fault
     host = lab["h1"]
     assert host.root(f"cat /opt/{BOT}/releases/BUILT/being-built").stdout == "honest\n"

@@ -468,10 +468,12 @@ is_broken() {
 # name_step: was it systemd that could not set the unit up on this host? The code is not at fault then.
 name_step() {
 	case $ExecMainStatus in 2[0-4][0-9]) ;; *) return 0 ;; esac
-	step=$(journalctl -q -m -u "$UNIT" ${cursor:+--cursor="$cursor"} -o cat --no-pager </dev/null 2>/dev/null |
+	# By the field that systemd sets: a process that is gone at once may not be found under the unit.
+	step=$(journalctl -q -m UNIT="$UNIT" ${cursor:+--cursor="$cursor"} -o cat --no-pager </dev/null 2>/dev/null |
 		sed -n 's/^.*Failed at step \([A-Z_]*\) spawning [^:]*: /\1: /p' | tail -n 1)
 	case $step in
-	'' | EXEC:*) ;;
+	'') ;;
+	EXEC:*) not_ready="$not_ready: systemd can't execute $(sed -n 's/^ExecStart=//p' "$HOME_DIR/current/.botdeploy/$UNIT" 2>/dev/null | tail -n 1)" ;;
 	*) not_ready="systemd can't set the unit up on this host (status $ExecMainStatus, $step); botdeploy check names the setting" blame=host ;;
 	esac
 }

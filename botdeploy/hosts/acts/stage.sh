@@ -211,7 +211,12 @@ build_release() {
 	# What the build made for its user alone stays readable for that one, by its group. Modes are
 	# changed with its own rights: it may have handed a folder to somebody outside, who now puts
 	# links in the place of files. What that one still holds afterwards makes no release.
-	(cd "$part" && exec runuser -u "$user" -- chmod -R u+rX,g+rX,go-w,u-s,g-s .) </dev/null >"$partial/said" 2>&1 ||
+	# In a user namespace as well: the bot could reach in by this process as by the build's.
+	systemd-run -q --wait --collect --pipe --unit="botdeploy-modes-$BOT" \
+		-p User="$user" -p WorkingDirectory="$RELEASES/$id" \
+		-p TemporaryFileSystem="$RELEASES" -p BindPaths="$part:$RELEASES/$id" \
+		-p PrivateUsers="$apart" -p NoNewPrivileges=yes \
+		chmod -R u+rX,g+rX,go-w,u-s,g-s . </dev/null >"$partial/said" 2>&1 ||
 		fault build "its files cannot be given modes: $(tail -n 1 "$partial/said")"
 	chown -R -h "root:$(id -gn "$user")" "$part" || fault write "cannot own $part"
 	odd=$(find "$part" ! -type l \( ! -user root -o -perm /6022 \) -printf './%P' -quit)
