@@ -151,16 +151,7 @@ class Judging:
         verdict = self.verdicts().get(ring)
         if verdict is None or verdict.outcome is not Outcome.INCONCLUSIVE:
             return
-        self._tell_evidence()
-        self._tell(
-            Kind.VERDICT,
-            ring=ring,
-            host=verdict.host,
-            outcome=verdict.outcome.value,
-            reasons=list(verdict.reasons),
-            not_excluded=[],
-            uptime=self._uptime(self._members.rings[ring]),
-        )
+        self._tell_no_pass(ring, verdict)
 
     def revoked(self) -> Mapping[str, Verdict]:
         """Give the rings that had passed, and fail by what came since."""
@@ -177,6 +168,10 @@ class Judging:
         self.refused = tuple(
             RefusedError(name, text, self._members.target.release) for name, text in verdict.errors
         )
+        self._tell_no_pass(ring, verdict)
+
+    def _tell_no_pass(self, ring: str, verdict: Verdict) -> None:
+        """Tell a verdict that is no pass, with the evidence."""
         self._tell_evidence()
         self._tell(
             Kind.VERDICT,
