@@ -9,7 +9,7 @@ STAMP := $(VENV)/.installed
 PYTEST_ARGS ?=
 # Tests on hosts wait more than they work: three at a time, each with a lab of its own.
 WORKERS ?= 3
-# Whole programs; the parts in botdeploy/hosts/acts are checked as the one that they make up.
+# Whole programs; the parts in botdeploy/hosts/shell are checked as the one that they make up.
 SHELL_FILES = $(shell grep -rlE '^\#!.*sh$$' --include='*.sh' tests examples) .ci/run
 
 CAN_APT = [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null

@@ -44,7 +44,7 @@ _NONCE = re.compile(r"[A-Za-z0-9]{1,64}")
 
 
 def _assemble() -> bytes:
-    folder = resources.files("botdeploy.hosts").joinpath("acts")
+    folder = resources.files("botdeploy.hosts").joinpath("shell")
     return "\n".join(folder.joinpath(f"{part}.sh").read_text("utf-8") for part in PARTS).encode()
 
 

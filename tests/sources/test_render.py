@@ -171,7 +171,7 @@ check_unit "$3" || { echo "$refusal"; exit 1; }
 )
 def test_a_host_takes_the_units_that_we_write(bot: Bot, tmp_path: Path) -> None:
     """A host refuses units that would give more than a bot's rights; ours never do."""
-    program = Path(str(resources.files("botdeploy"))) / "hosts/acts/unit.sh"
+    program = Path(str(resources.files("botdeploy"))) / "hosts/shell/unit.sh"
     unit = tmp_path / "echobot.service"
     unit.write_text(Renderer().unit(bot, host_of(bot), ID))
     done = subprocess.run(
