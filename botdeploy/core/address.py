@@ -141,7 +141,6 @@ class Address:
     #: Why this host can't be connected to as its arguments ask; empty when it can.
     refused: str = ""
     local: bool = False
-    become: bool = False
     become_user: str | None = None
     become_password: str | None = field(default=None, repr=False)
 

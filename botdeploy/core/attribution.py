@@ -34,15 +34,6 @@ class Attribution:
         self._switches = sorted(switches)
         self._first = first
 
-    def learn(self, run: str, release: str) -> None:
-        """Take down which release a run is of; what was known of it before is replaced."""
-        self._runs[run] = release
-
-    def switched(self, at_us: int, release: str) -> None:
-        """Take down that runs that begin at or after this instant are of this release."""
-        self._switches.append((at_us, release))
-        self._switches.sort()
-
     @property
     def runs(self) -> Mapping[str, str]:
         """What is known of runs, to be kept."""

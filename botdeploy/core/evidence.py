@@ -74,10 +74,6 @@ class Counts:
         """Times that the main process ended with a fault unasked."""
         return self.system.get(SystemKind.CRASHED, 0)
 
-    def quantile_ms(self, share: float) -> float | None:
-        """Latency below which ``share`` of the work was, within 5 %."""
-        return sketch.quantile(self.latency_bins, share)
-
     def weight(self) -> tuple[int, int, int, int, str]:
         """Give a total order in which a longer read of the same lines comes after a shorter one."""
         return (

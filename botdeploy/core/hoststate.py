@@ -47,7 +47,6 @@ class Switch:
     is_steady: bool = False
     """Whether ``age_s`` was counted by the kernel's clock, which never jumps."""
     lease_left_s: int = 0
-    guard: str = ""
     earlier: str = ""
     """The run of the switch that ended the other way before, where one did."""
 
@@ -59,7 +58,6 @@ class StagedRelease:
     id: str
     digest: str
     is_proven: bool = False
-    staged_at: str = ""
     proven_in: str = ""
     """The rollout whose verdict proved it."""
     proven_at: str = ""
@@ -123,17 +121,6 @@ class Approval:
 
 
 @dataclass(frozen=True, slots=True)
-class Disk:
-    """The file system that holds the releases; bytes and inodes."""
-
-    total_bytes: int = 0
-    free_bytes: int = 0
-    total_inodes: int = 0
-    free_inodes: int = 0
-    is_writable: bool = True
-
-
-@dataclass(frozen=True, slots=True)
 class RefusedError:
     """A class of errors for which a release failed, and which no proven one ever wrote."""
 
@@ -171,7 +158,6 @@ class HostState:
     approvals: tuple[Approval, ...] = ()
     hold: str = ""
     stuck: str = ""
-    disk: Disk = Disk()
 
     def release(self, release_id: str) -> StagedRelease | None:
         """Look a staged release up by its id."""
@@ -307,7 +293,6 @@ def _from_record(record: Mapping[str, Any]) -> HostState:
     phase = record.get("phase")
     lock = record.get("lock")
     rollout = record.get("rollout")
-    disk = record.get("disk") or {}
     hold = record.get("hold")
     return HostState(
         current=told(record.get("current", "")),
@@ -324,7 +309,6 @@ def _from_record(record: Mapping[str, Any]) -> HostState:
                 told(one["id"]),
                 told(one.get("digest", "")),
                 bool(one.get("proven")),
-                _time(one.get("staged_at")),
                 told(one.get("proven_in", "")),
                 _time(one.get("proven_at")),
             )
@@ -354,13 +338,6 @@ def _from_record(record: Mapping[str, Any]) -> HostState:
         ),
         hold=_hold(hold),
         stuck=told(record.get("stuck") or ""),
-        disk=Disk(
-            whole(disk.get("total_bytes", 0)),
-            whole(disk.get("free_bytes", 0)),
-            whole(disk.get("total_inodes", 0)),
-            whole(disk.get("free_inodes", 0)),
-            bool(disk.get("writable", True)),
-        ),
     )
 
 
@@ -398,7 +375,6 @@ def _switch(record: Mapping[str, Any]) -> Switch:
         age_s=real(record.get("ran_s", record.get("age_s")) or 0, most=LONGEST_S),
         is_steady="ran_s" in record,
         lease_left_s=whole(record.get("lease_left_s") or 0, most=LONGEST_S),
-        guard=told(record.get("guard", "")),
         earlier=told(record.get("earlier", "")),
     )
 

@@ -327,11 +327,6 @@ class Assembler:
                 out.append(line)
         return out
 
-    @property
-    def is_idle(self) -> bool:
-        """Whether nothing waits to be completed."""
-        return not self._open and not self._partial
-
     # -- to go on in another process -----------------------------------------------------------
 
     def save(self) -> dict[str, Any]:

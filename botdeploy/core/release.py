@@ -70,11 +70,6 @@ class Manifest:
         """The wire form: sums, an empty line, tree."""
         return f"{self.sums}\n{self.tree}"
 
-    @property
-    def path_count(self) -> int:
-        """Files, folders and links together: the inodes that the release needs."""
-        return self.tree.count("\n")
-
     def files(self) -> dict[str, FileState]:
         """Give path → state of every file."""
         modes = {

@@ -205,11 +205,6 @@ class Watch:
         """Make what turns journal entries into lines, by the inventory's rules."""
         return self._make_assembler()
 
-    @property
-    def watched(self) -> tuple[str, ...]:
-        """The hosts whose journals are read."""
-        return tuple(self._streams)
-
     def first_reading(self, host: str) -> Reading | None:
         """Give the first good answer of a host's probe to this watch."""
         return self._prober.first(host)

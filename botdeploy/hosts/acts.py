@@ -64,12 +64,10 @@ class Switched:
     old: str
     downtime_s: float
     """From the order to stop until ready."""
-    ready_s: float
     invocation: str
     cursor: str
     at_us: int
     """When the old process was told to stop: microseconds UTC, by the host's clock."""
-    is_confirmed: bool = False
     unseen: str = ""
     """Why it counts as ready although its sign was not seen; else empty."""
 
@@ -141,11 +139,9 @@ def _switched(record: Record) -> Switched:
         new=told(record.get("new", "")),
         old=told(record.get("old", "")),
         downtime_s=real(record.get("downtime_s", 0)),
-        ready_s=real(record.get("ready_s", 0)),
         invocation=told(record.get("invocation", "")),
         cursor=told(record.get("cursor", "")),
         at_us=whole(record.get("at_us", 0), most=LATEST_US),
-        is_confirmed=bool(record.get("confirmed")),
         unseen=told(record.get("unseen", "")),
     )
 

@@ -62,6 +62,7 @@ class Connection:
         method = (self._text(_BECOME_METHOD) or "sudo").removeprefix("ansible.builtin.")
         if method != "sudo":
             self._fail(_BECOME_METHOD, f"{method!r} is not supported: botdeploy knows sudo")
+        self._bool(_BECOME)  # sudo is used either way, but a typing error is told
         key = self._text(_KEY)
         address = Address(
             host=self.scope.host,
@@ -70,7 +71,6 @@ class Connection:
             user=self._user(_USER),
             identity_files=(self._file(key),) if key else (),
             local=kind == "local",
-            become=bool(self._bool(_BECOME)),
             become_user=self._user(_BECOME_USER),
             become_password=self._text(_BECOME_PASSWORD),
         )

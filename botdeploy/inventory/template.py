@@ -31,7 +31,6 @@ _WIDE_FORMAT = re.compile(r"%[^a-zA-Z%]*(?:\*|[0-9]{5})")
 _IN_TIME = "each in time"
 LIMIT_S = 10.0
 """Processor time that one template may take, with all that it refers to."""
-_SCALARS = (str, int, float, bool, type(None))
 
 
 class _Omit:

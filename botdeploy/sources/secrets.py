@@ -16,24 +16,8 @@ from botdeploy.errors import UserError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from botdeploy.core.model import Bot
-
 _COMMAND_TIMEOUT_S = 30.0
 _MAX_BYTES = 1024 * 1024  # systemd's own limit of a credential
-
-
-def read_secrets(
-    bot: Bot, base_folder: str | Path, environ: Mapping[str, str]
-) -> dict[str, Secret]:
-    """Read every secret that the bot names; raises UserError with name and reference, no value.
-
-    ``file:`` paths and the working directory of ``command:`` are relative to ``base_folder``, the
-    inventory's folder.
-    """
-    return {
-        name: read_secret(name, reference, base_folder, environ)
-        for name, reference in bot.secrets.items()
-    }
 
 
 def read_secret(
@@ -41,7 +25,9 @@ def read_secret(
 ) -> Secret:
     """Read one secret from ``env:NAME``, ``file:PATH`` or ``command:CMD``.
 
-    One line end at the end of a file or of a command's output does not belong to the value.
+    ``file:`` paths and the working directory of ``command:`` are relative to ``base_folder``, the
+    inventory's folder. One line end at the end of a file or of a command's output does not belong
+    to the value.
     """
     try:
         return Secret(_value(reference, Path(base_folder), environ))

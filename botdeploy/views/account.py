@@ -170,8 +170,6 @@ class ErrorClass:
     hosts: tuple[str, ...]
     after: int
     before: int
-    after_minutes: float
-    before_minutes: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -579,7 +577,7 @@ def account(
         usual_from=frame.usual_from,
         step_us=frame.bucket_us,
         hosts=tuple(hosts),
-        errors=_error_classes(hosts, read, samples),
+        errors=_error_classes(read, samples),
         acts=tuple(acts),
         quarantined=quarantined,
         notes=tuple(notes),
@@ -620,7 +618,7 @@ def _ending(
 
 
 def _error_classes(
-    hosts: Sequence[HostAccount], read: Mapping[str, Counted], samples: Mapping[str, str]
+    read: Mapping[str, Counted], samples: Mapping[str, str]
 ) -> tuple[ErrorClass, ...]:
     """Compare what the release wrote with what was written before: new kinds first."""
     after: Counter[str] = Counter()
@@ -635,8 +633,6 @@ def _error_classes(
         after.update(errors)
         for kind in errors:
             where.setdefault(kind, []).append(name)
-    minutes_after = sum(host.after.minutes for host in hosts if host.after is not None)
-    minutes_before = sum(host.before.minutes for host in hosts if host.before is not None)
     found = []
     for kind, count in after.items():
         firsts = [
@@ -653,8 +649,6 @@ def _error_classes(
                 hosts=tuple(where[kind]),
                 after=count,
                 before=before[kind],
-                after_minutes=minutes_after,
-                before_minutes=minutes_before,
             )
         )
     found.sort(key=lambda one: (not one.is_new, not one.is_fatal, -one.after, one.name))

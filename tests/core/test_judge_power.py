@@ -17,7 +17,6 @@ from botdeploy.core.judge.power import (
     at_least,
     bursts_of,
     foretell,
-    power,
 )
 from botdeploy.core.logline import Level, LineKind, LogLine
 from botdeploy.core.verdict import Outcome
@@ -112,12 +111,12 @@ def test_rarer_errors_need_longer_soaks() -> None:
 )
 def test_a_soak_is_told_in_a_sentence(soak_s: float, lines: float, rate: float, said: str) -> None:
     """With the traffic that it rests on, what is found and what is not."""
-    assert said in power(options(soak_s), lines, rate, 1, baseline=2)
+    assert said in str(foretell(options(soak_s), lines, rate, 1, baseline=2))
 
 
 def test_a_bot_that_hardly_errs_cannot_be_judged_by_its_errors() -> None:
     """A bot that errs once a day shows no rise of the rate in ten minutes, and it is said so."""
-    said = power(options(600.0, "normal"), 0.1, 0.01, 3)
+    said = str(foretell(options(600.0, "normal"), 0.1, 0.01, 3))
     assert "error rate" not in said
     assert "can't tell more of the usual errors" in said
 

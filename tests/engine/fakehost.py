@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from botdeploy.core.hoststate import (
     Approval,
-    Disk,
     HostState,
     LockHolder,
     Phase,
@@ -393,7 +392,7 @@ class FakeHost:
             is_prepared=True,
             switch=self._switch(),
             releases=tuple(
-                StagedRelease(name, one.digest, bool(one.order), "", one.proven_in, one.proven_at)
+                StagedRelease(name, one.digest, bool(one.order), one.proven_in, one.proven_at)
                 for name, one in sorted(self.releases.items())
             ),
             quarantine=dict(self.quarantine),
@@ -404,7 +403,6 @@ class FakeHost:
             approvals=tuple(self.approvals.values()),
             hold=f"{self.hold['who']} since {self.hold['at']}" if self.hold else "",
             stuck=self.stuck,
-            disk=Disk(10**9, 9 * 10**8, 10**6, 9 * 10**5),
         )
 
     def enter(
@@ -812,8 +810,7 @@ class FakeHost:
 
     def _tell_switched(self, mark: Mark) -> Switched:
         at_us = int(mark.armed.timestamp() * 1e6)
-        is_confirmed = mark is self.confirmed
-        return Switched(mark.new, mark.old, 0.5, 0.4, self.invocation, "", at_us, is_confirmed)
+        return Switched(mark.new, mark.old, 0.5, self.invocation, "", at_us)
 
     def _tell_reverted(self) -> Reverted:
         mark = self.reverted

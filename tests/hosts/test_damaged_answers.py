@@ -421,7 +421,7 @@ def test_evidence_that_was_tampered_with_is_none(text: bytes) -> None:
         return
     merged = Evidence.from_json(kept.to_json()).merge(kept)
     for release in merged.releases():
-        merged.totals(release).quantile_ms(0.5)
+        merged.totals(release).weight()
     judge = Judge(
         JudgeOptions.from_policy({"preset": "normal"}, 600.0),
         canary=["h1"],

@@ -409,7 +409,7 @@ def test_connection_variables_make_the_address(tmp_path: Path) -> None:
     assert (h1.host, h1.hostname, h1.port, h1.user) == ("h1", "10.0.0.1", 2022, "deploy")
     assert h1.identity_files == ("/k/id", "/k/2")
     assert (h1.jumps, h1.option("IdentitiesOnly")) == (("jump",), "yes")
-    assert (h1.become, h1.become_user, h1.become_password) == (True, "admin", "5secret")
+    assert (h1.become_user, h1.become_password) == ("admin", "5secret")
     assert (h2.hostname, h2.port) == ("h2", 2200)
     assert (h3.hostname, h3.user, h3.port, h3.local) == ("::1", "me", None, False)
 

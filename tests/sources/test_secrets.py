@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from botdeploy.core.model import Bot
 from botdeploy.errors import UserError
 from botdeploy.sources import secrets
-from botdeploy.sources.secrets import read_secret, read_secrets
+from botdeploy.sources.secrets import read_secret
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,19 +24,15 @@ def test_every_kind_of_reference_is_read(tmp_path: Path) -> None:
     """env, file and command give their value; a file's path is relative to the inventory."""
     (tmp_path / "keys").mkdir()
     (tmp_path / "keys/token").write_text(f"{VALUE}\n")
-    bot = Bot(
-        name="echobot",
-        command="x",
-        source="/x",
-        secrets={
-            "A": "env:MY_TOKEN",
-            "B": "file:keys/token",
-            "C": f"file:{tmp_path}/keys/token",
-            "D": "command:cat keys/token",
-            "E": 'command:printf \'%s\' "$MY_TOKEN:$(basename "$PWD")"',
-        },
-    )
-    found = read_secrets(bot, tmp_path, {"MY_TOKEN": "x y", "PATH": os.environ["PATH"]})
+    secrets = {
+        "A": "env:MY_TOKEN",
+        "B": "file:keys/token",
+        "C": f"file:{tmp_path}/keys/token",
+        "D": "command:cat keys/token",
+        "E": 'command:printf \'%s\' "$MY_TOKEN:$(basename "$PWD")"',
+    }
+    environ = {"MY_TOKEN": "x y", "PATH": os.environ["PATH"]}
+    found = {name: read_secret(name, one, tmp_path, environ) for name, one in secrets.items()}
     assert {name: secret.reveal() for name, secret in found.items()} == {
         "A": "x y",
         "B": VALUE,

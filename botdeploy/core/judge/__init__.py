@@ -2,17 +2,5 @@
 
 from botdeploy.core.judge.judge import Judge
 from botdeploy.core.judge.options import JudgeOptions, Preset
-from botdeploy.core.judge.power import power
-from botdeploy.core.judge.replay import find_switch, replay
-from botdeploy.core.verdict import Outcome, Verdict
 
-__all__ = [
-    "Judge",
-    "JudgeOptions",
-    "Outcome",
-    "Preset",
-    "Verdict",
-    "find_switch",
-    "power",
-    "replay",
-]
+__all__ = ["Judge", "JudgeOptions", "Preset"]

@@ -89,17 +89,6 @@ class Power:
         return _sentence(self)
 
 
-def power(
-    options: JudgeOptions,
-    lines_per_minute: float,
-    error_rate: float,
-    hosts: int = 1,
-    **more: float,
-) -> str:
-    """Say in a sentence what a soak finds; see ``foretell`` for what it takes."""
-    return str(foretell(options, lines_per_minute, error_rate, hosts, **more))
-
-
 def foretell(
     options: JudgeOptions,
     lines_per_minute: float,
