@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +13,7 @@ from botdeploy.core.untrusted import entry_of
 from botdeploy.core.visible import visible
 from botdeploy.engine.outcome import Ended
 from botdeploy.errors import ExitCode, HostError, NoneReached, UserError
+from botdeploy.user_dirs import write_whole
 from botdeploy.views import account as accounts
 from botdeploy.views.account import Reading
 
@@ -202,14 +202,8 @@ def _mask(context: Context, inventory: Inventory) -> list[str]:
 
 def _write(place: Path, text: str) -> None:
     """Write the page whole or not at all, for whom the umask says; raises UserError."""
-    aside = place.with_name(f".{place.name}.{os.getpid()}")
     try:
-        try:
-            with aside.open("x", encoding="utf-8") as out:
-                out.write(text)
-            aside.replace(place)
-        finally:
-            aside.unlink(missing_ok=True)
+        write_whole(place, text)
     except OSError as error:
         raise UserError(
             f"--out {place} cannot be written: {(error.strerror or '').lower()}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import sys
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING
 from botdeploy.cli.schedules import user_name
 from botdeploy.engine.outcome import Ended
 from botdeploy.errors import ExitCode, HostError, UserError
+from botdeploy.user_dirs import write_whole
 
 if TYPE_CHECKING:
     from botdeploy.cli.context import Context
@@ -40,9 +40,7 @@ def init(context: Context, name: str, *, dry_run: bool) -> int:
             continue
         try:
             place.parent.mkdir(parents=True, exist_ok=True)
-            aside = place.with_name(f".{place.name}.{os.getpid()}")
-            aside.write_text(text, encoding="utf-8")
-            aside.rename(place)
+            write_whole(place, text)
         except OSError as error:
             raise UserError(f"{path} cannot be written: {error.strerror}") from error
     next_step = f"next: edit inventories/{name}.yml, then: botdeploy check {name}"

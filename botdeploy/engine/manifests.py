@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import re
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from botdeploy.core.release import parse_manifest
+from botdeploy.user_dirs import cache_folder, write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,11 +24,9 @@ class ManifestCache:
     """
 
     def __init__(self, environ: Mapping[str, str]) -> None:
-        """Use ``XDG_CACHE_HOME`` or ``~/.cache``; neither under cron is fine too."""
-        base = environ.get("XDG_CACHE_HOME") or (
-            os.path.join(environ["HOME"], ".cache") if environ.get("HOME") else ""  # noqa: PTH118
-        )
-        self._folder = Path(base, "botdeploy", "manifests") if base else None
+        """Use the user's cache folder; none under cron is fine too."""
+        cache = cache_folder(environ)
+        self._folder = cache / "manifests" if cache else None
         self._memory: dict[str, Manifest] = {}
 
     def get(self, digest: str) -> Manifest | None:
@@ -53,9 +49,7 @@ class ManifestCache:
             return
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile("w", dir=self._folder, delete=False) as out:
-                out.write(manifest.text)
-            os.replace(out.name, self._folder / digest)  # noqa: PTH105
+            write_whole(self._folder / digest, manifest.text, 0o600)
             old = sorted(self._folder.iterdir(), key=lambda path: path.stat().st_mtime)
             for path in old[:-MOST_KEPT]:
                 path.unlink(missing_ok=True)

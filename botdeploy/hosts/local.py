@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from botdeploy.errors import HostError, Unreachable
 from botdeploy.hosts.program import Completed, ConnectionCounts
 from botdeploy.hosts.pump import Streams
-from botdeploy.hosts.sshconfig import home_of
+from botdeploy.user_dirs import home_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -187,7 +187,7 @@ class LocalConnection:
     def __init__(self, host: str, *, environ: Mapping[str, str] = os.environ) -> None:
         self._host = host
         self._environ = environ
-        self._home = str(home_of(environ))
+        self._home = str(home_of(environ) or "/")
         self._counts = ConnectionCounts()
         self._lock = threading.Lock()
         self._sessions: set[LocalSession] = set()

@@ -18,6 +18,7 @@ from botdeploy.core.address import Address, Jump, parse_jump
 from botdeploy.errors import UserError
 from botdeploy.hosts import canonical, interfaces
 from botdeploy.hosts.sshfile import CannotTell, ConfigFiles, Found, in_list, split
+from botdeploy.user_dirs import home_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -75,17 +76,6 @@ class Destination:
         return f"{name}:{self.port}"
 
 
-def home_of(environ: Mapping[str, str]) -> Path:
-    """Give the user's home, also where HOME is unset (cron, systemd) or the uid has no name."""
-    home = environ.get("HOME")
-    if home:
-        return Path(home)
-    try:
-        return Path(pwd.getpwuid(os.getuid()).pw_dir)
-    except KeyError:
-        return Path("/")
-
-
 def user_of(environ: Mapping[str, str]) -> str:
     """Give the user's name; for a uid without a passwd entry USER's or LOGNAME's, else the uid."""
     try:
@@ -108,7 +98,7 @@ class SshConfig:
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._environ = environ
-        self.home = home_of(environ)
+        self.home = home_of(environ) or Path("/")
         self.user = user_of(environ)
         self._files = ConfigFiles(self.home, SYSTEM_CONFIG.parent, self._judge)
         self._version: str | None = None

@@ -25,6 +25,7 @@ from botdeploy.errors import SourceError
 from botdeploy.sources.archive import read_tar
 from botdeploy.sources.ignore import DEFAULT_PATTERNS, IGNORE_FILE, Ignore
 from botdeploy.sources.tree import MAX_BYTES, MAX_PATHS, TreeBuilder
+from botdeploy.user_dirs import cache_folder, home_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -220,10 +221,10 @@ def _refuse_submodules(
 @contextmanager
 def _cache(address: str) -> Iterator[Path]:
     """Give the place of the bare copy, locked: two deploys may want the same one."""
-    home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111
-    if home.startswith("~"):
+    cache = cache_folder(os.environ, home_of(os.environ))
+    if cache is None:
         raise SourceError("no home folder for the cache of git: set HOME or XDG_CACHE_HOME")
-    folder = Path(home) / "botdeploy" / "git"
+    folder = cache / "git"
     name = hashlib.sha256(address.encode("utf-8", "surrogateescape")).hexdigest()[:32]
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)

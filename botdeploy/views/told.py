@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from botdeploy.user_dirs import cache_folder, write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,16 +25,11 @@ class Told:
     """
 
     def __init__(self, environ: Mapping[str, str], environment: str, inventory_path: str) -> None:
-        """Use ``XDG_CACHE_HOME`` or ``~/.cache``; with neither nothing is remembered."""
-        base = environ.get("XDG_CACHE_HOME") or (
-            os.path.join(environ["HOME"], ".cache") if environ.get("HOME") else ""  # noqa: PTH118
-        )
+        """Use the user's cache folder; without one nothing is remembered."""
+        cache = cache_folder(environ)
         place = hashlib.sha256(os.path.abspath(inventory_path).encode()).hexdigest()[:12]  # noqa: PTH100
-        self._file = (
-            Path(base, "botdeploy", "told", f"{Path(environment).name}-{place}.json")
-            if base
-            else None
-        )
+        name = f"{Path(environment).name}-{place}.json"
+        self._file = cache / "told" / name if cache else None
 
     @property
     def can_remember(self) -> bool:
@@ -57,11 +53,7 @@ class Told:
             return
         try:
             self._file.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile(
-                "w", dir=self._file.parent, delete=False, encoding="utf-8"
-            ) as out:
-                json.dump({"what": what, "at": now.isoformat()}, out)
-            os.replace(out.name, self._file)  # noqa: PTH105
+            write_whole(self._file, json.dumps({"what": what, "at": now.isoformat()}), 0o600)
         except OSError:
             return
 

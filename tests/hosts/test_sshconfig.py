@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from botdeploy.core.address import Address, Jump
 from botdeploy.errors import UserError
 from botdeploy.hosts import sshconfig
-from botdeploy.hosts.sshconfig import Destination, SshConfig, home_of, shell_of
+from botdeploy.hosts.sshconfig import Destination, SshConfig, shell_of
+from botdeploy.user_dirs import home_of
 from tests.effort import examples
 
 if TYPE_CHECKING:
@@ -416,8 +417,9 @@ def test_uid_without_a_passwd_entry(
 
     monkeypatch.setattr(pwd, "getpwuid", unknown)
     monkeypatch.setattr("os.getuid", lambda: 12345)
-    assert home_of(environ) == Path("/")
-    assert SshConfig(environ).resolve(Address("h", "h")).user == user
+    config = SshConfig(environ)
+    assert config.home == Path("/")
+    assert config.resolve(Address("h", "h")).user == user
 
 
 @pytest.mark.parametrize(
