@@ -74,9 +74,7 @@ def _account(
         )
     is_open = newest_under_way(states, inventory.policy) is not None
     ahead = {
-        name: accounts.ahead_of(one[0], one[2])
-        for name, one in seen.items()
-        if not isinstance(one, HostError)
+        name: one[0].ahead(one[2]) for name, one in seen.items() if not isinstance(one, HostError)
     }
     entries = [
         act

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from botdeploy.core.running import Runs, Seen, Unit, seen, unit_of
-from botdeploy.core.untrusted import LATEST_US, instant, object_of, real, told, whole
+from botdeploy.core.untrusted import LATEST_US, instant, object_of, real, time_of, told, whole
 from botdeploy.errors import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+SKEW = timedelta(seconds=5)
+"""What a host's clock may differ from ours and still counts as right."""
 LONGEST_S = 10_000_000_000
 """Three hundred years: no machine runs, and no lease lasts, for longer."""
 
@@ -60,7 +62,7 @@ class StagedRelease:
     is_proven: bool = False
     proven_in: str = ""
     """The rollout whose verdict proved it."""
-    proven_at: str = ""
+    proven_at: datetime | None = None
     """When that was, by the host's clock."""
 
     @property
@@ -68,9 +70,11 @@ class StagedRelease:
         """When it was proven: microseconds UTC by the host's clock; 0 where it is not known."""
         return _microseconds(self.proven_at)
 
-    def proven_for_s(self, at: str) -> float:
+    def proven_for_s(self, at: datetime | None) -> float:
         """Seconds from the proof to ``at``, by the host's clock; 0 where it is not known."""
-        return max(0.0, (_microseconds(at) - self.proven_us) / 1e6) if self.proven_us else 0.0
+        if at is None or self.proven_at is None:
+            return 0.0
+        return max(0.0, (at - self.proven_at).total_seconds())
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +112,11 @@ class RolloutRecord:
     environment: str = ""
     """Whose rollout it was; empty in records of before this was written down."""
 
+    @property
+    def begun(self) -> datetime | None:
+        """Give ``since`` as a time, by the host's clock."""
+        return time_of(self.since)
+
 
 @dataclass(frozen=True, slots=True)
 class Approval:
@@ -117,7 +126,7 @@ class Approval:
     ring: str
     who: str = ""
     why: str = ""
-    at: str = ""
+    at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +150,8 @@ class HostState:
     active_since_us: int = 0
     uptime_s: int = 0
     boot_id: str = ""
-    at: str = ""
+    at: datetime | None = None
+    """What time it was by the host's clock."""
     is_prepared: bool = False
     switch: Switch | None = None
     releases: tuple[StagedRelease, ...] = ()
@@ -170,6 +180,16 @@ class HostState:
         """
         found = self.release(release_id)
         return found is not None and found.is_proven and found.digest not in self.quarantine
+
+    @property
+    def at_us(self) -> int:
+        """What time it was by the host's clock, in microseconds UTC; 0 when it did not say."""
+        return _microseconds(self.at)
+
+    def ahead(self, now: datetime) -> timedelta:
+        """Tell how far the host's clock is before ``now``; 0 where it is as good as equal."""
+        ahead = self.at - now if self.at is not None else timedelta(0)
+        return ahead if abs(ahead) > SKEW else timedelta(0)
 
     @property
     def running(self) -> str:
@@ -219,11 +239,10 @@ class HostState:
     @property
     def active_since(self) -> datetime | None:
         """When the unit became active (UTC), from the host's clock and its monotonic stamp."""
-        now = _instant(self.at)
-        if now is None or not self.active_since_us or self.active_state != "active":
+        if self.at is None or not self.active_since_us or self.active_state != "active":
             return None
         return datetime.fromtimestamp(
-            now.timestamp() - self.uptime_s + self.active_since_us / 1e6, tz=UTC
+            self.at.timestamp() - self.uptime_s + self.active_since_us / 1e6, tz=UTC
         )
 
 
@@ -301,7 +320,7 @@ def _from_record(record: Mapping[str, Any]) -> HostState:
         active_since_us=whole(record.get("active_since_us", 0), most=LATEST_US),
         uptime_s=whole(record.get("uptime_s", 0), most=LONGEST_S),
         boot_id=told(record.get("boot_id", "")),
-        at=instant(record.get("at")),
+        at=time_of(record.get("at")),
         is_prepared=bool(record.get("prepared", False)),
         switch=None if not phase else _switch(phase),
         releases=tuple(
@@ -310,7 +329,7 @@ def _from_record(record: Mapping[str, Any]) -> HostState:
                 told(one.get("digest", "")),
                 bool(one.get("proven")),
                 told(one.get("proven_in", "")),
-                _time(one.get("proven_at")),
+                _time_of(one.get("proven_at")),
             )
             for one in record.get("releases", ())
         ),
@@ -332,7 +351,7 @@ def _from_record(record: Mapping[str, Any]) -> HostState:
         approvals=tuple(
             Approval(
                 **{name: told(one.get(name) or "") for name in ("release", "ring", "who", "why")},
-                at=_time(one.get("at")),
+                at=_time_of(one.get("at")),
             )
             for one in record.get("approved") or ()
         ),
@@ -371,7 +390,7 @@ def _switch(record: Mapping[str, Any]) -> Switch:
         by=told(record.get("by", "")),
         why=told(record.get("why", "")),
         cause=told(record.get("cause", "")),
-        armed_us=_microseconds(instant(record.get("armed"))),
+        armed_us=_microseconds(time_of(record.get("armed"))),
         age_s=real(record.get("ran_s", record.get("age_s")) or 0, most=LONGEST_S),
         is_steady="ran_s" in record,
         lease_left_s=whole(record.get("lease_left_s") or 0, most=LONGEST_S),
@@ -399,13 +418,9 @@ def _time(value: object) -> str:
         return ""
 
 
-def _microseconds(text: str) -> int:
-    at = _instant(text)
+def _time_of(value: object) -> datetime | None:
+    return time_of(_time(value))
+
+
+def _microseconds(at: datetime | None) -> int:
     return 0 if at is None else int(at.timestamp() * 1e6)
-
-
-def _instant(text: str) -> datetime | None:
-    try:
-        return datetime.fromisoformat(text)
-    except ValueError:
-        return None

@@ -700,9 +700,9 @@ def _runs_for_s(state: HostState, release: str) -> float:
     if state.switch is not None and state.switch.new == release and state.switch.age_s > 0:
         return state.switch.age_s
     since = state.active_since
-    if since is None:
+    if since is None or state.at is None:
         return 0.0
-    return max(0.0, (datetime.fromisoformat(state.at) - since).total_seconds())
+    return max(0.0, (state.at - since).total_seconds())
 
 
 def is_try_of(run: str, rollout: str) -> bool:

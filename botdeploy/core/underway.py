@@ -188,13 +188,13 @@ def accepted(states: Mapping[str, HostState], release: str) -> frozenset[str]:
     )
 
 
-def _is_later(at: str, switch: Switch, state: HostState) -> bool:
+def _is_later(at: datetime | None, switch: Switch, state: HostState) -> bool:
     """Tell whether something was stamped after a switch, also where the clock was set back since.
 
     A switch that lies in the host's future was armed before that; a stamp from its past, but from
     within the time that the release runs, came after it.
     """
-    at_us, now_us = _us(at) or 0, _us(state.at) or 0
+    at_us, now_us = int(at.timestamp() * 1e6) if at is not None else 0, state.at_us
     if at_us > switch.armed_us or switch.armed_us <= now_us:
         return at_us > switch.armed_us
     since = state.active_since
@@ -206,13 +206,6 @@ def _is_later(at: str, switch: Switch, state: HostState) -> bool:
 def _was_in(state: HostState, release: str, ring: str) -> bool:
     record = state.rollout
     return record is not None and (record.release, record.ring) == (release, ring)
-
-
-def _us(at: str) -> int | None:
-    try:
-        return int(datetime.fromisoformat(at).timestamp() * 1e6)
-    except ValueError:
-        return None
 
 
 def hold(states: Mapping[str, HostState]) -> str:

@@ -102,18 +102,23 @@ def real(value: object, *, most: float = LARGEST) -> float:
 
 
 def instant(value: object) -> str:
-    """Give a time as it was written, with its zone, of 1970 to 2500; empty where none is told.
+    """Give a time as it was written; empty where none is told. Raises ValueError as ``time_of``."""
+    return "" if time_of(value) is None else str(value)[:64]
+
+
+def time_of(value: object) -> datetime | None:
+    """Read a time with its zone, of 1970 to 2500; None where none is told.
 
     Raises ValueError for anything else.
     """
     if value is None or value == "":
-        return ""
+        return None
     text = str(value)[:64]
     try:
         at = datetime.fromisoformat(text)
         if at.tzinfo is not None and 0 <= at.timestamp() * 1e6 < LATEST_US and at.year > 1:
             at.astimezone(UTC)
-            return text
+            return at
     except (ValueError, OverflowError):
         pass
     raise ValueError(f"{text!r} is no time that it can be")

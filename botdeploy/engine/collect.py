@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime
 from typing import TYPE_CHECKING
 
 from botdeploy.core.evidence import Evidence
@@ -60,7 +59,7 @@ def collect(
     reader = evidence.reader
     attributed = attribution(state, reader.get("runs", {}))
     cursor = told(reader.get("cursor", ""))
-    end_us = _host_time_us(state)
+    end_us = state.at_us
     until_us = int(reader.get("until_us", 0))
     switched_us = _switched_us(state, release)
     past_us = end_us - since_s * 1_000_000
@@ -189,7 +188,3 @@ def _kept(acts: Acts, release: str, bucket_us: int, assembler: Assembler) -> Evi
     except (ValueError, TypeError):
         evidence = None  # damaged: what the journal still holds is read anew
     return evidence or Evidence(acts.host, bucket_us=bucket_us)
-
-
-def _host_time_us(state: HostState) -> int:
-    return int(datetime.fromisoformat(state.at).timestamp() * 1e6)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
 from typing import TYPE_CHECKING
 
 from botdeploy.core.judge import JudgeOptions, Preset
@@ -95,7 +94,7 @@ class _Seen:
 
 
 def _seen(acts: Acts, state: HostState, assembler: Assembler, probe: Probe | None) -> _Seen:
-    now_us = int(datetime.fromisoformat(state.at).timestamp() * 1e6)
+    now_us = state.at_us
     begin_us = now_us - RECENT_S * 1_000_000
     read_back = acts.lines(MOST_LINES)
     entries = [one for row in read_back.rows if (one := entry_of(row)) is not None]

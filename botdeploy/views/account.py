@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 FINE_US = 5_000_000
 """Length of a bucket of a rollout that fits into an hour; of longer ones: a minute."""
 COARSE_US = 60_000_000
-SKEW = timedelta(seconds=5)
-"""A host's clock that is no further off is taken as it is."""
 _BEFORE = (timedelta(minutes=1), timedelta(hours=1))
 USUAL = timedelta(hours=1)
 """How long before the rollout the journals are read, to know what was usual."""
@@ -248,15 +246,6 @@ def read_acts(host: str, entries: Iterable[Mapping[str, Any]], ahead: timedelta)
     return acts
 
 
-def ahead_of(state: HostState, now: datetime) -> timedelta:
-    """Tell how far a host's clock is before ours; nothing where it is as good as equal."""
-    try:
-        ahead = datetime.fromisoformat(state.at) - now
-    except (ValueError, TypeError):
-        return timedelta(0)
-    return ahead if abs(ahead) > SKEW else timedelta(0)
-
-
 def shifted(reading: Reading, ahead: timedelta) -> Reading:
     """Move what a host with another clock said to the controller's time; kept evidence is left."""
     if not ahead:
@@ -285,7 +274,7 @@ def acts_of(record: RolloutRecord, acts: Iterable[Act]) -> list[Act]:
 def frame_of(record: RolloutRecord, acts: Sequence[Act], now: datetime, *, is_open: bool) -> Frame:
     """Say which time the report is about."""
     own = [act.at for act in acts if act.rollout == record.id and act.what != _NOTE]
-    begin = min(own, default=_instant(record.since) or now)
+    begin = min(own, default=record.begun or now)
     end = max(begin, now if is_open else max(own, default=now))
     length = end - begin
     before = min(max(length, _BEFORE[0]), _BEFORE[1])
@@ -679,11 +668,3 @@ def _us(at: datetime) -> int:
 
 def _at(at_us: int) -> datetime:
     return datetime.fromtimestamp(at_us / 1e6, tz=UTC)
-
-
-def _instant(text: str) -> datetime | None:
-    try:
-        at = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return at if at.tzinfo is not None else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -22,7 +23,6 @@ from tests.effort import examples
 
 MINUTE_US = 60_000_000
 AT_US = 1_795_510_800_000_000
-AT = "2026-11-24T09:00:00.000000Z"
 
 
 def line(minute: float, run: str, text: str = "handled", error: str | None = None) -> LogLine:
@@ -45,7 +45,7 @@ def host(*switches: tuple[float, str], running: str = "v1", good: str = "v1") ->
     return HostState(
         current=running,
         unit=Unit("active", main_pid=7, release=running, invocation=f"run-of-{running}"),
-        at=AT,
+        at=datetime.fromtimestamp(AT_US / 1e6, tz=UTC),
         releases=tuple(StagedRelease(one, f"digest-{one}", one in good.split()) for one in names),
         switches=tuple((AT_US + round(at * MINUTE_US), name) for at, name in switches),
     )

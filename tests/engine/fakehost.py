@@ -106,7 +106,7 @@ class Staged:
     order: int = 0
     """Which of the proven ones it is; 0 when it was not proven."""
     proven_in: str = ""
-    proven_at: str = ""
+    proven_at: datetime | None = None
 
 
 @dataclass
@@ -388,7 +388,7 @@ class FakeHost:
             active_since_us=int(self.started * 1e6),
             uptime_s=int(self.clock.mono),
             boot_id=f"{self.name}-{self.boots}",
-            at=_stamp(self.wall()),
+            at=self.wall(),
             is_prepared=True,
             switch=self._switch(),
             releases=tuple(
@@ -579,7 +579,7 @@ class FakeHost:
         if staged.proven_in != rollout or staged.digest in self.quarantine or not staged.order:
             staged.order = max((one.order for one in self.releases.values()), default=0) + 1
             staged.proven_in = rollout
-            staged.proven_at = _stamp(self.wall())
+            staged.proven_at = self.wall()
             self.quarantine.pop(staged.digest, None)
             self.refused.pop(staged.digest, None)
             self._changed("prove", release, rollout)
@@ -595,14 +595,13 @@ class FakeHost:
 
     def gate(self, act: str, who: str, why: str, release: str, ring: str) -> None:
         """Record a person's word; needs no lock."""
-        at = _stamp(self.wall())
         match act:
             case "hold":
-                self.hold = {"who": who, "why": why, "at": at}
+                self.hold = {"who": who, "why": why, "at": _stamp(self.wall())}
             case "resume":
                 self.hold = {}
             case _:
-                self.approvals[release, ring] = Approval(release, ring, who, why, at)
+                self.approvals[release, ring] = Approval(release, ring, who, why, self.wall())
         self._changed(act, release, ring)
 
     def note(self, who: str, what: str) -> None:

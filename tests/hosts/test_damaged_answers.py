@@ -38,7 +38,7 @@ from botdeploy.hosts.hidden import secret_values
 from botdeploy.hosts.journal import Delivery, Follower
 from botdeploy.hosts.program import Completed
 from botdeploy.hosts.question import ask
-from botdeploy.views.account import ahead_of, read_acts
+from botdeploy.views.account import read_acts
 from tests.effort import examples
 
 if TYPE_CHECKING:
@@ -454,7 +454,7 @@ def test_a_soak_is_read_on_whatever_was_kept(
     question = Probe(ProbeKind.HTTP, "http://127.0.0.1/")
     try:
         seen = acts.observe()
-        ahead_of(seen, datetime.now(UTC))
+        seen.ahead(datetime.now(UTC))
         _seen(acts, seen, Assembler(), question)
         collect(acts, "t", "n", seen, Assembler(), since_s=60, bucket_us=5_000_000, probe=question)
     except HostError as error:

@@ -233,9 +233,7 @@ def told(
         act
         for host in hosts
         if host.name in states
-        for act in accounts.read_acts(
-            host.name, host.acts, accounts.ahead_of(states[host.name], now)
-        )
+        for act in accounts.read_acts(host.name, host.acts, states[host.name].ahead(now))
     ]
     record: RolloutRecord = next(state.rollout for state in states.values() if state.rollout)
     acts = accounts.acts_of(record, acts)

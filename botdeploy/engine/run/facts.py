@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime
 from typing import TYPE_CHECKING
 
 from botdeploy.core import rollout, underway
@@ -11,6 +10,7 @@ from botdeploy.core.rollout import Facts, HostView, Standing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from datetime import datetime
 
     from botdeploy.core.hoststate import HostState
     from botdeploy.core.model import Policy
@@ -71,13 +71,6 @@ def _no_older(view: HostView, state: HostState | None, target: Target, now: date
     ahead_s = 0.0
     begun, record = underway.begun_at(target.rollout), state.rollout
     if begun is not None and record is not None and record.id == target.rollout:
-        ahead_s = max(0.0, (_instant(record.since, begun) - begun).total_seconds())
+        ahead_s = max(0.0, ((record.begun or begun) - begun).total_seconds())
     limit_s = now.timestamp() - switch.armed_us / 1e6 + ahead_s
     return view if limit_s < 0 else replace(view, age_s=min(view.age_s, limit_s))
-
-
-def _instant(text: str, default: datetime) -> datetime:
-    try:
-        return datetime.fromisoformat(text)
-    except ValueError:
-        return default

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from botdeploy.core import plan, rollout, underway
@@ -25,9 +25,6 @@ if TYPE_CHECKING:
     from botdeploy.engine.target import Target
     from botdeploy.engine.telling import Teller
     from botdeploy.hosts.acts import Reverted, Switched
-
-_SKEW = timedelta(seconds=5)
-"""Clocks that are no further apart than this are taken to agree."""
 
 
 @dataclass(slots=True)
@@ -98,7 +95,8 @@ class Members:
         )
         self._clock = clock
         self._tell = tell
-        self.ahead_us = _ahead_us(states, clock.now())
+        now, unit = clock.now(), timedelta(microseconds=1)
+        self.ahead_us = {name: state.ahead(now) // unit for name, state in states.items()}
         """How far the clocks of some hosts are before ours."""
         self._hosts = {
             name: self._seen_now(name, away) for hosts in self.rings.values() for name in hosts
@@ -320,16 +318,3 @@ class Members:
         if not at_us:
             return int(self._clock.now().timestamp() * 1e6)
         return at_us - self.ahead_us.get(name, 0)
-
-
-def _ahead_us(states: Mapping[str, HostState], now: datetime) -> dict[str, int]:
-    """Say whose clock is not ours, and by how much (microseconds)."""
-    found = {}
-    for name, state in states.items():
-        try:
-            ahead = datetime.fromisoformat(state.at) - now
-        except ValueError:
-            continue
-        if abs(ahead) > _SKEW:
-            found[name] = int(ahead.total_seconds() * 1e6)
-    return found
