@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from botdeploy.core import plan as planning
 from botdeploy.core.hoststate import meant
-from botdeploy.core.release import delta
+from botdeploy.core.release.manifest import delta
 from botdeploy.engine.belonging import others
 from botdeploy.engine.observing import observe
 from botdeploy.errors import ExitCode, HostError, UserError

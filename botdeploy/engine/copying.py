@@ -12,9 +12,9 @@ import zlib
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from botdeploy.core.environment import variables
 from botdeploy.core.model import Secret, SecretsBy
-from botdeploy.core.release import Release, parse_manifest
+from botdeploy.core.release.environment_file import variables
+from botdeploy.core.release.manifest import Release, parse_manifest
 from botdeploy.core.untrusted import object_of, told, whole
 from botdeploy.errors import ActFailed, UserError
 from botdeploy.sources.build import remade

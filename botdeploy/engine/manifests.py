@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from botdeploy.core.release import parse_manifest
+from botdeploy.core.release.manifest import parse_manifest
 from botdeploy.user_dirs import cache_folder, write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from botdeploy.core.release import Manifest
+    from botdeploy.core.release.manifest import Manifest
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 MOST_KEPT = 50

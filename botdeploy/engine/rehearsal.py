@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from botdeploy.core import needs
+from botdeploy.core.release import required_programs
 from botdeploy.engine.belonging import OWNER, owner_item
 from botdeploy.engine.probing import try_probe
 from botdeploy.errors import BotdeployError, HostError, UserError
@@ -37,7 +37,7 @@ class Rehearsal:
     inventory: Inventory
     templates: Path | None
     build: Build | None = None
-    items: list[needs.Item] = field(default_factory=list)
+    items: list[required_programs.Item] = field(default_factory=list)
     """What is wrong here, on the controller, or that nothing is."""
 
     @classmethod
@@ -54,35 +54,40 @@ class Rehearsal:
         except BotdeployError as error:
             items = _unset(inventory, os.environ if environ is None else environ)
             if str(error) not in {one["message"] for one in items}:
-                items.insert(0, needs.item("source", str(error)))
+                items.insert(0, required_programs.item("source", str(error)))
             return cls(inventory, templates, None, items)
         told = build.release.source if build is not None else ""
-        return cls(inventory, templates, build, [needs.item("source", told, ok=True)])
+        return cls(inventory, templates, build, [required_programs.item("source", told, ok=True)])
 
-    def of_host(self, host: Host) -> tuple[str, list[needs.Item]]:
+    def of_host(self, host: Host) -> tuple[str, list[required_programs.Item]]:
         """Give what the release wants of a host, encoded, and what is wrong with that itself."""
         bot = host.bot
         items = []
         try:
             unit = Renderer(bot.templates, self.templates).unit(bot, host, "check", bot.env)
         except UserError as error:
-            return "", [needs.item("unit", str(error))]
+            return "", [required_programs.item("unit", str(error))]
         if self.build is not None:
             files = {path: file.mode for path, file in self.build.tree.files().items()}
-            told = (needs.command_item(bot, files), needs.build_item(bot, files))
+            told = (
+                required_programs.command_item(bot, files),
+                required_programs.build_item(bot, files),
+            )
             items += [wrong for wrong in told if wrong is not None]
-        return needs.encoded(bot, unit, self._head if self.build is not None else None), items
+        return required_programs.encoded(
+            bot, unit, self._head if self.build is not None else None
+        ), items
 
     def _head(self, path: str) -> bytes:
         assert self.build is not None  # noqa: S101 (asked for only then)
         return self.build.tree.files()[path].read()[:_HEAD_BYTES]
 
 
-def _unset(inventory: Inventory, environ: Mapping[str, str]) -> list[needs.Item]:
+def _unset(inventory: Inventory, environ: Mapping[str, str]) -> list[required_programs.Item]:
     """Tell of every secret that has no value here; ``build`` tells of the first one only."""
     place = Path(inventory.path)
     base = place if place.is_dir() else place.parent
-    wrong: dict[str, needs.Item] = {}
+    wrong: dict[str, required_programs.Item] = {}
     for host in inventory.hosts:
         for name, reference in host.bot.secrets.items():
             if reference in wrong:
@@ -91,25 +96,25 @@ def _unset(inventory: Inventory, environ: Mapping[str, str]) -> list[needs.Item]
                 read_secret(name, reference, base, environ)
             except UserError as error:
                 mend = "give it a value where botdeploy runs, or change bot: secrets:"
-                wrong[reference] = needs.item("secret", str(error), mend)
+                wrong[reference] = required_programs.item("secret", str(error), mend)
     return list(wrong.values())
 
 
-def _sessions(connection: HostConnection) -> needs.Item:
+def _sessions(connection: HostConnection) -> required_programs.Item:
     """Have as many programs run at a time as a rollout has."""
     held: list[Session] = []
     try:
         held.extend(connection.start("exec cat") for _ in range(_AT_ONCE))
     except HostError as error:
-        return needs.item("sessions", error.message, _MEND_SESSIONS)
+        return required_programs.item("sessions", error.message, _MEND_SESSIONS)
     finally:
         for session in held:
             session.close()
     each = connection.sessions_each
     if each is None:
-        return needs.item("sessions", f"{_AT_ONCE} programs at a time", ok=True)
+        return required_programs.item("sessions", f"{_AT_ONCE} programs at a time", ok=True)
     message = f"its sshd allows {each} on a connection (MaxSessions), so further ones are opened"
-    return needs.item("sessions", message, _MEND_SESSIONS, ok=True)
+    return required_programs.item("sessions", message, _MEND_SESSIONS, ok=True)
 
 
 def checked(fleet: Fleet, name: str, rehearsal: Rehearsal) -> list[dict[str, Any]]:

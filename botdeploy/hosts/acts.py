@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from botdeploy.core import hoststate
 from botdeploy.core.mask import Mask
-from botdeploy.core.release import Manifest, parse_manifest
+from botdeploy.core.release.manifest import Manifest, parse_manifest
 from botdeploy.core.running import unit_of
 from botdeploy.core.untrusted import LATEST_US, instant, real, told, whole
 from botdeploy.core.visible import visible
@@ -285,7 +285,7 @@ class Acts:
         """Try what a rollout needs; one record an item: name, ok, message, mend.
 
         The bot is to run as ``user``; ``wanted`` is what a release wants of a host, see
-        `botdeploy.core.needs.encoded`.
+        `botdeploy.core.release.required_programs.encoded`.
 
         With the rights that a rollout would have: where sudo allows the installed program alone,
         by that one, and where it allows nothing, without root's rights. Raises OutcomeUnknown where

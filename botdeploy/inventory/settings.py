@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from botdeploy.core.giturl import is_git_address
 from botdeploy.core.model import (
     Bot,
     Lease,
@@ -23,6 +22,7 @@ from botdeploy.core.model import (
     Ring,
     Share,
 )
+from botdeploy.core.release.git_url import is_git_address
 from botdeploy.errors import InventoryError
 from botdeploy.inventory import _models as models
 from botdeploy.inventory.located import Located, Vaulted, short, type_name

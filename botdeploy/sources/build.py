@@ -12,11 +12,11 @@ from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from botdeploy.core.environment import variables
 from botdeploy.core.mask import Mask
 from botdeploy.core.model import SecretsBy
 from botdeploy.core.redact import STARS
-from botdeploy.core.release import (
+from botdeploy.core.release.environment_file import variables
+from botdeploy.core.release.manifest import (
     Recipe,
     Release,
     delta,
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from botdeploy.core.model import Bot, Host, Inventory, Ring, Secret
-    from botdeploy.core.release import Manifest
+    from botdeploy.core.release.manifest import Manifest
 
 #: Stands for the id while the digest, of which the id is made, is not known yet.
 _PLACEHOLDER_ID = "00000000T000000Z-00000000"

@@ -7,7 +7,7 @@ import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from botdeploy.core.giturl import is_git_address
+from botdeploy.core.release.git_url import is_git_address
 from botdeploy.errors import SourceError
 from botdeploy.sources.archive import read_archive
 from botdeploy.sources.folder import read_folder

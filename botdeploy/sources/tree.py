@@ -8,7 +8,12 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
-from botdeploy.core.release import FileState, Manifest, has_hidden_characters, is_plain_path
+from botdeploy.core.release.manifest import (
+    FileState,
+    Manifest,
+    has_hidden_characters,
+    is_plain_path,
+)
 from botdeploy.errors import SourceError
 
 if TYPE_CHECKING:

@@ -10,7 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from botdeploy.core.model import Bot, Probe, ProbeKind, Readiness, ReadyKind
-from botdeploy.core.needs import build_item, build_needs, command_item, encoded, programs_of
+from botdeploy.core.release.required_programs import (
+    build_item,
+    build_needs,
+    command_item,
+    encoded,
+    programs_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable

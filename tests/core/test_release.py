@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from botdeploy.core.model import Readiness, ReadyKind, SecretsBy
-from botdeploy.core.release import (
+from botdeploy.core.release.manifest import (
     FileState,
     Manifest,
     Recipe,

@@ -13,7 +13,7 @@ from botdeploy.core.address import Address
 from botdeploy.core.lastwords import NOTHING, LastWords
 from botdeploy.core.mask import Mask
 from botdeploy.core.model import Bot, Host, Inventory, Policy, Ring, Share
-from botdeploy.core.release import Manifest, Release
+from botdeploy.core.release.manifest import Manifest, Release
 from botdeploy.core.verdict import Outcome, Verdict
 from botdeploy.engine.fleet import Interrupted, StillAtWork
 from botdeploy.engine.manifests import ManifestCache

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from botdeploy.core.needs import encoded
+from botdeploy.core.release.required_programs import encoded
 from botdeploy.hosts import hostprogram
 from tests.core.test_needs import bot
 from tests.hosts.actkit import BOT, Actor, parse, unit_text

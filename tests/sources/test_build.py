@@ -24,7 +24,7 @@ from botdeploy.core.model import (
     SecretsBy,
     Share,
 )
-from botdeploy.core.release import parse_manifest
+from botdeploy.core.release.manifest import parse_manifest
 from botdeploy.errors import SourceError, UserError
 from botdeploy.sources import build as build_module
 from botdeploy.sources import read

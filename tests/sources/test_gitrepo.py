@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from botdeploy.core.giturl import is_git_address
+from botdeploy.core.release.git_url import is_git_address
 from botdeploy.errors import SourceError
 from botdeploy.inventory.settings import absolute_source
 from botdeploy.sources import File, gitrepo, read

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
-    from botdeploy.core.release import Manifest
+    from botdeploy.core.release.manifest import Manifest
     from botdeploy.engine.clock import Clock
     from botdeploy.engine.hands import Hands
     from botdeploy.engine.manifests import ManifestCache

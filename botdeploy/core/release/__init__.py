@@ -1,0 +1,1 @@
+"""A release: what it consists of, and what it needs of a host."""
