@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from botdeploy.core.events import Listener
-    from botdeploy.core.model import Inventory
+    from botdeploy.core.model.inventory import Inventory
     from botdeploy.engine.fleet import Fleet
     from botdeploy.engine.tools import Tools
     from botdeploy.views.notices import Notices

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from botdeploy.core import plan, rollout, underway
-from botdeploy.core.model import Gate
+from botdeploy.core.model.inventory import Gate
 from botdeploy.core.rollout import Standing
 from botdeploy.engine.belonging import refuse_others
 from botdeploy.engine.lock import owner_name
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from botdeploy.cli.context import Context
     from botdeploy.core.hoststate import HostState
-    from botdeploy.core.model import Inventory
+    from botdeploy.core.model.inventory import Inventory
     from botdeploy.engine.fleet import Fleet
 
 

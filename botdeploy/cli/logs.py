@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from botdeploy.cli.context import Context
     from botdeploy.core.hoststate import HostState
     from botdeploy.core.mask import Mask
-    from botdeploy.core.model import Inventory
+    from botdeploy.core.model.inventory import Inventory
     from botdeploy.engine.fleet import Fleet
     from botdeploy.hosts.journal import Delivery
 

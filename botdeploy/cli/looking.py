@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from botdeploy.cli.context import Context
     from botdeploy.core.hoststate import RolloutRecord
-    from botdeploy.core.model import Inventory
+    from botdeploy.core.model.inventory import Inventory
 
 
 def status(context: Context, environment: str | None, limit: str | None) -> int:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from botdeploy.cli.context import Context
     from botdeploy.core.hoststate import HostState
-    from botdeploy.core.model import Inventory, Ring
+    from botdeploy.core.model.inventory import Inventory, Ring
     from botdeploy.engine.fleet import Fleet
     from botdeploy.sources.build import Build
 

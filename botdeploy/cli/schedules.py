@@ -9,13 +9,13 @@ import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from botdeploy.core.model import LeaseUntil
+from botdeploy.core.model.inventory import LeaseUntil
 from botdeploy.core.schedule import cron_gap_s, cron_user, timer_gap_s
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from botdeploy.core.model import Inventory
+    from botdeploy.core.model.inventory import Inventory
 
 _USER = re.compile(r"^[ \t]*User[ \t]*=[ \t]*(\S+)[ \t]*$", re.MULTILINE)
 CRON = Path("/etc/cron.d")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from botdeploy.core.model import Share
+from botdeploy.core.model.inventory import Share
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from botdeploy.core.hoststate import HostState
-    from botdeploy.core.model import Inventory, Ring
+    from botdeploy.core.model.inventory import Inventory, Ring
 
 
 def members(

@@ -15,7 +15,7 @@ from botdeploy.core.fingerprint import PROBE
 from botdeploy.core.level import Level
 from botdeploy.core.logline import LineKind, LogLine
 from botdeploy.core.metrics import Metrics, Sample, read_metrics
-from botdeploy.core.model import ProbeKind
+from botdeploy.core.model.inventory import ProbeKind
 from botdeploy.core.redact import mask_tokens
 from botdeploy.core.untrusted import LARGEST, object_of, real, whole
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from botdeploy.core.model import ProbeKind
+from botdeploy.core.model.inventory import ProbeKind
 from botdeploy.core.probe import read
 from botdeploy.core.redact import mask_tokens
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from botdeploy.core.model import Probe
+    from botdeploy.core.model.inventory import Probe
     from botdeploy.core.probe import Answer, Histogram, Reading
 
 Item = dict[str, Any]

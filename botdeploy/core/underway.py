@@ -7,14 +7,14 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from botdeploy.core.hoststate import Phase
-from botdeploy.core.model import OnFail
+from botdeploy.core.model.inventory import OnFail
 from botdeploy.core.rollout import Standing, standing_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from botdeploy.core.hoststate import HostState, RolloutRecord, StagedRelease, Switch
-    from botdeploy.core.model import Policy
+    from botdeploy.core.model.inventory import Policy
 
 _STAMP = "%Y%m%dT%H%M%SZ"
 _ENDS = ("", "passed", "abandoned", "failed")

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from botdeploy.core.hoststate import HostState
-    from botdeploy.core.model import Inventory
+    from botdeploy.core.model.inventory import Inventory
 
 OWNER = "environment"
 """The item of a check that says whose the bot on a host is."""

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from botdeploy.core.hoststate import HostState
-    from botdeploy.core.model import Inventory
+    from botdeploy.core.model.inventory import Inventory
     from botdeploy.engine.lock import EnvironmentLock
     from botdeploy.engine.run import Options
     from botdeploy.engine.tools import Tools

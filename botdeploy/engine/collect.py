@@ -17,7 +17,7 @@ from botdeploy.hosts.question import ask
 if TYPE_CHECKING:
     from botdeploy.core.hoststate import HostState
     from botdeploy.core.logline import Assembler, LogLine
-    from botdeploy.core.model import Probe
+    from botdeploy.core.model.inventory import Probe
     from botdeploy.hosts.acts import Acts
 
 HOUR_S = 3600

@@ -12,7 +12,7 @@ import zlib
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from botdeploy.core.model import Secret, SecretsBy
+from botdeploy.core.model.inventory import Secret, SecretsBy
 from botdeploy.core.release.environment_file import variables
 from botdeploy.core.release.manifest import Release, parse_manifest
 from botdeploy.core.untrusted import object_of, told, whole
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
-    from botdeploy.core.model import Bot, Host, Inventory, Ring
+    from botdeploy.core.model.inventory import Bot, Host, Inventory, Ring
     from botdeploy.engine.target import Target
     from botdeploy.hosts.acts import Fetched
     from botdeploy.sources.build import Build

@@ -14,7 +14,7 @@ from botdeploy.hosts.acts import Acts
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from botdeploy.core.model import Host, Inventory
+    from botdeploy.core.model.inventory import Host, Inventory
     from botdeploy.hosts.connection import Connector
 
 T = TypeVar("T")

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from botdeploy.core.hoststate import HostState, RolloutRecord
-    from botdeploy.core.model import Inventory
+    from botdeploy.core.model.inventory import Inventory
     from botdeploy.core.rollout import Decision
     from botdeploy.errors import HostError
 

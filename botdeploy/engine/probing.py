@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from botdeploy.core import probe as probes
 from botdeploy.core import probe_trial
-from botdeploy.core.model import Probe, ProbeKind
+from botdeploy.core.model.inventory import Probe, ProbeKind
 from botdeploy.errors import ActFailed, HostError, Unreachable
 from botdeploy.hosts.question import ask
 from botdeploy.hosts.records import ProgramMissing

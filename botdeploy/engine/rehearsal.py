@@ -17,7 +17,7 @@ from botdeploy.sources.secrets import read_secret
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from botdeploy.core.model import Host, Inventory
+    from botdeploy.core.model.inventory import Host, Inventory
     from botdeploy.engine.fleet import Fleet
     from botdeploy.hosts.program import HostConnection, Session
     from botdeploy.sources.build import Build

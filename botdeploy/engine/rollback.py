@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from botdeploy.core.hoststate import HostState
-    from botdeploy.core.model import Inventory
+    from botdeploy.core.model.inventory import Inventory
     from botdeploy.engine.hands import Hands
     from botdeploy.engine.lock import EnvironmentLock
     from botdeploy.engine.telling import Teller

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from botdeploy.core.evidence import Evidence
     from botdeploy.core.hoststate import HostState, RolloutRecord
-    from botdeploy.core.model import Inventory
+    from botdeploy.core.model.inventory import Inventory
     from botdeploy.engine.fleet import Fleet
 
 

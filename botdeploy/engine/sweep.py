@@ -14,7 +14,7 @@ from botdeploy.errors import ExitCode, HostError
 from botdeploy.hosts.acts import Reverted, Unchanged
 
 if TYPE_CHECKING:
-    from botdeploy.core.model import Inventory
+    from botdeploy.core.model.inventory import Inventory
     from botdeploy.engine.lock import EnvironmentLock
     from botdeploy.engine.tools import Tools
 

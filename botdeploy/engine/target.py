@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from botdeploy.core.hoststate import HostState, RolloutRecord
-    from botdeploy.core.model import Inventory
+    from botdeploy.core.model.inventory import Inventory
     from botdeploy.engine.clock import Clock
     from botdeploy.sources.build import Build
 

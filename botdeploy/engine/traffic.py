@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from botdeploy.core.hoststate import HostState
-    from botdeploy.core.model import Inventory, Policy, Probe, Ring
+    from botdeploy.core.model.inventory import Inventory, Policy, Probe, Ring
     from botdeploy.engine.fleet import Fleet
     from botdeploy.hosts.acts import Acts
 

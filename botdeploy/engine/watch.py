@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from botdeploy.core.evidence import Evidence
     from botdeploy.core.lastwords import LastWords
     from botdeploy.core.logline import Assembler, LogLine
-    from botdeploy.core.model import Ring
+    from botdeploy.core.model.inventory import Ring
     from botdeploy.core.past import Past
     from botdeploy.core.probe import Reading
     from botdeploy.engine.clock import Clock

@@ -35,8 +35,8 @@ from botdeploy.hosts.records import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from botdeploy.core.address import Address
     from botdeploy.core.hoststate import HostState, RefusedError
+    from botdeploy.core.model.address import Address
     from botdeploy.core.running import Unit
     from botdeploy.hosts.program import Completed, HostConnection, Session
 

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
-    from botdeploy.core.address import Address, Jump
+    from botdeploy.core.model.address import Address, Jump
     from botdeploy.hosts.transport import Transport
 
 __all__ = [

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from botdeploy.core.address import Address, Jump, parse_jump
+from botdeploy.core.model.address import Address, Jump, parse_jump
 from botdeploy.errors import UserError
 from botdeploy.hosts import canonical, interfaces
 from botdeploy.hosts.sshfile import CannotTell, ConfigFiles, Found, in_list, split

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import PlainValidator, WithJsonSchema
 
-from botdeploy.core.model import Share
+from botdeploy.core.model.inventory import Share
 from botdeploy.core.probe import OWN_URL
 from botdeploy.core.window import parse_window
 from botdeploy.inventory.hostrange import MOST_HOSTS

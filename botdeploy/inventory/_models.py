@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from botdeploy.core.model import (
+from botdeploy.core.model.inventory import (
     Gate,
     Lease,
     LeaseUntil,

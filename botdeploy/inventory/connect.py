@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from botdeploy.core.address import Address
+from botdeploy.core.model.address import Address
 from botdeploy.errors import InventoryError, UserError
 from botdeploy.inventory.filters import as_bool
 from botdeploy.inventory.hostrange import is_host_name

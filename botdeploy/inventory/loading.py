@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from botdeploy.core.model import Host, Inventory, Policy
+from botdeploy.core.model.inventory import Host, Inventory, Policy
 from botdeploy.errors import InventoryError, UserError
 from botdeploy.inventory import announce
 from botdeploy.inventory.connect import Connection
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from botdeploy.core.address import Address
-    from botdeploy.core.model import Bot
+    from botdeploy.core.model.address import Address
+    from botdeploy.core.model.inventory import Bot
     from botdeploy.inventory.groups import Tree
     from botdeploy.inventory.located import Located
     from botdeploy.inventory.pattern import Names

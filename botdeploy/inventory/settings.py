@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from botdeploy.core.model import (
+from botdeploy.core.model.inventory import (
     Bot,
     Lease,
     Policy,

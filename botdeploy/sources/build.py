@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from botdeploy.core.mask import Mask
-from botdeploy.core.model import SecretsBy
+from botdeploy.core.model.inventory import SecretsBy
 from botdeploy.core.redact import STARS
 from botdeploy.core.release.environment_file import variables
 from botdeploy.core.release.manifest import (
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-    from botdeploy.core.model import Bot, Host, Inventory, Ring, Secret
+    from botdeploy.core.model.inventory import Bot, Host, Inventory, Ring, Secret
     from botdeploy.core.release.manifest import Manifest
 
 #: Stands for the id while the digest, of which the id is made, is not known yet.

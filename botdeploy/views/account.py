@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from botdeploy.core.evidence import Bucket, Counts, FirstSeen
     from botdeploy.core.hoststate import HostState, RolloutRecord
     from botdeploy.core.logline import LogLine
-    from botdeploy.core.model import Inventory
+    from botdeploy.core.model.inventory import Inventory
 
 FINE_US = 5_000_000
 """Length of a bucket of a rollout that fits into an hour; of longer ones: a minute."""

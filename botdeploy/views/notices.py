@@ -14,7 +14,7 @@ from botdeploy.views.noticetext import compose, harmless
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from botdeploy.core.model import Inventory, Ring
+    from botdeploy.core.model.inventory import Inventory, Ring
     from botdeploy.views.told import Told
 
     ReadUrl = Callable[[str], str]

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from botdeploy.core.address import Address
+    from botdeploy.core.model.address import Address
     from botdeploy.hosts.program import HostConnection
     from tests.bench.field import Target
     from tests.lab.lab import Lab

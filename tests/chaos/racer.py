@@ -24,7 +24,7 @@ from botdeploy.hosts.connection import Connector
 from botdeploy.inventory import load
 
 if TYPE_CHECKING:
-    from botdeploy.core.model import Inventory
+    from botdeploy.core.model.inventory import Inventory
 
 
 def main(folder: str, environment: str, owner: str) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from botdeploy.cli.looking import _ahead_in_words, status_record
-from botdeploy.core.model import Gate, Policy, Ring, Share
+from botdeploy.core.model.inventory import Gate, Policy, Ring, Share
 from botdeploy.engine.canary import canary, promote
 from botdeploy.engine.observing import observe
 from botdeploy.engine.run import Options

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from botdeploy.core.logline import LineKind, LogLine
-from botdeploy.core.model import ProbeKind
+from botdeploy.core.model.inventory import ProbeKind
 from botdeploy.core.probe import (
     MINUTE_US,
     MORE_ERRORS,

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from botdeploy.core import rollout
-from botdeploy.core.model import Gate, Lease, LeaseUntil, OnFail, Policy, Ring, Share
+from botdeploy.core.model.inventory import Gate, Lease, LeaseUntil, OnFail, Policy, Ring, Share
 from botdeploy.core.rollout import (
     Blame,
     Confirm,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from botdeploy.core.hoststate import HostState, Phase, RolloutRecord, StagedRelease, Switch
-from botdeploy.core.model import Policy
+from botdeploy.core.model.inventory import Policy
 from botdeploy.core.running import Unit
 from botdeploy.core.underway import newest_under_way
 

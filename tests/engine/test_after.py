@@ -11,7 +11,7 @@ import pytest
 from botdeploy.core import underway
 from botdeploy.core.events import Kind
 from botdeploy.core.mask import Mask
-from botdeploy.core.model import Gate, OnFail
+from botdeploy.core.model.inventory import Gate, OnFail
 from botdeploy.core.past import proven
 from botdeploy.engine.canary import canary
 from botdeploy.engine.rollback import way_back

@@ -17,7 +17,7 @@ from botdeploy.errors import ExitCode, UserError
 from tests.engine.fakefleet import Stage
 
 if TYPE_CHECKING:
-    from botdeploy.core.model import Inventory
+    from botdeploy.core.model.inventory import Inventory
     from botdeploy.engine.outcome import Ended
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from botdeploy.core.events import Kind
-from botdeploy.core.model import Lease, OnFail, Policy, Ring, Share
+from botdeploy.core.model.inventory import Lease, OnFail, Policy, Ring, Share
 from botdeploy.engine.canary import TooFew, canary, promote
 from botdeploy.engine.fleet import Interrupted
 from botdeploy.engine.run import Options

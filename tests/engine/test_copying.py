@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from botdeploy.core.address import Address
-from botdeploy.core.model import Bot, Host, Inventory, Policy, Ring, SecretsBy
+from botdeploy.core.model.address import Address
+from botdeploy.core.model.inventory import Bot, Host, Inventory, Policy, Ring, SecretsBy
 from botdeploy.engine.copying import checked
 from botdeploy.engine.target import Target
 from botdeploy.errors import ActFailed

@@ -15,7 +15,7 @@ from tests.views.canned import inventory
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from botdeploy.core.address import Address
+    from botdeploy.core.model.address import Address
 
 
 class FakeConnector:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from botdeploy.core.events import Kind
-from botdeploy.core.model import Policy, Ring, Share
+from botdeploy.core.model.inventory import Policy, Ring, Share
 from botdeploy.engine import pulse
 from botdeploy.engine import watch as watching
 from botdeploy.engine.canary import canary, promote

@@ -25,7 +25,7 @@ from hypothesis.stateful import (
 )
 
 from botdeploy.core import underway
-from botdeploy.core.model import Gate, Lease, LeaseUntil, OnFail, Policy, Ring, Share
+from botdeploy.core.model.inventory import Gate, Lease, LeaseUntil, OnFail, Policy, Ring, Share
 from botdeploy.engine.canary import canary, promote
 from botdeploy.engine.rollback import rollback
 from botdeploy.engine.run import Options

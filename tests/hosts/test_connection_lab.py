@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from botdeploy.core.address import Address
+from botdeploy.core.model.address import Address
 from botdeploy.errors import AuthenticationFailed, HostKeyChanged, HostKeyUnknown, Unreachable
 from botdeploy.hosts.connection import Connector, HostConnection
 from tests.hosts.connection_contract import ConnectionContract, closing, wait_until

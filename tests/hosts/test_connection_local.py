@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from botdeploy.core.address import Address
+from botdeploy.core.model.address import Address
 from botdeploy.hosts.connection import Connector, HostConnection, LocalConnection
 from botdeploy.hosts.local import LocalSession
 from tests.hosts.connection_contract import (

@@ -19,7 +19,7 @@ import fabric
 import paramiko
 import pytest
 
-from botdeploy.core.address import Address
+from botdeploy.core.model.address import Address
 from botdeploy.errors import (
     AddressRefused,
     AuthenticationFailed,

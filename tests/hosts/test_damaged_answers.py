@@ -19,14 +19,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from botdeploy.cli.logs import AsWritten
-from botdeploy.core.address import Address
 from botdeploy.core.evidence import Evidence
 from botdeploy.core.hoststate import from_record
 from botdeploy.core.judge import Judge, JudgeOptions
 from botdeploy.core.lives import Lives
 from botdeploy.core.logline import Assembler, LogLine
 from botdeploy.core.mask import Mask
-from botdeploy.core.model import Probe, ProbeKind
+from botdeploy.core.model.address import Address
+from botdeploy.core.model.inventory import Probe, ProbeKind
 from botdeploy.core.probe import Reading, lines_of, read
 from botdeploy.core.structured import read_structured
 from botdeploy.core.untrusted import entry_of

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from botdeploy.core.address import Address
+from botdeploy.core.model.address import Address
 from botdeploy.errors import ActFailed, ExitCode, OutcomeUnknown
 from botdeploy.hosts.acts import Acts
 from botdeploy.hosts.program import Completed

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from botdeploy.core.address import Address, Jump
+from botdeploy.core.model.address import Address, Jump
 from botdeploy.errors import UserError
 from botdeploy.hosts import sshconfig
 from botdeploy.hosts.sshconfig import Destination, SshConfig, shell_of

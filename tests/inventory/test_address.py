@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from botdeploy.core.address import Address, Jump, SshArgs, parse_jump, parse_ssh_args
+from botdeploy.core.model.address import Address, Jump, SshArgs, parse_jump, parse_ssh_args
 from botdeploy.errors import UserError
 
 

@@ -14,7 +14,7 @@ from botdeploy.inventory import load
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from botdeploy.core.model import Inventory
+    from botdeploy.core.model.inventory import Inventory
 
 LOOKUP = "{{ lookup('env', 'BOT_N') }}"
 

@@ -19,7 +19,7 @@ from tests.effort import examples
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from botdeploy.core.model import Inventory
+    from botdeploy.core.model.inventory import Inventory
 
 GOOD_FILES = (
     Path(__file__).parents[2] / "inventories/example.yml",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from botdeploy.core.model import (
+from botdeploy.core.model.inventory import (
     Gate,
     LeaseUntil,
     OnFail,
@@ -25,7 +25,7 @@ from botdeploy.errors import InventoryError, UserError
 from botdeploy.inventory import load, select
 
 if TYPE_CHECKING:
-    from botdeploy.core.model import Bot, Inventory, Policy
+    from botdeploy.core.model.inventory import Bot, Inventory, Policy
 
 HERE = Path(__file__).parent
 

@@ -12,7 +12,7 @@ from botdeploy.hosts.connection import Connector
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from botdeploy.core.address import Address
+    from botdeploy.core.model.address import Address
     from botdeploy.hosts.program import Completed, ConnectionCounts, HostConnection, Session
 
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from botdeploy.core.model import Inventory
+    from botdeploy.core.model.inventory import Inventory
     from tests.lab.lab import Lab
 
 NOW = {"soak": "0s", "settle": "0s"}

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from botdeploy.core.address import Address
-from botdeploy.core.model import (
+from botdeploy.core.model.address import Address
+from botdeploy.core.model.inventory import (
     Bot,
     Host,
     Inventory,

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from botdeploy.core.address import Address
-from botdeploy.core.model import Bot, Host, Inventory, Policy, SecretsBy
+from botdeploy.core.model.address import Address
+from botdeploy.core.model.inventory import Bot, Host, Inventory, Policy, SecretsBy
 from botdeploy.sources import read
 from botdeploy.sources.build import Build, build
 from botdeploy.sources.systemd import quote_environment, quote_word

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from botdeploy.core.address import Address
-from botdeploy.core.model import Bot, Host, Readiness, ReadyKind, SecretsBy
+from botdeploy.core.model.address import Address
+from botdeploy.core.model.inventory import Bot, Host, Readiness, ReadyKind, SecretsBy
 from botdeploy.errors import UserError
 from botdeploy.sources.render import Renderer, packaged_templates
 

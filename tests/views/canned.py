@@ -11,10 +11,10 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from botdeploy.core import hoststate
-from botdeploy.core.address import Address
 from botdeploy.core.logline import Assembler
 from botdeploy.core.mask import Mask
-from botdeploy.core.model import Bot, Host, Inventory, Policy, Ring, Share
+from botdeploy.core.model.address import Address
+from botdeploy.core.model.inventory import Bot, Host, Inventory, Policy, Ring, Share
 from botdeploy.views import account as accounts
 from botdeploy.views.account import Account, Reading
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from botdeploy.core.model import Inventory
+    from botdeploy.core.model.inventory import Inventory
 
 pytestmark = pytest.mark.programs
 

@@ -11,12 +11,12 @@ import re
 import shlex
 from typing import TYPE_CHECKING, Any
 
-from botdeploy.core.model import ReadyKind
+from botdeploy.core.model.inventory import ReadyKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from botdeploy.core.model import Bot
+    from botdeploy.core.model.inventory import Bot
 
 Item = dict[str, Any]
 """One item of a check: name, ok, message, mend."""

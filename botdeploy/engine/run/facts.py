@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from botdeploy.core.hoststate import HostState
-    from botdeploy.core.model import Policy
+    from botdeploy.core.model.inventory import Policy
     from botdeploy.engine.target import Target
 
 

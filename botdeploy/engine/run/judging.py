@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from botdeploy.core.evidence import Evidence
     from botdeploy.core.hoststate import HostState
-    from botdeploy.core.model import Ring
+    from botdeploy.core.model.inventory import Ring
     from botdeploy.engine.clock import Clock
     from botdeploy.engine.hands import Hands
     from botdeploy.engine.run.keeping import Keeping

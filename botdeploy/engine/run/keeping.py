@@ -12,7 +12,7 @@ from botdeploy.engine.collect import HISTORY_S, HOUR_S, collect
 if TYPE_CHECKING:
     from botdeploy.core.evidence import Evidence
     from botdeploy.core.hoststate import HostState
-    from botdeploy.core.model import Ring
+    from botdeploy.core.model.inventory import Ring
     from botdeploy.core.probe import Reading
     from botdeploy.engine.clock import Clock
     from botdeploy.engine.hands import Hands

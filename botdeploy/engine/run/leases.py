@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from botdeploy.core.hoststate import Phase
-from botdeploy.core.model import LeaseUntil
+from botdeploy.core.model.inventory import LeaseUntil
 from botdeploy.core.rollout import Standing
 from botdeploy.core.running import Unit
 from botdeploy.engine.hands import RETRY_S

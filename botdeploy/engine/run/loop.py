@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from botdeploy.core.model import Inventory
+    from botdeploy.core.model.inventory import Inventory
     from botdeploy.core.rollout import Facts, Wait
     from botdeploy.engine.lock import EnvironmentLock
     from botdeploy.engine.outcome import Ended

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
     from botdeploy.core.hoststate import HostState
-    from botdeploy.core.model import Inventory, Ring
+    from botdeploy.core.model.inventory import Inventory, Ring
     from botdeploy.core.rollout import Facts
     from botdeploy.core.running import Unit
     from botdeploy.engine.clock import Clock

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from botdeploy.core.address import Address
+    from botdeploy.core.model.address import Address
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,1 @@
+"""What an inventory states: environment, bot, hosts, rings, policy."""
