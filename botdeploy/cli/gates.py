@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from botdeploy.core import plan, rollout, underway
 from botdeploy.core.model.inventory import Gate
-from botdeploy.core.rollout import Standing
+from botdeploy.core.rollout import decision as decisions
+from botdeploy.core.rollout import ring_members, rollout_records
+from botdeploy.core.rollout.decision import Standing
 from botdeploy.engine.belonging import refuse_others
 from botdeploy.engine.lock import owner_name
 from botdeploy.engine.observing import observe_some
@@ -38,7 +39,7 @@ def approve(context: Context, environment: str, message: str, *, dry_run: bool) 
     inventory = context.load(environment)
     with context.fleet(inventory) as fleet:
         states = _states(fleet, inventory)
-        record = underway.newest_under_way(states, inventory.policy)
+        record = rollout_records.newest_under_way(states, inventory.policy)
         if record is None:
             raise UserError(f"no rollout of {inventory.environment} is under way; nothing waits")
         ring, has_begun = _waiting_ring(inventory, states, record.id, record.release)
@@ -72,19 +73,21 @@ def _waiting_ring(
 
     One approval opens a ring's gate; another, given after it began, takes on a doubtful verdict.
     """
-    rings = plan.members(inventory, states, rollout=rollout_id, release=release)
+    rings = ring_members.members(inventory, states, rollout=rollout_id, release=release)
     for ring in inventory.policy.rings:
         views = [
-            rollout.standing_of(states[name], release, rollout_id).standing
+            decisions.standing_of(states[name], release, rollout_id).standing
             for name in rings[ring.name]
             if name in states
         ]
         if all(view is Standing.PROVEN for view in views):
             continue
         if any(view in (Standing.PENDING, Standing.CONFIRMED) for view in views):
-            is_done = ring.name in underway.accepted(states, release)
+            is_done = ring.name in rollout_records.accepted(states, release)
             return ("" if is_done else ring.name), True
-        waits = ring.gate is Gate.APPROVE and ring.name not in underway.approved(states, release)
+        waits = ring.gate is Gate.APPROVE and ring.name not in rollout_records.approved(
+            states, release
+        )
         return (ring.name if waits else ""), False
     return "", False
 

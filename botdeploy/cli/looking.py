@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from botdeploy.cli.schedules import too_seldom, without_user
-from botdeploy.core import plan
 from botdeploy.core.hoststate import HostState, Phase, what_is_wrong
-from botdeploy.core.underway import newest, newest_under_way
+from botdeploy.core.rollout import ring_members
+from botdeploy.core.rollout.rollout_records import newest, newest_under_way
 from botdeploy.engine.belonging import OWNER, others, own
 from botdeploy.engine.observing import observe
 from botdeploy.errors import ExitCode, HostError, UserError
@@ -80,7 +80,7 @@ def status_record(
     """Put together what ``status --json`` prints."""
     every, states = states, own(inventory, states)
     record = newest_under_way(states, inventory.policy)
-    rings = plan.members(
+    rings = ring_members.members(
         inventory,
         states,
         away,
@@ -126,7 +126,7 @@ def _ahead(
     if record is None:
         return nothing
     # Only where a rollout is open: these bring the engine.
-    from botdeploy.core.rollout import Reason, Wait, command_of, describe
+    from botdeploy.core.rollout.decision import Reason, Wait, command_of, describe
     from botdeploy.engine.nextstep import next_decision
 
     decision = next_decision(inventory, states, away, record, now)
@@ -199,7 +199,7 @@ def _host_record(
     error: HostError | None,
     now: datetime,
 ) -> dict[str, Any]:
-    ring = plan.ring_of(rings, name)
+    ring = ring_members.ring_of(rings, name)
     empty = dict.fromkeys(
         (
             "current",

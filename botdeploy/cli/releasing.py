@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from botdeploy.core import plan as planning
 from botdeploy.core.hoststate import meant
 from botdeploy.core.release.manifest import delta
+from botdeploy.core.rollout import ring_members as planning
 from botdeploy.engine.belonging import others
 from botdeploy.engine.observing import observe
 from botdeploy.errors import ExitCode, HostError, UserError

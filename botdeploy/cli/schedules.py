@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from botdeploy.core.model.inventory import LeaseUntil
-from botdeploy.core.schedule import cron_gap_s, cron_user, timer_gap_s
+from botdeploy.core.rollout.promote_schedule import cron_gap_s, cron_user, timer_gap_s
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

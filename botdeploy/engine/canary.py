@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from botdeploy.core import rollout, underway
 from botdeploy.core.events import Kind
 from botdeploy.core.hoststate import what_is_wrong
 from botdeploy.core.logline import Assembler, LineRules
-from botdeploy.core.rollout import Standing
-from botdeploy.core.running import Runs, Seen
+from botdeploy.core.rollout import decision as decisions
+from botdeploy.core.rollout import rollout_records
+from botdeploy.core.rollout.decision import Standing
+from botdeploy.core.rollout.running import Runs, Seen
 from botdeploy.engine import target as targets
 from botdeploy.engine.belonging import refuse_others
 from botdeploy.engine.nextstep import next_decision
@@ -164,7 +165,7 @@ def promote(inventory: Inventory, tools: Tools, options: Options) -> Ended:
     with tools.lock(names, "rollout", "promote") as lock:
         _need_majority(inventory, lock, tools)
         swept = sweep(inventory, tools, lock)
-        record = underway.newest_under_way(lock.states, inventory.policy)
+        record = rollout_records.newest_under_way(lock.states, inventory.policy)
         if record is None:
             return swept or Ended(ExitCode.DONE, "")
         options = replace(options, is_attended=False)
@@ -177,7 +178,10 @@ def promote(inventory: Inventory, tools: Tools, options: Options) -> Ended:
 
 def _is_due(inventory: Inventory, states: Mapping[str, HostState]) -> bool:
     policy = inventory.policy
-    return bool(underway.newest_under_way(states, policy) or underway.leftovers(states, policy))
+    return bool(
+        rollout_records.newest_under_way(states, policy)
+        or rollout_records.leftovers(states, policy)
+    )
 
 
 def due(inventory: Inventory, tools: Tools) -> Ended:
@@ -186,10 +190,10 @@ def due(inventory: Inventory, tools: Tools) -> Ended:
     policy = inventory.policy
     left = [
         f"take {name} back from a release that failed: {why}"
-        for name, (_, why) in underway.leftovers(states, policy).items()
+        for name, (_, why) in rollout_records.leftovers(states, policy).items()
     ]
-    record = underway.newest_under_way(states, policy)
+    record = rollout_records.newest_under_way(states, policy)
     if record is not None:
         decision = next_decision(inventory, states, unreached, record, tools.clock.now())
-        left.append(f"{record.release}: {rollout.describe(decision)}")
+        left.append(f"{record.release}: {decisions.describe(decision)}")
     return Ended(ExitCode.DONE, "; ".join(left) or "nothing is due")

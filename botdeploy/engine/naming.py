@@ -5,8 +5,8 @@ from __future__ import annotations
 import secrets
 from typing import TYPE_CHECKING
 
-from botdeploy.core import underway
-from botdeploy.core.rollout import next_try
+from botdeploy.core.rollout import rollout_records
+from botdeploy.core.rollout.decision import next_try
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def new_rollout(clock: Clock, states: Mapping[str, HostState]) -> str:
     """Name a new rollout: time (UTC), after every one that hosts know of, and random digits."""
     known = [state.rollout.id for state in states.values() if state.rollout is not None]
-    return f"{underway.next_stamp(clock.now(), known)}-{secrets.token_hex(2)}"
+    return f"{rollout_records.next_stamp(clock.now(), known)}-{secrets.token_hex(2)}"
 
 
 def next_run(rollout: str, state: HostState | None) -> str:

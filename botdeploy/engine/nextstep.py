@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from botdeploy.core import plan, rollout
+from botdeploy.core.rollout import decision as decisions
+from botdeploy.core.rollout import ring_members
 from botdeploy.engine.run.facts import facts_of, view_of
 from botdeploy.engine.target import Target
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
     from botdeploy.core.hoststate import HostState, RolloutRecord
     from botdeploy.core.model.inventory import Inventory
-    from botdeploy.core.rollout import Decision
+    from botdeploy.core.rollout.decision import Decision
     from botdeploy.errors import HostError
 
 
@@ -29,7 +30,9 @@ def next_decision(
     """Give what ``promote`` would decide first, before it reads a journal; changes nothing."""
     away = {name: str(error) for name, error in unreached.items()}
     target = Target.of(record)
-    rings = plan.members(inventory, states, away, rollout=target.rollout, release=target.release)
+    rings = ring_members.members(
+        inventory, states, away, rollout=target.rollout, release=target.release
+    )
     hosts = {name: view_of(name, states, away, target) for ring in rings.values() for name in ring}
     facts = facts_of(inventory.policy, rings, hosts, states, target, now)
-    return rollout.decide(replace(facts, is_attended=False))
+    return decisions.decide(replace(facts, is_attended=False))

@@ -6,10 +6,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from botdeploy.core import underway
 from botdeploy.core.events import Kind
 from botdeploy.core.hoststate import Phase, meant, what_is_wrong
-from botdeploy.core.running import Runs
+from botdeploy.core.rollout import rollout_records
+from botdeploy.core.rollout.running import Runs
 from botdeploy.engine.belonging import refuse_others
 from botdeploy.engine.naming import new_rollout
 from botdeploy.engine.observing import observe
@@ -77,7 +77,7 @@ def way_back(name: str, state: HostState, to: str | None = None, newest: str | N
 
 def newest_release(states: Mapping[str, HostState]) -> str | None:
     """Name the release of the last rollout that any of these hosts knows of."""
-    record = underway.newest(states)
+    record = rollout_records.newest(states)
     return record.release if record is not None else None
 
 
@@ -155,9 +155,12 @@ class _Work:
         self._keep, self._is_condemned = keep, is_condemned
         self._run = new_rollout(tools.clock, lock.states)
         self._tell = tools.teller(inventory.environment)
-        record = underway.newest(lock.states)
-        ends = record is not None and record.outcome not in (underway.FAILED, underway.ABANDONED)
-        if record is not None and record.outcome == underway.PASSED and not is_condemned:
+        record = rollout_records.newest(lock.states)
+        ends = record is not None and record.outcome not in (
+            rollout_records.FAILED,
+            rollout_records.ABANDONED,
+        )
+        if record is not None and record.outcome == rollout_records.PASSED and not is_condemned:
             ends = False
         self._ending = record if ends else None
 
@@ -184,7 +187,7 @@ class _Work:
             return
         if self._is_condemned and not is_going:
             acts.condemn(self._hands.token, record.digest, self._why)
-        outcome = underway.FAILED if self._is_condemned else underway.ABANDONED
+        outcome = rollout_records.FAILED if self._is_condemned else rollout_records.ABANDONED
         acts.end(self._hands.token, record.id, outcome, self._why)
 
     def _revert(self, name: str, target: str) -> Reverted | Unchanged:

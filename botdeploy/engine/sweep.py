@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from botdeploy.core import underway
 from botdeploy.core.events import Kind
+from botdeploy.core.rollout import rollout_records
 from botdeploy.engine.lock import HostRestarted
 from botdeploy.engine.observing import observe
 from botdeploy.engine.outcome import Ended
@@ -29,7 +29,7 @@ def sweep(
     """
     left = {
         name: found
-        for name, found in underway.leftovers(lock.states, inventory.policy).items()
+        for name, found in rollout_records.leftovers(lock.states, inventory.policy).items()
         if lock.states[name].current != besides
     }
     if not left:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from botdeploy.core import plan, rollout, underway
 from botdeploy.core.hoststate import meant
-from botdeploy.core.rollout import HOLDING, Standing
+from botdeploy.core.rollout import decision as decisions
+from botdeploy.core.rollout import ring_members, rollout_records
+from botdeploy.core.rollout.decision import HOLDING, Standing
 from botdeploy.engine.naming import new_rollout
 from botdeploy.errors import BotdeployError, ExitCode, UserError
 
@@ -68,7 +69,9 @@ def of_build(
     )
     release = running or (ids[-1] if ids else build.release.id)
     if running is not None and _is_everywhere(inventory, states, running):
-        last = next((one for one in underway.records(states) if one.release == running), None)
+        last = next(
+            (one for one in rollout_records.records(states) if one.release == running), None
+        )
         return Target(last.id if last else new_rollout(clock, states), running, digest)
     return Target(new_rollout(clock, states), release, digest)
 
@@ -81,12 +84,12 @@ def _to_go_on(
     One that failed is not forced on, and where a host was tried as often as it may be, the
     person who comes begins anew.
     """
-    record = underway.newest_under_way(states, inventory.policy)
-    if record is None or (is_forced and record.outcome == underway.FAILED):
+    record = rollout_records.newest_under_way(states, inventory.policy)
+    if record is None or (is_forced and record.outcome == rollout_records.FAILED):
         return None
     if record.environment not in ("", inventory.known_as):
         return None  # it was taken over: theirs does not go on
-    views = (rollout.standing_of(state, record.release, record.id) for state in states.values())
+    views = (decisions.standing_of(state, record.release, record.id) for state in states.values())
     if any(view.has_given_up for view in views):
         return None
     return Target.of(record)
@@ -138,9 +141,11 @@ def refuse_quarantined(
         why = state.quarantine.get(target.digest)
         if why is None:
             continue
-        rings = plan.members(inventory, states, rollout=target.rollout, release=target.release)
+        rings = ring_members.members(
+            inventory, states, rollout=target.rollout, release=target.release
+        )
         views = [
-            rollout.standing_of(states[host], target.release, target.rollout).standing
+            decisions.standing_of(states[host], target.release, target.rollout).standing
             for hosts in rings.values()
             for host in hosts
             if host in states
@@ -156,6 +161,6 @@ def refuse_quarantined(
 
 def _has_failed(states: Mapping[str, HostState], target: Target) -> bool:
     return any(
-        record.id == target.rollout and record.outcome == underway.FAILED
-        for record in underway.records(states)
+        record.id == target.rollout and record.outcome == rollout_records.FAILED
+        for record in rollout_records.records(states)
     )

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from botdeploy.core import hoststate
 from botdeploy.core.mask import Mask
 from botdeploy.core.release.manifest import Manifest, parse_manifest
-from botdeploy.core.running import unit_of
+from botdeploy.core.rollout.running import unit_of
 from botdeploy.core.untrusted import LATEST_US, instant, real, told, whole
 from botdeploy.core.visible import visible
 from botdeploy.errors import ActFailed, HostError, OutcomeUnknown
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from botdeploy.core.hoststate import HostState, RefusedError
     from botdeploy.core.model.address import Address
-    from botdeploy.core.running import Unit
+    from botdeploy.core.rollout.running import Unit
     from botdeploy.hosts.program import Completed, HostConnection, Session
 
 QUICK_S = 60.0

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from botdeploy.core.hoststate import LockHolder, lock_holder
-from botdeploy.core.running import Unit, unit_of
+from botdeploy.core.rollout.running import Unit, unit_of
 from botdeploy.core.untrusted import object_of, told
 from botdeploy.errors import ActFailed, ExitCode, HostError, LockedError, OutcomeUnknown, UserError
 

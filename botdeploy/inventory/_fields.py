@@ -11,7 +11,7 @@ from pydantic import PlainValidator, WithJsonSchema
 
 from botdeploy.core.model.inventory import Share
 from botdeploy.core.probe import OWN_URL
-from botdeploy.core.window import parse_window
+from botdeploy.core.rollout.allowed_hours import parse_window
 from botdeploy.inventory.hostrange import MOST_HOSTS
 from botdeploy.inventory.located import short, type_name
 from botdeploy.inventory.runaway import runs_away

@@ -8,12 +8,12 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from botdeploy.core import plan
 from botdeploy.core.attribution import Attribution
-from botdeploy.core.audited import actor
 from botdeploy.core.evidence import Evidence, summed
 from botdeploy.core.past import attribution, left_out, proven
 from botdeploy.core.past import counted as past_counted
+from botdeploy.core.rollout import ring_members
+from botdeploy.core.rollout.audit_names import actor
 from botdeploy.core.systemd_record import SystemKind
 
 if TYPE_CHECKING:
@@ -513,14 +513,14 @@ def account(
     notes: Sequence[str] = (),
 ) -> Account:
     """Tell a rollout from what the hosts said; ``acts`` are those of ``acts_of``."""
-    rings = plan.members(inventory, states, away, rollout=record.id, release=record.release)
+    rings = ring_members.members(inventory, states, away, rollout=record.id, release=record.release)
     hosts = []
     read: dict[str, Counted] = {}
     order = {host.name: place for place, host in enumerate(inventory.hosts)}
     for name in [name for ring in rings.values() for name in sorted(ring, key=order.__getitem__)]:
         one, counted = host_account(
             name,
-            plan.ring_of(rings, name),
+            ring_members.ring_of(rings, name),
             states.get(name),
             away.get(name, "not observed"),
             record,

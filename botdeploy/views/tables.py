@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 from rich.text import Text
 
-from botdeploy.core.audited import actor
+from botdeploy.core.rollout.audit_names import actor
 from botdeploy.core.visible import visible
 from botdeploy.views.when import with_local_times
 

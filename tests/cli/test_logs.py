@@ -5,7 +5,7 @@ from __future__ import annotations
 from botdeploy.cli.logs import AsWritten, Writers
 from botdeploy.core.hoststate import HostState
 from botdeploy.core.mask import Mask
-from botdeploy.core.running import Unit
+from botdeploy.core.rollout.running import Unit
 
 SECOND = 1_000_000
 

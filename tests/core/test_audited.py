@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from botdeploy.core.audited import actor
+from botdeploy.core.rollout.audit_names import actor
 
 
 @pytest.mark.parametrize(

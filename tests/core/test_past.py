@@ -18,7 +18,7 @@ from botdeploy.core.hoststate import (
 )
 from botdeploy.core.logline import Level, LineKind, LogLine, SystemKind, SystemRecord
 from botdeploy.core.past import BEFORE, NOBODY, attribution, counted, past_of, proven, timeline
-from botdeploy.core.running import Unit
+from botdeploy.core.rollout.running import Unit
 from tests.effort import examples
 
 MINUTE_US = 60_000_000

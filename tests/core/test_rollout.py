@@ -7,14 +7,14 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from botdeploy.core import rollout
 from botdeploy.core.model.inventory import Gate, Lease, LeaseUntil, OnFail, Policy, Ring, Share
-from botdeploy.core.rollout import (
+from botdeploy.core.rollout import decision as decisions
+from botdeploy.core.rollout.decision import (
     Blame,
     Confirm,
     End,
     Facts,
-    HostView,
+    HostStanding,
     Prove,
     Reason,
     Result,
@@ -24,7 +24,7 @@ from botdeploy.core.rollout import (
     SwitchOver,
     Wait,
 )
-from botdeploy.core.running import CONFIRMABLE, Runs, Seen
+from botdeploy.core.rollout.running import CONFIRMABLE, Runs, Seen
 from botdeploy.core.verdict import Outcome, Verdict
 from tests.effort import examples
 
@@ -45,10 +45,10 @@ def policy(**changes: object) -> Policy:
     return Policy(rings, **changes)  # type: ignore[arg-type]
 
 
-def facts(views: dict[str, HostView | Standing], **changes: object) -> Facts:
+def facts(views: dict[str, HostStanding | Standing], **changes: object) -> Facts:
     """Give facts of a fleet whose first host is the canary."""
     hosts = {
-        name: view if isinstance(view, HostView) else HostView(view, 1000.0)
+        name: view if isinstance(view, HostStanding) else HostStanding(view, 1000.0)
         for name, view in views.items()
     }
     names = tuple(hosts)
@@ -66,19 +66,19 @@ def facts(views: dict[str, HostView | Standing], **changes: object) -> Facts:
 def test_everything_is_staged_before_anything_is_switched() -> None:
     """A host without the release is given it first, wherever it stands."""
     seen = facts({"h1": Standing.BEHIND, "h2": Standing.BEHIND, "h3": Standing.UNSTAGED})
-    assert rollout.decide(seen) == Stage(("h3",))
+    assert decisions.decide(seen) == Stage(("h3",))
 
 
 def test_the_canary_is_switched_first_and_alone() -> None:
     """With all hosts staged, the first ring's first batch is due."""
     seen = facts({"h1": Standing.BEHIND, "h2": Standing.BEHIND})
-    assert rollout.decide(seen) == SwitchOver("canary", ("h1",))
+    assert decisions.decide(seen) == SwitchOver("canary", ("h1",))
 
 
 def test_the_canary_soaks_under_lease() -> None:
     """An attended soak is waited for with the canary unconfirmed."""
-    seen = facts({"h1": HostView(Standing.PENDING, 20.0), "h2": Standing.BEHIND})
-    decision = rollout.decide(seen)
+    seen = facts({"h1": HostStanding(Standing.PENDING, 20.0), "h2": Standing.BEHIND})
+    decision = decisions.decide(seen)
     assert isinstance(decision, Wait)
     assert decision.reason is Reason.SOAK
     assert decision.until == NOW + timedelta(seconds=40)
@@ -87,28 +87,29 @@ def test_the_canary_soaks_under_lease() -> None:
 def test_a_pass_confirms_before_it_proves() -> None:
     """The host is reached anew before its release counts as proven."""
     seen = facts(
-        {"h1": HostView(Standing.PENDING, 61.0), "h2": Standing.BEHIND}, verdicts={"canary": PASSED}
-    )
-    assert rollout.decide(seen) == Confirm("canary", ("h1",))
-    seen = facts(
-        {"h1": HostView(Standing.CONFIRMED, 61.0), "h2": Standing.BEHIND},
+        {"h1": HostStanding(Standing.PENDING, 61.0), "h2": Standing.BEHIND},
         verdicts={"canary": PASSED},
     )
-    assert rollout.decide(seen) == Prove("canary", ("h1",), PASSED)
+    assert decisions.decide(seen) == Confirm("canary", ("h1",))
+    seen = facts(
+        {"h1": HostStanding(Standing.CONFIRMED, 61.0), "h2": Standing.BEHIND},
+        verdicts={"canary": PASSED},
+    )
+    assert decisions.decide(seen) == Prove("canary", ("h1",), PASSED)
 
 
 def test_the_fleet_follows_only_a_proven_canary() -> None:
     """The next ring begins when every host of the ring before is proven."""
     seen = facts({"h1": Standing.PROVEN, "h2": Standing.BEHIND, "h3": Standing.BEHIND})
-    assert rollout.decide(seen) == SwitchOver("fleet", ("h2",))
+    assert decisions.decide(seen) == SwitchOver("fleet", ("h2",))
 
 
 def test_a_batch_settles_before_the_next() -> None:
     """While a batch is younger than its settle time, nothing else is switched."""
     seen = facts(
-        {"h1": Standing.PROVEN, "h2": HostView(Standing.PENDING, 4.0), "h3": Standing.BEHIND}
+        {"h1": Standing.PROVEN, "h2": HostStanding(Standing.PENDING, 4.0), "h3": Standing.BEHIND}
     )
-    decision = rollout.decide(seen)
+    decision = decisions.decide(seen)
     assert isinstance(decision, Wait)
     assert decision.reason is Reason.SETTLE
 
@@ -119,7 +120,7 @@ def test_a_failed_verdict_takes_back_all_that_run_the_release() -> None:
         {"h1": Standing.PROVEN, "h2": Standing.PENDING, "h3": Standing.BEHIND},
         verdicts={"fleet": FAILED},
     )
-    decision = rollout.decide(seen)
+    decision = decisions.decide(seen)
     assert isinstance(decision, Revert)
     assert decision.hosts == ("h1", "h2")
     assert decision.blame is Blame.RELEASE
@@ -132,19 +133,19 @@ def test_on_fail_ring_leaves_earlier_rings() -> None:
         verdicts={"fleet": FAILED},
         policy=policy(on_fail=OnFail.RING),
     )
-    decision = rollout.decide(seen)
+    decision = decisions.decide(seen)
     assert isinstance(decision, Revert)
     assert decision.hosts == ("h2", "h3")
 
 
 def test_a_host_that_went_back_by_itself_fails_the_rollout() -> None:
     """A release that was not ready on one host is taken off all others."""
-    seen = facts({"h1": Standing.PROVEN, "h2": HostView(Standing.RETURNED, why="not ready")})
-    decision = rollout.decide(seen)
+    seen = facts({"h1": Standing.PROVEN, "h2": HostStanding(Standing.RETURNED, why="not ready")})
+    decision = decisions.decide(seen)
     assert isinstance(decision, Revert)
     assert decision.hosts == ("h1",)
-    seen = facts({"h1": Standing.RETURNED, "h2": HostView(Standing.RETURNED, why="not ready")})
-    decision = rollout.decide(seen)
+    seen = facts({"h1": Standing.RETURNED, "h2": HostStanding(Standing.RETURNED, why="not ready")})
+    decision = decisions.decide(seen)
     assert isinstance(decision, End)
     assert decision.result is Result.FAILED
 
@@ -152,9 +153,9 @@ def test_a_host_that_went_back_by_itself_fails_the_rollout() -> None:
 def test_a_return_that_failed_needs_a_person() -> None:
     """A host whose old release does not run again is told as such, not as a plain failure."""
     seen = facts(
-        {"h1": HostView(Standing.STUCK, why="old one is not ready"), "h2": Standing.BEHIND}
+        {"h1": HostStanding(Standing.STUCK, why="old one is not ready"), "h2": Standing.BEHIND}
     )
-    decision = rollout.decide(seen)
+    decision = decisions.decide(seen)
     assert isinstance(decision, End)
     assert decision.result is Result.STUCK
 
@@ -162,13 +163,17 @@ def test_a_return_that_failed_needs_a_person() -> None:
 def test_unreachable_hosts_stop_the_rollout_and_pending_ones_go_back() -> None:
     """Beyond ``max_unreachable`` what is pending reverts; the release is not condemned."""
     seen = facts(
-        {"h1": Standing.PROVEN, "h2": Standing.PENDING, "h3": HostView(Standing.AWAY, why="down")}
+        {
+            "h1": Standing.PROVEN,
+            "h2": Standing.PENDING,
+            "h3": HostStanding(Standing.AWAY, why="down"),
+        }
     )
-    decision = rollout.decide(seen)
+    decision = decisions.decide(seen)
     assert isinstance(decision, Revert)
     assert (decision.hosts, decision.blame) == (("h2",), Blame.NOBODY)
     seen = facts({"h1": Standing.PROVEN, "h2": Standing.BEHIND, "h3": Standing.AWAY})
-    ended = rollout.decide(seen)
+    ended = decisions.decide(seen)
     assert isinstance(ended, End)
     assert ended.result is Result.UNREACHABLE
 
@@ -179,7 +184,7 @@ def test_allowed_absences_are_passed_over() -> None:
         {"h1": Standing.PROVEN, "h2": Standing.AWAY, "h3": Standing.BEHIND},
         policy=policy(max_unreachable=Share(count=1)),
     )
-    assert rollout.decide(seen) == SwitchOver("fleet", ("h3",))
+    assert decisions.decide(seen) == SwitchOver("fleet", ("h3",))
 
 
 def test_no_rollout_without_a_canary() -> None:
@@ -188,7 +193,7 @@ def test_no_rollout_without_a_canary() -> None:
         {"h1": Standing.AWAY, "h2": Standing.BEHIND, "h3": Standing.BEHIND},
         policy=policy(max_unreachable=Share(count=1)),
     )
-    decision = rollout.decide(seen)
+    decision = decisions.decide(seen)
     assert isinstance(decision, End)
     assert decision.result is Result.UNREACHABLE
 
@@ -199,57 +204,57 @@ def test_a_gate_waits_for_its_approval() -> None:
         Ring("canary", Share(count=1)),
         Ring("fleet", "all", gate=Gate.APPROVE),
     )
-    views: dict[str, HostView | Standing] = {"h1": Standing.PROVEN, "h2": Standing.BEHIND}
-    decision = rollout.decide(facts(views, policy=policy(rings=rings)))
+    views: dict[str, HostStanding | Standing] = {"h1": Standing.PROVEN, "h2": Standing.BEHIND}
+    decision = decisions.decide(facts(views, policy=policy(rings=rings)))
     assert isinstance(decision, Wait)
     assert decision.reason is Reason.GATE
     approved = facts(views, policy=policy(rings=rings), approved=frozenset({"fleet"}))
-    assert rollout.decide(approved) == SwitchOver("fleet", ("h2",))
+    assert decisions.decide(approved) == SwitchOver("fleet", ("h2",))
 
 
 def test_a_hold_stops_the_next_batch_but_not_a_return() -> None:
     """Held, nothing more is switched; a failure still goes back."""
-    views: dict[str, HostView | Standing] = {"h1": Standing.PROVEN, "h2": Standing.BEHIND}
-    decision = rollout.decide(facts(views, hold="ann"))
+    views: dict[str, HostStanding | Standing] = {"h1": Standing.PROVEN, "h2": Standing.BEHIND}
+    decision = decisions.decide(facts(views, hold="ann"))
     assert isinstance(decision, Wait)
     assert decision.reason is Reason.HOLD
     failing = facts(
         {"h1": Standing.PENDING, "h2": Standing.BEHIND}, hold="ann", verdicts={"canary": FAILED}
     )
-    assert isinstance(rollout.decide(failing), Revert)
+    assert isinstance(decisions.decide(failing), Revert)
 
 
 def test_a_long_soak_is_confirmed_and_left_to_cron() -> None:
     """Beyond ``attended_soak`` the canary is confirmed after its settle time."""
     rings = (Ring("canary", Share(count=1), soak=timedelta(hours=2)), Ring("fleet", "all"))
     seen = facts(
-        {"h1": HostView(Standing.PENDING, 11.0), "h2": Standing.BEHIND},
+        {"h1": HostStanding(Standing.PENDING, 11.0), "h2": Standing.BEHIND},
         policy=policy(rings=rings),
     )
-    assert rollout.decide(seen) == Confirm("canary", ("h1",))
+    assert decisions.decide(seen) == Confirm("canary", ("h1",))
 
 
 def test_a_lease_until_the_verdict_keeps_a_long_soak_pending() -> None:
     """``lease: {until: verdict}`` does not confirm before the soak is over."""
     rings = (Ring("canary", Share(count=1), soak=timedelta(hours=2)), Ring("fleet", "all"))
     seen = facts(
-        {"h1": HostView(Standing.PENDING, 11.0), "h2": Standing.BEHIND},
+        {"h1": HostStanding(Standing.PENDING, 11.0), "h2": Standing.BEHIND},
         policy=policy(rings=rings, lease=Lease(until=LeaseUntil.VERDICT)),
     )
-    assert isinstance(rollout.decide(seen), Wait)
+    assert isinstance(decisions.decide(seen), Wait)
 
 
 def test_inconclusive_promotes_nothing_unless_a_person_approves() -> None:
     """An inconclusive verdict ends the run, unless a person took it on; a gate's go is not that."""
     doubt = Verdict(Outcome.INCONCLUSIVE, ("too few lines",))
-    views: dict[str, HostView | Standing] = {"h1": Standing.CONFIRMED, "h2": Standing.BEHIND}
-    decision = rollout.decide(facts(views, verdicts={"canary": doubt}))
+    views: dict[str, HostStanding | Standing] = {"h1": Standing.CONFIRMED, "h2": Standing.BEHIND}
+    decision = decisions.decide(facts(views, verdicts={"canary": doubt}))
     assert isinstance(decision, End)
     assert decision.result is Result.INCONCLUSIVE
     approved = facts(views, verdicts={"canary": doubt}, approved=frozenset({"canary"}))
-    assert isinstance(rollout.decide(approved), End)
+    assert isinstance(decisions.decide(approved), End)
     accepted = facts(views, verdicts={"canary": doubt}, accepted=frozenset({"canary"}))
-    assert isinstance(rollout.decide(accepted), Prove)
+    assert isinstance(decisions.decide(accepted), Prove)
 
 
 def test_a_verdict_that_does_not_come_is_left_to_cron_at_attended_soak() -> None:
@@ -257,10 +262,10 @@ def test_a_verdict_that_does_not_come_is_left_to_cron_at_attended_soak() -> None
     missing = Verdict(Outcome.WAIT, ("3 times as many errors are not excluded", "12 lines"))
     rules = policy(judge={"preset": "normal"})
 
-    def due(age_s: float, standing: Standing, *, is_attended: bool = True) -> rollout.Decision:
-        views = {"h1": HostView(standing, age_s), "h2": HostView(Standing.BEHIND)}
+    def due(age_s: float, standing: Standing, *, is_attended: bool = True) -> decisions.Decision:
+        views = {"h1": HostStanding(standing, age_s), "h2": HostStanding(Standing.BEHIND)}
         seen = facts(views, policy=rules, verdicts={"canary": missing}, is_attended=is_attended)  # type: ignore[arg-type]
-        return rollout.decide(seen)
+        return decisions.decide(seen)
 
     wait = due(61, Standing.PENDING)
     assert isinstance(wait, Wait)
@@ -278,8 +283,8 @@ def test_a_verdict_that_does_not_come_is_left_to_cron_at_attended_soak() -> None
 def test_a_verdict_that_comes_a_moment_after_a_long_soak_is_waited_for() -> None:
     """A soak as long as ``attended_soak`` is judged by whoever attended it."""
     rings = (Ring("canary", Share(count=1), soak=timedelta(minutes=30)), Ring("fleet", "all"))
-    views = {"h1": HostView(Standing.PENDING, 1801.0), "h2": HostView(Standing.BEHIND)}
-    wait = rollout.decide(facts(views, policy=policy(rings=rings)))  # type: ignore[arg-type]
+    views = {"h1": HostStanding(Standing.PENDING, 1801.0), "h2": HostStanding(Standing.BEHIND)}
+    wait = decisions.decide(facts(views, policy=policy(rings=rings)))  # type: ignore[arg-type]
     assert isinstance(wait, Wait)
     assert (wait.reason, wait.is_left) == (Reason.VERDICT, False)
 
@@ -291,7 +296,7 @@ LATE = Verdict(Outcome.FAIL, ("errors came late", "after it had passed"), host="
 
 def test_a_pass_that_does_not_hold_goes_back_by_on_fail() -> None:
     """While a gate waits, and while the next ring is rolled; as any other fail."""
-    views: dict[str, HostView | Standing] = {
+    views: dict[str, HostStanding | Standing] = {
         "h1": Standing.PROVEN,
         "h2": Standing.PENDING,
         "h3": Standing.BEHIND,
@@ -302,7 +307,7 @@ def test_a_pass_that_does_not_hold_goes_back_by_on_fail() -> None:
         (OnFail.HOST, ("h1", "h2")),
     ):
         seen = facts(views, revoked={"canary": LATE}, policy=policy(on_fail=on_fail))
-        decision = rollout.decide(seen)
+        decision = decisions.decide(seen)
         assert isinstance(decision, Revert)
         assert (decision.hosts, decision.blame) == (hosts, Blame.RELEASE)
         assert "h1: errors came late" in decision.why
@@ -310,31 +315,31 @@ def test_a_pass_that_does_not_hold_goes_back_by_on_fail() -> None:
 
 def test_a_pass_is_revoked_also_where_every_ring_has_passed() -> None:
     """It is no matter of a host that came late: the release failed."""
-    views: dict[str, HostView | Standing] = dict.fromkeys(("h1", "h2", "h3"), Standing.PROVEN)
+    views: dict[str, HostStanding | Standing] = dict.fromkeys(("h1", "h2", "h3"), Standing.PROVEN)
     late = Verdict(Outcome.FAIL, ("errors came late",), host="h3")
-    decision = rollout.decide(facts(views, revoked={"fleet": late}))
+    decision = decisions.decide(facts(views, revoked={"fleet": late}))
     assert isinstance(decision, Revert)
     assert (decision.hosts, decision.blame) == (("h1", "h2", "h3"), Blame.RELEASE)
-    back: dict[str, HostView | Standing] = dict.fromkeys(views, Standing.RETURNED)
-    ended = rollout.decide(facts(back, revoked={"fleet": late}))
+    back: dict[str, HostStanding | Standing] = dict.fromkeys(views, Standing.RETURNED)
+    ended = decisions.decide(facts(back, revoked={"fleet": late}))
     assert isinstance(ended, End)
     assert ended.result is Result.FAILED
 
 
 def test_the_last_ring_is_watched_for_as_long_as_asked() -> None:
     """From its pass on; then the rollout is over. Without the key it is over at once."""
-    views: dict[str, HostView | Standing] = {
-        "h1": HostView(Standing.PROVEN, 9000.0),
-        "h2": HostView(Standing.PROVEN, 600.0),
-        "h3": HostView(Standing.PROVEN, 700.0),
+    views: dict[str, HostStanding | Standing] = {
+        "h1": HostStanding(Standing.PROVEN, 9000.0),
+        "h2": HostStanding(Standing.PROVEN, 600.0),
+        "h3": HostStanding(Standing.PROVEN, 700.0),
     }
     watched = policy(watch=timedelta(minutes=30))
-    wait = rollout.decide(facts(views, policy=watched))
+    wait = decisions.decide(facts(views, policy=watched))
     assert isinstance(wait, Wait)
     assert (wait.reason, wait.ring) == (Reason.WATCH, "fleet")
     assert wait.until == NOW + timedelta(seconds=1200)
     for over in (facts(views), facts(views, policy=watched, has_ended=True)):
-        ended = rollout.decide(over)
+        ended = decisions.decide(over)
         assert isinstance(ended, End)
         assert ended.result is Result.DONE
 
@@ -365,23 +370,23 @@ def test_every_rollout_ends_and_no_ring_overtakes(data: st.DataObject) -> None:
         on_fail=data.draw(st.sampled_from(OnFail)),
         max_unreachable=Share(count=data.draw(st.integers(0, 2))),
     )
-    hosts = dict.fromkeys(names, HostView(Standing.UNSTAGED))
+    hosts = dict.fromkeys(names, HostStanding(Standing.UNSTAGED))
     now = NOW
     verdicts: dict[str, Verdict] = {}
     for _turn in range(200):
-        decision = rollout.decide(
+        decision = decisions.decide(
             Facts(policy=rules, members=members, hosts=hosts, now=now, verdicts=verdicts)
         )
         match decision:
             case Stage(some):
-                hosts.update(dict.fromkeys(some, HostView(Standing.BEHIND)))
+                hosts.update(dict.fromkeys(some, HostStanding(Standing.BEHIND)))
             case SwitchOver(ring, some):
                 if ring == "fleet":
                     reached = [n for n in members["canary"] if hosts[n].standing != Standing.AWAY]
                     assert all(hosts[n].standing is Standing.PROVEN for n in reached)
                 for name in some:
                     assert hosts[name].standing is Standing.BEHIND
-                    hosts[name] = HostView(
+                    hosts[name] = HostStanding(
                         data.draw(
                             st.sampled_from(
                                 [Standing.PENDING] * 6 + [Standing.RETURNED, Standing.AWAY]
@@ -390,21 +395,21 @@ def test_every_rollout_ends_and_no_ring_overtakes(data: st.DataObject) -> None:
                         why="drawn",
                     )
             case Confirm(_, some):
-                hosts.update({n: HostView(Standing.CONFIRMED, hosts[n].age_s) for n in some})
+                hosts.update({n: HostStanding(Standing.CONFIRMED, hosts[n].age_s) for n in some})
             case Prove(_, some):
-                hosts.update(dict.fromkeys(some, HostView(Standing.PROVEN)))
+                hosts.update(dict.fromkeys(some, HostStanding(Standing.PROVEN)))
             case Revert(some, _):
                 assert some
                 ends = st.sampled_from([Standing.RETURNED, Standing.RETURNED, Standing.STUCK])
                 for name in some:
-                    hosts[name] = HostView(data.draw(ends), why="drawn")
+                    hosts[name] = HostStanding(data.draw(ends), why="drawn")
             case Wait(reason, _, ring, until):
                 if until is not None:
                     step = (until - now).total_seconds()
                     assert step > 0
                     now = until
                     hosts = {
-                        name: HostView(view.standing, view.age_s + step, view.why)
+                        name: HostStanding(view.standing, view.age_s + step, view.why)
                         for name, view in hosts.items()
                     }
                 else:
@@ -422,18 +427,18 @@ def test_every_rollout_ends_and_no_ring_overtakes(data: st.DataObject) -> None:
 
 def test_a_host_that_lapsed_is_tried_again_by_cron_too() -> None:
     """Nobody confirmed it in time, and that says nothing of the release."""
-    views = {"h1": HostView(Standing.LAPSED, why="nobody came"), "h2": Standing.BEHIND}
+    views = {"h1": HostStanding(Standing.LAPSED, why="nobody came"), "h2": Standing.BEHIND}
     for is_attended in (True, False):
         seen = facts(views, is_attended=is_attended)  # type: ignore[arg-type]
-        assert rollout.decide(seen) == SwitchOver("canary", ("h1",))
+        assert decisions.decide(seen) == SwitchOver("canary", ("h1",))
 
 
 def test_a_host_that_lapsed_too_often_waits_for_a_person() -> None:
     """It is no failure and nobody's absence: the rollout stays open, and says what it waits for."""
-    tired = HostView(Standing.LAPSED, why="nobody came", has_given_up=True)
+    tired = HostStanding(Standing.LAPSED, why="nobody came", has_given_up=True)
     for is_attended in (True, False):
         seen = facts({"h1": tired, "h2": Standing.BEHIND}, is_attended=is_attended)
-        wait = rollout.decide(seen)
+        wait = decisions.decide(seen)
         assert isinstance(wait, Wait)
         assert (wait.reason, wait.ring) == (Reason.LAPSED, "canary")
         assert "h1 went back by itself 4 times: nobody came" in wait.why
@@ -442,7 +447,7 @@ def test_a_host_that_lapsed_too_often_waits_for_a_person() -> None:
 def test_the_tries_of_a_host_are_counted_by_their_names() -> None:
     """The first and three more; the fourth name of a try is the last."""
     given_up = [
-        rollout.lapsed(run, "r1", "nobody came").has_given_up
+        decisions.lapsed(run, "r1", "nobody came").has_given_up
         for run in ("r1", "r1.2", "r1.3", "r1.4")
     ]
     assert given_up == [False, False, False, True]
@@ -454,7 +459,7 @@ SEEN = st.builds(Seen, st.sampled_from(list(Runs)), st.just("?"), st.just(0), st
 @given(
     views=st.lists(
         st.builds(
-            HostView,
+            HostStanding,
             st.sampled_from([Standing.PENDING, Standing.CONFIRMED, Standing.PROVEN]),
             st.floats(0, 300),
             seen=SEEN,
@@ -468,7 +473,7 @@ SEEN = st.builds(Seen, st.sampled_from(list(Runs)), st.just("?"), st.just(0), st
 )
 @settings(max_examples=examples(400), deadline=None)
 def test_nothing_is_proven_that_does_not_run(
-    views: list[HostView], outcomes: list[Outcome], *, is_attended: bool, is_accepted: bool
+    views: list[HostStanding], outcomes: list[Outcome], *, is_attended: bool, is_accepted: bool
 ) -> None:
     """Whatever the journals tell, and whatever a person takes on: only a loop may be taken on."""
     verdicts = {
@@ -481,7 +486,7 @@ def test_nothing_is_proven_that_does_not_run(
         is_attended=is_attended,
         accepted=frozenset(verdicts) if is_accepted else frozenset(),
     )
-    step = rollout.decide(known)
+    step = decisions.decide(known)
     if isinstance(step, Prove):
         seen = {known.hosts[name].seen.runs for name in step.hosts}
         assert seen <= {Runs.RUNNING, *([Runs.LOOPING] if is_accepted else [])}
@@ -492,5 +497,5 @@ def test_nothing_is_proven_that_does_not_run(
         assert all(
             known.hosts[name].seen.runs is Runs.RUNNING
             for name in held
-            if known.hosts[name].standing in rollout.UNPROVEN
+            if known.hosts[name].standing in decisions.UNPROVEN
         )

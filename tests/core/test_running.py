@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from botdeploy.core.running import (
+from botdeploy.core.rollout.running import (
     PATIENCE_S,
     UNREAD,
     Runs,

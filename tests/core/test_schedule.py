@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from botdeploy.core.schedule import cron_gap_s, timer_gap_s
+from botdeploy.core.rollout.promote_schedule import cron_gap_s, timer_gap_s
 
 MINUTE, HOUR, DAY = 60, 3600, 86400
 

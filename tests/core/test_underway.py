@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from botdeploy.core.hoststate import HostState, Phase, RolloutRecord, StagedRelease, Switch
 from botdeploy.core.model.inventory import Policy
-from botdeploy.core.running import Unit
-from botdeploy.core.underway import newest_under_way
+from botdeploy.core.rollout.rollout_records import newest_under_way
+from botdeploy.core.rollout.running import Unit
 
 POLICY = Policy(())
 R1, R2 = "20261101T000000Z-aaaa0001", "20261102T000000Z-aaaa0002"

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from botdeploy.core.evidence import Evidence
     from botdeploy.core.hoststate import HostState, RefusedError
     from botdeploy.core.logline import Assembler
-    from botdeploy.core.running import Unit
+    from botdeploy.core.rollout.running import Unit
     from botdeploy.engine.target import Target
     from botdeploy.hosts.acts import Reverted, Switched, Unchanged
 

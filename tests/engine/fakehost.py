@@ -18,7 +18,7 @@ from botdeploy.core.hoststate import (
     Switch,
 )
 from botdeploy.core.past import NOBODY
-from botdeploy.core.running import Runs, Unit, seen
+from botdeploy.core.rollout.running import Runs, Unit, seen
 from botdeploy.errors import ActFailed
 from botdeploy.hosts.acts import Entries, Reverted, Switched, Unchanged
 from botdeploy.hosts.records import (

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from botdeploy.core import underway
 from botdeploy.core.events import Kind
 from botdeploy.core.mask import Mask
 from botdeploy.core.model.inventory import Gate, OnFail
 from botdeploy.core.past import proven
+from botdeploy.core.rollout import rollout_records
 from botdeploy.engine.canary import canary
 from botdeploy.engine.rollback import way_back
 from botdeploy.engine.run import Options
@@ -163,7 +163,7 @@ def test_what_came_since_a_pass_is_told_before_a_person_approves() -> None:
     host.write("handled 2")
     stage.clock.advance(60)
     states = {name: host.observe() for name, host in stage.hosts.items()}
-    record = underway.newest(states)
+    record = rollout_records.newest(states)
     assert record is not None
     kept = dict(host.kept)
     (told,) = since_pass(fleet, stage.inventory, states, record)

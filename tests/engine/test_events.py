@@ -13,7 +13,7 @@ import pytest
 from botdeploy.cli.context import Context
 from botdeploy.core.events import Event, Kind
 from botdeploy.core.model.inventory import Gate, Policy, Ring, Share
-from botdeploy.core.rollout import Reason
+from botdeploy.core.rollout.decision import Reason
 from botdeploy.engine.canary import canary, promote
 from botdeploy.engine.outcome import Ended
 from botdeploy.engine.rollback import rollback

@@ -24,8 +24,8 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from botdeploy.core import underway
 from botdeploy.core.model.inventory import Gate, Lease, LeaseUntil, OnFail, Policy, Ring, Share
+from botdeploy.core.rollout import rollout_records
 from botdeploy.engine.canary import canary, promote
 from botdeploy.engine.rollback import rollback
 from botdeploy.engine.run import Options
@@ -300,7 +300,7 @@ class Year(RuleBasedStateMachine):
             for name, host in self.stage.hosts.items()
             if host.is_reachable() and name not in self.stage.fleet.unreached_before
         }
-        return bool(underway.hold(states))
+        return bool(rollout_records.hold(states))
 
     @invariant()
     def previous_is_never_current(self) -> None:
@@ -368,7 +368,7 @@ class Year(RuleBasedStateMachine):
 
     def _approve(self) -> None:
         states = {n: h.observe() for n, h in self.stage.hosts.items() if h.is_reachable()}
-        record = underway.newest(states)
+        record = rollout_records.newest(states)
         if record is None:
             return
         for name in states:
@@ -416,8 +416,8 @@ class Year(RuleBasedStateMachine):
 
     def _is_over(self) -> bool:
         states = {name: host.observe() for name, host in self.stage.hosts.items()}
-        is_open = underway.newest_under_way(states, self.policy) is not None
-        return not is_open and not underway.leftovers(states, self.policy)
+        is_open = rollout_records.newest_under_way(states, self.policy) is not None
+        return not is_open and not rollout_records.leftovers(states, self.policy)
 
 
 def test_a_year_of_rollouts() -> None:

@@ -4,18 +4,26 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from botdeploy.core import underway
 from botdeploy.core.events import Kind
 from botdeploy.core.hoststate import not_at_boot
-from botdeploy.core.rollout import HOLDING, UNPROVEN, Blame, Reason, Result, Standing, command_of
-from botdeploy.core.running import Runs
+from botdeploy.core.rollout import rollout_records
+from botdeploy.core.rollout.decision import (
+    HOLDING,
+    UNPROVEN,
+    Blame,
+    Reason,
+    Result,
+    Standing,
+    command_of,
+)
+from botdeploy.core.rollout.running import Runs
 from botdeploy.engine.outcome import Ended
 from botdeploy.errors import ExitCode
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from botdeploy.core.rollout import End, Wait
+    from botdeploy.core.rollout.decision import End, Wait
     from botdeploy.engine.run.keeping import Keeping
     from botdeploy.engine.run.leases import Leases
     from botdeploy.engine.run.ledger import Ledger
@@ -105,7 +113,7 @@ class Ending:
                 where = f"{self._where_they_are()}{self._where_to_look(why)}"
                 return Ended(code, f"{self._release} failed: {why}. {where}")
             case Result.ABANDONED:
-                self._ledger.end(underway.ABANDONED, why)
+                self._ledger.end(rollout_records.ABANDONED, why)
                 return Ended(
                     code,
                     f"the rollout of {self._release} is over: {why}. "
@@ -121,7 +129,7 @@ class Ending:
                     f"inconclusive: {why}; nothing was promoted. Next: {self._on_or_back()}",
                 )
             case Result.STOPPED:
-                self._ledger.end(underway.ABANDONED, why)
+                self._ledger.end(rollout_records.ABANDONED, why)
                 return Ended(code, f"{self._release}: {why}")
             case Result.DONE:
                 return self._done(why, has_acted=has_acted)
@@ -133,11 +141,11 @@ class Ending:
 
     def _done(self, why: str, *, has_acted: bool) -> Ended:
         """Write down that every ring passed; hosts that are away are behind, and told so."""
-        has_ended = self._members.outcome == underway.PASSED
+        has_ended = self._members.outcome == rollout_records.PASSED
         if not has_ended and self._members.policy.only is None:
-            self._ledger.end(underway.PASSED, why)
+            self._ledger.end(rollout_records.PASSED, why)
         elif not has_ended:
-            self._ledger.end(underway.ABANDONED, "it was limited to some hosts, as asked")
+            self._ledger.end(rollout_records.ABANDONED, "it was limited to some hosts, as asked")
         if has_ended and not has_acted:
             return Ended(ExitCode.DONE, "")
         behind = self._members.within(Standing.AWAY)

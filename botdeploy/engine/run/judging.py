@@ -10,8 +10,8 @@ from botdeploy.core.hoststate import RefusedError
 from botdeploy.core.judge.words import count, listing, quote
 from botdeploy.core.lives import in_words
 from botdeploy.core.past import proven, timeline
-from botdeploy.core.rollout import HOLDING, UNPROVEN, Standing, judged_ring
-from botdeploy.core.running import Runs
+from botdeploy.core.rollout.decision import HOLDING, UNPROVEN, Standing, judged_ring
+from botdeploy.core.rollout.running import Runs
 from botdeploy.core.verdict import Outcome, Verdict
 from botdeploy.engine.watch import MOST_BASELINE
 from botdeploy.errors import HostError

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from botdeploy.core.judge import JudgeOptions
-from botdeploy.core.rollout import UNPROVEN
+from botdeploy.core.rollout.decision import UNPROVEN
 from botdeploy.engine.collect import HISTORY_S, HOUR_S, collect
 
 if TYPE_CHECKING:

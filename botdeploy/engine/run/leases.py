@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 from botdeploy.core.hoststate import Phase
 from botdeploy.core.model.inventory import LeaseUntil
-from botdeploy.core.rollout import Standing
-from botdeploy.core.running import Unit
+from botdeploy.core.rollout.decision import Standing
+from botdeploy.core.rollout.running import Unit
 from botdeploy.engine.hands import RETRY_S
 from botdeploy.engine.pulse import TICK_S
 from botdeploy.errors import HostError

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from botdeploy.core import underway
-from botdeploy.core.rollout import Standing
+from botdeploy.core.rollout import rollout_records
+from botdeploy.core.rollout.decision import Standing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,7 +44,7 @@ class Ledger:
         if self._members[name].standing not in (Standing.RETURNED, Standing.STUCK):
             acts = self._hands.acts(name)
             acts.condemn(self._hands.token, self._target.digest, why, refused)
-        self._end_one(name, underway.FAILED, why)
+        self._end_one(name, rollout_records.FAILED, why)
 
     def untold(self, besides: Sequence[str]) -> tuple[str, ...]:
         """Name the hosts besides some that can be told of the failure, and were not yet."""

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from botdeploy.core.events import Kind
 from botdeploy.core.hoststate import Phase
-from botdeploy.core.rollout import HOLDING, Standing
-from botdeploy.core.running import Runs
+from botdeploy.core.rollout.decision import HOLDING, Standing
+from botdeploy.core.rollout.running import Runs
 from botdeploy.errors import HostError
 from botdeploy.hosts.acts import Reverted
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, assert_never
 
-from botdeploy.core import rollout
 from botdeploy.core.events import Kind
-from botdeploy.core.rollout import HOLDING, Reason, Standing
+from botdeploy.core.rollout import decision as decisions
+from botdeploy.core.rollout.decision import HOLDING, Reason, Standing
 from botdeploy.engine.pulse import TICK_S
 from botdeploy.engine.run.ending import Ending
 from botdeploy.engine.run.judging import Judging
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from botdeploy.core.model.inventory import Inventory
-    from botdeploy.core.rollout import Facts, Wait
+    from botdeploy.core.rollout.decision import Facts, Wait
     from botdeploy.engine.lock import EnvironmentLock
     from botdeploy.engine.outcome import Ended
     from botdeploy.engine.target import Target
@@ -123,26 +123,26 @@ class Run:
         while True:
             self._pulse.beat()
             self._looking.whether_they_run(self._watch.fallen())
-            decision = rollout.decide(self._facts())
-            if not isinstance(decision, rollout.Wait | rollout.End):
+            decision = decisions.decide(self._facts())
+            if not isinstance(decision, decisions.Wait | decisions.End):
                 self._begin()
             match decision:
-                case rollout.Stage(hosts):
+                case decisions.Stage(hosts):
                     self._staging.stage(hosts)
-                case rollout.SwitchOver(ring, hosts):
+                case decisions.SwitchOver(ring, hosts):
                     self._switch_over(ring, hosts)
-                case rollout.Confirm(_, hosts):
+                case decisions.Confirm(_, hosts):
                     self._leases.confirm(hosts)
-                case rollout.Prove(ring, hosts, verdict):
+                case decisions.Prove(ring, hosts, verdict):
                     self._judging.prove(ring, hosts, verdict)
-                case rollout.Revert(hosts, why, blame):
+                case decisions.Revert(hosts, why, blame):
                     self._returning.revert(hosts, why, blame)
-                case rollout.Wait() if self._may_wait(decision):
+                case decisions.Wait() if self._may_wait(decision):
                     self._wait(decision)
-                case rollout.Wait():
+                case decisions.Wait():
                     return self._ending.wait(decision, has_acted=self._has_acted)
-                case rollout.End():
-                    if decision.result is rollout.Result.INCONCLUSIVE:
+                case decisions.End():
+                    if decision.result is decisions.Result.INCONCLUSIVE:
                         self._judging.pronounce_doubt(decision.ring)
                     return self._ending.end(decision, has_acted=self._has_acted)
                 case _:

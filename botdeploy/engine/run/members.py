@@ -6,11 +6,12 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from botdeploy.core import plan, rollout, underway
 from botdeploy.core.events import Kind
 from botdeploy.core.past import NOBODY, timeline
-from botdeploy.core.rollout import HOLDING, UNPROVEN, HostView, Standing
-from botdeploy.core.running import Runs, seen
+from botdeploy.core.rollout import decision as decisions
+from botdeploy.core.rollout import ring_members, rollout_records
+from botdeploy.core.rollout.decision import HOLDING, UNPROVEN, HostStanding, Standing
+from botdeploy.core.rollout.running import Runs, seen
 from botdeploy.engine.run.facts import facts_of, view_of
 from botdeploy.engine.telling import told_unseen
 
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
 
     from botdeploy.core.hoststate import HostState
     from botdeploy.core.model.inventory import Inventory, Ring
-    from botdeploy.core.rollout import Facts
-    from botdeploy.core.running import Unit
+    from botdeploy.core.rollout.decision import Facts
+    from botdeploy.core.rollout.running import Unit
     from botdeploy.engine.clock import Clock
     from botdeploy.engine.target import Target
     from botdeploy.engine.telling import Teller
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 class Member:
     """One host during the run."""
 
-    view: HostView
+    view: HostStanding
     since: float
     """Monotonic second from which ``view.age_s`` counts on."""
     seen: float
@@ -90,7 +91,7 @@ class Members:
         self.target = target
         self.states: dict[str, HostState] = dict(states)
         """What each host said last, kept up with what was done to it since."""
-        self.rings: dict[str, tuple[str, ...]] = plan.members(
+        self.rings: dict[str, tuple[str, ...]] = ring_members.members(
             inventory, self.states, away, rollout=target.rollout, release=target.release
         )
         self._clock = clock
@@ -124,7 +125,7 @@ class Members:
 
     def ring_of(self, host: str) -> str:
         """Name the ring that a host is in."""
-        return plan.ring_of(self.rings, host)
+        return ring_members.ring_of(self.rings, host)
 
     def of_ring(self, ring: str, *standings: Standing) -> list[str]:
         """Name the hosts of a ring that stand so, in the order in which they are switched."""
@@ -170,7 +171,7 @@ class Members:
     @property
     def outcome(self) -> str:
         """How the rollout ended, where a host has that written down; else empty."""
-        records = underway.records(self.states)
+        records = rollout_records.records(self.states)
         return next((one.outcome for one in records if one.id == self.target.rollout), "")
 
     @property
@@ -203,13 +204,15 @@ class Members:
 
     def stands(self, name: str, standing: Standing, why: str = "") -> None:
         """Note where a host stands now."""
-        self._hosts[name].view = HostView(standing, why=why, has_passed=standing is Standing.PROVEN)
+        self._hosts[name].view = HostStanding(
+            standing, why=why, has_passed=standing is Standing.PROVEN
+        )
         self._hosts[name].since = self._clock.monotonic()
 
     def switched(self, name: str, result: Switched) -> None:
         """Note that a host runs the release, under lease, and tell it."""
         member = self._hosts[name]
-        member.view = HostView(Standing.PENDING)  # it was seen ready just now
+        member.view = HostStanding(Standing.PENDING)  # it was seen ready just now
         member.pids, member.is_enabled = (), True
         member.has_held = True
         member.since = self._clock.monotonic()
@@ -230,7 +233,7 @@ class Members:
         """Note that a host keeps the release; ``at`` is the monotonic second of that."""
         member = self._hosts[name]
         age_s = member.view.age_s + at - member.since
-        member.view = HostView(Standing.CONFIRMED, age_s, seen=member.view.seen)
+        member.view = HostStanding(Standing.CONFIRMED, age_s, seen=member.view.seen)
         member.since = at
 
     def told_of(self, name: str, unit: Unit) -> None:
@@ -267,11 +270,11 @@ class Members:
         if result.old and not result.is_running:
             why = f"{result.why}; and {result.old} did not become ready after the return"
             self.stands(name, Standing.STUCK, why)
-        elif has_failed and result.cause not in rollout.OWN_DOING:
+        elif has_failed and result.cause not in decisions.OWN_DOING:
             self.stands(name, Standing.RETURNED, result.why)
         else:
             member = self._hosts[name]
-            member.view = rollout.lapsed(member.run, self.target.rollout, result.why)
+            member.view = decisions.lapsed(member.run, self.target.rollout, result.why)
             member.seen = float("-inf")  # the next try has a name that the host must tell first
         self._hosts[name].is_back = True
         self._tell(
@@ -302,17 +305,17 @@ class Members:
             member.switched_at_us = switch.armed_us or int(begun.timestamp() * 1e6)
         return member
 
-    def _to_start_again(self, name: str, view: HostView) -> HostView:
+    def _to_start_again(self, name: str, view: HostStanding) -> HostStanding:
         """Have a bot started that passed in a rollout which is over, and ended by itself since.
 
         In a rollout that is under way its end is a failure of the release.
         """
         record = self.states[name].rollout
         is_here = record is not None and record.id == self.target.rollout
-        is_under_way = is_here and record is not None and record.outcome != underway.PASSED
+        is_under_way = is_here and record is not None and record.outcome != rollout_records.PASSED
         if view.seen.runs is not Runs.ENDED or is_under_way:
             return view
-        return HostView(Standing.BEHIND if is_here else Standing.UNSTAGED, why=view.seen.why)
+        return HostStanding(Standing.BEHIND if is_here else Standing.UNSTAGED, why=view.seen.why)
 
     def _by_our_clock(self, name: str, at_us: int) -> int:
         if not at_us:

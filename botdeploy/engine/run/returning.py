@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from botdeploy.core.events import Kind
-from botdeploy.core.rollout import Blame, Standing
+from botdeploy.core.rollout.decision import Blame, Standing
 from botdeploy.engine.naming import next_run
 from botdeploy.errors import HostError
 from botdeploy.hosts.acts import Reverted, Unchanged

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from botdeploy.core import underway
 from botdeploy.core.events import Kind
-from botdeploy.core.rollout import Standing
+from botdeploy.core.rollout import rollout_records
+from botdeploy.core.rollout.decision import Standing
 from botdeploy.engine.copying import Likeness
 from botdeploy.errors import ActFailed, BotdeployError, ExitCode, HostError, UserError
 
@@ -263,7 +263,7 @@ class Staging:
     def _take(self, staged: Mapping[str, _Sent | HostError]) -> None:
         """Note what came of sending; a fault of the release ends the rollout before it began."""
         if any(isinstance(one, ActFailed) and one.code in _UNBUILDABLE for one in staged.values()):
-            self._ledger.end(underway.ABANDONED, "the release could not be staged")
+            self._ledger.end(rollout_records.ABANDONED, "the release could not be staged")
         _refuse_unbuildable(staged)
         for name, result in staged.items():
             if isinstance(result, HostError):

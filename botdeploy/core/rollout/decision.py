@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 
 from botdeploy.core.hoststate import HostState, Phase
 from botdeploy.core.model.inventory import Gate, LeaseUntil, OnFail
-from botdeploy.core.running import CONFIRMABLE, Runs, Seen, judged
+from botdeploy.core.rollout.allowed_hours import next_opening
+from botdeploy.core.rollout.running import CONFIRMABLE, Runs, Seen, judged
 from botdeploy.core.verdict import Outcome, Verdict
-from botdeploy.core.window import next_opening
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -61,7 +61,7 @@ UNPROVEN = (Standing.PENDING, Standing.CONFIRMED)
 
 
 @dataclass(frozen=True, slots=True)
-class HostView:
+class HostStanding:
     """One host as the decision sees it."""
 
     standing: Standing
@@ -83,7 +83,7 @@ class Facts:
     policy: Policy
     members: Mapping[str, Sequence[str]]
     """Hosts of each ring by the ring's name, in the order in which they are switched."""
-    hosts: Mapping[str, HostView]
+    hosts: Mapping[str, HostStanding]
     now: datetime
     verdicts: Mapping[str, Verdict] = field(default_factory=dict)
     revoked: Mapping[str, Verdict] = field(default_factory=dict)
@@ -262,7 +262,7 @@ def _fallen_since(facts: Facts) -> Mapping[str, Verdict]:
 def judged_ring(
     ring: Ring,
     members: Sequence[str],
-    hosts: Mapping[str, HostView],
+    hosts: Mapping[str, HostStanding],
     verdict: Verdict | None,
     unread: Collection[str] = (),
     doubts: Mapping[str, str] | None = None,
@@ -517,7 +517,7 @@ def _step(facts: Facts, ring: Ring, members: Sequence[str]) -> Decision:
     return SwitchOver(ring.name, tuple(behind[:size]))
 
 
-def _ill_batch(ring: Ring, views: Mapping[str, HostView]) -> Decision | None:
+def _ill_batch(ring: Ring, views: Mapping[str, HostStanding]) -> Decision | None:
     """Tell what stands against the next batch: hosts of earlier ones that do not run now."""
     held = {name: view for name, view in views.items() if view.standing in UNPROVEN}
     over_s = min((view.age_s for view in held.values()), default=0.0) - ring.settle.total_seconds()
@@ -556,7 +556,7 @@ def _stays_pending(facts: Facts, ring: Ring) -> bool:
     return facts.is_attended and timedelta(0) < ring.soak <= facts.policy.attended_soak
 
 
-def _soak(facts: Facts, ring: Ring, views: Mapping[str, HostView]) -> Decision:
+def _soak(facts: Facts, ring: Ring, views: Mapping[str, HostStanding]) -> Decision:
     """Every member runs the release: wait for the soak's end and the verdict, then act on it."""
     youngest = min(view.age_s for view in views.values() if view.standing is not Standing.PROVEN)
     left = ring.soak - timedelta(seconds=youngest)
@@ -580,7 +580,7 @@ def _soak(facts: Facts, ring: Ring, views: Mapping[str, HostView]) -> Decision:
     return Prove(ring.name, waiting, verdict)
 
 
-def _confirmable(views: Mapping[str, HostView]) -> tuple[str, ...]:
+def _confirmable(views: Mapping[str, HostStanding]) -> tuple[str, ...]:
     return tuple(
         name
         for name, view in views.items()
@@ -589,7 +589,7 @@ def _confirmable(views: Mapping[str, HostView]) -> tuple[str, ...]:
 
 
 def _without_verdict(
-    facts: Facts, ring: Ring, views: Mapping[str, HostView], why: str
+    facts: Facts, ring: Ring, views: Mapping[str, HostStanding], why: str
 ) -> Confirm | Wait:
     """Wait for proof that is missing when the soak is over; who attends leaves that after a while.
 
@@ -652,44 +652,44 @@ def command_of(decision: Decision, environment: str, release: str) -> str:
 # --- from a host's own words to its standing --------------------------------------------------
 
 
-def standing_of(state: HostState, release: str, rollout: str) -> HostView:
+def standing_of(state: HostState, release: str, rollout: str) -> HostStanding:
     """Say where a host stands with ``release`` in ``rollout``, and whether it runs there."""
     view = _standing(state, release, rollout)
     return replace(view, seen=state.sees(release)) if view.standing in HOLDING else view
 
 
-def _standing(state: HostState, release: str, rollout: str) -> HostView:
+def _standing(state: HostState, release: str, rollout: str) -> HostStanding:
     switch = state.switch
     ours = switch is not None and is_try_of(switch.run, rollout) and switch.new == release
     if switch is not None and switch.phase is Phase.REVERTING:
-        return HostView(Standing.BUSY, why="goes back")
+        return HostStanding(Standing.BUSY, why="goes back")
     if switch is not None and switch.phase is Phase.PENDING and switch.new == release:
-        return HostView(Standing.PENDING, _runs_for_s(state, release))
+        return HostStanding(Standing.PENDING, _runs_for_s(state, release))
     if switch is not None and switch.phase is Phase.REVERTED and ours:
         if state.stuck:
-            return HostView(Standing.STUCK, why=state.stuck)
+            return HostStanding(Standing.STUCK, why=state.stuck)
         if switch.cause not in OWN_DOING:
-            return HostView(Standing.RETURNED, why=switch.why)
+            return HostStanding(Standing.RETURNED, why=switch.why)
     staged = state.release(release)
     if staged is None:
-        return HostView(Standing.UNSTAGED)
+        return HostStanding(Standing.UNSTAGED)
     # A bot that is down at the moment still has the release: its journal tells the judge why.
     if state.current == release and state.running in (release, ""):
         is_of_another = staged.proven_in != rollout
         if staged.is_proven and not (is_of_another and (ours or staged.digest in state.quarantine)):
             age_s = staged.proven_for_s(state.at)
-            return HostView(Standing.PROVEN, age_s, has_passed=staged.proven_in == rollout)
-        return HostView(Standing.CONFIRMED, _runs_for_s(state, release))
+            return HostStanding(Standing.PROVEN, age_s, has_passed=staged.proven_in == rollout)
+        return HostStanding(Standing.CONFIRMED, _runs_for_s(state, release))
     if switch is not None and switch.phase is Phase.REVERTED and ours:
         return lapsed(switch.run, rollout, switch.why)
     if state.rollout is None or state.rollout.id != rollout:
-        return HostView(Standing.UNSTAGED)
-    return HostView(Standing.BEHIND)
+        return HostStanding(Standing.UNSTAGED)
+    return HostStanding(Standing.BEHIND)
 
 
-def lapsed(run: str, rollout: str, why: str) -> HostView:
+def lapsed(run: str, rollout: str, why: str) -> HostStanding:
     """Say that a host went back by itself after this try of a rollout, unconfirmed."""
-    return HostView(Standing.LAPSED, why=why, has_given_up=_tries(run, rollout) > MOST_AGAIN)
+    return HostStanding(Standing.LAPSED, why=why, has_given_up=_tries(run, rollout) > MOST_AGAIN)
 
 
 def _runs_for_s(state: HostState, release: str) -> float:

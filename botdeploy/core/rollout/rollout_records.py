@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from botdeploy.core.hoststate import Phase
 from botdeploy.core.model.inventory import OnFail
-from botdeploy.core.rollout import Standing, standing_of
+from botdeploy.core.rollout.decision import Standing, standing_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
