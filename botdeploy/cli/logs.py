@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from botdeploy.core import past
-from botdeploy.core.level import Level, level_of_priority, level_of_text
-from botdeploy.core.logline import LineKind, LogLine, message_of
+from botdeploy.core.lines.assembler import LineKind, LogLine, message_of
+from botdeploy.core.lines.level import Level, level_of_priority, level_of_text
 from botdeploy.core.untrusted import entry_of
 from botdeploy.core.visible import bare
 from botdeploy.engine.observing import observe, observe_some

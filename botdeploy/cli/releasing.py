@@ -204,7 +204,7 @@ def _power(
     rings: dict[str, tuple[str, ...]],
 ) -> tuple[dict[str, object] | None, dict[str, dict[str, object]]]:
     """Say what each ring's soak finds with the traffic that there is."""
-    from botdeploy.core.logline import LineRules
+    from botdeploy.core.lines.assembler import LineRules
     from botdeploy.engine.traffic import foretold, traffic
 
     names = [one for ring in inventory.policy.rings for one in rings[ring.name]]

@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from botdeploy.core.logline import LineKind
-from botdeploy.core.systemd_record import SystemKind
+from botdeploy.core.lines.assembler import LineKind
+from botdeploy.core.lines.systemd_record import SystemKind
 from botdeploy.core.untrusted import LATEST_US, whole
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
     from botdeploy.core.evidence import Evidence
-    from botdeploy.core.logline import LogLine
+    from botdeploy.core.lines.assembler import LogLine
 
 START_US = 3_000_000
 """What is written so soon after a start may be of a process that only prepares the bot."""

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field, replace
 from math import ceil, inf, isfinite, sqrt
 from typing import TYPE_CHECKING, Any
 
-from botdeploy.core.fingerprint import PROBE
-from botdeploy.core.level import Level
-from botdeploy.core.logline import LineKind, LogLine
+from botdeploy.core.lines.assembler import LineKind, LogLine
+from botdeploy.core.lines.fingerprint import PROBE
+from botdeploy.core.lines.level import Level
 from botdeploy.core.metrics import Metrics, Sample, read_metrics
 from botdeploy.core.model.inventory import ProbeKind
 from botdeploy.core.redact import mask_tokens

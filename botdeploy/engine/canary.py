@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from botdeploy.core.events import Kind
 from botdeploy.core.hoststate import what_is_wrong
-from botdeploy.core.logline import Assembler, LineRules
+from botdeploy.core.lines.assembler import Assembler, LineRules
 from botdeploy.core.rollout import decision as decisions
 from botdeploy.core.rollout import rollout_records
 from botdeploy.core.rollout.decision import Standing

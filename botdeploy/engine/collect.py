@@ -16,7 +16,7 @@ from botdeploy.hosts.question import ask
 
 if TYPE_CHECKING:
     from botdeploy.core.hoststate import HostState
-    from botdeploy.core.logline import Assembler, LogLine
+    from botdeploy.core.lines.assembler import Assembler, LogLine
     from botdeploy.core.model.inventory import Probe
     from botdeploy.hosts.acts import Acts
 

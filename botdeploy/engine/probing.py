@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
     from concurrent.futures import Future
 
-    from botdeploy.core.logline import LogLine
+    from botdeploy.core.lines.assembler import LogLine
     from botdeploy.core.probe import Reading
     from botdeploy.engine.clock import Clock
     from botdeploy.engine.fleet import Fleet

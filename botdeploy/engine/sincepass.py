@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from botdeploy.core.judge.words import count, duration
-from botdeploy.core.logline import Assembler, LineRules
+from botdeploy.core.lines.assembler import Assembler, LineRules
 from botdeploy.engine.collect import HISTORY_S, collect
 from botdeploy.errors import HostError
 

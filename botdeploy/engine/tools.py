@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from botdeploy.core.events import Listener
-    from botdeploy.core.logline import LogLine
+    from botdeploy.core.lines.assembler import LogLine
     from botdeploy.engine.clock import Clock
     from botdeploy.engine.fleet import Fleet
     from botdeploy.engine.lock import EnvironmentLock

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 from botdeploy.core.hoststate import HostState
 from botdeploy.core.judge import Judge, JudgeOptions
 from botdeploy.core.judge.after import AfterPass
-from botdeploy.core.lastwords import last_words
+from botdeploy.core.lines.assembler import LineKind
+from botdeploy.core.lines.last_words import last_words
 from botdeploy.core.lives import Lives, lives_of
-from botdeploy.core.logline import LineKind
 from botdeploy.core.past import attribution, counted, left_out, past_of, proven
 from botdeploy.core.probe import is_failure
 from botdeploy.core.untrusted import entry_of
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
     from botdeploy.core.evidence import Evidence
-    from botdeploy.core.lastwords import LastWords
-    from botdeploy.core.logline import Assembler, LogLine
+    from botdeploy.core.lines.assembler import Assembler, LogLine
+    from botdeploy.core.lines.last_words import LastWords
     from botdeploy.core.model.inventory import Ring
     from botdeploy.core.past import Past
     from botdeploy.core.probe import Reading

@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
-from botdeploy.core.logline import Assembler
+from botdeploy.core.lines.assembler import Assembler
 from botdeploy.core.untrusted import entry_of
 from botdeploy.errors import HostError
 from botdeploy.hosts.acts import Entries
@@ -17,7 +17,7 @@ from botdeploy.hosts.records import any_record
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from botdeploy.core.logline import LogLine
+    from botdeploy.core.lines.assembler import LogLine
     from botdeploy.hosts.acts import Acts
     from botdeploy.hosts.connection import Session
 

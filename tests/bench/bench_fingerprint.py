@@ -23,8 +23,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from botdeploy.core import fingerprint, grouping
-from botdeploy.core.grouping import group
+from botdeploy.core.lines import error_grouping, fingerprint
+from botdeploy.core.lines.error_grouping import group
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -113,7 +113,7 @@ def novelty(known: Sequence[bool], true: Sequence[str]) -> tuple[float, int, int
 
 def forget() -> None:
     """Empty the caches of earlier rounds: each begins as on a host that is new."""
-    for module in (fingerprint, grouping):
+    for module in (fingerprint, error_grouping):
         for one in vars(module).values():
             if hasattr(one, "cache_clear"):
                 one.cache_clear()

@@ -20,7 +20,7 @@ from time import process_time
 from typing import TYPE_CHECKING, Any
 
 from botdeploy.core.judge import Judge, JudgeOptions
-from botdeploy.core.logline import Assembler
+from botdeploy.core.lines.assembler import Assembler
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

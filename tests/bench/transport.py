@@ -16,7 +16,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from botdeploy.core.logline import Assembler
+from botdeploy.core.lines.assembler import Assembler
 from botdeploy.errors import HostError
 from botdeploy.hosts.acts import Acts
 from botdeploy.hosts.connection import Connector

@@ -22,7 +22,14 @@ from botdeploy.core.evidence import (
     Evidence,
     summed,
 )
-from botdeploy.core.logline import Assembler, Level, LineKind, LogLine, SystemKind, SystemRecord
+from botdeploy.core.lines.assembler import (
+    Assembler,
+    Level,
+    LineKind,
+    LogLine,
+    SystemKind,
+    SystemRecord,
+)
 from tests.effort import examples
 
 MINUTE = 60_000_000

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from botdeploy.core.attribution import Attribution
-from botdeploy.core.logline import LineKind, LogLine, SystemKind, SystemRecord
+from botdeploy.core.lines.assembler import LineKind, LogLine, SystemKind, SystemRecord
 
 
 def said(at_us: int, run: str | None, kind: SystemKind | None = None) -> LogLine:

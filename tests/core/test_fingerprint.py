@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from botdeploy.core.fingerprint import MAX_FINGERPRINT, mask, of_text, of_trace, strip_header
-from botdeploy.core.stacktrace import read_trace
+from botdeploy.core.lines.fingerprint import MAX_FINGERPRINT, mask, of_text, of_trace, strip_header
+from botdeploy.core.lines.stack_trace import read_trace
 
 SAME = {
     "numbers": ["retry 3 of 5 failed", "retry 12 of 40 failed", "retry -1 of 5.5 failed"],

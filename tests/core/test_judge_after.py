@@ -9,8 +9,8 @@ import pytest
 from botdeploy.core.evidence import Evidence
 from botdeploy.core.judge.after import BOUND, EVERY_MIN, FALSE_A_DAY, AfterPass
 from botdeploy.core.judge.scales import CALM_PROVED
-from botdeploy.core.logline import Assembler, LineKind, LogLine
-from botdeploy.core.systemd_record import SystemKind, SystemRecord
+from botdeploy.core.lines.assembler import Assembler, LineKind, LogLine
+from botdeploy.core.lines.systemd_record import SystemKind, SystemRecord
 from botdeploy.core.verdict import Outcome
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import pytest
 
 from botdeploy.core.evidence import Evidence
 from botdeploy.core.judge import Judge, JudgeOptions, Preset
-from botdeploy.core.logline import Assembler, LineRules
+from botdeploy.core.lines.assembler import Assembler, LineRules
 from botdeploy.core.verdict import Outcome, Verdict
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from botdeploy.core.judge.power import (
     bursts_of,
     foretell,
 )
-from botdeploy.core.logline import Level, LineKind, LogLine
+from botdeploy.core.lines.assembler import Level, LineKind, LogLine
 from botdeploy.core.verdict import Outcome
 from tests.effort import examples
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from botdeploy.core.evidence import Evidence
 from botdeploy.core.judge import Judge, JudgeOptions
-from botdeploy.core.logline import Level, LineKind, LogLine, SystemKind, SystemRecord
+from botdeploy.core.lines.assembler import Level, LineKind, LogLine, SystemKind, SystemRecord
 from botdeploy.core.verdict import Outcome, Verdict
 from tests.effort import examples
 

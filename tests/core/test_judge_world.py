@@ -7,9 +7,8 @@ import random
 import pytest
 
 from botdeploy.core.evidence import Evidence
-from botdeploy.core.fingerprint import of_text
 from botdeploy.core.judge import Judge, JudgeOptions
-from botdeploy.core.logline import (
+from botdeploy.core.lines.assembler import (
     Assembler,
     Level,
     LineKind,
@@ -18,6 +17,7 @@ from botdeploy.core.logline import (
     SystemRecord,
     feed_all,
 )
+from botdeploy.core.lines.fingerprint import of_text
 from botdeploy.core.verdict import Outcome, Verdict
 
 SECOND = 1_000_000

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from botdeploy.core.logline import MAX_MESSAGE, Assembler, LineRules, LogLine
+from botdeploy.core.lines.assembler import MAX_MESSAGE, Assembler, LineRules, LogLine
 
 
 def test_every_key_about_lines_is_handed_on() -> None:

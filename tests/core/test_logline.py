@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from botdeploy.core.logline import (
+from botdeploy.core.lines.assembler import (
     Assembler,
     Level,
     LineKind,

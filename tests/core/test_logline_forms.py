@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from botdeploy.core.logline import Assembler, LogLine
+from botdeploy.core.lines.assembler import Assembler, LogLine
 
 DATA = Path(__file__).parent.parent / "data" / "journal"
 FORMS: list[dict[str, Any]] = yaml.safe_load((DATA / "forms.yaml").read_text(encoding="utf-8"))

@@ -12,7 +12,7 @@ import pytest
 
 from botdeploy.core.attribution import Attribution
 from botdeploy.core.evidence import Evidence
-from botdeploy.core.logline import JOURNAL_FIELDS, Assembler, LogLine, SystemKind
+from botdeploy.core.lines.assembler import JOURNAL_FIELDS, Assembler, LogLine, SystemKind
 
 PATH = Path(__file__).parent.parent / "data" / "journal" / "host.jsonl.gz"
 

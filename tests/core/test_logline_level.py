@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from botdeploy.core.level import (
+from botdeploy.core.lines.level import (
     Level,
     level_of_number,
     level_of_priority,

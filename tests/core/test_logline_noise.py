@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from botdeploy.core.logline import Assembler, Level, LogLine, feed_all
+from botdeploy.core.lines.assembler import Assembler, Level, LogLine, feed_all
 from tests.effort import examples
 
 WORDS = ["FATAL", "ERROR", "PANIC", "CRIT", "ERR", "E/x:", "<0>", "[error]", "panic: x", "error: x"]

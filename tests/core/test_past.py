@@ -16,7 +16,7 @@ from botdeploy.core.hoststate import (
     Switch,
     from_record,
 )
-from botdeploy.core.logline import Level, LineKind, LogLine, SystemKind, SystemRecord
+from botdeploy.core.lines.assembler import Level, LineKind, LogLine, SystemKind, SystemRecord
 from botdeploy.core.past import BEFORE, NOBODY, attribution, counted, past_of, proven, timeline
 from botdeploy.core.rollout.running import Unit
 from tests.effort import examples

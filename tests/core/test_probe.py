@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from botdeploy.core.logline import LineKind, LogLine
+from botdeploy.core.lines.assembler import LineKind, LogLine
 from botdeploy.core.model.inventory import ProbeKind
 from botdeploy.core.probe import (
     MINUTE_US,

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from botdeploy.core.logline import Assembler, feed_all
-from botdeploy.core.world import is_of_world
+from botdeploy.core.lines.assembler import Assembler, feed_all
+from botdeploy.core.lines.external_errors import is_of_world
 
 DATA = Path(__file__).parents[1] / "data" / "errors"
 WORLD = (DATA / "of_the_world.txt").read_text().splitlines()

@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from botdeploy.core.lastwords import NOTHING, LastWords
+from botdeploy.core.lines.last_words import NOTHING, LastWords
 from botdeploy.core.mask import Mask
 from botdeploy.core.model.address import Address
 from botdeploy.core.model.inventory import Bot, Host, Inventory, Policy, Ring, Share
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from botdeploy.core.events import Event
     from botdeploy.core.evidence import Evidence
     from botdeploy.core.hoststate import HostState, RefusedError
-    from botdeploy.core.logline import Assembler
+    from botdeploy.core.lines.assembler import Assembler
     from botdeploy.core.rollout.running import Unit
     from botdeploy.engine.target import Target
     from botdeploy.hosts.acts import Reverted, Switched, Unchanged

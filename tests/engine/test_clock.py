@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from botdeploy.core.judge import Judge, JudgeOptions
-from botdeploy.core.logline import Assembler
+from botdeploy.core.lines.assembler import Assembler
 from botdeploy.core.verdict import Outcome
 from botdeploy.engine import clock as clocks
 from botdeploy.engine.clock import SystemClock

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from botdeploy.core.judge import Judge, JudgeOptions
-from botdeploy.core.logline import Assembler
+from botdeploy.core.lines.assembler import Assembler
 from botdeploy.engine.collect import collect
 from tests.engine.fakefleet import FakeActs, Stage
 

@@ -13,7 +13,7 @@ import pytest
 
 from botdeploy.core.evidence import Evidence
 from botdeploy.core.hoststate import HostState, from_record
-from botdeploy.core.logline import Assembler, LogLine
+from botdeploy.core.lines.assembler import Assembler, LogLine
 from botdeploy.core.model.inventory import Probe, ProbeKind
 from botdeploy.engine.collect import collect
 from botdeploy.engine.probing import HOLD_S, Prober, try_probe

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from botdeploy.core.logline import LineRules
+from botdeploy.core.lines.assembler import LineRules
 from botdeploy.engine.traffic import traffic
 
 if TYPE_CHECKING:

@@ -22,13 +22,13 @@ from botdeploy.cli.logs import AsWritten
 from botdeploy.core.evidence import Evidence
 from botdeploy.core.hoststate import from_record
 from botdeploy.core.judge import Judge, JudgeOptions
+from botdeploy.core.lines.assembler import Assembler, LogLine
+from botdeploy.core.lines.structured import read_structured
 from botdeploy.core.lives import Lives
-from botdeploy.core.logline import Assembler, LogLine
 from botdeploy.core.mask import Mask
 from botdeploy.core.model.address import Address
 from botdeploy.core.model.inventory import Probe, ProbeKind
 from botdeploy.core.probe import Reading, lines_of, read
-from botdeploy.core.structured import read_structured
 from botdeploy.core.untrusted import entry_of
 from botdeploy.engine.collect import collect
 from botdeploy.engine.traffic import _seen

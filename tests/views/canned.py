@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from botdeploy.core import hoststate
-from botdeploy.core.logline import Assembler
+from botdeploy.core.lines.assembler import Assembler
 from botdeploy.core.mask import Mask
 from botdeploy.core.model.address import Address
 from botdeploy.core.model.inventory import Bot, Host, Inventory, Policy, Ring, Share

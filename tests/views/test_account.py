@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from botdeploy.core.evidence import Evidence
-from botdeploy.core.level import Level
-from botdeploy.core.logline import LineKind, LogLine
+from botdeploy.core.lines.assembler import LineKind, LogLine
+from botdeploy.core.lines.level import Level
 from botdeploy.core.mask import Mask
 from botdeploy.views import account as accounts
 from botdeploy.views.account import Ending, Standing

@@ -14,7 +14,7 @@ from botdeploy.core.judge.rates import BLOCK_MIN
 from botdeploy.core.judge.scales import CALM_PROVED, LATE_US, MOST_PAST_MIN, REPLAY_MIN, Scales
 from botdeploy.core.judge.table import LINES, WORK, YOUNG, Table
 from botdeploy.core.judge.usual import Usual
-from botdeploy.core.systemd_record import SystemKind
+from botdeploy.core.lines.systemd_record import SystemKind
 from botdeploy.core.verdict import Outcome, Verdict
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from botdeploy.core.evidence import Evidence
     from botdeploy.core.judge.stream import Stream
-    from botdeploy.core.logline import LogLine
+    from botdeploy.core.lines.assembler import LogLine
 
 EVERY_MIN = 30
 """How often a watch of an hour begins: what a host strays from hour to hour does not add up."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from botdeploy.core.judge.ledger import MINUTE_US, SECOND_US
 from botdeploy.core.judge.options import Preset
 from botdeploy.core.judge.words import count, duration, listing, quote
-from botdeploy.core.systemd_record import SystemKind
+from botdeploy.core.lines.systemd_record import SystemKind
 from botdeploy.core.verdict import Outcome, Verdict
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from botdeploy.core.judge.ledger import Happening, HostLedger, Ledger
     from botdeploy.core.judge.options import JudgeOptions
-    from botdeploy.core.logline import LogLine
+    from botdeploy.core.lines.assembler import LogLine
 
 LOOP_WITHIN_US = 10 * MINUTE_US
 SAME_TIME_US = 5 * MINUTE_US

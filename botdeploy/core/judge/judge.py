@@ -13,14 +13,14 @@ from botdeploy.core.judge.quick import QuickRules, unexcluded
 from botdeploy.core.judge.refused import TWICE, Refused
 from botdeploy.core.judge.scales import Scales
 from botdeploy.core.judge.words import count, duration, listing, quote
+from botdeploy.core.lines.external_errors import is_of_world
 from botdeploy.core.verdict import Outcome, Verdict
-from botdeploy.core.world import is_of_world
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from botdeploy.core.hoststate import RefusedError
-    from botdeploy.core.logline import LogLine
+    from botdeploy.core.lines.assembler import LogLine
 
 _QUICK_STEP_US = 5 * SECOND_US
 MOST_NAMED = 5

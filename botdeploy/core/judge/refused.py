@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from botdeploy.core.grouping import group
 from botdeploy.core.judge.words import quote
+from botdeploy.core.lines.error_grouping import group
 from botdeploy.core.verdict import Outcome, Verdict
 
 if TYPE_CHECKING:
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from botdeploy.core.hoststate import RefusedError
     from botdeploy.core.judge.ledger import HostLedger, Ledger, Quote
-    from botdeploy.core.logline import LogLine
+    from botdeploy.core.lines.assembler import LogLine
 
 TWICE = 2
 

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 from botdeploy.core.judge.judge import Judge
 from botdeploy.core.judge.ledger import MINUTE_US, SECOND_US
 from botdeploy.core.judge.options import JudgeOptions, Preset
-from botdeploy.core.systemd_record import SystemKind
+from botdeploy.core.lines.systemd_record import SystemKind
 from botdeploy.core.verdict import Outcome, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from botdeploy.core.logline import LogLine
+    from botdeploy.core.lines.assembler import LogLine
 
 _RESTARTED_WITHIN_US = MINUTE_US
 

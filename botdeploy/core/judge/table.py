@@ -5,9 +5,9 @@ from __future__ import annotations
 from math import log2
 from typing import TYPE_CHECKING
 
-from botdeploy.core.fingerprint import PROBE, TRACE
-from botdeploy.core.grouping import group, overlap
 from botdeploy.core.judge.ledger import MINUTE_US, SECOND_US, TROUBLE_RATIO, WITNESSES, Bucket
+from botdeploy.core.lines.error_grouping import group, overlap
+from botdeploy.core.lines.fingerprint import PROBE, TRACE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from botdeploy.core.fingerprint import strip_header
-from botdeploy.core.stacktrace import begins_trace, read_trace
+from botdeploy.core.lines.fingerprint import strip_header
+from botdeploy.core.lines.stack_trace import begins_trace, read_trace
 
 _QUOTE = 160
 _HEAD = 60

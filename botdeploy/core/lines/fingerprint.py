@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from botdeploy.core.stacktrace import Trace
+    from botdeploy.core.lines.stack_trace import Trace
 
 MAX_FINGERPRINT = 200
 """Characters that a fingerprint may have."""

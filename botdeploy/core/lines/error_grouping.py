@@ -7,7 +7,7 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from botdeploy.core.fingerprint import PROBE, SAME, TRACE
+from botdeploy.core.lines.fingerprint import PROBE, SAME, TRACE
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence

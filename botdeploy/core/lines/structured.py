@@ -6,8 +6,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from botdeploy.core.latency import latency_of_fields
-from botdeploy.core.level import Level, level_of_number, level_of_priority, level_of_word
+from botdeploy.core.lines.durations import latency_of_fields
+from botdeploy.core.lines.level import Level, level_of_number, level_of_priority, level_of_word
 from botdeploy.core.untrusted import json_of
 
 if TYPE_CHECKING:

@@ -7,20 +7,26 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from botdeploy.core import fingerprint as fingerprints
-from botdeploy.core.block import Block, Fit, Loose
-from botdeploy.core.latency import latency_of_text, plausible_ms, read_span_ms
-from botdeploy.core.level import Level, is_binary, level_of_priority, level_of_text, looks_bad
-from botdeploy.core.mask import Mask
-from botdeploy.core.redact import mask_tokens
-from botdeploy.core.stacktrace import begins_trace, read_trace
-from botdeploy.core.structured import read_logfmt, read_structured
-from botdeploy.core.systemd_record import (
+from botdeploy.core.lines import fingerprint as fingerprints
+from botdeploy.core.lines.durations import latency_of_text, plausible_ms, read_span_ms
+from botdeploy.core.lines.level import (
+    Level,
+    is_binary,
+    level_of_priority,
+    level_of_text,
+    looks_bad,
+)
+from botdeploy.core.lines.multiline import Block, Fit, Loose
+from botdeploy.core.lines.stack_trace import begins_trace, read_trace
+from botdeploy.core.lines.structured import read_logfmt, read_structured
+from botdeploy.core.lines.systemd_record import (
     DUMPED_CORE,
     SystemKind,
     SystemRecord,
     read_system_record,
 )
+from botdeploy.core.mask import Mask
+from botdeploy.core.redact import mask_tokens
 from botdeploy.core.untrusted import whole
 from botdeploy.core.visible import bare
 from botdeploy.errors import UserError
@@ -28,8 +34,8 @@ from botdeploy.errors import UserError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from botdeploy.core.stacktrace import Trace
-    from botdeploy.core.structured import Structured
+    from botdeploy.core.lines.stack_trace import Trace
+    from botdeploy.core.lines.structured import Structured
 
 __all__ = [
     "JOURNAL_FIELDS",

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from botdeploy.core.judge.words import quote
-from botdeploy.core.level import Level
-from botdeploy.core.logline import LineKind
-from botdeploy.core.systemd_record import SystemKind
+from botdeploy.core.lines.assembler import LineKind
+from botdeploy.core.lines.level import Level
+from botdeploy.core.lines.systemd_record import SystemKind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from botdeploy.core.logline import LogLine
+    from botdeploy.core.lines.assembler import LogLine
 
 NEAR_US = 5_000_000
 """An error so long before the end is the end's; an earlier one was survived."""

@@ -7,8 +7,8 @@ import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from botdeploy.core.grouping import group, overlap
-from botdeploy.core.logline import Assembler, Level, LineRules, LogLine
+from botdeploy.core.lines.assembler import Assembler, Level, LineRules, LogLine
+from botdeploy.core.lines.error_grouping import group, overlap
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

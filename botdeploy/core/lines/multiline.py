@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, NamedTuple
 
-from botdeploy.core.level import level_of_text, looks_bad
-from botdeploy.core.stacktrace import (
+from botdeploy.core.lines.level import level_of_text, looks_bad
+from botdeploy.core.lines.stack_trace import (
     begins_trace,
     belongs_to_trace,
     is_chain_text,
@@ -21,7 +21,7 @@ from botdeploy.core.stacktrace import (
 )
 
 if TYPE_CHECKING:
-    from botdeploy.core.level import Level
+    from botdeploy.core.lines.level import Level
 
 SAME_WRITE_US = 1_000
 """Entries of one write are stamped alike, or within microseconds of each other."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-from botdeploy.core.fingerprint import PROBE, TRACE
-from botdeploy.core.stacktrace import read_trace
+from botdeploy.core.lines.fingerprint import PROBE, TRACE
+from botdeploy.core.lines.stack_trace import read_trace
 
 _HEAD = 1000
 """Characters of an error that are looked at."""

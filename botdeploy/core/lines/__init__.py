@@ -1,0 +1,1 @@
+"""Journal entries in, log lines out, and which errors among them are the same."""
