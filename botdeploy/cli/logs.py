@@ -7,7 +7,7 @@ import queue
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from botdeploy.core import past
+from botdeploy.core.evidence import proven_past
 from botdeploy.core.lines.assembler import LineKind, LogLine, message_of
 from botdeploy.core.lines.level import Level, level_of_priority, level_of_text
 from botdeploy.core.untrusted import entry_of
@@ -85,7 +85,7 @@ class Writers:
 
     def __init__(self, state: HostState) -> None:
         """Take what the host tells."""
-        self._attribution = past.attribution(state)
+        self._attribution = proven_past.attribution(state)
         self._seen: dict[str, str] = {}
 
     def knows(self, run: str) -> bool:
@@ -98,7 +98,7 @@ class Writers:
         if run is not None and run in self._seen:
             return self._seen[run]
         found = self._attribution.release_of(line)
-        release = "" if found in (None, past.BEFORE, past.NOBODY) else str(found)
+        release = "" if found in (None, proven_past.BEFORE, proven_past.NOBODY) else str(found)
         if run is not None:
             self._seen[run] = release
         return release

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from botdeploy.core.evidence import Evidence
+from botdeploy.core.evidence.evidence import Evidence
 from botdeploy.core.lines.assembler import Assembler, LineRules
 from botdeploy.core.rollout.rollout_records import newest, newest_under_way
 from botdeploy.core.untrusted import entry_of

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from botdeploy.core.evidence import Evidence
-from botdeploy.core.lives import Lives, lives_of
-from botdeploy.core.past import attribution
+from botdeploy.core.evidence.evidence import Evidence
+from botdeploy.core.evidence.process_lives import Lives, lives_of
+from botdeploy.core.evidence.proven_past import attribution
 from botdeploy.core.probe import Reading, is_failure, is_of, lines_of, past_of, read
 from botdeploy.core.untrusted import LATEST_US, entry_of, told, whole
 from botdeploy.engine.probing import about

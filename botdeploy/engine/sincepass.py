@@ -12,7 +12,7 @@ from botdeploy.errors import HostError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from botdeploy.core.evidence import Evidence
+    from botdeploy.core.evidence.evidence import Evidence
     from botdeploy.core.hoststate import HostState, RolloutRecord
     from botdeploy.core.model.inventory import Inventory
     from botdeploy.engine.fleet import Fleet

@@ -8,13 +8,13 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from botdeploy.core.evidence.process_lives import Lives, lives_of
+from botdeploy.core.evidence.proven_past import attribution, counted, left_out, past_of, proven
 from botdeploy.core.hoststate import HostState
 from botdeploy.core.judge import Judge, JudgeOptions
 from botdeploy.core.judge.after import AfterPass
 from botdeploy.core.lines.assembler import LineKind
 from botdeploy.core.lines.last_words import last_words
-from botdeploy.core.lives import Lives, lives_of
-from botdeploy.core.past import attribution, counted, left_out, past_of, proven
 from botdeploy.core.probe import is_failure
 from botdeploy.core.untrusted import entry_of
 from botdeploy.core.verdict import Outcome, Verdict
@@ -27,11 +27,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
     from datetime import timedelta
 
-    from botdeploy.core.evidence import Evidence
+    from botdeploy.core.evidence.evidence import Evidence
+    from botdeploy.core.evidence.proven_past import Past
     from botdeploy.core.lines.assembler import Assembler, LogLine
     from botdeploy.core.lines.last_words import LastWords
     from botdeploy.core.model.inventory import Ring
-    from botdeploy.core.past import Past
     from botdeploy.core.probe import Reading
     from botdeploy.engine.clock import Clock
     from botdeploy.engine.fleet import Fleet

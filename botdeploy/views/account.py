@@ -8,18 +8,18 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from botdeploy.core.attribution import Attribution
-from botdeploy.core.evidence import Evidence, summed
+from botdeploy.core.evidence.attribution import Attribution
+from botdeploy.core.evidence.evidence import Evidence, summed
+from botdeploy.core.evidence.proven_past import attribution, left_out, proven
+from botdeploy.core.evidence.proven_past import counted as past_counted
 from botdeploy.core.lines.systemd_record import SystemKind
-from botdeploy.core.past import attribution, left_out, proven
-from botdeploy.core.past import counted as past_counted
 from botdeploy.core.rollout import ring_members
 from botdeploy.core.rollout.audit_names import actor
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from botdeploy.core.evidence import Bucket, Counts, FirstSeen
+    from botdeploy.core.evidence.evidence import Bucket, Counts, FirstSeen
     from botdeploy.core.hoststate import HostState, RolloutRecord
     from botdeploy.core.lines.assembler import LogLine
     from botdeploy.core.model.inventory import Inventory

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from jinja2 import Environment, StrictUndefined
 
 from botdeploy import __version__
-from botdeploy.core.evidence import summed
+from botdeploy.core.evidence.evidence import summed
 from botdeploy.views import charts
 from botdeploy.views.account import Account, Ending, Period
 

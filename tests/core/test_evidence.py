@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from botdeploy.core import sketch
-from botdeploy.core.evidence import (
+from botdeploy.core.evidence import quantile_sketch
+from botdeploy.core.evidence.evidence import (
     MAX_BUCKET_CLASSES,
     MAX_CLASSES,
     MAX_INCIDENTS,
@@ -131,7 +131,7 @@ def test_latencies_keep_their_moments_and_quantiles(values: list[float]) -> None
         true = sorted(values)[int(share * (len(values) - 1))]
         rank = int(share * (len(values) - 1))
         bins = [number for number, some in sorted(counts.latency_bins.items()) for _ in range(some)]
-        middle = 2.0 * sketch.GROWTH ** bins[rank] / (sketch.GROWTH + 1.0)
+        middle = 2.0 * quantile_sketch.GROWTH ** bins[rank] / (quantile_sketch.GROWTH + 1.0)
         assert middle == pytest.approx(true, rel=0.051)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from botdeploy.core.attribution import Attribution
+from botdeploy.core.evidence.attribution import Attribution
 from botdeploy.core.lines.assembler import LineKind, LogLine, SystemKind, SystemRecord
 
 

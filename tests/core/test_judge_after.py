@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from botdeploy.core.evidence import Evidence
+from botdeploy.core.evidence.evidence import Evidence
 from botdeploy.core.judge.after import BOUND, EVERY_MIN, FALSE_A_DAY, AfterPass
 from botdeploy.core.judge.scales import CALM_PROVED
 from botdeploy.core.lines.assembler import Assembler, LineKind, LogLine

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
-from botdeploy.core.evidence import Evidence
+from botdeploy.core.evidence.evidence import Evidence
 from botdeploy.core.judge import Judge, JudgeOptions, Preset
 from botdeploy.core.lines.assembler import Assembler, LineRules
 from botdeploy.core.verdict import Outcome, Verdict

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from botdeploy.core.evidence import Evidence
+from botdeploy.core.evidence.evidence import Evidence
 from botdeploy.core.judge import Judge, JudgeOptions
 from botdeploy.core.lines.assembler import (
     Assembler,

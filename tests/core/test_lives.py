@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from botdeploy.core.evidence.process_lives import Lives, in_words
 from botdeploy.core.lines.assembler import LineKind, LogLine
 from botdeploy.core.lines.systemd_record import SystemKind, SystemRecord
-from botdeploy.core.lives import Lives, in_words
 
 SECOND = 1_000_000
 SWITCH = 1000 * SECOND

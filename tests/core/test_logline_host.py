@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from botdeploy.core.attribution import Attribution
-from botdeploy.core.evidence import Evidence
+from botdeploy.core.evidence.attribution import Attribution
+from botdeploy.core.evidence.evidence import Evidence
 from botdeploy.core.lines.assembler import JOURNAL_FIELDS, Assembler, LogLine, SystemKind
 
 PATH = Path(__file__).parent.parent / "data" / "journal" / "host.jsonl.gz"

@@ -8,6 +8,15 @@ from datetime import UTC, datetime
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from botdeploy.core.evidence.proven_past import (
+    BEFORE,
+    NOBODY,
+    attribution,
+    counted,
+    past_of,
+    proven,
+    timeline,
+)
 from botdeploy.core.hoststate import (
     HostState,
     Phase,
@@ -17,7 +26,6 @@ from botdeploy.core.hoststate import (
     from_record,
 )
 from botdeploy.core.lines.assembler import Level, LineKind, LogLine, SystemKind, SystemRecord
-from botdeploy.core.past import BEFORE, NOBODY, attribution, counted, past_of, proven, timeline
 from botdeploy.core.rollout.running import Unit
 from tests.effort import examples
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from botdeploy.core.evidence import Evidence
+from botdeploy.core.evidence.evidence import Evidence
 from botdeploy.core.judge import Judge, JudgeOptions
 from botdeploy.core.lines.assembler import Level, LineKind, LogLine
 from botdeploy.core.probe import Reading, lines_of, past_of

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from botdeploy.core.events import Event
-    from botdeploy.core.evidence import Evidence
+    from botdeploy.core.evidence.evidence import Evidence
     from botdeploy.core.hoststate import HostState, RefusedError
     from botdeploy.core.lines.assembler import Assembler
     from botdeploy.core.rollout.running import Unit

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+from botdeploy.core.evidence.proven_past import NOBODY
 from botdeploy.core.hoststate import (
     Approval,
     HostState,
@@ -17,7 +18,6 @@ from botdeploy.core.hoststate import (
     StagedRelease,
     Switch,
 )
-from botdeploy.core.past import NOBODY
 from botdeploy.core.rollout.running import Runs, Unit, seen
 from botdeploy.errors import ActFailed
 from botdeploy.hosts.acts import Entries, Reverted, Switched, Unchanged

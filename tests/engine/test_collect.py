@@ -12,7 +12,7 @@ from botdeploy.engine.collect import collect
 from tests.engine.fakefleet import FakeActs, Stage
 
 if TYPE_CHECKING:
-    from botdeploy.core.evidence import Evidence
+    from botdeploy.core.evidence.evidence import Evidence
 
 TOKEN = "t" * 32
 RELEASE = "R0001"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from botdeploy.core.evidence import Evidence
+from botdeploy.core.evidence.evidence import Evidence
 from botdeploy.core.hoststate import HostState, from_record
 from botdeploy.core.lines.assembler import Assembler, LogLine
 from botdeploy.core.model.inventory import Probe, ProbeKind

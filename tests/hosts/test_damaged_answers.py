@@ -19,12 +19,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from botdeploy.cli.logs import AsWritten
-from botdeploy.core.evidence import Evidence
+from botdeploy.core.evidence.evidence import Evidence
+from botdeploy.core.evidence.process_lives import Lives
 from botdeploy.core.hoststate import from_record
 from botdeploy.core.judge import Judge, JudgeOptions
 from botdeploy.core.lines.assembler import Assembler, LogLine
 from botdeploy.core.lines.structured import read_structured
-from botdeploy.core.lives import Lives
 from botdeploy.core.mask import Mask
 from botdeploy.core.model.address import Address
 from botdeploy.core.model.inventory import Probe, ProbeKind

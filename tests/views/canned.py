@@ -21,7 +21,7 @@ from botdeploy.views.account import Account, Reading
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from botdeploy.core.evidence import Evidence
+    from botdeploy.core.evidence.evidence import Evidence
     from botdeploy.core.hoststate import HostState, RolloutRecord
 
 BEGIN = datetime(2026, 11, 22, 21, 5, tzinfo=UTC)

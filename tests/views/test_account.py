@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from botdeploy.core.evidence import Evidence
+from botdeploy.core.evidence.evidence import Evidence
 from botdeploy.core.lines.assembler import LineKind, LogLine
 from botdeploy.core.lines.level import Level
 from botdeploy.core.mask import Mask

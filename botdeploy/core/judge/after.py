@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from botdeploy.core.evidence import FATAL
+from botdeploy.core.evidence.evidence import FATAL
 from botdeploy.core.judge.hard import HardRules
 from botdeploy.core.judge.ledger import MINUTE_US, Ledger
 from botdeploy.core.judge.options import JudgeOptions, Preset
@@ -20,7 +20,7 @@ from botdeploy.core.verdict import Outcome, Verdict
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
-    from botdeploy.core.evidence import Evidence
+    from botdeploy.core.evidence.evidence import Evidence
     from botdeploy.core.judge.stream import Stream
     from botdeploy.core.lines.assembler import LogLine
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from botdeploy.core.evidence import Evidence
+from botdeploy.core.evidence.evidence import Evidence
 from botdeploy.core.judge.hard import HardRules
 from botdeploy.core.judge.ledger import MINUTE_US, SECOND_US, Ledger
 from botdeploy.core.judge.options import JudgeOptions, Preset

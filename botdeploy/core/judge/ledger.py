@@ -16,7 +16,7 @@ from botdeploy.core.lines.systemd_record import SystemKind
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
 
-    from botdeploy.core.evidence import Counts, Evidence
+    from botdeploy.core.evidence.evidence import Counts, Evidence
     from botdeploy.core.lines.assembler import LogLine
 
 MINUTE_US = 60_000_000

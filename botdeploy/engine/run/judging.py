@@ -6,10 +6,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from botdeploy.core.events import Kind
+from botdeploy.core.evidence.process_lives import in_words
+from botdeploy.core.evidence.proven_past import proven, timeline
 from botdeploy.core.hoststate import RefusedError
 from botdeploy.core.judge.words import count, listing, quote
-from botdeploy.core.lives import in_words
-from botdeploy.core.past import proven, timeline
 from botdeploy.core.rollout.decision import HOLDING, UNPROVEN, Standing, judged_ring
 from botdeploy.core.rollout.running import Runs
 from botdeploy.core.verdict import Outcome, Verdict
@@ -20,7 +20,7 @@ from botdeploy.hosts.records import NotRunning
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from botdeploy.core.evidence import Evidence
+    from botdeploy.core.evidence.evidence import Evidence
     from botdeploy.core.hoststate import HostState
     from botdeploy.core.model.inventory import Ring
     from botdeploy.engine.clock import Clock

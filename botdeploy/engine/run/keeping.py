@@ -10,7 +10,7 @@ from botdeploy.core.rollout.decision import UNPROVEN
 from botdeploy.engine.collect import HISTORY_S, HOUR_S, collect
 
 if TYPE_CHECKING:
-    from botdeploy.core.evidence import Evidence
+    from botdeploy.core.evidence.evidence import Evidence
     from botdeploy.core.hoststate import HostState
     from botdeploy.core.model.inventory import Ring
     from botdeploy.core.probe import Reading

@@ -12,7 +12,7 @@ from botdeploy.core.untrusted import LATEST_US, whole
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from botdeploy.core.evidence import Evidence
+    from botdeploy.core.evidence.evidence import Evidence
     from botdeploy.core.lines.assembler import LogLine
 
 START_US = 3_000_000

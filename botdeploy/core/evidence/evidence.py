@@ -8,7 +8,7 @@ from itertools import pairwise
 from math import log
 from typing import TYPE_CHECKING, Any
 
-from botdeploy.core import sketch
+from botdeploy.core.evidence import quantile_sketch
 from botdeploy.core.lines.assembler import LineKind
 from botdeploy.core.lines.level import Level
 from botdeploy.core.lines.systemd_record import SystemKind
@@ -219,7 +219,7 @@ class Evidence:
             cell.latency_count += count
             cell.latency_sum += value * count
             cell.latency_squares += value * value * count
-            number = sketch.bin_of_log(value)
+            number = quantile_sketch.bin_of_log(value)
             cell.latency_bins[number] = cell.latency_bins.get(number, 0) + count
         if line.fingerprint is not None:
             self._add_error(cell, line, name)

@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from botdeploy.core.attribution import Attribution
+from botdeploy.core.evidence.attribution import Attribution
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -1,0 +1,1 @@
+"""What a host's journal showed of each release, minute by minute."""
