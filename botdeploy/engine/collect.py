@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from botdeploy.core.evidence.evidence import Evidence
 from botdeploy.core.evidence.process_lives import Lives, lives_of
 from botdeploy.core.evidence.proven_past import attribution
-from botdeploy.core.probe import Reading, is_failure, is_of, lines_of, past_of, read
+from botdeploy.core.probes.probe import ProbeReading, is_failure, is_of, lines_of, past_of, read
 from botdeploy.core.untrusted import LATEST_US, entry_of, told, whole
 from botdeploy.engine.probing import about
 from botdeploy.errors import HostError
@@ -41,7 +41,7 @@ def collect(
     since_s: int,
     bucket_us: int,
     probe: Probe | None = None,
-    first: Reading | None = None,
+    first: ProbeReading | None = None,
     grace_s: float = 0.0,
 ) -> Evidence:
     """Read a host's journal on from where the last reader ended, and keep what it told.
@@ -97,7 +97,7 @@ def collect(
         evidence.add(line, attributed.release_of(line))
     counters = reader.get("probe")
     if probe is not None:
-        before = Reading.from_record(counters) if counters else None
+        before = ProbeReading.from_record(counters) if counters else None
         kept, lines = _probed(acts, probe, before, first, switched_us, past_us)
         counters = kept.to_record() if kept is not None else counters
         for line in lines:
@@ -148,11 +148,11 @@ def _open_late(evidence: Evidence, at_us: int, until_us: int, switched_us: int) 
 def _probed(
     acts: Acts,
     probe: Probe,
-    before: Reading | None,
-    first: Reading | None,
+    before: ProbeReading | None,
+    first: ProbeReading | None,
     since_us: int,
     past_us: int,
-) -> tuple[Reading | None, list[LogLine]]:
+) -> tuple[ProbeReading | None, list[LogLine]]:
     """Ask once; give what to go on from, and what happened since it was asked before.
 
     Where nobody asked before, the counters of a process that is older than the switch tell of

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from botdeploy.core import probe as probes
-from botdeploy.core import probe_trial
 from botdeploy.core.model.inventory import Probe, ProbeKind
+from botdeploy.core.probes import probe as probes
+from botdeploy.core.probes import probe_trial
 from botdeploy.errors import ActFailed, HostError, Unreachable
 from botdeploy.hosts.question import ask
 from botdeploy.hosts.records import ProgramMissing
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from botdeploy.core.lines.assembler import LogLine
-    from botdeploy.core.probe import Reading
+    from botdeploy.core.probes.probe import ProbeReading
     from botdeploy.engine.clock import Clock
     from botdeploy.engine.fleet import Fleet
     from botdeploy.hosts.acts import Acts
@@ -38,10 +38,10 @@ class _Asked:
     turn: int = -1
     """Number of the interval in which it was asked last."""
     asked_at: float = 0.0
-    pending: Future[Reading] | None = None
-    first: Reading | None = None
+    pending: Future[ProbeReading] | None = None
+    first: ProbeReading | None = None
     """The first good answer: its counters tell of the time before."""
-    before: Reading | None = None
+    before: ProbeReading | None = None
     lines: list[LogLine] = field(default_factory=list)
     """What is held back until the baseline has answered."""
     held_since: float = 0.0
@@ -117,7 +117,7 @@ class Prober:
                     )
                 )
 
-    def _taken(self, one: _Asked, pending: Future[Reading]) -> list[LogLine]:
+    def _taken(self, one: _Asked, pending: Future[ProbeReading]) -> list[LogLine]:
         one.has_tried = True
         try:
             reading = pending.result()
@@ -132,7 +132,7 @@ class Prober:
         one.before, lines = probes.lines_of(one.before, reading, about=about(one.probe))
         return self._ours(one, lines)
 
-    def first(self, host: str) -> Reading | None:
+    def first(self, host: str) -> ProbeReading | None:
         """Give the first good answer of a host, in its own clock; None where there was none."""
         one = self._hosts.get(host)
         return one.first if one is not None else None

@@ -15,7 +15,7 @@ from botdeploy.core.judge import Judge, JudgeOptions
 from botdeploy.core.judge.after import AfterPass
 from botdeploy.core.lines.assembler import LineKind
 from botdeploy.core.lines.last_words import last_words
-from botdeploy.core.probe import is_failure
+from botdeploy.core.probes.probe import is_failure
 from botdeploy.core.untrusted import entry_of
 from botdeploy.core.verdict import Outcome, Verdict
 from botdeploy.engine.liveness import Liveness
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from botdeploy.core.lines.assembler import Assembler, LogLine
     from botdeploy.core.lines.last_words import LastWords
     from botdeploy.core.model.inventory import Ring
-    from botdeploy.core.probe import Reading
+    from botdeploy.core.probes.probe import ProbeReading
     from botdeploy.engine.clock import Clock
     from botdeploy.engine.fleet import Fleet
 
@@ -205,7 +205,7 @@ class Watch:
         """Make what turns journal entries into lines, by the inventory's rules."""
         return self._make_assembler()
 
-    def first_reading(self, host: str) -> Reading | None:
+    def first_reading(self, host: str) -> ProbeReading | None:
         """Give the first good answer of a host's probe to this watch."""
         return self._prober.first(host)
 

@@ -6,7 +6,7 @@ import base64
 from typing import TYPE_CHECKING
 
 from botdeploy.core.model.inventory import ProbeKind
-from botdeploy.core.probe import Answer
+from botdeploy.core.probes.probe import Answer
 from botdeploy.core.untrusted import LATEST_US, real, told, whole
 from botdeploy.hosts.records import believed
 

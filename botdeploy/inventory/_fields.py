@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import PlainValidator, WithJsonSchema
 
 from botdeploy.core.model.inventory import Share
-from botdeploy.core.probe import OWN_URL
+from botdeploy.core.probes.probe import OWN_URL
 from botdeploy.core.rollout.allowed_hours import parse_window
 from botdeploy.inventory.hostrange import MOST_HOSTS
 from botdeploy.inventory.located import short, type_name

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from botdeploy.core.metrics import Sample, read_metrics
+from botdeploy.core.probes.metrics import Sample, read_metrics
 
 DATA = Path(__file__).parents[1] / "data" / "probe"
 

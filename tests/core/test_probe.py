@@ -13,14 +13,14 @@ from hypothesis import strategies as st
 
 from botdeploy.core.lines.assembler import LineKind, LogLine
 from botdeploy.core.model.inventory import ProbeKind
-from botdeploy.core.probe import (
+from botdeploy.core.probes.probe import (
     MINUTE_US,
     MORE_ERRORS,
     MOST_BYTES,
     MOST_CLASSES,
     Answer,
     Histogram,
-    Reading,
+    ProbeReading,
     is_failure,
     lines_of,
     past_of,
@@ -33,18 +33,18 @@ NOW = 1_800_000_000 * SECOND
 CLIENT = (DATA / "python-client.txt").read_bytes()
 
 
-def prometheus(text: str | bytes, **more: Any) -> Reading:
+def prometheus(text: str | bytes, **more: Any) -> ProbeReading:
     body = text.encode() if isinstance(text, str) else text
     answer = Answer(NOW, body, status=200, invocation="run1", up_s=600.0)
     return read(ProbeKind.PROMETHEUS, replace(answer, **more))
 
 
-def command(text: str, **more: Any) -> Reading:
+def command(text: str, **more: Any) -> ProbeReading:
     answer = Answer(NOW, text.encode(), invocation="run1", up_s=600.0)
     return read(ProbeKind.COMMAND, replace(answer, **more))
 
 
-def http(**more: Any) -> Reading:
+def http(**more: Any) -> ProbeReading:
     return read(ProbeKind.HTTP, replace(Answer(NOW, status=200, took_ms=12.5), **more))
 
 
@@ -61,7 +61,7 @@ def handled(lines: list[LogLine]) -> int:
     return sum(line.count for line in lines if line.is_handled)
 
 
-def later(reading: Reading, seconds: float, **more: Any) -> Reading:
+def later(reading: ProbeReading, seconds: float, **more: Any) -> ProbeReading:
     """Give the same reading some seconds later."""
     up_s = reading.up_s + seconds
     return replace(reading, at_us=reading.at_us + round(seconds * SECOND), up_s=up_s, **more)
@@ -184,7 +184,7 @@ def test_a_commands_lines() -> None:
         (prometheus(CLIENT[:900], code=18), "broke off"),
     ],
 )
-def test_what_is_a_failure(reading: Reading, failure: str) -> None:
+def test_what_is_a_failure(reading: ProbeReading, failure: str) -> None:
     """An answer that is none, or says that the bot is not well, is told in words."""
     assert failure in reading.failure
     assert bool(reading.failure) is bool(failure)
@@ -209,7 +209,7 @@ def test_an_http_answer_in_json_is_read_too() -> None:
 def test_any_answer_can_be_read(kind: ProbeKind, body: bytes, code: int) -> None:
     """Whatever a host brings back is a reading, and goes to a record and back."""
     reading = read(kind, Answer(NOW, body, 1.0, code, 200))
-    again = Reading.from_record(json.loads(json.dumps(reading.to_record())))
+    again = ProbeReading.from_record(json.loads(json.dumps(reading.to_record())))
     assert again == replace(reading, failure="", took_ms=())
 
 
@@ -222,7 +222,7 @@ def test_damaged_metrics_are_read_as_far_as_they_go(junk: bytes, at: int, cut: i
 
 # --- lines ----------------------------------------------------------------------------------------
 
-FIRST = Reading(
+FIRST = ProbeReading(
     NOW,
     "run1",
     600.0,
@@ -286,7 +286,7 @@ def test_a_part_that_is_missing_once_is_no_reset() -> None:
 
 def test_a_failure_is_an_error_and_forgets_nothing() -> None:
     """The next answer goes on from the last one that was good."""
-    failed = Reading(NOW + SECOND, "run1", failure="did not answer")
+    failed = ProbeReading(NOW + SECOND, "run1", failure="did not answer")
     kept, lines = lines_of(FIRST, failed, about="probe http://127.0.0.1/")
     assert kept is FIRST
     assert errors(lines) == {"probe!failed: did not answer": 1}
@@ -383,4 +383,4 @@ def test_a_young_process_tells_only_which_errors_there_are() -> None:
 
 def test_a_failure_has_no_past() -> None:
     """Who does not answer tells nothing of before."""
-    assert past_of(Reading(NOW, failure="x"), 0, NOW) == []
+    assert past_of(ProbeReading(NOW, failure="x"), 0, NOW) == []

@@ -5,7 +5,7 @@ from __future__ import annotations
 from botdeploy.core.evidence.evidence import Evidence
 from botdeploy.core.judge import Judge, JudgeOptions
 from botdeploy.core.lines.assembler import Level, LineKind, LogLine
-from botdeploy.core.probe import Reading, lines_of, past_of
+from botdeploy.core.probes.probe import ProbeReading, lines_of, past_of
 from botdeploy.core.verdict import Outcome, Verdict
 
 SECOND = 1_000_000
@@ -18,10 +18,10 @@ def at(seconds: float) -> int:
 
 def reading(
     seconds: float, *, handled: float = 0, errors: dict[str, float] | None = None, **more: object
-) -> Reading:
+) -> ProbeReading:
     """Give what a bot shows at so many seconds after the switch."""
     values: dict[str, object] = {"invocation": "old" if seconds < 0 else "new", **more}
-    return Reading(
+    return ProbeReading(
         at(seconds),
         up_s=7200.0 + seconds if seconds < 0 else seconds,
         handled={"commands_total": handled},
@@ -30,9 +30,9 @@ def reading(
     )
 
 
-def told(*readings: Reading) -> list[LogLine]:
+def told(*readings: ProbeReading) -> list[LogLine]:
     """Give what happened between readings, the first of which is the old process's last."""
-    kept: Reading | None = None
+    kept: ProbeReading | None = None
     out: list[LogLine] = []
     for one in readings:
         kept, lines = lines_of(kept, one)
@@ -73,7 +73,7 @@ def run(it: Judge, lines: dict[str, list[LogLine]], until: int = 60) -> Verdict:
 
 def every(
     seconds: int, until: int, *, a_second: float = 1.0, errors: dict[str, float] | None = None
-) -> list[Reading]:
+) -> list[ProbeReading]:
     """Give readings of a new process: work, and errors by their number a second."""
     return [
         reading(
@@ -121,7 +121,7 @@ def test_a_bot_that_only_counts_errors_is_judged_by_its_past() -> None:
 
 def test_what_fails_on_the_baseline_too_is_not_the_releases_doing() -> None:
     """A probe that nobody answers condemns nobody; what it would have told stays unknown."""
-    failed = [Reading(at(s), "x", failure="did not answer") for s in range(12, 60, 5)]
+    failed = [ProbeReading(at(s), "x", failure="did not answer") for s in range(12, 60, 5)]
     lines = told(*failed)
     assert run(judge(PAST), {"w1": lines, "w2": told(OLD)}).outcome is Outcome.FAIL
     ruled = run(judge(PAST), {"w1": lines, "w2": lines}, until=121)
@@ -142,7 +142,7 @@ def journal(start: float, end: float, step: float = 0.5) -> list[LogLine]:
 
 def test_answers_to_our_own_questions_do_not_hide_silence() -> None:
     """A bot whose health page answers, and that says and does nothing, is silent."""
-    asked = [Reading(at(s), "new", took_ms=(3.0,)) for s in range(1, 60)]
+    asked = [ProbeReading(at(s), "new", took_ms=(3.0,)) for s in range(1, 60)]
     lines = {"w1": [*journal(0, 10), *told(*asked)], "w2": journal(0, 60)}
     ruled = run(judge(journal(-3600, 0)), lines)
     assert ruled.outcome is Outcome.FAIL

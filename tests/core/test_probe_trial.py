@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from botdeploy.core.model.inventory import Probe, ProbeKind
-from botdeploy.core.probe import Answer
-from botdeploy.core.probe_trial import tried, untold
+from botdeploy.core.probes.probe import Answer
+from botdeploy.core.probes.probe_trial import tried, untold
 
 URL = "http://127.0.0.1:9099/metrics"
 PAGE = b"""# TYPE bot_commands_total counter

@@ -28,7 +28,7 @@ from botdeploy.core.lines.structured import read_structured
 from botdeploy.core.mask import Mask
 from botdeploy.core.model.address import Address
 from botdeploy.core.model.inventory import Probe, ProbeKind
-from botdeploy.core.probe import Reading, lines_of, read
+from botdeploy.core.probes.probe import ProbeReading, lines_of, read
 from botdeploy.core.untrusted import entry_of
 from botdeploy.engine.collect import collect
 from botdeploy.engine.traffic import _seen
@@ -112,7 +112,7 @@ def _kept() -> dict[str, Any]:
         "until_us": NOW_US,
         "assembler": assembler.save(),
         "runs": {RUN: "n"},
-        "probe": Reading(NOW_US, RUN, 5.0, handled={"a": 1.0}, errors={"b": 2.0}).to_record(),
+        "probe": ProbeReading(NOW_US, RUN, 5.0, handled={"a": 1.0}, errors={"b": 2.0}).to_record(),
     }
     assert kept.reader["assembler"]["open"], "an error waits for its trace"
     return cast("dict[str, Any]", json.loads(kept.to_json()))
@@ -492,7 +492,7 @@ def test_a_probe_is_answered_or_not(record: bytes, body: bytes) -> None:
             acts = acts_of([json.dumps({"probe": whole}).encode(), b'{"final": true}'])
             answer = ask(acts, Probe(kind, "x"))
         reading = read(kind, answer)
-        kept = Reading.from_record(json.loads(json.dumps(reading.to_record())))
+        kept = ProbeReading.from_record(json.loads(json.dumps(reading.to_record())))
         lines_of(kept, reading)
 
 

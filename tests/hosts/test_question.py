@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from botdeploy.core.model.inventory import Probe, ProbeKind
-from botdeploy.core.probe import OWN_URL
+from botdeploy.core.probes.probe import OWN_URL
 from botdeploy.errors import OutcomeUnknown
 from botdeploy.hosts import hostprogram
 from botdeploy.hosts.acts import Acts

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from botdeploy.core.evidence.evidence import Evidence
     from botdeploy.core.hoststate import HostState
     from botdeploy.core.model.inventory import Ring
-    from botdeploy.core.probe import Reading
+    from botdeploy.core.probes.probe import ProbeReading
     from botdeploy.engine.clock import Clock
     from botdeploy.engine.hands import Hands
     from botdeploy.engine.run.members import Members
@@ -31,7 +31,13 @@ class Keeping:
         self._clock = clock
 
     def read(
-        self, ring: Ring, name: str, state: HostState, *, is_new: bool, first: Reading | None = None
+        self,
+        ring: Ring,
+        name: str,
+        state: HostState,
+        *,
+        is_new: bool,
+        first: ProbeReading | None = None,
     ) -> Evidence:
         """Read what a host has told since it was read last, and keep it there.
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from botdeploy.core.model.inventory import ProbeKind
-from botdeploy.core.probe import read
+from botdeploy.core.probes.probe import read
 from botdeploy.core.redact import mask_tokens
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from botdeploy.core.model.inventory import Probe
-    from botdeploy.core.probe import Answer, Histogram, Reading
+    from botdeploy.core.probes.probe import Answer, Histogram, ProbeReading
 
 Item = dict[str, Any]
 """One item of a check: name, ok, message, mend."""
@@ -75,7 +75,7 @@ def _mend(probe: Probe, answer: Answer) -> str:
     return "is the path right? see bot.probe"
 
 
-def _seen(reading: Reading) -> Iterable[str]:
+def _seen(reading: ProbeReading) -> Iterable[str]:
     if reading.handled:
         yield f"work {_number(sum(reading.handled.values()))} ({_names(reading.handled)})"
     if reading.errors:

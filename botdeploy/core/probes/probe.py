@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 from botdeploy.core.lines.assembler import LineKind, LogLine
 from botdeploy.core.lines.fingerprint import PROBE
 from botdeploy.core.lines.level import Level
-from botdeploy.core.metrics import Metrics, Sample, read_metrics
 from botdeploy.core.model.inventory import ProbeKind
+from botdeploy.core.probes.metrics import Metrics, Sample, read_metrics
 from botdeploy.core.redact import mask_tokens
 from botdeploy.core.untrusted import LARGEST, object_of, real, whole
 
@@ -117,7 +117,7 @@ class Histogram:
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class ProbeReading:
     """What one answer told of a bot: counters since its process began, or a failure."""
 
     at_us: int
@@ -152,7 +152,7 @@ class Reading:
         }
 
     @classmethod
-    def from_record(cls, record: Mapping[str, Any]) -> Reading | None:
+    def from_record(cls, record: Mapping[str, Any]) -> ProbeReading | None:
         """Read what ``to_record`` wrote; None for anything else.
 
         A bound of None is the one above all others: JSON knows no infinity.
@@ -180,9 +180,9 @@ class Reading:
 # --- an answer, read ------------------------------------------------------------------------------
 
 
-def read(kind: ProbeKind, answer: Answer) -> Reading:
+def read(kind: ProbeKind, answer: Answer) -> ProbeReading:
     """Read an answer; one that can't be read is a reading with a ``failure``, never an error."""
-    plain = Reading(answer.at_us, answer.invocation, answer.up_s)
+    plain = ProbeReading(answer.at_us, answer.invocation, answer.up_s)
     failure = _failure(kind, answer)
     if failure:
         return replace(plain, failure=failure)
@@ -227,7 +227,7 @@ def _failure(kind: ProbeKind, answer: Answer) -> str:
     return ""
 
 
-def _of_json(plain: Reading, text: str) -> Reading | None:
+def _of_json(plain: ProbeReading, text: str) -> ProbeReading | None:
     """Read ``{"handled": 12, "errors": {"timeout": 1}, "latency_ms": [12, 30]}``."""
     text = text.strip()
     if not text.startswith("{"):
@@ -266,7 +266,7 @@ def _number(value: object) -> float | None:
     return number if number >= 0.0 else None
 
 
-def _of_metrics(plain: Reading, metrics: Metrics, *, is_typed: bool) -> Reading:
+def _of_metrics(plain: ProbeReading, metrics: Metrics, *, is_typed: bool) -> ProbeReading:
     """Sort samples into work, errors and latencies, by what their names and labels say.
 
     ``is_typed``: without a type, only names that end in ``_total`` are counters.
@@ -396,7 +396,7 @@ def is_failure(line: LogLine) -> bool:
     return line.fingerprint is not None and line.fingerprint.startswith(FAILED)
 
 
-def is_of(reading: Reading, since_us: int) -> bool:
+def is_of(reading: ProbeReading, since_us: int) -> bool:
     """Tell whether the process that was read began after this instant (host's clock, ± 2 s)."""
     if reading.up_s <= 0.0:
         return False
@@ -407,8 +407,12 @@ def is_of(reading: Reading, since_us: int) -> bool:
 
 
 def lines_of(
-    before: Reading | None, after: Reading, *, about: str = "probe", since_us: int | None = None
-) -> tuple[Reading | None, list[LogLine]]:
+    before: ProbeReading | None,
+    after: ProbeReading,
+    *,
+    about: str = "probe",
+    since_us: int | None = None,
+) -> tuple[ProbeReading | None, list[LogLine]]:
     """Give what to go on from with the next reading, and what happened between two of them.
 
     A counter that fell, or belongs to another run of the bot, began anew at 0. Without a reading
@@ -426,9 +430,9 @@ def lines_of(
     if before is None:
         if since_us is None or not is_of(after, since_us):
             return replace(after, took_ms=()), _spans(after, about)
-        before = Reading(max(begun_us, since_us))
+        before = ProbeReading(max(begun_us, since_us))
     elif before.invocation and after.invocation and before.invocation != after.invocation:
-        before = Reading(max(before.at_us, begun_us))
+        before = ProbeReading(max(before.at_us, begun_us))
     kept = replace(
         after,
         handled=_carried(before.handled, after.handled),
@@ -456,7 +460,9 @@ def lines_of(
     return kept, out
 
 
-def past_of(reading: Reading, from_us: int, to_us: int, *, about: str = "probe") -> list[LogLine]:
+def past_of(
+    reading: ProbeReading, from_us: int, to_us: int, *, about: str = "probe"
+) -> list[LogLine]:
     """Give what a process's counters tell of this stretch: its mean rates since it began.
 
     What is older than the process is taken to have been like it. A process of less than a minute
@@ -526,16 +532,16 @@ def _spread(count: int, from_us: int, to_us: int, lump: int = 1) -> Iterator[tup
         before = upto
 
 
-def _work(reading: Reading, risen: float, from_us: int, about: str) -> Iterator[LogLine]:
+def _work(reading: ProbeReading, risen: float, from_us: int, about: str) -> Iterator[LogLine]:
     for at_us, count in _spread(_count(risen), from_us, reading.at_us):
         yield _handled(reading, at_us, count, about)
 
 
-def _handled(reading: Reading, at_us: int, count: int, about: str) -> LogLine:
+def _handled(reading: ProbeReading, at_us: int, count: int, about: str) -> LogLine:
     return _line(reading, at_us, f"{about}: {count} handled", count=count, is_handled=True)
 
 
-def _spans(reading: Reading, about: str) -> list[LogLine]:
+def _spans(reading: ProbeReading, about: str) -> list[LogLine]:
     return [
         _line(reading, reading.at_us, f"{about}: took {one:.3g} ms", latency_ms=one)
         for one in reading.took_ms
@@ -543,7 +549,7 @@ def _spans(reading: Reading, about: str) -> list[LogLine]:
 
 
 def _latencies(
-    reading: Reading, about: str, old: Histogram | None, new: Histogram
+    reading: ProbeReading, about: str, old: Histogram | None, new: Histogram
 ) -> Iterator[LogLine]:
     """Give the latencies that a histogram counted since: by bucket, scaled to fit their sum."""
     if old is None or new.count < old.count:
@@ -580,7 +586,7 @@ def _middles(old: Histogram, new: Histogram) -> Iterator[tuple[float, float]]:
 
 
 def _line(
-    reading: Reading,
+    reading: ProbeReading,
     at_us: int,
     text: str,
     *,

@@ -1,0 +1,1 @@
+"""Answers of a running bot, as log lines for the judge."""
