@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from botdeploy.core.events import Event, Kind
-from botdeploy.core.mask import Mask
-from botdeploy.core.visible import visible
+from botdeploy.core.text.printable import visible
+from botdeploy.core.text.secret_mask import Mask
 from botdeploy.engine.clock import Clock, SystemClock
 from botdeploy.engine.outcome import Ended
 from botdeploy.errors import BotdeployError, ExitCode, UserError

@@ -12,7 +12,7 @@ from botdeploy.core.judge import JudgeOptions
 from botdeploy.core.judge.replay import replay
 from botdeploy.core.lines.assembler import Assembler, LineRules
 from botdeploy.core.lines.error_classes import classes
-from botdeploy.core.untrusted import entry_of
+from botdeploy.core.text.untrusted import entry_of
 from botdeploy.core.verdict import Outcome
 from botdeploy.errors import ExitCode, UserError
 from botdeploy.views import tables

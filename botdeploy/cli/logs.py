@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from botdeploy.core.evidence import proven_past
 from botdeploy.core.lines.assembler import LineKind, LogLine, message_of
 from botdeploy.core.lines.level import Level, level_of_priority, level_of_text
-from botdeploy.core.untrusted import entry_of
-from botdeploy.core.visible import bare
+from botdeploy.core.text.printable import bare
+from botdeploy.core.text.untrusted import entry_of
 from botdeploy.engine.observing import observe, observe_some
 from botdeploy.errors import ExitCode, HostError
 from botdeploy.hosts.journal import Follower
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     from botdeploy.cli.context import Context
     from botdeploy.core.hoststate import HostState
-    from botdeploy.core.mask import Mask
     from botdeploy.core.model.inventory import Inventory
+    from botdeploy.core.text.secret_mask import Mask
     from botdeploy.engine.fleet import Fleet
     from botdeploy.hosts.journal import Delivery
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from botdeploy.core.evidence.evidence import Evidence
 from botdeploy.core.lines.assembler import Assembler, LineRules
 from botdeploy.core.rollout.rollout_records import newest, newest_under_way
-from botdeploy.core.untrusted import entry_of
-from botdeploy.core.visible import visible
+from botdeploy.core.text.printable import visible
+from botdeploy.core.text.untrusted import entry_of
 from botdeploy.engine.outcome import Ended
 from botdeploy.errors import ExitCode, HostError, NoneReached, UserError
 from botdeploy.user_dirs import write_whole

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from botdeploy.core.model.inventory import Secret, SecretsBy
 from botdeploy.core.release.environment_file import variables
 from botdeploy.core.release.manifest import Release, parse_manifest
-from botdeploy.core.untrusted import object_of, told, whole
+from botdeploy.core.text.untrusted import object_of, told, whole
 from botdeploy.errors import ActFailed, UserError
 from botdeploy.sources.build import remade
 from botdeploy.sources.render import Renderer

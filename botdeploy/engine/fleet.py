@@ -7,7 +7,7 @@ import time
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from botdeploy.core.mask import Mask
+from botdeploy.core.text.secret_mask import Mask
 from botdeploy.errors import BotdeployError, ExitCode, HostError
 from botdeploy.hosts.acts import Acts
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from botdeploy.core.judge.words import count, duration
 from botdeploy.core.lines.assembler import Assembler, LineRules
+from botdeploy.core.text.phrases import count, duration
 from botdeploy.engine.collect import HISTORY_S, collect
 from botdeploy.errors import HostError
 

@@ -9,10 +9,10 @@ from botdeploy.core.judge import JudgeOptions, Preset
 from botdeploy.core.judge.power import foretell
 from botdeploy.core.judge.quick import FEW
 from botdeploy.core.judge.rates import BLOCK_MIN
-from botdeploy.core.judge.words import duration
 from botdeploy.core.lines.assembler import Assembler, LineRules, feed_all
 from botdeploy.core.probes.probe import YOUNG_S, read
-from botdeploy.core.untrusted import entry_of
+from botdeploy.core.text.phrases import duration
+from botdeploy.core.text.untrusted import entry_of
 from botdeploy.engine.collect import HISTORY_S
 from botdeploy.engine.collect import HOUR_S as RECENT_S
 from botdeploy.engine.watch import MOST_BASELINE

@@ -16,7 +16,7 @@ from botdeploy.core.judge.after import AfterPass
 from botdeploy.core.lines.assembler import LineKind
 from botdeploy.core.lines.last_words import last_words
 from botdeploy.core.probes.probe import is_failure
-from botdeploy.core.untrusted import entry_of
+from botdeploy.core.text.untrusted import entry_of
 from botdeploy.core.verdict import Outcome, Verdict
 from botdeploy.engine.liveness import Liveness
 from botdeploy.engine.probing import Prober

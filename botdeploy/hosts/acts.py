@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from botdeploy.core import hoststate
-from botdeploy.core.mask import Mask
 from botdeploy.core.release.manifest import Manifest, parse_manifest
 from botdeploy.core.rollout.running import unit_of
-from botdeploy.core.untrusted import LATEST_US, instant, real, told, whole
-from botdeploy.core.visible import visible
+from botdeploy.core.text.printable import visible
+from botdeploy.core.text.secret_mask import Mask
+from botdeploy.core.text.untrusted import LATEST_US, instant, real, told, whole
 from botdeploy.errors import ActFailed, HostError, OutcomeUnknown
 from botdeploy.hosts import hostprogram
 from botdeploy.hosts.hidden import secret_values

@@ -8,8 +8,8 @@ import tarfile
 import zlib
 from pathlib import PurePosixPath
 
-from botdeploy.core.redact import STARS
 from botdeploy.core.release.environment_file import variables
+from botdeploy.core.text.credentials import STARS
 
 _MOST_BYTES = 32 * 1024 * 1024
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from botdeploy.core.lines.assembler import Assembler
-from botdeploy.core.untrusted import entry_of
+from botdeploy.core.text.untrusted import entry_of
 from botdeploy.errors import HostError
 from botdeploy.hosts.acts import Entries
 from botdeploy.hosts.records import any_record

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from botdeploy.core.model.inventory import ProbeKind
 from botdeploy.core.probes.probe import Answer
-from botdeploy.core.untrusted import LATEST_US, real, told, whole
+from botdeploy.core.text.untrusted import LATEST_US, real, told, whole
 from botdeploy.hosts.records import believed
 
 if TYPE_CHECKING:

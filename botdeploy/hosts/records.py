@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from botdeploy.core.hoststate import LockHolder, lock_holder
 from botdeploy.core.rollout.running import Unit, unit_of
-from botdeploy.core.untrusted import object_of, told
+from botdeploy.core.text.untrusted import object_of, told
 from botdeploy.errors import ActFailed, ExitCode, HostError, LockedError, OutcomeUnknown, UserError
 
 if TYPE_CHECKING:

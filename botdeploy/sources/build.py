@@ -12,9 +12,7 @@ from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from botdeploy.core.mask import Mask
 from botdeploy.core.model.inventory import SecretsBy
-from botdeploy.core.redact import STARS
 from botdeploy.core.release.environment_file import variables
 from botdeploy.core.release.manifest import (
     Recipe,
@@ -25,6 +23,8 @@ from botdeploy.core.release.manifest import (
     is_plain_path,
     release_id,
 )
+from botdeploy.core.text.credentials import STARS
+from botdeploy.core.text.secret_mask import Mask
 from botdeploy.errors import SourceError, UserError
 from botdeploy.sources.package import delta_tar_gz, meta_tar_gz
 from botdeploy.sources.render import Renderer, check_environment

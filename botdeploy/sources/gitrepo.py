@@ -19,8 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from botdeploy.core.redact import STARS
 from botdeploy.core.release.manifest import has_hidden_characters
+from botdeploy.core.text.credentials import STARS
 from botdeploy.errors import SourceError
 from botdeploy.sources.archive import read_tar
 from botdeploy.sources.ignore import DEFAULT_PATTERNS, IGNORE_FILE, Ignore

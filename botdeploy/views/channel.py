@@ -22,7 +22,7 @@ from tenacity import (
     wait_random,
 )
 
-from botdeploy.core.mask import Mask
+from botdeploy.core.text.secret_mask import Mask
 from botdeploy.errors import BotdeployError
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from botdeploy.core.events import Event, Kind
-from botdeploy.core.visible import visible
+from botdeploy.core.text.printable import visible
 from botdeploy.errors import ExitCode
 from botdeploy.views.channel import Message, Mood
 

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from botdeploy.core.rollout.audit_names import actor
-from botdeploy.core.visible import visible
+from botdeploy.core.text.printable import visible
 from botdeploy.views.when import with_local_times
 
 if TYPE_CHECKING:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from botdeploy.cli.logs import AsWritten, Writers
 from botdeploy.core.hoststate import HostState
-from botdeploy.core.mask import Mask
 from botdeploy.core.rollout.running import Unit
+from botdeploy.core.text.secret_mask import Mask
 
 SECOND = 1_000_000
 

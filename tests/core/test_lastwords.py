@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from botdeploy.core.judge.words import quote
 from botdeploy.core.lines.assembler import Assembler, LogLine
 from botdeploy.core.lines.last_words import last_words
+from botdeploy.core.text.phrases import quote
 
 AT_US = 1_795_510_800_000_000
 OLD, RUN = "a" * 32, "b" * 32

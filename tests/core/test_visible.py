@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from botdeploy.core.visible import visible
+from botdeploy.core.text.printable import visible
 
 
 def test_an_escape_code_moves_nothing() -> None:

@@ -10,10 +10,10 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from botdeploy.core.lines.last_words import NOTHING, LastWords
-from botdeploy.core.mask import Mask
 from botdeploy.core.model.address import Address
 from botdeploy.core.model.inventory import Bot, Host, Inventory, Policy, Ring, Share
 from botdeploy.core.release.manifest import Manifest, Release
+from botdeploy.core.text.secret_mask import Mask
 from botdeploy.core.verdict import Outcome, Verdict
 from botdeploy.engine.fleet import Interrupted, StillAtWork
 from botdeploy.engine.manifests import ManifestCache

@@ -10,9 +10,9 @@ import pytest
 
 from botdeploy.core.events import Kind
 from botdeploy.core.evidence.proven_past import proven
-from botdeploy.core.mask import Mask
 from botdeploy.core.model.inventory import Gate, OnFail
 from botdeploy.core.rollout import rollout_records
+from botdeploy.core.text.secret_mask import Mask
 from botdeploy.engine.canary import canary
 from botdeploy.engine.rollback import way_back
 from botdeploy.engine.run import Options

@@ -25,11 +25,11 @@ from botdeploy.core.hoststate import from_record
 from botdeploy.core.judge import Judge, JudgeOptions
 from botdeploy.core.lines.assembler import Assembler, LogLine
 from botdeploy.core.lines.structured import read_structured
-from botdeploy.core.mask import Mask
 from botdeploy.core.model.address import Address
 from botdeploy.core.model.inventory import Probe, ProbeKind
 from botdeploy.core.probes.probe import ProbeReading, lines_of, read
-from botdeploy.core.untrusted import entry_of
+from botdeploy.core.text.secret_mask import Mask
+from botdeploy.core.text.untrusted import entry_of
 from botdeploy.engine.collect import collect
 from botdeploy.engine.traffic import _seen
 from botdeploy.errors import BotdeployError, HostError, LockedError

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from hypothesis import given
 from hypothesis import strategies as st
 
-from botdeploy.core.redact import STARS
+from botdeploy.core.text.credentials import STARS
 from botdeploy.hosts.hidden import secret_values
 from botdeploy.sources.systemd import quote_environment
 

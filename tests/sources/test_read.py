@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 
-from botdeploy.core.mask import Mask
+from botdeploy.core.text.secret_mask import Mask
 from botdeploy.errors import ExitCode, SourceError
 from botdeploy.sources import File, Folder, Link, Tree, archive, folder, read, tree
 from botdeploy.sources.secrets import read_secret

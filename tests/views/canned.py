@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from botdeploy.core import hoststate
 from botdeploy.core.lines.assembler import Assembler
-from botdeploy.core.mask import Mask
 from botdeploy.core.model.address import Address
 from botdeploy.core.model.inventory import Bot, Host, Inventory, Policy, Ring, Share
+from botdeploy.core.text.secret_mask import Mask
 from botdeploy.views import account as accounts
 from botdeploy.views.account import Account, Reading
 

@@ -11,7 +11,7 @@ import pytest
 from botdeploy.core.evidence.evidence import Evidence
 from botdeploy.core.lines.assembler import LineKind, LogLine
 from botdeploy.core.lines.level import Level
-from botdeploy.core.mask import Mask
+from botdeploy.core.text.secret_mask import Mask
 from botdeploy.views import account as accounts
 from botdeploy.views.account import Ending, Standing
 from tests.views.canned import (

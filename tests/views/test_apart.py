@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from botdeploy.cli.context import Context
-from botdeploy.core.visible import visible
+from botdeploy.core.text.printable import visible
 from botdeploy.errors import UserError
 from botdeploy.views import tables
 from botdeploy.views.apart import with_commands_apart

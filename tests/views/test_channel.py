@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from botdeploy.core.mask import Mask
+from botdeploy.core.text.secret_mask import Mask
 from botdeploy.errors import UserError
 from botdeploy.views.channel import Channel, Message, Mood, Pace, _tokens
 from tests.views.servers import hanging, hook, mailbox, nobody

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from botdeploy.core.events import Event, Kind
-from botdeploy.core.mask import Mask
+from botdeploy.core.text.secret_mask import Mask
 from botdeploy.views.jsonlines import JsonLines
 
 AT = datetime(2026, 11, 22, 21, 5, tzinfo=UTC)

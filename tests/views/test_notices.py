@@ -18,7 +18,7 @@ import typer
 from botdeploy.cli.app import _finish
 from botdeploy.cli.context import Context, Fault
 from botdeploy.core.events import Event, Kind
-from botdeploy.core.mask import Mask
+from botdeploy.core.text.secret_mask import Mask
 from botdeploy.engine.outcome import Ended
 from botdeploy.errors import ExitCode, LockedError, UserError
 from botdeploy.inventory import load

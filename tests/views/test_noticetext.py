@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from botdeploy.core.events import Event, Kind
-from botdeploy.core.mask import Mask
+from botdeploy.core.text.secret_mask import Mask
 from botdeploy.errors import ExitCode
 from botdeploy.views.channel import Mood
 from botdeploy.views.noticetext import MOST_BODY, compose, harmless, names

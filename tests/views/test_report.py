@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from botdeploy.core.mask import Mask
+from botdeploy.core.text.secret_mask import Mask
 from botdeploy.views.report import page
 from tests.effort import examples
 from tests.views.canned import DIGEST, NEW, OLD, Canned, failed_canary, passed, seconds, told

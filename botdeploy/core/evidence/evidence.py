@@ -12,7 +12,7 @@ from botdeploy.core.evidence import quantile_sketch
 from botdeploy.core.lines.assembler import LineKind
 from botdeploy.core.lines.level import Level
 from botdeploy.core.lines.systemd_record import SystemKind
-from botdeploy.core.untrusted import LATEST_US, json_of, real, told
+from botdeploy.core.text.untrusted import LATEST_US, json_of, real, told
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

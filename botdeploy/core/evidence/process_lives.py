@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from botdeploy.core.lines.assembler import LineKind
 from botdeploy.core.lines.systemd_record import SystemKind
-from botdeploy.core.untrusted import LATEST_US, whole
+from botdeploy.core.text.untrusted import LATEST_US, whole
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping

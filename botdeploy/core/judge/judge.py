@@ -12,8 +12,8 @@ from botdeploy.core.judge.options import JudgeOptions, Preset
 from botdeploy.core.judge.quick import QuickRules, unexcluded
 from botdeploy.core.judge.refused import TWICE, Refused
 from botdeploy.core.judge.scales import Scales
-from botdeploy.core.judge.words import count, duration, listing, quote
 from botdeploy.core.lines.external_errors import is_of_world
+from botdeploy.core.text.phrases import count, duration, listing, quote
 from botdeploy.core.verdict import Outcome, Verdict
 
 if TYPE_CHECKING:

@@ -24,7 +24,7 @@ from botdeploy.core.judge.scales import (
 )
 from botdeploy.core.judge.stream import Stream
 from botdeploy.core.judge.table import LINES, WEIGHED, WORK, YOUNG, YOUNG_MIN
-from botdeploy.core.judge.words import duration
+from botdeploy.core.text.phrases import duration
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -16,7 +16,7 @@ from botdeploy.core.judge.ledger import (
 )
 from botdeploy.core.judge.slower import slower
 from botdeploy.core.judge.tails import upper_tail
-from botdeploy.core.judge.words import count, duration, listing, quote
+from botdeploy.core.text.phrases import count, duration, listing, quote
 from botdeploy.core.verdict import Outcome, Verdict
 
 if TYPE_CHECKING:

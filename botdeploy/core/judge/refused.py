@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from botdeploy.core.judge.words import quote
 from botdeploy.core.lines.error_grouping import group
+from botdeploy.core.text.phrases import quote
 from botdeploy.core.verdict import Outcome, Verdict
 
 if TYPE_CHECKING:

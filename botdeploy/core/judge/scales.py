@@ -10,7 +10,7 @@ from botdeploy.core.judge.play import Play
 from botdeploy.core.judge.rates import BLOCK_MIN
 from botdeploy.core.judge.table import LINES, WEIGHED, WORK, YOUNG, Table
 from botdeploy.core.judge.usual import Usual
-from botdeploy.core.judge.words import count, duration, quote, times
+from botdeploy.core.text.phrases import count, duration, quote, times
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

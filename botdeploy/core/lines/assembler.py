@@ -25,10 +25,10 @@ from botdeploy.core.lines.systemd_record import (
     SystemRecord,
     read_system_record,
 )
-from botdeploy.core.mask import Mask
-from botdeploy.core.redact import mask_tokens
-from botdeploy.core.untrusted import whole
-from botdeploy.core.visible import bare
+from botdeploy.core.text.credentials import mask_tokens
+from botdeploy.core.text.printable import bare
+from botdeploy.core.text.secret_mask import Mask
+from botdeploy.core.text.untrusted import whole
 from botdeploy.errors import UserError
 
 if TYPE_CHECKING:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from botdeploy.core.judge.words import quote
 from botdeploy.core.lines.assembler import LineKind
 from botdeploy.core.lines.level import Level
 from botdeploy.core.lines.systemd_record import SystemKind
+from botdeploy.core.text.phrases import quote
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

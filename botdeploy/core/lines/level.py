@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from enum import IntEnum
 
-from botdeploy.core.visible import without_escapes
+from botdeploy.core.text.printable import without_escapes
 
 
 class Level(IntEnum):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from botdeploy.core.lines.durations import latency_of_fields
 from botdeploy.core.lines.level import Level, level_of_number, level_of_priority, level_of_word
-from botdeploy.core.untrusted import json_of
+from botdeploy.core.text.untrusted import json_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

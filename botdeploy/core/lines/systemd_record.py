@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from botdeploy.core.untrusted import whole
+from botdeploy.core.text.untrusted import whole
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -16,8 +16,8 @@ from botdeploy.core.lines.fingerprint import PROBE
 from botdeploy.core.lines.level import Level
 from botdeploy.core.model.inventory import ProbeKind
 from botdeploy.core.probes.metrics import Metrics, Sample, read_metrics
-from botdeploy.core.redact import mask_tokens
-from botdeploy.core.untrusted import LARGEST, object_of, real, whole
+from botdeploy.core.text.credentials import mask_tokens
+from botdeploy.core.text.untrusted import LARGEST, object_of, real, whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

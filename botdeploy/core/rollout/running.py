@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from botdeploy.core import untrusted
+from botdeploy.core.text import untrusted
 from botdeploy.core.verdict import Outcome, Verdict
 
 if TYPE_CHECKING:

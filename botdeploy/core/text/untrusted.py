@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from math import isfinite
 from typing import Any
 
-from botdeploy.core.visible import visible
+from botdeploy.core.text.printable import visible
 
 DEEPEST = 64
 """Lists and objects within each other that JSON may have."""

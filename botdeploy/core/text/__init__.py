@@ -1,0 +1,1 @@
+"""Text: secrets hidden, control characters removed, outside input bounded, numbers worded."""
