@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from botdeploy.cli.schedules import too_seldom, without_user
-from botdeploy.core.hoststate import HostState, Phase, what_is_wrong
+from botdeploy.core.host_state import HostState, Phase, what_is_wrong
 from botdeploy.core.rollout import ring_members
 from botdeploy.core.rollout.rollout_records import newest, newest_under_way
 from botdeploy.engine.belonging import OWNER, others, own
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from botdeploy.cli.context import Context
-    from botdeploy.core.hoststate import RolloutRecord
+    from botdeploy.core.host_state import RolloutRecord
     from botdeploy.core.model.inventory import Inventory
 
 

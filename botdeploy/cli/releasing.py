@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from botdeploy.core.hoststate import meant
+from botdeploy.core.host_state import meant
 from botdeploy.core.release.manifest import delta
 from botdeploy.core.rollout import ring_members as planning
 from botdeploy.engine.belonging import others
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from botdeploy.cli.context import Context
-    from botdeploy.core.hoststate import HostState
+    from botdeploy.core.host_state import HostState
     from botdeploy.core.model.inventory import Inventory, Ring
     from botdeploy.engine.fleet import Fleet
     from botdeploy.sources.build import Build

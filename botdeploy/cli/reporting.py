@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from botdeploy.cli.context import Context
-    from botdeploy.core.hoststate import HostState, RolloutRecord
+    from botdeploy.core.host_state import HostState, RolloutRecord
     from botdeploy.core.model.inventory import Inventory
     from botdeploy.engine.fleet import Fleet
     from botdeploy.hosts.acts import Acts

@@ -9,7 +9,7 @@ from botdeploy.errors import UserError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from botdeploy.core.hoststate import HostState
+    from botdeploy.core.host_state import HostState
     from botdeploy.core.model.inventory import Inventory
 
 OWNER = "environment"

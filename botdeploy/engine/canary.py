@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from botdeploy.core.events import Kind
-from botdeploy.core.hoststate import what_is_wrong
+from botdeploy.core.host_state import what_is_wrong
 from botdeploy.core.lines.assembler import Assembler, LineRules
 from botdeploy.core.rollout import decision as decisions
 from botdeploy.core.rollout import rollout_records
@@ -26,7 +26,7 @@ from botdeploy.errors import BotdeployError, ExitCode
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from botdeploy.core.hoststate import HostState
+    from botdeploy.core.host_state import HostState
     from botdeploy.core.model.inventory import Inventory
     from botdeploy.engine.lock import EnvironmentLock
     from botdeploy.engine.run import Options

@@ -15,7 +15,7 @@ from botdeploy.errors import HostError
 from botdeploy.hosts.question import ask
 
 if TYPE_CHECKING:
-    from botdeploy.core.hoststate import HostState
+    from botdeploy.core.host_state import HostState
     from botdeploy.core.lines.assembler import Assembler, LogLine
     from botdeploy.core.model.inventory import Probe
     from botdeploy.hosts.acts import Acts

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
     from typing import Self
 
-    from botdeploy.core.hoststate import HostState
+    from botdeploy.core.host_state import HostState
     from botdeploy.engine.clock import Clock
     from botdeploy.engine.fleet import Fleet
     from botdeploy.hosts.acts import Entered

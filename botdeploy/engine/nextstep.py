@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-    from botdeploy.core.hoststate import HostState, RolloutRecord
+    from botdeploy.core.host_state import HostState, RolloutRecord
     from botdeploy.core.model.inventory import Inventory
     from botdeploy.core.rollout.decision import Decision
     from botdeploy.errors import HostError

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from botdeploy.core.events import Kind
-from botdeploy.core.hoststate import Phase, meant, what_is_wrong
+from botdeploy.core.host_state import Phase, meant, what_is_wrong
 from botdeploy.core.rollout import rollout_records
 from botdeploy.core.rollout.running import Runs
 from botdeploy.engine.belonging import refuse_others
@@ -21,7 +21,7 @@ from botdeploy.hosts.acts import Reverted, Unchanged
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from botdeploy.core.hoststate import HostState
+    from botdeploy.core.host_state import HostState
     from botdeploy.core.model.inventory import Inventory
     from botdeploy.engine.hands import Hands
     from botdeploy.engine.lock import EnvironmentLock

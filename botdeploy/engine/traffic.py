@@ -22,7 +22,7 @@ from botdeploy.hosts.question import ask
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from botdeploy.core.hoststate import HostState
+    from botdeploy.core.host_state import HostState
     from botdeploy.core.model.inventory import Inventory, Policy, Probe, Ring
     from botdeploy.engine.fleet import Fleet
     from botdeploy.hosts.acts import Acts

@@ -10,7 +10,7 @@ import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from botdeploy.core import hoststate
+from botdeploy.core import host_state
 from botdeploy.core.release.manifest import Manifest, parse_manifest
 from botdeploy.core.rollout.running import unit_of
 from botdeploy.core.text.printable import visible
@@ -35,7 +35,7 @@ from botdeploy.hosts.records import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from botdeploy.core.hoststate import HostState, RefusedError
+    from botdeploy.core.host_state import HostState, RefusedError
     from botdeploy.core.model.address import Address
     from botdeploy.core.rollout.running import Unit
     from botdeploy.hosts.program import Completed, HostConnection, Session
@@ -316,8 +316,8 @@ class Acts:
 
     def _running(self, environment: str, record: Record) -> Record:
         """Say whether the bot that should run does, as an item of a check."""
-        state = hoststate.HostState(current=told(record["current"]), unit=unit_of(record["unit"]))
-        wrong = hoststate.what_is_wrong(environment, self.bot, self.host, state)
+        state = host_state.HostState(current=told(record["current"]), unit=unit_of(record["unit"]))
+        wrong = host_state.what_is_wrong(environment, self.bot, self.host, state)
         seen = state.sees(state.current)
         message = wrong or f"{state.current}: {seen.why or seen.runs.value}"
         return {"name": "running", "ok": not wrong, "message": message, "mend": ""}
@@ -362,7 +362,7 @@ class Acts:
         if not isinstance(record, dict):
             raise OutcomeUnknown(self.host, "observe: the host sent no state")
         with believed(self.host, "observe", ActFailed):
-            state = hoststate.from_record(record)
+            state = host_state.from_record(record)
             if not state.at:
                 raise ValueError("it does not say what time it is")
             return state

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from botdeploy.core.hoststate import LockHolder, lock_holder
+from botdeploy.core.host_state import LockHolder, lock_holder
 from botdeploy.core.rollout.running import Unit, unit_of
 from botdeploy.core.text.untrusted import object_of, told
 from botdeploy.errors import ActFailed, ExitCode, HostError, LockedError, OutcomeUnknown, UserError

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from botdeploy.core.evidence.evidence import Bucket, Counts, FirstSeen
-    from botdeploy.core.hoststate import HostState, RolloutRecord
+    from botdeploy.core.host_state import HostState, RolloutRecord
     from botdeploy.core.lines.assembler import LogLine
     from botdeploy.core.model.inventory import Inventory
 

@@ -30,7 +30,7 @@ try:
 except ModuleNotFoundError as missing:
     sys.exit(f"{missing.name} is missing; type: .venv/bin/python -m pip install --group bench")
 
-from botdeploy.core.judge.scales import CALM, NEWS_MIN, OUTAGE, bar, least_bar
+from botdeploy.core.judge.sequential import CALM, NEWS_MIN, OUTAGE, bar, least_bar
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

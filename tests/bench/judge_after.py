@@ -26,10 +26,10 @@ try:
 except ModuleNotFoundError as missing:
     sys.exit(f"{missing.name} is missing; type: .venv/bin/python -m pip install --group bench")
 
-from botdeploy.core.judge.after import ALONE, ALONE_MIN, BESIDE, BOUND, EVERY_MIN, GONE
-from botdeploy.core.judge.play import SHARES
-from botdeploy.core.judge.scales import REPLAY_MIN
-from botdeploy.core.judge.table import LINES, WORK, YOUNG
+from botdeploy.core.judge.after_pass import ALONE, ALONE_MIN, BESIDE, BOUND, EVERY_MIN, GONE
+from botdeploy.core.judge.comparison import SHARES
+from botdeploy.core.judge.count_table import LINES, WORK, YOUNG
+from botdeploy.core.judge.sequential import REPLAY_MIN
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -17,9 +17,9 @@ import numpy as np
 import botdeploy.core.judge.bet as bet_module
 import botdeploy.core.judge.latency as latency_module
 import botdeploy.core.judge.rates as rates_module
-from botdeploy.core.judge import scales, stream, usual
-from botdeploy.core.judge.play import SHARES
-from botdeploy.core.judge.table import LINES, WEIGHED, WORK, YOUNG, YOUNG_MIN
+from botdeploy.core.judge import history_model, sequential, streams
+from botdeploy.core.judge.comparison import SHARES
+from botdeploy.core.judge.count_table import LINES, WEIGHED, WORK, YOUNG, YOUNG_MIN
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -90,11 +90,11 @@ def _compiled(*modules: ModuleType, extra: str = "") -> dict[str, Any]:
 
 _BET = _compiled(bet_module, rates_module, extra=_DRIVER)
 _LATENCY = _compiled(latency_module)
-_WORSE = np.array(stream.WORSE)
-_NEW = np.array(stream.NEW)
+_WORSE = np.array(streams.WORSE)
+_NEW = np.array(streams.NEW)
 _NEW_STAKES = np.full(len(_NEW), 1.0 / len(_NEW))
-_LESS = np.array(stream.LESS)
-_LESS_STAKES = np.array(stream.LESS_STAKES)
+_LESS = np.array(streams.LESS)
+_LESS_STAKES = np.array(streams.LESS_STAKES)
 _NONE = np.zeros(0)
 _AHEAD = (_NONE, _NONE, _NONE)
 """No look back: the baseline's levels are taken as they come."""
@@ -162,7 +162,7 @@ class CompiledJudge:
         return sorted(fresh)
 
     def _swing(self, hosts: list[int]) -> Floats:
-        width = usual.SWING_MIN
+        width = history_model.SWING_MIN
         seen = np.cumsum(np.concatenate([[0.0], self.run.events[hosts].sum(axis=0)]))
         at = np.arange(1, len(seen))
         since = np.maximum(0, at - width)
@@ -279,7 +279,7 @@ class CompiledJudge:
         """Weigh an hour; ``canary`` and ``begin`` other than given replay the past."""
         is_replay = begin is not None
         start = self.past if begin is None else begin
-        minutes = scales.REPLAY_MIN if is_replay else self.run.world.watch
+        minutes = sequential.REPLAY_MIN if is_replay else self.run.world.watch
         out = Weighed(minutes)
         active = np.ones(minutes)
         active[: 0 if is_replay else grace] = 0.0
@@ -331,8 +331,8 @@ class CompiledJudge:
             out.kept.append((name, counted, about))
             return worth
 
-        bad = np.array([*stream.FINE, self.bad(self.worse)]) if not is_replay else _NONE
-        busy = np.array([*stream.BUSY, 0.2]) if not is_replay else _NONE
+        bad = np.array([*streams.FINE, self.bad(self.worse)]) if not is_replay else _NONE
+        busy = np.array([*streams.BUSY, 0.2]) if not is_replay else _NONE
         out.parts[WEIGHED] = follow(
             "weighed", self.weighed, bad, out.safety, out.level, _NONE, wild
         )
@@ -423,7 +423,7 @@ class CompiledJudge:
 
     def bad(self, worse: float) -> float:
         """Give the ratio of weighed errors for ``worse`` times as many errors, or six an hour."""
-        self.too_many = max(worse, self._gap_s() / usual.FLOOR_S)
+        self.too_many = max(worse, self._gap_s() / history_model.FLOOR_S)
         whole = int(self.too_many)
         if whole >= 6:
             return self.too_many * self._saturation(6) / 6.0
@@ -449,9 +449,11 @@ class CompiledJudge:
 
     def replays(self) -> list[float]:
         """Give the most that each replay of the past comes to."""
-        windows = min(self.past // scales.REPLAY_MIN - 2, ceil(scales.REPLAYS / max(1, self.hosts)))
+        windows = min(
+            self.past // sequential.REPLAY_MIN - 2, ceil(sequential.REPLAYS / max(1, self.hosts))
+        )
         return [
-            float(self.watch(host, self.past - (window + 1) * scales.REPLAY_MIN).worth.max())
+            float(self.watch(host, self.past - (window + 1) * sequential.REPLAY_MIN).worth.max())
             for window in range(windows)
             for host in range(self.hosts)
         ]

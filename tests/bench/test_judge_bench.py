@@ -9,9 +9,9 @@ import pytest
 pytest.importorskip("numpy", reason="the simulation's packages are not installed")
 pytest.importorskip("numba", reason="the simulation's packages are not installed")
 
-from botdeploy.core.judge.ledger import MINUTE_US, Bucket, Ledger
+from botdeploy.core.judge.host_tally import MINUTE_US, FleetTally, MinuteCounts
 from botdeploy.core.judge.options import JudgeOptions, Preset
-from botdeploy.core.judge.scales import LATE_US, Scales
+from botdeploy.core.judge.sequential import LATE_US, SequentialTest
 from tests.bench.judge_compiled import CompiledJudge
 from tests.bench.judge_worlds import IDEAL, REAL, Fault, World, at_rate, simulate
 
@@ -22,12 +22,12 @@ FIRST = 28_000_000
 """The minute in which the past begins."""
 
 
-def ledger_of(run: Run) -> Ledger:
+def ledger_of(run: Run) -> FleetTally:
     """Fill a ledger with a simulated run."""
     names = [f"h{host}" for host in range(run.world.hosts)]
     past = run.world.past
     switch_us = (FIRST + past) * MINUTE_US
-    ledger = Ledger(names[:1], names[1:], {"h0": switch_us}, MINUTE_US)
+    ledger = FleetTally(names[:1], names[1:], {"h0": switch_us}, MINUTE_US)
     fresh = {(host, minute): kind for minute, host, kind in run.unseen}
     for host, name in enumerate(names):
         part = ledger.host(name)
@@ -41,7 +41,7 @@ def ledger_of(run: Run) -> Ledger:
             }
             if (host, minute) in fresh:
                 errors[f"Traceback!unseen{fresh[host, minute]}"] = 1
-            bucket = Bucket(
+            bucket = MinuteCounts(
                 lines=int(run.events[host, minute]),
                 errors=errors,
                 latency_count=int(run.events[host, minute]),
@@ -68,7 +68,7 @@ def test_compiled_and_plain_judge_weigh_the_same(world: World, fault: Fault, rat
     """Minute by minute the simulation's evidence is the package's."""
     run = simulate(at_rate(world, rate), fault, (11, int(rate)))
     options = JudgeOptions.preset_for(Preset.NORMAL, 600.0)
-    plain = Scales(ledger_of(run), options)
+    plain = SequentialTest(ledger_of(run), options)
     judge = CompiledJudge(run)
     compiled = judge.watch()
     for minute in range(run.world.watch):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from botdeploy.cli.logs import AsWritten, Writers
-from botdeploy.core.hoststate import HostState
+from botdeploy.core.host_state import HostState
 from botdeploy.core.rollout.running import Unit
 from botdeploy.core.text.secret_mask import Mask
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from botdeploy.core.judge import bet
-from botdeploy.core.judge.scales import bar, least_bar
+from botdeploy.core.judge.sequential import bar, least_bar
 
 ROUGH, CALM = 2.2, 1.05
 

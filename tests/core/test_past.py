@@ -17,7 +17,7 @@ from botdeploy.core.evidence.proven_past import (
     proven,
     timeline,
 )
-from botdeploy.core.hoststate import (
+from botdeploy.core.host_state import (
     HostState,
     Phase,
     RefusedError,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from botdeploy.core.hoststate import HostState, Phase, RolloutRecord, StagedRelease, Switch
+from botdeploy.core.host_state import HostState, Phase, RolloutRecord, StagedRelease, Switch
 from botdeploy.core.model.inventory import Policy
 from botdeploy.core.rollout.rollout_records import newest_under_way
 from botdeploy.core.rollout.running import Unit

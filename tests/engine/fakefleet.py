@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from botdeploy.core.events import Event
     from botdeploy.core.evidence.evidence import Evidence
-    from botdeploy.core.hoststate import HostState, RefusedError
+    from botdeploy.core.host_state import HostState, RefusedError
     from botdeploy.core.lines.assembler import Assembler
     from botdeploy.core.rollout.running import Unit
     from botdeploy.engine.target import Target

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from botdeploy.core.evidence.proven_past import NOBODY
-from botdeploy.core.hoststate import (
+from botdeploy.core.host_state import (
     Approval,
     HostState,
     LockHolder,

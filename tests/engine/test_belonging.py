@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from botdeploy.core.hoststate import HostState, StagedRelease, meant
+from botdeploy.core.host_state import HostState, StagedRelease, meant
 from botdeploy.engine.belonging import others, own, owner_item
 from botdeploy.engine.canary import canary, promote
 from botdeploy.engine.observing import observe

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from botdeploy.core.evidence.evidence import Evidence
-from botdeploy.core.hoststate import HostState, from_record
+from botdeploy.core.host_state import HostState, from_record
 from botdeploy.core.lines.assembler import Assembler, LogLine
 from botdeploy.core.model.inventory import Probe, ProbeKind
 from botdeploy.engine.collect import collect

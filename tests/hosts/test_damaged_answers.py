@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from botdeploy.cli.logs import AsWritten
 from botdeploy.core.evidence.evidence import Evidence
 from botdeploy.core.evidence.process_lives import Lives
-from botdeploy.core.hoststate import from_record
+from botdeploy.core.host_state import from_record
 from botdeploy.core.judge import Judge, JudgeOptions
 from botdeploy.core.lines.assembler import Assembler, LogLine
 from botdeploy.core.lines.structured import read_structured

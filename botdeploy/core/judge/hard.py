@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from botdeploy.core.judge.ledger import MINUTE_US, SECOND_US
+from botdeploy.core.judge.host_tally import MINUTE_US, SECOND_US
 from botdeploy.core.judge.options import Preset
 from botdeploy.core.lines.systemd_record import SystemKind
 from botdeploy.core.text.phrases import count, duration, listing, quote
@@ -13,7 +13,7 @@ from botdeploy.core.verdict import Outcome, Verdict
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from botdeploy.core.judge.ledger import Happening, HostLedger, Ledger
+    from botdeploy.core.judge.host_tally import FleetTally, Happening, HostTally
     from botdeploy.core.judge.options import JudgeOptions
     from botdeploy.core.lines.assembler import LogLine
 
@@ -42,13 +42,13 @@ _WORLDS_DOING = (
 class HardRules:
     """Rules that answer at the line, unless the baseline is in the same state."""
 
-    def __init__(self, ledger: Ledger, options: JudgeOptions) -> None:
+    def __init__(self, ledger: FleetTally, options: JudgeOptions) -> None:
         """Judge what ``ledger`` was given; it must have counted a line before it comes here."""
         self._ledger = ledger
         self._options = options
         self._excused: dict[str, str] = {}
 
-    def at_line(self, part: HostLedger, line: LogLine) -> Verdict | None:
+    def at_line(self, part: HostTally, line: LogLine) -> Verdict | None:
         """Answer a line of a canary host since its switch: FAIL, WAIT (not the release) or None."""
         record = line.system
         if record is not None:
@@ -58,7 +58,7 @@ class HardRules:
             return None
         return self.at_fatal(part, line.fingerprint, line.message)
 
-    def at_fatal(self, part: HostLedger, error: str, message: str) -> Verdict | None:
+    def at_fatal(self, part: HostTally, error: str, message: str) -> Verdict | None:
         """Answer a fatal error since the switch."""
         if self._ledger.is_known_fatal(error):
             return None
@@ -70,7 +70,7 @@ class HardRules:
 
     def at_record(
         self,
-        part: HostLedger,
+        part: HostTally,
         kind: SystemKind,
         message: str,
         at_us: int,
@@ -129,11 +129,11 @@ class HardRules:
             del self._excused[name]
         return None
 
-    def is_worlds_doing(self, part: HostLedger) -> bool:
+    def is_worlds_doing(self, part: HostTally) -> bool:
         """Tell whether the last that a host said before it went down may be the world's doing."""
         return part.last_error is not None and self._ledger.is_excused(part.last_error)
 
-    def _kept(self, part: HostLedger) -> str | None:
+    def _kept(self, part: HostTally) -> str | None:
         """Say what its lines would have shown, where what was kept of them was taken in at once."""
         seen = part.unforgiven() if part.is_absorbed else []
         deadly = next((one for one in seen if one.kind in _DEADLY), None)
@@ -154,7 +154,7 @@ class HardRules:
         """Whether the old release crashed now and then, too."""
         return any(crashes_in(part.happenings_before) for part in self._ledger.parts())
 
-    def _ruled(self, part: HostLedger, reason: str, at_us: int) -> Verdict:
+    def _ruled(self, part: HostTally, reason: str, at_us: int) -> Verdict:
         sick = self._sick_baseline(at_us)
         if sick:
             self._excused.setdefault(part.name, reason)
@@ -194,7 +194,7 @@ class HardRules:
             )
         return None
 
-    def _faultless_loop(self, part: HostLedger) -> str | None:
+    def _faultless_loop(self, part: HostTally) -> str | None:
         """Say that a bot which ends without fault does so again and again, unlike the old one."""
         often = _most_within(one.at_us for one in part.unforgiven() if one.is_faultless)
         usual = max(
@@ -238,7 +238,7 @@ class HardRules:
         return Verdict(Outcome.WAIT, tuple(reasons), next(iter(self._excused), None))
 
 
-def _fail(part: HostLedger, *reasons: str) -> Verdict:
+def _fail(part: HostTally, *reasons: str) -> Verdict:
     return Verdict(Outcome.FAIL, reasons, part.name)
 
 

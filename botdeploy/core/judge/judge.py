@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 from botdeploy.core.evidence.evidence import Evidence
 from botdeploy.core.judge.hard import HardRules
-from botdeploy.core.judge.ledger import MINUTE_US, SECOND_US, Ledger
+from botdeploy.core.judge.host_tally import MINUTE_US, SECOND_US, FleetTally
 from botdeploy.core.judge.options import JudgeOptions, Preset
+from botdeploy.core.judge.quarantined_errors import TWICE, QuarantinedErrors
 from botdeploy.core.judge.quick import QuickRules, unexcluded
-from botdeploy.core.judge.refused import TWICE, Refused
-from botdeploy.core.judge.scales import Scales
+from botdeploy.core.judge.sequential import SequentialTest
 from botdeploy.core.lines.external_errors import is_of_world
 from botdeploy.core.text.phrases import count, duration, listing, quote
 from botdeploy.core.verdict import Outcome, Verdict
@@ -19,7 +19,7 @@ from botdeploy.core.verdict import Outcome, Verdict
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
-    from botdeploy.core.hoststate import RefusedError
+    from botdeploy.core.host_state import RefusedError
     from botdeploy.core.lines.assembler import LogLine
 
 _QUICK_STEP_US = 5 * SECOND_US
@@ -58,7 +58,7 @@ class Judge:
             raise ValueError("a judge needs a canary host and the time of its switch")
         quick = options.preset is Preset.QUICK
         self.options = options
-        self._ledger = Ledger(
+        self._ledger = FleetTally(
             canary, baseline, dict(switched_at_us), _QUICK_STEP_US if quick else MINUTE_US
         )
         self._ledger.has_unread = has_unread
@@ -66,10 +66,10 @@ class Judge:
             part = self._ledger.host(host)
             if part is not None:
                 part.leave_out(spans)
-        self._refused = Refused(self._ledger, refused)
+        self._refused = QuarantinedErrors(self._ledger, refused)
         self._hard = HardRules(self._ledger, options)
         self._quick = QuickRules(self._ledger, options)
-        self._scales = None if quick else Scales(self._ledger, options)
+        self._scales = None if quick else SequentialTest(self._ledger, options)
         self._failed: Verdict | None = None
         self._now_us = self._ledger.watch_us
         for host, past in (history or {}).items():

@@ -12,18 +12,18 @@ from itertools import pairwise
 from math import ceil, exp, lgamma, log, log2, sqrt
 from typing import TYPE_CHECKING
 
-from botdeploy.core.judge import bet, quick, rates, stream
+from botdeploy.core.judge import bet, quick, rates, streams
+from botdeploy.core.judge.comparison import SHARES
+from botdeploy.core.judge.count_table import LINES, WEIGHED, WORK, YOUNG, YOUNG_MIN
 from botdeploy.core.judge.options import Preset
-from botdeploy.core.judge.play import SHARES
-from botdeploy.core.judge.scales import (
+from botdeploy.core.judge.sequential import (
     ENOUGH_REPLAYS,
     MOST_PAST_MIN,
     REPLAY_MIN,
     REPLAYS,
     least_bar,
 )
-from botdeploy.core.judge.stream import Stream
-from botdeploy.core.judge.table import LINES, WEIGHED, WORK, YOUNG, YOUNG_MIN
+from botdeploy.core.judge.streams import Stream
 from botdeploy.core.text.phrases import duration
 
 if TYPE_CHECKING:
@@ -249,8 +249,8 @@ class _Weighed:
                 burst=burst,
                 swing=10.0,
                 doubt=doubt,
-                ratios=stream.WORSE,
-                stakes=bet.stakes(self._mean * self._minutes / burst, doubt, list(stream.WORSE)),
+                ratios=streams.WORSE,
+                stakes=bet.stakes(self._mean * self._minutes / burst, doubt, list(streams.WORSE)),
                 ceiling=min(1e12, bet.ceiling_of(self._mean) ** size),
                 minutes=steps,
             ),
@@ -313,8 +313,8 @@ class _Weighed:
                 burst=2.0,
                 swing=3.0,
                 doubt=0.5,
-                ratios=stream.NEW,
-                stakes=[1.0 / len(stream.NEW)] * len(stream.NEW),
+                ratios=streams.NEW,
+                stakes=[1.0 / len(streams.NEW)] * len(streams.NEW),
                 ceiling=54.6,
                 minutes=minutes,
             )
@@ -347,8 +347,8 @@ class _Weighed:
             burst=1.5,
             swing=10.0,
             doubt=rates.doubt(past, 1.5, _WANDER),
-            ratios=stream.LESS,
-            stakes=stream.LESS_STAKES,
+            ratios=streams.LESS,
+            stakes=streams.LESS_STAKES,
             ceiling=7.39,
             minutes=max(1, round(self._minutes)),
         )

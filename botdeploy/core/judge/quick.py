@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from math import ceil, inf, log, log1p
 from typing import TYPE_CHECKING
 
-from botdeploy.core.judge.ledger import (
+from botdeploy.core.judge.host_tally import (
     ENOUGH_S,
     MINUTE_US,
     SECOND_US,
-    HostLedger,
-    Ledger,
+    FleetTally,
+    HostTally,
     Quote,
 )
 from botdeploy.core.judge.slower import slower
@@ -22,7 +22,7 @@ from botdeploy.core.verdict import Outcome, Verdict
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from botdeploy.core.judge.ledger import Bucket
+    from botdeploy.core.judge.host_tally import MinuteCounts
     from botdeploy.core.judge.options import JudgeOptions
 
 HOUR_S = ENOUGH_S
@@ -53,7 +53,7 @@ _WORLD = (
 
 
 @dataclass(frozen=True, slots=True)
-class Usual:
+class UsualRates:
     """What is usual for a host by its own past, or by the baseline where it has none."""
 
     errors_s: float
@@ -70,11 +70,11 @@ class Usual:
 class QuickRules:
     """Rules for a soak of seconds or a few minutes, asked again and again."""
 
-    def __init__(self, ledger: Ledger, options: JudgeOptions) -> None:
+    def __init__(self, ledger: FleetTally, options: JudgeOptions) -> None:
         """Judge what ``ledger`` holds at the moment of asking."""
         self._ledger = ledger
         self._options = options
-        self._usual: dict[str, Usual | None] = {}
+        self._usual: dict[str, UsualRates | None] = {}
 
     def suspicion(self, now_us: int) -> Verdict | None:
         """FAIL for what is plainly worse, else None; every rule waits out the grace."""
@@ -94,7 +94,7 @@ class QuickRules:
                 return part.name, f"{ruled}; {_WORLD}"
         return None
 
-    def _worse(self, part: HostLedger, now_us: int, *, is_sure: bool) -> str | None:
+    def _worse(self, part: HostTally, now_us: int, *, is_sure: bool) -> str | None:
         """Say what is plainly worse; ``is_sure``: beside what may be the world's doing."""
         spared = {n for n in part.quotes if is_sure and self._ledger.is_excused(n)}
         # What the part of the past that was read lacks may well be in the rest.
@@ -128,7 +128,7 @@ class QuickRules:
                 return part.name, slow
         return None
 
-    def _slow(self, part: HostLedger, now_us: int) -> str | None:
+    def _slow(self, part: HostTally, now_us: int) -> str | None:
         """Find work that takes plainly longer in the second half of the watch.
 
         Never a fail: a bot that has just started may be slow until its caches are filled, and how
@@ -147,18 +147,18 @@ class QuickRules:
             " alone, it gets better"
         )
 
-    def _grace_end(self, part: HostLedger) -> int:
+    def _grace_end(self, part: HostTally) -> int:
         return part.start_us + round(self._options.grace_s * SECOND_US)
 
     def _known_span(self) -> str:
         known_s = self._ledger.history_s
         return f"in {duration(known_s)} of the old release" if known_s else "before"
 
-    def _unknown_errors(self, part: HostLedger) -> Iterator[tuple[str, Quote]]:
+    def _unknown_errors(self, part: HostTally) -> Iterator[tuple[str, Quote]]:
         is_known = self._ledger.is_known
         return ((name, said) for name, said in part.quotes.items() if not is_known(name))
 
-    def _comes_back(self, part: HostLedger, now_us: int, spared: set[str]) -> str | None:
+    def _comes_back(self, part: HostTally, now_us: int, spared: set[str]) -> str | None:
         """Find a new error that came back after the grace; three times where little is known.
 
         Where next to nothing is known of the old release, no error is new: it must come so often
@@ -186,7 +186,7 @@ class QuickRules:
                 )
         return None
 
-    def _by_chance(self, part: HostLedger, now_us: int) -> float:
+    def _by_chance(self, part: HostTally, now_us: int) -> float:
         """Tell how often an error has to come before its lack in so short a past is no chance."""
         known_s = self._ledger.history_s
         if known_s <= 0.0:
@@ -201,7 +201,7 @@ class QuickRules:
             return 0
         return ceil(log(_ALONE) / -log(1 + len(self._ledger.baseline)))
 
-    def _is_telling(self, part: HostLedger, said: Quote, now_us: int) -> bool:
+    def _is_telling(self, part: HostTally, said: Quote, now_us: int) -> bool:
         """Tell whether one new error is news: only where the past is long enough."""
         known_s = self._ledger.history_s
         if known_s <= 0.0 or self._ledger.is_past_cut:
@@ -212,7 +212,7 @@ class QuickRules:
         watched_s = min(self._options.soak_s, (now_us - part.start_us) / 1e6)
         return watched_s / (known_s + watched_s) <= _NOVEL_CHANCE
 
-    def _burst(self, part: HostLedger, now_us: int, spared: set[str]) -> str | None:
+    def _burst(self, part: HostTally, now_us: int, spared: set[str]) -> str | None:
         """Find far more errors than usual, unless the baseline errs as much."""
         usual = self._usual_of(part)
         if usual is None:
@@ -236,7 +236,7 @@ class QuickRules:
             f" {mean:.2g} are {whose}; most often {quote(said.text)}"
         )
 
-    def _mostly_errors(self, part: HostLedger, now_us: int, spared: set[str]) -> str | None:
+    def _mostly_errors(self, part: HostTally, now_us: int, spared: set[str]) -> str | None:
         """Find that most lines are errors, where there is nothing to compare with."""
         if self._usual_of(part) is not None:
             return None
@@ -253,14 +253,14 @@ class QuickRules:
         said = _loudest(part, spared)
         return f"{errors} of {count(lines, 'line')} are errors, most often {quote(said.text)}"
 
-    def _errs_mostly(self, part: HostLedger, now_us: int) -> bool:
+    def _errs_mostly(self, part: HostTally, now_us: int) -> bool:
         """Tell whether a host of the old release errs as a failed one would, in the same time."""
         from_us = min(self._grace_end(one) for one in self._ledger.canary.values())
         buckets = list(part.between(from_us, now_us))
         errors = sum(bucket.error_lines for bucket in buckets)
         return errors >= 2 and 2 * errors >= sum(bucket.lines for bucket in buckets)
 
-    def _silent(self, part: HostLedger, now_us: int) -> str | None:
+    def _silent(self, part: HostTally, now_us: int) -> str | None:
         """Find quiet for longer than the old release ever was, while the baseline is not."""
         usual = self._usual_of(part)
         is_down = part.is_stopping or part.is_between_lives
@@ -294,7 +294,7 @@ class QuickRules:
         talking = [part for part in watched if part.last_us and part.last_us >= from_us]
         return 2 * len(talking) < len(watched)
 
-    def _watched_s(self, part: HostLedger, from_us: int, now_us: int) -> float:
+    def _watched_s(self, part: HostTally, from_us: int, now_us: int) -> float:
         return max(0.0, (now_us - from_us - part.torn_between(from_us, now_us)) / 1e6)
 
     def _swing(self, from_us: int, now_us: int) -> float:
@@ -310,7 +310,7 @@ class QuickRules:
             seen += sum(bucket.error_lines for bucket in part.between(from_us, now_us))
         return max(1.0, (1.0 + seen / burst) / (1.0 + expected / burst))
 
-    def _met_by_others(self, part: HostLedger, from_us: int, now_us: int) -> float:
+    def _met_by_others(self, part: HostTally, from_us: int, now_us: int) -> float:
         """Tell how many errors a second the baseline meets now, for as much traffic as here.
 
         The rate is known to within a burst; nothing where the baseline errs as little as ever.
@@ -334,12 +334,12 @@ class QuickRules:
             share = max(1.0, own.lines_s * others / traffic)
         return share * (met + burst) / seconds
 
-    def _usual_of(self, part: HostLedger) -> Usual | None:
+    def _usual_of(self, part: HostTally) -> UsualRates | None:
         if part.name not in self._usual:
             self._usual[part.name] = self._learn(part)
         return self._usual[part.name]
 
-    def _learn(self, part: HostLedger) -> Usual | None:
+    def _learn(self, part: HostTally) -> UsualRates | None:
         """Take the host's own past; else all hosts' past; else nothing.
 
         A past of seconds is mostly a start, which prints more than is usual: it counts only
@@ -355,12 +355,12 @@ class QuickRules:
         return _usual(others, own=False) if others else None
 
 
-def _loudest(part: HostLedger, spared: set[str]) -> Quote:
+def _loudest(part: HostTally, spared: set[str]) -> Quote:
     counted = [said for name, said in part.quotes.items() if name not in spared]
     return max(counted, key=lambda one: one.lines)
 
 
-def _errors(bucket: Bucket, spared: set[str]) -> int:
+def _errors(bucket: MinuteCounts, spared: set[str]) -> int:
     if not spared:
         return bucket.error_lines
     return sum(number for name, number in bucket.errors.items() if name not in spared)
@@ -377,7 +377,7 @@ def is_flood(seen: int, mean: float, burst: float, worse: float) -> bool:
     return upper_tail(seen, mean, mean / (burst - 1.0)) <= BURST_CHANCE
 
 
-def _usual(parts: list[HostLedger], *, own: bool) -> Usual:
+def _usual(parts: list[HostTally], *, own: bool) -> UsualRates:
     known_s = sum(part.history_s for part in parts)
     lines = errors = squares = 0.0
     minutes = 0
@@ -392,10 +392,10 @@ def _usual(parts: list[HostLedger], *, own: bool) -> Usual:
     mean = errors / minutes
     surplus = squares - minutes * mean * mean
     burst = min(60.0, max(1.5, (surplus + 30.0) / (errors + 10.0)))
-    return Usual(errors / known_s, lines / known_s, burst, known_s, own)
+    return UsualRates(errors / known_s, lines / known_s, burst, known_s, own)
 
 
-def unexcluded(ledger: Ledger, options: JudgeOptions, now_us: int) -> tuple[str, ...]:
+def unexcluded(ledger: FleetTally, options: JudgeOptions, now_us: int) -> tuple[str, ...]:
     """Say what a quick pass can't vouch for."""
     said: list[str] = []
     parts = list(ledger.canary.values())
@@ -439,7 +439,7 @@ def unexcluded(ledger: Ledger, options: JudgeOptions, now_us: int) -> tuple[str,
     return tuple(said)
 
 
-def unseen(ledger: Ledger, _options: JudgeOptions, now_us: int) -> Iterator[str]:
+def unseen(ledger: FleetTally, _options: JudgeOptions, now_us: int) -> Iterator[str]:
     """Say which lines never reached the judge."""
     for part in ledger.canary.values():
         if part.dropped:

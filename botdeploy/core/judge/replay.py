@@ -5,8 +5,8 @@ from __future__ import annotations
 from heapq import merge
 from typing import TYPE_CHECKING
 
+from botdeploy.core.judge.host_tally import MINUTE_US, SECOND_US
 from botdeploy.core.judge.judge import Judge
-from botdeploy.core.judge.ledger import MINUTE_US, SECOND_US
 from botdeploy.core.judge.options import JudgeOptions, Preset
 from botdeploy.core.lines.systemd_record import SystemKind
 from botdeploy.core.verdict import Outcome, Verdict

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from botdeploy.core.judge.ledger import Bucket, HostLedger
+    from botdeploy.core.judge.host_tally import HostTally, MinuteCounts
 
 PLAINLY = log(2.0)
 """How much longer work must take (logarithm of the ratio) before it is worth a word."""
@@ -45,7 +45,7 @@ class _Past:
 
 
 def slower(
-    part: HostLedger, baseline: Iterable[HostLedger], from_us: int, now_us: int
+    part: HostTally, baseline: Iterable[HostTally], from_us: int, now_us: int
 ) -> Slower | None:
     """Tell whether a host's work has plainly taken longer since ``from_us``; None if not.
 
@@ -73,7 +73,7 @@ def slower(
     return Slower(exp(gap), many, weight > 0.0)
 
 
-def _sums(buckets: Iterable[Bucket]) -> tuple[int, float]:
+def _sums(buckets: Iterable[MinuteCounts]) -> tuple[int, float]:
     many = 0
     total = 0.0
     for bucket in buckets:
@@ -82,7 +82,7 @@ def _sums(buckets: Iterable[Bucket]) -> tuple[int, float]:
     return many, total
 
 
-def _past(part: HostLedger) -> _Past | None:
+def _past(part: HostTally) -> _Past | None:
     """Learn what is usual (one-way analysis of variance); None where too little is known."""
     groups = [one for one in part.before.values() if one.latency_count]
     many = sum(one.latency_count for one in groups)

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from botdeploy.core.hoststate import HostState, Phase
+from botdeploy.core.host_state import HostState, Phase
 from botdeploy.core.model.inventory import Gate, LeaseUntil, OnFail
 from botdeploy.core.rollout.allowed_hours import next_opening
 from botdeploy.core.rollout.running import CONFIRMABLE, Runs, Seen, judged

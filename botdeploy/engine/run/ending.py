@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from botdeploy.core.events import Kind
-from botdeploy.core.hoststate import not_at_boot
+from botdeploy.core.host_state import not_at_boot
 from botdeploy.core.rollout import rollout_records
 from botdeploy.core.rollout.decision import (
     HOLDING,

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
 
-    from botdeploy.core.hoststate import HostState
+    from botdeploy.core.host_state import HostState
     from botdeploy.core.model.inventory import Policy
     from botdeploy.engine.target import Target
 

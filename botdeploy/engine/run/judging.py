@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from botdeploy.core.events import Kind
 from botdeploy.core.evidence.process_lives import in_words
 from botdeploy.core.evidence.proven_past import proven, timeline
-from botdeploy.core.hoststate import RefusedError
+from botdeploy.core.host_state import RefusedError
 from botdeploy.core.rollout.decision import HOLDING, UNPROVEN, Standing, judged_ring
 from botdeploy.core.rollout.running import Runs
 from botdeploy.core.text.phrases import count, listing, quote
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from botdeploy.core.evidence.evidence import Evidence
-    from botdeploy.core.hoststate import HostState
+    from botdeploy.core.host_state import HostState
     from botdeploy.core.model.inventory import Ring
     from botdeploy.engine.clock import Clock
     from botdeploy.engine.hands import Hands

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from botdeploy.core.hoststate import Phase
+from botdeploy.core.host_state import Phase
 from botdeploy.core.model.inventory import LeaseUntil
 from botdeploy.core.rollout.decision import Standing
 from botdeploy.core.rollout.running import Unit
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from concurrent.futures import Future
 
-    from botdeploy.core.hoststate import HostState
+    from botdeploy.core.host_state import HostState
     from botdeploy.engine.clock import Clock
     from botdeploy.engine.hands import Hands
     from botdeploy.engine.run.looking import Looking

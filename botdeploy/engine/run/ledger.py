@@ -10,7 +10,7 @@ from botdeploy.core.rollout.decision import Standing
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from botdeploy.core.hoststate import RefusedError
+    from botdeploy.core.host_state import RefusedError
     from botdeploy.engine.hands import Hands
     from botdeploy.engine.run.members import Members
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from botdeploy.core.events import Kind
-from botdeploy.core.hoststate import Phase
+from botdeploy.core.host_state import Phase
 from botdeploy.core.rollout.decision import HOLDING, Standing
 from botdeploy.core.rollout.running import Runs
 from botdeploy.errors import HostError
@@ -14,7 +14,7 @@ from botdeploy.hosts.acts import Reverted
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
-    from botdeploy.core.hoststate import HostState
+    from botdeploy.core.host_state import HostState
     from botdeploy.engine.clock import Clock
     from botdeploy.engine.hands import Hands
     from botdeploy.engine.run.members import Members

@@ -18,7 +18,7 @@ from botdeploy.engine.telling import told_unseen
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from botdeploy.core.hoststate import HostState
+    from botdeploy.core.host_state import HostState
     from botdeploy.core.model.inventory import Inventory, Ring
     from botdeploy.core.rollout.decision import Facts
     from botdeploy.core.rollout.running import Unit

@@ -6,13 +6,22 @@ from copy import copy
 from typing import TYPE_CHECKING
 
 from botdeploy.core.judge import latency
-from botdeploy.core.judge.table import CLASS, ERRORS, LINES, SLOW, WEIGHED, WORK, YOUNG, Table
+from botdeploy.core.judge.count_table import (
+    CLASS,
+    ERRORS,
+    LINES,
+    SLOW,
+    WEIGHED,
+    WORK,
+    YOUNG,
+    Table,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from botdeploy.core.judge.stream import Stream
-    from botdeploy.core.judge.usual import Usual
+    from botdeploy.core.judge.history_model import Usual
+    from botdeploy.core.judge.streams import Stream
 
 SHARES = {WEIGHED: 0.45, "apart": 0.12, YOUNG: 0.15, LINES: 0.10, WORK: 0.18}
 """How the stake is shared among the kinds of evidence; they sum to 1."""
@@ -83,7 +92,7 @@ class Slowness:
         return self._sums / self._weight, (self._about[3] + 1.0 / self._weight) ** 0.5
 
 
-class Play:
+class Comparison:
     """Streams over the minutes of a table, with some hosts as the canary and the rest beside."""
 
     def __init__(

@@ -11,23 +11,23 @@ from botdeploy.core.verdict import Outcome, Verdict
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from botdeploy.core.hoststate import RefusedError
-    from botdeploy.core.judge.ledger import HostLedger, Ledger, Quote
+    from botdeploy.core.host_state import RefusedError
+    from botdeploy.core.judge.host_tally import FleetTally, HostTally, Quote
     from botdeploy.core.lines.assembler import LogLine
 
 TWICE = 2
 
 
-class Refused:
+class QuarantinedErrors:
     """Knows what earlier releases failed for, by class of error."""
 
-    def __init__(self, ledger: Ledger, errors: Iterable[RefusedError]) -> None:
+    def __init__(self, ledger: FleetTally, errors: Iterable[RefusedError]) -> None:
         """Look for these in what ``ledger`` holds, but not for what the past turns out to know."""
         self._ledger = ledger
         self._errors = {one.fingerprint: one for one in errors}
         self._matched: dict[str, RefusedError | None] = {}
 
-    def at_line(self, part: HostLedger, line: LogLine) -> Verdict | None:
+    def at_line(self, part: HostTally, line: LogLine) -> Verdict | None:
         """FAIL where a line of the judged release brings one back for the second time."""
         error = line.fingerprint
         if error is None or not self._errors:
@@ -46,7 +46,7 @@ class Refused:
                     return ruled
         return None
 
-    def _ruled(self, part: HostLedger, error: str, said: Quote) -> Verdict | None:
+    def _ruled(self, part: HostTally, error: str, said: Quote) -> Verdict | None:
         if said.lines < TWICE:
             return None
         back = self._same(error)

@@ -5,19 +5,19 @@ from __future__ import annotations
 from math import ceil, exp, floor
 from typing import TYPE_CHECKING
 
-from botdeploy.core.judge.ledger import MINUTE_US, SECOND_US
-from botdeploy.core.judge.play import Play
+from botdeploy.core.judge.comparison import Comparison
+from botdeploy.core.judge.count_table import LINES, WEIGHED, WORK, YOUNG, Table
+from botdeploy.core.judge.history_model import Usual
+from botdeploy.core.judge.host_tally import MINUTE_US, SECOND_US
 from botdeploy.core.judge.rates import BLOCK_MIN
-from botdeploy.core.judge.table import LINES, WEIGHED, WORK, YOUNG, Table
-from botdeploy.core.judge.usual import Usual
 from botdeploy.core.text.phrases import count, duration, quote, times
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from botdeploy.core.judge.ledger import HostLedger, Ledger
+    from botdeploy.core.judge.host_tally import FleetTally, HostTally
     from botdeploy.core.judge.options import JudgeOptions
-    from botdeploy.core.judge.stream import Stream
+    from botdeploy.core.judge.streams import Stream
 
 MOST_PAST_MIN = 1440
 """Minutes of history that are learnt from."""
@@ -76,16 +76,16 @@ def bar(rate: float, least: float, reached: Sequence[float], *, is_backed: bool 
     return max(least, between)
 
 
-class Scales:
+class SequentialTest:
     """Weighs a watch against the past, for the presets that ask for proof."""
 
-    def __init__(self, ledger: Ledger, options: JudgeOptions) -> None:
+    def __init__(self, ledger: FleetTally, options: JudgeOptions) -> None:
         """Weigh what ``ledger`` holds; what it holds of the past when first asked is the past."""
         self._ledger = ledger
         self._options = options
         self._table: Table | None = None
         self._usual: Usual | None = None
-        self._play: Play | None = None
+        self._play: Comparison | None = None
         self._replays: list[float] = []
         self._replaying: Iterator[None] = iter(())
         self._next = 0
@@ -93,7 +93,9 @@ class Scales:
         self.failed = False
 
     @classmethod
-    def of(cls, ledger: Ledger, options: JudgeOptions, play: Play, usual: Usual) -> Scales:
+    def of(
+        cls, ledger: FleetTally, options: JudgeOptions, play: Comparison, usual: Usual
+    ) -> SequentialTest:
         """Give what puts another watch's evidence into words."""
         made = cls(ledger, options)
         made._play, made._usual = play, usual
@@ -132,7 +134,7 @@ class Scales:
         self._replaying = self._replay_all()
         minutes = max(1, ceil(self._options.deadline_s / 60.0))
         canary = range(len(ledger.canary))
-        self._play = Play(self._table, self._usual, canary, minutes, self._options.worse)
+        self._play = Comparison(self._table, self._usual, canary, minutes, self._options.worse)
         return True
 
     def _minute(self) -> None:
@@ -213,7 +215,7 @@ class Scales:
         for window in range(windows):
             end = table.past - window * REPLAY_MIN
             for host in hosts:
-                play = Play(table, usual, [host], REPLAY_MIN)
+                play = Comparison(table, usual, [host], REPLAY_MIN)
                 most = 0.0
                 for t in range(end - REPLAY_MIN, end):
                     play.minute(t, [host])
@@ -392,7 +394,7 @@ class Scales:
 
     def host(self) -> str | None:
         """Name the canary host that shows it, if one alone does."""
-        canary: list[HostLedger] = list(self._ledger.canary.values())
+        canary: list[HostTally] = list(self._ledger.canary.values())
         if len(canary) == 1:
             return canary[0].name
         errors = {part.name: sum(one.lines for one in part.quotes.values()) for part in canary}

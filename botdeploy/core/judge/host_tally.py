@@ -46,7 +46,7 @@ _UP = frozenset({SystemKind.STARTING, SystemKind.STARTED, SystemKind.RESTART})
 
 
 @dataclass(slots=True)
-class Bucket:
+class MinuteCounts:
     """What one host showed in one stretch of time."""
 
     lines: int = 0
@@ -78,7 +78,7 @@ class Bucket:
         for name, number in counts.errors.items():
             self.errors[name] = self.errors.get(name, 0) + number
 
-    def add(self, other: Bucket) -> None:
+    def add(self, other: MinuteCounts) -> None:
         """Add another bucket of the same stretch."""
         self.lines += other.lines
         self.probed += other.probed
@@ -125,7 +125,7 @@ class Quote:
     """When the occasion counted last began."""
 
 
-class HostLedger:
+class HostTally:
     """One host's part of the evidence; lines may come a little out of order."""
 
     def __init__(self, name: str, start_us: int, step_us: int) -> None:
@@ -133,9 +133,9 @@ class HostLedger:
         self.name = name
         self.start_us = start_us
         self.step_us = step_us
-        self.before: dict[int, Bucket] = {}
+        self.before: dict[int, MinuteCounts] = {}
         """By minute since the epoch."""
-        self.after: dict[int, Bucket] = {}
+        self.after: dict[int, MinuteCounts] = {}
         """By steps since the epoch."""
         self.errors_before: dict[str, int] = {}
         self.quotes: dict[str, Quote] = {}
@@ -197,7 +197,7 @@ class HostLedger:
         key = at_us // MINUTE_US
         bucket = self.before.get(key)
         if bucket is None:
-            bucket = self.before[key] = Bucket()
+            bucket = self.before[key] = MinuteCounts()
         name = line.fingerprint
         if name is not None:
             self.errors_before[name] = self.errors_before.get(name, 0) + line.count
@@ -235,11 +235,11 @@ class HostLedger:
         else:
             self._note(_happening(line))
 
-    def _bucket_after(self, at_us: int) -> Bucket:
+    def _bucket_after(self, at_us: int) -> MinuteCounts:
         key = at_us // self.step_us
         bucket = self.after.get(key)
         if bucket is None:
-            bucket = self.after[key] = Bucket()
+            bucket = self.after[key] = MinuteCounts()
         return bucket
 
     def _note(self, one: Happening) -> None:
@@ -315,7 +315,7 @@ class HostLedger:
                     self._bucket_after(max(one.at_us, self.start_us)).take(one.counts)
                     self.dropped += one.counts.dropped
                 else:
-                    self.before.setdefault(one.at_us // MINUTE_US, Bucket()).take(one.counts)
+                    self.before.setdefault(one.at_us // MINUTE_US, MinuteCounts()).take(one.counts)
                     for name, number in one.counts.errors.items():
                         self.errors_before[name] = self.errors_before.get(name, 0) + number
                     self.starts_before += one.counts.system.get(SystemKind.STARTED, 0)
@@ -450,7 +450,7 @@ class HostLedger:
     def _pauses_of(self, length_s: float) -> int:
         return len(self._pauses) - bisect_left(self._pauses, round(length_s * SECOND_US))
 
-    def between(self, from_us: int, to_us: int) -> Iterator[Bucket]:
+    def between(self, from_us: int, to_us: int) -> Iterator[MinuteCounts]:
         """Give the buckets since the switch whose start lies in this stretch."""
         for key, bucket in self.after.items():
             if from_us <= key * self.step_us < to_us:
@@ -466,7 +466,7 @@ def _happening(line: LogLine) -> Happening:
     )
 
 
-def _count(bucket: Bucket, line: LogLine) -> None:
+def _count(bucket: MinuteCounts, line: LogLine) -> None:
     count = line.count
     if line.kind is not LineKind.PROBE:
         bucket.lines += 1
@@ -484,7 +484,7 @@ def _count(bucket: Bucket, line: LogLine) -> None:
         bucket.latency_squares += value * value * count
 
 
-class Ledger:
+class FleetTally:
     """All hosts' parts, and which errors are known to be none of the release's."""
 
     def __init__(
@@ -498,11 +498,11 @@ class Ledger:
         self.watch_us = min(switched_at_us.values())
         self.step_us = step_us
         self.canary = {
-            name: HostLedger(name, switched_at_us.get(name, self.watch_us), step_us)
+            name: HostTally(name, switched_at_us.get(name, self.watch_us), step_us)
             for name in canary
         }
         self.baseline = {
-            name: HostLedger(name, self.watch_us, step_us)
+            name: HostTally(name, self.watch_us, step_us)
             for name in baseline
             if name not in self.canary
         }
@@ -516,11 +516,11 @@ class Ledger:
         self.has_unread = False
         """Whether there is more of the past than was read."""
 
-    def host(self, name: str) -> HostLedger | None:
+    def host(self, name: str) -> HostTally | None:
         """Look a host up; None for one that is neither canary nor baseline."""
         return self._parts.get(name)
 
-    def add(self, name: str, line: LogLine) -> HostLedger | None:
+    def add(self, name: str, line: LogLine) -> HostTally | None:
         """Count a line; what the old release says anywhere is known from then on."""
         part = self._parts.get(name)
         if part is None:
@@ -602,7 +602,7 @@ class Ledger:
         spared = sum(self._is_spared(part) for part in self.baseline.values())
         return spared < WITNESSES or 2 * spared <= len(self.baseline)
 
-    def _is_spared(self, part: HostLedger) -> bool:
+    def _is_spared(self, part: HostTally) -> bool:
         """Tell whether a host is heard, and meets no more errors of the world than it ever did."""
         if part.is_broken or not part.lines_after:
             return False
@@ -610,7 +610,7 @@ class Ledger:
         span_s = (max(part.after) + 1) * self.step_us / SECOND_US - part.start_us / SECOND_US
         return met <= TROUBLE_RATIO * self.of_world_each_s(part) * span_s
 
-    def of_world_in(self, buckets: Iterable[Bucket]) -> int:
+    def of_world_in(self, buckets: Iterable[MinuteCounts]) -> int:
         """Count the errors of the world in some stretches."""
         return sum(
             number
@@ -619,7 +619,7 @@ class Ledger:
             if self.is_of_world(error)
         )
 
-    def of_world_each_s(self, part: HostLedger) -> float:
+    def of_world_each_s(self, part: HostTally) -> float:
         """Tell how many errors of the world a host met in a second before the switch."""
         known_s = part.history_s
         met = sum(n for error, n in part.errors_before.items() if self.is_of_world(error))
@@ -643,7 +643,7 @@ class Ledger:
         """Host-seconds of the old release before the switch."""
         return sum(part.history_s for part in self._parts.values())
 
-    def parts(self) -> Iterator[HostLedger]:
+    def parts(self) -> Iterator[HostTally]:
         """Give every host's part, canary first."""
         yield from self.canary.values()
         yield from self.baseline.values()

@@ -5,14 +5,20 @@ from __future__ import annotations
 from math import log2
 from typing import TYPE_CHECKING
 
-from botdeploy.core.judge.ledger import MINUTE_US, SECOND_US, TROUBLE_RATIO, WITNESSES, Bucket
+from botdeploy.core.judge.host_tally import (
+    MINUTE_US,
+    SECOND_US,
+    TROUBLE_RATIO,
+    WITNESSES,
+    MinuteCounts,
+)
 from botdeploy.core.lines.error_grouping import group, overlap
 from botdeploy.core.lines.fingerprint import PROBE, TRACE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from botdeploy.core.judge.ledger import HostLedger, Ledger
+    from botdeploy.core.judge.host_tally import FleetTally, HostTally
 
 CLASSES_APART = 12
 """The most frequent classes of errors are watched one by one, the rest together."""
@@ -24,7 +30,7 @@ _SPELL_MIN = 2
 """Minutes without it after which an error has come back."""
 _REWORDED = 0.3
 """Words shared with a known error that is gone, from which on a new one is its rewording."""
-_NOTHING = Bucket()
+_NOTHING = MinuteCounts()
 
 LINES = "lines"
 ERRORS = "errors"
@@ -43,10 +49,10 @@ CLASS = "class "
 class Table:
     """Rows of counts a minute, for every host; the past first, then the watch as it goes on."""
 
-    def __init__(self, ledger: Ledger, past: int, first: int) -> None:
+    def __init__(self, ledger: FleetTally, past: int, first: int) -> None:
         """Read ``past`` minutes of history from minute ``first`` (since the epoch) on."""
         self._ledger = ledger
-        self._parts: list[HostLedger] = list(ledger.parts())
+        self._parts: list[HostTally] = list(ledger.parts())
         self.names = [part.name for part in self._parts]
         self.canaries = len(ledger.canary)
         self.first = first
@@ -116,7 +122,7 @@ class Table:
         self._append_young(minute, starting)
         self.length += 1
 
-    def _is_troubled(self, part: HostLedger, bucket: Bucket) -> bool:
+    def _is_troubled(self, part: HostTally, bucket: MinuteCounts) -> bool:
         """Tell whether the world fails a host in a minute more than it usually does."""
         usual = self._ledger.of_world_each_s(part) * MINUTE_US / SECOND_US
         return self._ledger.of_world_in([bucket]) > TROUBLE_RATIO * usual
@@ -135,7 +141,7 @@ class Table:
         )
         return spared >= WITNESSES and 2 * spared > len(baseline)
 
-    def _errors(self, bucket: Bucket) -> dict[str, int]:
+    def _errors(self, bucket: MinuteCounts) -> dict[str, int]:
         """Give a bucket's errors; without the world's where nobody can tell whose they are.
 
         Nor with those that may be in a past that was not read.
@@ -151,19 +157,19 @@ class Table:
             and (not is_cut or ledger.is_known(name))
         }
 
-    def _bucket(self, part: HostLedger, minute: int) -> Bucket:
+    def _bucket(self, part: HostTally, minute: int) -> MinuteCounts:
         since = part.after.get(minute)
         before = part.before.get(minute)
         if since is not None and (before is None or part.name in self._ledger.canary):
             return since
         if since is not None and before is not None:
-            both = Bucket()
+            both = MinuteCounts()
             both.add(before)
             both.add(since)
             return both
         return before or _NOTHING
 
-    def _append_errors(self, number: int, bucket: Bucket) -> None:
+    def _append_errors(self, number: int, bucket: MinuteCounts) -> None:
         kinds: dict[str, int] = {}
         for name, lines in self._errors(bucket).items():
             kind = self._kind(number, name)

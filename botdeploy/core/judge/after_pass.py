@@ -6,14 +6,20 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from botdeploy.core.evidence.evidence import FATAL
+from botdeploy.core.judge.comparison import Comparison
+from botdeploy.core.judge.count_table import LINES, WORK, YOUNG, Table
 from botdeploy.core.judge.hard import HardRules
-from botdeploy.core.judge.ledger import MINUTE_US, Ledger
+from botdeploy.core.judge.history_model import Usual
+from botdeploy.core.judge.host_tally import MINUTE_US, FleetTally
 from botdeploy.core.judge.options import JudgeOptions, Preset
-from botdeploy.core.judge.play import Play
 from botdeploy.core.judge.rates import BLOCK_MIN
-from botdeploy.core.judge.scales import CALM_PROVED, LATE_US, MOST_PAST_MIN, REPLAY_MIN, Scales
-from botdeploy.core.judge.table import LINES, WORK, YOUNG, Table
-from botdeploy.core.judge.usual import Usual
+from botdeploy.core.judge.sequential import (
+    CALM_PROVED,
+    LATE_US,
+    MOST_PAST_MIN,
+    REPLAY_MIN,
+    SequentialTest,
+)
 from botdeploy.core.lines.systemd_record import SystemKind
 from botdeploy.core.verdict import Outcome, Verdict
 
@@ -21,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
     from botdeploy.core.evidence.evidence import Evidence
-    from botdeploy.core.judge.stream import Stream
+    from botdeploy.core.judge.streams import Stream
     from botdeploy.core.lines.assembler import LogLine
 
 EVERY_MIN = 30
@@ -56,13 +62,13 @@ class AfterPass:
         self, canary: Sequence[str], baseline: Sequence[str], passed_at_us: Mapping[str, int]
     ) -> None:
         """``passed_at_us``: for each host of the ring, microseconds since the epoch."""
-        self._ledger = Ledger(canary, baseline, dict(passed_at_us), MINUTE_US)
+        self._ledger = FleetTally(canary, baseline, dict(passed_at_us), MINUTE_US)
         options = JudgeOptions.preset_for(Preset.NORMAL, 0.0)
         self._options = replace(options, false_abort_rate=FALSE_A_DAY)
         self._hard = HardRules(self._ledger, self._options)
         self._table: Table | None = None
         self._usual: Usual | None = None
-        self._plays: list[tuple[int, Play]] = []
+        self._plays: list[tuple[int, Comparison]] = []
         self._next = 0
         self._failed: Verdict | None = None
 
@@ -177,7 +183,7 @@ class AfterPass:
         table.append()
         if (minute - table.first - table.past) % EVERY_MIN == 0 and now - minute <= LOOK_BACK_MIN:
             canary = range(len(self._ledger.canary))
-            self._plays.append((minute, Play(table, usual, canary, REPLAY_MIN)))
+            self._plays.append((minute, Comparison(table, usual, canary, REPLAY_MIN)))
         self._plays = [one for one in self._plays if minute - one[0] < REPLAY_MIN]
         ready = [
             number
@@ -187,11 +193,11 @@ class AfterPass:
         for _, play in self._plays:
             play.minute(table.length - 1, ready)
             if ready and self._is_plain(play, usual) and play.in_hindsight() >= BOUND:
-                said = Scales.of(self._ledger, self._options, play, usual)
+                said = SequentialTest.of(self._ledger, self._options, play, usual)
                 self._fail(said.against(), said.host())
                 return
 
-    def _is_plain(self, play: Play, usual: Usual) -> bool:
+    def _is_plain(self, play: Comparison, usual: Usual) -> bool:
         """Tell whether the evidence is enough, and what it is about as plain as it has to be."""
         if play.worth < BOUND:
             return False

@@ -7,9 +7,8 @@ from functools import cached_property
 from math import floor
 from typing import TYPE_CHECKING
 
-from botdeploy.core.judge import bet, latency, rates, stream
-from botdeploy.core.judge.stream import Stream
-from botdeploy.core.judge.table import (
+from botdeploy.core.judge import bet, latency, rates, streams
+from botdeploy.core.judge.count_table import (
     ERRORS,
     LINES,
     SLOW,
@@ -19,6 +18,7 @@ from botdeploy.core.judge.table import (
     YOUNG,
     Table,
 )
+from botdeploy.core.judge.streams import Stream
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -168,8 +168,8 @@ class Usual:
                 burst=2.0,
                 swing=3.0,
                 doubt=0.5,
-                ratios=stream.NEW,
-                stakes=[1.0 / len(stream.NEW)] * len(stream.NEW),
+                ratios=streams.NEW,
+                stakes=[1.0 / len(streams.NEW)] * len(streams.NEW),
                 ceiling=54.6,
                 minutes=minutes,
             )
@@ -184,21 +184,21 @@ class Usual:
                 burst=about.burst,
                 swing=about.swing,
                 doubt=doubt,
-                ratios=stream.LESS,
-                stakes=stream.LESS_STAKES,
+                ratios=streams.LESS,
+                stakes=streams.LESS_STAKES,
                 ceiling=7.39,
                 minutes=minutes,
-                safe=(stream.BUSY, 0.2) if worse is not None else None,
+                safe=(streams.BUSY, 0.2) if worse is not None else None,
             )
         safe = None
         if worse is not None and kind == WEIGHED:
-            safe = (stream.FINE, self.weighed_ratio(self.too_many(worse)))
+            safe = (streams.FINE, self.weighed_ratio(self.too_many(worse)))
         return Stream(
             burst=about.burst,
             swing=about.swing,
             doubt=doubt,
-            ratios=stream.WORSE,
-            stakes=bet.stakes(mean * minutes / about.burst, doubt, list(stream.WORSE)),
+            ratios=streams.WORSE,
+            stakes=bet.stakes(mean * minutes / about.burst, doubt, list(streams.WORSE)),
             ceiling=bet.ceiling_of(mean),
             minutes=minutes,
             safe=safe,
