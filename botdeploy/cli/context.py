@@ -239,7 +239,7 @@ class Context:
         can't be told is written down on a host.
         """
         from botdeploy.engine.fleet import Fleet
-        from botdeploy.hosts.connection import Connector
+        from botdeploy.hosts.ssh.connector import Connector
 
         fleet = Fleet(inventory, Connector(environ=self.environ), stop=self.stop, mask=self.mask)
         self._fleet = fleet

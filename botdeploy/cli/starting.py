@@ -53,7 +53,7 @@ def setup(
     """Prepare hosts once, as the administrator ``user``; the inventory's user may then deploy."""
     inventory = context.load(environment)
     names = context.chosen(inventory, limit)
-    from botdeploy.hosts.sshconfig import SshConfig
+    from botdeploy.hosts.ssh.ssh_config import SshConfig
 
     ssh = SshConfig(context.environ)
     deployers = {

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from botdeploy.core.model.inventory import Host, Inventory
-    from botdeploy.hosts.connection import Connector
+    from botdeploy.hosts.ssh.connector import Connector
 
 T = TypeVar("T")
 

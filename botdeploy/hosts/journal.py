@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from botdeploy.core.lines.assembler import LogLine
     from botdeploy.hosts.acts import Acts
-    from botdeploy.hosts.connection import Session
+    from botdeploy.hosts.ssh.connector import Session
 
 IDLE_S = 0.25
 """How often a traceback that waits for its next line is looked at."""

@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING
 from botdeploy.core.lines.assembler import Assembler
 from botdeploy.errors import HostError
 from botdeploy.hosts.acts import Acts
-from botdeploy.hosts.connection import Connector
 from botdeploy.hosts.journal import Delivery, Follower
+from botdeploy.hosts.ssh.connector import Connector
 from botdeploy.inventory import load
 from tests.bench import bots
 from tests.bench.field import Field, far, near

@@ -20,7 +20,7 @@ from botdeploy.engine import lock as locking
 from botdeploy.engine.clock import SystemClock
 from botdeploy.engine.fleet import Fleet
 from botdeploy.errors import LockedError
-from botdeploy.hosts.connection import Connector
+from botdeploy.hosts.ssh.connector import Connector
 from botdeploy.inventory import load
 
 if TYPE_CHECKING:

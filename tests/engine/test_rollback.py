@@ -15,7 +15,7 @@ from tests.engine.fakefleet import Stage, inventory_of
 from tests.engine.test_canary import release, tick
 
 if TYPE_CHECKING:
-    from botdeploy.hosts.connection import Connector
+    from botdeploy.hosts.ssh.connector import Connector
     from tests.engine.fakehost import FakeHost
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from botdeploy.core.model.address import Address
 from botdeploy.errors import AuthenticationFailed, HostKeyChanged, HostKeyUnknown, Unreachable
-from botdeploy.hosts.connection import Connector, HostConnection
+from botdeploy.hosts.ssh.connector import Connector, HostConnection
 from tests.hosts.connection_contract import ConnectionContract, closing, wait_until
 
 if TYPE_CHECKING:

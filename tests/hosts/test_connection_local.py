@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from botdeploy.core.model.address import Address
-from botdeploy.hosts.connection import Connector, HostConnection, LocalConnection
 from botdeploy.hosts.local import LocalSession
+from botdeploy.hosts.ssh.connector import Connector, HostConnection, LocalConnection
 from tests.hosts.connection_contract import (
     ConnectionContract,
     closing,

@@ -30,14 +30,14 @@ from botdeploy.errors import (
     Unreachable,
     UserError,
 )
-from botdeploy.hosts import connection as connection_module
-from botdeploy.hosts import link as link_module
-from botdeploy.hosts import sshconfig
-from botdeploy.hosts import transport as transport_module
 from botdeploy.hosts.acts import Acts
-from botdeploy.hosts.connection import Connector, HostConnection
-from botdeploy.hosts.knownhosts import fingerprint
-from botdeploy.hosts.transport import Patience, _WatchfulPacketizer
+from botdeploy.hosts.ssh import connector as connection_module
+from botdeploy.hosts.ssh import link as link_module
+from botdeploy.hosts.ssh import ssh_config
+from botdeploy.hosts.ssh import transport as transport_module
+from botdeploy.hosts.ssh.connector import Connector, HostConnection
+from botdeploy.hosts.ssh.known_hosts import fingerprint
+from botdeploy.hosts.ssh.transport import Patience, _WatchfulPacketizer
 from tests.hosts.connection_contract import (
     ConnectionContract,
     closing,
@@ -91,8 +91,8 @@ class Home:
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
     """Give a home with a key and no known_hosts; the machine's own ssh files don't count."""
     (tmp_path / ".ssh").mkdir(mode=0o700)
-    monkeypatch.setattr(sshconfig, "SYSTEM_CONFIG", tmp_path / "none")
-    monkeypatch.setattr(sshconfig, "SYSTEM_KNOWN_HOSTS", ())
+    monkeypatch.setattr(ssh_config, "SYSTEM_CONFIG", tmp_path / "none")
+    monkeypatch.setattr(ssh_config, "SYSTEM_KNOWN_HOSTS", ())
     made = Home(tmp_path)
     made.write_key(USER_KEY)
     yield made

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 
 from botdeploy.core.model.address import Address, Jump
 from botdeploy.errors import UserError
-from botdeploy.hosts import sshconfig
-from botdeploy.hosts.sshconfig import Destination, SshConfig, shell_of
+from botdeploy.hosts.ssh import ssh_config
+from botdeploy.hosts.ssh.ssh_config import Destination, SshConfig, shell_of
 from botdeploy.user_dirs import home_of
 from tests.effort import examples
 
@@ -36,8 +36,8 @@ class Resolve(Protocol):
 @pytest.fixture(autouse=True)
 def own_system_files(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Keep the machine's own ssh files out."""
-    monkeypatch.setattr(sshconfig, "SYSTEM_CONFIG", tmp_path / "etc" / "ssh_config")
-    monkeypatch.setattr(sshconfig, "SYSTEM_KNOWN_HOSTS", (tmp_path / "etc" / "known_hosts",))
+    monkeypatch.setattr(ssh_config, "SYSTEM_CONFIG", tmp_path / "etc" / "ssh_config")
+    monkeypatch.setattr(ssh_config, "SYSTEM_KNOWN_HOSTS", (tmp_path / "etc" / "known_hosts",))
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from botdeploy.hosts.connection import Connector
+from botdeploy.hosts.ssh.connector import Connector
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

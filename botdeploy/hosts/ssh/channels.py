@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from paramiko.channel import Channel
 
     from botdeploy.hosts.program import Completed, ConnectionCounts
-    from botdeploy.hosts.transport import Opening, Program, Transport
+    from botdeploy.hosts.ssh.transport import Opening, Program, Transport
 
 #: Programs at a time on one connection; sshd allows 10 sessions unless told otherwise.
 CHANNELS = 8

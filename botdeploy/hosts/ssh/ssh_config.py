@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 
 from botdeploy.core.model.address import Address, Jump, parse_jump
 from botdeploy.errors import UserError
-from botdeploy.hosts import canonical, interfaces
-from botdeploy.hosts.sshfile import CannotTell, ConfigFiles, Found, in_list, split
+from botdeploy.hosts.ssh import canonical_name, network_interfaces
+from botdeploy.hosts.ssh.ssh_config_file import CannotTell, ConfigFiles, Found, in_list, split
 from botdeploy.user_dirs import home_of
 
 if TYPE_CHECKING:
@@ -198,9 +198,9 @@ class SshConfig:
                 found.take(keyword, split(value) or (value,))
         self._apply(found, file)
         host = self._expand(found.first("hostname") or found.original, self._name_tokens(found))
-        name = canonical.canonical(host, found)
+        name = canonical_name.canonical(host, found)
         found.options["hostname"] = (name,)
-        if found.wants_final or canonical.is_asked_for(found):
+        if found.wants_final or canonical_name.is_asked_for(found):
             found.host = name
             found.is_final = True
             self._apply(found, file)
@@ -223,7 +223,7 @@ class SshConfig:
             case "localnetwork":
                 try:
                     networks = [ipaddress.ip_network(text) for text in argument.split(",")]
-                    ours = interfaces.addresses()
+                    ours = network_interfaces.addresses()
                 except ValueError as error:
                     raise CannotTell(f"localnetwork {argument}: {error}") from error
                 except (OSError, AttributeError) as error:

@@ -55,7 +55,7 @@ class KnownKey:
         return f"{self.file}:{self.line}"
 
 
-class Standing(Enum):
+class KeyStatus(Enum):
     """What known_hosts says about a key that a host shows."""
 
     KNOWN = "known"
@@ -68,7 +68,7 @@ class Standing(Enum):
 class Finding:
     """How a shown key stands, and the lines that say so."""
 
-    standing: Standing
+    standing: KeyStatus
     because: tuple[KnownKey, ...] = ()
 
 
@@ -220,14 +220,14 @@ class HostKeys:
     def judge(self, blob: bytes) -> Finding:
         """Say how a key stands that the host shows and has proven to hold."""
         if (line := self.is_revoked(blob)) is not None:
-            return Finding(Standing.REVOKED, (line,))
+            return Finding(KeyStatus.REVOKED, (line,))
         plain = _with(Marker.PLAIN, self.keys)
         candidates = plain or _with(Marker.PLAIN, self.without_port)
         if hit := tuple(key for key in candidates if key.blob == blob):
-            return Finding(Standing.KNOWN, hit)
+            return Finding(KeyStatus.KNOWN, hit)
         if plain:
-            return Finding(Standing.CHANGED, plain)
-        return Finding(Standing.UNKNOWN)
+            return Finding(KeyStatus.CHANGED, plain)
+        return Finding(KeyStatus.UNKNOWN)
 
 
 def _with(marker: Marker, keys: Sequence[KnownKey]) -> tuple[KnownKey, ...]:

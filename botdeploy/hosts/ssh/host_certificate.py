@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import paramiko
 from paramiko.message import Message
 
-from botdeploy.hosts.knownhosts import matches_any
+from botdeploy.hosts.ssh.known_hosts import matches_any
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from botdeploy.errors import UserError
-from botdeploy.hosts.knownhosts import one_of
+from botdeploy.hosts.ssh.known_hosts import one_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -17,7 +17,7 @@ from paramiko.channel import Channel
 from paramiko.message import Message
 from paramiko.packet import Packetizer
 
-from botdeploy.hosts.dial import TCP_ASK_AFTER_S, unheard_for_s
+from botdeploy.hosts.ssh.dial import TCP_ASK_AFTER_S, unheard_for_s
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

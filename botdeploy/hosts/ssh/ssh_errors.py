@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 import paramiko
 
 from botdeploy.errors import AuthenticationFailed, HostError, Unreachable
-from botdeploy.hosts.knownhosts import KnownKey, fingerprint, host_name
+from botdeploy.hosts.ssh.known_hosts import KnownKey, fingerprint, host_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from botdeploy.hosts.proxy import ProxyProcess
-    from botdeploy.hosts.sshconfig import Destination
+    from botdeploy.hosts.ssh.proxy_command import ProxyProcess
+    from botdeploy.hosts.ssh.ssh_config import Destination
 
 
 #: What sshd says to an address that it keeps out (OpenSSH 9.8 and later).

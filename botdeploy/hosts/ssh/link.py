@@ -22,18 +22,18 @@ from botdeploy.errors import (
     HostKeyUnknown,
     Unreachable,
 )
-from botdeploy.hosts import complaints
-from botdeploy.hosts.fabriclib import fabric
-from botdeploy.hosts.hostcert import BadCertificate, HostCertificate, certificate_types
-from botdeploy.hosts.identity import KeyProblem, Keys
-from botdeploy.hosts.knownhosts import HostKeys, Standing, revoked_keys
-from botdeploy.hosts.transport import HOST_KEY_TYPES, Transport, shut
+from botdeploy.hosts.ssh import ssh_errors
+from botdeploy.hosts.ssh.fabric_import import fabric
+from botdeploy.hosts.ssh.host_certificate import BadCertificate, HostCertificate, certificate_types
+from botdeploy.hosts.ssh.known_hosts import HostKeys, KeyStatus, revoked_keys
+from botdeploy.hosts.ssh.transport import HOST_KEY_TYPES, Transport, shut
+from botdeploy.hosts.ssh.user_keys import KeyProblem, UserKeys
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from botdeploy.hosts.proxy import ProxyProcess
-    from botdeploy.hosts.sshconfig import Destination
+    from botdeploy.hosts.ssh.proxy_command import ProxyProcess
+    from botdeploy.hosts.ssh.ssh_config import Destination
 
 #: For the handshake and for logging in, each.
 HANDSHAKE_TIMEOUT_S = 15.0
@@ -43,7 +43,7 @@ _REFUSALS = 2
 
 
 @dataclass(slots=True)
-class Way:
+class Route:
     """An open way to a host: something to talk over, and what must be ended with it."""
 
     sock: Any
@@ -60,7 +60,7 @@ class Way:
 class _StrictPolicy(paramiko.MissingHostKeyPolicy):
     """Asks known_hosts about every key; Fabric's own policy accepts whatever comes."""
 
-    def __init__(self, link: Link) -> None:
+    def __init__(self, link: SshLink) -> None:
         self._link = link
 
     def missing_host_key(self, client: Any, hostname: str, key: paramiko.PKey) -> None:
@@ -72,7 +72,7 @@ class _StrictPolicy(paramiko.MissingHostKeyPolicy):
 class _KeysOnly(AuthStrategy):
     """Offers the user's keys in their order and says in the end what was refused."""
 
-    def __init__(self, link: Link) -> None:
+    def __init__(self, link: SshLink) -> None:
         super().__init__(ssh_config=paramiko.SSHConfig())
         self._link = link
 
@@ -120,7 +120,7 @@ class _KeysOnly(AuthStrategy):
             # Nobody said no: the connection was lost while logging in.
             raise EOFError("the connection ended while logging in")
         raise AuthenticationFailed(
-            link.name, complaints.refusal(place, refused, problems, methods, transport.goodbye)
+            link.name, ssh_errors.refusal(place, refused, problems, methods, transport.goodbye)
         )
 
     def _needs_no_key(self, transport: Any, refused: list[str], methods: list[str]) -> bool:
@@ -153,7 +153,7 @@ def _no_answer(transport: Any) -> TimeoutError:
     return TimeoutError(f"it did not answer the login within {HANDSHAKE_TIMEOUT_S:.0f} s{asks}")
 
 
-class Link(fabric.Connection):  # type: ignore[misc] # Fabric has no types
+class SshLink(fabric.Connection):  # type: ignore[misc] # Fabric has no types
     """Fabric's connection with our own way in: strict keys, tuned socket, no surprises.
 
     Stock Fabric accepts unknown host keys, opens a gateway per host, leaks a thread for each
@@ -166,8 +166,8 @@ class Link(fabric.Connection):  # type: ignore[misc] # Fabric has no types
         name: str,
         place: Destination,
         host_keys: HostKeys,
-        keys: Keys,
-        way: Way,
+        keys: UserKeys,
+        way: Route,
         config: fabric.Config,
     ) -> None:
         super().__init__(
@@ -266,7 +266,7 @@ class Link(fabric.Connection):  # type: ignore[misc] # Fabric has no types
         if is_listed:
             raise HostKeyChanged(
                 self.name,
-                f"{self.place} shows a key that {file} marks as revoked ({complaints.shown(key)}); "
+                f"{self.place} shows a key that {file} marks as revoked ({ssh_errors.shown(key)}); "
                 "do not connect until the host has a new one",
             )
 
@@ -302,17 +302,17 @@ class Link(fabric.Connection):  # type: ignore[misc] # Fabric has no types
             return
         finding = self.host_keys.judge(key.asbytes())
         match finding.standing:
-            case Standing.KNOWN:
+            case KeyStatus.KNOWN:
                 return
-            case Standing.UNKNOWN:
-                raise HostKeyUnknown(self.name, complaints.unknown(self.place, key, complaint))
-            case Standing.REVOKED:
+            case KeyStatus.UNKNOWN:
+                raise HostKeyUnknown(self.name, ssh_errors.unknown(self.place, key, complaint))
+            case KeyStatus.REVOKED:
                 raise HostKeyChanged(
                     self.name,
                     f"{self.place} shows a key that {finding.because[0].place} marks as revoked "
-                    f"({complaints.shown(key)}); do not connect until the host has a new one",
+                    f"({ssh_errors.shown(key)}); do not connect until the host has a new one",
                 )
-            case Standing.CHANGED:
+            case KeyStatus.CHANGED:
                 raise HostKeyChanged(
-                    self.name, complaints.changed(self.place, finding.because, key)
+                    self.name, ssh_errors.changed(self.place, finding.because, key)
                 )

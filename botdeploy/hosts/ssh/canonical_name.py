@@ -7,10 +7,10 @@ import socket
 from typing import TYPE_CHECKING
 
 from botdeploy.errors import UserError
-from botdeploy.hosts.sshfile import in_list
+from botdeploy.hosts.ssh.ssh_config_file import in_list
 
 if TYPE_CHECKING:
-    from botdeploy.hosts.sshfile import Found
+    from botdeploy.hosts.ssh.ssh_config_file import Found
 
 _MAX_DOTS = 1
 #: What could be an address, as far as the C library is asked.

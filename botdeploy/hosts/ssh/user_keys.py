@@ -18,7 +18,7 @@ from paramiko.agent import AgentSSH
 from paramiko.message import Message
 from paramiko.pkey import PublicBlob
 
-from botdeploy.hosts.hostcert import BadCertificate, plain_key
+from botdeploy.hosts.ssh.host_certificate import BadCertificate, plain_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from paramiko import PKey
     from paramiko.agent import AgentKey
 
-    from botdeploy.hosts.sshconfig import Destination
+    from botdeploy.hosts.ssh.ssh_config import Destination
 
 #: An agent may have to ask its user; a machine that nobody sits at must not wait for ever.
 _AGENT_TIMEOUT_S = 60.0
@@ -136,7 +136,7 @@ class _Offers:
             yield from self.fresh(str(path), _Certified(key, certificate))
 
 
-class Keys:
+class UserKeys:
     """All keys of one command run; thread-safe, each file and agent is read once."""
 
     def __init__(self) -> None:

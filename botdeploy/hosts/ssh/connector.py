@@ -10,33 +10,33 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from botdeploy.hosts.fabriclib import fabric  # before paramiko, which imports invoke too
+from botdeploy.hosts.ssh.fabric_import import fabric  # before paramiko, which imports invoke too
 
 # isort: split
 import paramiko
 import tenacity
 
 from botdeploy.errors import AddressRefused, HostError, HostKeyUnknown, Unreachable, UserError
-from botdeploy.hosts import link as link_module
-from botdeploy.hosts.complaints import TryAgain, of_dialing, of_ssh
-from botdeploy.hosts.dial import Alarm, dial
-from botdeploy.hosts.identity import Keys
-from botdeploy.hosts.knownhosts import HostKeys, KnownHosts, host_name
-from botdeploy.hosts.link import Link, Way
 from botdeploy.hosts.local import LocalConnection
 from botdeploy.hosts.program import Completed, ConnectionCounts, HostConnection, Session
-from botdeploy.hosts.proxy import ProxyProcess
-from botdeploy.hosts.remote import RemotePrograms
 from botdeploy.hosts.slots import Slots
-from botdeploy.hosts.sshconfig import Destination, SshConfig, shell_of
-from botdeploy.hosts.transport import shut
+from botdeploy.hosts.ssh import link as link_module
+from botdeploy.hosts.ssh.channels import RemotePrograms
+from botdeploy.hosts.ssh.dial import Alarm, dial
+from botdeploy.hosts.ssh.known_hosts import HostKeys, KnownHosts, host_name
+from botdeploy.hosts.ssh.link import Route, SshLink
+from botdeploy.hosts.ssh.proxy_command import ProxyProcess
+from botdeploy.hosts.ssh.ssh_config import Destination, SshConfig, shell_of
+from botdeploy.hosts.ssh.ssh_errors import TryAgain, of_dialing, of_ssh
+from botdeploy.hosts.ssh.transport import shut
+from botdeploy.hosts.ssh.user_keys import UserKeys
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
     from botdeploy.core.model.address import Address, Jump
-    from botdeploy.hosts.transport import Transport
+    from botdeploy.hosts.ssh.transport import Transport
 
 __all__ = [
     "Completed",
@@ -66,7 +66,7 @@ _DESCRIPTORS = 10_240
 class SshConnection:
     """One host over SSH. Made by ``Connector.connect``."""
 
-    def __init__(self, host: str, link: Link, more: Callable[[], Link]) -> None:
+    def __init__(self, host: str, link: SshLink, more: Callable[[], SshLink]) -> None:
         """Take an open link, and what opens further ones where sshd allows few sessions on one."""
         self._host = host
         #: The Fabric connection underneath, for whatever Fabric offers and this does not.
@@ -74,7 +74,7 @@ class SshConnection:
         self._counts = ConnectionCounts()
         self._more = more
         self._lock = threading.Lock()
-        self._further: list[Link] = []
+        self._further: list[SshLink] = []
         self._is_closed = False
         self._programs = RemotePrograms(host, link.transport, self._counts, self._open_further)
 
@@ -141,7 +141,7 @@ class _Gateway:
         self.before = before
         self.slots = Slots(_GATEWAY_OPENINGS)
         self.lock = threading.Lock()
-        self.link: Link | None = None
+        self.link: SshLink | None = None
         self.failed_at = 0.0
         self.fault: BaseException | None = None
 
@@ -193,7 +193,7 @@ class Connector:
         self._total_timeout_s = total_timeout_s or 2.5 * connect_timeout_s
         self._environ = environ
         self._ssh_config = SshConfig(environ)
-        self._keys = Keys()
+        self._keys = UserKeys()
         # Lazy: files of Fabric's own on this machine must not change where we connect.
         self._config = fabric.Config(ssh_config=paramiko.SSHConfig(), lazy=True)
         self._lock = threading.Lock()
@@ -201,10 +201,10 @@ class Connector:
         self._alarm = Alarm()
         self._known: dict[tuple[Path, ...], KnownHosts] = {}
         self._gateways: dict[tuple[Destination, int], _Gateway] = {}
-        self._links: list[Link] = []
+        self._links: list[SshLink] = []
         self._prune_at = 100
         self._locals: list[LocalConnection] = []
-        self._ways: dict[int, Way] = {}
+        self._ways: dict[int, Route] = {}
         #: Connections opened so far, those to gateways included.
         self.connections = 0
 
@@ -231,7 +231,7 @@ class Connector:
             address.host, self._reach(address, place), lambda: self._reach(address, place)
         )
 
-    def _reach(self, address: Address, place: Destination) -> Link:
+    def _reach(self, address: Address, place: Destination) -> SshLink:
         """Log in at a place, with as many tries as make sense."""
         deadline = _Deadline(self._total_timeout_s)
         started_at = time.monotonic()
@@ -293,7 +293,7 @@ class Connector:
         if self._alarm.is_pulled:
             raise Unreachable(host, "interrupted")
 
-    def _try_to_connect(self, address: Address, place: Destination, deadline: _Deadline) -> Link:
+    def _try_to_connect(self, address: Address, place: Destination, deadline: _Deadline) -> SshLink:
         """Try once; raise TryAgain for what may be different in a moment."""
         try:
             before = self._gateways_to(place.jumps, address, depth=0)
@@ -316,7 +316,7 @@ class Connector:
                 before = self._gateways.setdefault(key, _Gateway(place, before))
         return before
 
-    def _through(self, gateway: _Gateway, host: str, deadline: _Deadline) -> Link:
+    def _through(self, gateway: _Gateway, host: str, deadline: _Deadline) -> SshLink:
         """Give the one connection to a gateway, opened by whoever comes first."""
         asked_at = time.monotonic()
         with gateway.lock:
@@ -347,19 +347,19 @@ class Connector:
 
     def _open(
         self, name: str, place: Destination, before: _Gateway | None, deadline: _Deadline
-    ) -> Link:
+    ) -> SshLink:
         """Reach a place and log in there."""
         self._check_open(name)
         way = self._way(name, place, before, deadline)
         with self._lock:
             self._ways[id(way)] = way
-        link: Link | None = None
+        link: SshLink | None = None
         try:
             if self._alarm.is_pulled:
                 way.close()
                 self._check_open(name)
             host_keys = self._host_keys(name, place)
-            link = Link(
+            link = SshLink(
                 name=name,
                 place=place,
                 host_keys=host_keys,
@@ -389,7 +389,7 @@ class Connector:
         return link
 
     def _of_ssh(
-        self, name: str, place: Destination, error: Exception, way: Way, link: Link | None
+        self, name: str, place: Destination, error: Exception, way: Route, link: SshLink | None
     ) -> Exception:
         return of_ssh(
             name,
@@ -400,7 +400,7 @@ class Connector:
             preamble=link.preamble if link is not None else (),
         )
 
-    def _keep(self, link: Link) -> None:
+    def _keep(self, link: SshLink) -> None:
         """Remember a link for ``close``, and forget now and then those that ended."""
         self._links.append(link)
         self.connections += 1
@@ -410,16 +410,16 @@ class Connector:
 
     def _way(
         self, name: str, place: Destination, before: _Gateway | None, deadline: _Deadline
-    ) -> Way:
+    ) -> Route:
         """Open something to talk over: a socket, a gateway's channel, or a command."""
         timeout_s = min(place.connect_timeout_s or self._connect_timeout_s, deadline.left_s())
         if before is not None:
-            return Way(self._channel(name, place, before, deadline))
+            return Route(self._channel(name, place, before, deadline))
         if place.proxy_command is not None:
             process = ProxyProcess(place.proxy_command, shell_of(self._environ))
-            return Way(process.sock, process)
+            return Route(process.sock, process)
         try:
-            return Way(
+            return Route(
                 dial(
                     place.hostname,
                     place.port,

@@ -1,0 +1,1 @@
+"""One strict ssh connection a host: trust, login, transport, channels."""
