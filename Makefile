@@ -72,7 +72,7 @@ lint: $(STAMP) ## ruff, mypy, shellcheck
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/shellcheck $(SHELL_FILES)
-	@$(BIN)/python -c 'from botdeploy.hosts.hostprogram import PROGRAM; print(PROGRAM.decode())' | \
+	@$(BIN)/python -c 'from botdeploy.hosts.host_program import PROGRAM; print(PROGRAM.decode())' | \
 		$(BIN)/shellcheck -
 
 .PHONY: format

@@ -14,7 +14,7 @@ from botdeploy.core.text.printable import bare
 from botdeploy.core.text.untrusted import entry_of
 from botdeploy.engine.observing import observe, observe_some
 from botdeploy.errors import ExitCode, HostError
-from botdeploy.hosts.journal import Follower
+from botdeploy.hosts.follower import Follower
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from botdeploy.core.model.inventory import Inventory
     from botdeploy.core.text.secret_mask import Mask
     from botdeploy.engine.fleet import Fleet
-    from botdeploy.hosts.journal import Delivery
+    from botdeploy.hosts.follower import Delivery
 
 
 class AsWritten:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from botdeploy.core.host_state import HostState, RolloutRecord
     from botdeploy.core.model.inventory import Inventory
     from botdeploy.engine.fleet import Fleet
-    from botdeploy.hosts.acts import Acts
+    from botdeploy.hosts.acts.acts import Acts
     from botdeploy.views.account import Act, Frame
 
 MOST_OTHERS = 8

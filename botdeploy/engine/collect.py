@@ -12,13 +12,13 @@ from botdeploy.core.probes.probe import ProbeReading, is_failure, is_of, lines_o
 from botdeploy.core.text.untrusted import LATEST_US, entry_of, told, whole
 from botdeploy.engine.probing import about
 from botdeploy.errors import HostError
-from botdeploy.hosts.question import ask
+from botdeploy.hosts.acts.probe import ask
 
 if TYPE_CHECKING:
     from botdeploy.core.host_state import HostState
     from botdeploy.core.lines.assembler import Assembler, LogLine
     from botdeploy.core.model.inventory import Probe
-    from botdeploy.hosts.acts import Acts
+    from botdeploy.hosts.acts.acts import Acts
 
 HOUR_S = 3600
 HISTORY_S = 24 * HOUR_S

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from botdeploy.core.model.inventory import Bot, Host, Inventory, Ring
     from botdeploy.engine.target import Target
-    from botdeploy.hosts.acts import Fetched
+    from botdeploy.hosts.acts.acts import Fetched
     from botdeploy.sources.build import Build
 
 _MOST_META = 128 * 1024 * 1024

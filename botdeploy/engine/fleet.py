@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from botdeploy.core.text.secret_mask import Mask
 from botdeploy.errors import BotdeployError, ExitCode, HostError
-from botdeploy.hosts.acts import Acts
+from botdeploy.hosts.acts.acts import Acts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from botdeploy.engine.pulse import Pulse
 from botdeploy.errors import OutcomeUnknown, Unreachable
-from botdeploy.hosts.records import LockLost
+from botdeploy.hosts.acts.records import LockLost
 
 if TYPE_CHECKING:
     import threading
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from botdeploy.engine.fleet import Fleet
     from botdeploy.engine.lock import EnvironmentLock
     from botdeploy.errors import BotdeployError, HostError
-    from botdeploy.hosts.acts import Acts
+    from botdeploy.hosts.acts.acts import Acts
 
 T = TypeVar("T")
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from botdeploy.engine.belonging import refuse
 from botdeploy.engine.fleet import StillAtWork
 from botdeploy.errors import BotdeployError, HostError, LockedError
-from botdeploy.hosts.records import LockRefused, OtherEnvironment
+from botdeploy.hosts.acts.records import LockRefused, OtherEnvironment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from botdeploy.core.host_state import HostState
     from botdeploy.engine.clock import Clock
     from botdeploy.engine.fleet import Fleet
-    from botdeploy.hosts.acts import Entered
-    from botdeploy.hosts.records import LockLost
+    from botdeploy.hosts.acts.acts import Entered
+    from botdeploy.hosts.acts.records import LockLost
 
     _Enter = Callable[[str], LockRefused | None]
 

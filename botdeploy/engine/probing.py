@@ -9,8 +9,8 @@ from botdeploy.core.model.inventory import Probe, ProbeKind
 from botdeploy.core.probes import probe as probes
 from botdeploy.core.probes import probe_trial
 from botdeploy.errors import ActFailed, HostError, Unreachable
-from botdeploy.hosts.question import ask
-from botdeploy.hosts.records import ProgramMissing
+from botdeploy.hosts.acts.probe import ask
+from botdeploy.hosts.acts.records import ProgramMissing
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from botdeploy.core.probes.probe import ProbeReading
     from botdeploy.engine.clock import Clock
     from botdeploy.engine.fleet import Fleet
-    from botdeploy.hosts.acts import Acts
+    from botdeploy.hosts.acts.acts import Acts
 
 HOLD_S = 6.0
 """How long what a canary answered waits for the baseline's answers to the same question: what

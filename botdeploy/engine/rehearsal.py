@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from botdeploy.core.model.inventory import Host, Inventory
     from botdeploy.engine.fleet import Fleet
-    from botdeploy.hosts.program import HostConnection, Session
+    from botdeploy.hosts.process.program import HostConnection, Session
     from botdeploy.sources.build import Build
 
 _HEAD_BYTES = 512

@@ -16,7 +16,7 @@ from botdeploy.engine.observing import observe
 from botdeploy.engine.outcome import Ended
 from botdeploy.engine.telling import told_unseen
 from botdeploy.errors import ExitCode, HostError, UserError
-from botdeploy.hosts.acts import Reverted, Unchanged
+from botdeploy.hosts.acts.acts import Reverted, Unchanged
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -11,7 +11,7 @@ from botdeploy.engine.observing import observe
 from botdeploy.engine.outcome import Ended
 from botdeploy.engine.telling import told_unseen
 from botdeploy.errors import ExitCode, HostError
-from botdeploy.hosts.acts import Reverted, Unchanged
+from botdeploy.hosts.acts.acts import Reverted, Unchanged
 
 if TYPE_CHECKING:
     from botdeploy.core.model.inventory import Inventory

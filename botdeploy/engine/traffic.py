@@ -17,7 +17,7 @@ from botdeploy.engine.collect import HISTORY_S
 from botdeploy.engine.collect import HOUR_S as RECENT_S
 from botdeploy.engine.watch import MOST_BASELINE
 from botdeploy.errors import HostError
-from botdeploy.hosts.question import ask
+from botdeploy.hosts.acts.probe import ask
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from botdeploy.core.host_state import HostState
     from botdeploy.core.model.inventory import Inventory, Policy, Probe, Ring
     from botdeploy.engine.fleet import Fleet
-    from botdeploy.hosts.acts import Acts
+    from botdeploy.hosts.acts.acts import Acts
 
 MOST_HOSTS = 2
 """Hosts that are asked: what they say is alike."""

@@ -21,7 +21,7 @@ from botdeploy.core.verdict import Outcome, Verdict
 from botdeploy.engine.liveness import Liveness
 from botdeploy.engine.probing import Prober
 from botdeploy.errors import HostError
-from botdeploy.hosts.journal import Delivery, Follower
+from botdeploy.hosts.follower import Delivery, Follower
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING
 
 from botdeploy.core.lines.assembler import Assembler
 from botdeploy.errors import HostError
-from botdeploy.hosts.acts import Acts
-from botdeploy.hosts.journal import Delivery, Follower
+from botdeploy.hosts.acts.acts import Acts
+from botdeploy.hosts.follower import Delivery, Follower
 from botdeploy.hosts.ssh.connector import Connector
 from botdeploy.inventory import load
 from tests.bench import bots
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from botdeploy.core.model.address import Address
-    from botdeploy.hosts.program import HostConnection
+    from botdeploy.hosts.process.program import HostConnection
     from tests.bench.field import Target
     from tests.lab.lab import Lab
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from botdeploy.hosts import hostprogram
+from botdeploy.hosts import host_program
 from tests.hosts.actkit import BOT, LIFE, Actor, Release, Reply, parse, release
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ class Stand:
 
     def put_stops(self) -> None:
         """Put the wrapper in the place of every program that the acts' text names."""
-        words = set(re.findall(r"[a-z][a-z0-9_-]+", hostprogram.PROGRAM.decode())) - _BUILTINS
+        words = set(re.findall(r"[a-z][a-z0-9_-]+", host_program.PROGRAM.decode())) - _BUILTINS
         listed = " ".join(sorted(words))
         self.host.root(
             "cat >/run/step; chmod 755 /run/step; mkdir -p /run/chaos;"
@@ -200,7 +200,7 @@ class Call:
         """Start it."""
         self._nonce = f"chaos{secrets.token_hex(3)}"
         self._stand = stand
-        self._command = hostprogram.call(BOT, self._nonce, act, words)
+        self._command = host_program.call(BOT, self._nonce, act, words)
         self._over_ssh = over_ssh
         self._process: subprocess.Popen[bytes] | None = None
         self.reply: Reply | None = None

@@ -19,7 +19,7 @@ from botdeploy.engine.fleet import Interrupted, StillAtWork
 from botdeploy.engine.manifests import ManifestCache
 from botdeploy.engine.tools import Tools
 from botdeploy.errors import HostError, OutcomeUnknown, Unreachable
-from botdeploy.hosts.acts import Entries, Fetched
+from botdeploy.hosts.acts.acts import Entries, Fetched
 from tests.engine.fakehost import (
     BEGIN,
     FakeClock,
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from botdeploy.core.lines.assembler import Assembler
     from botdeploy.core.rollout.running import Unit
     from botdeploy.engine.target import Target
-    from botdeploy.hosts.acts import Reverted, Switched, Unchanged
+    from botdeploy.hosts.acts.acts import Reverted, Switched, Unchanged
 
 T = TypeVar("T")
 

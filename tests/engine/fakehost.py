@@ -20,8 +20,8 @@ from botdeploy.core.host_state import (
 )
 from botdeploy.core.rollout.running import Runs, Unit, seen
 from botdeploy.errors import ActFailed
-from botdeploy.hosts.acts import Entries, Reverted, Switched, Unchanged
-from botdeploy.hosts.records import (
+from botdeploy.hosts.acts.acts import Entries, Reverted, Switched, Unchanged
+from botdeploy.hosts.acts.records import (
     LeaseLost,
     LockLost,
     LockRefused,

@@ -16,7 +16,7 @@ from botdeploy.core.model.inventory import Bot, Host, Inventory, Policy, Ring, S
 from botdeploy.engine.copying import checked
 from botdeploy.engine.target import Target
 from botdeploy.errors import ActFailed
-from botdeploy.hosts.acts import Fetched
+from botdeploy.hosts.acts.acts import Fetched
 from botdeploy.sources import read
 from botdeploy.sources.build import Build, build
 from botdeploy.sources.package import meta_tar_gz

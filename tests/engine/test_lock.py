@@ -7,7 +7,7 @@ import pytest
 from botdeploy.engine.canary import canary
 from botdeploy.engine.run import Options
 from botdeploy.errors import ExitCode
-from botdeploy.hosts.records import LockLost
+from botdeploy.hosts.acts.records import LockLost
 from tests.engine.fakefleet import Stage
 from tests.engine.test_canary import release
 

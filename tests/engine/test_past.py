@@ -19,7 +19,7 @@ from botdeploy.engine.canary import canary, promote
 from botdeploy.engine.run import Options
 from botdeploy.engine.watch import Watch
 from botdeploy.errors import ExitCode
-from botdeploy.hosts.journal import Delivery
+from botdeploy.hosts.follower import Delivery
 from tests.engine.fakefleet import Stage
 
 if TYPE_CHECKING:

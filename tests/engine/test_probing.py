@@ -18,8 +18,8 @@ from botdeploy.core.model.inventory import Probe, ProbeKind
 from botdeploy.engine.collect import collect
 from botdeploy.engine.probing import HOLD_S, Prober, try_probe
 from botdeploy.errors import ActFailed, Unreachable
-from botdeploy.hosts.acts import Acts, Entries
-from botdeploy.hosts.records import ProgramMissing, Reply
+from botdeploy.hosts.acts.acts import Acts, Entries
+from botdeploy.hosts.acts.records import ProgramMissing, Reply
 
 if TYPE_CHECKING:
     from collections.abc import Callable

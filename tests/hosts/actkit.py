@@ -10,7 +10,7 @@ import tarfile
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from botdeploy.hosts import hostprogram
+from botdeploy.hosts import host_program
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -204,7 +204,7 @@ class Actor:
     def install(self) -> Reply:
         """Put the program there."""
         nonce = secrets.token_hex(4)
-        return self.run(nonce, hostprogram.install_command(self.bot, nonce), hostprogram.PROGRAM)
+        return self.run(nonce, host_program.install_command(self.bot, nonce), host_program.PROGRAM)
 
     def __call__(
         self, act: str, *arguments: object, stdin: bytes = b"", timeout: float = 60
@@ -212,14 +212,14 @@ class Actor:
         """Run one act."""
         nonce = secrets.token_hex(4)
         words = [str(one) for one in arguments]
-        return self.run(nonce, hostprogram.call(self.bot, nonce, act, words), stdin, timeout)
+        return self.run(nonce, host_program.call(self.bot, nonce, act, words), stdin, timeout)
 
     def ephemeral(self, act: str, *arguments: object) -> Reply:
         """Run one act without installing the program."""
         nonce = secrets.token_hex(4)
         words = [str(one) for one in arguments]
-        command = hostprogram.ephemeral_command(self.bot, nonce, act, words)
-        return self.run(nonce, command, hostprogram.PROGRAM)
+        command = host_program.ephemeral_command(self.bot, nonce, act, words)
+        return self.run(nonce, command, host_program.PROGRAM)
 
     def run(self, nonce: str, command: str, stdin: bytes = b"", timeout: float = 60) -> Reply:
         """Run a command line and read its records."""

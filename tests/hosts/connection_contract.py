@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from botdeploy.errors import HostError
-from botdeploy.hosts import pump
-from botdeploy.hosts.program import HostConnection, Session
+from botdeploy.hosts.process import pipes
+from botdeploy.hosts.process.program import HostConnection, Session
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -93,7 +93,7 @@ class ConnectionContract:
         self, connection: HostConnection, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """A runaway program does not take the controller's memory."""
-        monkeypatch.setattr(pump, "OUTPUT_LIMIT_BYTES", 2 * MIB)
+        monkeypatch.setattr(pipes, "OUTPUT_LIMIT_BYTES", 2 * MIB)
         done = connection.run("exec cat /dev/zero")
         assert done.exit_status is None
         assert "more than 2 MiB" in done.unknown_because
@@ -102,7 +102,7 @@ class ConnectionContract:
         self, connection: HostConnection, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """A child in the background that keeps the output open does not hold up the result."""
-        monkeypatch.setattr(pump, "LINGER_S", 0.2)
+        monkeypatch.setattr(pipes, "LINGER_S", 0.2)
         done = connection.run("sleep 3 & echo done; exit 5", timeout_s=60)
         assert (done.exit_status, done.stdout) == (5, b"done\n")
 
@@ -168,7 +168,7 @@ class ConnectionContract:
         assert list(session.lines(timeout_s=30)) == [b"line"]
         error = session.read_error()
         assert error.endswith(b"eee the reason\n")
-        assert len(error) == pump.ERROR_LIMIT_BYTES
+        assert len(error) == pipes.ERROR_LIMIT_BYTES
 
     def test_closing_wakes_a_reader(self, connection: HostConnection) -> None:
         """Another thread may close a session; its reader sees the end, and no status."""

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from botdeploy.errors import UserError
-from botdeploy.hosts import hostprogram
+from botdeploy.hosts import host_program
 from tests.effort import examples
 from tests.hosts.actkit import parse
 
@@ -40,7 +40,7 @@ LOGIN_SHELLS = ["sh", "bash", "dash", "zsh", "fish", "tcsh", "ksh", "busybox"]
 def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Give the assembled program as a file under a bot's name."""
     place = tmp_path_factory.mktemp("acts") / "echobot"
-    place.write_bytes(hostprogram.PROGRAM)
+    place.write_bytes(host_program.PROGRAM)
     return place
 
 
@@ -55,7 +55,7 @@ def test_every_posix_shell_reads_the_program(shell: list[str], program: Path) ->
 
 def test_every_act_that_is_named_exists() -> None:
     """The list of acts and the functions agree."""
-    text = hostprogram.PROGRAM.decode()
+    text = host_program.PROGRAM.decode()
     listed = set()
     for line in text.splitlines():
         if line.startswith(("READS=", "ACTS=")):
@@ -70,29 +70,29 @@ def test_every_act_that_is_named_exists() -> None:
 
 def test_the_digest_follows_the_text() -> None:
     """The program's folder is named by its own text, so it is never changed in place."""
-    assert hostprogram.DIGEST in hostprogram.path("echobot")
-    assert len(hostprogram.DIGEST) == 12
-    assert hostprogram.PROGRAM.startswith(b"#!/bin/sh\n")
-    assert hostprogram.PROGRAM.endswith(b"\n")
+    assert host_program.DIGEST in host_program.path("echobot")
+    assert len(host_program.DIGEST) == 12
+    assert host_program.PROGRAM.startswith(b"#!/bin/sh\n")
+    assert host_program.PROGRAM.endswith(b"\n")
 
 
 @pytest.mark.parametrize("bot", ["", "Bot", "a b", "../x", "a/b", "x" * 33, "-x", "botdeploy"])
 def test_a_name_that_is_no_bots_is_refused(bot: str) -> None:
     """No command line is made for a name that could leave the program's folder."""
     with pytest.raises(UserError):
-        hostprogram.call(bot, "n", "observe")
+        host_program.call(bot, "n", "observe")
 
 
 def test_only_root_can_be_become() -> None:
     """An inventory that asks for another user learns that there is none."""
     with pytest.raises(UserError, match="deployer"):
-        hostprogram.call("echobot", "n", "observe", become_user="deployer")
+        host_program.call("echobot", "n", "observe", become_user="deployer")
 
 
 def test_an_argument_of_two_lines_is_refused() -> None:
     """What could end a command line never gets into one."""
     with pytest.raises(ValueError, match="one line"):
-        hostprogram.call("echobot", "n", "unlock", ["a\nb"])
+        host_program.call("echobot", "n", "unlock", ["a\nb"])
 
 
 # --- the ground, with tools of other makes ------------------------------------------------------
@@ -127,7 +127,7 @@ def test_the_ground_stands_on_tools_of_any_make(
         pytest.skip("systemd is not installed")
     for name, text in tools.items():
         put(tmp_path / "bin" / name, f"#!/bin/sh\n{text}\n".replace("{real}", f"/usr/bin/{name}"))
-    lib = hostprogram.PROGRAM.decode().split("# lock: one rollout at a time")[0]
+    lib = host_program.PROGRAM.decode().split("# lock: one rollout at a time")[0]
     lib = lib.replace("export PATH=", f"export PATH={tmp_path / 'bin'}:")
     work = tmp_path / "work"
     work.mkdir()
@@ -148,7 +148,7 @@ def test_the_ground_stands_on_tools_of_any_make(
 
 def test_no_tool_is_asked_for_what_only_gnu_has() -> None:
     """Parts of a second come from ``wall``, and a link is replaced by ``rename``."""
-    text = hostprogram.PROGRAM.decode()
+    text = host_program.PROGRAM.decode()
     assert not re.findall(r"date [^\n]*%[0-9]N", text)
     moves = re.findall(r"mv -T [^\n]*(?:current|previous|UNITS)", text)
     assert not [move for move in moves if "releases" not in move]
@@ -163,7 +163,7 @@ def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     tools = tmp_path / "bin"
     tools.mkdir()
     monkeypatch.setenv("PATH", f"{tools}:{os.environ['PATH']}")
-    monkeypatch.setattr(hostprogram, "LIBRARY", str(tmp_path / "lib"))
+    monkeypatch.setattr(host_program, "LIBRARY", str(tmp_path / "lib"))
     return tmp_path
 
 
@@ -189,7 +189,7 @@ def test_arguments_reach_the_program_through_every_login_shell(shell: str, stage
     """Quotes, dollars, spaces and other scripts arrive as they are."""
     if shutil.which(shell) is None:
         pytest.skip(f"{shell} is not here")
-    put(Path(hostprogram.path("echobot")), ECHO)
+    put(Path(host_program.path("echobot")), ECHO)
     put(stage / "bin/id", "#!/bin/sh\necho 0\n")
     words = [
         "it's",
@@ -208,7 +208,7 @@ def test_arguments_reach_the_program_through_every_login_shell(shell: str, stage
         "c\\",
     ]
     argv = ["busybox", "sh"] if shell == "busybox" else [shell]
-    rc, out, _ = run(hostprogram.call("echobot", "n1", "act", words), argv)
+    rc, out, _ = run(host_program.call("echobot", "n1", "act", words), argv)
     assert (rc, out) == (0, "\n" + "".join(f"<{word}>" for word in ["n1", "act", *words]))
 
 
@@ -221,7 +221,7 @@ TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0\n"))
 @settings(max_examples=examples(30), deadline=None)
 def test_any_argument_arrives_through_every_login_shell(words: list[str]) -> None:
     """Whatever a reason or a name holds, the program gets exactly that."""
-    command = hostprogram.unprivileged_command("echobot", "n1", "act", words)
+    command = host_program.unprivileged_command("echobot", "n1", "act", words)
     echo = b'#!/bin/sh\nfor one; do printf "<%s>" "$one"; done\n'
     meant = "\n" + "".join(f"<{word}>" for word in ["n1", "act", *words])
     for shell in LOGIN_SHELLS:
@@ -239,7 +239,7 @@ def test_what_is_sent_holds_nothing_that_login_shells_take_for_theirs(
     with_password: bool,  # noqa: FBT001
 ) -> None:
     """No backslash (fish before 3.2), no exclamation mark (tcsh), and nothing but ASCII."""
-    for made in (hostprogram.call, hostprogram.ephemeral_command):
+    for made in (host_program.call, host_program.ephemeral_command):
         command = made("echobot", "n1", "act", words, with_password=with_password)
         assert not set(command) & set("\\!\n\t")
         assert command.isascii()
@@ -250,10 +250,10 @@ def test_what_the_login_shell_prints_first_hides_no_record(stage: Path) -> None:
     """A line of its own without an end (``printf hello`` in .bashrc) is over before ours."""
     put(stage / "bin/id", "#!/bin/sh\necho 0\n")
     for command, stdin in (
-        (hostprogram.call("echobot", "n1", "observe"), b""),
-        (hostprogram.ephemeral_command("echobot", "n1", "version"), hostprogram.PROGRAM),
-        (hostprogram.unprivileged_command("echobot", "n1", "version"), hostprogram.PROGRAM),
-        (hostprogram.install_command("echobot", "n1"), b"something else"),
+        (host_program.call("echobot", "n1", "observe"), b""),
+        (host_program.ephemeral_command("echobot", "n1", "version"), host_program.PROGRAM),
+        (host_program.unprivileged_command("echobot", "n1", "version"), host_program.PROGRAM),
+        (host_program.install_command("echobot", "n1"), b"something else"),
     ):
         _, out, _ = run(f"printf hello; {command}", ["bash"], stdin)
         assert [sorted(record) for record in parse("n1", out)][-1] == ["final", "rc"]
@@ -265,30 +265,30 @@ def test_a_beginning_that_somebody_swallowed_is_told(stage: Path) -> None:
     put(stage / "bin/id", "#!/bin/sh\necho 1000\n")
     put(stage / "bin/sudo", "#!/bin/sh\n" + SWALLOW)
     for command in (
-        hostprogram.ephemeral_command("echobot", "n1", "version", with_password=True),
-        hostprogram.install_command("echobot", "n1", with_password=True),
+        host_program.ephemeral_command("echobot", "n1", "version", with_password=True),
+        host_program.install_command("echobot", "n1", with_password=True),
     ):
-        rc, out, _ = run(command, stdin=b"pass word\n" + hostprogram.PROGRAM)
+        rc, out, _ = run(command, stdin=b"pass word\n" + host_program.PROGRAM)
         assert (rc, parse("n1", out)[0]["fault"]) == (3, "input")
 
 
 def test_a_program_that_is_not_there_is_told(stage: Path) -> None:
     """The fault is a record of its own, with a final one behind it."""
     del stage
-    rc, out, _ = run(hostprogram.call("echobot", "n1", "observe"))
+    rc, out, _ = run(host_program.call("echobot", "n1", "observe"))
     first, last = parse("n1", out)
     assert (rc, first["fault"], last) == (3, "missing", {"final": True, "rc": 3})
 
 
 def test_sudo_that_refuses_is_told_in_its_own_words(stage: Path) -> None:
     """What sudo says is in the message, whatever characters it has."""
-    put(Path(hostprogram.path("echobot")), ECHO)
+    put(Path(host_program.path("echobot")), ECHO)
     put(stage / "bin/id", "#!/bin/sh\necho 1000\n")
     put(
         stage / "bin/sudo",
         '#!/bin/sh\necho "sudo: a \\"password\\" is required \\\\" >&2\nexit 1\n',
     )
-    rc, out, _ = run(hostprogram.call("echobot", "n1", "observe"))
+    rc, out, _ = run(host_program.call("echobot", "n1", "observe"))
     first, last = parse("n1", out)
     assert (rc, first["fault"], last["final"]) == (3, "sudo", True)
     assert "password" in first["message"]
@@ -296,12 +296,12 @@ def test_sudo_that_refuses_is_told_in_its_own_words(stage: Path) -> None:
 
 def test_a_host_without_sudo_is_told(stage: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No sudo is the same fault as a sudo that refuses."""
-    put(Path(hostprogram.path("echobot")), ECHO)
+    put(Path(host_program.path("echobot")), ECHO)
     put(stage / "bin/id", "#!/bin/sh\necho 1000\n")
     for tool in ("tr", "tail", "sh"):
         (stage / "bin" / tool).symlink_to(str(shutil.which(tool)))
     monkeypatch.setenv("PATH", str(stage / "bin"))
-    _, out, _ = run(hostprogram.call("echobot", "n1", "observe"), ["/bin/sh"])
+    _, out, _ = run(host_program.call("echobot", "n1", "observe"), ["/bin/sh"])
     assert parse("n1", out)[0]["fault"] == "sudo"
 
 
@@ -342,10 +342,10 @@ def test_the_password_never_reaches_the_program(
 ) -> None:
     """Sudo's password is the first line of the input, also where sudo does not ask for it."""
     monkeypatch.setenv("NEEDS_PASSWORD", needs)
-    put(Path(hostprogram.path("echobot")), "#!/bin/sh\ncat\n")
+    put(Path(host_program.path("echobot")), "#!/bin/sh\ncat\n")
     put(stage / "bin/id", "#!/bin/sh\necho 1000\n")
     put(stage / "bin/sudo", SUDO)
-    command = hostprogram.call("echobot", "n1", "stage", with_password=True)
+    command = host_program.call("echobot", "n1", "stage", with_password=True)
     rc, out, _ = run(command, stdin=b"pass word\nfirst\nsecond")
     assert (rc, out) == (0, "\nfirst\nsecond")
     assert "pass word" not in command
@@ -357,13 +357,13 @@ def test_wrong_password_is_told_at_once(
 ) -> None:
     """Sudo does not wait for another one while the input stays open, nor takes data for one."""
     monkeypatch.setenv("NEEDS_PASSWORD", "yes")
-    put(Path(hostprogram.path("echobot")), "#!/bin/sh\ncat\n")
+    put(Path(host_program.path("echobot")), "#!/bin/sh\ncat\n")
     put(stage / "bin/id", "#!/bin/sh\necho 1000\n")
     put(stage / "bin/sudo", SUDO)
     command = {
-        "call": hostprogram.call("echobot", "n1", "enter", with_password=True),
-        "ephemeral": hostprogram.ephemeral_command("echobot", "n1", "check", with_password=True),
-        "install": hostprogram.install_command("echobot", "n1", with_password=True),
+        "call": host_program.call("echobot", "n1", "enter", with_password=True),
+        "ephemeral": host_program.ephemeral_command("echobot", "n1", "check", with_password=True),
+        "install": host_program.install_command("echobot", "n1", with_password=True),
     }[kind]
     with subprocess.Popen(
         ["sh", "-c", command], stdin=subprocess.PIPE, stdout=subprocess.PIPE
@@ -388,10 +388,10 @@ def test_program_that_ends_first_does_not_wait_for_input(
 ) -> None:
     """Where sudo was given a password, the end of the program is the end, with its own code."""
     monkeypatch.setenv("NEEDS_PASSWORD", "yes")
-    put(Path(hostprogram.path("echobot")), '#!/bin/sh\n[ "$2" != enter ] || exit 4\n')
+    put(Path(host_program.path("echobot")), '#!/bin/sh\n[ "$2" != enter ] || exit 4\n')
     put(stage / "bin/id", "#!/bin/sh\necho 1000\n")
     put(stage / "bin/sudo", SUDO)
-    command = hostprogram.call("echobot", "n1", "enter", with_password=True)
+    command = host_program.call("echobot", "n1", "enter", with_password=True)
     with subprocess.Popen(
         ["sh", "-c", command], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as process:
@@ -406,17 +406,17 @@ def test_program_that_ends_first_does_not_wait_for_input(
 
 def test_the_programs_own_fault_is_not_taken_for_sudos(stage: Path) -> None:
     """Exit codes of the program pass through, and so does what it says."""
-    put(Path(hostprogram.path("echobot")), "#!/bin/sh\necho told; echo said >&2; exit 4\n")
+    put(Path(host_program.path("echobot")), "#!/bin/sh\necho told; echo said >&2; exit 4\n")
     put(stage / "bin/id", "#!/bin/sh\necho 1000\n")
     put(stage / "bin/sudo", SUDO)
-    assert run(hostprogram.call("echobot", "n1", "enter")) == (4, "\ntold\n", "said")
+    assert run(host_program.call("echobot", "n1", "enter")) == (4, "\ntold\n", "said")
 
 
 def test_an_ephemeral_run_leaves_nothing(stage: Path) -> None:
     """The program over standard input runs under the bot's name and tells records."""
     put(stage / "bin/id", "#!/bin/sh\necho 0\n")
-    command = hostprogram.ephemeral_command("echobot", "n1", "version")
-    rc, out, said = run(command, stdin=hostprogram.PROGRAM)
+    command = host_program.ephemeral_command("echobot", "n1", "version")
+    rc, out, said = run(command, stdin=host_program.PROGRAM)
     assert (rc, said) == (0, "")
     assert parse("n1", out) == [{"version": True}, {"final": True, "rc": 0}]
     assert sorted(path.name for path in stage.iterdir()) == ["bin"]
@@ -426,14 +426,14 @@ def test_installing_checks_what_arrived(stage: Path) -> None:
     """A program that is cut short, or another one, is not put in place."""
     put(stage / "bin/id", "#!/bin/sh\necho 0\n")
     put(stage / "bin/chown", "#!/bin/sh\n")
-    command = hostprogram.install_command("echobot", "n1")
-    for wrong in (b"", hostprogram.PROGRAM[:-1], hostprogram.PROGRAM + b"\n"):
+    command = host_program.install_command("echobot", "n1")
+    for wrong in (b"", host_program.PROGRAM[:-1], host_program.PROGRAM + b"\n"):
         rc, out, _ = run(command, stdin=wrong)
         assert (rc, parse("n1", out)[0]["fault"]) == (3, "input")
-        assert list(Path(hostprogram.path("echobot")).parent.iterdir()) == []
-    rc, out, _ = run(command, stdin=hostprogram.PROGRAM)
-    assert parse("n1", out)[0] == {"installed": hostprogram.path("echobot")}
-    assert Path(hostprogram.path("echobot")).read_bytes() == hostprogram.PROGRAM
+        assert list(Path(host_program.path("echobot")).parent.iterdir()) == []
+    rc, out, _ = run(command, stdin=host_program.PROGRAM)
+    assert parse("n1", out)[0] == {"installed": host_program.path("echobot")}
+    assert Path(host_program.path("echobot")).read_bytes() == host_program.PROGRAM
 
 
 # --- pieces of the program -----------------------------------------------------------------------
@@ -441,7 +441,7 @@ def test_installing_checks_what_arrived(stage: Path) -> None:
 
 def piece(script: str, *arguments: str) -> str:
     """Run some shell with the program's functions known."""
-    text = hostprogram.PROGRAM.decode()
+    text = host_program.PROGRAM.decode()
     ground = text[: text.index("# main: hand the arguments")]
     with tempfile.TemporaryDirectory() as folder:  # one argument of a command is at most 128 KiB
         place = Path(folder) / "echobot"
@@ -542,7 +542,7 @@ def test_a_sign_is_found_whatever_a_terminal_would_do_with_it(
 
 def test_the_documented_list_of_directives_is_the_programs() -> None:
     """docs/security.md names exactly the directives that a unit may hold."""
-    text = hostprogram.PROGRAM.decode()
+    text = host_program.PROGRAM.decode()
     body = text[text.index("FREE=") : text.index("# No prefix")]
     free = set(body.split('"')[1].split())
     service = body[body.index("check_service() {") : body.index("among() {")]

@@ -10,11 +10,11 @@ import pytest
 
 from botdeploy.core.model.address import Address
 from botdeploy.errors import OutcomeUnknown
-from botdeploy.hosts.acts import Acts
-from botdeploy.hosts.program import Completed
+from botdeploy.hosts.acts.acts import Acts
+from botdeploy.hosts.process.program import Completed
 
 if TYPE_CHECKING:
-    from botdeploy.hosts.program import HostConnection
+    from botdeploy.hosts.process.program import HostConnection
 
 FINE = {"check": {"name": "root", "ok": True, "message": "", "mend": ""}}
 DONE = {"final": True, "rc": 0}

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from botdeploy.core.model.address import Address
-from botdeploy.hosts.local import LocalSession
+from botdeploy.hosts.process.local import LocalSession
 from botdeploy.hosts.ssh.connector import Connector, HostConnection, LocalConnection
 from tests.hosts.connection_contract import (
     ConnectionContract,

@@ -30,7 +30,7 @@ from botdeploy.errors import (
     Unreachable,
     UserError,
 )
-from botdeploy.hosts.acts import Acts
+from botdeploy.hosts.acts.acts import Acts
 from botdeploy.hosts.ssh import connector as connection_module
 from botdeploy.hosts.ssh import link as link_module
 from botdeploy.hosts.ssh import ssh_config

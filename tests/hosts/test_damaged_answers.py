@@ -33,18 +33,18 @@ from botdeploy.core.text.untrusted import entry_of
 from botdeploy.engine.collect import collect
 from botdeploy.engine.traffic import _seen
 from botdeploy.errors import BotdeployError, HostError, LockedError
-from botdeploy.hosts.acts import Acts
-from botdeploy.hosts.hidden import secret_values
-from botdeploy.hosts.journal import Delivery, Follower
-from botdeploy.hosts.program import Completed
-from botdeploy.hosts.question import ask
+from botdeploy.hosts.acts.acts import Acts
+from botdeploy.hosts.acts.probe import ask
+from botdeploy.hosts.follower import Delivery, Follower
+from botdeploy.hosts.host_secrets import secret_values
+from botdeploy.hosts.process.program import Completed
 from botdeploy.views.account import read_acts
 from tests.effort import examples
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from botdeploy.hosts.program import HostConnection
+    from botdeploy.hosts.process.program import HostConnection
 
 NOW = "2026-11-24T09:00:00.000000Z"
 NOW_US = 1_795_510_800_000_000

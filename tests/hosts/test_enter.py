@@ -10,14 +10,14 @@ import pytest
 
 from botdeploy.core.model.address import Address
 from botdeploy.errors import ActFailed, ExitCode, OutcomeUnknown
-from botdeploy.hosts.acts import Acts
-from botdeploy.hosts.program import Completed
-from botdeploy.hosts.records import LockRefused, NameTaken
+from botdeploy.hosts.acts.acts import Acts
+from botdeploy.hosts.acts.records import LockRefused, NameTaken
+from botdeploy.hosts.process.program import Completed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from botdeploy.hosts.program import HostConnection
+    from botdeploy.hosts.process.program import HostConnection
 
 HOLDER = {"id": "1234", "owner": "ben", "kind": "rollout", "why": "", "since": "", "left_s": 30}
 REFUSED = {"fault": "locked", "message": "somebody else has the lock", "lock": HOLDER}

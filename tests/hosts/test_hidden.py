@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from botdeploy.core.text.credentials import STARS
-from botdeploy.hosts.hidden import secret_values
+from botdeploy.hosts.host_secrets import secret_values
 from botdeploy.sources.systemd import quote_environment
 
 if TYPE_CHECKING:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from hypothesis import given
 from hypothesis import strategies as st
 
-from botdeploy.hosts import pump
-from botdeploy.hosts.pump import LineBuffer, Tail
-from botdeploy.hosts.slots import Slots
+from botdeploy.hosts.process import pipes
+from botdeploy.hosts.process.pipes import LineBuffer, Tail
+from botdeploy.hosts.process.slots import Slots
 
 if TYPE_CHECKING:
     import pytest
@@ -33,7 +33,7 @@ def test_lines_do_not_depend_on_the_pieces(pieces: list[bytes]) -> None:
 
 def test_endless_line_comes_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     """A line longer than the limit is given in pieces that add up, and the next one is whole."""
-    monkeypatch.setattr(pump, "LINE_LIMIT_BYTES", 10)
+    monkeypatch.setattr(pipes, "LINE_LIMIT_BYTES", 10)
     buffer = LineBuffer()
     lines = [line for _ in range(7) for line in buffer.feed(b"abc")] + buffer.feed(b"\nd\n")
     assert b"".join(lines[:-1]) == b"abc" * 7

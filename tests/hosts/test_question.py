@@ -12,10 +12,10 @@ import pytest
 from botdeploy.core.model.inventory import Probe, ProbeKind
 from botdeploy.core.probes.probe import OWN_URL
 from botdeploy.errors import OutcomeUnknown
-from botdeploy.hosts import hostprogram
-from botdeploy.hosts.acts import Acts
-from botdeploy.hosts.question import ask
-from botdeploy.hosts.records import Reply
+from botdeploy.hosts import host_program
+from botdeploy.hosts.acts.acts import Acts
+from botdeploy.hosts.acts.probe import ask
+from botdeploy.hosts.acts.records import Reply
 
 # What GNU wget 1.21 said to a server of ours, on standard error.
 WGET_GOOD = """\
@@ -34,7 +34,7 @@ http://127.0.0.1:18765/down:
 
 def piece(script: str, *arguments: str) -> str:
     """Run some shell with the program's functions known."""
-    text = hostprogram.PROGRAM.decode()
+    text = host_program.PROGRAM.decode()
     ground = text[: text.index("# main: hand the arguments")]
     with NamedTemporaryFile() as file:  # longer than one argument may be
         file.write((ground + script).encode())

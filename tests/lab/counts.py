@@ -13,7 +13,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from botdeploy.core.model.address import Address
-    from botdeploy.hosts.program import Completed, ConnectionCounts, HostConnection, Session
+    from botdeploy.hosts.process.program import (
+        Completed,
+        ConnectionCounts,
+        HostConnection,
+        Session,
+    )
 
 
 @dataclass

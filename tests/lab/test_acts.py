@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from botdeploy.hosts import hostprogram
+from botdeploy.hosts import host_program
 from tests.hosts.actkit import BOT, LIFE, Actor, Release, parse, release, tar_of, unit_text
 
 if TYPE_CHECKING:
@@ -379,7 +379,7 @@ def test_a_build_that_never_stops_talking_fills_nothing(host: Host) -> None:
 def test_what_a_person_does_is_written_down_first_or_not_done(actor: Actor, host: Host) -> None:
     """A limit that the caller has set keeps the audit log from being written: nothing is done."""
     proven(actor, R1, "run1")
-    program = f"sudo {hostprogram.path(BOT)}"
+    program = f"sudo {host_program.path(BOT)}"
     acts = (
         "gate hold ann@laptop why",
         "gate approve ann@laptop why R1 canary",
@@ -403,7 +403,7 @@ def test_what_a_person_does_is_written_down_first_or_not_done(actor: Actor, host
 
 def test_who_did_it_is_who_sudo_says(actor: Actor, host: Host) -> None:
     """The login stands in the audit log, and what the caller claims to be beside it."""
-    program = f"sudo {hostprogram.path(BOT)}"
+    program = f"sudo {host_program.path(BOT)}"
     host.ssh(f"SUDO_USER=root {program} n gate hold boss@desk stop", user="deploy")
     row = [one["audit"] for one in actor("audit").records if "audit" in one][-1]
     assert (row["act"], row["who"], row["claimed"]) == ("hold", "deploy", "boss@desk")
@@ -450,7 +450,7 @@ def test_a_revert_reaches_a_switch_that_is_under_way(actor: Actor) -> None:
     actor.stage(slow, R1)
     began = time.monotonic()
     nonce = "n1"
-    command = hostprogram.call(BOT, nonce, "switch", [actor.token, "run2", "SLOW", "60"])
+    command = host_program.call(BOT, nonce, "switch", [actor.token, "run2", "SLOW", "60"])
     actor.host.ssh(f"({command}) >/tmp/out 2>&1 </dev/null & sleep 1.5", user="root")
     assert actor("revert", actor.token, "back", "-", "changed my mind")["reverted"]["old"] == "R1"
     assert time.monotonic() - began < 30
@@ -551,7 +551,9 @@ def test_a_hundred_pairs_of_controllers_have_one_winner_each(host: Host) -> None
     Actor(host).install()
     Actor(host).enter(ttl=1)
     call = [
-        hostprogram.call(BOT, f"n{side}", "enter", [f"T{side}", "30", "rollout", BOT, side, "race"])
+        host_program.call(
+            BOT, f"n{side}", "enter", [f"T{side}", "30", "rollout", BOT, side, "race"]
+        )
         for side in ("a", "b")
     ]
     script = f"""
@@ -1021,7 +1023,7 @@ def test_a_controller_that_fell_silent_leaves_no_process_behind(host: Host) -> N
         "left",
         "final",
     ]
-    command = hostprogram.call(BOT, "n1", "enter", [actor.token, "1", "rollout", BOT, "me", "why"])
+    command = host_program.call(BOT, "n1", "enter", [actor.token, "1", "rollout", BOT, "me", "why"])
     silence = "mkfifo /tmp/silence; sleep 300 >/tmp/silence & "
     done = host.root(f"{silence} timeout 60 sh -c {quote(command)} </tmp/silence; kill $!")
     assert '"final": true' in done.stdout
@@ -1034,8 +1036,8 @@ def test_programs_of_other_versions_go(host: Host) -> None:
     actor.install()
     library = "/usr/local/lib/botdeploy"
     for digest in ("000000000001", "000000000002"):
-        host.root(f"mkdir {library}/{digest}; cp {hostprogram.path(BOT)} {library}/{digest}/")
+        host.root(f"mkdir {library}/{digest}; cp {host_program.path(BOT)} {library}/{digest}/")
     host.root(f"echo '# {library}/000000000002/{BOT}' >/etc/sudoers.d/botdeploy-{BOT}")
     assert "state" in actor.enter()
     left = set(host.root(f"ls {library}").stdout.split())
-    assert left == {"000000000002", hostprogram.DIGEST}
+    assert left == {"000000000002", host_program.DIGEST}

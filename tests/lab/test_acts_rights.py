@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from botdeploy.hosts import hostprogram
+from botdeploy.hosts import host_program
 from tests.hosts.actkit import BOT, LIFE, Actor, release, tar_of, unit_text
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tests.lab.lab import Lab
 
 R1 = release("R1")
-PROGRAM = hostprogram.path(BOT)
+PROGRAM = host_program.path(BOT)
 
 
 @pytest.fixture
@@ -53,13 +53,13 @@ def test_the_narrow_rights_are_enough_for_a_whole_life(actor: Actor) -> None:
     assert "confirmed" in actor("confirm", actor.token, "run1")
     assert "proven" in actor("prove", actor.token, "R1", 5, "roll1")
     assert actor("revert", actor.token, "back", "-", "why").fault == "no-target"
-    done = actor.host.ssh(hostprogram.call(BOT, "n1", "lines", ["50"]), user="plain")
+    done = actor.host.ssh(host_program.call(BOT, "n1", "lines", ["50"]), user="plain")
     assert "READY" in done.stdout
 
 
 def test_what_is_not_the_program_is_refused(host: Host) -> None:
     """No shell, no other unit, no other bot, no other path to the same program."""
-    host.root(f"cp {PROGRAM} /usr/local/lib/botdeploy/{hostprogram.DIGEST}/otherbot")
+    host.root(f"cp {PROGRAM} /usr/local/lib/botdeploy/{host_program.DIGEST}/otherbot")
     host.ssh(f"cp {PROGRAM} /tmp/{BOT}; ln -sf {PROGRAM} /tmp/link", user="plain")
     for command in (
         "sh -c id",
@@ -69,8 +69,8 @@ def test_what_is_not_the_program_is_refused(host: Host) -> None:
         "journalctl",
         f"/tmp/{BOT} - observe",
         "/tmp/link - observe",
-        f"/usr/local/lib/botdeploy/{hostprogram.DIGEST}/otherbot - observe",
-        f"/usr/local/lib/botdeploy/{hostprogram.DIGEST}/../{hostprogram.DIGEST}/otherbot - observe",
+        f"/usr/local/lib/botdeploy/{host_program.DIGEST}/otherbot - observe",
+        f"/usr/local/lib/botdeploy/{host_program.DIGEST}/../{host_program.DIGEST}/otherbot - observe",
         f"-u {BOT} {PROGRAM} - observe",
     ):
         assert not host.ssh(f"sudo -n {command}", user="plain", check=False).ok, command
@@ -231,8 +231,8 @@ def test_check_tells_what_is_missing(lab: Lab) -> None:
     assert set(bad) == {"unit", "place"}
     assert all(one["mend"] for one in bad.values())
     nonce = "n1"
-    command = hostprogram.unprivileged_command(BOT, nonce, "check")
-    said = host.ssh(command, user="plain", stdin=hostprogram.PROGRAM).stdout
+    command = host_program.unprivileged_command(BOT, nonce, "check")
+    said = host.ssh(command, user="plain", stdin=host_program.PROGRAM).stdout
     assert '"name": "root", "ok": false' in said
     assert '"name": "journal", "ok": false' in said
 
@@ -248,17 +248,17 @@ def test_sudo_with_a_password(rule: str, lab: Lab) -> None:
     host = lab["h1"]
     host.root("echo 'plain:pass word' | chpasswd")
     host.root(f"echo 'plain ALL=(root) {rule}' >/etc/sudoers.d/zz-plain")
-    install = hostprogram.install_command(BOT, "n1", with_password=True)
-    done = host.ssh(install, user="plain", stdin=b"pass word\n" + hostprogram.PROGRAM)
+    install = host_program.install_command(BOT, "n1", with_password=True)
+    done = host.ssh(install, user="plain", stdin=b"pass word\n" + host_program.PROGRAM)
     assert '"installed"' in done.stdout
     actor = Actor(host)
     actor.enter()
     meta = R1.meta()
     arguments = [actor.token, "R1", "-", str(len(meta)), "1000", "20", "roll1", "canary"]
-    stage = hostprogram.call(BOT, "n1", "stage", arguments, with_password=True)
+    stage = host_program.call(BOT, "n1", "stage", arguments, with_password=True)
     done = host.ssh(stage, user="plain", stdin=b"pass word\n" + meta + R1.body())
     assert '"staged": "R1"' in done.stdout
-    wrong = hostprogram.call(BOT, "n1", "observe", with_password=True)
+    wrong = host_program.call(BOT, "n1", "observe", with_password=True)
     said = host.ssh(wrong, user="plain", stdin=b"guess\n", check=False).stdout
     if rule == "ALL":
         assert '"fault": "sudo"' in said

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from botdeploy.core.release.required_programs import encoded
-from botdeploy.hosts import hostprogram
+from botdeploy.hosts import host_program
 from tests.core.test_needs import bot
 from tests.hosts.actkit import BOT, Actor, parse, unit_text
 from tests.lab.rollouts import Project
@@ -229,8 +229,8 @@ def test_every_volume_that_is_used_is_looked_at(project: Project, host: Breakabl
 def test_without_rights_it_says_what_it_could_not_try(host: BreakableHost) -> None:
     """Programs can be looked for; a unit can't be tried."""
     wanted = encoded(bot("gone-program x"), unit_text("R1"), None)
-    command = hostprogram.unprivileged_command(BOT, "n1", "check", ["", wanted])
-    said = host.ssh(command, user="plain", stdin=hostprogram.PROGRAM).stdout
+    command = host_program.unprivileged_command(BOT, "n1", "check", ["", wanted])
+    said = host.ssh(command, user="plain", stdin=host_program.PROGRAM).stdout
     wrong = {
         one["check"]["name"]: one["check"]["message"]
         for one in parse("n1", said)

@@ -18,7 +18,7 @@ from botdeploy.engine.rollback import rollback
 from botdeploy.engine.run import Options
 from botdeploy.engine.tools import Tools
 from botdeploy.errors import ExitCode
-from botdeploy.hosts import hostprogram
+from botdeploy.hosts import host_program
 from botdeploy.inventory import load
 from botdeploy.sources import read
 from botdeploy.sources.build import build
@@ -98,7 +98,7 @@ def test_the_first_deploy_takes_two_connections_and_nine_programs(project: Proje
         first, fresh = went.acts(host)
         assert Counter(first) == Counter(INSTALL + RELEASE), host
         assert fresh == AFTERWARDS, host
-        assert went.bytes_sent(host) < len(hostprogram.PROGRAM) + MOST_BYTES + 3_000
+        assert went.bytes_sent(host) < len(host_program.PROGRAM) + MOST_BYTES + 3_000
 
 
 def test_the_next_release_takes_two_connections_and_seven_programs(project: Project) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from botdeploy.hosts import hostprogram
+from botdeploy.hosts import host_program
 from tests.hosts.actkit import BOT, LIFE, Actor, release, unit_text
 from tests.lab.rollouts import Project, Ran, releases_of
 
@@ -172,7 +172,7 @@ def test_what_a_build_makes_for_its_user_can_be_read_by_the_bot(lab: Lab, tmp_pa
 
 def sent(actor: Actor, name: str) -> tarfile.TarFile:
     """Fetch a release as one that may deploy, and unpack what came of its files."""
-    said = hostprogram.call(BOT, "n1", "fetch", [actor.token, name])
+    said = host_program.call(BOT, "n1", "fetch", [actor.token, name])
     out = actor.host.ssh(said, user="plain").stdout
     files = out.partition('{"part": "files"}\n')[2]
     rows = [row for row in files.splitlines() if not row.startswith("@@")]
@@ -245,7 +245,7 @@ def test_a_bot_s_line_is_not_taken_for_journald_s(lab: Lab) -> None:
     assert not actor.stage(release("NEXT")).fault
     assert "switched" in actor.switch("run1", "TALK")
     actor("confirm", actor.token, "run1")
-    follow = hostprogram.call(BOT, "n1", "follow", ["since:60"])
+    follow = host_program.call(BOT, "n1", "follow", ["since:60"])
     told = lab["h1"].root(f"timeout 3 sh -c {shlex.quote(follow)}", check=False).stdout
     assert '{"read": {"entries": ' in told
     assert "Failed to seek" not in told

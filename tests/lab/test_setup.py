@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from botdeploy.hosts import hostprogram
+from botdeploy.hosts import host_program
 from tests.hosts.actkit import BOT, Actor
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def setup(host: BreakableHost) -> Reply:
 
 def may_run(host: BreakableHost) -> bool:
     """Tell whether the deploying user gets to the program, as every act does."""
-    said = host.ssh(hostprogram.call(BOT, "n1", "version"), user="plain", check=False)
+    said = host.ssh(host_program.call(BOT, "n1", "version"), user="plain", check=False)
     return '"version": true' in said.stdout
 
 

@@ -15,7 +15,7 @@ from botdeploy.core.text.phrases import count, listing, quote
 from botdeploy.core.verdict import Outcome, Verdict
 from botdeploy.engine.watch import MOST_BASELINE
 from botdeploy.errors import HostError
-from botdeploy.hosts.records import NotRunning
+from botdeploy.hosts.acts.records import NotRunning
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence

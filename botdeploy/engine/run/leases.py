@@ -18,7 +18,7 @@ from botdeploy.core.rollout.running import Unit
 from botdeploy.engine.hands import RETRY_S
 from botdeploy.engine.pulse import TICK_S
 from botdeploy.errors import HostError
-from botdeploy.hosts.records import LeaseLost, LockLost, NotRunning
+from botdeploy.hosts.acts.records import LeaseLost, LockLost, NotRunning
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -9,7 +9,7 @@ from botdeploy.core.host_state import Phase
 from botdeploy.core.rollout.decision import HOLDING, Standing
 from botdeploy.core.rollout.running import Runs
 from botdeploy.errors import HostError
-from botdeploy.hosts.acts import Reverted
+from botdeploy.hosts.acts.acts import Reverted
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence

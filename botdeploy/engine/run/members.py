@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from botdeploy.engine.clock import Clock
     from botdeploy.engine.target import Target
     from botdeploy.engine.telling import Teller
-    from botdeploy.hosts.acts import Reverted, Switched
+    from botdeploy.hosts.acts.acts import Reverted, Switched
 
 
 @dataclass(slots=True)

@@ -8,7 +8,7 @@ from botdeploy.core.events import Kind
 from botdeploy.core.rollout.decision import Blame, Standing
 from botdeploy.engine.naming import next_run
 from botdeploy.errors import HostError
-from botdeploy.hosts.acts import Reverted, Unchanged
+from botdeploy.hosts.acts.acts import Reverted, Unchanged
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

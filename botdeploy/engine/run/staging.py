@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from botdeploy.engine.run.ledger import Ledger
     from botdeploy.engine.run.members import Members
     from botdeploy.engine.telling import Teller
-    from botdeploy.hosts.acts import Fetched
+    from botdeploy.hosts.acts.acts import Fetched
     from botdeploy.sources.build import Build
 
 _UNBUILDABLE = ("build", "unit", "shared")

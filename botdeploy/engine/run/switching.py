@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from botdeploy.engine.naming import next_run
 from botdeploy.errors import HostError
-from botdeploy.hosts.acts import Reverted, Switched
+from botdeploy.hosts.acts.acts import Reverted, Switched
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

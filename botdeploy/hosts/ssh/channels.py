@@ -11,15 +11,15 @@ import paramiko
 from paramiko import ChannelException
 
 from botdeploy.errors import HostError, Unreachable
-from botdeploy.hosts.pump import Streams
-from botdeploy.hosts.slots import Slots
+from botdeploy.hosts.process.pipes import Streams
+from botdeploy.hosts.process.slots import Slots
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from paramiko.channel import Channel
 
-    from botdeploy.hosts.program import Completed, ConnectionCounts
+    from botdeploy.hosts.process.program import Completed, ConnectionCounts
     from botdeploy.hosts.ssh.transport import Opening, Program, Transport
 
 #: Programs at a time on one connection; sshd allows 10 sessions unless told otherwise.

@@ -17,9 +17,9 @@ import paramiko
 import tenacity
 
 from botdeploy.errors import AddressRefused, HostError, HostKeyUnknown, Unreachable, UserError
-from botdeploy.hosts.local import LocalConnection
-from botdeploy.hosts.program import Completed, ConnectionCounts, HostConnection, Session
-from botdeploy.hosts.slots import Slots
+from botdeploy.hosts.process.local import LocalConnection
+from botdeploy.hosts.process.program import Completed, ConnectionCounts, HostConnection, Session
+from botdeploy.hosts.process.slots import Slots
 from botdeploy.hosts.ssh import link as link_module
 from botdeploy.hosts.ssh.channels import RemotePrograms
 from botdeploy.hosts.ssh.dial import Alarm, dial

@@ -12,8 +12,8 @@ import time
 from typing import TYPE_CHECKING
 
 from botdeploy.errors import HostError, Unreachable
-from botdeploy.hosts.program import Completed, ConnectionCounts
-from botdeploy.hosts.pump import Streams
+from botdeploy.hosts.process.pipes import Streams
+from botdeploy.hosts.process.program import Completed, ConnectionCounts
 from botdeploy.user_dirs import home_of
 
 if TYPE_CHECKING:

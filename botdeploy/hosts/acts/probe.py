@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 from botdeploy.core.model.inventory import ProbeKind
 from botdeploy.core.probes.probe import Answer
 from botdeploy.core.text.untrusted import LATEST_US, real, told, whole
-from botdeploy.hosts.records import believed
+from botdeploy.hosts.acts.records import believed
 
 if TYPE_CHECKING:
     from botdeploy.core.model.inventory import Probe
-    from botdeploy.hosts.acts import Acts
+    from botdeploy.hosts.acts.acts import Acts
 
 COMMAND_S = 10
 """Seconds that a command may take."""

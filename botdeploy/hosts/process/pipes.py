@@ -7,7 +7,7 @@ import time
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
-from botdeploy.hosts.program import Completed
+from botdeploy.hosts.process.program import Completed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -17,9 +17,8 @@ from botdeploy.core.text.printable import visible
 from botdeploy.core.text.secret_mask import Mask
 from botdeploy.core.text.untrusted import LATEST_US, instant, real, told, whole
 from botdeploy.errors import ActFailed, HostError, OutcomeUnknown
-from botdeploy.hosts import hostprogram
-from botdeploy.hosts.hidden import secret_values
-from botdeploy.hosts.records import (
+from botdeploy.hosts import host_program
+from botdeploy.hosts.acts.records import (
     NameTaken,
     ProgramMissing,
     Record,
@@ -31,6 +30,7 @@ from botdeploy.hosts.records import (
     unit_in,
     unsaid,
 )
+from botdeploy.hosts.host_secrets import secret_values
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from botdeploy.core.host_state import HostState, RefusedError
     from botdeploy.core.model.address import Address
     from botdeploy.core.rollout.running import Unit
-    from botdeploy.hosts.program import Completed, HostConnection, Session
+    from botdeploy.hosts.process.program import Completed, HostConnection, Session
 
 QUICK_S = 60.0
 """Longest time for an act that only reads or writes state."""
@@ -239,7 +239,7 @@ class Acts:
         )
 
     def _command(self, nonce: str, act: str, arguments: Sequence[object]) -> str:
-        return hostprogram.call(
+        return host_program.call(
             self.bot,
             nonce,
             act,
@@ -264,14 +264,14 @@ class Acts:
     def install(self) -> None:
         """Put this version of the program on the host; repeatable."""
         nonce = secrets.token_hex(8)
-        command = hostprogram.install_command(
+        command = host_program.install_command(
             self.bot,
             nonce,
             with_password=self.address.become_password is not None,
             become_user=self.address.become_user,
         )
         done = self.connection.run(
-            command, stdin=self._input(hostprogram.PROGRAM), timeout_s=QUICK_S
+            command, stdin=self._input(host_program.PROGRAM), timeout_s=QUICK_S
         )
         read_reply(self.host, "install", done.stdout.split(b"\n"), nonce, done.stderr)
 
@@ -324,10 +324,10 @@ class Acts:
 
     def _unprivileged(self, act: str, *arguments: object) -> Reply:
         nonce = secrets.token_hex(8)
-        command = hostprogram.unprivileged_command(
+        command = host_program.unprivileged_command(
             self.bot, nonce, act, [str(one) for one in arguments]
         )
-        done = self.connection.run(command, stdin=hostprogram.PROGRAM, timeout_s=QUICK_S)
+        done = self.connection.run(command, stdin=host_program.PROGRAM, timeout_s=QUICK_S)
         return read_reply(self.host, act, done.stdout.split(b"\n"), nonce, done.stderr)
 
     def _look(self, act: str, *arguments: object) -> Reply:
@@ -345,7 +345,7 @@ class Acts:
     def _sent_along(
         self, nonce: str, act: str, *arguments: object, timeout_s: float = QUICK_S
     ) -> Completed:
-        command = hostprogram.ephemeral_command(
+        command = host_program.ephemeral_command(
             self.bot,
             nonce,
             act,
@@ -354,7 +354,7 @@ class Acts:
             become_user=self.address.become_user,
         )
         return self.connection.run(
-            command, stdin=self._input(hostprogram.PROGRAM), timeout_s=timeout_s
+            command, stdin=self._input(host_program.PROGRAM), timeout_s=timeout_s
         )
 
     def _state(self, reply: Reply) -> HostState:

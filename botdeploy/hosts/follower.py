@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 from botdeploy.core.lines.assembler import Assembler
 from botdeploy.core.text.untrusted import entry_of
 from botdeploy.errors import HostError
-from botdeploy.hosts.acts import Entries
-from botdeploy.hosts.records import any_record
+from botdeploy.hosts.acts.acts import Entries
+from botdeploy.hosts.acts.records import any_record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from botdeploy.core.lines.assembler import LogLine
-    from botdeploy.hosts.acts import Acts
+    from botdeploy.hosts.acts.acts import Acts
     from botdeploy.hosts.ssh.connector import Session
 
 IDLE_S = 0.25

@@ -1,0 +1,1 @@
+"""Acts on a host: arguments in, parsed outcome back."""

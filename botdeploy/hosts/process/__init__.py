@@ -1,0 +1,1 @@
+"""A running program, on a host or on this machine."""
