@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from botdeploy.core.events import Event, Kind
 from botdeploy.core.text.printable import visible
 from botdeploy.core.text.secret_mask import Mask
-from botdeploy.engine.clock import Clock, SystemClock
+from botdeploy.engine.fleet.clock import Clock, SystemClock
 from botdeploy.engine.outcome import Ended
 from botdeploy.errors import BotdeployError, ExitCode, UserError
 from botdeploy.views.apart import with_commands_apart
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from botdeploy.core.events import Listener
     from botdeploy.core.model.inventory import Inventory
-    from botdeploy.engine.fleet import Fleet
+    from botdeploy.engine.fleet.fleet import Fleet
     from botdeploy.engine.tools import Tools
     from botdeploy.views.notices import Notices
 
@@ -213,8 +213,8 @@ class Context:
         for failure in unsent:
             sys.stderr.write(f"botdeploy: not told: {visible(failure)}\n")
         if unsent and self._fleet is not None:
-            from botdeploy.engine.lock import owner_name
-            from botdeploy.engine.noting import note
+            from botdeploy.engine.fleet.audit_note import note
+            from botdeploy.engine.fleet.lock import owner_name
 
             names = [host.name for host in self._fleet.inventory.hosts]
             what = f"could not be told: {'; '.join(unsent)}"
@@ -238,7 +238,7 @@ class Context:
         After an error it stays open until ``close``, where the team is still to be told: what
         can't be told is written down on a host.
         """
-        from botdeploy.engine.fleet import Fleet
+        from botdeploy.engine.fleet.fleet import Fleet
         from botdeploy.hosts.ssh.connector import Connector
 
         fleet = Fleet(inventory, Connector(environ=self.environ), stop=self.stop, mask=self.mask)
@@ -270,7 +270,7 @@ class Context:
 
     def tools(self, fleet: Fleet, emit: Listener) -> Tools:
         """Put together what a run needs."""
-        from botdeploy.engine.lock import owner_name
+        from botdeploy.engine.fleet.lock import owner_name
         from botdeploy.engine.manifests import ManifestCache
         from botdeploy.engine.tools import Tools
 
@@ -319,7 +319,7 @@ class Context:
         policy = inventory.policy
         if not policy.notify and not any(ring.announce for ring in policy.rings):
             return None
-        from botdeploy.engine.lock import owner_name
+        from botdeploy.engine.fleet.lock import owner_name
         from botdeploy.sources.secrets import read_secret
         from botdeploy.views.notices import Notices
         from botdeploy.views.told import Told

@@ -9,8 +9,8 @@ from botdeploy.core.rollout import decision as decisions
 from botdeploy.core.rollout import ring_members, rollout_records
 from botdeploy.core.rollout.decision import Standing
 from botdeploy.engine.belonging import refuse_others
-from botdeploy.engine.lock import owner_name
-from botdeploy.engine.observing import observe_some
+from botdeploy.engine.fleet.lock import owner_name
+from botdeploy.engine.fleet.observe import observe_some
 from botdeploy.engine.outcome import Ended
 from botdeploy.engine.sincepass import since_pass
 from botdeploy.errors import ExitCode, HostError, UserError
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from botdeploy.cli.context import Context
     from botdeploy.core.host_state import HostState
     from botdeploy.core.model.inventory import Inventory
-    from botdeploy.engine.fleet import Fleet
+    from botdeploy.engine.fleet.fleet import Fleet
 
 
 def hold(context: Context, environment: str, message: str, *, dry_run: bool) -> int:

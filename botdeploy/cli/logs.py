@@ -12,7 +12,7 @@ from botdeploy.core.lines.assembler import LineKind, LogLine, message_of
 from botdeploy.core.lines.level import Level, level_of_priority, level_of_text
 from botdeploy.core.text.printable import bare
 from botdeploy.core.text.untrusted import entry_of
-from botdeploy.engine.observing import observe, observe_some
+from botdeploy.engine.fleet.observe import observe, observe_some
 from botdeploy.errors import ExitCode, HostError
 from botdeploy.hosts.follower import Follower
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from botdeploy.core.host_state import HostState
     from botdeploy.core.model.inventory import Inventory
     from botdeploy.core.text.secret_mask import Mask
-    from botdeploy.engine.fleet import Fleet
+    from botdeploy.engine.fleet.fleet import Fleet
     from botdeploy.hosts.follower import Delivery
 
 

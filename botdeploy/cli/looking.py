@@ -11,7 +11,7 @@ from botdeploy.core.host_state import HostState, Phase, what_is_wrong
 from botdeploy.core.rollout import ring_members
 from botdeploy.core.rollout.rollout_records import newest, newest_under_way
 from botdeploy.engine.belonging import OWNER, others, own
-from botdeploy.engine.observing import observe
+from botdeploy.engine.fleet.observe import observe
 from botdeploy.errors import ExitCode, HostError, UserError
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from botdeploy.core.host_state import meant
 from botdeploy.core.release.manifest import delta
 from botdeploy.core.rollout import ring_members as planning
 from botdeploy.engine.belonging import others
-from botdeploy.engine.observing import observe
+from botdeploy.engine.fleet.observe import observe
 from botdeploy.errors import ExitCode, HostError, UserError
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from botdeploy.cli.context import Context
     from botdeploy.core.host_state import HostState
     from botdeploy.core.model.inventory import Inventory, Ring
-    from botdeploy.engine.fleet import Fleet
+    from botdeploy.engine.fleet.fleet import Fleet
     from botdeploy.sources.build import Build
 
 _KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -384,7 +384,7 @@ def source_of(context: Context, inventory: Inventory, request: Request) -> Build
     """Make a release of the source that was asked for; None where a staged one was."""
     if request.release is not None:
         return None
-    from botdeploy.engine.lock import owner_name
+    from botdeploy.engine.fleet.lock import owner_name
     from botdeploy.inventory.settings import absolute_source
     from botdeploy.sources import read
     from botdeploy.sources.build import build

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from botdeploy.cli.context import Context
     from botdeploy.core.host_state import HostState, RolloutRecord
     from botdeploy.core.model.inventory import Inventory
-    from botdeploy.engine.fleet import Fleet
+    from botdeploy.engine.fleet.fleet import Fleet
     from botdeploy.hosts.acts.acts import Acts
     from botdeploy.views.account import Act, Frame
 

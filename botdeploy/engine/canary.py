@@ -14,8 +14,8 @@ from botdeploy.core.rollout.decision import Standing
 from botdeploy.core.rollout.running import Runs, Seen
 from botdeploy.engine import target as targets
 from botdeploy.engine.belonging import refuse_others
+from botdeploy.engine.fleet.observe import observe
 from botdeploy.engine.nextstep import next_decision
-from botdeploy.engine.observing import observe
 from botdeploy.engine.outcome import Ended
 from botdeploy.engine.run import Run
 from botdeploy.engine.sweep import sweep
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from botdeploy.core.host_state import HostState
     from botdeploy.core.model.inventory import Inventory
-    from botdeploy.engine.lock import EnvironmentLock
+    from botdeploy.engine.fleet.lock import EnvironmentLock
     from botdeploy.engine.run import Options
     from botdeploy.engine.tools import Tools
     from botdeploy.sources.build import Build

@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from concurrent.futures import Future
 
-    from botdeploy.engine.clock import Clock
-    from botdeploy.engine.fleet import Fleet
+    from botdeploy.engine.fleet.clock import Clock
+    from botdeploy.engine.fleet.fleet import Fleet
 
 ASK_AFTER_S = 2.0
 """Quiet for so long, a host is asked whether it is there: sooner than silence is judged."""

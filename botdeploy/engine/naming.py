@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from botdeploy.core.host_state import HostState
-    from botdeploy.engine.clock import Clock
+    from botdeploy.engine.fleet.clock import Clock
 
 
 def new_rollout(clock: Clock, states: Mapping[str, HostState]) -> str:

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from botdeploy.core.lines.assembler import LogLine
     from botdeploy.core.probes.probe import ProbeReading
-    from botdeploy.engine.clock import Clock
-    from botdeploy.engine.fleet import Fleet
+    from botdeploy.engine.fleet.clock import Clock
+    from botdeploy.engine.fleet.fleet import Fleet
     from botdeploy.hosts.acts.acts import Acts
 
 HOLD_S = 6.0

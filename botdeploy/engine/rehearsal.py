@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from botdeploy.core.model.inventory import Host, Inventory
-    from botdeploy.engine.fleet import Fleet
+    from botdeploy.engine.fleet.fleet import Fleet
     from botdeploy.hosts.process.program import HostConnection, Session
     from botdeploy.sources.build import Build
 

@@ -11,8 +11,8 @@ from botdeploy.core.host_state import Phase, meant, what_is_wrong
 from botdeploy.core.rollout import rollout_records
 from botdeploy.core.rollout.running import Runs
 from botdeploy.engine.belonging import refuse_others
+from botdeploy.engine.fleet.observe import observe
 from botdeploy.engine.naming import new_rollout
-from botdeploy.engine.observing import observe
 from botdeploy.engine.outcome import Ended
 from botdeploy.engine.telling import told_unseen
 from botdeploy.errors import ExitCode, HostError, UserError
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     from botdeploy.core.host_state import HostState
     from botdeploy.core.model.inventory import Inventory
-    from botdeploy.engine.hands import Hands
-    from botdeploy.engine.lock import EnvironmentLock
+    from botdeploy.engine.fleet.lock import EnvironmentLock
+    from botdeploy.engine.fleet.locked_fleet import LockedFleet
     from botdeploy.engine.telling import Teller
     from botdeploy.engine.tools import Tools
 
@@ -139,7 +139,7 @@ class _Work:
         self,
         inventory: Inventory,
         tools: Tools,
-        hands: Hands,
+        hands: LockedFleet,
         lock: EnvironmentLock,
         why: str,
         *,

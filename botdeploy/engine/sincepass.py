@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from botdeploy.core.evidence.evidence import Evidence
     from botdeploy.core.host_state import HostState, RolloutRecord
     from botdeploy.core.model.inventory import Inventory
-    from botdeploy.engine.fleet import Fleet
+    from botdeploy.engine.fleet.fleet import Fleet
 
 
 def since_pass(

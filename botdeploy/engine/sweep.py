@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from botdeploy.core.events import Kind
 from botdeploy.core.rollout import rollout_records
-from botdeploy.engine.lock import HostRestarted
-from botdeploy.engine.observing import observe
+from botdeploy.engine.fleet.lock import HostRestarted
+from botdeploy.engine.fleet.observe import observe
 from botdeploy.engine.outcome import Ended
 from botdeploy.engine.telling import told_unseen
 from botdeploy.errors import ExitCode, HostError
@@ -15,7 +15,7 @@ from botdeploy.hosts.acts.acts import Reverted, Unchanged
 
 if TYPE_CHECKING:
     from botdeploy.core.model.inventory import Inventory
-    from botdeploy.engine.lock import EnvironmentLock
+    from botdeploy.engine.fleet.lock import EnvironmentLock
     from botdeploy.engine.tools import Tools
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from botdeploy.core.host_state import HostState, RolloutRecord
     from botdeploy.core.model.inventory import Inventory
-    from botdeploy.engine.clock import Clock
+    from botdeploy.engine.fleet.clock import Clock
     from botdeploy.sources.build import Build
 
 

@@ -9,7 +9,7 @@ from botdeploy.core.events import Event
 
 if TYPE_CHECKING:
     from botdeploy.core.events import Kind, Listener
-    from botdeploy.engine.clock import Clock
+    from botdeploy.engine.fleet.clock import Clock
     from botdeploy.hosts.acts.acts import Reverted, Switched
 
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from botdeploy.core.text.secret_mask import Mask
 from botdeploy.engine.copying import checked
-from botdeploy.engine.hands import Hands
-from botdeploy.engine.lock import take
+from botdeploy.engine.fleet.lock import take
+from botdeploy.engine.fleet.locked_fleet import LockedFleet
 from botdeploy.engine.telling import Teller
 
 if TYPE_CHECKING:
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
     from botdeploy.core.events import Listener
     from botdeploy.core.lines.assembler import LogLine
-    from botdeploy.engine.clock import Clock
-    from botdeploy.engine.fleet import Fleet
-    from botdeploy.engine.lock import EnvironmentLock
+    from botdeploy.engine.fleet.clock import Clock
+    from botdeploy.engine.fleet.fleet import Fleet
+    from botdeploy.engine.fleet.lock import EnvironmentLock
     from botdeploy.engine.manifests import ManifestCache
     from botdeploy.engine.watch import Watch
     from botdeploy.sources.build import Build
@@ -60,9 +60,9 @@ class Tools:
             patience_s=patience_s,
         )
 
-    def hands(self, lock: EnvironmentLock) -> Hands:
+    def hands(self, lock: EnvironmentLock) -> LockedFleet:
         """Give what does acts under a lock and keeps it meanwhile."""
-        return Hands(self.fleet, lock, self.clock, self.stop)
+        return LockedFleet(self.fleet, lock, self.clock, self.stop)
 
     def teller(
         self, environment: str, *, rollout: str | None = None, release: str | None = None

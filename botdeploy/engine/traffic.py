@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from botdeploy.core.host_state import HostState
     from botdeploy.core.model.inventory import Inventory, Policy, Probe, Ring
-    from botdeploy.engine.fleet import Fleet
+    from botdeploy.engine.fleet.fleet import Fleet
     from botdeploy.hosts.acts.acts import Acts
 
 MOST_HOSTS = 2

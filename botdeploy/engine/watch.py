@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from botdeploy.core.lines.last_words import LastWords
     from botdeploy.core.model.inventory import Ring
     from botdeploy.core.probes.probe import ProbeReading
-    from botdeploy.engine.clock import Clock
-    from botdeploy.engine.fleet import Fleet
+    from botdeploy.engine.fleet.clock import Clock
+    from botdeploy.engine.fleet.fleet import Fleet
 
 MOST_LINES = 30_000
 """Lines kept a host, for a judge that begins later; older ones are forgotten."""

@@ -16,9 +16,9 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from botdeploy.engine import lock as locking
-from botdeploy.engine.clock import SystemClock
-from botdeploy.engine.fleet import Fleet
+from botdeploy.engine.fleet import lock as locking
+from botdeploy.engine.fleet.clock import SystemClock
+from botdeploy.engine.fleet.fleet import Fleet
 from botdeploy.errors import LockedError
 from botdeploy.hosts.ssh.connector import Connector
 from botdeploy.inventory import load

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from botdeploy import __main__ as program
-from botdeploy.engine.fleet import Fleet
+from botdeploy.engine.fleet.fleet import Fleet
 from botdeploy.errors import AddressRefused, HostError, Unreachable
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from botdeploy.core.model.inventory import Bot, Host, Inventory, Policy, Ring, S
 from botdeploy.core.release.manifest import Manifest, Release
 from botdeploy.core.text.secret_mask import Mask
 from botdeploy.core.verdict import Outcome, Verdict
-from botdeploy.engine.fleet import Interrupted, StillAtWork
+from botdeploy.engine.fleet.fleet import Interrupted, StillAtWork
 from botdeploy.engine.manifests import ManifestCache
 from botdeploy.engine.tools import Tools
 from botdeploy.errors import HostError, OutcomeUnknown, Unreachable

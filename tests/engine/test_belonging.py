@@ -10,7 +10,7 @@ import pytest
 from botdeploy.core.host_state import HostState, StagedRelease, meant
 from botdeploy.engine.belonging import others, own, owner_item
 from botdeploy.engine.canary import canary, promote
-from botdeploy.engine.observing import observe
+from botdeploy.engine.fleet.observe import observe
 from botdeploy.engine.rollback import rollback
 from botdeploy.engine.run import Options
 from botdeploy.errors import ExitCode, UserError

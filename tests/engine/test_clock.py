@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 from botdeploy.core.judge import Judge, JudgeOptions
 from botdeploy.core.lines.assembler import Assembler
 from botdeploy.core.verdict import Outcome
-from botdeploy.engine import clock as clocks
-from botdeploy.engine.clock import SystemClock
-from botdeploy.engine.pulse import LAG_S, Pulse
+from botdeploy.engine.fleet import clock as clocks
+from botdeploy.engine.fleet.clock import SystemClock
+from botdeploy.engine.fleet.ticker import LAG_S, Ticker
 from tests.engine.fakehost import FakeClock
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def test_a_beat_that_was_missed_is_told_before_anything_else() -> None:
     """Whoever listens learns first that it did not, and for how long; a wait is no miss."""
     clock = FakeClock()
     told: list[object] = []
-    pulse = Pulse(clock, threading.Event())
+    pulse = Ticker(clock, threading.Event())
     pulse.add(told.append)
     pulse.on_miss(lambda since, now: told.append((since, now)))
     for seconds in (0.1, LAG_S, 1.0):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from botdeploy.engine.fleet import Fleet
+from botdeploy.engine.fleet.fleet import Fleet
 from botdeploy.errors import Unreachable
 from tests.views.canned import inventory
 

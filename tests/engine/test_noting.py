@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from botdeploy.engine.noting import MOST_ASKED, note
+from botdeploy.engine.fleet.audit_note import MOST_ASKED, note
 from tests.engine.fakefleet import Stage
 
 if TYPE_CHECKING:

@@ -13,9 +13,9 @@ import pytest
 
 from botdeploy.core.events import Kind
 from botdeploy.core.model.inventory import Policy, Ring, Share
-from botdeploy.engine import pulse
 from botdeploy.engine import watch as watching
 from botdeploy.engine.canary import canary, promote
+from botdeploy.engine.fleet import ticker
 from botdeploy.engine.run import Options
 from botdeploy.engine.watch import Watch
 from botdeploy.errors import ExitCode
@@ -201,7 +201,7 @@ def test_the_same_fault_fails_again_however_soon_and_a_good_release_passes(
     preset: str, monkeypatch: pytest.MonkeyPatch, *, is_kept: bool
 ) -> None:
     """What a failed release wrote is nobody's usual: not of the next one, nor of the one after."""
-    monkeypatch.setattr(pulse, "LAG_S", 10.0)  # the controller's ticks are as slow here
+    monkeypatch.setattr(ticker, "LAG_S", 10.0)  # the controller's ticks are as slow here
     bots = bots_of(preset, is_kept=is_kept)
     running = [host.current for host in bots.stage.hosts.values()]
     for line in (40, 41, 43):

@@ -24,7 +24,7 @@ from botdeploy.hosts.acts.records import ProgramMissing, Reply
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from botdeploy.engine.fleet import Fleet
+    from botdeploy.engine.fleet.fleet import Fleet
 
 SECOND = 1_000_000
 BEGIN = datetime(2026, 11, 24, 12, tzinfo=UTC)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from botdeploy.engine.fleet import Fleet, StillAtWork
+from botdeploy.engine.fleet.fleet import Fleet, StillAtWork
 from botdeploy.engine.rollback import PATIENCE_S, rollback
 from botdeploy.errors import ExitCode
 from tests.engine.fakefleet import Stage, inventory_of

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from botdeploy.engine.canary import canary
-from botdeploy.engine.clock import SystemClock
-from botdeploy.engine.fleet import Fleet
+from botdeploy.engine.fleet.clock import SystemClock
+from botdeploy.engine.fleet.fleet import Fleet
 from botdeploy.engine.manifests import ManifestCache
 from botdeploy.engine.rollback import rollback
 from botdeploy.engine.run import Options

@@ -441,7 +441,7 @@ def test_what_could_not_be_told_is_in_the_history_once(
     of = inventory(tmp_path, "[env:TEAM_CHAT]")
     here = context(tmp_path, monkeypatch, BOTDEPLOY_OWNER="ann@ci")
     hosts = Noted(of)
-    monkeypatch.setattr("botdeploy.engine.fleet.Fleet", lambda *_args, **_options: hosts)
+    monkeypatch.setattr("botdeploy.engine.fleet.fleet.Fleet", lambda *_args, **_options: hosts)
 
     def work(context: Context) -> int:
         with context.fleet(of), context.listening(context.notices_of(of, is_attended=True)) as tell:
@@ -467,7 +467,7 @@ def test_a_command_that_told_everything_leaves_no_note(
         of = inventory(tmp_path, server.url())
         here = context(tmp_path, monkeypatch)
         hosts = Noted(of)
-        monkeypatch.setattr("botdeploy.engine.fleet.Fleet", lambda *_args, **_options: hosts)
+        monkeypatch.setattr("botdeploy.engine.fleet.fleet.Fleet", lambda *_args, **_options: hosts)
         with (
             here.fleet(of),
             here.listening(here.notices_of(of, is_attended=True)) as listener,

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from botdeploy.core.evidence.evidence import Evidence
     from botdeploy.core.host_state import HostState
     from botdeploy.core.model.inventory import Ring
-    from botdeploy.engine.clock import Clock
-    from botdeploy.engine.hands import Hands
+    from botdeploy.engine.fleet.clock import Clock
+    from botdeploy.engine.fleet.locked_fleet import LockedFleet
     from botdeploy.engine.run.keeping import Keeping
     from botdeploy.engine.run.members import Members
     from botdeploy.engine.telling import Teller
@@ -44,7 +44,7 @@ class Judging:
     def __init__(
         self,
         members: Members,
-        hands: Hands,
+        hands: LockedFleet,
         watch: Watch,
         keeping: Keeping,
         tell: Teller,

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from botdeploy.core.host_state import HostState
     from botdeploy.core.model.inventory import Ring
     from botdeploy.core.probes.probe import ProbeReading
-    from botdeploy.engine.clock import Clock
-    from botdeploy.engine.hands import Hands
+    from botdeploy.engine.fleet.clock import Clock
+    from botdeploy.engine.fleet.locked_fleet import LockedFleet
     from botdeploy.engine.run.members import Members
     from botdeploy.engine.watch import Watch
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class Keeping:
     """Reads on where the last controller stopped reading, whichever it was."""
 
-    def __init__(self, members: Members, hands: Hands, watch: Watch, clock: Clock) -> None:
+    def __init__(self, members: Members, hands: LockedFleet, watch: Watch, clock: Clock) -> None:
         """Take the watch for the inventory's rules of log lines, and what its probes heard."""
         self._members = members
         self._hands = hands

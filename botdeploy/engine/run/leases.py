@@ -15,8 +15,8 @@ from botdeploy.core.host_state import Phase
 from botdeploy.core.model.inventory import LeaseUntil
 from botdeploy.core.rollout.decision import Standing
 from botdeploy.core.rollout.running import Unit
-from botdeploy.engine.hands import RETRY_S
-from botdeploy.engine.pulse import TICK_S
+from botdeploy.engine.fleet.locked_fleet import RETRY_S
+from botdeploy.engine.fleet.ticker import TICK_S
 from botdeploy.errors import HostError
 from botdeploy.hosts.acts.records import LeaseLost, LockLost, NotRunning
 
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from botdeploy.core.host_state import HostState
-    from botdeploy.engine.clock import Clock
-    from botdeploy.engine.hands import Hands
+    from botdeploy.engine.fleet.clock import Clock
+    from botdeploy.engine.fleet.locked_fleet import LockedFleet
     from botdeploy.engine.run.looking import Looking
     from botdeploy.engine.run.members import Members
 
@@ -49,7 +49,7 @@ class Leases:
     def __init__(
         self,
         members: Members,
-        hands: Hands,
+        hands: LockedFleet,
         looking: Looking,
         clock: Clock,
         *,

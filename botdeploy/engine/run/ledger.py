@@ -11,14 +11,14 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from botdeploy.core.host_state import RefusedError
-    from botdeploy.engine.hands import Hands
+    from botdeploy.engine.fleet.locked_fleet import LockedFleet
     from botdeploy.engine.run.members import Members
 
 
 class Ledger:
     """Lets every host know the end, so that any controller that comes later knows it too."""
 
-    def __init__(self, members: Members, hands: Hands) -> None:
+    def __init__(self, members: Members, hands: LockedFleet) -> None:
         """Begin with nothing written by this run."""
         self._members = members
         self._hands = hands

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
     from botdeploy.core.host_state import HostState
-    from botdeploy.engine.clock import Clock
-    from botdeploy.engine.hands import Hands
+    from botdeploy.engine.fleet.clock import Clock
+    from botdeploy.engine.fleet.locked_fleet import LockedFleet
     from botdeploy.engine.run.members import Members
     from botdeploy.engine.telling import Teller
 
@@ -31,7 +31,7 @@ ACT_S = 1000.0
 class Looking:
     """Brings what the run knows of hosts up to date."""
 
-    def __init__(self, members: Members, hands: Hands, clock: Clock, tell: Teller) -> None:
+    def __init__(self, members: Members, hands: LockedFleet, clock: Clock, tell: Teller) -> None:
         """Begin with what the hosts said when the lock was taken."""
         self._members = members
         self._hands = hands

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, assert_never
 from botdeploy.core.events import Kind
 from botdeploy.core.rollout import decision as decisions
 from botdeploy.core.rollout.decision import HOLDING, Reason, Standing
-from botdeploy.engine.pulse import TICK_S
+from botdeploy.engine.fleet.ticker import TICK_S
 from botdeploy.engine.run.ending import Ending
 from botdeploy.engine.run.judging import Judging
 from botdeploy.engine.run.keeping import Keeping
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from botdeploy.core.model.inventory import Inventory
     from botdeploy.core.rollout.decision import Facts, Wait
-    from botdeploy.engine.lock import EnvironmentLock
+    from botdeploy.engine.fleet.lock import EnvironmentLock
     from botdeploy.engine.outcome import Ended
     from botdeploy.engine.target import Target
     from botdeploy.engine.tools import Tools

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from botdeploy.core.model.inventory import Inventory, Ring
     from botdeploy.core.rollout.decision import Facts
     from botdeploy.core.rollout.running import Unit
-    from botdeploy.engine.clock import Clock
+    from botdeploy.engine.fleet.clock import Clock
     from botdeploy.engine.target import Target
     from botdeploy.engine.telling import Teller
     from botdeploy.hosts.acts.acts import Reverted, Switched

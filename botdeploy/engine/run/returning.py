@@ -13,7 +13,7 @@ from botdeploy.hosts.acts.acts import Reverted, Unchanged
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from botdeploy.engine.hands import Hands
+    from botdeploy.engine.fleet.locked_fleet import LockedFleet
     from botdeploy.engine.run.judging import Judging
     from botdeploy.engine.run.ledger import Ledger
     from botdeploy.engine.run.members import Members
@@ -27,7 +27,7 @@ class Returning:
     """Takes hosts back, and says what that means of the release."""
 
     def __init__(
-        self, members: Members, hands: Hands, judging: Judging, ledger: Ledger, tell: Teller
+        self, members: Members, hands: LockedFleet, judging: Judging, ledger: Ledger, tell: Teller
     ) -> None:
         """Take who knows the verdict that failed, and who writes it down."""
         self._members = members

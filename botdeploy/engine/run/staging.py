@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from botdeploy.core.release.manifest import Manifest
-    from botdeploy.engine.clock import Clock
-    from botdeploy.engine.hands import Hands
+    from botdeploy.engine.fleet.clock import Clock
+    from botdeploy.engine.fleet.locked_fleet import LockedFleet
     from botdeploy.engine.manifests import ManifestCache
     from botdeploy.engine.run.ledger import Ledger
     from botdeploy.engine.run.members import Members
@@ -63,7 +63,7 @@ class Staging:
     def __init__(
         self,
         members: Members,
-        hands: Hands,
+        hands: LockedFleet,
         ledger: Ledger,
         tell: Teller,
         clock: Clock,

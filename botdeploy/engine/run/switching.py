@@ -12,8 +12,8 @@ from botdeploy.hosts.acts.acts import Reverted, Switched
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from botdeploy.engine.clock import Clock
-    from botdeploy.engine.hands import Hands
+    from botdeploy.engine.fleet.clock import Clock
+    from botdeploy.engine.fleet.locked_fleet import LockedFleet
     from botdeploy.engine.run.members import Members
     from botdeploy.engine.watch import Watch
 
@@ -25,7 +25,7 @@ class Switching:
     nor repeats that, and asking again under the same name of the try tells how it went.
     """
 
-    def __init__(self, members: Members, hands: Hands, watch: Watch, clock: Clock) -> None:
+    def __init__(self, members: Members, hands: LockedFleet, watch: Watch, clock: Clock) -> None:
         """Take the watch for the last words of a release that does not come up."""
         self._members = members
         self._hands = hands

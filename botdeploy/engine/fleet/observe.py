@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from botdeploy.core.host_state import HostState
-    from botdeploy.engine.fleet import Fleet
+    from botdeploy.engine.fleet.fleet import Fleet
 
 
 def observe(

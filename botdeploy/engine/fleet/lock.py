@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from botdeploy.engine.belonging import refuse
-from botdeploy.engine.fleet import StillAtWork
+from botdeploy.engine.fleet.fleet import StillAtWork
 from botdeploy.errors import BotdeployError, HostError, LockedError
 from botdeploy.hosts.acts.records import LockRefused, OtherEnvironment
 
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from typing import Self
 
     from botdeploy.core.host_state import HostState
-    from botdeploy.engine.clock import Clock
-    from botdeploy.engine.fleet import Fleet
+    from botdeploy.engine.fleet.clock import Clock
+    from botdeploy.engine.fleet.fleet import Fleet
     from botdeploy.hosts.acts.acts import Entered
     from botdeploy.hosts.acts.records import LockLost
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from botdeploy.engine.fleet import Interrupted
+from botdeploy.engine.fleet.fleet import Interrupted
 
 if TYPE_CHECKING:
     import threading
     from collections.abc import Callable
 
-    from botdeploy.engine.clock import Clock
+    from botdeploy.engine.fleet.clock import Clock
 
 TICK_S = 0.1
 """How long the loop waits between two looks at what the journals brought."""
@@ -18,7 +18,7 @@ LAG_S = 2.0
 """A beat that comes so much too late was missed: what should have been heard since was not."""
 
 
-class Pulse:
+class Ticker:
     """Renews locks and leases and takes journals in, whatever the loop is busy with.
 
     A run waits in many places: for acts on hosts, for a soak, for the past to arrive. Each of

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
-from botdeploy.engine.pulse import Pulse
+from botdeploy.engine.fleet.ticker import Ticker
 from botdeploy.errors import OutcomeUnknown, Unreachable
 from botdeploy.hosts.acts.records import LockLost
 
@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from concurrent.futures import Future
 
-    from botdeploy.engine.clock import Clock
-    from botdeploy.engine.fleet import Fleet
-    from botdeploy.engine.lock import EnvironmentLock
+    from botdeploy.engine.fleet.clock import Clock
+    from botdeploy.engine.fleet.fleet import Fleet
+    from botdeploy.engine.fleet.lock import EnvironmentLock
     from botdeploy.errors import BotdeployError, HostError
     from botdeploy.hosts.acts.acts import Acts
 
@@ -25,7 +25,7 @@ RETRY_S = 45.0
 """How long a repeatable act is tried again when the connection ended before its answer."""
 
 
-class Hands:
+class LockedFleet:
     """Does what was decided; what came of it on each host is a value, also where it failed."""
 
     def __init__(
@@ -33,7 +33,7 @@ class Hands:
     ) -> None:
         """Work under ``lock``, which is renewed from now on with every beat of ``pulse``."""
         self.fleet = fleet
-        self.pulse = Pulse(clock, stop)
+        self.pulse = Ticker(clock, stop)
         self._lock = lock
         self._clock = clock
         self._stop = stop

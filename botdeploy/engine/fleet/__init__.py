@@ -1,0 +1,1 @@
+"""Many hosts at once: threads, the lock, what keeps both alive."""
