@@ -64,7 +64,7 @@ def canary(context: Context, environment: str, request: Request) -> int:
         fleet.connect_early()
         # Imported while hosts answer: the engine with its judge takes about as long.
         from botdeploy.engine.canary import canary as run
-        from botdeploy.engine.run import Options
+        from botdeploy.engine.rollout import Options
 
         build = source_of(context, inventory, request)
         notices = context.notices_of(inventory, is_attended=True, changes=changes(request.changes))
@@ -88,7 +88,7 @@ def promote(context: Context, environment: str, limit: str | None, *, dry_run: b
     """Do what is due now."""
     from botdeploy.engine.canary import due
     from botdeploy.engine.canary import promote as run
-    from botdeploy.engine.run import Options
+    from botdeploy.engine.rollout import Options
 
     inventory = _limited(context, context.load(environment), limit)
     with context.fleet(inventory) as fleet:

@@ -17,7 +17,7 @@ from botdeploy.engine.belonging import refuse_others
 from botdeploy.engine.fleet.observe import observe
 from botdeploy.engine.nextstep import next_decision
 from botdeploy.engine.outcome import Ended
-from botdeploy.engine.run import Run
+from botdeploy.engine.rollout import Run
 from botdeploy.engine.sweep import sweep
 from botdeploy.engine.target import Target
 from botdeploy.engine.watch import Watch
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from botdeploy.core.host_state import HostState
     from botdeploy.core.model.inventory import Inventory
     from botdeploy.engine.fleet.lock import EnvironmentLock
-    from botdeploy.engine.run import Options
+    from botdeploy.engine.rollout import Options
     from botdeploy.engine.tools import Tools
     from botdeploy.sources.build import Build
 

@@ -12,8 +12,8 @@ from botdeploy.core.rollout import rollout_records
 from botdeploy.core.rollout.running import Runs
 from botdeploy.engine.belonging import refuse_others
 from botdeploy.engine.fleet.observe import observe
-from botdeploy.engine.naming import new_rollout
 from botdeploy.engine.outcome import Ended
+from botdeploy.engine.rollout.rollout_ids import new_rollout
 from botdeploy.engine.telling import told_unseen
 from botdeploy.errors import ExitCode, HostError, UserError
 from botdeploy.hosts.acts.acts import Reverted, Unchanged

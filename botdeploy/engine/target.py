@@ -9,7 +9,7 @@ from botdeploy.core.host_state import meant
 from botdeploy.core.rollout import decision as decisions
 from botdeploy.core.rollout import ring_members, rollout_records
 from botdeploy.core.rollout.decision import HOLDING, Standing
-from botdeploy.engine.naming import new_rollout
+from botdeploy.engine.rollout.rollout_ids import new_rollout
 from botdeploy.errors import BotdeployError, ExitCode, UserError
 
 if TYPE_CHECKING:

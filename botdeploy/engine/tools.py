@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from botdeploy.core.text.secret_mask import Mask
-from botdeploy.engine.copying import checked
 from botdeploy.engine.fleet.lock import take
 from botdeploy.engine.fleet.locked_fleet import LockedFleet
+from botdeploy.engine.rollout.peer_copy import checked
 from botdeploy.engine.telling import Teller
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from botdeploy.cli.looking import _ahead_in_words, status_record
 from botdeploy.core.model.inventory import Gate, Policy, Ring, Share
 from botdeploy.engine.canary import canary, promote
 from botdeploy.engine.fleet.observe import observe
-from botdeploy.engine.run import Options
+from botdeploy.engine.rollout import Options
 from botdeploy.errors import ExitCode
 from tests.engine.fakefleet import Stage
 

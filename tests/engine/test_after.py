@@ -15,7 +15,7 @@ from botdeploy.core.rollout import rollout_records
 from botdeploy.core.text.secret_mask import Mask
 from botdeploy.engine.canary import canary
 from botdeploy.engine.rollback import way_back
-from botdeploy.engine.run import Options
+from botdeploy.engine.rollout import Options
 from botdeploy.engine.sincepass import since_pass
 from botdeploy.errors import ExitCode
 from tests.engine.fakefleet import Stage

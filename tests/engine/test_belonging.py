@@ -12,7 +12,7 @@ from botdeploy.engine.belonging import others, own, owner_item
 from botdeploy.engine.canary import canary, promote
 from botdeploy.engine.fleet.observe import observe
 from botdeploy.engine.rollback import rollback
-from botdeploy.engine.run import Options
+from botdeploy.engine.rollout import Options
 from botdeploy.errors import ExitCode, UserError
 from tests.engine.fakefleet import Stage
 

@@ -13,7 +13,7 @@ import pytest
 
 from botdeploy.core.model.address import Address
 from botdeploy.core.model.inventory import Bot, Host, Inventory, Policy, Ring, SecretsBy
-from botdeploy.engine.copying import checked
+from botdeploy.engine.rollout.peer_copy import checked
 from botdeploy.engine.target import Target
 from botdeploy.errors import ActFailed
 from botdeploy.hosts.acts.acts import Fetched

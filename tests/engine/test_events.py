@@ -17,7 +17,7 @@ from botdeploy.core.rollout.decision import Reason
 from botdeploy.engine.canary import canary, promote
 from botdeploy.engine.outcome import Ended
 from botdeploy.engine.rollback import rollback
-from botdeploy.engine.run import Options
+from botdeploy.engine.rollout import Options
 from botdeploy.errors import ExitCode, HostError
 from tests.engine.fakefleet import DEFAULT_RINGS, Stage
 

@@ -16,7 +16,7 @@ from botdeploy.core.model.inventory import Policy, Ring, Share
 from botdeploy.engine import watch as watching
 from botdeploy.engine.canary import canary, promote
 from botdeploy.engine.fleet import ticker
-from botdeploy.engine.run import Options
+from botdeploy.engine.rollout import Options
 from botdeploy.engine.watch import Watch
 from botdeploy.errors import ExitCode
 from botdeploy.hosts.follower import Delivery

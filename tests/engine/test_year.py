@@ -28,7 +28,7 @@ from botdeploy.core.model.inventory import Gate, Lease, LeaseUntil, OnFail, Poli
 from botdeploy.core.rollout import rollout_records
 from botdeploy.engine.canary import canary, promote
 from botdeploy.engine.rollback import rollback
-from botdeploy.engine.run import Options
+from botdeploy.engine.rollout import Options
 from botdeploy.errors import BotdeployError, ExitCode
 from tests.effort import examples
 from tests.engine.fakefleet import ControllerDied, FakeBuild, FakeWatch, Stage

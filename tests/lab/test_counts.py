@@ -15,7 +15,7 @@ from botdeploy.engine.fleet.clock import SystemClock
 from botdeploy.engine.fleet.fleet import Fleet
 from botdeploy.engine.manifests import ManifestCache
 from botdeploy.engine.rollback import rollback
-from botdeploy.engine.run import Options
+from botdeploy.engine.rollout import Options
 from botdeploy.engine.tools import Tools
 from botdeploy.errors import ExitCode
 from botdeploy.hosts import host_program

@@ -16,14 +16,16 @@ if TYPE_CHECKING:
     from botdeploy.core.probes.probe import ProbeReading
     from botdeploy.engine.fleet.clock import Clock
     from botdeploy.engine.fleet.locked_fleet import LockedFleet
-    from botdeploy.engine.run.members import Members
+    from botdeploy.engine.rollout.rollout_hosts import RolloutHosts
     from botdeploy.engine.watch import Watch
 
 
-class Keeping:
+class SoakEvidence:
     """Reads on where the last controller stopped reading, whichever it was."""
 
-    def __init__(self, members: Members, hands: LockedFleet, watch: Watch, clock: Clock) -> None:
+    def __init__(
+        self, members: RolloutHosts, hands: LockedFleet, watch: Watch, clock: Clock
+    ) -> None:
         """Take the watch for the inventory's rules of log lines, and what its probes heard."""
         self._members = members
         self._hands = hands

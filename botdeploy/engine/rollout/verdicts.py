@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from botdeploy.core.model.inventory import Ring
     from botdeploy.engine.fleet.clock import Clock
     from botdeploy.engine.fleet.locked_fleet import LockedFleet
-    from botdeploy.engine.run.keeping import Keeping
-    from botdeploy.engine.run.members import Members
+    from botdeploy.engine.rollout.rollout_hosts import RolloutHosts
+    from botdeploy.engine.rollout.soak_evidence import SoakEvidence
     from botdeploy.engine.telling import Teller
     from botdeploy.engine.watch import Watch
 
@@ -34,7 +34,7 @@ EVIDENCE_EVERY_S = 5.0
 """How often a person who watches is told what the journals brought."""
 
 
-class Judging:
+class Verdicts:
     """Has one ring judged at a time, beside hosts of the old release, and keeps its verdicts.
 
     Live, a ring is judged by the journals that are followed, from the switch on. A run that only
@@ -43,10 +43,10 @@ class Judging:
 
     def __init__(
         self,
-        members: Members,
+        members: RolloutHosts,
         hands: LockedFleet,
         watch: Watch,
-        keeping: Keeping,
+        keeping: SoakEvidence,
         tell: Teller,
         clock: Clock,
         *,

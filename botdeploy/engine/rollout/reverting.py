@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from botdeploy.core.events import Kind
 from botdeploy.core.rollout.decision import Blame, Standing
-from botdeploy.engine.naming import next_run
+from botdeploy.engine.rollout.rollout_ids import next_run
 from botdeploy.errors import HostError
 from botdeploy.hosts.acts.acts import Reverted, Unchanged
 
@@ -14,20 +14,25 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from botdeploy.engine.fleet.locked_fleet import LockedFleet
-    from botdeploy.engine.run.judging import Judging
-    from botdeploy.engine.run.ledger import Ledger
-    from botdeploy.engine.run.members import Members
+    from botdeploy.engine.rollout.rollout_hosts import RolloutHosts
+    from botdeploy.engine.rollout.rollout_recorder import RolloutRecorder
+    from botdeploy.engine.rollout.verdicts import Verdicts
     from botdeploy.engine.telling import Teller
 
 RETURN_S = 180.0
 """Longest wait for a host that can't be reached to go back by itself."""
 
 
-class Returning:
+class Reverting:
     """Takes hosts back, and says what that means of the release."""
 
     def __init__(
-        self, members: Members, hands: LockedFleet, judging: Judging, ledger: Ledger, tell: Teller
+        self,
+        members: RolloutHosts,
+        hands: LockedFleet,
+        judging: Verdicts,
+        ledger: RolloutRecorder,
+        tell: Teller,
     ) -> None:
         """Take who knows the verdict that failed, and who writes it down."""
         self._members = members

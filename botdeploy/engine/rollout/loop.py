@@ -9,16 +9,16 @@ from botdeploy.core.events import Kind
 from botdeploy.core.rollout import decision as decisions
 from botdeploy.core.rollout.decision import HOLDING, Reason, Standing
 from botdeploy.engine.fleet.ticker import TICK_S
-from botdeploy.engine.run.ending import Ending
-from botdeploy.engine.run.judging import Judging
-from botdeploy.engine.run.keeping import Keeping
-from botdeploy.engine.run.leases import Leases
-from botdeploy.engine.run.ledger import Ledger
-from botdeploy.engine.run.looking import Looking
-from botdeploy.engine.run.members import Members
-from botdeploy.engine.run.returning import Returning
-from botdeploy.engine.run.staging import Staging
-from botdeploy.engine.run.switching import Switching
+from botdeploy.engine.rollout.ending import RunEnd
+from botdeploy.engine.rollout.leases import Leases
+from botdeploy.engine.rollout.refresh import Refresh
+from botdeploy.engine.rollout.reverting import Reverting
+from botdeploy.engine.rollout.rollout_hosts import RolloutHosts
+from botdeploy.engine.rollout.rollout_recorder import RolloutRecorder
+from botdeploy.engine.rollout.soak_evidence import SoakEvidence
+from botdeploy.engine.rollout.staging import Staging
+from botdeploy.engine.rollout.switching import Switching
+from botdeploy.engine.rollout.verdicts import Verdicts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -73,15 +73,15 @@ class Run:
         tell = tools.teller(inventory.environment, rollout=target.rollout, release=target.release)
         hands = tools.hands(lock)
         away = {name: error.message for name, error in lock.away.items()}
-        members = Members(
+        members = RolloutHosts(
             inventory, target, lock.states, away, clock, tell, is_attended=is_attended
         )
-        keeping = Keeping(members, hands, watch, clock)
-        ledger = Ledger(members, hands)
+        keeping = SoakEvidence(members, hands, watch, clock)
+        ledger = RolloutRecorder(members, hands)
         self.members = members
-        self._looking = Looking(members, hands, clock, tell)
+        self._looking = Refresh(members, hands, clock, tell)
         self._leases = Leases(members, hands, self._looking, clock, is_attended=is_attended)
-        self._judging = Judging(
+        self._judging = Verdicts(
             members,
             hands,
             watch,
@@ -103,8 +103,8 @@ class Run:
             check_copy=tools.check_copy,
         )
         self._switching = Switching(members, hands, watch, clock)
-        self._returning = Returning(members, hands, self._judging, ledger, tell)
-        self._ending = Ending(members, self._leases, keeping, ledger, tell, is_attended=is_attended)
+        self._returning = Reverting(members, hands, self._judging, ledger, tell)
+        self._ending = RunEnd(members, self._leases, keeping, ledger, tell, is_attended=is_attended)
         self._pulse = hands.pulse
         self._watch = watch
         self._tell = tell

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from botdeploy.core.events import Kind
 from botdeploy.core.rollout import rollout_records
 from botdeploy.core.rollout.decision import Standing
-from botdeploy.engine.copying import Likeness
+from botdeploy.engine.rollout.peer_copy import Likeness
 from botdeploy.errors import ActFailed, BotdeployError, ExitCode, HostError, UserError
 
 if TYPE_CHECKING:
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from botdeploy.engine.fleet.clock import Clock
     from botdeploy.engine.fleet.locked_fleet import LockedFleet
     from botdeploy.engine.manifests import ManifestCache
-    from botdeploy.engine.run.ledger import Ledger
-    from botdeploy.engine.run.members import Members
+    from botdeploy.engine.rollout.rollout_hosts import RolloutHosts
+    from botdeploy.engine.rollout.rollout_recorder import RolloutRecorder
     from botdeploy.engine.telling import Teller
     from botdeploy.hosts.acts.acts import Fetched
     from botdeploy.sources.build import Build
@@ -62,9 +62,9 @@ class Staging:
 
     def __init__(
         self,
-        members: Members,
+        members: RolloutHosts,
         hands: LockedFleet,
-        ledger: Ledger,
+        ledger: RolloutRecorder,
         tell: Teller,
         clock: Clock,
         *,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from botdeploy.engine.naming import next_run
+from botdeploy.engine.rollout.rollout_ids import next_run
 from botdeploy.errors import HostError
 from botdeploy.hosts.acts.acts import Reverted, Switched
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from botdeploy.engine.fleet.clock import Clock
     from botdeploy.engine.fleet.locked_fleet import LockedFleet
-    from botdeploy.engine.run.members import Members
+    from botdeploy.engine.rollout.rollout_hosts import RolloutHosts
     from botdeploy.engine.watch import Watch
 
 
@@ -25,7 +25,9 @@ class Switching:
     nor repeats that, and asking again under the same name of the try tells how it went.
     """
 
-    def __init__(self, members: Members, hands: LockedFleet, watch: Watch, clock: Clock) -> None:
+    def __init__(
+        self, members: RolloutHosts, hands: LockedFleet, watch: Watch, clock: Clock
+    ) -> None:
         """Take the watch for the last words of a release that does not come up."""
         self._members = members
         self._hands = hands

@@ -12,7 +12,7 @@ from botdeploy.core.rollout import decision as decisions
 from botdeploy.core.rollout import ring_members, rollout_records
 from botdeploy.core.rollout.decision import HOLDING, UNPROVEN, HostStanding, Standing
 from botdeploy.core.rollout.running import Runs, seen
-from botdeploy.engine.run.facts import facts_of, view_of
+from botdeploy.engine.rollout.facts import facts_of, view_of
 from botdeploy.engine.telling import told_unseen
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(slots=True)
-class Member:
+class RolloutHost:
     """One host during the run."""
 
     view: HostStanding
@@ -62,7 +62,7 @@ class Member:
         return self.view.standing
 
 
-class Members:
+class RolloutHosts:
     """Every host of the rings, in their order.
 
     All of it is a copy of what the hosts said; a run that dies loses nothing that another one
@@ -105,7 +105,7 @@ class Members:
 
     # --- asking -----------------------------------------------------------------------------
 
-    def __getitem__(self, name: str) -> Member:
+    def __getitem__(self, name: str) -> RolloutHost:
         """Give what is known of one host."""
         return self._hosts[name]
 
@@ -288,12 +288,12 @@ class Members:
             **told_unseen(result),
         )
 
-    def _seen_now(self, name: str, away: Mapping[str, str]) -> Member:
+    def _seen_now(self, name: str, away: Mapping[str, str]) -> RolloutHost:
         view = view_of(name, self.states, away, self.target)
         if self._is_attended and view.standing is Standing.PROVEN:
             view = self._to_start_again(name, view)
         now = self._clock.monotonic()
-        member = Member(view, since=now, seen=now, has_held=view.standing in HOLDING)
+        member = RolloutHost(view, since=now, seen=now, has_held=view.standing in HOLDING)
         state = self.states.get(name)
         switch = state.switch if state is not None else None
         if state is not None:

@@ -12,13 +12,13 @@ if TYPE_CHECKING:
 
     from botdeploy.core.host_state import RefusedError
     from botdeploy.engine.fleet.locked_fleet import LockedFleet
-    from botdeploy.engine.run.members import Members
+    from botdeploy.engine.rollout.rollout_hosts import RolloutHosts
 
 
-class Ledger:
+class RolloutRecorder:
     """Lets every host know the end, so that any controller that comes later knows it too."""
 
-    def __init__(self, members: Members, hands: LockedFleet) -> None:
+    def __init__(self, members: RolloutHosts, hands: LockedFleet) -> None:
         """Begin with nothing written by this run."""
         self._members = members
         self._hands = hands

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from botdeploy.core.host_state import HostState
     from botdeploy.engine.fleet.clock import Clock
     from botdeploy.engine.fleet.locked_fleet import LockedFleet
-    from botdeploy.engine.run.looking import Looking
-    from botdeploy.engine.run.members import Members
+    from botdeploy.engine.rollout.refresh import Refresh
+    from botdeploy.engine.rollout.rollout_hosts import RolloutHosts
 
 
 @dataclass(slots=True)
@@ -48,9 +48,9 @@ class Leases:
 
     def __init__(
         self,
-        members: Members,
+        members: RolloutHosts,
         hands: LockedFleet,
-        looking: Looking,
+        looking: Refresh,
         clock: Clock,
         *,
         is_attended: bool,

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from botdeploy.core.host_state import HostState
     from botdeploy.engine.fleet.clock import Clock
     from botdeploy.engine.fleet.locked_fleet import LockedFleet
-    from botdeploy.engine.run.members import Members
+    from botdeploy.engine.rollout.rollout_hosts import RolloutHosts
     from botdeploy.engine.telling import Teller
 
 LOOK_S = 5.0
@@ -28,10 +28,12 @@ ACT_S = 1000.0
 """Longest wait for an act that another controller began: a bot may take 15 minutes to stop."""
 
 
-class Looking:
+class Refresh:
     """Brings what the run knows of hosts up to date."""
 
-    def __init__(self, members: Members, hands: LockedFleet, clock: Clock, tell: Teller) -> None:
+    def __init__(
+        self, members: RolloutHosts, hands: LockedFleet, clock: Clock, tell: Teller
+    ) -> None:
         """Begin with what the hosts said when the lock was taken."""
         self._members = members
         self._hands = hands

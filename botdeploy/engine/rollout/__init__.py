@@ -13,6 +13,6 @@
 - ``ledger``: what the hosts write down of how the rollout ended; ``ending`` says it to a person.
 """
 
-from botdeploy.engine.run.loop import Options, Run
+from botdeploy.engine.rollout.loop import Options, Run
 
 __all__ = ["Options", "Run"]

@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from botdeploy.core.rollout.decision import End, Wait
-    from botdeploy.engine.run.keeping import Keeping
-    from botdeploy.engine.run.leases import Leases
-    from botdeploy.engine.run.ledger import Ledger
-    from botdeploy.engine.run.members import Members
+    from botdeploy.engine.rollout.leases import Leases
+    from botdeploy.engine.rollout.rollout_hosts import RolloutHosts
+    from botdeploy.engine.rollout.rollout_recorder import RolloutRecorder
+    from botdeploy.engine.rollout.soak_evidence import SoakEvidence
     from botdeploy.engine.telling import Teller
 
 _EXIT: Mapping[Result, ExitCode] = {
@@ -41,15 +41,15 @@ _EXIT: Mapping[Result, ExitCode] = {
 }
 
 
-class Ending:
+class RunEnd:
     """Leaves hosts so that anybody can go on, and says where they are and what to type next."""
 
     def __init__(
         self,
-        members: Members,
+        members: RolloutHosts,
         leases: Leases,
-        keeping: Keeping,
-        ledger: Ledger,
+        keeping: SoakEvidence,
+        ledger: RolloutRecorder,
         tell: Teller,
         *,
         is_attended: bool,
