@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
     from botdeploy.core.events import Listener
     from botdeploy.core.model.inventory import Inventory
+    from botdeploy.engine.dependencies import Dependencies
     from botdeploy.engine.fleet.fleet import Fleet
-    from botdeploy.engine.tools import Tools
     from botdeploy.views.notices import Notices
 
 _FIGURES = re.compile(r"[\d.:T+-]*\d[\d.:T+-]*")
@@ -268,13 +268,13 @@ class Context:
             os._exit(int(ExitCode.INTERRUPTED))
         self.stop.set()
 
-    def tools(self, fleet: Fleet, emit: Listener) -> Tools:
+    def tools(self, fleet: Fleet, emit: Listener) -> Dependencies:
         """Put together what a run needs."""
+        from botdeploy.engine.dependencies import Dependencies
         from botdeploy.engine.fleet.lock import owner_name
-        from botdeploy.engine.manifests import ManifestCache
-        from botdeploy.engine.tools import Tools
+        from botdeploy.engine.manifest_cache import ManifestCache
 
-        return Tools(
+        return Dependencies(
             fleet=fleet,
             clock=self.clock,
             emit=emit,

@@ -8,11 +8,11 @@ from botdeploy.core.model.inventory import Gate
 from botdeploy.core.rollout import decision as decisions
 from botdeploy.core.rollout import ring_members, rollout_records
 from botdeploy.core.rollout.decision import Standing
-from botdeploy.engine.belonging import refuse_others
+from botdeploy.engine.commands.ownership import refuse_others
+from botdeploy.engine.commands.since_pass import since_pass
 from botdeploy.engine.fleet.lock import owner_name
 from botdeploy.engine.fleet.observe import observe_some
 from botdeploy.engine.outcome import Ended
-from botdeploy.engine.sincepass import since_pass
 from botdeploy.errors import ExitCode, HostError, UserError
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from botdeploy.cli.schedules import too_seldom, without_user
 from botdeploy.core.host_state import HostState, Phase, what_is_wrong
 from botdeploy.core.rollout import ring_members
 from botdeploy.core.rollout.rollout_records import newest, newest_under_way
-from botdeploy.engine.belonging import OWNER, others, own
+from botdeploy.engine.commands.ownership import OWNER, others, own
 from botdeploy.engine.fleet.observe import observe
 from botdeploy.errors import ExitCode, HostError, UserError
 
@@ -127,7 +127,7 @@ def _ahead(
         return nothing
     # Only where a rollout is open: these bring the engine.
     from botdeploy.core.rollout.decision import Reason, Wait, command_of, describe
-    from botdeploy.engine.nextstep import next_decision
+    from botdeploy.engine.commands.next_step import next_decision
 
     decision = next_decision(inventory, states, away, record, now)
     command = command_of(decision, inventory.environment, record.release) or None
@@ -380,9 +380,9 @@ def check(context: Context, environment: str, limit: str | None) -> int:
         fleet.connect_early()
         # Imported while hosts answer.
         from botdeploy.cli.releasing import Request, project_templates, source_of
-        from botdeploy.engine.rehearsal import Rehearsal, checked
+        from botdeploy.engine.commands.check import RolloutNeeds, checked
 
-        rehearsal = Rehearsal.of(
+        rehearsal = RolloutNeeds.of(
             inventory,
             lambda: source_of(context, inventory, Request()),
             project_templates(Path(inventory.path)),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from botdeploy.core.host_state import meant
 from botdeploy.core.release.manifest import delta
 from botdeploy.core.rollout import ring_members as planning
-from botdeploy.engine.belonging import others
+from botdeploy.engine.commands.ownership import others
 from botdeploy.engine.fleet.observe import observe
 from botdeploy.errors import ExitCode, HostError, UserError
 
@@ -63,7 +63,7 @@ def canary(context: Context, environment: str, request: Request) -> int:
     with context.fleet(inventory) as fleet:
         fleet.connect_early()
         # Imported while hosts answer: the engine with its judge takes about as long.
-        from botdeploy.engine.canary import canary as run
+        from botdeploy.engine.commands.canary import canary as run
         from botdeploy.engine.rollout import Options
 
         build = source_of(context, inventory, request)
@@ -86,8 +86,8 @@ def canary(context: Context, environment: str, request: Request) -> int:
 
 def promote(context: Context, environment: str, limit: str | None, *, dry_run: bool) -> int:
     """Do what is due now."""
-    from botdeploy.engine.canary import due
-    from botdeploy.engine.canary import promote as run
+    from botdeploy.engine.commands.canary import due
+    from botdeploy.engine.commands.canary import promote as run
     from botdeploy.engine.rollout import Options
 
     inventory = _limited(context, context.load(environment), limit)
@@ -115,7 +115,7 @@ def rollback(
     message: str,
 ) -> int:
     """Take hosts back."""
-    from botdeploy.engine.rollback import rollback as run
+    from botdeploy.engine.commands.rollback import rollback as run
 
     if to is not None and not _ID.fullmatch(to):
         raise UserError(f"--to {to!r} is no release's name; see: botdeploy releases")
@@ -205,7 +205,7 @@ def _power(
 ) -> tuple[dict[str, object] | None, dict[str, dict[str, object]]]:
     """Say what each ring's soak finds with the traffic that there is."""
     from botdeploy.core.lines.assembler import LineRules
-    from botdeploy.engine.traffic import foretold, traffic
+    from botdeploy.engine.evidence.traffic import foretold, traffic
 
     names = [one for ring in inventory.policy.rings for one in rings[ring.name]]
     seen = traffic(fleet, states, LineRules.from_policy(inventory.policy.judge), names)

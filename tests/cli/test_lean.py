@@ -59,7 +59,7 @@ def test_looking_does_not_import_the_judge() -> None:
 
 def test_a_rollback_does_not_import_the_judge() -> None:
     """Who types it is in a hurry."""
-    program = "import botdeploy.cli.releasing, botdeploy.engine.rollback"
+    program = "import botdeploy.cli.releasing, botdeploy.engine.commands.rollback"
     found = modules_after(program)
     assert not [name for name in found if name.startswith("botdeploy.core.judge")]
 

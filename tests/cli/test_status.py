@@ -12,7 +12,7 @@ import pytest
 
 from botdeploy.cli.looking import _ahead_in_words, status_record
 from botdeploy.core.model.inventory import Gate, Policy, Ring, Share
-from botdeploy.engine.canary import canary, promote
+from botdeploy.engine.commands.canary import canary, promote
 from botdeploy.engine.fleet.observe import observe
 from botdeploy.engine.rollout import Options
 from botdeploy.errors import ExitCode

@@ -15,9 +15,9 @@ from botdeploy.core.model.inventory import Bot, Host, Inventory, Policy, Ring, S
 from botdeploy.core.release.manifest import Manifest, Release
 from botdeploy.core.text.secret_mask import Mask
 from botdeploy.core.verdict import Outcome, Verdict
+from botdeploy.engine.dependencies import Dependencies
 from botdeploy.engine.fleet.fleet import Interrupted, StillAtWork
-from botdeploy.engine.manifests import ManifestCache
-from botdeploy.engine.tools import Tools
+from botdeploy.engine.manifest_cache import ManifestCache
 from botdeploy.errors import HostError, OutcomeUnknown, Unreachable
 from botdeploy.hosts.acts.acts import Entries, Fetched
 from tests.engine.fakehost import (
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from botdeploy.core.host_state import HostState, RefusedError
     from botdeploy.core.lines.assembler import Assembler
     from botdeploy.core.rollout.running import Unit
-    from botdeploy.engine.target import Target
+    from botdeploy.engine.commands.target import Target
     from botdeploy.hosts.acts.acts import Reverted, Switched, Unchanged
 
 T = TypeVar("T")
@@ -646,9 +646,9 @@ class Stage:
         self.fleet = FakeFleet(self.inventory, self.hosts, self.stop)
         return self.fleet
 
-    def tools(self, owner: str = "ann@laptop") -> Tools:
+    def tools(self, owner: str = "ann@laptop") -> Dependencies:
         """Put together what a run needs."""
-        return Tools(
+        return Dependencies(
             fleet=self.fleet,  # type: ignore[arg-type]
             clock=self.clock,
             emit=self.events.append,

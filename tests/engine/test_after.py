@@ -13,10 +13,10 @@ from botdeploy.core.evidence.proven_past import proven
 from botdeploy.core.model.inventory import Gate, OnFail
 from botdeploy.core.rollout import rollout_records
 from botdeploy.core.text.secret_mask import Mask
-from botdeploy.engine.canary import canary
-from botdeploy.engine.rollback import way_back
+from botdeploy.engine.commands.canary import canary
+from botdeploy.engine.commands.rollback import way_back
+from botdeploy.engine.commands.since_pass import since_pass
 from botdeploy.engine.rollout import Options
-from botdeploy.engine.sincepass import since_pass
 from botdeploy.errors import ExitCode
 from tests.engine.fakefleet import Stage
 from tests.engine.test_canary import release, tick

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from botdeploy.core.host_state import HostState, StagedRelease, meant
-from botdeploy.engine.belonging import others, own, owner_item
-from botdeploy.engine.canary import canary, promote
+from botdeploy.engine.commands.canary import canary, promote
+from botdeploy.engine.commands.ownership import others, own, owner_item
+from botdeploy.engine.commands.rollback import rollback
 from botdeploy.engine.fleet.observe import observe
-from botdeploy.engine.rollback import rollback
 from botdeploy.engine.rollout import Options
 from botdeploy.errors import ExitCode, UserError
 from tests.engine.fakefleet import Stage

@@ -8,7 +8,7 @@ import pytest
 
 from botdeploy.core.judge import Judge, JudgeOptions
 from botdeploy.core.lines.assembler import Assembler
-from botdeploy.engine.collect import collect
+from botdeploy.engine.evidence.collect import collect
 from tests.engine.fakefleet import FakeActs, Stage
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ import pytest
 
 from botdeploy.core.model.address import Address
 from botdeploy.core.model.inventory import Bot, Host, Inventory, Policy, Ring, SecretsBy
+from botdeploy.engine.commands.target import Target
 from botdeploy.engine.rollout.peer_copy import checked
-from botdeploy.engine.target import Target
 from botdeploy.errors import ActFailed
 from botdeploy.hosts.acts.acts import Fetched
 from botdeploy.sources import read

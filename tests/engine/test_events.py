@@ -14,9 +14,9 @@ from botdeploy.cli.context import Context
 from botdeploy.core.events import Event, Kind
 from botdeploy.core.model.inventory import Gate, Policy, Ring, Share
 from botdeploy.core.rollout.decision import Reason
-from botdeploy.engine.canary import canary, promote
+from botdeploy.engine.commands.canary import canary, promote
+from botdeploy.engine.commands.rollback import rollback
 from botdeploy.engine.outcome import Ended
-from botdeploy.engine.rollback import rollback
 from botdeploy.engine.rollout import Options
 from botdeploy.errors import ExitCode, HostError
 from tests.engine.fakefleet import DEFAULT_RINGS, Stage

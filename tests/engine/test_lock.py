@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from botdeploy.engine.canary import canary
+from botdeploy.engine.commands.canary import canary
 from botdeploy.engine.rollout import Options
 from botdeploy.errors import ExitCode
 from botdeploy.hosts.acts.records import LockLost

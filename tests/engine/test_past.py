@@ -13,11 +13,11 @@ import pytest
 
 from botdeploy.core.events import Kind
 from botdeploy.core.model.inventory import Policy, Ring, Share
-from botdeploy.engine import watch as watching
-from botdeploy.engine.canary import canary, promote
+from botdeploy.engine.commands.canary import canary, promote
 from botdeploy.engine.fleet import ticker
 from botdeploy.engine.rollout import Options
-from botdeploy.engine.watch import Watch
+from botdeploy.engine.watch import watch as watching
+from botdeploy.engine.watch.watch import Watch
 from botdeploy.errors import ExitCode
 from botdeploy.hosts.follower import Delivery
 from tests.engine.fakefleet import Stage

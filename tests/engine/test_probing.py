@@ -15,8 +15,8 @@ from botdeploy.core.evidence.evidence import Evidence
 from botdeploy.core.host_state import HostState, from_record
 from botdeploy.core.lines.assembler import Assembler, LogLine
 from botdeploy.core.model.inventory import Probe, ProbeKind
-from botdeploy.engine.collect import collect
-from botdeploy.engine.probing import HOLD_S, Prober, try_probe
+from botdeploy.engine.evidence.collect import collect
+from botdeploy.engine.watch.prober import HOLD_S, Prober, try_probe
 from botdeploy.errors import ActFailed, Unreachable
 from botdeploy.hosts.acts.acts import Acts, Entries
 from botdeploy.hosts.acts.records import ProgramMissing, Reply

@@ -10,8 +10,8 @@ import pytest
 
 from botdeploy.core.events import Kind
 from botdeploy.core.model.inventory import Gate, Lease, LeaseUntil, Policy, Ring, Share
-from botdeploy.engine.canary import canary, due, promote
-from botdeploy.engine.rollback import rollback
+from botdeploy.engine.commands.canary import canary, due, promote
+from botdeploy.engine.commands.rollback import rollback
 from botdeploy.engine.rollout import Options
 from botdeploy.errors import ExitCode, LockedError
 from tests.engine.fakefleet import ControllerDied, FakeBuild, Stage

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
+from botdeploy.engine.commands.rollback import PATIENCE_S, rollback
 from botdeploy.engine.fleet.fleet import Fleet, StillAtWork
-from botdeploy.engine.rollback import PATIENCE_S, rollback
 from botdeploy.errors import ExitCode
 from tests.engine.fakefleet import Stage, inventory_of
 from tests.engine.test_canary import release, tick

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from botdeploy.core.events import Kind
 from botdeploy.core.model.inventory import Gate, Lease, LeaseUntil, Policy, Ring, Share
-from botdeploy.engine.rollback import rollback
+from botdeploy.engine.commands.rollback import rollback
 from botdeploy.errors import ExitCode
 from tests.effort import examples
 from tests.engine.fakefleet import FakeBuild, Stage

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from botdeploy.core.lines.assembler import LineRules
-from botdeploy.engine.traffic import traffic
+from botdeploy.engine.evidence.traffic import traffic
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -26,16 +26,16 @@ from hypothesis.stateful import (
 
 from botdeploy.core.model.inventory import Gate, Lease, LeaseUntil, OnFail, Policy, Ring, Share
 from botdeploy.core.rollout import rollout_records
-from botdeploy.engine.canary import canary, promote
-from botdeploy.engine.rollback import rollback
+from botdeploy.engine.commands.canary import canary, promote
+from botdeploy.engine.commands.rollback import rollback
 from botdeploy.engine.rollout import Options
 from botdeploy.errors import BotdeployError, ExitCode
 from tests.effort import examples
 from tests.engine.fakefleet import ControllerDied, FakeBuild, FakeWatch, Stage
 
 if TYPE_CHECKING:
+    from botdeploy.engine.dependencies import Dependencies
     from botdeploy.engine.outcome import Ended
-    from botdeploy.engine.tools import Tools
     from tests.engine.fakehost import FakeHost
 
 pytestmark = pytest.mark.simulation
@@ -315,7 +315,7 @@ class Year(RuleBasedStateMachine):
         self.stage.controller()
         self.stage.fleet.fuse = fuse
 
-    def _tools(self) -> Tools:
+    def _tools(self) -> Dependencies:
         return replace(self.stage.tools(), make_watch=ImpatientWatch)  # type: ignore[arg-type]
 
     def _canary(self, build: FakeBuild, fuse: int | None, *, is_forced: bool = False) -> None:

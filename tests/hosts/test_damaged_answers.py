@@ -30,8 +30,8 @@ from botdeploy.core.model.inventory import Probe, ProbeKind
 from botdeploy.core.probes.probe import ProbeReading, lines_of, read
 from botdeploy.core.text.secret_mask import Mask
 from botdeploy.core.text.untrusted import entry_of
-from botdeploy.engine.collect import collect
-from botdeploy.engine.traffic import _seen
+from botdeploy.engine.evidence.collect import collect
+from botdeploy.engine.evidence.traffic import _seen
 from botdeploy.errors import BotdeployError, HostError, LockedError
 from botdeploy.hosts.acts.acts import Acts
 from botdeploy.hosts.acts.probe import ask

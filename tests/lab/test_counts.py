@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from botdeploy.engine.canary import canary
+from botdeploy.engine.commands.canary import canary
+from botdeploy.engine.commands.rollback import rollback
+from botdeploy.engine.dependencies import Dependencies
 from botdeploy.engine.fleet.clock import SystemClock
 from botdeploy.engine.fleet.fleet import Fleet
-from botdeploy.engine.manifests import ManifestCache
-from botdeploy.engine.rollback import rollback
+from botdeploy.engine.manifest_cache import ManifestCache
 from botdeploy.engine.rollout import Options
-from botdeploy.engine.tools import Tools
 from botdeploy.errors import ExitCode
 from botdeploy.hosts import host_program
 from botdeploy.inventory import load
@@ -53,14 +53,14 @@ MOST_BYTES = 9_000
 
 
 @contextmanager
-def tools(project: Project) -> Iterator[tuple[Inventory, Tools]]:
+def tools(project: Project) -> Iterator[tuple[Inventory, Dependencies]]:
     """Give what a command of this process needs, with a connector that counts."""
     inventory = load(project.name, project.folder / "inventories")
     fleet = Fleet(inventory, CountingConnector())
     try:
         yield (
             inventory,
-            Tools(
+            Dependencies(
                 fleet=fleet,
                 clock=SystemClock(),
                 emit=lambda _event: None,

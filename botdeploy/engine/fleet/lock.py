@@ -9,7 +9,7 @@ import socket
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from botdeploy.engine.belonging import refuse
+from botdeploy.engine.commands.ownership import refuse
 from botdeploy.engine.fleet.fleet import StillAtWork
 from botdeploy.errors import BotdeployError, HostError, LockedError
 from botdeploy.hosts.acts.records import LockRefused, OtherEnvironment

@@ -24,11 +24,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from botdeploy.core.rollout.decision import End, Wait
+    from botdeploy.engine.event_emitter import EventEmitter
     from botdeploy.engine.rollout.leases import Leases
     from botdeploy.engine.rollout.rollout_hosts import RolloutHosts
     from botdeploy.engine.rollout.rollout_recorder import RolloutRecorder
     from botdeploy.engine.rollout.soak_evidence import SoakEvidence
-    from botdeploy.engine.telling import Teller
 
 _EXIT: Mapping[Result, ExitCode] = {
     Result.DONE: ExitCode.DONE,
@@ -50,7 +50,7 @@ class RunEnd:
         leases: Leases,
         keeping: SoakEvidence,
         ledger: RolloutRecorder,
-        tell: Teller,
+        tell: EventEmitter,
         *,
         is_attended: bool,
     ) -> None:

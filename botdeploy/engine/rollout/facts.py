@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from botdeploy.core.host_state import HostState
     from botdeploy.core.model.inventory import Policy
-    from botdeploy.engine.target import Target
+    from botdeploy.engine.commands.target import Target
 
 
 def view_of(

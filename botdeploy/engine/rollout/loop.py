@@ -26,11 +26,11 @@ if TYPE_CHECKING:
 
     from botdeploy.core.model.inventory import Inventory
     from botdeploy.core.rollout.decision import Facts, Wait
+    from botdeploy.engine.commands.target import Target
+    from botdeploy.engine.dependencies import Dependencies
     from botdeploy.engine.fleet.lock import EnvironmentLock
     from botdeploy.engine.outcome import Ended
-    from botdeploy.engine.target import Target
-    from botdeploy.engine.tools import Tools
-    from botdeploy.engine.watch import Watch
+    from botdeploy.engine.watch.watch import Watch
     from botdeploy.sources.build import Build
 
 
@@ -59,7 +59,7 @@ class Run:
     def __init__(
         self,
         inventory: Inventory,
-        tools: Tools,
+        tools: Dependencies,
         lock: EnvironmentLock,
         watch: Watch,
         *,

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from botdeploy.core.model.inventory import Bot, Host, Inventory, Ring
-    from botdeploy.engine.target import Target
+    from botdeploy.engine.commands.target import Target
     from botdeploy.hosts.acts.acts import Fetched
     from botdeploy.sources.build import Build
 

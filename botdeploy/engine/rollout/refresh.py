@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
     from botdeploy.core.host_state import HostState
+    from botdeploy.engine.event_emitter import EventEmitter
     from botdeploy.engine.fleet.clock import Clock
     from botdeploy.engine.fleet.locked_fleet import LockedFleet
     from botdeploy.engine.rollout.rollout_hosts import RolloutHosts
-    from botdeploy.engine.telling import Teller
 
 LOOK_S = 5.0
 """How old what a host said of itself may be when it is switched."""
@@ -32,7 +32,7 @@ class Refresh:
     """Brings what the run knows of hosts up to date."""
 
     def __init__(
-        self, members: RolloutHosts, hands: LockedFleet, clock: Clock, tell: Teller
+        self, members: RolloutHosts, hands: LockedFleet, clock: Clock, tell: EventEmitter
     ) -> None:
         """Begin with what the hosts said when the lock was taken."""
         self._members = members

@@ -13,11 +13,11 @@ from botdeploy.hosts.acts.acts import Reverted, Unchanged
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from botdeploy.engine.event_emitter import EventEmitter
     from botdeploy.engine.fleet.locked_fleet import LockedFleet
     from botdeploy.engine.rollout.rollout_hosts import RolloutHosts
     from botdeploy.engine.rollout.rollout_recorder import RolloutRecorder
     from botdeploy.engine.rollout.verdicts import Verdicts
-    from botdeploy.engine.telling import Teller
 
 RETURN_S = 180.0
 """Longest wait for a host that can't be reached to go back by itself."""
@@ -32,7 +32,7 @@ class Reverting:
         hands: LockedFleet,
         judging: Verdicts,
         ledger: RolloutRecorder,
-        tell: Teller,
+        tell: EventEmitter,
     ) -> None:
         """Take who knows the verdict that failed, and who writes it down."""
         self._members = members

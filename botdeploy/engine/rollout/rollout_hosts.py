@@ -12,8 +12,8 @@ from botdeploy.core.rollout import decision as decisions
 from botdeploy.core.rollout import ring_members, rollout_records
 from botdeploy.core.rollout.decision import HOLDING, UNPROVEN, HostStanding, Standing
 from botdeploy.core.rollout.running import Runs, seen
+from botdeploy.engine.event_emitter import told_unseen
 from botdeploy.engine.rollout.facts import facts_of, view_of
-from botdeploy.engine.telling import told_unseen
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from botdeploy.core.model.inventory import Inventory, Ring
     from botdeploy.core.rollout.decision import Facts
     from botdeploy.core.rollout.running import Unit
+    from botdeploy.engine.commands.target import Target
+    from botdeploy.engine.event_emitter import EventEmitter
     from botdeploy.engine.fleet.clock import Clock
-    from botdeploy.engine.target import Target
-    from botdeploy.engine.telling import Teller
     from botdeploy.hosts.acts.acts import Reverted, Switched
 
 
@@ -77,7 +77,7 @@ class RolloutHosts:
         states: Mapping[str, HostState],
         away: Mapping[str, str],
         clock: Clock,
-        tell: Teller,
+        tell: EventEmitter,
         *,
         is_attended: bool = False,
     ) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from botdeploy.core.judge import JudgeOptions
 from botdeploy.core.rollout.decision import UNPROVEN
-from botdeploy.engine.collect import HISTORY_S, HOUR_S, collect
+from botdeploy.engine.evidence.collect import HISTORY_S, HOUR_S, collect
 
 if TYPE_CHECKING:
     from botdeploy.core.evidence.evidence import Evidence
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from botdeploy.engine.fleet.clock import Clock
     from botdeploy.engine.fleet.locked_fleet import LockedFleet
     from botdeploy.engine.rollout.rollout_hosts import RolloutHosts
-    from botdeploy.engine.watch import Watch
+    from botdeploy.engine.watch.watch import Watch
 
 
 class SoakEvidence:

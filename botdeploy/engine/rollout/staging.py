@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from botdeploy.core.release.manifest import Manifest
+    from botdeploy.engine.event_emitter import EventEmitter
     from botdeploy.engine.fleet.clock import Clock
     from botdeploy.engine.fleet.locked_fleet import LockedFleet
-    from botdeploy.engine.manifests import ManifestCache
+    from botdeploy.engine.manifest_cache import ManifestCache
     from botdeploy.engine.rollout.rollout_hosts import RolloutHosts
     from botdeploy.engine.rollout.rollout_recorder import RolloutRecorder
-    from botdeploy.engine.telling import Teller
     from botdeploy.hosts.acts.acts import Fetched
     from botdeploy.sources.build import Build
 
@@ -65,7 +65,7 @@ class Staging:
         members: RolloutHosts,
         hands: LockedFleet,
         ledger: RolloutRecorder,
-        tell: Teller,
+        tell: EventEmitter,
         clock: Clock,
         *,
         build: Build | None,

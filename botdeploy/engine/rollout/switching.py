@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from botdeploy.engine.fleet.clock import Clock
     from botdeploy.engine.fleet.locked_fleet import LockedFleet
     from botdeploy.engine.rollout.rollout_hosts import RolloutHosts
-    from botdeploy.engine.watch import Watch
+    from botdeploy.engine.watch.watch import Watch
 
 
 class Switching:

@@ -13,7 +13,7 @@ from botdeploy.core.rollout.decision import HOLDING, UNPROVEN, Standing, judged_
 from botdeploy.core.rollout.running import Runs
 from botdeploy.core.text.phrases import count, listing, quote
 from botdeploy.core.verdict import Outcome, Verdict
-from botdeploy.engine.watch import MOST_BASELINE
+from botdeploy.engine.watch.watch import MOST_BASELINE
 from botdeploy.errors import HostError
 from botdeploy.hosts.acts.records import NotRunning
 
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
     from botdeploy.core.evidence.evidence import Evidence
     from botdeploy.core.host_state import HostState
     from botdeploy.core.model.inventory import Ring
+    from botdeploy.engine.event_emitter import EventEmitter
     from botdeploy.engine.fleet.clock import Clock
     from botdeploy.engine.fleet.locked_fleet import LockedFleet
     from botdeploy.engine.rollout.rollout_hosts import RolloutHosts
     from botdeploy.engine.rollout.soak_evidence import SoakEvidence
-    from botdeploy.engine.telling import Teller
-    from botdeploy.engine.watch import Watch
+    from botdeploy.engine.watch.watch import Watch
 
 EVIDENCE_EVERY_S = 5.0
 """How often a person who watches is told what the journals brought."""
@@ -47,7 +47,7 @@ class Verdicts:
         hands: LockedFleet,
         watch: Watch,
         keeping: SoakEvidence,
-        tell: Teller,
+        tell: EventEmitter,
         clock: Clock,
         *,
         in_doubt: Callable[[], frozenset[str]],

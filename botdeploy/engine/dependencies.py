@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from botdeploy.core.text.secret_mask import Mask
+from botdeploy.engine.event_emitter import EventEmitter
 from botdeploy.engine.fleet.lock import take
 from botdeploy.engine.fleet.locked_fleet import LockedFleet
 from botdeploy.engine.rollout.peer_copy import checked
-from botdeploy.engine.telling import Teller
 
 if TYPE_CHECKING:
     import threading
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from botdeploy.engine.fleet.clock import Clock
     from botdeploy.engine.fleet.fleet import Fleet
     from botdeploy.engine.fleet.lock import EnvironmentLock
-    from botdeploy.engine.manifests import ManifestCache
-    from botdeploy.engine.watch import Watch
+    from botdeploy.engine.manifest_cache import ManifestCache
+    from botdeploy.engine.watch.watch import Watch
     from botdeploy.sources.build import Build
 
 
 @dataclass(frozen=True, slots=True)
-class Tools:
+class Dependencies:
     """What a run needs from where the program starts."""
 
     fleet: Fleet
@@ -66,6 +66,6 @@ class Tools:
 
     def teller(
         self, environment: str, *, rollout: str | None = None, release: str | None = None
-    ) -> Teller:
+    ) -> EventEmitter:
         """Give what tells everybody who listens."""
-        return Teller(self.emit, self.clock, environment, rollout, release)
+        return EventEmitter(self.emit, self.clock, environment, rollout, release)

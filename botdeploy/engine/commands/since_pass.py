@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from botdeploy.core.lines.assembler import Assembler, LineRules
 from botdeploy.core.text.phrases import count, duration
-from botdeploy.engine.collect import HISTORY_S, collect
+from botdeploy.engine.evidence.collect import HISTORY_S, collect
 from botdeploy.errors import HostError
 
 if TYPE_CHECKING:

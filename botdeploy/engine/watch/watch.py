@@ -18,8 +18,8 @@ from botdeploy.core.lines.last_words import last_words
 from botdeploy.core.probes.probe import is_failure
 from botdeploy.core.text.untrusted import entry_of
 from botdeploy.core.verdict import Outcome, Verdict
-from botdeploy.engine.liveness import Liveness
-from botdeploy.engine.probing import Prober
+from botdeploy.engine.watch.liveness import Liveness
+from botdeploy.engine.watch.prober import Prober
 from botdeploy.errors import HostError
 from botdeploy.hosts.follower import Delivery, Follower
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from botdeploy.core.release import required_programs
-from botdeploy.engine.belonging import OWNER, owner_item
-from botdeploy.engine.probing import try_probe
+from botdeploy.engine.commands.ownership import OWNER, owner_item
+from botdeploy.engine.watch.prober import try_probe
 from botdeploy.errors import BotdeployError, HostError, UserError
 from botdeploy.sources.render import Renderer
 from botdeploy.sources.secrets import read_secret
@@ -31,7 +31,7 @@ _MEND_SESSIONS = "raise MaxSessions in its sshd_config to 10, sshd's own default
 
 
 @dataclass(frozen=True)
-class Rehearsal:
+class RolloutNeeds:
     """What can be told of the release before any host is asked."""
 
     inventory: Inventory
@@ -47,7 +47,7 @@ class Rehearsal:
         made: Callable[[], Build | None],
         templates: Path | None,
         environ: Mapping[str, str] | None = None,
-    ) -> Rehearsal:
+    ) -> RolloutNeeds:
         """Make the release as ``canary`` would, and tell what it lacks."""
         try:
             build = made()
@@ -117,7 +117,7 @@ def _sessions(connection: HostConnection) -> required_programs.Item:
     return required_programs.item("sessions", message, _MEND_SESSIONS, ok=True)
 
 
-def checked(fleet: Fleet, name: str, rehearsal: Rehearsal) -> list[dict[str, Any]]:
+def checked(fleet: Fleet, name: str, rehearsal: RolloutNeeds) -> list[dict[str, Any]]:
     """Give what a host says of itself, of what the release wants of it, and of the bot's probe."""
     host = fleet.host(name)
     wanted, items = rehearsal.of_host(host)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from botdeploy.core.rollout import decision as decisions
 from botdeploy.core.rollout import ring_members
+from botdeploy.engine.commands.target import Target
 from botdeploy.engine.rollout.facts import facts_of, view_of
-from botdeploy.engine.target import Target
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -10,7 +10,7 @@ from botdeploy.core.evidence.process_lives import Lives, lives_of
 from botdeploy.core.evidence.proven_past import attribution
 from botdeploy.core.probes.probe import ProbeReading, is_failure, is_of, lines_of, past_of, read
 from botdeploy.core.text.untrusted import LATEST_US, entry_of, told, whole
-from botdeploy.engine.probing import about
+from botdeploy.engine.watch.prober import about
 from botdeploy.errors import HostError
 from botdeploy.hosts.acts.probe import ask
 

@@ -13,9 +13,9 @@ from botdeploy.core.lines.assembler import Assembler, LineRules, feed_all
 from botdeploy.core.probes.probe import YOUNG_S, read
 from botdeploy.core.text.phrases import duration
 from botdeploy.core.text.untrusted import entry_of
-from botdeploy.engine.collect import HISTORY_S
-from botdeploy.engine.collect import HOUR_S as RECENT_S
-from botdeploy.engine.watch import MOST_BASELINE
+from botdeploy.engine.evidence.collect import HISTORY_S
+from botdeploy.engine.evidence.collect import HOUR_S as RECENT_S
+from botdeploy.engine.watch.watch import MOST_BASELINE
 from botdeploy.errors import HostError
 from botdeploy.hosts.acts.probe import ask
 

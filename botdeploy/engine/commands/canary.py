@@ -12,15 +12,15 @@ from botdeploy.core.rollout import decision as decisions
 from botdeploy.core.rollout import rollout_records
 from botdeploy.core.rollout.decision import Standing
 from botdeploy.core.rollout.running import Runs, Seen
-from botdeploy.engine import target as targets
-from botdeploy.engine.belonging import refuse_others
+from botdeploy.engine.commands import target as targets
+from botdeploy.engine.commands.leftovers import revert_leftovers
+from botdeploy.engine.commands.next_step import next_decision
+from botdeploy.engine.commands.ownership import refuse_others
+from botdeploy.engine.commands.target import Target
 from botdeploy.engine.fleet.observe import observe
-from botdeploy.engine.nextstep import next_decision
 from botdeploy.engine.outcome import Ended
 from botdeploy.engine.rollout import Run
-from botdeploy.engine.sweep import sweep
-from botdeploy.engine.target import Target
-from botdeploy.engine.watch import Watch
+from botdeploy.engine.watch.watch import Watch
 from botdeploy.errors import BotdeployError, ExitCode
 
 if TYPE_CHECKING:
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 
     from botdeploy.core.host_state import HostState
     from botdeploy.core.model.inventory import Inventory
+    from botdeploy.engine.dependencies import Dependencies
     from botdeploy.engine.fleet.lock import EnvironmentLock
     from botdeploy.engine.rollout import Options
-    from botdeploy.engine.tools import Tools
     from botdeploy.sources.build import Build
 
 
@@ -43,7 +43,7 @@ class TooFew(BotdeployError):
 def canary(
     inventory: Inventory,
     build: Build | None,
-    tools: Tools,
+    tools: Dependencies,
     options: Options,
     *,
     release: str | None = None,
@@ -66,14 +66,14 @@ def canary(
             targets.refuse_quarantined(inventory, lock.states, target)
         if build is not None:
             build = build.under(target.release)
-        sweep(inventory, tools, lock, besides=target.release)
+        revert_leftovers(inventory, tools, lock, besides=target.release)
         return _run(inventory, build, tools, options, target, lock)
 
 
 def _run(
     inventory: Inventory,
     build: Build | None,
-    tools: Tools,
+    tools: Dependencies,
     options: Options,
     target: Target,
     lock: EnvironmentLock,
@@ -132,7 +132,7 @@ def _with_wrong(ended: Ended, wrong: Mapping[str, Seen], *, is_told: bool = Fals
     return Ended(ExitCode.HELD if is_down else ExitCode.DONE, summary)
 
 
-def _need_majority(inventory: Inventory, lock: EnvironmentLock, tools: Tools) -> None:
+def _need_majority(inventory: Inventory, lock: EnvironmentLock, tools: Dependencies) -> None:
     total = len(inventory.hosts)
     if len(lock.entered) * 2 > total:
         return
@@ -146,7 +146,7 @@ def _need_majority(inventory: Inventory, lock: EnvironmentLock, tools: Tools) ->
     )
 
 
-def promote(inventory: Inventory, tools: Tools, options: Options) -> Ended:
+def promote(inventory: Inventory, tools: Dependencies, options: Options) -> Ended:
     """Do what is due now of the rollout that is under way; silent when nothing is.
 
     Reads everything from the hosts, so that any controller takes the same next step. Hosts that
@@ -164,7 +164,7 @@ def promote(inventory: Inventory, tools: Tools, options: Options) -> Ended:
         return Ended(ExitCode.DONE, "")
     with tools.lock(names, "rollout", "promote") as lock:
         _need_majority(inventory, lock, tools)
-        swept = sweep(inventory, tools, lock)
+        swept = revert_leftovers(inventory, tools, lock)
         record = rollout_records.newest_under_way(lock.states, inventory.policy)
         if record is None:
             return swept or Ended(ExitCode.DONE, "")
@@ -184,7 +184,7 @@ def _is_due(inventory: Inventory, states: Mapping[str, HostState]) -> bool:
     )
 
 
-def due(inventory: Inventory, tools: Tools) -> Ended:
+def due(inventory: Inventory, tools: Dependencies) -> Ended:
     """Say what ``promote`` would do; changes nothing."""
     states, unreached = observe(tools.fleet, [host.name for host in inventory.hosts])
     policy = inventory.policy

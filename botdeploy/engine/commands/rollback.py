@@ -10,11 +10,11 @@ from botdeploy.core.events import Kind
 from botdeploy.core.host_state import Phase, meant, what_is_wrong
 from botdeploy.core.rollout import rollout_records
 from botdeploy.core.rollout.running import Runs
-from botdeploy.engine.belonging import refuse_others
+from botdeploy.engine.commands.ownership import refuse_others
+from botdeploy.engine.event_emitter import told_unseen
 from botdeploy.engine.fleet.observe import observe
 from botdeploy.engine.outcome import Ended
 from botdeploy.engine.rollout.rollout_ids import new_rollout
-from botdeploy.engine.telling import told_unseen
 from botdeploy.errors import ExitCode, HostError, UserError
 from botdeploy.hosts.acts.acts import Reverted, Unchanged
 
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
     from botdeploy.core.host_state import HostState
     from botdeploy.core.model.inventory import Inventory
+    from botdeploy.engine.dependencies import Dependencies
+    from botdeploy.engine.event_emitter import EventEmitter
     from botdeploy.engine.fleet.lock import EnvironmentLock
     from botdeploy.engine.fleet.locked_fleet import LockedFleet
-    from botdeploy.engine.telling import Teller
-    from botdeploy.engine.tools import Tools
 
 PATIENCE_S = 3.0
 """How long the others wait for a host that does not answer: it is taken back afterwards."""
@@ -35,7 +35,7 @@ INSIST_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
+class WayBack:
     """Where one host would go back to."""
 
     host: str
@@ -46,7 +46,9 @@ class Way:
     is_possible: bool = True
 
 
-def way_back(name: str, state: HostState, to: str | None = None, newest: str | None = None) -> Way:
+def way_back(
+    name: str, state: HostState, to: str | None = None, newest: str | None = None
+) -> WayBack:
     """Say where a host goes back to: its last proven release, as recorded at the switch.
 
     ``newest`` is the release of the last rollout: a host that does not run it stays.
@@ -55,24 +57,24 @@ def way_back(name: str, state: HostState, to: str | None = None, newest: str | N
     if to is not None:
         staged = state.release(to)
         if staged is None:
-            return Way(name, now, "", f"{to} is not there", is_possible=False)
+            return WayBack(name, now, "", f"{to} is not there", is_possible=False)
         if now == to and state.running == to:
-            return Way(name, now, "", f"{to} runs already")
-        return Way(name, now, to)
+            return WayBack(name, now, "", f"{to} runs already")
+        return WayBack(name, now, to)
     switch = state.switch
     if switch is not None and switch.phase is Phase.REVERTED and now == switch.old:
-        return Way(name, now, "", "it went back already")
+        return WayBack(name, now, "", "it went back already")
     if not now:
-        return Way(name, now, "", "nothing runs")
+        return WayBack(name, now, "", "nothing runs")
     if newest is not None and now != newest:
-        return Way(name, now, "", f"the last rollout's {newest} does not run here")
+        return WayBack(name, now, "", f"the last rollout's {newest} does not run here")
     candidates = [switch.old] if switch is not None and switch.new == now else []
     candidates.append(state.previous)
     candidates += [one.id for one in sorted(state.releases, key=lambda one: one.id, reverse=True)]
     for candidate in candidates:
         if candidate and candidate != now and state.is_proven(candidate):
-            return Way(name, now, candidate)
-    return Way(name, now, "", "there is no proven release to return to", is_possible=False)
+            return WayBack(name, now, candidate)
+    return WayBack(name, now, "", "there is no proven release to return to", is_possible=False)
 
 
 def newest_release(states: Mapping[str, HostState]) -> str | None:
@@ -84,7 +86,7 @@ def newest_release(states: Mapping[str, HostState]) -> str | None:
 def rollback(
     inventory: Inventory,
     hosts: Sequence[str],
-    tools: Tools,
+    tools: Dependencies,
     *,
     to: str | None = None,
     keep: bool = False,
@@ -128,7 +130,7 @@ def rollback(
 
 def _ways(
     hosts: Sequence[str], lock: EnvironmentLock, to: str | None, newest: str | None
-) -> dict[str, Way]:
+) -> dict[str, WayBack]:
     return {n: way_back(n, lock.states[n], to, newest) for n in hosts if n in lock.states}
 
 
@@ -138,7 +140,7 @@ class _Work:
     def __init__(
         self,
         inventory: Inventory,
-        tools: Tools,
+        tools: Dependencies,
         hands: LockedFleet,
         lock: EnvironmentLock,
         why: str,
@@ -164,7 +166,7 @@ class _Work:
             ends = False
         self._ending = record if ends else None
 
-    def go(self, ways: Mapping[str, Way]) -> dict[str, Reverted | Unchanged | HostError]:
+    def go(self, ways: Mapping[str, WayBack]) -> dict[str, Reverted | Unchanged | HostError]:
         """Take back every host that has a way, all at once, and tell how it went."""
 
         def work(name: str) -> Reverted | Unchanged | None:
@@ -211,7 +213,7 @@ def _down(inventory: Inventory, name: str, state: HostState) -> str:
     return what_is_wrong(inventory.environment, inventory.bot_name, name, state)
 
 
-def _need_way(ways: Mapping[str, Way]) -> None:
+def _need_way(ways: Mapping[str, WayBack]) -> None:
     """Refuse when no host has anywhere to go and not all are where they should be."""
     lost = [way for way in ways.values() if not way.is_possible]
     if lost and not any(way.target for way in ways.values()):
@@ -236,7 +238,9 @@ def _check(states: Mapping[str, HostState], away: Mapping[str, HostError], to: s
     return Ended(ExitCode.DONE, "\n".join(rows))
 
 
-def _tell(tell: Teller, name: str, result: Reverted | Unchanged | HostError, way: Way) -> None:
+def _tell(
+    tell: EventEmitter, name: str, result: Reverted | Unchanged | HostError, way: WayBack
+) -> None:
     match result:
         case Reverted():
             tell(
@@ -256,7 +260,7 @@ def _tell(tell: Teller, name: str, result: Reverted | Unchanged | HostError, way
 
 def _ended(
     inventory: Inventory,
-    ways: Mapping[str, Way],
+    ways: Mapping[str, WayBack],
     results: Mapping[str, Reverted | Unchanged | HostError],
     lock: EnvironmentLock,
 ) -> Ended:

@@ -6,21 +6,21 @@ from typing import TYPE_CHECKING
 
 from botdeploy.core.events import Kind
 from botdeploy.core.rollout import rollout_records
+from botdeploy.engine.event_emitter import told_unseen
 from botdeploy.engine.fleet.lock import HostRestarted
 from botdeploy.engine.fleet.observe import observe
 from botdeploy.engine.outcome import Ended
-from botdeploy.engine.telling import told_unseen
 from botdeploy.errors import ExitCode, HostError
 from botdeploy.hosts.acts.acts import Reverted, Unchanged
 
 if TYPE_CHECKING:
     from botdeploy.core.model.inventory import Inventory
+    from botdeploy.engine.dependencies import Dependencies
     from botdeploy.engine.fleet.lock import EnvironmentLock
-    from botdeploy.engine.tools import Tools
 
 
-def sweep(
-    inventory: Inventory, tools: Tools, lock: EnvironmentLock, *, besides: str = ""
+def revert_leftovers(
+    inventory: Inventory, tools: Dependencies, lock: EnvironmentLock, *, besides: str = ""
 ) -> Ended | None:
     """Take back every host that still runs a release of an earlier rollout which failed.
 

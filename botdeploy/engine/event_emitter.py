@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Teller:
+class EventEmitter:
     """Tells everybody who listens; it adds the time, the environment and the rollout."""
 
     emit: Listener

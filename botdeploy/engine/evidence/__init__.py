@@ -1,0 +1,1 @@
+"""Journals read on from where the last reader stopped."""

@@ -1,0 +1,1 @@
+"""Journals and probes while a ring is watched."""
