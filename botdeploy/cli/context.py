@@ -19,9 +19,9 @@ from botdeploy.core.text.secret_mask import Mask
 from botdeploy.engine.fleet.clock import Clock, SystemClock
 from botdeploy.engine.outcome import Ended
 from botdeploy.errors import BotdeployError, ExitCode, UserError
-from botdeploy.views.apart import with_commands_apart
+from botdeploy.views.command_lines import with_commands_apart
 from botdeploy.views.jsonlines import JsonLines
-from botdeploy.views.when import with_local_times
+from botdeploy.views.local_time import with_local_times
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from botdeploy.core.model.inventory import Inventory
     from botdeploy.engine.dependencies import Dependencies
     from botdeploy.engine.fleet.fleet import Fleet
-    from botdeploy.views.notices import Notices
+    from botdeploy.views.notices.notices import Notices
 
 _FIGURES = re.compile(r"[\d.:T+-]*\d[\d.:T+-]*")
 """Numbers and times: what changes in a sentence that says the same."""
@@ -171,7 +171,7 @@ class Context:
         What waits for a person would else come in a mail of cron's every five minutes. Terminals,
         ``-v`` and ``--json`` always get all of it.
         """
-        from botdeploy.views.told import Told
+        from botdeploy.views.notices.repeat_filter import Told
 
         told = Told(self.environ, f"{inventory.environment}.said", inventory.path)
         if ended.code is not ExitCode.HELD:
@@ -321,8 +321,8 @@ class Context:
             return None
         from botdeploy.engine.fleet.lock import owner_name
         from botdeploy.sources.secrets import read_secret
-        from botdeploy.views.notices import Notices
-        from botdeploy.views.told import Told
+        from botdeploy.views.notices.notices import Notices
+        from botdeploy.views.notices.repeat_filter import Told
 
         place = Path(inventory.path)
         folder = place if place.is_dir() else place.parent

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from botdeploy.core.evidence.evidence import Evidence
 from botdeploy.core.lines.assembler import Assembler, LineRules
+from botdeploy.core.report import report_model as accounts
+from botdeploy.core.report.report_model import JournalRead
 from botdeploy.core.rollout.rollout_records import newest, newest_under_way
 from botdeploy.core.text.printable import visible
 from botdeploy.core.text.untrusted import entry_of
 from botdeploy.engine.outcome import Ended
 from botdeploy.errors import ExitCode, HostError, NoneReached, UserError
 from botdeploy.user_dirs import write_whole
-from botdeploy.views import account as accounts
-from botdeploy.views.account import Reading
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from botdeploy.cli.context import Context
     from botdeploy.core.host_state import HostState, RolloutRecord
     from botdeploy.core.model.inventory import Inventory
+    from botdeploy.core.report.report_model import Act, Frame
     from botdeploy.engine.fleet.fleet import Fleet
     from botdeploy.hosts.acts.acts import Acts
-    from botdeploy.views.account import Act, Frame
 
 MOST_OTHERS = 8
 """Hosts that did not switch and are read all the same, for comparison."""
@@ -33,7 +33,7 @@ MOST_OTHERS = 8
 
 def report(context: Context, environment: str, out: Path | None) -> int:
     """Write the report of the last rollout; raises UserError where there was none."""
-    from botdeploy.views.report import page
+    from botdeploy.views.report.page import page
 
     inventory = context.load(environment)
     notes = _mask(context, inventory)
@@ -51,7 +51,7 @@ def report(context: Context, environment: str, out: Path | None) -> int:
 
 def _account(
     context: Context, inventory: Inventory, fleet: Fleet, notes: list[str]
-) -> accounts.Account:
+) -> accounts.Report:
     names = [host.name for host in inventory.hosts]
 
     def look(name: str) -> tuple[HostState, list[dict[str, Any]], datetime]:
@@ -135,9 +135,9 @@ def _read(
     now: datetime,
     ahead: timedelta,
     assembler: Assembler,
-) -> Reading:
+) -> JournalRead:
     """Read a host's journal for the frame's time, and what was kept of it during the soak."""
-    reading = Reading()
+    reading = JournalRead()
     since = int((now - frame.usual_from).total_seconds()) + 1
     until_us = int((frame.to + ahead).timestamp() * 1e6)
     lines = []

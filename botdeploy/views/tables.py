@@ -11,7 +11,7 @@ from rich.text import Text
 
 from botdeploy.core.rollout.audit_names import actor
 from botdeploy.core.text.printable import visible
-from botdeploy.views.when import with_local_times
+from botdeploy.views.local_time import with_local_times
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -28,6 +28,7 @@ from botdeploy.core.lines.structured import read_structured
 from botdeploy.core.model.address import Address
 from botdeploy.core.model.inventory import Probe, ProbeKind
 from botdeploy.core.probes.probe import ProbeReading, lines_of, read
+from botdeploy.core.report.report_model import read_acts
 from botdeploy.core.text.secret_mask import Mask
 from botdeploy.core.text.untrusted import entry_of
 from botdeploy.engine.evidence.collect import collect
@@ -38,7 +39,6 @@ from botdeploy.hosts.acts.probe import ask
 from botdeploy.hosts.follower import Delivery, Follower
 from botdeploy.hosts.host_secrets import secret_values
 from botdeploy.hosts.process.program import Completed
-from botdeploy.views.account import read_acts
 from tests.effort import examples
 
 if TYPE_CHECKING:

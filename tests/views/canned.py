@@ -14,9 +14,9 @@ from botdeploy.core import host_state
 from botdeploy.core.lines.assembler import Assembler
 from botdeploy.core.model.address import Address
 from botdeploy.core.model.inventory import Bot, Host, Inventory, Policy, Ring, Share
+from botdeploy.core.report import report_model as accounts
+from botdeploy.core.report.report_model import JournalRead, Report
 from botdeploy.core.text.secret_mask import Mask
-from botdeploy.views import account as accounts
-from botdeploy.views.account import Account, Reading
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -225,7 +225,7 @@ def told(
     is_open: bool = False,
     mask: Callable[[str], str] | None = None,
     canaries: int = 1,
-) -> Account:
+) -> Report:
     """Make an account as the command does, without a network."""
     now = now or seconds(3600)
     states = {host.name: host.seen(now) for host in hosts if host.name not in away}
@@ -250,8 +250,8 @@ def told(
     )
 
 
-def _read(host: Canned, mask: Callable[[str], str]) -> Reading:
+def _read(host: Canned, mask: Callable[[str], str]) -> JournalRead:
     assembler = Assembler(mask=mask)
     rows = sorted(host.rows, key=lambda row: int(row["__REALTIME_TIMESTAMP"]))
     lines = [line for row in rows for line in assembler.feed(row)] + assembler.flush()
-    return accounts.shifted(Reading(lines, kept=host.kept), host.ahead)
+    return accounts.shifted(JournalRead(lines, kept=host.kept), host.ahead)

@@ -11,9 +11,9 @@ import pytest
 from botdeploy.core.evidence.evidence import Evidence
 from botdeploy.core.lines.assembler import LineKind, LogLine
 from botdeploy.core.lines.level import Level
+from botdeploy.core.report import report_model as accounts
+from botdeploy.core.report.report_model import ReportOutcome, ReportStanding
 from botdeploy.core.text.secret_mask import Mask
-from botdeploy.views import account as accounts
-from botdeploy.views.account import Ending, Standing
 from tests.views.canned import (
     BEGIN,
     CRASHED,
@@ -32,7 +32,7 @@ from tests.views.canned import (
 def test_a_failed_canary_is_told_with_its_reason_once() -> None:
     """Outcome, who, why, from what to what: from the audit logs of all hosts."""
     account = told(failed_canary())
-    assert account.ending is Ending.FAILED
+    assert account.ending is ReportOutcome.FAILED
     assert account.why == ("h1: 10 errors in 3.6 s, where 0.08 are usual here",)
     assert account.quarantined == account.why[0]
     assert (account.release, account.was, account.digest) == (NEW, (OLD,), DIGEST)
@@ -49,16 +49,16 @@ def test_what_ran_when_is_told_span_by_span() -> None:
     """Old, pending, back on a canary that failed; confirmed and proven where it passed."""
     canary, other, _ = told(failed_canary()).hosts
     assert [(span.standing, span.begin) for span in canary.spans[1:]] == [
-        (Standing.PENDING, seconds(5)),
-        (Standing.BACK, seconds(24)),
+        (ReportStanding.PENDING, seconds(5)),
+        (ReportStanding.BACK, seconds(24)),
     ]
-    assert [span.standing for span in other.spans] == [Standing.OLD]
+    assert [span.standing for span in other.spans] == [ReportStanding.OLD]
     good = told(passed()).hosts[0]
     assert [span.standing for span in good.spans] == [
-        Standing.OLD,
-        Standing.PENDING,
-        Standing.CONFIRMED,
-        Standing.PROVEN,
+        ReportStanding.OLD,
+        ReportStanding.PENDING,
+        ReportStanding.CONFIRMED,
+        ReportStanding.PROVEN,
     ]
 
 
@@ -137,7 +137,7 @@ def test_a_crash_is_told_as_systemd_said_it() -> None:
 def test_a_rollout_that_passed_everywhere_has_passed() -> None:
     """No host is bad, nothing is new, every host is proven."""
     account = told(passed(4))
-    assert account.ending is Ending.PASSED
+    assert account.ending is ReportOutcome.PASSED
     assert account.why == ()
     assert {host.state for host in account.hosts} == {"proven"}
     assert not any(host.is_bad for host in account.hosts)
@@ -150,7 +150,7 @@ def test_a_rollout_that_a_person_took_back_did_not_fail() -> None:
     for host in hosts:
         host.reverted(300, "users complain")
     account = told(hosts)
-    assert account.ending is Ending.ROLLED_BACK
+    assert account.ending is ReportOutcome.ROLLED_BACK
     assert account.why == ("users complain",)
 
 
@@ -163,9 +163,11 @@ def test_a_rollout_under_way_reaches_until_now() -> None:
     hosts[0].acts = [act for act in hosts[0].acts if act["act"] not in ("confirm", "prove")]
     hosts[0].state["releases"] = [{"id": NEW, "digest": DIGEST}]
     account = told(hosts, now=seconds(50), is_open=True)
-    assert account.ending is Ending.UNDER_WAY
+    assert account.ending is ReportOutcome.UNDER_WAY
     assert account.end == account.to == seconds(50)
-    assert account.hosts[0].spans[-1] == accounts.Span(Standing.PENDING, seconds(5), seconds(50))
+    assert account.hosts[0].spans[-1] == accounts.Span(
+        ReportStanding.PENDING, seconds(5), seconds(50)
+    )
     assert account.hosts[0].state == "runs it, not proven yet"
 
 
@@ -185,7 +187,7 @@ def test_a_host_that_cannot_be_reached_is_told_so() -> None:
     assert (host.name, host.runs, host.spans, host.before) == ("h3", "unknown", (), None)
     assert host.state == "cannot be reached: no route to host"
     assert host.is_bad
-    assert account.ending is Ending.PARTLY
+    assert account.ending is ReportOutcome.PARTLY
 
 
 def test_a_first_deploy_had_nothing_before() -> None:
@@ -198,7 +200,7 @@ def test_a_first_deploy_had_nothing_before() -> None:
     hosts[0].record()
     account = told(hosts)
     assert account.was == ()
-    assert account.ending is Ending.PASSED
+    assert account.ending is ReportOutcome.PASSED
     assert account.hosts[0].after is not None
     assert account.hosts[0].after.counts.lines == 11
     assert account.hosts[0].before is not None

@@ -11,7 +11,7 @@ from botdeploy.cli.context import Context
 from botdeploy.core.text.printable import visible
 from botdeploy.errors import UserError
 from botdeploy.views import tables
-from botdeploy.views.apart import with_commands_apart
+from botdeploy.views.command_lines import with_commands_apart
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import pytest
 
 from botdeploy.core.text.secret_mask import Mask
 from botdeploy.errors import UserError
-from botdeploy.views.channel import Channel, Message, Mood, Pace, _tokens
+from botdeploy.views.notices.channel import Channel, Message, Mood, Pace, _tokens
 from tests.views.servers import hanging, hook, mailbox, nobody
 
 if TYPE_CHECKING:

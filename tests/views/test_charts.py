@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from botdeploy.views import charts
-from botdeploy.views.charts import GUTTER, MARGIN, MOST_BARS, MOST_ROWS, WIDTH, nice
+from botdeploy.views.report import charts
+from botdeploy.views.report.charts import GUTTER, MARGIN, MOST_BARS, MOST_ROWS, WIDTH, nice
 from tests.effort import examples
 from tests.views.canned import BEGIN, CRASHED, Canned, failed_canary, passed, seconds, told
 
 if TYPE_CHECKING:
-    from botdeploy.views.charts import Chart
+    from botdeploy.views.report.charts import Chart
 
 
 def is_on_page(chart: Chart) -> bool:

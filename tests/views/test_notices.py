@@ -22,9 +22,9 @@ from botdeploy.core.text.secret_mask import Mask
 from botdeploy.engine.outcome import Ended
 from botdeploy.errors import ExitCode, LockedError, UserError
 from botdeploy.inventory import load
-from botdeploy.views.channel import Pace
-from botdeploy.views.notices import Notices
-from botdeploy.views.told import Told
+from botdeploy.views.notices.channel import Pace
+from botdeploy.views.notices.notices import Notices
+from botdeploy.views.notices.repeat_filter import Told
 from tests.views.servers import hanging, hook, nobody
 
 if TYPE_CHECKING:

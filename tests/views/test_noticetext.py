@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from botdeploy.core.events import Event, Kind
 from botdeploy.core.text.secret_mask import Mask
 from botdeploy.errors import ExitCode
-from botdeploy.views.channel import Mood
-from botdeploy.views.noticetext import MOST_BODY, compose, harmless, names
+from botdeploy.views.notices.channel import Mood
+from botdeploy.views.notices.text import MOST_BODY, compose, harmless, names
 
 RELEASE = "20261122T210500Z-3f9c2ab1"
 

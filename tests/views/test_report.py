@@ -13,12 +13,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from botdeploy.core.text.secret_mask import Mask
-from botdeploy.views.report import page
+from botdeploy.views.report.page import page
 from tests.effort import examples
 from tests.views.canned import DIGEST, NEW, OLD, Canned, failed_canary, passed, seconds, told
 
 if TYPE_CHECKING:
-    from botdeploy.views.account import Account
+    from botdeploy.core.report.report_model import Report
 
 TAGS = frozenset(
     re.findall(
@@ -72,7 +72,7 @@ class Seen(HTMLParser):
         return " ".join("".join(self.words).split())
 
 
-def seen(account: Account, mask: Mask | None = None) -> Seen:
+def seen(account: Report, mask: Mask | None = None) -> Seen:
     return Seen(page(account, now=NOW, mask=mask or Mask()))
 
 
@@ -142,7 +142,7 @@ def test_no_text_becomes_markup(text: str) -> None:
 FAILED = told(failed_canary())
 
 
-def everywhere(evil: str, account: Account | None = None) -> Account:
+def everywhere(evil: str, account: Report | None = None) -> Report:
     """Put a text wherever a host or a person can put one."""
     account = account or told(failed_canary(evil, why=f"h1: {evil}"))
     hosts = tuple(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from botdeploy.views.told import AGAIN_AFTER, Told
+from botdeploy.views.notices.repeat_filter import AGAIN_AFTER, Told
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from botdeploy.views import tables
-from botdeploy.views.when import local, with_local_times
+from botdeploy.views.local_time import local, with_local_times
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -54,7 +54,7 @@ _QUIET_US = 60_000_000
 _LONGEST_START = timedelta(minutes=15)
 
 
-class Standing(StrEnum):
+class ReportStanding(StrEnum):
     """What a host ran during a piece of time."""
 
     OLD = "old"
@@ -64,11 +64,11 @@ class Standing(StrEnum):
     BACK = "back"
 
 
-NEW = frozenset({Standing.PENDING, Standing.CONFIRMED, Standing.PROVEN})
+NEW = frozenset({ReportStanding.PENDING, ReportStanding.CONFIRMED, ReportStanding.PROVEN})
 """While it runs the release of the rollout."""
 
 
-class Ending(StrEnum):
+class ReportOutcome(StrEnum):
     """How the rollout stands."""
 
     UNDER_WAY = "under way"
@@ -97,7 +97,7 @@ class Act:
 class Span:
     """A piece of time in which a host's standing did not change."""
 
-    standing: Standing
+    standing: ReportStanding
     begin: datetime
     end: datetime
 
@@ -156,7 +156,7 @@ class HostAccount:
 
 
 @dataclass(frozen=True, slots=True)
-class ErrorClass:
+class ReportedError:
     """One kind of error that the release wrote."""
 
     name: str
@@ -171,7 +171,7 @@ class ErrorClass:
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
+class Report:
     """All that a report tells."""
 
     environment: str
@@ -180,7 +180,7 @@ class Account:
     release: str
     digest: str
     was: tuple[str, ...]
-    ending: Ending
+    ending: ReportOutcome
     why: tuple[str, ...]
     """Reasons of a failure, each once, in the words of the verdict."""
     who: str
@@ -195,14 +195,14 @@ class Account:
     """Since when what is usual was read."""
     step_us: int
     hosts: tuple[HostAccount, ...]
-    errors: tuple[ErrorClass, ...]
+    errors: tuple[ReportedError, ...]
     acts: tuple[Act, ...]
     quarantined: str = ""
     notes: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
-class Reading:
+class JournalRead:
     """What was read of one host's journal, shifted to the controller's clock."""
 
     lines: list[LogLine] = field(default_factory=list)
@@ -246,7 +246,7 @@ def read_acts(host: str, entries: Iterable[Mapping[str, Any]], ahead: timedelta)
     return acts
 
 
-def shifted(reading: Reading, ahead: timedelta) -> Reading:
+def shifted(reading: JournalRead, ahead: timedelta) -> JournalRead:
     """Move what a host with another clock said to the controller's time; kept evidence is left."""
     if not ahead:
         return reading
@@ -293,7 +293,7 @@ def evidence_of(
     host: str,
     record: RolloutRecord,
     acts: Sequence[Act],
-    reading: Reading,
+    reading: JournalRead,
     was: str,
     frame: Frame,
     known: Attribution | None = None,
@@ -326,7 +326,7 @@ def evidence_of(
     return evidence
 
 
-def _reaches_back_to(reading: Reading, frame: Frame) -> int:
+def _reaches_back_to(reading: JournalRead, frame: Frame) -> int:
     """Say from when on the journal is known: not before its first line, were it rotated away."""
     usual_us = _us(frame.usual_from)
     first_us = reading.lines[0].at_us if reading.lines else _us(frame.to)
@@ -343,15 +343,15 @@ def _start_before(starts: Sequence[int], at: datetime) -> int:
 def spans_of(acts: Sequence[Act], release: str, frame: Frame) -> tuple[Span, ...]:
     """Say what a host ran when, from its acts in order of time."""
     spans = []
-    standing, since = Standing.OLD, frame.from_
+    standing, since = ReportStanding.OLD, frame.from_
     for act in acts:
         after = {
-            ("switch", "ready"): Standing.PENDING,
-            ("confirm", "done"): Standing.CONFIRMED,
-            ("prove", "done"): Standing.PROVEN,
+            ("switch", "ready"): ReportStanding.PENDING,
+            ("confirm", "done"): ReportStanding.CONFIRMED,
+            ("prove", "done"): ReportStanding.PROVEN,
         }.get((act.what, act.outcome))
         if act.what == "revert":
-            after = Standing.BACK
+            after = ReportStanding.BACK
         if after is None or act.release != release:
             continue
         at = min(max(act.at, since), frame.to)
@@ -368,7 +368,7 @@ def host_account(
     error: str,
     record: RolloutRecord,
     acts: Sequence[Act],
-    reading: Reading | None,
+    reading: JournalRead | None,
     frame: Frame,
 ) -> tuple[HostAccount, Counted | None]:
     """Put together one host's part, and what it was counted from."""
@@ -397,7 +397,7 @@ def host_account(
     if state is not None and known is not None:
         past = past_counted(evidence.releases(), proven({name: state}, name)) - {record.release}
     counted = Counted.of(evidence, record.release, frame, past)
-    began = next((span.end for span in spans if span.standing is Standing.OLD), frame.to)
+    began = next((span.end for span in spans if span.standing is ReportStanding.OLD), frame.to)
     upto = _us(began) if switched is not None else _us(frame.to)
     usual = _us(frame.usual_from)
     others = left_out(known.spans(usual, upto), past) if known and past is not None else ()
@@ -506,12 +506,12 @@ def account(
     states: Mapping[str, HostState],
     away: Mapping[str, str],
     acts: Sequence[Act],
-    readings: Mapping[str, Reading],
+    readings: Mapping[str, JournalRead],
     frame: Frame,
     *,
     is_open: bool,
     notes: Sequence[str] = (),
-) -> Account:
+) -> Report:
     """Tell a rollout from what the hosts said; ``acts`` are those of ``acts_of``."""
     rings = ring_members.members(inventory, states, away, rollout=record.id, release=record.release)
     hosts = []
@@ -548,7 +548,7 @@ def account(
         ),
         "",
     )
-    return Account(
+    return Report(
         environment=inventory.environment,
         bot=inventory.bot_name,
         rollout=record.id,
@@ -589,26 +589,26 @@ def _ending(
     acts: Sequence[Act],
     *,
     is_open: bool,
-) -> Ending:
+) -> ReportOutcome:
     if any(state.stuck for state in states.values()):
-        return Ending.BROKEN
+        return ReportOutcome.BROKEN
     if is_open:
-        return Ending.UNDER_WAY
+        return ReportOutcome.UNDER_WAY
     has_failed = record.outcome == "failed" or any(
         (act.what, act.outcome) == ("end", "failed") for act in acts
     )
     if has_failed:
-        return Ending.FAILED
+        return ReportOutcome.FAILED
     on_it = [host for host in hosts if host.runs == record.release]
     if not on_it and any(act.what == "revert" for act in acts):
-        return Ending.ROLLED_BACK
+        return ReportOutcome.ROLLED_BACK
     is_everywhere = len(on_it) == len(hosts)
-    return Ending.PASSED if is_everywhere else Ending.PARTLY
+    return ReportOutcome.PASSED if is_everywhere else ReportOutcome.PARTLY
 
 
 def _error_classes(
     read: Mapping[str, Counted], samples: Mapping[str, str]
-) -> tuple[ErrorClass, ...]:
+) -> tuple[ReportedError, ...]:
     """Compare what the release wrote with what was written before: new kinds first."""
     after: Counter[str] = Counter()
     before: Counter[str] = Counter()
@@ -629,7 +629,7 @@ def _error_classes(
         ]
         first = min(firsts, default=None)
         found.append(
-            ErrorClass(
+            ReportedError(
                 name=kind,
                 sample=samples.get(kind) or (first.sample if first is not None else kind),
                 is_new=kind not in before,
@@ -644,7 +644,7 @@ def _error_classes(
     return tuple(found)
 
 
-def _samples(readings: Mapping[str, Reading], frame: Frame) -> dict[str, str]:
+def _samples(readings: Mapping[str, JournalRead], frame: Frame) -> dict[str, str]:
     """Find a whole line of each kind of error: evidence keeps but the head of one."""
     found: dict[str, str] = {}
     begin = _us(frame.begin)

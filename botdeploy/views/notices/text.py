@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from botdeploy.core.events import Event, Kind
 from botdeploy.core.text.printable import visible
 from botdeploy.errors import ExitCode
-from botdeploy.views.channel import Message, Mood
+from botdeploy.views.notices.channel import Message, Mood
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from botdeploy.views.account import NEW, Standing
+from botdeploy.core.report.report_model import NEW, ReportStanding
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from botdeploy.views.account import Account, Act, HostAccount
+    from botdeploy.core.report.report_model import Act, HostAccount, Report
 
 WIDTH = 1000.0
 GUTTER = 132.0
@@ -83,7 +83,7 @@ class Chart:
     """Hosts for which there was no room."""
 
 
-def timeline(account: Account) -> Chart:
+def timeline(account: Report) -> Chart:
     """Draw what each host ran when, ring by ring, and each act on it."""
     hosts, left_out = _shown(account)
     at = _Scale(account.from_, account.to)
@@ -102,7 +102,7 @@ def timeline(account: Account) -> Chart:
         for span in host.spans:
             begin, end = at.x(span.begin), at.x(span.end)
             when = f"{clock(span.begin)} to {clock(span.end)}"
-            is_nothing = not host.was and span.standing in (Standing.OLD, Standing.BACK)
+            is_nothing = not host.was and span.standing in (ReportStanding.OLD, ReportStanding.BACK)
             ran = "nothing" if is_nothing else _span_words(span.standing)
             style = "unknown" if is_nothing else span.standing.value
             title = f"{host.name}: {ran}, {when}"
@@ -121,7 +121,7 @@ def timeline(account: Account) -> Chart:
     return Chart(y + 6, tuple(bars), tuple(marks), tuple(labels), at.hours(), left_out)
 
 
-def errors(account: Account) -> Chart:
+def errors(account: Report) -> Chart:
     """Draw errors a minute of each host that wrote any, on one scale for all."""
     loud = [host for host in account.hosts if host.ticks or host.troubles]
     hosts, left_out = _shown(account, loud)
@@ -221,7 +221,7 @@ class _Scale:
 
 
 def _shown(
-    account: Account, hosts: Sequence[HostAccount] | None = None
+    account: Report, hosts: Sequence[HostAccount] | None = None
 ) -> tuple[list[HostAccount], int]:
     """Choose the hosts that there is room for: those with something to see, in ring order."""
     given = list(account.hosts if hosts is None else hosts)
@@ -239,7 +239,7 @@ def _shown(
     return [host for host in given if host.name in chosen], len(given) - MOST_ROWS
 
 
-def _bin_us(account: Account) -> int:
+def _bin_us(account: Report) -> int:
     """Choose how much time one bar stands for: a multiple of what was counted."""
     length = (account.to - account.from_) / timedelta(microseconds=1)
     times = 1
@@ -257,13 +257,13 @@ def _bins(host: HostAccount, step_us: int) -> dict[int, tuple[int, int]]:
     return found
 
 
-def _span_words(standing: Standing) -> str:
+def _span_words(standing: ReportStanding) -> str:
     return {
-        Standing.OLD: "the release before",
-        Standing.PENDING: "pending, under lease",
-        Standing.CONFIRMED: "confirmed, being judged",
-        Standing.PROVEN: "proven",
-        Standing.BACK: "back on the release before",
+        ReportStanding.OLD: "the release before",
+        ReportStanding.PENDING: "pending, under lease",
+        ReportStanding.CONFIRMED: "confirmed, being judged",
+        ReportStanding.PROVEN: "proven",
+        ReportStanding.BACK: "back on the release before",
     }[standing]
 
 

@@ -10,8 +10,8 @@ from jinja2 import Environment, StrictUndefined
 
 from botdeploy import __version__
 from botdeploy.core.evidence.evidence import summed
-from botdeploy.views import charts
-from botdeploy.views.account import Account, Ending, Period
+from botdeploy.core.report.report_model import Period, Report, ReportOutcome
+from botdeploy.views.report import charts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -22,16 +22,16 @@ MOST_CLASSES = 40
 MOST_HOSTS = 500
 MOST_ACTS = 500
 _TONES = {
-    Ending.UNDER_WAY: "busy",
-    Ending.PASSED: "good",
-    Ending.PARTLY: "busy",
-    Ending.FAILED: "bad",
-    Ending.ROLLED_BACK: "bad",
-    Ending.BROKEN: "bad",
+    ReportOutcome.UNDER_WAY: "busy",
+    ReportOutcome.PASSED: "good",
+    ReportOutcome.PARTLY: "busy",
+    ReportOutcome.FAILED: "bad",
+    ReportOutcome.ROLLED_BACK: "bad",
+    ReportOutcome.BROKEN: "bad",
 }
 
 
-def page(account: Account, *, now: datetime, mask: Callable[[str], str] = lambda text: text) -> str:
+def page(account: Report, *, now: datetime, mask: Callable[[str], str] = lambda text: text) -> str:
     """Write the page. Everything that came from a host is escaped, and masked by ``mask``."""
     environment = Environment(
         autoescape=True,

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 from botdeploy.core.events import Event, Kind
 from botdeploy.errors import ExitCode, UserError
 from botdeploy.inventory import announce
-from botdeploy.views.channel import Channel, Message, Mood, Pace
-from botdeploy.views.noticetext import compose, harmless
+from botdeploy.views.notices.channel import Channel, Message, Mood, Pace
+from botdeploy.views.notices.text import compose, harmless
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from botdeploy.core.model.inventory import Inventory, Ring
-    from botdeploy.views.told import Told
+    from botdeploy.views.notices.repeat_filter import Told
 
     ReadUrl = Callable[[str], str]
 

@@ -1,0 +1,1 @@
+"""What the team and the bot's users are told."""
