@@ -105,17 +105,17 @@ def init(
     dry_run: DryRun = False,
 ) -> None:
     """Write a commented starter: inventory, templates, cron line and timer."""
-    from botdeploy.cli import starting
+    from botdeploy.cli import setup
 
-    _finish(ctx, lambda context: starting.init(context, name, dry_run=dry_run))
+    _finish(ctx, lambda context: setup.init(context, name, dry_run=dry_run))
 
 
 @app.command()
 def check(ctx: typer.Context, env: Env, limit: Limit = None) -> None:
     """Try every host as a rollout would, and say how to mend each fault."""
-    from botdeploy.cli import looking
+    from botdeploy.cli import status
 
-    _finish(ctx, lambda context: looking.check(context, env, limit))
+    _finish(ctx, lambda context: status.check(context, env, limit))
 
 
 @app.command()
@@ -130,9 +130,9 @@ def setup(
     dry_run: DryRun = False,
 ) -> None:
     """Prepare hosts once: folders, the bot's user, the least sudo rights."""
-    from botdeploy.cli import starting
+    from botdeploy.cli import setup
 
-    _finish(ctx, lambda context: starting.setup(context, env, limit, user=user, dry_run=dry_run))
+    _finish(ctx, lambda context: setup.setup(context, env, limit, user=user, dry_run=dry_run))
 
 
 @app.command()
@@ -146,10 +146,10 @@ def plan(
     limit: Limit = None,
 ) -> None:
     """Say what canary would do; change nothing."""
-    from botdeploy.cli import releasing
+    from botdeploy.cli import deploy
 
-    request = releasing.Request(source, ref, release, tuple(set_ or ()), limit=limit)
-    _finish(ctx, lambda context: releasing.plan(context, env, request))
+    request = deploy.Request(source, ref, release, tuple(set_ or ()), limit=limit)
+    _finish(ctx, lambda context: deploy.plan(context, env, request))
 
 
 @app.command()
@@ -177,9 +177,9 @@ def canary(
     dry_run: DryRun = False,
 ) -> None:
     """Release: stage everywhere, switch the canary, judge it, roll on."""
-    from botdeploy.cli import releasing
+    from botdeploy.cli import deploy
 
-    request = releasing.Request(
+    request = deploy.Request(
         source,
         ref,
         release,
@@ -191,7 +191,7 @@ def canary(
         yes=yes,
         take_over=take_over,
     )
-    run = releasing.plan if dry_run else releasing.canary
+    run = deploy.plan if dry_run else deploy.canary
     _finish(ctx, lambda context: run(context, env, request))
 
 
@@ -203,9 +203,9 @@ def promote(
     dry_run: DryRun = False,
 ) -> None:
     """Take one step for cron; silent when nothing is due."""
-    from botdeploy.cli import releasing
+    from botdeploy.cli import deploy
 
-    _finish(ctx, lambda context: releasing.promote(context, env, limit, dry_run=dry_run))
+    _finish(ctx, lambda context: deploy.promote(context, env, limit, dry_run=dry_run))
 
 
 @app.command()
@@ -224,12 +224,12 @@ def rollback(
     dry_run: DryRun = False,
 ) -> None:
     """Take every host back to its proven previous release at once."""
-    from botdeploy.cli import releasing
+    from botdeploy.cli import deploy
 
     del yes  # a rollback never asks: it is typed in a hurry
     _finish(
         ctx,
-        lambda context: releasing.rollback(
+        lambda context: deploy.rollback(
             context,
             env,
             limit,
@@ -244,17 +244,17 @@ def rollback(
 @app.command()
 def status(ctx: typer.Context, env: MaybeEnv = None, limit: Limit = None) -> None:
     """Say what truly runs on each host."""
-    from botdeploy.cli import looking
+    from botdeploy.cli import status
 
-    _finish(ctx, lambda context: looking.status(context, env, limit))
+    _finish(ctx, lambda context: status.status(context, env, limit))
 
 
 @app.command()
 def releases(ctx: typer.Context, env: Env, limit: Limit = None) -> None:
     """List the releases on each host."""
-    from botdeploy.cli import looking
+    from botdeploy.cli import status
 
-    _finish(ctx, lambda context: looking.releases(context, env, limit))
+    _finish(ctx, lambda context: status.releases(context, env, limit))
 
 
 @app.command()
@@ -274,9 +274,9 @@ def history(
     limit: Limit = None,
 ) -> None:
     """Say who did what when, and why it ended so."""
-    from botdeploy.cli import looking
+    from botdeploy.cli import status
 
-    _finish(ctx, lambda context: looking.history(context, env, limit, count=lines, since=since))
+    _finish(ctx, lambda context: status.history(context, env, limit, count=lines, since=since))
 
 
 @app.command()
@@ -303,9 +303,9 @@ def report(
     ] = None,
 ) -> None:
     """Write one HTML page of the last rollout, with its charts."""
-    from botdeploy.cli import reporting
+    from botdeploy.cli import report
 
-    _finish(ctx, lambda context: reporting.report(context, env, out))
+    _finish(ctx, lambda context: report.report(context, env, out))
 
 
 @app.command()
@@ -363,9 +363,9 @@ def unlock(
 @app.command()
 def schema(ctx: typer.Context) -> None:
     """Print the JSON Schema of the inventory's keys."""
-    from botdeploy.cli import starting
+    from botdeploy.cli import setup
 
-    _finish(ctx, starting.schema)
+    _finish(ctx, setup.schema)
 
 
 @app.command()
@@ -378,9 +378,9 @@ def fingerprint(
     ] = None,
 ) -> None:
     """Print the classes of errors in a log, with counts."""
-    from botdeploy.cli import judging
+    from botdeploy.cli import judge
 
-    _finish(ctx, lambda context: judging.fingerprint(context, file, env))
+    _finish(ctx, lambda context: judge.fingerprint(context, file, env))
 
 
 @app.command()
@@ -412,12 +412,12 @@ def judge(
     ] = None,
 ) -> None:
     """Judge exported journals as a rollout would have, minute by minute."""
-    from botdeploy.cli import judging
+    from botdeploy.cli import judge
 
     others = [*(baseline or ()), *(files or ())]
     _finish(
         ctx,
-        lambda context: judging.judge(
+        lambda context: judge.judge(
             context, replay, others, environment=env, preset=preset, soak=soak, at=at
         ),
     )

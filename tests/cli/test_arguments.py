@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from botdeploy import __main__ as program
-from botdeploy.cli import looking, releasing
+from botdeploy.cli import deploy, status
 from botdeploy.inventory import load
 
 if TYPE_CHECKING:
@@ -171,7 +171,7 @@ def test_a_fault_is_reported_without_secrets(
     def broken(*_args: object) -> int:
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr(looking, "status", broken)
+    monkeypatch.setattr(status, "status", broken)
     code = program.run(["status", "prod"])
     assert code == 3
     reports = list(project.glob("botdeploy-fault-*.txt"))
@@ -219,7 +219,7 @@ def test_a_fault_tells_nothing_that_was_typed(
     def broken(*_args: object, **_options: object) -> int:
         raise RuntimeError("a bug with hunter2pass\n for ada@example.org \x9b31m\u202e")
 
-    monkeypatch.setattr(releasing, "canary", broken)
+    monkeypatch.setattr(deploy, "canary", broken)
     assert program.run(["canary", "prod", *words]) == 3
     (report,) = project.glob("botdeploy-fault-*.txt")
     told = capsys.readouterr().err

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from botdeploy.cli.looking import _ahead_in_words, status_record
+from botdeploy.cli.status import _ahead_in_words, status_record
 from botdeploy.core.model.inventory import Gate, Policy, Ring, Share
 from botdeploy.engine.commands.canary import canary, promote
 from botdeploy.engine.fleet.observe import observe

@@ -379,7 +379,7 @@ def check(context: Context, environment: str, limit: str | None) -> int:
     with context.fleet(inventory) as fleet:
         fleet.connect_early()
         # Imported while hosts answer.
-        from botdeploy.cli.releasing import Request, project_templates, source_of
+        from botdeploy.cli.deploy import Request, project_templates, source_of
         from botdeploy.engine.commands.check import RolloutNeeds, checked
 
         rehearsal = RolloutNeeds.of(
