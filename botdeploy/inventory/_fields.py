@@ -12,9 +12,9 @@ from pydantic import PlainValidator, WithJsonSchema
 from botdeploy.core.model.inventory import Share
 from botdeploy.core.probes.probe import OWN_URL
 from botdeploy.core.rollout.allowed_hours import parse_window
-from botdeploy.inventory.hostrange import MOST_HOSTS
+from botdeploy.inventory.host_range import MOST_HOSTS
 from botdeploy.inventory.located import short, type_name
-from botdeploy.inventory.runaway import runs_away
+from botdeploy.inventory.slow_regex import runs_away
 
 if TYPE_CHECKING:
     from collections.abc import Callable

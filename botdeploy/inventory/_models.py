@@ -26,13 +26,13 @@ def _listed(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
 
-class Keys(BaseModel):
+class KeyModel(BaseModel):
     """Keys that are all known, with values that are what they look like."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
-class ReadyKeys(Keys):
+class ReadyKeys(KeyModel):
     """``bot.ready``."""
 
     pattern: f.ExtendedRegex | None = Field(
@@ -58,7 +58,7 @@ class ReadyKeys(Keys):
         return self
 
 
-class ProbeKeys(Keys):
+class ProbeKeys(KeyModel):
     """``bot.probe``."""
 
     command: f.Line | None = Field(
@@ -83,7 +83,7 @@ class ProbeKeys(Keys):
         return self
 
 
-class BotKeys(Keys):
+class BotKeys(KeyModel):
     """``bot``: the systemd service that the environment deploys."""
 
     name: f.BotName = Field(
@@ -142,7 +142,7 @@ class BotKeys(Keys):
     )
 
 
-class AnnounceKeys(Keys):
+class AnnounceKeys(KeyModel):
     """``announce`` of a ring."""
 
     begin: f.Text | None = Field(
@@ -155,7 +155,7 @@ class AnnounceKeys(Keys):
     )
 
 
-class RingKeys(Keys):
+class RingKeys(KeyModel):
     """One of ``rollout.rings``."""
 
     name: f.RingName = Field(description="Names the ring in commands and events.")
@@ -190,7 +190,7 @@ def _lease(value: object) -> object:
     return value if isinstance(value, dict) else {"ttl": value}
 
 
-class LeaseKeys(Keys):
+class LeaseKeys(KeyModel):
     """``rollout.lease``."""
 
     ttl: f.PositiveDuration = Field(
@@ -210,7 +210,7 @@ class LeaseKeys(Keys):
         return self
 
 
-class SameKeys(Keys):
+class SameKeys(KeyModel):
     """One of ``rollout.judge.same``."""
 
     pattern: f.Regex = Field(description="Lines that match it are one kind of line.")
@@ -221,7 +221,7 @@ def _same(value: object) -> object:
     return {"pattern": value} if isinstance(value, str) else value
 
 
-class JudgeKeys(Keys):
+class JudgeKeys(KeyModel):
     """``rollout.judge``."""
 
     preset: Literal["careful", "normal", "quick"] | None = Field(
@@ -257,7 +257,7 @@ class JudgeKeys(Keys):
     )
 
 
-class RolloutKeys(Keys):
+class RolloutKeys(KeyModel):
     """``rollout``: how a release goes through the hosts."""
 
     id: f.EnvironmentName | None = Field(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import jinja2
 
-from botdeploy.inventory import ansiblefilters, regex
+from botdeploy.inventory import ansible_filters, regex_timeout
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -40,15 +40,15 @@ def _ternary(value: Any, true: Any, false: Any, none: Any = None) -> Any:
 
 
 def _search(value: Any, pattern: str = "") -> bool:
-    return regex.search(pattern, str(value)) is not None
+    return regex_timeout.search(pattern, str(value)) is not None
 
 
 def _match(value: Any, pattern: str = "") -> bool:
-    return regex.match(pattern, str(value)) is not None
+    return regex_timeout.match(pattern, str(value)) is not None
 
 
-_plain = ansiblefilters.plain
-_unique = ansiblefilters.distinct
+_plain = ansible_filters.plain
+_unique = ansible_filters.distinct
 
 _MORE: dict[str, Callable[..., Any]] = {
     "basename": lambda value: os.path.basename(str(value)),  # noqa: PTH119 (text, not a file)
@@ -63,7 +63,7 @@ _MORE: dict[str, Callable[..., Any]] = {
     "quote": lambda value: shlex.quote(str(value)),
     "split": lambda value, separator=None: str(value).split(separator),
     "ternary": _ternary,
-    "tojson": ansiblefilters.FILTERS["to_json"],
+    "tojson": ansible_filters.FILTERS["to_json"],
     "union": lambda a, b: _unique([*_plain(a), *_plain(b)]),
 }
 
@@ -75,11 +75,11 @@ def _by_both_names(named: Mapping[str, Callable[..., Any]]) -> dict[str, Callabl
 
 BUILTIN = "ansible.builtin."
 
-FILTERS: dict[str, Callable[..., Any]] = _by_both_names({**ansiblefilters.FILTERS, **_MORE})
+FILTERS: dict[str, Callable[..., Any]] = _by_both_names({**ansible_filters.FILTERS, **_MORE})
 """Those that Jinja2 does not have itself."""
 
 TESTS: dict[str, Callable[..., bool]] = _by_both_names(
-    {**ansiblefilters.TESTS, "match": _match, "regex": _search, "search": _search}
+    {**ansible_filters.TESTS, "match": _match, "regex": _search, "search": _search}
 )
 
 
@@ -91,7 +91,7 @@ def unknown(message: str) -> str | None:
     kind, name = found.groups()
     bare = name.removeprefix(BUILTIN)
     known = FILTERS if kind == "filter" else TESTS
-    if "." in bare or bare in ansiblefilters.ONLY_IN_ANSIBLE:
+    if "." in bare or bare in ansible_filters.ONLY_IN_ANSIBLE:
         return f"the {kind} '{name}' works in Ansible, not here (docs/inventory.md lists what does)"
     near = get_close_matches(bare, [one for one in known if "." not in one], n=1)
     hint = f"; did you mean '{near[0]}'?" if near else ""

@@ -7,20 +7,20 @@ from typing import TYPE_CHECKING
 
 from botdeploy.errors import InventoryError
 from botdeploy.inventory.find import YAML_SUFFIXES
-from botdeploy.inventory.iniform import read_ini
+from botdeploy.inventory.ini_form import read_ini
 from botdeploy.inventory.script import is_script, read_script
-from botdeploy.inventory.yamlfile import is_vault, read_text, read_yaml
-from botdeploy.inventory.yamlform import read_document
+from botdeploy.inventory.yaml_file import is_vault, read_text, read_yaml
+from botdeploy.inventory.yaml_form import read_document
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from botdeploy.inventory.groups import Tree
+    from botdeploy.inventory.groups import GroupTree
 
 _YAML_KEY = re.compile(r"[^\[#;=\s][^=]*:(\s|$)")
 
 
-def read_source(tree: Tree, path: Path) -> None:
+def read_source(tree: GroupTree, path: Path) -> None:
     """Put one inventory file into the tree: YAML, INI, or what a program prints.
 
     Raises InventoryError.

@@ -7,22 +7,22 @@ from typing import TYPE_CHECKING
 from botdeploy.errors import InventoryError
 from botdeploy.inventory.find import sources
 from botdeploy.inventory.forms import read_source
-from botdeploy.inventory.groups import Tree
-from botdeploy.inventory.near import refuse
+from botdeploy.inventory.groups import GroupTree
+from botdeploy.inventory.similar_names import refuse
 from botdeploy.inventory.template import Engine, Scope
 from botdeploy.inventory.variables import scopes
-from botdeploy.inventory.varsfiles import VarsFiles
+from botdeploy.inventory.vars_files import VarsFiles
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-def gather(path: Path) -> tuple[Tree, dict[str, Scope]]:
+def gather(path: Path) -> tuple[GroupTree, dict[str, Scope]]:
     """Read all files of an inventory; give its tree, and each host's variables in order.
 
     Raises InventoryError, also when there is no host.
     """
-    tree = Tree()
+    tree = GroupTree()
     for source in sources(path):
         read_source(tree, source)
     tree.complete()

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from botdeploy.inventory.hostrange import MOST_HOSTS
-from botdeploy.inventory.near import suspect
+from botdeploy.inventory.host_range import MOST_HOSTS
+from botdeploy.inventory.similar_names import suspect
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from botdeploy.inventory.located import Located, Place
-    from botdeploy.inventory.near import Suspect
+    from botdeploy.inventory.similar_names import Suspect
 
 ALL = "all"
 UNGROUPED = "ungrouped"
@@ -36,7 +36,7 @@ class Group:
 
 
 @dataclass(slots=True, eq=False)
-class Member:
+class GroupHost:
     """A host as the inventory files state it."""
 
     name: str
@@ -46,13 +46,13 @@ class Member:
     """Every group it is in, directly or through a child, nearest to ``all`` first."""
 
 
-class Tree:
+class GroupTree:
     """The groups and hosts of an inventory, as its files are read."""
 
     def __init__(self) -> None:
         """Begin with the two groups that are always there."""
         self.groups: dict[str, Group] = {ALL: Group(ALL), UNGROUPED: Group(UNGROUPED)}
-        self.members: dict[str, Member] = {}
+        self.members: dict[str, GroupHost] = {}
         self.suspects: list[Suspect] = []
         """Variables whose names are nearly one of ours."""
         self._link(ALL, UNGROUPED)
@@ -61,13 +61,13 @@ class Tree:
         """Look a group up, or add it."""
         return self.groups.setdefault(name, Group(name))
 
-    def add_host(self, group: str, name: str, place: Place) -> Member:
+    def add_host(self, group: str, name: str, place: Place) -> GroupHost:
         """Put a host into a group; adding it again changes nothing."""
         self.group(group).hosts[name] = None
         if name not in self.members:
             if len(self.members) >= MOST_HOSTS:
                 raise place.fault(f"there are more than {MOST_HOSTS} hosts", group)
-            self.members[name] = Member(name, place)
+            self.members[name] = GroupHost(name, place)
         return self.members[name]
 
     def add_child(self, parent: str, child: str, place: Place) -> None:
@@ -89,7 +89,7 @@ class Tree:
         except (TypeError, ValueError, OverflowError):
             value.fail("must be a whole number", name)
 
-    def set_host_variable(self, member: Member, name: str, value: Located, place: Place) -> None:
+    def set_host_variable(self, member: GroupHost, name: str, value: Located, place: Place) -> None:
         """Set a host's variable."""
         self.look_at(name, value, place)
         member.variables[name] = value

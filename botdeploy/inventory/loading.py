@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 from botdeploy.core.model.inventory import Host, Inventory, Policy
 from botdeploy.errors import InventoryError, UserError
 from botdeploy.inventory import announce
-from botdeploy.inventory.connect import Connection
-from botdeploy.inventory.elsewhere import elsewhere
-from botdeploy.inventory.emptied import rendered
+from botdeploy.inventory.connection_vars import Connection
+from botdeploy.inventory.empty_names import rendered
 from botdeploy.inventory.find import find
 from botdeploy.inventory.gather import folder_of, gather
-from botdeploy.inventory.near import slips_of_connection
 from botdeploy.inventory.pattern import names_of, why_none
 from botdeploy.inventory.rings import place_hosts
 from botdeploy.inventory.settings import DEFAULT_RINGS, hosts_of, is_raw, read_bot, read_rollout
+from botdeploy.inventory.similar_names import slips_of_connection
+from botdeploy.inventory.unread_connection_settings import elsewhere
 from botdeploy.inventory.variables import Plain
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from botdeploy.core.model.address import Address
     from botdeploy.core.model.inventory import Bot
-    from botdeploy.inventory.groups import Tree
+    from botdeploy.inventory.groups import GroupTree
     from botdeploy.inventory.located import Located
     from botdeploy.inventory.pattern import Names
     from botdeploy.inventory.template import Scope
@@ -116,7 +116,7 @@ def select(inventory: Inventory, pattern: str) -> tuple[str, ...]:
 # --- hosts ------------------------------------------------------------------------------------
 
 
-def _hosts(tree: Tree, by_host: dict[str, Scope], base: Path) -> tuple[Host, ...]:
+def _hosts(tree: GroupTree, by_host: dict[str, Scope], base: Path) -> tuple[Host, ...]:
     bots = _Bots()
     hosts = tuple(
         Host(
@@ -158,7 +158,7 @@ def _check_one_bot(hosts: tuple[Host, ...], by_host: dict[str, Scope]) -> None:
             )
 
 
-def _check_addresses(tree: Tree, hosts: tuple[Host, ...]) -> None:
+def _check_addresses(tree: GroupTree, hosts: tuple[Host, ...]) -> None:
     """Refuse two names for one machine, which would be deployed to twice."""
     seen: dict[object, str] = {}
     for host in hosts:

@@ -9,9 +9,9 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from botdeploy.errors import UserError
-from botdeploy.inventory import regex
+from botdeploy.inventory import regex_timeout
 from botdeploy.inventory.groups import ALL, UNGROUPED
-from botdeploy.inventory.hostrange import is_host_name
+from botdeploy.inventory.host_range import is_host_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -111,8 +111,8 @@ def _tester(term: str) -> Callable[[str], object]:
 
 def _matches(term: str, name: str) -> bool:
     try:
-        return regex.match(term[1:], name) is not None
-    except regex.TooLongError as error:
+        return regex_timeout.match(term[1:], name) is not None
+    except regex_timeout.TooLongError as error:
         raise UserError(f"the host pattern '{term}': {error}") from None
 
 

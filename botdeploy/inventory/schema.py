@@ -6,8 +6,8 @@ from datetime import timedelta
 from typing import Any
 
 from botdeploy.core.model.inventory import Share
-from botdeploy.inventory import connect
-from botdeploy.inventory._models import BotKeys, Keys, RolloutKeys
+from botdeploy.inventory import connection_vars
+from botdeploy.inventory._models import BotKeys, KeyModel, RolloutKeys
 
 _TEMPLATE = {"type": "string", "pattern": r"\{\{|\{%"}
 _REFERENCE = "#/$defs/{model}"
@@ -25,20 +25,22 @@ def schema() -> dict[str, Any]:
     A template (``{{ … }}``) may stand wherever a value may.
     """
     definitions: dict[str, Any] = {}
-    roots: dict[str, type[Keys]] = {"bot": BotKeys, "rollout": RolloutKeys}
+    roots: dict[str, type[KeyModel]] = {"bot": BotKeys, "rollout": RolloutKeys}
     for model in roots.values():
         made = model.model_json_schema(ref_template=_REFERENCE)
         definitions |= made.pop("$defs", {})
         definitions[model.__name__] = made
     for name, definition in definitions.items():
         definitions[name] = _for_editors(definition)
-    for model in Keys.__subclasses__():
+    for model in KeyModel.__subclasses__():
         _add_defaults(model, definitions[model.__name__]["properties"])
     variables = {
         name: {"$ref": f"#/$defs/{model.__name__}"} | {"description": _first_line(model.__doc__)}
         for name, model in roots.items()
     }
-    variables |= {name: {"description": "Ansible's, for the connection."} for name in connect.KEYS}
+    variables |= {
+        name: {"description": "Ansible's, for the connection."} for name in connection_vars.KEYS
+    }
     mapping = {"type": ["object", "null"]}
     group = {"$ref": "#/$defs/group"}
     return {
@@ -77,7 +79,7 @@ def _for_editors(node: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _add_defaults(model: type[Keys], properties: dict[str, Any]) -> None:
+def _add_defaults(model: type[KeyModel], properties: dict[str, Any]) -> None:
     """Say what a key means when it is left out, as one would write it."""
     for name, field in model.model_fields.items():
         match field.default:

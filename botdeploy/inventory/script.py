@@ -8,13 +8,13 @@ import subprocess
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from botdeploy.errors import InventoryError
-from botdeploy.inventory.hostrange import is_host_name
+from botdeploy.inventory.host_range import is_host_name
 from botdeploy.inventory.located import Place, located, short, type_name
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from botdeploy.inventory.groups import Tree
+    from botdeploy.inventory.groups import GroupTree
 
 TIMEOUT_S = 120.0
 _LONGEST_COMPLAINT = 500
@@ -32,7 +32,7 @@ def is_script(path: Path) -> bool:
     return start.startswith((b"#!", b"\x7fELF", b"\xcf\xfa\xed\xfe"))
 
 
-def read_script(tree: Tree, path: Path) -> None:
+def read_script(tree: GroupTree, path: Path) -> None:
     """Run the program with ``--list`` and put what it prints into the tree.
 
     Raises InventoryError. Variables of hosts come from ``_meta``, or else from ``--host NAME``.
@@ -58,7 +58,7 @@ def read_script(tree: Tree, path: Path) -> None:
             tree.set_host_variable(member, str(variable), located(value, place), place)
 
 
-def _read_group(tree: Tree, name: str, group: Any, place: Place) -> None:
+def _read_group(tree: GroupTree, name: str, group: Any, place: Place) -> None:
     if not isinstance(group, dict):
         group = {"hosts": group}
     elif not group.keys() & {"hosts", "vars", "children"}:

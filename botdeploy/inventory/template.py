@@ -21,7 +21,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from botdeploy.errors import InventoryError
 from botdeploy.inventory.filters import FILTERS, TESTS, unknown
 from botdeploy.inventory.located import Located, Unsafe, Vaulted, located
-from botdeploy.inventory.regex import TooLongError
+from botdeploy.inventory.regex_timeout import TooLongError
 
 _MARKS = ("{{", "{%", "{#")
 _LONGEST = 1_000_000

@@ -7,16 +7,16 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from botdeploy.errors import InventoryError
-from botdeploy.inventory.connect import SECRETS
+from botdeploy.inventory.connection_vars import SECRETS
 from botdeploy.inventory.groups import ALL
 from botdeploy.inventory.template import Engine, HostVars, Scope
 
 if TYPE_CHECKING:
-    from botdeploy.inventory.groups import Member, Tree, Variables
-    from botdeploy.inventory.varsfiles import VarsFiles
+    from botdeploy.inventory.groups import GroupHost, GroupTree, Variables
+    from botdeploy.inventory.vars_files import VarsFiles
 
 
-def scopes(tree: Tree, files: VarsFiles, engine: Engine) -> dict[str, Scope]:
+def scopes(tree: GroupTree, files: VarsFiles, engine: Engine) -> dict[str, Scope]:
     """Give each host, in inventory order, its variables and Ansible's magic ones."""
     groups = {name: tree.hosts_of(name) for name in tree.groups}
     found: dict[str, Scope] = {}
@@ -41,7 +41,7 @@ def scopes(tree: Tree, files: VarsFiles, engine: Engine) -> dict[str, Scope]:
     return found
 
 
-def _of_groups(tree: Tree, files: VarsFiles, inside: tuple[str, ...]) -> Variables:
+def _of_groups(tree: GroupTree, files: VarsFiles, inside: tuple[str, ...]) -> Variables:
     """Merge group variables: what files beside the inventory state wins over the inventory."""
     found: Variables = {}
     ranked = [ALL, *(name for name in inside if name != ALL)]
@@ -52,7 +52,7 @@ def _of_groups(tree: Tree, files: VarsFiles, inside: tuple[str, ...]) -> Variabl
     return found
 
 
-def _of_host(groups: Variables, files: VarsFiles, member: Member) -> Variables:
+def _of_host(groups: Variables, files: VarsFiles, member: GroupHost) -> Variables:
     return {**groups, **member.variables, **files.of_host(member.name)}
 
 

@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from botdeploy.sources.read import read
-from botdeploy.sources.tree import Entry, File, Folder, Link, Tree
+from botdeploy.sources.tree import Entry, File, Folder, SourceTree, Symlink
 
-__all__ = ["Entry", "File", "Folder", "Link", "Tree", "read"]
+__all__ = ["Entry", "File", "Folder", "Symlink", "SourceTree", "read"]

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from botdeploy.sources.tree import Tree
+    from botdeploy.sources.tree import SourceTree
 
 _CHUNK_BYTES = 1024 * 1024
 _BLOCK_BYTES = 512
@@ -39,7 +39,7 @@ _MAX_TAR_BYTES = MAX_BYTES + MAX_PATHS * 3 * _BLOCK_BYTES
 _BROKEN = (tarfile.TarError, zipfile.BadZipFile, EOFError, zlib.error, lzma.LZMAError, OSError)
 
 
-def read_archive(place: Path, exclude: Sequence[str] = ()) -> Tree:
+def read_archive(place: Path, exclude: Sequence[str] = ()) -> SourceTree:
     """Read an archive, told by its first bytes and not by its name; raises SourceError."""
     rules = Ignore(exclude)
     builder = TreeBuilder(str(place), rules)
@@ -280,7 +280,7 @@ def _inside(name: str, source: str) -> str | None:
 # --- zip ----------------------------------------------------------------------------------------
 
 
-def _read_zip(builder: TreeBuilder, file: IO[bytes], place: Path) -> Tree:
+def _read_zip(builder: TreeBuilder, file: IO[bytes], place: Path) -> SourceTree:
     """Read a zip; each entry is unpacked once, counted as it comes, and kept in one file."""
     source = str(place)
     try:

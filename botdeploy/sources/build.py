@@ -26,11 +26,11 @@ from botdeploy.core.release.manifest import (
 from botdeploy.core.text.credentials import STARS
 from botdeploy.core.text.secret_mask import Mask
 from botdeploy.errors import SourceError, UserError
-from botdeploy.sources.package import delta_tar_gz, meta_tar_gz
 from botdeploy.sources.render import Renderer, check_environment
 from botdeploy.sources.secrets import read_secret
-from botdeploy.sources.systemd import check_value
-from botdeploy.sources.tree import RESERVED, Folder, Tree
+from botdeploy.sources.systemd_quoting import check_value
+from botdeploy.sources.tree import RESERVED, Folder, SourceTree
+from botdeploy.sources.upload import delta_tar_gz, meta_tar_gz
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -49,7 +49,7 @@ _PUBLIC, _PRIVATE = 0o644, 0o600
 
 def build(
     inventory: Inventory,
-    tree: Tree,
+    tree: SourceTree,
     *,
     now: datetime,
     who: str,
@@ -133,7 +133,7 @@ def remade(
     ring_env = {ring.name: ring.env for ring in inventory.policy.rings}
     references = {one for host in inventory.hosts for one in host.bot.secrets.values()}
     host, ring, given = told
-    tree = Tree({}, "")
+    tree = SourceTree({}, "")
     usual = variables(
         Build(release, tree, {}, values, renderers, about).masked_environment(host, ring)
     )
@@ -192,7 +192,7 @@ class Build:
     def __init__(
         self,
         release: Release,
-        tree: Tree,
+        tree: SourceTree,
         changes: Mapping[str, str],
         values: Mapping[str, Secret],
         renderers: Mapping[str | None, Renderer],
@@ -323,7 +323,7 @@ def _ready(bot: Bot) -> str:
     return f"kind={ready.kind}\nvalue={ready.value}\ntimeout={limit}\n"
 
 
-def check_shared(bot: Bot, tree: Tree) -> None:
+def check_shared(bot: Bot, tree: SourceTree) -> None:
     """Refuse shared paths that a host could not link; raises UserError or SourceError."""
     for name in bot.shared:
         if not is_plain_path(name) or name.split("/")[0] == RESERVED:

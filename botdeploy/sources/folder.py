@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from botdeploy.sources.tree import Tree
+    from botdeploy.sources.tree import SourceTree
 
 _CHUNK_BYTES = 1024 * 1024
 _MOST_LOOKED_AT = 64 * 1024
@@ -27,7 +27,7 @@ _OPEN_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 def read_folder(
     folder: Path, describe: str, commit: str | None = None, exclude: Sequence[str] = ()
-) -> Tree:
+) -> SourceTree:
     """Read a folder; raises SourceError for what is missing, unreadable or cannot be released."""
     builder = TreeBuilder(str(folder), folder_rules(folder, exclude))
     builder.variables_of = lambda path: _variables(folder / path)

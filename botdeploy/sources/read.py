@@ -11,20 +11,15 @@ from botdeploy.core.release.git_url import is_git_address
 from botdeploy.errors import SourceError
 from botdeploy.sources.archive import read_archive
 from botdeploy.sources.folder import read_folder
-from botdeploy.sources.gitrepo import (
-    commit_of,
-    is_bare_repository,
-    read_folder_at,
-    read_url,
-)
+from botdeploy.sources.git_repo import commit_of, is_bare_repository, read_folder_at, read_url
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from botdeploy.sources.tree import Tree
+    from botdeploy.sources.tree import SourceTree
 
 
-def read(source: str, *, ref: str | None = None, exclude: Sequence[str] = ()) -> Tree:
+def read(source: str, *, ref: str | None = None, exclude: Sequence[str] = ()) -> SourceTree:
     """Read a folder, git repository, archive or wheel into a tree; runs nothing that it holds.
 
     With ``ref``, ``source`` is a git URL or a folder of a repository, and the tree is that

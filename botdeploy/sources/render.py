@@ -13,7 +13,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from botdeploy.core.model.inventory import ReadyKind, SecretsBy
 from botdeploy.errors import UserError
-from botdeploy.sources.systemd import (
+from botdeploy.sources.systemd_quoting import (
     check_directive,
     check_name,
     check_value,
@@ -69,7 +69,7 @@ _HARDENING: dict[str, tuple[str, ...]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class HostView:
+class TemplateHost:
     """What a template sees of a host."""
 
     name: str
@@ -170,8 +170,8 @@ def packaged_templates() -> Path:
     return installed if (installed / UNIT_TEMPLATE).is_file() else package.parent / "templates"
 
 
-def _view(host: Host) -> HostView:
-    return HostView(host.name, host.groups, host.variables)
+def _view(host: Host) -> TemplateHost:
+    return TemplateHost(host.name, host.groups, host.variables)
 
 
 def current_folder(bot_name: str) -> str:

@@ -52,7 +52,7 @@ class File:
 
 
 @dataclass(frozen=True, slots=True)
-class Link:
+class Symlink:
     """A symbolic link whose target stays in the tree."""
 
     target: str
@@ -63,10 +63,10 @@ class Folder:
     """A folder, empty ones too; its mode is 0755."""
 
 
-Entry: TypeAlias = File | Link | Folder
+Entry: TypeAlias = File | Symlink | Folder
 
 
-class Tree(Mapping[str, Entry]):
+class SourceTree(Mapping[str, Entry]):
     """Path → entry, sorted bytewise by path, parents before what they hold."""
 
     __slots__ = ("_entries", "_manifest", "commit", "describe", "notes")
@@ -110,7 +110,7 @@ class Tree(Mapping[str, Entry]):
             self._manifest = Manifest.of(
                 {path: FileState(file.sha256, file.mode) for path, file in files.items()},
                 [path for path, entry in self.items() if isinstance(entry, Folder)],
-                {path: entry.target for path, entry in self.items() if isinstance(entry, Link)},
+                {path: entry.target for path, entry in self.items() if isinstance(entry, Symlink)},
                 sum(file.size for file in files.values()),
             )
         return self._manifest
@@ -153,7 +153,7 @@ class TreeBuilder:
         if has_hidden_characters(target):
             raise self._refusal(path, "is a link to a name with characters that cannot be shown")
         self._place(path)
-        self._entries[path] = Link(target)
+        self._entries[path] = Symlink(target)
 
     def add_file(
         self, path: str, *, is_executable: bool, size: int, sha256: str, read: Callable[[], bytes]
@@ -183,17 +183,17 @@ class TreeBuilder:
                 "does not need"
             )
 
-    def build(self, describe: str, commit: str | None = None) -> Tree:
+    def build(self, describe: str, commit: str | None = None) -> SourceTree:
         """Check what can be checked only at the end, and give the tree."""
         for path, entry in self._entries.items():
-            if isinstance(entry, Link):
+            if isinstance(entry, Symlink):
                 self._follow(path)
         if not any(isinstance(entry, File) for entry in self._entries.values()):
             raise SourceError(f"{self._source} holds no files to release")
         if self._kept_back:
             variables = self.variables_of(self._kept_back[0])
             self.note(_kept_back(self._source, self._kept_back, variables))
-        return Tree(self._entries, describe, commit, tuple(self._notes))
+        return SourceTree(self._entries, describe, commit, tuple(self._notes))
 
     def _place(self, path: str) -> None:
         if path in self._entries:
@@ -239,7 +239,7 @@ class TreeBuilder:
         """
         here = path.split("/")[:-1]
         link = self._entries[path]
-        target = link.target if isinstance(link, Link) else ""
+        target = link.target if isinstance(link, Symlink) else ""
         if target.startswith("/"):
             raise self._leaves(path, target)
         todo = target.split("/")[::-1]
@@ -255,7 +255,7 @@ class TreeBuilder:
                 continue
             here.append(part)
             entry = self._entries.get("/".join(here))
-            if isinstance(entry, Link):
+            if isinstance(entry, Symlink):
                 hops += 1
                 if hops > _MAX_HOPS:
                     raise self._refusal(path, "is a link in a circle")

@@ -11,7 +11,7 @@ import pytest
 from botdeploy import __main__ as program
 from botdeploy.errors import ExitCode, SourceError
 from botdeploy.hosts.ssh import connector
-from botdeploy.sources.gitrepo import read_url
+from botdeploy.sources.git_repo import read_url
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -19,7 +19,7 @@ from botdeploy.errors import ActFailed
 from botdeploy.hosts.acts.acts import Fetched
 from botdeploy.sources import read
 from botdeploy.sources.build import Build, build
-from botdeploy.sources.package import meta_tar_gz
+from botdeploy.sources.upload import meta_tar_gz
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

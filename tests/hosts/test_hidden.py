@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from botdeploy.core.text.credentials import STARS
 from botdeploy.hosts.host_secrets import secret_values
-from botdeploy.sources.systemd import quote_environment
+from botdeploy.sources.systemd_quoting import quote_environment
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

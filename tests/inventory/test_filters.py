@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from botdeploy.errors import InventoryError
-from botdeploy.inventory import ansiblefilters, filters
+from botdeploy.inventory import ansible_filters, filters
 from botdeploy.inventory.located import Place, located
 from botdeploy.inventory.template import Engine, Scope
 
@@ -206,7 +206,7 @@ def test_the_documentation_lists_what_works() -> None:
     own = {name for name in (*filters.FILTERS, *filters.TESTS) if "." not in name}
     missing = {name for name in own - {"tojson"} if f"`{name}`" not in listed}
     assert not missing
-    assert not {name for name in ansiblefilters.ONLY_IN_ANSIBLE if name in own}
+    assert not {name for name in ansible_filters.ONLY_IN_ANSIBLE if name in own}
 
 
 # --- with Ansible itself, on drawn values -------------------------------------------------------
@@ -284,7 +284,7 @@ DRAWN = [
     "x | dict2items | items2dict",
     "x | combine(y)",
     "x | combine(y, recursive=true)",
-    *(f"x | combine(y, recursive=true, list_merge='{way}')" for way in ansiblefilters._LISTS),
+    *(f"x | combine(y, recursive=true, list_merge='{way}')" for way in ansible_filters._LISTS),
     "[x, y] | combine",
     "x | to_json(sort_keys=true)",
     "x | to_nice_json",

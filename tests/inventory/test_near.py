@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from botdeploy.errors import InventoryError
 from botdeploy.inventory import load
 from botdeploy.inventory.located import Place, located
-from botdeploy.inventory.near import slips_of_connection, suspect
+from botdeploy.inventory.similar_names import slips_of_connection, suspect
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

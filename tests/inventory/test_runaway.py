@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from botdeploy.errors import InventoryError
 from botdeploy.inventory import load
-from botdeploy.inventory.runaway import runs_away
+from botdeploy.inventory.slow_regex import runs_away
 from tests.effort import examples
 
 if TYPE_CHECKING:

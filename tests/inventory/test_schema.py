@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from botdeploy.inventory import connect, load, schema
+from botdeploy.inventory import connection_vars, load, schema
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -72,7 +72,7 @@ def test_the_example_states_no_other_key() -> None:
     assert stated == set(KEYS)
 
 
-@pytest.mark.parametrize("name", [n for n in connect.KEYS if "sudo" not in n])
+@pytest.mark.parametrize("name", [n for n in connection_vars.KEYS if "sudo" not in n])
 def test_the_example_explains_the_connection(name: str) -> None:
     """Each connection variable stands in the example, by the name that Ansible prefers."""
     preferred = {

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from botdeploy.errors import InventoryError, UserError
-from botdeploy.inventory import pattern, regex, template
+from botdeploy.inventory import pattern, regex_timeout, template
 from botdeploy.inventory.gather import gather
 from tests.effort import examples
 
@@ -34,9 +34,9 @@ ENDLESS = [
 
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(regex, "LIMIT_S", 0.3)
+    monkeypatch.setattr(regex_timeout, "LIMIT_S", 0.3)
     monkeypatch.setattr(template, "LIMIT_S", 0.3)
-    regex._try.cache_clear()
+    regex_timeout._try.cache_clear()
 
 
 def rendered(tmp_path: Path, expression: str) -> Any:
@@ -86,10 +86,10 @@ def test_a_host_pattern_that_never_ends_is_wrong_usage() -> None:
 def test_what_ends_is_as_re_has_it(expression: str, text: str) -> None:
     """Results and errors are Python's own."""
     for ours, theirs in (
-        (regex.search, re.search),
-        (regex.match, re.match),
-        (regex.find_all, re.findall),
-        (lambda p, t: regex.replace(p, "<>", t), lambda p, t: re.sub(p, "<>", t)),
+        (regex_timeout.search, re.search),
+        (regex_timeout.match, re.match),
+        (regex_timeout.find_all, re.findall),
+        (lambda p, t: regex_timeout.replace(p, "<>", t), lambda p, t: re.sub(p, "<>", t)),
     ):
         try:
             wanted = theirs(expression, text)

@@ -29,12 +29,12 @@ from botdeploy.errors import SourceError, UserError
 from botdeploy.sources import build as build_module
 from botdeploy.sources import read
 from botdeploy.sources.build import Build, build
-from botdeploy.sources.package import delta_tar_gz
+from botdeploy.sources.upload import delta_tar_gz
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from botdeploy.sources import Tree
+    from botdeploy.sources import SourceTree
 
 NOW = datetime(2026, 11, 22, 21, 5, tzinfo=UTC)
 VALUE = "s3cret-of-the-test"
@@ -74,7 +74,7 @@ def inventory(
 
 
 @pytest.fixture
-def tree(tmp_path: Path) -> Tree:
+def tree(tmp_path: Path) -> SourceTree:
     """Give a small source."""
     (tmp_path / "src").mkdir()
     (tmp_path / "src/bot.py").write_text("print('READY 1')")
@@ -82,13 +82,13 @@ def tree(tmp_path: Path) -> Tree:
     return read(str(tmp_path / "src"))
 
 
-def made(of: Inventory, tree: Tree, **options: Any) -> Build:
+def made(of: Inventory, tree: SourceTree, **options: Any) -> Build:
     """Build with a fixed time and a token in the environment."""
     values: dict[str, Any] = {"now": NOW, "who": "ada", "environ": {"TOKEN": VALUE}}
     return build(of, tree, **(values | options))
 
 
-def test_a_host_gets_what_its_program_reads(tree: Tree) -> None:
+def test_a_host_gets_what_its_program_reads(tree: SourceTree) -> None:
     """Each file of .botdeploy has the form that the acts on the host expect."""
     it = made(inventory(BOT), tree, message="fix the thing")
     host = inventory(BOT).hosts[0]
@@ -116,14 +116,14 @@ def test_a_host_gets_what_its_program_reads(tree: Tree) -> None:
         assert set(tar.getnames()) == set(files)
 
 
-def test_optional_files_are_left_out(tree: Tree) -> None:
+def test_optional_files_are_left_out(tree: SourceTree) -> None:
     """A bot without build and shared data has neither file, so the host does neither step."""
     bot = replace(BOT, build=(), shared=())
     it = made(inventory(bot), tree)
     assert not {"build", "shared"} & set(it.files(inventory(bot).hosts[0]))
 
 
-def test_later_layers_of_the_environment_win(tree: Tree) -> None:
+def test_later_layers_of_the_environment_win(tree: SourceTree) -> None:
     """The bot's own, then the ring's, then --set, then secrets."""
     it = made(inventory(BOT), tree, set_env={"GUILD": "2", "TOKEN": "typed"})
     host = inventory(BOT).hosts[0]
@@ -133,7 +133,7 @@ def test_later_layers_of_the_environment_win(tree: Tree) -> None:
     assert ring == ["GUILD=2", "LEVEL=debug", f"TOKEN={VALUE}"]
 
 
-def test_credentials_are_private_files_and_not_in_the_environment(tree: Tree) -> None:
+def test_credentials_are_private_files_and_not_in_the_environment(tree: SourceTree) -> None:
     """With secrets_by: credential no child process inherits a secret."""
     bot = replace(BOT, secrets_by=SecretsBy.CREDENTIAL)
     it = made(inventory(bot), tree)
@@ -142,7 +142,7 @@ def test_credentials_are_private_files_and_not_in_the_environment(tree: Tree) ->
     assert all(VALUE.encode() not in files[name][0] for name in files if "cred" not in name)
 
 
-def test_a_secret_s_value_is_only_where_it_must_be(tree: Tree) -> None:
+def test_a_secret_s_value_is_only_where_it_must_be(tree: SourceTree) -> None:
     """No public file, no digest and nothing that is shown holds it."""
     it = made(inventory(BOT), tree)
     host = inventory(BOT).hosts[0]
@@ -154,7 +154,7 @@ def test_a_secret_s_value_is_only_where_it_must_be(tree: Tree) -> None:
     assert VALUE not in it.mask(f"token {VALUE}")
 
 
-def test_a_rotated_token_is_another_release(tree: Tree) -> None:
+def test_a_rotated_token_is_another_release(tree: SourceTree) -> None:
     """Else canary said that nothing is due while every host went on with the old token."""
     first = made(inventory(BOT), tree).release.digest
     again = made(inventory(BOT), tree).release.digest
@@ -163,7 +163,7 @@ def test_a_rotated_token_is_another_release(tree: Tree) -> None:
     assert rotated != first
 
 
-def test_what_the_digest_depends_on(tree: Tree, tmp_path: Path) -> None:
+def test_what_the_digest_depends_on(tree: SourceTree, tmp_path: Path) -> None:
     """Everything that a host gets counts; who, when, why and the number of hosts do not."""
     first = made(inventory(BOT), tree).release.digest
     later = NOW + timedelta(days=1)
@@ -185,13 +185,15 @@ def test_what_the_digest_depends_on(tree: Tree, tmp_path: Path) -> None:
     assert len({first, *digests}) == len(digests) + 1
 
 
-def test_a_delta_is_packed_once_for_all_hosts(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_delta_is_packed_once_for_all_hosts(
+    tree: SourceTree, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A thousand hosts with the same base cost one packing; threads wait for it."""
     it = made(inventory(BOT), tree)
     packed: list[frozenset[str]] = []
     go = threading.Event()
 
-    def slow(tree: Tree, paths: frozenset[str]) -> bytes:
+    def slow(tree: SourceTree, paths: frozenset[str]) -> bytes:
         packed.append(paths)
         go.wait(10)
         return delta_tar_gz(tree, paths)
@@ -211,7 +213,7 @@ def test_a_delta_is_packed_once_for_all_hosts(tree: Tree, monkeypatch: pytest.Mo
     assert packed[1:] == [frozenset()]
 
 
-def test_a_delta_that_fails_fails_for_every_host(tree: Tree, tmp_path: Path) -> None:
+def test_a_delta_that_fails_fails_for_every_host(tree: SourceTree, tmp_path: Path) -> None:
     """A source that changes meanwhile is told to each host and never sent in part."""
     it = made(inventory(BOT), tree)
     (tmp_path / "src/bot.py").write_text("other")
@@ -235,20 +237,20 @@ def test_a_delta_that_fails_fails_for_every_host(tree: Tree, tmp_path: Path) -> 
     ],
 )
 def test_shared_data_that_a_host_could_not_link_is_refused(
-    tree: Tree, shared: str, words: str
+    tree: SourceTree, shared: str, words: str
 ) -> None:
     """What the host would refuse in the middle of a rollout is refused before it."""
     with pytest.raises((UserError, SourceError), match=words):
         made(inventory(replace(BOT, shared=("data", shared))), tree)
 
 
-def test_a_secret_that_is_missing_is_refused_before_anything(tree: Tree) -> None:
+def test_a_secret_that_is_missing_is_refused_before_anything(tree: SourceTree) -> None:
     """Nothing is staged with a token to come."""
     with pytest.raises(UserError, match="secret TOKEN"):
         made(inventory(BOT), tree, environ={})
 
 
-def test_secrets_are_read_once_for_all_hosts(tree: Tree, tmp_path: Path) -> None:
+def test_secrets_are_read_once_for_all_hosts(tree: SourceTree, tmp_path: Path) -> None:
     """A password manager is asked once and not once a host; paths are beside the inventory."""
     bot = replace(BOT, secrets={"TOKEN": "command:echo x >>asked; echo value"})
     it = made(
@@ -260,7 +262,7 @@ def test_secrets_are_read_once_for_all_hosts(tree: Tree, tmp_path: Path) -> None
     assert "TOKEN=value" in it.files(inventory(bot).hosts[0])["environment"][0].decode()
 
 
-def test_what_a_host_needs_is_no_less_than_what_it_gets(tree: Tree) -> None:
+def test_what_a_host_needs_is_no_less_than_what_it_gets(tree: SourceTree) -> None:
     """Space and inodes cover the files and what stands beside them."""
     it = made(inventory(BOT), tree)
     meta = sum(len(content) for content, _ in it.files(inventory(BOT).hosts[0]).values())
@@ -268,7 +270,7 @@ def test_what_a_host_needs_is_no_less_than_what_it_gets(tree: Tree) -> None:
     assert it.need_inodes >= len(tree) + len(it.files(inventory(BOT).hosts[0]))
 
 
-def test_what_a_host_could_not_take_is_refused_before_anything(tree: Tree) -> None:
+def test_what_a_host_could_not_take_is_refused_before_anything(tree: SourceTree) -> None:
     """A value that only one ring or one secret has must not stop a rollout in its middle."""
     bot = replace(BOT, ready=Readiness(ReadyKind.COMMAND, "true\nkind=active"))
     with pytest.raises(UserError, match="ready: the value must be one line"):
@@ -284,7 +286,7 @@ def test_what_a_host_could_not_take_is_refused_before_anything(tree: Tree) -> No
     assert made(inventory(credential), tree, environ={"TOKEN": f"{VALUE}\r\nx"})
 
 
-def test_a_count_ring_has_its_environment_too(tree: Tree) -> None:
+def test_a_count_ring_has_its_environment_too(tree: SourceTree) -> None:
     """Rings that are a number of hosts carry their environment like the others."""
     ring = Ring("canary", Share(count=1), env={"CANARY": "1"})
     it = made(inventory(BOT, rings=(ring,)), tree)

@@ -10,7 +10,7 @@ import paramiko
 import pytest
 
 from botdeploy.errors import SourceError
-from botdeploy.sources.gitrepo import read_url
+from botdeploy.sources.git_repo import read_url
 from tests.hosts.sshserver import SshServer
 
 if TYPE_CHECKING:

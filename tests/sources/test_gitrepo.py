@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from botdeploy.core.release.git_url import is_git_address
 from botdeploy.errors import SourceError
 from botdeploy.inventory.settings import absolute_source
-from botdeploy.sources import File, gitrepo, read
+from botdeploy.sources import File, git_repo, read
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -258,7 +258,7 @@ def test_a_repository_of_billions_of_files_is_refused(
     repo: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Ten small trees can name ten billion files; the listing is ended at its bound."""
-    monkeypatch.setattr(gitrepo, "_MAX_LIST_BYTES", 64)
+    monkeypatch.setattr(git_repo, "_MAX_LIST_BYTES", 64)
     with pytest.raises(SourceError, match="more than a release can hold"):
         read(str(repo), ref="main")
 

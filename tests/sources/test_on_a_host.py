@@ -16,7 +16,7 @@ from botdeploy.core.model.address import Address
 from botdeploy.core.model.inventory import Bot, Host, Inventory, Policy, SecretsBy
 from botdeploy.sources import read
 from botdeploy.sources.build import Build, build
-from botdeploy.sources.systemd import quote_environment, quote_word
+from botdeploy.sources.systemd_quoting import quote_environment, quote_word
 
 if TYPE_CHECKING:
     from pathlib import Path

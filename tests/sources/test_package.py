@@ -13,7 +13,7 @@ import pytest
 
 from botdeploy.errors import SourceError
 from botdeploy.sources import read
-from botdeploy.sources.package import RELEASE_TIME, delta_tar_gz, meta_tar_gz
+from botdeploy.sources.upload import RELEASE_TIME, delta_tar_gz, meta_tar_gz
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -20,7 +20,7 @@ import yaml
 
 from botdeploy.core.text.secret_mask import Mask
 from botdeploy.errors import ExitCode, SourceError
-from botdeploy.sources import File, Folder, Link, Tree, archive, folder, read, tree
+from botdeploy.sources import File, Folder, SourceTree, Symlink, archive, folder, read, tree
 from botdeploy.sources.secrets import read_secret
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def test_a_folder_is_read_with_modes_links_and_empty_folders(tmp_path: Path) -> 
     assert (bot.mode, run.mode) == (0o644, 0o755)
     assert (bot.size, bot.read()) == (7, b"print()")
     assert made["empty"] == made["pkg"] == Folder()
-    assert made["pkg/up"] == Link("../run.sh")
+    assert made["pkg/up"] == Symlink("../run.sh")
 
 
 def test_a_tree_is_sorted_by_bytes(tmp_path: Path) -> None:
@@ -690,7 +690,7 @@ def test_a_ref_of_an_archive_is_refused(tmp_path: Path) -> None:
 def test_a_tree_cannot_be_changed(tmp_path: Path) -> None:
     """What was checked stays as it was checked."""
     made = read(str(folder_of(tmp_path, {"bot.py": ""})))
-    assert isinstance(made, Tree)
+    assert isinstance(made, SourceTree)
     with pytest.raises(TypeError):
         made["evil"] = Folder()  # type: ignore[index]
     with pytest.raises(AttributeError):

@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from botdeploy.errors import UserError
-from botdeploy.sources.systemd import (
+from botdeploy.sources.systemd_quoting import (
     check_directive,
     check_name,
     check_value,

@@ -10,7 +10,7 @@ from functools import lru_cache
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from botdeploy.inventory import regex
+from botdeploy.inventory import regex_timeout
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -33,8 +33,8 @@ def runs_away(pattern: str) -> bool:
     """Tell whether a search takes longer than may be with some line; raises re.error."""
     for text in islice(_texts(pattern), _MOST_TEXTS):
         try:
-            regex.search(pattern, text)
-        except regex.TooLongError:
+            regex_timeout.search(pattern, text)
+        except regex_timeout.TooLongError:
             return True
     return False
 

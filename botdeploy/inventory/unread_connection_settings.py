@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from botdeploy.errors import InventoryError
-from botdeploy.inventory import connect
-from botdeploy.inventory.varsfiles import VarsFiles
+from botdeploy.inventory import connection_vars
+from botdeploy.inventory.vars_files import VarsFiles
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from botdeploy.inventory.groups import Tree
+    from botdeploy.inventory.groups import GroupTree
     from botdeploy.inventory.template import Scope
 
 # Option of ansible.cfg, variable of the environment, variables of an inventory that win over both,
@@ -75,11 +75,11 @@ _SETTINGS: tuple[tuple[str, str, tuple[str, ...], tuple[str, ...]], ...] = (
     ),
     ("ssh_connection.ssh_executable", "ANSIBLE_SSH_EXECUTABLE", (), ("ssh",)),
 )
-_OURS = frozenset({*connect.KEYS, *connect.KINDS, "bot", "rollout"})
+_OURS = frozenset({*connection_vars.KEYS, *connection_vars.KINDS, "bot", "rollout"})
 
 
 def elsewhere(
-    base: Path, tree: Tree, chosen: Mapping[str, Scope], environ: Mapping[str, str]
+    base: Path, tree: GroupTree, chosen: Mapping[str, Scope], environ: Mapping[str, str]
 ) -> tuple[str, ...]:
     """Say what Ansible would use for these hosts beyond the inventory, a sentence each.
 
@@ -146,7 +146,7 @@ def _read(file: Path | None) -> configparser.ConfigParser | None:
 
 
 def _beside_playbooks(
-    base: Path, here: Path, tree: Tree, chosen: Mapping[str, Scope]
+    base: Path, here: Path, tree: GroupTree, chosen: Mapping[str, Scope]
 ) -> Iterator[str]:
     """Tell of variables that Ansible reads beside a playbook: here, or above the inventories."""
     seen = {os.path.realpath(base)}

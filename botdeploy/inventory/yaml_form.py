@@ -5,19 +5,19 @@ from __future__ import annotations
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
-from botdeploy.inventory.hostrange import expand_host_key
+from botdeploy.inventory.host_range import expand_host_key
 from botdeploy.inventory.located import Located, located, type_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from botdeploy.inventory.groups import Tree
+    from botdeploy.inventory.groups import GroupTree
     from botdeploy.inventory.located import Place
 
 _SECTIONS = ("hosts", "vars", "children")
 
 
-def read_document(tree: Tree, document: Located) -> None:
+def read_document(tree: GroupTree, document: Located) -> None:
     """Put what a YAML inventory states into the tree; raises InventoryError."""
     if document.value is None:
         document.fail("is empty")
@@ -42,7 +42,7 @@ def _entries(node: Located, what: str) -> Iterator[tuple[str, Located, Place]]:
         yield key, item, place
 
 
-def _read_group(tree: Tree, name: str, node: Located, place: Place) -> None:
+def _read_group(tree: GroupTree, name: str, node: Located, place: Place) -> None:
     tree.group(name)
     if node.value is None:
         return
@@ -83,7 +83,7 @@ def _section(node: Located, key: str, group: str, place: Place) -> Located:
     return node
 
 
-def _read_hosts(tree: Tree, group: str, key: str, node: Located, place: Place) -> None:
+def _read_hosts(tree: GroupTree, group: str, key: str, node: Located, place: Place) -> None:
     if node.value is not None and not isinstance(node.value, dict):
         raise place.fault(
             f"a host's variables are a mapping, not {type_name(node.value)}", f"{group}.hosts.{key}"

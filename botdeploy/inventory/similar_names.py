@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from botdeploy.inventory import connect
+from botdeploy.inventory import connection_vars
 from botdeploy.inventory._models import BotKeys, RolloutKeys
 
 if TYPE_CHECKING:
@@ -34,7 +34,11 @@ _WORDS = frozenset(
 )
 """Words that are a letter from ``bot``, and names of other things."""
 
-_CONNECTION = (*connect.KEYS, *connect.KINDS, *sorted(connect.SECRETS - set(connect.KEYS)))
+_CONNECTION = (
+    *connection_vars.KEYS,
+    *connection_vars.KINDS,
+    *sorted(connection_vars.SECRETS - set(connection_vars.KEYS)),
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,18 +9,18 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 from botdeploy.inventory.groups import UNGROUPED
-from botdeploy.inventory.hostrange import expand_host_key
+from botdeploy.inventory.host_range import expand_host_key
 from botdeploy.inventory.located import Located, Place, located, short
 
 if TYPE_CHECKING:
-    from botdeploy.inventory.groups import Tree
+    from botdeploy.inventory.groups import GroupTree
 
 _SECTION = re.compile(r"\[([^:\]\s]+)(?::(\w+))?\]\s*(?:#.*)?")
 _GROUP = re.compile(r"([^:\]\s]+)\s*(?:#.*)?")
 _KINDS = ("hosts", "children", "vars")
 
 
-def read_ini(tree: Tree, file: str, text: str) -> None:
+def read_ini(tree: GroupTree, file: str, text: str) -> None:
     """Put what an INI inventory states into the tree; raises InventoryError."""
     _Reader(tree, file).read(text)
 
@@ -28,7 +28,7 @@ def read_ini(tree: Tree, file: str, text: str) -> None:
 class _Reader:
     """Goes through the lines once; groups may be used before they are declared."""
 
-    def __init__(self, tree: Tree, file: str) -> None:
+    def __init__(self, tree: GroupTree, file: str) -> None:
         self.tree = tree
         self.file = file
         self.group = UNGROUPED

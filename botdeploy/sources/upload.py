@@ -9,12 +9,12 @@ import zlib
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Protocol, Self
 
-from botdeploy.sources.tree import File, Folder, Link
+from botdeploy.sources.tree import File, Folder, Symlink
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from botdeploy.sources.tree import Tree
+    from botdeploy.sources.tree import SourceTree
 
 #: Every released file's time. Not 0: zip (and so every wheel that a build makes) begins in 1980,
 #: and a day later no time zone can put it before that.
@@ -43,7 +43,7 @@ def meta_tar_gz(files: Mapping[str, tuple[bytes, int]]) -> bytes:
     return _packed(out.getvalue())
 
 
-def delta_tar_gz(tree: Tree, paths: Collection[str] | None = None) -> bytes:
+def delta_tar_gz(tree: SourceTree, paths: Collection[str] | None = None) -> bytes:
     """Pack the named files of a tree with all its folders and links; None packs everything.
 
     GNU's format, which GNU tar, busybox and bsdtar read alike. Raises SourceError when a file is
@@ -54,13 +54,13 @@ def delta_tar_gz(tree: Tree, paths: Collection[str] | None = None) -> bytes:
         return out.finish()
 
 
-def _write(out: _Gzip, tree: Tree, paths: Collection[str] | None) -> None:
+def _write(out: _Gzip, tree: SourceTree, paths: Collection[str] | None) -> None:
     with _open(out) as tar:
         for path, entry in tree.items():
             match entry:
                 case Folder():
                     tar.addfile(_info(path, tarfile.DIRTYPE, 0o755))
-                case Link(target):
+                case Symlink(target):
                     link = _info(path, tarfile.SYMTYPE, 0o777)
                     link.linkname = target
                     tar.addfile(link)

@@ -30,7 +30,7 @@ from botdeploy.user_dirs import cache_folder, home_of
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from botdeploy.sources.tree import Tree
+    from botdeploy.sources.tree import SourceTree
 
 _PASSWORD = re.compile(r"(?<=://)[^/@\s]+(?=@)")
 _FULL_SHA = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
@@ -89,7 +89,7 @@ def is_bare_repository(folder: Path) -> bool:
     )
 
 
-def read_folder_at(folder: Path, ref: str, source: str, exclude: Sequence[str] = ()) -> Tree:
+def read_folder_at(folder: Path, ref: str, source: str, exclude: Sequence[str] = ()) -> SourceTree:
     """Read what a commit holds of a folder in a repository; raises SourceError."""
     _check_ref(ref)
     environment = _environment()
@@ -117,7 +117,7 @@ def commit_of(folder: Path) -> str | None:
         return None
 
 
-def read_url(url: str, ref: str | None, exclude: Sequence[str] = ()) -> Tree:
+def read_url(url: str, ref: str | None, exclude: Sequence[str] = ()) -> SourceTree:
     """Read a commit of a repository elsewhere, by way of a bare copy in the user's cache.
 
     Without ``ref``, the branch that the repository names as its own. A full commit id that the
@@ -160,7 +160,7 @@ def _commit(folder: Path, ref: str, environment: Mapping[str, str]) -> str | Non
 # --- content ------------------------------------------------------------------------------------
 
 
-def _archive(at: _Place, describe: str, exclude: Sequence[str]) -> Tree:
+def _archive(at: _Place, describe: str, exclude: Sequence[str]) -> SourceTree:
     """Read a commit from its objects alone, in an empty repository that has no configuration."""
     with tempfile.TemporaryDirectory(prefix="botdeploy-git-") as folder:
         empty = Path(folder)

@@ -17,7 +17,7 @@ from typing import Any
 import jinja2
 import yaml
 
-from botdeploy.inventory import regex as regex_of
+from botdeploy.inventory import regex_timeout as regex_of
 
 MOST_ITEMS = 100_000
 """What one filter may make of its input."""

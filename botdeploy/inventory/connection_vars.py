@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from botdeploy.core.model.address import Address
 from botdeploy.errors import InventoryError, UserError
 from botdeploy.inventory.filters import as_bool
-from botdeploy.inventory.hostrange import is_host_name
+from botdeploy.inventory.host_range import is_host_name
 from botdeploy.inventory.located import Located, Vaulted, type_name
 
 if TYPE_CHECKING:

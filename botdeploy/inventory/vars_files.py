@@ -6,14 +6,14 @@ import os
 from typing import TYPE_CHECKING
 
 from botdeploy.inventory.located import type_name
-from botdeploy.inventory.near import suspect
-from botdeploy.inventory.yamlfile import is_vault, read_text, read_yaml
+from botdeploy.inventory.similar_names import suspect
+from botdeploy.inventory.yaml_file import is_vault, read_text, read_yaml
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from botdeploy.inventory.groups import Variables
-    from botdeploy.inventory.near import Suspect
+    from botdeploy.inventory.similar_names import Suspect
 
 _SUFFIXES = ("", ".yml", ".yaml", ".json")
 
