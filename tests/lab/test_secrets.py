@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from botdeploy.core.text.credentials import STARS
-from tests.core.test_logline_secrets import SECRETS as TOKENS
+from tests.core.lines.test_secrets import SECRETS as TOKENS
 from tests.lab.rollouts import BOT, Project, releases_of
 from tests.lab.watcher import Watcher
 from tests.views.servers import hook

@@ -14,7 +14,7 @@ from botdeploy.core.evidence.attribution import Attribution
 from botdeploy.core.evidence.evidence import Evidence
 from botdeploy.core.lines.assembler import JOURNAL_FIELDS, Assembler, LogLine, SystemKind
 
-PATH = Path(__file__).parent.parent / "data" / "journal" / "host.jsonl.gz"
+PATH = Path(__file__).parents[2] / "data" / "journal" / "host.jsonl.gz"
 
 
 @pytest.fixture(scope="module")

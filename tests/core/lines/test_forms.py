@@ -10,7 +10,7 @@ import yaml
 
 from botdeploy.core.lines.assembler import Assembler, LogLine
 
-DATA = Path(__file__).parent.parent / "data" / "journal"
+DATA = Path(__file__).parents[2] / "data" / "journal"
 FORMS: list[dict[str, Any]] = yaml.safe_load((DATA / "forms.yaml").read_text(encoding="utf-8"))
 
 # Errors of each recorded output, in order; what is fatal is marked.

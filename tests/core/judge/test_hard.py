@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 SECOND = 1_000_000
 SWITCH = 1_700_000_000 * SECOND
-HOST_JOURNAL = Path(__file__).parent.parent / "data" / "journal" / "host.jsonl.gz"
+HOST_JOURNAL = Path(__file__).parents[2] / "data" / "journal" / "host.jsonl.gz"
 
 NO_RULES = LineRules()
 

@@ -27,7 +27,7 @@ from botdeploy.core.probes.probe import (
     read,
 )
 
-DATA = Path(__file__).parents[1] / "data" / "probe"
+DATA = Path(__file__).parents[2] / "data" / "probe"
 SECOND = 1_000_000
 NOW = 1_800_000_000 * SECOND
 CLIENT = (DATA / "python-client.txt").read_bytes()

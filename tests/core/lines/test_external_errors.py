@@ -9,7 +9,7 @@ import pytest
 from botdeploy.core.lines.assembler import Assembler, feed_all
 from botdeploy.core.lines.external_errors import is_of_world
 
-DATA = Path(__file__).parents[1] / "data" / "errors"
+DATA = Path(__file__).parents[2] / "data" / "errors"
 WORLD = (DATA / "of_the_world.txt").read_text().splitlines()
 OWN = (DATA / "own.txt").read_text().splitlines()
 

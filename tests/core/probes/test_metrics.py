@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from botdeploy.core.probes.metrics import Sample, read_metrics
 
-DATA = Path(__file__).parents[1] / "data" / "probe"
+DATA = Path(__file__).parents[2] / "data" / "probe"
 
 
 def one(line: str) -> Sample | None:
