@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from tests.chaos.promises import broken, litter, lives
 from tests.chaos.stand import LOUD, NEW, OLD, READ_ONLY_AT_BOOT, SLOW, SMALL_RUN, Call, Stand
-from tests.hosts.actkit import BOT, Actor
+from tests.hosts.acts.actkit import BOT, Actor
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tests.hosts.actkit import BOT
+from tests.hosts.acts.actkit import BOT
 
 if TYPE_CHECKING:
     from tests.lab.host import Host

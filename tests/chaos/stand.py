@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from botdeploy.hosts import host_program
-from tests.hosts.actkit import BOT, LIFE, Actor, Release, Reply, parse, release
+from tests.hosts.acts.actkit import BOT, LIFE, Actor, Release, Reply, parse, release
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from botdeploy.hosts import host_program
-from tests.hosts.actkit import BOT, LIFE, Actor, Release, parse, release, tar_of, unit_text
+from tests.hosts.acts.actkit import BOT, LIFE, Actor, Release, parse, release, tar_of, unit_text
 
 if TYPE_CHECKING:
     from tests.lab.host import Host

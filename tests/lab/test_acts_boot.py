@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.hosts.actkit import BOT, Actor, release
+from tests.hosts.acts.actkit import BOT, Actor, release
 from tests.lab.test_acts import R1, R2, lives, overlaps, proven, wait_until
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import pytest
 from botdeploy.core.release.required_programs import encoded
 from botdeploy.hosts import host_program
 from tests.core.release.test_required_programs import bot
-from tests.hosts.actkit import BOT, Actor, parse, unit_text
+from tests.hosts.acts.actkit import BOT, Actor, parse, unit_text
 from tests.lab.rollouts import Project
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.hosts.actkit import BOT, Actor, Reply, release
+from tests.hosts.acts.actkit import BOT, Actor, Reply, release
 
 if TYPE_CHECKING:
     from tests.lab.host import Host

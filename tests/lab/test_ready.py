@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.hosts.actkit import BOT, LIFE, Actor, release, unit_text
+from tests.hosts.acts.actkit import BOT, LIFE, Actor, release, unit_text
 
 if TYPE_CHECKING:
-    from tests.hosts.actkit import Release
+    from tests.hosts.acts.actkit import Release
     from tests.lab.host import Host
     from tests.lab.lab import Lab
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.lab.rollouts import Project, releases_of
+from tests.views.report.test_page import Seen, assert_harmless
 from tests.views.servers import hook
-from tests.views.test_report import Seen, assert_harmless
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from botdeploy.hosts import host_program
-from tests.hosts.actkit import BOT, LIFE, Actor, release, unit_text
+from tests.hosts.acts.actkit import BOT, LIFE, Actor, release, unit_text
 from tests.lab.rollouts import Project, Ran, releases_of
 
 if TYPE_CHECKING:

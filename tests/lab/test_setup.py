@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from botdeploy.hosts import host_program
-from tests.hosts.actkit import BOT, Actor
+from tests.hosts.acts.actkit import BOT, Actor
 
 if TYPE_CHECKING:
-    from tests.hosts.actkit import Reply
+    from tests.hosts.acts.actkit import Reply
     from tests.lab.faults import BreakableHost
     from tests.lab.lab import Lab
 

@@ -11,7 +11,7 @@ import pytest
 
 from botdeploy.errors import SourceError
 from botdeploy.sources.git_repo import read_url
-from tests.hosts.sshserver import SshServer
+from tests.hosts.ssh.sshserver import SshServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

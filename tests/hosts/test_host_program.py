@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from botdeploy.errors import UserError
 from botdeploy.hosts import host_program
 from tests.effort import examples
-from tests.hosts.actkit import parse
+from tests.hosts.acts.actkit import parse
 
 if TYPE_CHECKING:
     import random

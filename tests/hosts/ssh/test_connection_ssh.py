@@ -44,7 +44,7 @@ from tests.hosts.connection_contract import (
     count_descriptors,
     wait_until,
 )
-from tests.hosts.sshserver import Relay, SshServer
+from tests.hosts.ssh.sshserver import Relay, SshServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -1235,7 +1235,7 @@ def test_leaves_no_threads_and_no_descriptors(home: Home) -> None:
     ]
     # The servers run elsewhere, so that every thread and descriptor here is ours.
     process = subprocess.Popen(
-        [sys.executable, "-m", "tests.hosts.sshserver", *keys],
+        [sys.executable, "-m", "tests.hosts.ssh.sshserver", *keys],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     )

@@ -16,8 +16,8 @@ from botdeploy.core.model.inventory import Gate, Lease, LeaseUntil, Policy, Ring
 from botdeploy.engine.commands.rollback import rollback
 from botdeploy.errors import ExitCode
 from tests.effort import examples
+from tests.engine.commands.test_canary import release, tick
 from tests.engine.fakefleet import FakeBuild, Stage
-from tests.engine.test_canary import release, tick
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -18,9 +18,9 @@ from botdeploy.engine.commands.rollback import way_back
 from botdeploy.engine.commands.since_pass import since_pass
 from botdeploy.engine.rollout import Options
 from botdeploy.errors import ExitCode
+from tests.engine.commands.test_canary import release, tick
+from tests.engine.commands.test_promote import RINGS, approve, stage_of, wait
 from tests.engine.fakefleet import Stage
-from tests.engine.test_canary import release, tick
-from tests.engine.test_promote import RINGS, approve, stage_of, wait
 
 GATED = (RINGS[0], replace(RINGS[1], gate=Gate.APPROVE), RINGS[2])
 

@@ -11,8 +11,8 @@ import pytest
 from botdeploy.engine.commands.rollback import PATIENCE_S, rollback
 from botdeploy.engine.fleet.fleet import Fleet, StillAtWork
 from botdeploy.errors import ExitCode
+from tests.engine.commands.test_canary import release, tick
 from tests.engine.fakefleet import Stage, inventory_of
-from tests.engine.test_canary import release, tick
 
 if TYPE_CHECKING:
     from botdeploy.hosts.ssh.connector import Connector

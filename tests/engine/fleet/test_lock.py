@@ -8,8 +8,8 @@ from botdeploy.engine.commands.canary import canary
 from botdeploy.engine.rollout import Options
 from botdeploy.errors import ExitCode
 from botdeploy.hosts.acts.records import LockLost
+from tests.engine.commands.test_canary import release
 from tests.engine.fakefleet import Stage
-from tests.engine.test_canary import release
 
 ACTS = ["stage", "switch", "confirm", "prove", "end"]
 

@@ -14,7 +14,7 @@ import yaml
 
 pytestmark = pytest.mark.programs
 
-PROJECT = Path(__file__).parents[2]
+PROJECT = Path(__file__).parents[3]
 
 
 def checked(folder: Path, **bot: Any) -> tuple[int, list[dict[str, Any]]]:

@@ -14,8 +14,8 @@ from botdeploy.engine.commands.canary import canary, due, promote
 from botdeploy.engine.commands.rollback import rollback
 from botdeploy.engine.rollout import Options
 from botdeploy.errors import ExitCode, LockedError
+from tests.engine.commands.test_canary import release, switches, tick
 from tests.engine.fakefleet import ControllerDied, FakeBuild, Stage
-from tests.engine.test_canary import release, switches, tick
 
 HOUR = timedelta(hours=1)
 RINGS = (
