@@ -268,7 +268,7 @@ class Context:
             os._exit(int(ExitCode.INTERRUPTED))
         self.stop.set()
 
-    def tools(self, fleet: Fleet, emit: Listener) -> Dependencies:
+    def dependencies(self, fleet: Fleet, emit: Listener) -> Dependencies:
         """Put together what a run needs."""
         from botdeploy.engine.dependencies import Dependencies
         from botdeploy.engine.fleet.lock import owner_name
@@ -306,11 +306,11 @@ class Context:
         if notices is None:
             return view
 
-        def tell(event: Event) -> None:
+        def emit(event: Event) -> None:
             view(event)
             notices(event)
 
-        return tell
+        return emit
 
     def notices_of(
         self, inventory: Inventory, *, is_attended: bool, changes: Mapping[str, str] | None = None

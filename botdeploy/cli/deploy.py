@@ -72,7 +72,7 @@ def canary(context: Context, environment: str, request: Request) -> int:
             ended = run(
                 inventory,
                 build,
-                replace(context.tools(fleet, listener), take_over=request.take_over),
+                replace(context.dependencies(fleet, listener), take_over=request.take_over),
                 Options(
                     last_ring=request.ring,
                     message=request.message,
@@ -94,9 +94,11 @@ def promote(context: Context, environment: str, limit: str | None, *, dry_run: b
     with context.fleet(inventory) as fleet:
         notices = None if dry_run else context.notices_of(inventory, is_attended=False)
         with context.listening(notices, is_step=True) as listener:
-            tools = context.tools(fleet, listener)
+            dependencies = context.dependencies(fleet, listener)
             options = Options(templates=project_templates(Path(inventory.path)))
-            ended = due(inventory, tools) if dry_run else run(inventory, tools, options)
+            ended = (
+                due(inventory, dependencies) if dry_run else run(inventory, dependencies, options)
+            )
         is_news = dry_run or context.is_news(inventory, ended)
         if not ended.summary and context.verbose:
             why = f": {ended.waits_for}" if ended.waits_for else ""
@@ -127,7 +129,7 @@ def rollback(
             ended = run(
                 inventory,
                 hosts,
-                context.tools(fleet, listener),
+                context.dependencies(fleet, listener),
                 to=to,
                 keep=keep,
                 is_check=is_check,

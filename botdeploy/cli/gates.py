@@ -57,7 +57,7 @@ def approve(context: Context, environment: str, message: str, *, dry_run: bool) 
             return context.ended(Ended(ExitCode.DONE, f"would approve {what}{told}"))
         who = owner_name(context.environ)
         context.say(f"approving {what}")
-        return _tell(
+        return _emit(
             context,
             fleet,
             inventory,
@@ -106,7 +106,7 @@ def unlock(context: Context, environment: str, message: str, *, dry_run: bool) -
         who = (
             f"{owner_name(context.environ)}: {message}" if message else owner_name(context.environ)
         )
-        return _tell(
+        return _emit(
             context,
             fleet,
             inventory,
@@ -129,7 +129,7 @@ def _everywhere(
             return context.ended(Ended(ExitCode.DONE, told))
         who = owner_name(context.environ)
         done = "held" if act == "hold" else "resumed"
-        return _tell(
+        return _emit(
             context,
             fleet,
             inventory,
@@ -145,7 +145,7 @@ def _states(fleet: Fleet, inventory: Inventory) -> dict[str, HostState]:
     return states
 
 
-def _tell(
+def _emit(
     context: Context,
     fleet: Fleet,
     inventory: Inventory,

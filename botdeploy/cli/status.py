@@ -382,13 +382,13 @@ def check(context: Context, environment: str, limit: str | None) -> int:
         from botdeploy.cli.deploy import Request, project_templates, source_of
         from botdeploy.engine.commands.check import RolloutNeeds, checked
 
-        rehearsal = RolloutNeeds.of(
+        needs = RolloutNeeds.of(
             inventory,
             lambda: source_of(context, inventory, Request()),
             project_templates(Path(inventory.path)),
             context.environ,
         )
-        seen = fleet.each(names, lambda name: checked(fleet, name, rehearsal))
+        seen = fleet.each(names, lambda name: checked(fleet, name, needs))
     hosts = []
     is_fine = is_own = True
     for name in names:
@@ -406,7 +406,7 @@ def check(context: Context, environment: str, limit: str | None) -> int:
     record = {
         "environment": inventory.environment,
         "bot": inventory.bot_name,
-        "controller": rehearsal.items,
+        "controller": needs.items,
         "hosts": hosts,
         "schedules": seldom,
         "notes": list(inventory.notes),
@@ -426,5 +426,5 @@ def check(context: Context, environment: str, limit: str | None) -> int:
             context.say(f"{one['where']}: {one['message']}; next: {one['mend']}", "yellow")
     if not is_fine:
         return int(ExitCode.UNREACHABLE)
-    is_ready = all(item["ok"] for item in rehearsal.items)
+    is_ready = all(item["ok"] for item in needs.items)
     return int(ExitCode.USAGE if seldom or not is_ready or not is_own else ExitCode.DONE)

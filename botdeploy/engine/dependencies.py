@@ -60,11 +60,11 @@ class Dependencies:
             patience_s=patience_s,
         )
 
-    def hands(self, lock: EnvironmentLock) -> LockedFleet:
+    def locked_fleet(self, lock: EnvironmentLock) -> LockedFleet:
         """Give what does acts under a lock and keeps it meanwhile."""
         return LockedFleet(self.fleet, lock, self.clock, self.stop)
 
-    def teller(
+    def emitter(
         self, environment: str, *, rollout: str | None = None, release: str | None = None
     ) -> EventEmitter:
         """Give what tells everybody who listens."""

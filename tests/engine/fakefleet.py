@@ -646,7 +646,7 @@ class Stage:
         self.fleet = FakeFleet(self.inventory, self.hosts, self.stop)
         return self.fleet
 
-    def tools(self, owner: str = "ann@laptop") -> Dependencies:
+    def dependencies(self, owner: str = "ann@laptop") -> Dependencies:
         """Put together what a run needs."""
         return Dependencies(
             fleet=self.fleet,  # type: ignore[arg-type]

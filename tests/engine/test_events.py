@@ -48,7 +48,7 @@ SOMETIMES = {name: _names(fields.partition(";")[2]) for name, fields in _rows()}
 def release(stage: Stage, kind: str = "good") -> Ended:
     """Let a person release."""
     stage.controller()
-    return canary(stage.inventory, stage.build(kind), stage.tools(), Options())  # type: ignore[arg-type]
+    return canary(stage.inventory, stage.build(kind), stage.dependencies(), Options())  # type: ignore[arg-type]
 
 
 def gated() -> Stage:
@@ -60,7 +60,7 @@ def gated() -> Stage:
     stage = Stage(policy=Policy(rings))
     release(stage)
     stage.controller()
-    promote(stage.inventory, stage.tools(), Options())
+    promote(stage.inventory, stage.dependencies(), Options())
     return stage
 
 
@@ -69,7 +69,7 @@ def told() -> list[Event]:
     good = Stage()
     release(good)
     release(good)
-    rollback(good.inventory, [host.name for host in good.inventory.hosts], good.tools())
+    rollback(good.inventory, [host.name for host in good.inventory.hosts], good.dependencies())
     bad = Stage()
     release(bad)
     release(bad, "bad")

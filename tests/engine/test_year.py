@@ -316,7 +316,7 @@ class Year(RuleBasedStateMachine):
         self.stage.fleet.fuse = fuse
 
     def _tools(self) -> Dependencies:
-        return replace(self.stage.tools(), make_watch=ImpatientWatch)  # type: ignore[arg-type]
+        return replace(self.stage.dependencies(), make_watch=ImpatientWatch)  # type: ignore[arg-type]
 
     def _canary(self, build: FakeBuild, fuse: int | None, *, is_forced: bool = False) -> None:
         self._controller(fuse)

@@ -43,7 +43,7 @@ class TooFew(BotdeployError):
 def canary(
     inventory: Inventory,
     build: Build | None,
-    tools: Dependencies,
+    dependencies: Dependencies,
     options: Options,
     *,
     release: str | None = None,
@@ -55,41 +55,45 @@ def canary(
     LockedError, Quarantined, TooFew and UserError before anything is touched.
     """
     names = [host.name for host in inventory.hosts]
-    with tools.lock(names, "rollout", options.message or "canary") as lock:
-        _need_majority(inventory, lock, tools)
+    with dependencies.lock(names, "rollout", options.message or "canary") as lock:
+        _need_majority(inventory, lock, dependencies)
         target = (
-            targets.of_staged(inventory, lock.states, release, tools.clock, is_forced=is_forced)
+            targets.of_staged(
+                inventory, lock.states, release, dependencies.clock, is_forced=is_forced
+            )
             if release is not None
-            else targets.of_build(inventory, lock.states, build, tools.clock, is_forced=is_forced)
+            else targets.of_build(
+                inventory, lock.states, build, dependencies.clock, is_forced=is_forced
+            )
         )
         if not is_forced:
             targets.refuse_quarantined(inventory, lock.states, target)
         if build is not None:
             build = build.under(target.release)
-        revert_leftovers(inventory, tools, lock, besides=target.release)
-        return _run(inventory, build, tools, options, target, lock)
+        revert_leftovers(inventory, dependencies, lock, besides=target.release)
+        return _run(inventory, build, dependencies, options, target, lock)
 
 
 def _run(
     inventory: Inventory,
     build: Build | None,
-    tools: Dependencies,
+    dependencies: Dependencies,
     options: Options,
     target: Target,
     lock: EnvironmentLock,
 ) -> Ended:
     rules = LineRules.from_policy(inventory.policy.judge)
     if build is not None:
-        tools.mask.add(build.mask)
-    watch = (tools.make_watch or Watch)(
-        tools.fleet,
-        tools.clock,
-        lambda: Assembler(rules, tools.mask),
+        dependencies.mask.add(build.mask)
+    watch = (dependencies.make_watch or Watch)(
+        dependencies.fleet,
+        dependencies.clock,
+        lambda: Assembler(rules, dependencies.mask),
         inventory.policy.judge,
-        tools.on_line,
+        dependencies.on_line,
     )
     try:
-        run = Run(inventory, tools, lock, watch, target=target, build=build, options=options)
+        run = Run(inventory, dependencies, lock, watch, target=target, build=build, options=options)
         wrong = _wrong(inventory, run, lock) if options.is_attended else {}
         # A new rollout would find every host proven, and say that it passed.
         if run.members.is_over or (wrong and not run.members.without(Standing.PROVEN)):
@@ -132,13 +136,13 @@ def _with_wrong(ended: Ended, wrong: Mapping[str, Seen], *, is_told: bool = Fals
     return Ended(ExitCode.HELD if is_down else ExitCode.DONE, summary)
 
 
-def _need_majority(inventory: Inventory, lock: EnvironmentLock, tools: Dependencies) -> None:
+def _need_majority(inventory: Inventory, lock: EnvironmentLock, dependencies: Dependencies) -> None:
     total = len(inventory.hosts)
     if len(lock.entered) * 2 > total:
         return
-    tell = tools.teller(inventory.environment)
+    emit = dependencies.emitter(inventory.environment)
     for name, error in lock.away.items():
-        tell(Kind.HOST_FAILED, host=name, error=error.message)
+        emit(Kind.HOST_FAILED, host=name, error=error.message)
     told = "; ".join(str(error) for error in lock.away.values())
     raise TooFew(
         f"{len(lock.entered)} of {total} hosts can be worked on, and a rollout needs more than "
@@ -146,14 +150,14 @@ def _need_majority(inventory: Inventory, lock: EnvironmentLock, tools: Dependenc
     )
 
 
-def promote(inventory: Inventory, tools: Dependencies, options: Options) -> Ended:
+def promote(inventory: Inventory, dependencies: Dependencies, options: Options) -> Ended:
     """Do what is due now of the rollout that is under way; silent when nothing is.
 
     Reads everything from the hosts, so that any controller takes the same next step. Hosts that
     were away when a release failed are taken back from it first.
     """
     names = [host.name for host in inventory.hosts]
-    states, away = observe(tools.fleet, names)
+    states, away = observe(dependencies.fleet, names)
     if len(states) * 2 <= len(names):
         told = "; ".join(str(error) for error in away.values())
         raise TooFew(
@@ -162,14 +166,14 @@ def promote(inventory: Inventory, tools: Dependencies, options: Options) -> Ende
     refuse_others(inventory, states)
     if not _is_due(inventory, states):
         return Ended(ExitCode.DONE, "")
-    with tools.lock(names, "rollout", "promote") as lock:
-        _need_majority(inventory, lock, tools)
-        swept = revert_leftovers(inventory, tools, lock)
+    with dependencies.lock(names, "rollout", "promote") as lock:
+        _need_majority(inventory, lock, dependencies)
+        swept = revert_leftovers(inventory, dependencies, lock)
         record = rollout_records.newest_under_way(lock.states, inventory.policy)
         if record is None:
             return swept or Ended(ExitCode.DONE, "")
         options = replace(options, is_attended=False)
-        ended = _run(inventory, None, tools, options, Target.of(record), lock)
+        ended = _run(inventory, None, dependencies, options, Target.of(record), lock)
     if swept is None:
         return ended
     code = swept.code if ended.code is ExitCode.DONE else ended.code
@@ -184,9 +188,9 @@ def _is_due(inventory: Inventory, states: Mapping[str, HostState]) -> bool:
     )
 
 
-def due(inventory: Inventory, tools: Dependencies) -> Ended:
+def due(inventory: Inventory, dependencies: Dependencies) -> Ended:
     """Say what ``promote`` would do; changes nothing."""
-    states, unreached = observe(tools.fleet, [host.name for host in inventory.hosts])
+    states, unreached = observe(dependencies.fleet, [host.name for host in inventory.hosts])
     policy = inventory.policy
     left = [
         f"take {name} back from a release that failed: {why}"
@@ -194,6 +198,6 @@ def due(inventory: Inventory, tools: Dependencies) -> Ended:
     ]
     record = rollout_records.newest_under_way(states, policy)
     if record is not None:
-        decision = next_decision(inventory, states, unreached, record, tools.clock.now())
+        decision = next_decision(inventory, states, unreached, record, dependencies.clock.now())
         left.append(f"{record.release}: {decisions.describe(decision)}")
     return Ended(ExitCode.DONE, "; ".join(left) or "nothing is due")

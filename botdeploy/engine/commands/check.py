@@ -117,10 +117,10 @@ def _sessions(connection: HostConnection) -> required_programs.Item:
     return required_programs.item("sessions", message, _MEND_SESSIONS, ok=True)
 
 
-def checked(fleet: Fleet, name: str, rehearsal: RolloutNeeds) -> list[dict[str, Any]]:
+def checked(fleet: Fleet, name: str, needs: RolloutNeeds) -> list[dict[str, Any]]:
     """Give what a host says of itself, of what the release wants of it, and of the bot's probe."""
     host = fleet.host(name)
-    wanted, items = rehearsal.of_host(host)
+    wanted, items = needs.of_host(host)
     acts = fleet.acts(name)
     probe = host.bot.probe
     inventory = fleet.inventory

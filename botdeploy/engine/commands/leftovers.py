@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def revert_leftovers(
-    inventory: Inventory, tools: Dependencies, lock: EnvironmentLock, *, besides: str = ""
+    inventory: Inventory, dependencies: Dependencies, lock: EnvironmentLock, *, besides: str = ""
 ) -> Ended | None:
     """Take back every host that still runs a release of an earlier rollout which failed.
 
@@ -34,27 +34,27 @@ def revert_leftovers(
     }
     if not left:
         return None
-    hands = tools.hands(lock)
-    tell = tools.teller(inventory.environment)
+    locked_fleet = dependencies.locked_fleet(lock)
+    emit = dependencies.emitter(inventory.environment)
 
     def revert(name: str) -> Reverted | Unchanged:
         digest, why = left[name]
         state = lock.states[name]
         run = f"{state.current}-{lock.token[:8]}"
-        return hands.acts(name).revert(lock.token, run, None, why, digest, "verdict")
+        return locked_fleet.acts(name).revert(lock.token, run, None, why, digest, "verdict")
 
     back, lost = [], []
-    results = hands.together(left, revert)
+    results = locked_fleet.together(left, revert)
     for name, result in results.items():
         release, why = lock.states[name].current, left[name][1]
         if isinstance(result, HostError):
             lost.append(f"{result}; it still runs {release}, which failed elsewhere")
-            tell(Kind.HOST_FAILED, release=release, host=name, error=result.message)
+            emit(Kind.HOST_FAILED, release=release, host=name, error=result.message)
         else:
             back.append(f"{name} left {release}, which failed while it was away: {why}")
             old = result.old if isinstance(result, Reverted) else result.release
             seconds = result.seconds if isinstance(result, Reverted) else 0.0
-            tell(
+            emit(
                 Kind.REVERTED,
                 release=release,
                 host=name,
@@ -66,7 +66,7 @@ def revert_leftovers(
             )
             if isinstance(result, Reverted) and old and not result.is_running:
                 lost.append(f"{name}: {old} did not become ready after the return")
-    states, away = observe(tools.fleet, left)
+    states, away = observe(dependencies.fleet, left)
     for name, result in results.items():
         if isinstance(result, HostRestarted):  # and its lock went with it: it can't be worked on
             away[name] = result

@@ -86,7 +86,7 @@ def newest_release(states: Mapping[str, HostState]) -> str | None:
 def rollback(
     inventory: Inventory,
     hosts: Sequence[str],
-    tools: Dependencies,
+    dependencies: Dependencies,
     *,
     to: str | None = None,
     keep: bool = False,
@@ -99,13 +99,13 @@ def rollback(
     rollback. Raises UserError (exit 2) where there is nothing proven to return to.
     """
     if is_check:
-        states, away = observe(tools.fleet, hosts)
+        states, away = observe(dependencies.fleet, hosts)
         refuse_others(inventory, states)
         return _check(states, away, to and meant(to, states))
-    with tools.lock(hosts, "rollback", why, patience_s=PATIENCE_S) as lock:
-        hands = tools.hands(lock)
+    with dependencies.lock(hosts, "rollback", why, patience_s=PATIENCE_S) as lock:
+        locked_fleet = dependencies.locked_fleet(lock)
         if not lock.entered or to is not None:
-            lock.await_late(hands.pulse.beat)
+            lock.await_late(locked_fleet.ticker.tick)
         if not lock.entered:
             told = "; ".join(str(error) for error in lock.away.values())
             return Ended(ExitCode.UNREACHABLE, f"no host can be reached: {told}")
@@ -113,14 +113,16 @@ def rollback(
         to = to and meant(to, lock.states)
         ways = _ways(hosts, lock, to, newest)
         if lock.late and not any(way.target for way in ways.values()):
-            lock.await_late(hands.pulse.beat)
+            lock.await_late(locked_fleet.ticker.tick)
             ways = _ways(hosts, lock, to, newest_release(lock.states))
         _need_way(ways)
         is_whole = set(hosts) == {host.name for host in inventory.hosts}
         is_condemned = is_whole and not keep and any(way.target for way in ways.values())
-        work = _Work(inventory, tools, hands, lock, why, keep=keep, is_condemned=is_condemned)
+        work = _Work(
+            inventory, dependencies, locked_fleet, lock, why, keep=keep, is_condemned=is_condemned
+        )
         results = work.go(ways)
-        late = lock.await_late(hands.pulse.beat)
+        late = lock.await_late(locked_fleet.ticker.tick)
         if late:
             later = _ways(late, lock, to, newest_release(lock.states))
             ways |= later
@@ -140,8 +142,8 @@ class _Work:
     def __init__(
         self,
         inventory: Inventory,
-        tools: Dependencies,
-        hands: LockedFleet,
+        dependencies: Dependencies,
+        locked_fleet: LockedFleet,
         lock: EnvironmentLock,
         why: str,
         *,
@@ -153,10 +155,10 @@ class _Work:
         One that is condemned (on the hosts, too, that do not go back from it now) has failed:
         hosts that are away go back from it later.
         """
-        self._hands, self._lock, self._why = hands, lock, why
+        self._locked_fleet, self._lock, self._why = locked_fleet, lock, why
         self._keep, self._is_condemned = keep, is_condemned
-        self._run = new_rollout(tools.clock, lock.states)
-        self._tell = tools.teller(inventory.environment)
+        self._run = new_rollout(dependencies.clock, lock.states)
+        self._emit = dependencies.emitter(inventory.environment)
         record = rollout_records.newest(lock.states)
         ends = record is not None and record.outcome not in (
             rollout_records.FAILED,
@@ -176,27 +178,29 @@ class _Work:
             return self._revert(name, ways[name].target) if ways[name].target else None
 
         results = {}
-        for name, result in self._hands.together(ways, work).items():
+        for name, result in self._locked_fleet.together(ways, work).items():
             if ways[name].target and result is not None:
                 results[name] = result
-                _tell(self._tell, name, result, ways[name])
+                _emit(self._emit, name, result, ways[name])
         return results
 
     def _end(self, name: str, *, is_going: bool) -> None:
         """Write down that the rollout is over, so that no promote goes on with it."""
-        record, acts = self._ending, self._hands.acts(name)
+        record, acts = self._ending, self._locked_fleet.acts(name)
         if record is None:
             return
         if self._is_condemned and not is_going:
-            acts.condemn(self._hands.token, record.digest, self._why)
+            acts.condemn(self._locked_fleet.token, record.digest, self._why)
         outcome = rollout_records.FAILED if self._is_condemned else rollout_records.ABANDONED
-        acts.end(self._hands.token, record.id, outcome, self._why)
+        acts.end(self._locked_fleet.token, record.id, outcome, self._why)
 
     def _revert(self, name: str, target: str) -> Reverted | Unchanged:
         digest = "" if self._keep else _digest(self._lock.states[name])
-        hands, why = self._hands, self._why
-        return hands.again(
-            lambda: hands.acts(name).revert(hands.token, self._run, target, why, digest, "person"),
+        locked_fleet, why = self._locked_fleet, self._why
+        return locked_fleet.again(
+            lambda: locked_fleet.acts(name).revert(
+                locked_fleet.token, self._run, target, why, digest, "person"
+            ),
             INSIST_S,
         )
 
@@ -238,12 +242,12 @@ def _check(states: Mapping[str, HostState], away: Mapping[str, HostError], to: s
     return Ended(ExitCode.DONE, "\n".join(rows))
 
 
-def _tell(
-    tell: EventEmitter, name: str, result: Reverted | Unchanged | HostError, way: WayBack
+def _emit(
+    emit: EventEmitter, name: str, result: Reverted | Unchanged | HostError, way: WayBack
 ) -> None:
     match result:
         case Reverted():
-            tell(
+            emit(
                 Kind.REVERTED,
                 host=name,
                 release=way.running,
@@ -255,7 +259,7 @@ def _tell(
         case Unchanged():
             return
         case HostError():
-            tell(Kind.HOST_FAILED, host=name, release=way.running, error=result.message)
+            emit(Kind.HOST_FAILED, host=name, release=way.running, error=result.message)
 
 
 def _ended(

@@ -31,13 +31,13 @@ class LockedFleet:
     def __init__(
         self, fleet: Fleet, lock: EnvironmentLock, clock: Clock, stop: threading.Event
     ) -> None:
-        """Work under ``lock``, which is renewed from now on with every beat of ``pulse``."""
+        """Work under ``lock``, which is renewed from now on with every beat of ``ticker``."""
         self.fleet = fleet
-        self.pulse = Ticker(clock, stop)
+        self.ticker = Ticker(clock, stop)
         self._lock = lock
         self._clock = clock
         self._stop = stop
-        self.pulse.add(lock.renew)
+        self.ticker.add(lock.renew)
 
     @property
     def token(self) -> str:
@@ -61,7 +61,7 @@ class LockedFleet:
             except LockLost as lost:
                 raise self.meaning_of(lost) from lost
 
-        return self.fleet.each(hosts, careful, pump=self.pulse.beat)
+        return self.fleet.each(hosts, careful, pump=self.ticker.tick)
 
     def meaning_of(self, lost: LockLost) -> BotdeployError:
         """Say what a lost lock means: the host's own fault (a HostError), or the run's end."""

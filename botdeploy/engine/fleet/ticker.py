@@ -46,7 +46,7 @@ class Ticker:
         """
         self._misses.append(work)
 
-    def beat(self, seconds: float = 0.0) -> None:
+    def tick(self, seconds: float = 0.0) -> None:
         """Call everything that hangs on the pulse, then wait at most ``seconds``.
 
         Raises Interrupted when the run was told to stop.

@@ -48,18 +48,18 @@ class RunEnd:
         self,
         members: RolloutHosts,
         leases: Leases,
-        keeping: SoakEvidence,
-        ledger: RolloutRecorder,
-        tell: EventEmitter,
+        soak_evidence: SoakEvidence,
+        recorder: RolloutRecorder,
+        emit: EventEmitter,
         *,
         is_attended: bool,
     ) -> None:
         """Take what is to be left in order: leases, evidence, and what hosts know of the end."""
-        self._members = members
+        self._rollout_hosts = members
         self._leases = leases
-        self._keeping = keeping
-        self._ledger = ledger
-        self._tell = tell
+        self._soak_evidence = soak_evidence
+        self._recorder = recorder
+        self._emit = emit
         self._is_attended = is_attended
         self._env = members.inventory.environment
         self._release = members.target.release
@@ -75,8 +75,8 @@ class RunEnd:
         if is_idle and not has_acted:
             return Ended(ExitCode.DONE, self._leases.shortage(), f"{wait.why}{due}")
         if self._is_attended and wait.reason in (Reason.SOAK, Reason.VERDICT):
-            self._keeping.hand_over(self._members.ring(wait.ring))
-        self._tell(
+            self._soak_evidence.hand_over(self._rollout_hosts.ring(wait.ring))
+        self._emit(
             Kind.WAITING,
             ring=wait.ring or None,
             until=until,
@@ -102,18 +102,18 @@ class RunEnd:
         """Write down how the rollout ended, and say it."""
         code, why = _EXIT[end.result], end.why
         match end.result:
-            case Result.FAILED | Result.STUCK if not has_acted and self._members.outcome:
+            case Result.FAILED | Result.STUCK if not has_acted and self._rollout_hosts.outcome:
                 return Ended(ExitCode.DONE, "")  # an earlier run told it and wrote it down
             case Result.FAILED | Result.STUCK if end.blame is Blame.HOST:
                 return Ended(code, f"{why}; {self._release} had passed every ring before")
             case Result.FAILED | Result.STUCK:
-                self._ledger.condemn(why)
+                self._recorder.condemn(why)
                 if end.result is Result.FAILED and self._may_hold():
                     code = ExitCode.UNREACHABLE
                 where = f"{self._where_they_are()}{self._where_to_look(why)}"
                 return Ended(code, f"{self._release} failed: {why}. {where}")
             case Result.ABANDONED:
-                self._ledger.end(rollout_records.ABANDONED, why)
+                self._recorder.end(rollout_records.ABANDONED, why)
                 return Ended(
                     code,
                     f"the rollout of {self._release} is over: {why}. "
@@ -129,36 +129,38 @@ class RunEnd:
                     f"inconclusive: {why}; nothing was promoted. Next: {self._on_or_back()}",
                 )
             case Result.STOPPED:
-                self._ledger.end(rollout_records.ABANDONED, why)
+                self._recorder.end(rollout_records.ABANDONED, why)
                 return Ended(code, f"{self._release}: {why}")
             case Result.DONE:
                 return self._done(why, has_acted=has_acted)
 
     def _where_to_look(self, why: str) -> str:
         """Name the command that shows the lines of the host that a failure begins with."""
-        host = next((name for name in self._members.within() if why.startswith(f"{name}: ")), "")
+        host = next(
+            (name for name in self._rollout_hosts.within() if why.startswith(f"{name}: ")), ""
+        )
         return f". See: botdeploy logs {self._env} --limit {host}" if host else ""
 
     def _done(self, why: str, *, has_acted: bool) -> Ended:
         """Write down that every ring passed; hosts that are away are behind, and told so."""
-        has_ended = self._members.outcome == rollout_records.PASSED
-        if not has_ended and self._members.policy.only is None:
-            self._ledger.end(rollout_records.PASSED, why)
+        has_ended = self._rollout_hosts.outcome == rollout_records.PASSED
+        if not has_ended and self._rollout_hosts.policy.only is None:
+            self._recorder.end(rollout_records.PASSED, why)
         elif not has_ended:
-            self._ledger.end(rollout_records.ABANDONED, "it was limited to some hosts, as asked")
+            self._recorder.end(rollout_records.ABANDONED, "it was limited to some hosts, as asked")
         if has_ended and not has_acted:
             return Ended(ExitCode.DONE, "")
-        behind = self._members.within(Standing.AWAY)
+        behind = self._rollout_hosts.within(Standing.AWAY)
         told = f"; behind: {', '.join(behind)}" if behind else ""
-        bot = self._members.inventory.bot_name
-        for name in self._members.within(Standing.PROVEN):
-            if not self._members[name].is_enabled:
+        bot = self._rollout_hosts.inventory.bot_name
+        for name in self._rollout_hosts.within(Standing.PROVEN):
+            if not self._rollout_hosts[name].is_enabled:
                 told += f"; {name}: {not_at_boot(bot, name)}"
         return Ended(ExitCode.DONE, f"{self._release}: {why}{told}")
 
     def _on_or_back(self) -> str:
         """Say what to type after a verdict that is neither: nobody can take on what is down."""
-        members, back = self._members, f"botdeploy rollback {self._env} to go back"
+        members, back = self._rollout_hosts, f"botdeploy rollback {self._env} to go back"
         down = [
             name
             for name in members.within(*UNPROVEN)
@@ -176,7 +178,7 @@ class RunEnd:
 
         A run that did not begin the rollout can't know of any host of a ring that has begun.
         """
-        members = self._members
+        members = self._rollout_hosts
         has_begun = False
         for ring in reversed(members.policy.rings):
             hosts = members.rings[ring.name]
@@ -189,12 +191,12 @@ class RunEnd:
     def _where_they_are(self) -> str:
         """Tell what runs where after a failure: the state that the hosts are in now."""
         by_state: dict[str, list[str]] = {}
-        for name in self._members.within():
+        for name in self._rollout_hosts.within():
             by_state.setdefault(self._where(name), []).append(name)
         return "; ".join(f"{', '.join(hosts)}: {text}" for text, hosts in by_state.items())
 
     def _where(self, name: str) -> str:
-        member, state = self._members[name], self._members.states.get(name)
+        member, state = self._rollout_hosts[name], self._rollout_hosts.states.get(name)
         runs = (state.running or "nothing") if state is not None else ""
         match member.standing:
             case Standing.AWAY if not member.is_back:

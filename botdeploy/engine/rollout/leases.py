@@ -49,22 +49,22 @@ class Leases:
     def __init__(
         self,
         members: RolloutHosts,
-        hands: LockedFleet,
-        looking: Refresh,
+        locked_fleet: LockedFleet,
+        refresh: Refresh,
         clock: Clock,
         *,
         is_attended: bool,
     ) -> None:
         """Begin to renew with the next beat; somebody who attends never lets a term run low."""
-        self._members = members
-        self._hands = hands
-        self._looking = looking
+        self._rollout_hosts = members
+        self._locked_fleet = locked_fleet
+        self._refresh = refresh
         self._clock = clock
         self._is_attended = is_attended
         self._ttl = members.policy.lease.ttl_s
         self._found: Mapping[str, HostState] = dict(members.states)
         self._terms: dict[str, _Term] = {name: _Term() for name in members.within()}
-        hands.pulse.add(self._renew)
+        locked_fleet.ticker.add(self._renew)
 
     def confirm(self, hosts: Sequence[str]) -> None:
         """Tell hosts that they may keep what they run.
@@ -74,25 +74,27 @@ class Leases:
         """
 
         def confirm(name: str) -> Unit:
-            run = self._members[name].run
-            return self._hands.again(lambda: self._hands.acts(name).confirm(self._hands.token, run))
+            run = self._rollout_hosts[name].run
+            return self._locked_fleet.again(
+                lambda: self._locked_fleet.acts(name).confirm(self._locked_fleet.token, run)
+            )
 
         now = self._clock.monotonic()
-        for name, result in self._hands.together(hosts, confirm).items():
+        for name, result in self._locked_fleet.together(hosts, confirm).items():
             match result:
                 case LeaseLost():
-                    self._looking.after_lease(name)
+                    self._refresh.after_lease(name)
                 case NotRunning():
-                    self._members.told_of(name, result.unit)
+                    self._rollout_hosts.told_of(name, result.unit)
                 case HostError():
-                    self._members.lost(name, result.message)
+                    self._rollout_hosts.lost(name, result.message)
                 case Unit():
-                    self._members.confirmed(name, now)
-                    self._members.told_of(name, result)
+                    self._rollout_hosts.confirmed(name, now)
+                    self._rollout_hosts.told_of(name, result)
 
     def ask_for_all(self) -> None:
         """Have every lease renewed with the next beat; ``await_all`` waits for the answers."""
-        for name in self._members.within(Standing.PENDING):
+        for name in self._rollout_hosts.within(Standing.PENDING):
             if self._terms[name].renewal is None:
                 self._terms[name].is_due = True
 
@@ -101,10 +103,10 @@ class Leases:
         deadline = self._clock.monotonic() + RETRY_S
         while any(
             term.renewal is not None
-            or (term.is_due and self._members[name].standing is Standing.PENDING)
+            or (term.is_due and self._rollout_hosts[name].standing is Standing.PENDING)
             for name, term in self._terms.items()
         ):
-            self._hands.pulse.beat(TICK_S)
+            self._locked_fleet.ticker.tick(TICK_S)
             if self._clock.monotonic() > deadline:
                 return
 
@@ -122,20 +124,20 @@ class Leases:
         now, term_s = self._clock.monotonic(), self._ttl - min(2.0, self._ttl / 4)
         return frozenset(
             name
-            for name in self._members.within(Standing.PENDING)
+            for name in self._rollout_hosts.within(Standing.PENDING)
             if now - self._heard(name) > term_s
         )
 
     def shortage(self) -> str:
         """Say that a lease came close to its end before this step: promote comes too seldom."""
-        if self._is_attended or self._members.policy.lease.until is not LeaseUntil.VERDICT:
+        if self._is_attended or self._rollout_hosts.policy.lease.until is not LeaseUntil.VERDICT:
             return ""
         left = [
             state.switch.lease_left_s
             for state in self._found.values()
             if state.switch is not None
             and state.switch.phase is Phase.PENDING
-            and state.switch.new == self._members.target.release
+            and state.switch.new == self._rollout_hosts.target.release
         ]
         if not left or min(left) >= self._ttl / 4:
             return ""
@@ -153,42 +155,42 @@ class Leases:
             elif self._is_leased(name) and (
                 term.is_due or now - self._heard(name) >= self._ttl / 3
             ):
-                term.renewal = self._extend(name, self._members[name].run)
+                term.renewal = self._extend(name, self._rollout_hosts[name].run)
 
     def _extend(self, name: str, run: str) -> Future[Unit]:
-        return self._hands.beside(
-            lambda: self._hands.acts(name).extend(self._hands.token, run, self._ttl)
+        return self._locked_fleet.beside(
+            lambda: self._locked_fleet.acts(name).extend(self._locked_fleet.token, run, self._ttl)
         )
 
     def _is_leased(self, name: str) -> bool:
-        member = self._members[name]
+        member = self._rollout_hosts[name]
         return member.standing is Standing.PENDING or member.switching_since is not None
 
     def _heard(self, name: str) -> float:
         """Give when the term began: with a renewal, or with the order or the word to a switch."""
-        member = self._members[name]
+        member = self._rollout_hosts[name]
         began = member.since if member.switching_since is None else member.switching_since
         return max(self._terms[name].renewed, began)
 
     def _renewed(self, name: str, term: _Term, renewal: Future[Unit], now: float) -> None:
         was_due, term.is_due = term.is_due, False
-        if self._members[name].switching_since is not None:
+        if self._rollout_hosts[name].switching_since is not None:
             # Not armed yet, or gone back: the answer to the switch tells. Else the term goes on.
             term.renewed = now
             return
-        if self._members[name].standing is not Standing.PENDING:
+        if self._rollout_hosts[name].standing is not Standing.PENDING:
             return
         try:
-            self._members.told_of(name, renewal.result())
+            self._rollout_hosts.told_of(name, renewal.result())
         except LeaseLost:
-            self._looking.after_lease(name)
+            self._refresh.after_lease(name)
         except LockLost as lost:
-            if not isinstance(self._hands.meaning_of(lost), HostError):
+            if not isinstance(self._locked_fleet.meaning_of(lost), HostError):
                 raise
-            self._looking.after_lease(name)
+            self._refresh.after_lease(name)
         except HostError as error:
             if was_due or now - self._heard(name) > self._ttl:
                 why = f"{error.message}; it goes back by itself within {self._ttl} s"
-                self._members.lost(name, why)
+                self._rollout_hosts.lost(name, why)
         else:
             term.renewed = now

@@ -59,7 +59,7 @@ class Run:
     def __init__(
         self,
         inventory: Inventory,
-        tools: Dependencies,
+        dependencies: Dependencies,
         lock: EnvironmentLock,
         watch: Watch,
         *,
@@ -68,48 +68,52 @@ class Run:
         options: Options,
     ) -> None:
         """Take the observed states from ``lock``; the tools' ``stop`` ends the run."""
-        clock, is_attended = tools.clock, options.is_attended
+        clock, is_attended = dependencies.clock, options.is_attended
         self._inventory = inventory
-        tell = tools.teller(inventory.environment, rollout=target.rollout, release=target.release)
-        hands = tools.hands(lock)
+        emit = dependencies.emitter(
+            inventory.environment, rollout=target.rollout, release=target.release
+        )
+        locked_fleet = dependencies.locked_fleet(lock)
         away = {name: error.message for name, error in lock.away.items()}
         members = RolloutHosts(
-            inventory, target, lock.states, away, clock, tell, is_attended=is_attended
+            inventory, target, lock.states, away, clock, emit, is_attended=is_attended
         )
-        keeping = SoakEvidence(members, hands, watch, clock)
-        ledger = RolloutRecorder(members, hands)
+        soak_evidence = SoakEvidence(members, locked_fleet, watch, clock)
+        recorder = RolloutRecorder(members, locked_fleet)
         self.members = members
-        self._looking = Refresh(members, hands, clock, tell)
-        self._leases = Leases(members, hands, self._looking, clock, is_attended=is_attended)
-        self._judging = Verdicts(
+        self._refresh = Refresh(members, locked_fleet, clock, emit)
+        self._leases = Leases(members, locked_fleet, self._refresh, clock, is_attended=is_attended)
+        self._verdicts = Verdicts(
             members,
-            hands,
+            locked_fleet,
             watch,
-            keeping,
-            tell,
+            soak_evidence,
+            emit,
             clock,
             in_doubt=self._leases.in_doubt,
             is_attended=is_attended,
         )
         self._staging = Staging(
             members,
-            hands,
-            ledger,
-            tell,
+            locked_fleet,
+            recorder,
+            emit,
             clock,
             build=build,
-            manifests=tools.manifests,
+            manifests=dependencies.manifests,
             templates=options.templates,
-            check_copy=tools.check_copy,
+            check_copy=dependencies.check_copy,
         )
-        self._switching = Switching(members, hands, watch, clock)
-        self._returning = Reverting(members, hands, self._judging, ledger, tell)
-        self._ending = RunEnd(members, self._leases, keeping, ledger, tell, is_attended=is_attended)
-        self._pulse = hands.pulse
+        self._switching = Switching(members, locked_fleet, watch, clock)
+        self._reverting = Reverting(members, locked_fleet, self._verdicts, recorder, emit)
+        self._ending = RunEnd(
+            members, self._leases, soak_evidence, recorder, emit, is_attended=is_attended
+        )
+        self._ticker = locked_fleet.ticker
         self._watch = watch
-        self._tell = tell
+        self._emit = emit
         self._options = options
-        self._owner = tools.owner
+        self._owner = dependencies.owner
         self._clock = clock
         self._missing_since: dict[str, float] = {}
         """Since when a ring's soak is over without a verdict."""
@@ -121,8 +125,8 @@ class Run:
         """Run to the end of what is due in this run."""
         self._take_up()
         while True:
-            self._pulse.beat()
-            self._looking.whether_they_run(self._watch.fallen())
+            self._ticker.tick()
+            self._refresh.whether_they_run(self._watch.fallen())
             decision = decisions.decide(self._facts())
             if not isinstance(decision, decisions.Wait | decisions.End):
                 self._begin()
@@ -134,27 +138,27 @@ class Run:
                 case decisions.Confirm(_, hosts):
                     self._leases.confirm(hosts)
                 case decisions.Prove(ring, hosts, verdict):
-                    self._judging.prove(ring, hosts, verdict)
+                    self._verdicts.prove(ring, hosts, verdict)
                 case decisions.Revert(hosts, why, blame):
-                    self._returning.revert(hosts, why, blame)
+                    self._reverting.revert(hosts, why, blame)
                 case decisions.Wait() if self._may_wait(decision):
                     self._wait(decision)
                 case decisions.Wait():
                     return self._ending.wait(decision, has_acted=self._has_acted)
                 case decisions.End():
                     if decision.result is decisions.Result.INCONCLUSIVE:
-                        self._judging.pronounce_doubt(decision.ring)
+                        self._verdicts.pronounce_doubt(decision.ring)
                     return self._ending.end(decision, has_acted=self._has_acted)
                 case _:
                     assert_never(decision)
 
     def _facts(self) -> Facts:
         """Give the decision all that is known now."""
-        verdicts = self._judging.verdicts()  # first: they tell whose end is excused, too
+        verdicts = self._verdicts.verdicts()  # first: they tell whose end is excused, too
         return replace(
             self.members.facts(),
             verdicts=verdicts,
-            revoked=self._judging.revoked(),
+            revoked=self._verdicts.revoked(),
             is_attended=self._options.is_attended,
             last_ring=self._options.last_ring,
         )
@@ -163,19 +167,19 @@ class Run:
         """Take up what an earlier run left: watch it again, or judge what came since."""
         if self._options.is_attended:
             self._begin()
-            self._judging.take_up()
+            self._verdicts.take_up()
         elif not self.members.facts().condemned:  # what has failed needs no more evidence
             self._leases.ask_for_all()
-            self._judging.judge_kept()
+            self._verdicts.judge_kept()
             self._leases.await_all()
 
     def _switch_over(self, ring: str, hosts: Sequence[str]) -> None:
         """Switch and judge, unless what is known of the hosts was old: then decide anew."""
-        if self._looking.before_switch(hosts):
+        if self._refresh.before_switch(hosts):
             return
-        self._judging.listen(hosts)
+        self._verdicts.listen(hosts)
         self._switching.switch(hosts)
-        self._judging.begin(self.members.ring(ring))
+        self._verdicts.begin(self.members.ring(ring))
 
     # --- waiting ----------------------------------------------------------------------------
 
@@ -197,10 +201,10 @@ class Run:
 
     def _wait(self, wait: Wait) -> None:
         if wait.reason is Reason.ACT:
-            self._looking.until_idle()
+            self._refresh.until_idle()
         else:
             self._tell_of_missing_proof(wait)
-            self._pulse.beat(TICK_S)
+            self._ticker.tick(TICK_S)
 
     def _tell_of_missing_proof(self, wait: Wait) -> None:
         """Tell, once a ring, what a verdict lacks that does not come at the soak's end."""
@@ -212,7 +216,7 @@ class Run:
         self._missing_told.add(wait.ring)
         until = wait.until.isoformat(timespec="seconds") if wait.until else None
         reason = wait.reason.value
-        self._tell(Kind.WAITING, ring=wait.ring, until=until, why=wait.why, reason=reason)
+        self._emit(Kind.WAITING, ring=wait.ring, until=until, why=wait.why, reason=reason)
 
     # --- the beginning ----------------------------------------------------------------------
 
@@ -226,8 +230,8 @@ class Run:
             [name for name in members.within(*HOLDING) if not members.knows_rollout(name)]
         )
         for name in members.within(Standing.AWAY):
-            self._tell(Kind.HOST_FAILED, host=name, error=members[name].view.why)
-        self._tell(
+            self._emit(Kind.HOST_FAILED, host=name, error=members[name].view.why)
+        self._emit(
             Kind.ROLLOUT_STARTED,
             digest=members.target.digest,
             rings=[self._ring_record(ring.name) for ring in members.policy.rings],

@@ -32,26 +32,26 @@ class Refresh:
     """Brings what the run knows of hosts up to date."""
 
     def __init__(
-        self, members: RolloutHosts, hands: LockedFleet, clock: Clock, tell: EventEmitter
+        self, members: RolloutHosts, locked_fleet: LockedFleet, clock: Clock, emit: EventEmitter
     ) -> None:
         """Begin with what the hosts said when the lock was taken."""
-        self._members = members
-        self._hands = hands
+        self._rollout_hosts = members
+        self._locked_fleet = locked_fleet
         self._clock = clock
-        self._tell = tell
+        self._emit = emit
         self._busy_since: dict[str, float] = {}
 
     def again(self, hosts: Iterable[str]) -> None:
         """Observe hosts anew and take over what they say."""
 
         def look(name: str) -> HostState:
-            return self._hands.again(lambda: self._hands.acts(name).observe())
+            return self._locked_fleet.again(lambda: self._locked_fleet.acts(name).observe())
 
-        for name, result in self._hands.together(hosts, look).items():
+        for name, result in self._locked_fleet.together(hosts, look).items():
             if isinstance(result, HostError):
-                self._members.lost(name, result.message)
+                self._rollout_hosts.lost(name, result.message)
             else:
-                self._members.observed(name, result)
+                self._rollout_hosts.observed(name, result)
 
     def before_switch(self, hosts: Sequence[str]) -> bool:
         """Look at hosts that are about to be switched; False where that was done just now.
@@ -60,28 +60,30 @@ class Refresh:
         """
         old = self._not_just_seen(hosts)
         self.again(old)
-        states = self._members.states
+        states = self._rollout_hosts.states
         if any(states[name].hold for name in old if name in states):
-            self.again(self._not_just_seen(self._members.within(Standing.BEHIND, Standing.PROVEN)))
+            self.again(
+                self._not_just_seen(self._rollout_hosts.within(Standing.BEHIND, Standing.PROVEN))
+            )
         return bool(old)
 
     def _not_just_seen(self, hosts: Sequence[str]) -> list[str]:
         now = self._clock.monotonic()
-        return [name for name in hosts if now - self._members[name].seen > LOOK_S]
+        return [name for name in hosts if now - self._rollout_hosts[name].seen > LOOK_S]
 
     def until_idle(self) -> None:
         """Look whether what another controller began is done; wait for it, but not for ever."""
-        busy = self._members.within(Standing.BUSY)
+        busy = self._rollout_hosts.within(Standing.BUSY)
         now = self._clock.monotonic()
         self._busy_since = {name: self._busy_since.get(name, now) for name in busy}
         for name, since in self._busy_since.items():
             if now - since > ACT_S:
-                why = f"an act does not end there: {self._members[name].view.why}"
-                self._members.stands(name, Standing.STUCK, why)
-                self._tell(Kind.HOST_FAILED, host=name, error=why)
-        self._hands.pulse.beat(0.5)
-        self.again(self._members.within(Standing.BUSY))
-        still = self._members.within(Standing.BUSY)
+                why = f"an act does not end there: {self._rollout_hosts[name].view.why}"
+                self._rollout_hosts.stands(name, Standing.STUCK, why)
+                self._emit(Kind.HOST_FAILED, host=name, error=why)
+        self._locked_fleet.ticker.tick(0.5)
+        self.again(self._rollout_hosts.within(Standing.BUSY))
+        still = self._rollout_hosts.within(Standing.BUSY)
         self._busy_since = {name: self._busy_since[name] for name in still}
 
     def whether_they_run(self, suspects: Collection[str] = ()) -> None:
@@ -90,7 +92,7 @@ class Refresh:
         ``suspects``: hosts whose journals tell of an end. One that runs is not asked.
         """
         now = self._clock.monotonic()
-        members = self._members
+        members = self._rollout_hosts
         due = [
             name
             for name in members.within(*HOLDING)
@@ -100,7 +102,7 @@ class Refresh:
         ]
         if not due:
             return
-        for name, result in self._hands.together(due, self._observe).items():
+        for name, result in self._locked_fleet.together(due, self._observe).items():
             members[name].asked = self._clock.monotonic()
             if isinstance(result, HostError):
                 continue  # whether it is there at all is asked by whoever keeps its lease
@@ -111,14 +113,14 @@ class Refresh:
                 members.told_of(name, result.unit)
 
     def _observe(self, name: str) -> HostState:
-        return self._hands.acts(name).observe()
+        return self._locked_fleet.acts(name).observe()
 
     def after_lease(self, name: str) -> None:
         """Find out what became of a host that says that its lease is over."""
         try:
             state = self._observe(name)
         except HostError as unreachable:
-            self._members.lost(name, unreachable.message)
+            self._rollout_hosts.lost(name, unreachable.message)
             return
         self._take(name, state)
 
@@ -126,10 +128,10 @@ class Refresh:
         """Take over what a host says that may have gone back by itself."""
         switch = state.switch
         if switch is None or switch.phase is not Phase.REVERTED:
-            self._members.observed(name, state)
+            self._rollout_hosts.observed(name, state)
             return
-        self._members.states[name] = state
-        self._members.went_back(
+        self._rollout_hosts.states[name] = state
+        self._rollout_hosts.went_back(
             name,
             Reverted(
                 new=switch.new,

@@ -29,56 +29,56 @@ class Reverting:
     def __init__(
         self,
         members: RolloutHosts,
-        hands: LockedFleet,
-        judging: Verdicts,
-        ledger: RolloutRecorder,
-        tell: EventEmitter,
+        locked_fleet: LockedFleet,
+        verdicts: Verdicts,
+        recorder: RolloutRecorder,
+        emit: EventEmitter,
     ) -> None:
         """Take who knows the verdict that failed, and who writes it down."""
-        self._members = members
-        self._hands = hands
-        self._judging = judging
-        self._ledger = ledger
-        self._tell = tell
+        self._rollout_hosts = members
+        self._locked_fleet = locked_fleet
+        self._verdicts = verdicts
+        self._recorder = recorder
+        self._emit = emit
 
     def revert(self, hosts: Sequence[str], why: str, blame: Blame) -> None:
         """Take hosts back, all at once, and note what came of it."""
         has_failed = blame is not Blame.NOBODY
         if has_failed:
-            self._judging.pronounce_failure()
+            self._verdicts.pronounce_failure()
         # All hosts know at once that it failed: whoever goes on from here takes the rest back.
-        others = self._ledger.untold(hosts) if blame is Blame.RELEASE else ()
+        others = self._recorder.untold(hosts) if blame is Blame.RELEASE else ()
 
         def act(name: str) -> Reverted | Unchanged | None:
             if name in others:
-                self._ledger.condemn_on(name, why, self._judging.refused)
+                self._recorder.condemn_on(name, why, self._verdicts.refused)
                 return None
             return self._revert(name, why, has_failed=has_failed)
 
-        for name, result in self._hands.together((*hosts, *others), act).items():
+        for name, result in self._locked_fleet.together((*hosts, *others), act).items():
             if name in others:
                 continue
             match result:
                 case Reverted():
-                    self._members.went_back(name, result, has_failed=has_failed)
+                    self._rollout_hosts.went_back(name, result, has_failed=has_failed)
                 case Unchanged():
-                    self._members.stands(name, Standing.RETURNED, why)
+                    self._rollout_hosts.stands(name, Standing.RETURNED, why)
                 case HostError():
                     told = f"it could not be taken back: {result.message}"
-                    self._members.stands(name, Standing.STUCK, told)
-                    ring = self._members.ring_of(name)
-                    self._tell(Kind.HOST_FAILED, host=name, ring=ring, error=result.message)
+                    self._rollout_hosts.stands(name, Standing.STUCK, told)
+                    ring = self._rollout_hosts.ring_of(name)
+                    self._emit(Kind.HOST_FAILED, host=name, ring=ring, error=result.message)
 
     def _revert(self, name: str, why: str, *, has_failed: bool) -> Reverted | Unchanged:
         """Insist for as long as a host that is out of reach may take to go back by itself."""
-        target, state = self._members.target, self._members.states.get(name)
-        run = self._members[name].run or next_run(target.rollout, state)
+        target, state = self._rollout_hosts.target, self._rollout_hosts.states.get(name)
+        run = self._rollout_hosts[name].run or next_run(target.rollout, state)
         digest = target.digest if has_failed else ""
-        refused = self._judging.refused if has_failed else ()
+        refused = self._verdicts.refused if has_failed else ()
         cause = "verdict" if has_failed else "lease"
-        return self._hands.again(
-            lambda: self._hands.acts(name).revert(
-                self._hands.token, run, None, why, digest, cause, refused
+        return self._locked_fleet.again(
+            lambda: self._locked_fleet.acts(name).revert(
+                self._locked_fleet.token, run, None, why, digest, cause, refused
             ),
             RETURN_S,
         )

@@ -77,7 +77,7 @@ class RolloutHosts:
         states: Mapping[str, HostState],
         away: Mapping[str, str],
         clock: Clock,
-        tell: EventEmitter,
+        emit: EventEmitter,
         *,
         is_attended: bool = False,
     ) -> None:
@@ -95,7 +95,7 @@ class RolloutHosts:
             inventory, self.states, away, rollout=target.rollout, release=target.release
         )
         self._clock = clock
-        self._tell = tell
+        self._emit = emit
         now, unit = clock.now(), timedelta(microseconds=1)
         self.ahead_us = {name: state.ahead(now) // unit for name, state in states.items()}
         """How far the clocks of some hosts are before ours."""
@@ -200,7 +200,7 @@ class RolloutHosts:
     def lost(self, name: str, why: str) -> None:
         """Note that a host can't be worked on, and tell it."""
         self.stands(name, Standing.AWAY, why)
-        self._tell(Kind.HOST_FAILED, host=name, ring=self.ring_of(name) or None, error=why)
+        self._emit(Kind.HOST_FAILED, host=name, ring=self.ring_of(name) or None, error=why)
 
     def stands(self, name: str, standing: Standing, why: str = "") -> None:
         """Note where a host stands now."""
@@ -227,7 +227,7 @@ class RolloutHosts:
         ring = self.ring_of(name)
         downtime_s = result.downtime_s
         unseen = told_unseen(result)
-        self._tell(Kind.SWITCHED, host=name, ring=ring, downtime_s=downtime_s, **unseen)
+        self._emit(Kind.SWITCHED, host=name, ring=ring, downtime_s=downtime_s, **unseen)
 
     def confirmed(self, name: str, at: float) -> None:
         """Note that a host keeps the release; ``at`` is the monotonic second of that."""
@@ -277,7 +277,7 @@ class RolloutHosts:
             member.view = decisions.lapsed(member.run, self.target.rollout, result.why)
             member.seen = float("-inf")  # the next try has a name that the host must tell first
         self._hosts[name].is_back = True
-        self._tell(
+        self._emit(
             Kind.REVERTED,
             host=name,
             ring=self.ring_of(name),

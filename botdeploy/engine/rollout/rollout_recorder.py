@@ -18,22 +18,22 @@ if TYPE_CHECKING:
 class RolloutRecorder:
     """Lets every host know the end, so that any controller that comes later knows it too."""
 
-    def __init__(self, members: RolloutHosts, hands: LockedFleet) -> None:
+    def __init__(self, members: RolloutHosts, locked_fleet: LockedFleet) -> None:
         """Begin with nothing written by this run."""
-        self._members = members
-        self._hands = hands
+        self._rollout_hosts = members
+        self._locked_fleet = locked_fleet
         self._target = members.target
         self._told: set[str] = set()
         """Hosts that were told by this run that the release failed."""
 
     def end(self, outcome: str, why: str) -> None:
         """Write down on every host that can be reached that this rollout is over."""
-        reached = self._members.without(Standing.AWAY)
-        self._hands.together(reached, lambda name: self._end_one(name, outcome, why))
+        reached = self._rollout_hosts.without(Standing.AWAY)
+        self._locked_fleet.together(reached, lambda name: self._end_one(name, outcome, why))
 
     def condemn(self, why: str) -> None:
         """Let every host know that the release failed, so that no later run forgets it."""
-        self._hands.together(self.untold(()), lambda name: self.condemn_on(name, why))
+        self._locked_fleet.together(self.untold(()), lambda name: self.condemn_on(name, why))
 
     def condemn_on(self, name: str, why: str, refused: Sequence[RefusedError] = ()) -> None:
         """Let one host know that the release failed; a host that saw it fail knows it already.
@@ -41,18 +41,20 @@ class RolloutRecorder:
         ``refused`` are the errors that it failed for.
         """
         self._told.add(name)
-        if self._members[name].standing not in (Standing.RETURNED, Standing.STUCK):
-            acts = self._hands.acts(name)
-            acts.condemn(self._hands.token, self._target.digest, why, refused)
+        if self._rollout_hosts[name].standing not in (Standing.RETURNED, Standing.STUCK):
+            acts = self._locked_fleet.acts(name)
+            acts.condemn(self._locked_fleet.token, self._target.digest, why, refused)
         self._end_one(name, rollout_records.FAILED, why)
 
     def untold(self, besides: Sequence[str]) -> tuple[str, ...]:
         """Name the hosts besides some that can be told of the failure, and were not yet."""
         return tuple(
             name
-            for name in self._members.without(Standing.AWAY, Standing.BUSY)
+            for name in self._rollout_hosts.without(Standing.AWAY, Standing.BUSY)
             if name not in besides and name not in self._told
         )
 
     def _end_one(self, name: str, outcome: str, why: str) -> None:
-        self._hands.acts(name).end(self._hands.token, self._target.rollout, outcome, why)
+        self._locked_fleet.acts(name).end(
+            self._locked_fleet.token, self._target.rollout, outcome, why
+        )

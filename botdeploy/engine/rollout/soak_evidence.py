@@ -24,11 +24,11 @@ class SoakEvidence:
     """Reads on where the last controller stopped reading, whichever it was."""
 
     def __init__(
-        self, members: RolloutHosts, hands: LockedFleet, watch: Watch, clock: Clock
+        self, members: RolloutHosts, locked_fleet: LockedFleet, watch: Watch, clock: Clock
     ) -> None:
         """Take the watch for the inventory's rules of log lines, and what its probes heard."""
-        self._members = members
-        self._hands = hands
+        self._rollout_hosts = members
+        self._locked_fleet = locked_fleet
         self._watch = watch
         self._clock = clock
 
@@ -46,33 +46,33 @@ class SoakEvidence:
         ``is_new`` says that it runs the new release; ``first`` is what its probe answered before
         it did. Raises HostError.
         """
-        switched = self._members[name].switched_at_us if is_new else 0
+        switched = self._rollout_hosts[name].switched_at_us if is_new else 0
         age_s = int(self._clock.now().timestamp() - switched / 1e6) if switched else 0
         # A short soak is judged as a person would, second by second.
         is_short = ring.soak < timedelta(minutes=10)
         return collect(
-            self._hands.acts(name),
-            self._hands.token,
-            self._members.target.release,
+            self._locked_fleet.acts(name),
+            self._locked_fleet.token,
+            self._rollout_hosts.target.release,
             state,
             self._watch.assembler(),
             since_s=(HOUR_S if is_short else HISTORY_S) + max(0, age_s),
             bucket_us=(5 if is_short else 60) * 1_000_000,
-            probe=self._hands.fleet.host(name).bot.probe,
+            probe=self._locked_fleet.fleet.host(name).bot.probe,
             first=first,
-            grace_s=JudgeOptions.from_policy(self._members.policy.judge, ring.soak).grace_s,
+            grace_s=JudgeOptions.from_policy(self._rollout_hosts.policy.judge, ring.soak).grace_s,
         )
 
     def hand_over(self, ring: Ring) -> None:
         """Keep on the hosts what only this run knows: what the probe said before the switch."""
         known = {
             name: first
-            for name in self._members.of_ring(ring.name, *UNPROVEN)
+            for name in self._rollout_hosts.of_ring(ring.name, *UNPROVEN)
             if (first := self._watch.first_reading(name)) is not None
         }
 
         def keep(name: str) -> Evidence:
-            state = self._hands.acts(name).observe()
+            state = self._locked_fleet.acts(name).observe()
             return self.read(ring, name, state, is_new=True, first=known[name])
 
-        self._hands.together(known, keep)
+        self._locked_fleet.together(known, keep)

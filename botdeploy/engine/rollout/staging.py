@@ -63,9 +63,9 @@ class Staging:
     def __init__(
         self,
         members: RolloutHosts,
-        hands: LockedFleet,
-        ledger: RolloutRecorder,
-        tell: EventEmitter,
+        locked_fleet: LockedFleet,
+        recorder: RolloutRecorder,
+        emit: EventEmitter,
         clock: Clock,
         *,
         build: Build | None,
@@ -77,10 +77,10 @@ class Staging:
 
         ``check_copy`` holds what a host gives of a release against its digest.
         """
-        self._members = members
-        self._hands = hands
-        self._ledger = ledger
-        self._tell = tell
+        self._rollout_hosts = members
+        self._locked_fleet = locked_fleet
+        self._recorder = recorder
+        self._emit = emit
         self._clock = clock
         self._target = members.target
         self._build = build
@@ -93,7 +93,7 @@ class Staging:
 
         Raises BuildFailed or UserError where the fault is the release's own.
         """
-        there = [name for name in hosts if self._members.has_release(name)]
+        there = [name for name in hosts if self._rollout_hosts.has_release(name)]
         self.tell_of_rollout(there)
         left = [name for name in hosts if name not in there]
         if not left:
@@ -107,19 +107,19 @@ class Staging:
         """Note the rollout on hosts that have its release from an earlier one."""
 
         def begin(name: str) -> None:
-            ring = self._members.ring_of(name)
-            acts = self._hands.acts(name)
-            self._hands.again(
+            ring = self._rollout_hosts.ring_of(name)
+            acts = self._locked_fleet.acts(name)
+            self._locked_fleet.again(
                 lambda: acts.begin(
-                    self._hands.token, self._target.rollout, self._target.release, ring
+                    self._locked_fleet.token, self._target.rollout, self._target.release, ring
                 )
             )
 
-        for name, result in self._hands.together(hosts, begin).items():
+        for name, result in self._locked_fleet.together(hosts, begin).items():
             if isinstance(result, HostError):
-                self._members.lost(name, result.message)
-            elif self._members[name].standing is Standing.UNSTAGED:
-                self._members.stands(name, Standing.BEHIND)
+                self._rollout_hosts.lost(name, result.message)
+            elif self._rollout_hosts[name].standing is Standing.UNSTAGED:
+                self._rollout_hosts.stands(name, Standing.BEHIND)
 
     # --- from the build ---------------------------------------------------------------------
 
@@ -135,26 +135,28 @@ class Staging:
         def stage(name: str) -> _Sent:
             begun = self._clock.monotonic()
             base = bases[name]
-            ring = self._members.ring(self._members.ring_of(name))
-            meta = build.meta(self._hands.fleet.host(name), ring)
+            ring = self._rollout_hosts.ring(self._rollout_hosts.ring_of(name))
+            meta = build.meta(self._locked_fleet.fleet.host(name), ring)
             files = packed[base.digest if base else ""]
             start = base.release if base and base.digest in manifests else None
             try:
-                is_new = self._hands.again(lambda: self._send(name, start, meta, files, need))
+                is_new = self._locked_fleet.again(
+                    lambda: self._send(name, start, meta, files, need)
+                )
             except ActFailed as error:
                 if error.code != "no-base" and (error.code != "corrupt" or start is None):
                     raise
                 # Its build changed files, it is gone, or another host told wrongly what is in it.
                 files = build.delta(None)
-                is_new = self._hands.again(lambda: self._send(name, None, meta, files, need))
+                is_new = self._locked_fleet.again(lambda: self._send(name, None, meta, files, need))
             return _Sent(is_new, len(meta) + len(files), self._clock.monotonic() - begun)
 
-        self._take(self._hands.together(hosts, stage))
-        if not self._members.inventory.hosts[0].bot.build:
+        self._take(self._locked_fleet.together(hosts, stage))
+        if not self._rollout_hosts.inventory.hosts[0].bot.build:
             self._manifests.keep(self._target.digest, build.release.manifest)
 
     def _base(self, name: str) -> _Base | None:
-        state = self._members.states.get(name)
+        state = self._rollout_hosts.states.get(name)
         if state is None:
             return None
         for release in (state.current, state.previous):
@@ -173,7 +175,7 @@ class Staging:
             if manifest is None:
                 host = next(name for name, one in bases.items() if one == base)
                 try:
-                    manifest = self._hands.acts(host).manifest(base.release)
+                    manifest = self._locked_fleet.acts(host).manifest(base.release)
                 except HostError:
                     continue
                 self._manifests.keep(base.digest, manifest)
@@ -191,13 +193,13 @@ class Staging:
             except HostError as error:
                 for name in names:
                     why = f"{self._target.release} could not be copied from {error}"
-                    self._members.lost(name, why)
+                    self._rollout_hosts.lost(name, why)
                 continue
-            self._take(self._hands.together(names, self._copier(build, fetched)))
+            self._take(self._locked_fleet.together(names, self._copier(build, fetched)))
 
     def _sources(self, hosts: Sequence[str]) -> dict[str, list[str]]:
         """Find for each host one that is like it and has the release: source → hosts."""
-        members = self._members
+        members = self._rollout_hosts
         rings = {
             name: members.ring(ring) for ring, names in members.rings.items() for name in names
         }
@@ -218,12 +220,14 @@ class Staging:
         return sources
 
     def _fetch(self, source: str) -> Fetched:
-        return self._hands.again(
-            lambda: self._hands.acts(source).fetch(self._hands.token, self._target.release)
+        return self._locked_fleet.again(
+            lambda: self._locked_fleet.acts(source).fetch(
+                self._locked_fleet.token, self._target.release
+            )
         )
 
     def _checked(self, source: str, fetched: Fetched) -> Build:
-        members = self._members
+        members = self._rollout_hosts
         ring = members.ring(members.ring_of(source))
         return self._check_copy(
             members.inventory, self._target, source, ring, fetched, self._templates
@@ -234,9 +238,11 @@ class Staging:
 
         def copy(name: str) -> _Sent:
             begun = self._clock.monotonic()
-            ring = self._members.ring(self._members.ring_of(name))
-            meta = build.meta(self._hands.fleet.host(name), ring)
-            is_new = self._hands.again(lambda: self._send(name, None, meta, fetched.files, need))
+            ring = self._rollout_hosts.ring(self._rollout_hosts.ring_of(name))
+            meta = build.meta(self._locked_fleet.fleet.host(name), ring)
+            is_new = self._locked_fleet.again(
+                lambda: self._send(name, None, meta, fetched.files, need)
+            )
             sent = len(meta) + len(fetched.files)
             return _Sent(is_new, sent, self._clock.monotonic() - begun)
 
@@ -248,8 +254,8 @@ class Staging:
         self, name: str, base: str | None, meta: bytes, files: bytes, need: tuple[int, int]
     ) -> bool:
         """Send a release to one host; False when it was there. ``need`` is bytes and inodes."""
-        return self._hands.acts(name).stage(
-            self._hands.token,
+        return self._locked_fleet.acts(name).stage(
+            self._locked_fleet.token,
             self._target.release,
             base,
             meta,
@@ -257,23 +263,23 @@ class Staging:
             need_bytes=need[0],
             need_inodes=need[1],
             rollout=self._target.rollout,
-            ring=self._members.ring_of(name),
+            ring=self._rollout_hosts.ring_of(name),
         )
 
     def _take(self, staged: Mapping[str, _Sent | HostError]) -> None:
         """Note what came of sending; a fault of the release ends the rollout before it began."""
         if any(isinstance(one, ActFailed) and one.code in _UNBUILDABLE for one in staged.values()):
-            self._ledger.end(rollout_records.ABANDONED, "the release could not be staged")
+            self._recorder.end(rollout_records.ABANDONED, "the release could not be staged")
         _refuse_unbuildable(staged)
         for name, result in staged.items():
             if isinstance(result, HostError):
-                self._members.lost(name, result.message)
+                self._rollout_hosts.lost(name, result.message)
                 continue
-            self._members.stands(name, Standing.BEHIND)
-            self._tell(
+            self._rollout_hosts.stands(name, Standing.BEHIND)
+            self._emit(
                 Kind.STAGED,
                 host=name,
-                ring=self._members.ring_of(name),
+                ring=self._rollout_hosts.ring_of(name),
                 bytes_sent=result.size_bytes if result.is_new else 0,
                 seconds=round(result.seconds, 3),
             )

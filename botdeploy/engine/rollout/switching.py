@@ -26,49 +26,53 @@ class Switching:
     """
 
     def __init__(
-        self, members: RolloutHosts, hands: LockedFleet, watch: Watch, clock: Clock
+        self, members: RolloutHosts, locked_fleet: LockedFleet, watch: Watch, clock: Clock
     ) -> None:
         """Take the watch for the last words of a release that does not come up."""
-        self._members = members
-        self._hands = hands
+        self._rollout_hosts = members
+        self._locked_fleet = locked_fleet
         self._watch = watch
         self._clock = clock
 
     def switch(self, hosts: Sequence[str]) -> None:
         """Switch hosts over, all at once, and note what came of it."""
         for name in hosts:
-            member = self._members[name]
-            member.run = next_run(self._members.target.rollout, self._members.states.get(name))
+            member = self._rollout_hosts[name]
+            member.run = next_run(
+                self._rollout_hosts.target.rollout, self._rollout_hosts.states.get(name)
+            )
             member.armed_at_us = int(self._clock.now().timestamp() * 1e6)
             member.switching_since = self._clock.monotonic()
-        results = self._hands.together(hosts, self._switch)
+        results = self._locked_fleet.together(hosts, self._switch)
         for name, result in results.items():
-            self._members[name].switching_since = None
+            self._rollout_hosts[name].switching_since = None
             match result:
                 case Switched():
-                    self._members.switched(name, result)
+                    self._rollout_hosts.switched(name, result)
                 case Reverted():
-                    self._members.went_back(name, self._with_last_words(name, result))
+                    self._rollout_hosts.went_back(name, self._with_last_words(name, result))
                 case HostError():
-                    self._members.lost(name, result.message)
+                    self._rollout_hosts.lost(name, result.message)
 
     def _switch(self, name: str) -> Switched | Reverted:
-        run = self._members[name].run
-        release, ttl_s = self._members.target.release, self._members.policy.lease.ttl_s
-        outcome = self._hands.again(
-            lambda: self._hands.acts(name).switch(self._hands.token, run, release, ttl_s)
+        run = self._rollout_hosts[name].run
+        release, ttl_s = self._rollout_hosts.target.release, self._rollout_hosts.policy.lease.ttl_s
+        outcome = self._locked_fleet.again(
+            lambda: self._locked_fleet.acts(name).switch(
+                self._locked_fleet.token, run, release, ttl_s
+            )
         )
         if isinstance(outcome, Switched):
             # Over this one it is confirmed later: a release that breaks ssh does not pass.
-            self._hands.fleet.fresh(name)
+            self._locked_fleet.fleet.fresh(name)
         return outcome
 
     def _with_last_words(self, name: str, result: Reverted) -> Reverted:
         """Add to why a release did not become ready the line that tells most of it."""
         if result.cause != "ready":
             return result
-        state = self._members.states.get(name)
+        state = self._rollout_hosts.states.get(name)
         old = state.invocation if state is not None else ""
-        since_us = self._members[name].armed_at_us
+        since_us = self._rollout_hosts[name].armed_at_us
         said = self._watch.last_words(name, since_us, old, back_s=result.seconds).told
         return replace(result, why=f"{result.why}; {said}") if said else result

@@ -44,10 +44,10 @@ class Verdicts:
     def __init__(
         self,
         members: RolloutHosts,
-        hands: LockedFleet,
+        locked_fleet: LockedFleet,
         watch: Watch,
-        keeping: SoakEvidence,
-        tell: EventEmitter,
+        soak_evidence: SoakEvidence,
+        emit: EventEmitter,
         clock: Clock,
         *,
         in_doubt: Callable[[], frozenset[str]],
@@ -57,11 +57,11 @@ class Verdicts:
 
         ``in_doubt`` names hosts whose lease may be over: what they say waits.
         """
-        self._members = members
-        self._hands = hands
+        self._rollout_hosts = members
+        self._locked_fleet = locked_fleet
         self._watch = watch
-        self._keeping = keeping
-        self._tell = tell
+        self._soak_evidence = soak_evidence
+        self._emit = emit
         self._clock = clock
         self._is_attended = is_attended
         self._known: dict[str, Verdict] = {}
@@ -73,9 +73,9 @@ class Verdicts:
         """What the verdict that failed has named: kept with the quarantine."""
         self._judged: tuple[str, ...] = ()
         """Hosts whose release is judged now, live."""
-        hands.pulse.on_miss(watch.missed)
-        hands.pulse.add(lambda _now: watch.pump(in_doubt()))
-        hands.pulse.add(self._tell_in_time)
+        locked_fleet.ticker.on_miss(watch.missed)
+        locked_fleet.ticker.add(lambda _now: watch.pump(in_doubt()))
+        locked_fleet.ticker.add(self._tell_in_time)
 
     # --- the verdict ------------------------------------------------------------------------
 
@@ -99,7 +99,7 @@ class Verdicts:
             if verdict.outcome is not Outcome.FAIL or is_asked or host is None:
                 continue
             self._asked.add(ring)
-            since_us = self._members[host].switched_at_us
+            since_us = self._rollout_hosts[host].switched_at_us
             words = self._watch.last_words(host, since_us, must_end=True)
             if not words.told:
                 continue
@@ -112,11 +112,11 @@ class Verdicts:
 
     def _that(self, runs: Runs) -> list[str]:
         """Name the hosts whose bot was so when they were asked last."""
-        members = self._members
+        members = self._rollout_hosts
         return [name for name in members.within(*HOLDING) if members[name].view.seen.runs is runs]
 
     def _with_what_runs(self, verdicts: Mapping[str, Verdict]) -> Mapping[str, Verdict]:
-        members = self._members
+        members = self._rollout_hosts
         members.excuse(self._watch.excused())
         views = {name: members[name].view for name in members.within()}
         unread = self._watch.unread()
@@ -131,10 +131,10 @@ class Verdicts:
 
     def _by_hard_rules(self, ring: str, verdict: Verdict) -> Verdict:
         """Judge a ring without a soak by the hard rules alone."""
-        if self._members.ring(ring).soak or verdict.outcome is Outcome.FAIL:
+        if self._rollout_hosts.ring(ring).soak or verdict.outcome is Outcome.FAIL:
             return verdict
         # The judge saw the last batch alone; the ring passes by what all its hosts showed.
-        hosts = self._members.of_ring(ring, *UNPROVEN)
+        hosts = self._rollout_hosts.of_ring(ring, *UNPROVEN)
         told = f"every host was ready and stayed healthy: {self._seen(hosts)}"
         more = verdict.reasons[1:] if verdict.outcome is Outcome.PASS else ()
         return Verdict(Outcome.PASS, (told, *more))
@@ -166,21 +166,22 @@ class Verdicts:
         ring, verdict = failed
         self._known[ring] = verdict
         self.refused = tuple(
-            RefusedError(name, text, self._members.target.release) for name, text in verdict.errors
+            RefusedError(name, text, self._rollout_hosts.target.release)
+            for name, text in verdict.errors
         )
         self._tell_no_pass(ring, verdict)
 
     def _tell_no_pass(self, ring: str, verdict: Verdict) -> None:
         """Tell a verdict that is no pass, with the evidence."""
         self._tell_evidence()
-        self._tell(
+        self._emit(
             Kind.VERDICT,
             ring=ring,
             host=verdict.host,
             outcome=verdict.outcome.value,
             reasons=list(verdict.reasons),
             not_excluded=[],
-            uptime=self._uptime(self._members.rings[ring]),
+            uptime=self._uptime(self._rollout_hosts.rings[ring]),
         )
 
     def _uptime(self, hosts: Iterable[str]) -> float | None:
@@ -198,29 +199,29 @@ class Verdicts:
         uptime = self._uptime(hosts)
         if uptime is not None:
             verdict = replace(verdict, reasons=(*verdict.reasons, in_words(uptime)))
-        target, why = self._members.target, "; ".join(verdict.reasons)
+        target, why = self._rollout_hosts.target, "; ".join(verdict.reasons)
 
         def prove(name: str) -> None:
-            keep = self._hands.fleet.host(name).bot.keep
-            self._hands.again(
-                lambda: self._hands.acts(name).prove(
-                    self._hands.token, target.release, keep, target.rollout, why
+            keep = self._locked_fleet.fleet.host(name).bot.keep
+            self._locked_fleet.again(
+                lambda: self._locked_fleet.acts(name).prove(
+                    self._locked_fleet.token, target.release, keep, target.rollout, why
                 ),
             )
 
-        results = self._hands.together(hosts, prove)
+        results = self._locked_fleet.together(hosts, prove)
         refused = {name: one for name, one in results.items() if isinstance(one, NotRunning)}
         for name, result in results.items():
             if isinstance(result, NotRunning):
-                self._members.told_of(name, result.unit)
+                self._rollout_hosts.told_of(name, result.unit)
             elif isinstance(result, HostError):
-                self._members.lost(name, result.message)
+                self._rollout_hosts.lost(name, result.message)
             elif not refused:
-                self._members.stands(name, Standing.PROVEN)
+                self._rollout_hosts.stands(name, Standing.PROVEN)
         if refused:
             return
         self._known[ring] = verdict
-        self._tell(
+        self._emit(
             Kind.VERDICT,
             ring=ring,
             outcome=verdict.outcome.value,
@@ -228,12 +229,12 @@ class Verdicts:
             not_excluded=list(self._watch.cannot_exclude()),
             uptime=uptime,
         )
-        self._tell(Kind.PROMOTED, ring=ring, hosts=list(hosts))
+        self._emit(Kind.PROMOTED, ring=ring, hosts=list(hosts))
         self._watch_on(ring)
 
     def _watch_on(self, ring: str) -> None:
         """Watch a ring that has passed just now, for as long as this run goes on."""
-        members = self._members
+        members = self._rollout_hosts
         proven = members.of_ring(ring, Standing.PROVEN)
         if not self._is_attended or not proven or not (self._is_more_due() or members.policy.watch):
             return
@@ -241,7 +242,7 @@ class Verdicts:
         self._watch.watch_on(ring, dict.fromkeys(proven, now_us), self._baseline(proven))
 
     def _is_more_due(self) -> bool:
-        return bool(self._members.without(Standing.PROVEN, Standing.AWAY))
+        return bool(self._rollout_hosts.without(Standing.PROVEN, Standing.AWAY))
 
     # --- live -------------------------------------------------------------------------------
 
@@ -250,34 +251,34 @@ class Verdicts:
 
         Without the wait an error of the past that arrives late would look new.
         """
-        self._watch.catch_up(self._follow(hosts), self._hands.pulse.beat)
+        self._watch.catch_up(self._follow(hosts), self._locked_fleet.ticker.tick)
         self._watch.leave(hosts)
 
     def _follow(self, hosts: Sequence[str]) -> tuple[str, ...]:
         """Follow hosts, and some that stay as they are, to compare them with; gives both."""
         followed = (*hosts, *self._baseline(hosts))
-        self._watch.follow(followed, self._members.ahead_us)
+        self._watch.follow(followed, self._rollout_hosts.ahead_us)
         return followed
 
     def _leave_lapsed(self) -> None:
         """Judge without the hosts that went back by themselves: what they told does not count."""
-        left = [n for n in self._judged if self._members[n].standing is Standing.LAPSED]
+        left = [n for n in self._judged if self._rollout_hosts[n].standing is Standing.LAPSED]
         if left:
             self._watch.forget(left)
-            self.begin(self._members.ring(self._members.ring_of(left[0])))
+            self.begin(self._rollout_hosts.ring(self._rollout_hosts.ring_of(left[0])))
 
     def begin(self, ring: Ring) -> None:
         """Judge the ring's hosts that run the release; without a soak, the last batch alone."""
-        names = self._members.unproven(ring)
-        last = self._members.of_ring(ring.name, Standing.PENDING)
+        names = self._rollout_hosts.unproven(ring)
+        last = self._rollout_hosts.of_ring(ring.name, Standing.PENDING)
         if last and not ring.soak:
             names = last
         self._judged = tuple(names)
-        switched = {name: self._members[name].switched_at_us for name in names}
+        switched = {name: self._rollout_hosts[name].switched_at_us for name in names}
         if switched:
             soak = ring.soak or ring.settle
             baseline = self._baseline(names)
-            self._watch.judge(ring, switched, soak, baseline, self._members.states)
+            self._watch.judge(ring, switched, soak, baseline, self._rollout_hosts.states)
         else:
             self._watch.rest()
 
@@ -287,17 +288,17 @@ class Verdicts:
         Where nothing is, the past of the hosts that come first is read while the release is
         staged.
         """
-        self._look_after(self._members.passed(), {})
-        for ring in self._members.policy.rings:
-            left = self._members.unproven(ring)
+        self._look_after(self._rollout_hosts.passed(), {})
+        for ring in self._rollout_hosts.policy.rings:
+            left = self._rollout_hosts.unproven(ring)
             if left:
                 self.listen(left)
                 self.begin(ring)
                 return
-        for ring in self._members.policy.rings:
-            due = self._members.of_ring(ring.name, Standing.BEHIND, Standing.UNSTAGED)
+        for ring in self._rollout_hosts.policy.rings:
+            due = self._rollout_hosts.of_ring(ring.name, Standing.BEHIND, Standing.UNSTAGED)
             if due:
-                size = max(1, ring.batch.of(len(self._members.rings[ring.name])))
+                size = max(1, ring.batch.of(len(self._rollout_hosts.rings[ring.name])))
                 self._follow(due[:size])
                 return
 
@@ -305,9 +306,9 @@ class Verdicts:
         """Name hosts of the old release to compare with: staged or not, but running."""
         return tuple(
             name
-            for name in self._members.within(Standing.BEHIND, Standing.UNSTAGED)
+            for name in self._rollout_hosts.within(Standing.BEHIND, Standing.UNSTAGED)
             if name not in canary
-            and (state := self._members.states.get(name)) is not None
+            and (state := self._rollout_hosts.states.get(name)) is not None
             and state.active_state == "active"
             and self._is_fit(name, state)
         )[:MOST_BASELINE]
@@ -318,7 +319,7 @@ class Verdicts:
         Or it is what somebody put there before botdeploy.
         """
         is_first = not timeline(state)
-        return is_first or state.running in proven(self._members.states, name)
+        return is_first or state.running in proven(self._rollout_hosts.states, name)
 
     # --- kept -------------------------------------------------------------------------------
 
@@ -327,7 +328,7 @@ class Verdicts:
 
         And what came to rings that have passed, since they did.
         """
-        members = self._members
+        members = self._rollout_hosts
         rings = [
             (ring, hosts) for ring in members.policy.rings if (hosts := members.unproven(ring))
         ]
@@ -341,9 +342,9 @@ class Verdicts:
 
         def read(name: str) -> Evidence:
             state = members.states[name]
-            return self._keeping.read(of.get(name, first), name, state, is_new=name in of)
+            return self._soak_evidence.read(of.get(name, first), name, state, is_new=name in of)
 
-        seen = self._hands.together((*of, *baseline), read)
+        seen = self._locked_fleet.together((*of, *baseline), read)
         for ring, hosts in rings:
             self._watch.judge_kept(
                 ring,
@@ -372,21 +373,21 @@ class Verdicts:
         """
         if not passed:
             return
-        members = self._members
+        members = self._rollout_hosts
         of = {name: members.ring(ring) for ring, hosts in passed.items() for name in hosts}
         first = next(iter(of.values()))
         baseline = self._baseline(tuple(of))
 
         def read(name: str) -> Evidence:
             state = members.states[name]
-            return self._keeping.read(of.get(name, first), name, state, is_new=name in of)
+            return self._soak_evidence.read(of.get(name, first), name, state, is_new=name in of)
 
         due = [name for name in (*of, *baseline) if name not in known]
         seen = {
             **known,
             **{
                 name: one
-                for name, one in self._hands.together(due, read).items()
+                for name, one in self._locked_fleet.together(due, read).items()
                 if not isinstance(one, HostError)
             },
         }
@@ -409,6 +410,6 @@ class Verdicts:
 
     def _tell_evidence(self) -> None:
         self._told_at = self._clock.monotonic()
-        for name in self._members.within(*UNPROVEN):
-            ring = self._members.ring_of(name)
-            self._tell(Kind.EVIDENCE, host=name, ring=ring, **self._watch.evidence(name))
+        for name in self._rollout_hosts.within(*UNPROVEN):
+            ring = self._rollout_hosts.ring_of(name)
+            self._emit(Kind.EVIDENCE, host=name, ring=ring, **self._watch.evidence(name))

@@ -29,7 +29,7 @@ def release(stage: Stage, build: FakeBuild | None = None, **options: object) -> 
     return canary(
         stage.inventory,
         build or stage.build(),  # type: ignore[arg-type]
-        stage.tools(),
+        stage.dependencies(),
         Options(**options),  # type: ignore[arg-type]
     )
 
@@ -37,7 +37,7 @@ def release(stage: Stage, build: FakeBuild | None = None, **options: object) -> 
 def tick(stage: Stage, owner: str = "cron@box") -> Ended:
     """Let cron take a step, on a machine that knows nothing."""
     stage.controller()
-    return promote(stage.inventory, stage.tools(owner), Options())
+    return promote(stage.inventory, stage.dependencies(owner), Options())
 
 
 def kinds(stage: Stage) -> list[Kind]:
@@ -91,7 +91,7 @@ def test_a_slow_bot_whose_controller_died_is_left_when_the_lease_ends() -> None:
     build = stage.build("slow")
     stage.controller().before = die
     with pytest.raises(ControllerDied):
-        canary(stage.inventory, build, stage.tools(), Options())  # type: ignore[arg-type]
+        canary(stage.inventory, build, stage.dependencies(), Options())  # type: ignore[arg-type]
     stage.clock.advance(8)
     assert stage.running() == ["R0001"] * 4
     assert stage.hosts["h1"].quarantine == {}
@@ -170,7 +170,7 @@ def test_an_answer_that_was_cut_off_is_asked_for_again(
     stage.fleet.faults[name, act].append(fault)
     if act == "enter":  # who could not get in is away: it is for the next run
         stage.inventory = stage.fleet.inventory = _tolerant(stage)
-    ended = canary(stage.inventory, build, stage.tools(), Options())  # type: ignore[arg-type]
+    ended = canary(stage.inventory, build, stage.dependencies(), Options())  # type: ignore[arg-type]
     assert ended.code is ExitCode.DONE, ended
     if stage.running() != ["R0002"] * 4:
         stage.clock.advance(60)
@@ -193,7 +193,7 @@ def test_a_host_that_dies_at_any_act_comes_back_to_a_whole_rollout(
     build = stage.build()
     stage.controller()
     stage.fleet.faults[name, act].append(stage.hosts[name].die)
-    ended = canary(stage.inventory, build, stage.tools(), Options())  # type: ignore[arg-type]
+    ended = canary(stage.inventory, build, stage.dependencies(), Options())  # type: ignore[arg-type]
     assert ended.code in (ExitCode.UNREACHABLE, ExitCode.DONE), ended
     stage.hosts[name].boot()
     stage.clock.advance(120)
@@ -207,7 +207,7 @@ def test_a_lease_that_was_lost_is_told_and_the_same_run_tries_again(stage: Stage
     build = stage.build()
     stage.controller()
     stage.clock.at(30, lambda: stage.clock.advance(200))
-    ended = canary(stage.inventory, build, stage.tools(), Options())  # type: ignore[arg-type]
+    ended = canary(stage.inventory, build, stage.dependencies(), Options())  # type: ignore[arg-type]
     assert ended.code is ExitCode.DONE
     assert stage.running() == ["R0002"] * 4
     assert all(not host.quarantine for host in stage.hosts.values())
@@ -223,7 +223,7 @@ def test_a_controller_that_stops_for_a_while_takes_that_for_no_silence(
     build = stage.build()
     stage.controller()
     stage.clock.at(30, lambda: stage.clock.advance(stopped_s))
-    ended = canary(stage.inventory, build, stage.tools(), Options())  # type: ignore[arg-type]
+    ended = canary(stage.inventory, build, stage.dependencies(), Options())  # type: ignore[arg-type]
     assert ended.code is ExitCode.DONE, ended
     assert stage.running() == ["R0002"] * 4
     assert [switches(stage, name) for name in stage.hosts] == [2] * 4
@@ -245,7 +245,7 @@ def test_what_a_host_says_after_its_lease_is_not_the_release(stage: Stage) -> No
     stage.fleet.before = lambda _name, act: (
         stage.world.is_like("R0001", "good") if act == "observe" else None
     )
-    ended = canary(stage.inventory, build, stage.tools(), Options())  # type: ignore[arg-type]
+    ended = canary(stage.inventory, build, stage.dependencies(), Options())  # type: ignore[arg-type]
     assert ended.code is ExitCode.DONE, ended
     assert stage.running() == ["R0002"] * 4
     assert all(not host.quarantine for host in stage.hosts.values())
@@ -257,7 +257,7 @@ def test_a_release_that_always_lapses_ends_with_a_word_to_a_person(stage: Stage)
     stage.controller()
     host = stage.hosts["h1"]
     stage.fleet.faults["h1", "extend"] += [lambda: setattr(host, "lease", 0.0)] * 9
-    ended = canary(stage.inventory, build, stage.tools(), Options())  # type: ignore[arg-type]
+    ended = canary(stage.inventory, build, stage.dependencies(), Options())  # type: ignore[arg-type]
     assert ended.code is ExitCode.HELD
     assert "botdeploy canary prod" in ended.summary
     assert "h1, h2, h3, h4: runs R0001" in ended.summary
@@ -288,7 +288,7 @@ def test_an_interrupt_leaves_no_lock_and_nothing_half_done(stage: Stage, act: st
     stage.controller()
     stage.fleet.faults["h2", act].append(stage.stop.set)
     with pytest.raises(Interrupted):
-        canary(stage.inventory, build, stage.tools(), Options())  # type: ignore[arg-type]
+        canary(stage.inventory, build, stage.dependencies(), Options())  # type: ignore[arg-type]
     assert all(host.lock is None for host in stage.hosts.values())
     assert release(stage, build).code is ExitCode.DONE
     assert stage.running() == ["R0002"] * 4
@@ -304,7 +304,7 @@ def test_a_controller_that_dies_anywhere_leaves_a_rollout_that_ends(
     stage.controller()
     stage.fleet.fuse = fuse
     with pytest.raises(ControllerDied):
-        canary(stage.inventory, build, stage.tools(), Options())  # type: ignore[arg-type]
+        canary(stage.inventory, build, stage.dependencies(), Options())  # type: ignore[arg-type]
     stage.clock.advance(120)
     stage.running()
     assert all(host.pending is None for host in stage.hosts.values())
@@ -338,7 +338,7 @@ def test_limit_leaves_the_other_hosts_alone(stage: Stage) -> None:
     policy = replace(stage.inventory.policy, only=frozenset({"h1", "h2"}))
     limited = replace(stage.inventory, policy=policy)
     stage.controller()
-    ended = canary(limited, stage.build(), stage.tools(), Options())  # type: ignore[arg-type]
+    ended = canary(limited, stage.build(), stage.dependencies(), Options())  # type: ignore[arg-type]
     assert ended.code is ExitCode.DONE
     assert stage.running() == ["R0002", "R0002", "R0001", "R0001"]
     stage.clock.advance(600)
@@ -350,7 +350,7 @@ def test_what_stands_there_already_is_switched_again_at_once(stage: Stage) -> No
     """A staged release needs no upload: hosts are told of the rollout, and the rings begin."""
     release(stage)
     stage.controller()
-    ended = canary(stage.inventory, None, stage.tools(), Options(), release="R0001")
+    ended = canary(stage.inventory, None, stage.dependencies(), Options(), release="R0001")
     assert (ended.code, stage.running()) == (ExitCode.DONE, ["R0001"] * 4)
     assert all(host.rollout["outcome"] == "passed" for host in stage.hosts.values())
     stage.clock.advance(600)
@@ -366,7 +366,7 @@ def test_a_hold_reaches_a_run_that_is_under_way(stage: Stage) -> None:
             host.gate("hold", "bob", "wait", "", "")
 
     stage.clock.at(30, hold)
-    ended = canary(stage.inventory, stage.build(), stage.tools(), Options())  # type: ignore[arg-type]
+    ended = canary(stage.inventory, stage.build(), stage.dependencies(), Options())  # type: ignore[arg-type]
     assert ended.code is ExitCode.HELD
     assert "bob" in ended.summary
     assert stage.running() == ["R0002", "R0001", "R0001", "R0001"]

@@ -28,7 +28,7 @@ def release(stage: Stage, inventory: Inventory, take_over: str = "") -> Ended:
     return canary(
         inventory,
         stage.build(),  # type: ignore[arg-type]
-        replace(stage.tools(), take_over=take_over),
+        replace(stage.dependencies(), take_over=take_over),
         Options(),
     )
 
@@ -80,9 +80,9 @@ def test_nothing_else_is_done_for_another_environment(stage: Stage, act: str) ->
     stage.controller()
     names = [host.name for host in other.hosts]
     acts = {
-        "promote": lambda: promote(other, stage.tools(), Options()),
-        "rollback": lambda: rollback(other, names, stage.tools()),
-        "rollback --check": lambda: rollback(other, names, stage.tools(), is_check=True),
+        "promote": lambda: promote(other, stage.dependencies(), Options()),
+        "rollback": lambda: rollback(other, names, stage.dependencies()),
+        "rollback --check": lambda: rollback(other, names, stage.dependencies(), is_check=True),
     }
     with pytest.raises(UserError, match="belongs to environment 'prod'"):
         acts[act]()
@@ -129,7 +129,7 @@ def test_hosts_of_another_environment_are_told_apart_when_looking(stage: Stage) 
     """``status`` leaves their rollouts out, and says whose they are."""
     stage.hosts["h2"].rollout["environment"] = "slow"
     names = [host.name for host in stage.inventory.hosts]
-    states, _ = observe(stage.tools().fleet, names)
+    states, _ = observe(stage.dependencies().fleet, names)
     assert others(stage.inventory, states) == {"h2": "slow"}
     assert list(own(stage.inventory, states)) == ["h1", "h3", "h4"]
 
@@ -170,8 +170,10 @@ def test_a_release_s_ending_is_enough_to_return_to_it_and_to_release_it(stage: S
     """As ``logs`` prints it."""
     release(stage, stage.inventory)
     names = [host.name for host in stage.inventory.hosts]
-    assert rollback(stage.inventory, names, stage.tools(), to="0001").code is ExitCode.DONE
+    assert rollback(stage.inventory, names, stage.dependencies(), to="0001").code is ExitCode.DONE
     assert stage.running() == ["R0001"] * 4
-    ended = canary(stage.inventory, None, stage.tools(), Options(), release="0002", is_forced=True)
+    ended = canary(
+        stage.inventory, None, stage.dependencies(), Options(), release="0002", is_forced=True
+    )
     assert ended.code is ExitCode.DONE
     assert stage.running() == ["R0002"] * 4

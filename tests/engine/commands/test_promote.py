@@ -117,13 +117,13 @@ def test_two_controllers_at_once_take_one_step() -> None:
         if act == "switch" and not refused:
             other = Stage.controller(stage)
             with pytest.raises(LockedError) as error:
-                promote(stage.inventory, stage.tools("laptop"), Options())
+                promote(stage.inventory, stage.dependencies("laptop"), Options())
             refused.append(error.value)
             stage.fleet = first
             del name, other
 
     first.before = second
-    promote(stage.inventory, stage.tools("cron"), Options())
+    promote(stage.inventory, stage.dependencies("cron"), Options())
     assert refused[0].exit_code is ExitCode.LOCKED
     assert switches(stage, "h2") == 2
 
@@ -137,7 +137,7 @@ def test_another_controller_goes_on_wherever_the_first_one_died(fuse: int) -> No
     stage.controller()
     stage.fleet.fuse = fuse
     with suppress(ControllerDied):
-        promote(stage.inventory, stage.tools(), Options())
+        promote(stage.inventory, stage.dependencies(), Options())
     stage.clock.advance(120)
     wait(stage, 2.5)
     assert stage.running() == ["R0002"] * 5
@@ -147,10 +147,10 @@ def test_another_controller_goes_on_wherever_the_first_one_died(fuse: int) -> No
 def test_dry_run_says_what_is_due() -> None:
     """``--dry-run`` names the step in words and changes nothing."""
     stage = stage_of()
-    assert due(stage.inventory, stage.tools()).summary == "nothing is due"
+    assert due(stage.inventory, stage.dependencies()).summary == "nothing is due"
     release(stage)
     stage.controller()
-    assert "ring internal soaks" in due(stage.inventory, stage.tools()).summary
+    assert "ring internal soaks" in due(stage.inventory, stage.dependencies()).summary
     assert {act for _, act in stage.fleet.calls} == {"observe"}
 
 
@@ -239,7 +239,7 @@ def test_cron_never_switches_a_host_to_what_is_in_quarantine() -> None:
     wait(stage, 0.5)
     stage.world.is_like("R0002", "good")
     stage.controller()
-    forced = canary(stage.inventory, bad, stage.tools(), Options(), is_forced=True)  # type: ignore[arg-type]
+    forced = canary(stage.inventory, bad, stage.dependencies(), Options(), is_forced=True)  # type: ignore[arg-type]
     assert forced.code is ExitCode.DONE
     assert stage.running()[0] == "R0002"
     said = wait(stage, 2.5)
@@ -257,7 +257,7 @@ def test_what_was_forced_and_never_switched_is_over() -> None:
     stage.controller()
     stage.fleet.fuse = 17
     with pytest.raises(ControllerDied):
-        canary(stage.inventory, bad, stage.tools(), Options(), is_forced=True)  # type: ignore[arg-type]
+        canary(stage.inventory, bad, stage.dependencies(), Options(), is_forced=True)  # type: ignore[arg-type]
     assert stage.running() == ["R0001"] * 5
     stage.clock.advance(300)
     first, *later = wait(stage, 1)
@@ -398,7 +398,7 @@ def test_it_is_taken_back_also_when_a_newer_release_came_first() -> None:
     bad = stage.build("bad", "h5")
     stage.controller()
     stage.fleet.faults["h5", "switch"].append(lambda: setattr(stage.hosts["h2"], "is_cut", True))
-    canary(stage.inventory, bad, stage.tools(), Options())  # type: ignore[arg-type]
+    canary(stage.inventory, bad, stage.dependencies(), Options())  # type: ignore[arg-type]
     assert stage.hosts["h2"].current == bad.release.id
     stage.inventory = whole
     release(stage)
@@ -427,7 +427,7 @@ def test_a_host_that_restarts_while_it_is_taken_back_is_its_own_fault() -> None:
 
     stage.controller()
     stage.fleet.faults["h1", "revert"].append(restart)
-    ended = promote(stage.inventory, stage.tools(), Options())
+    ended = promote(stage.inventory, stage.dependencies(), Options())
     assert ended.code is ExitCode.UNREACHABLE
     assert "h1: it restarted during the rollout" in ended.summary
     assert tick(stage).code is ExitCode.FAILED
@@ -510,7 +510,7 @@ def test_a_lost_laptop_means_a_return_and_cron_goes_on() -> None:
     stage.controller()
     stage.fleet.fuse = 50
     with pytest.raises(ControllerDied):
-        canary(stage.inventory, stage.build(), stage.tools(), Options())  # type: ignore[arg-type]
+        canary(stage.inventory, stage.build(), stage.dependencies(), Options())  # type: ignore[arg-type]
     assert stage.hosts["h1"].pending is not None
     said = wait(stage, 2)
     assert {code for code, _ in said} == {0}
@@ -533,7 +533,7 @@ def test_a_promote_that_dies_in_the_middle_of_a_switch_is_followed_by_others() -
         stage.controller()
         stage.fleet.before = dies
         with pytest.raises(ControllerDied):
-            promote(stage.inventory, stage.tools(), Options())
+            promote(stage.inventory, stage.dependencies(), Options())
         stage.clock.advance(300)
     assert switches(stage, "h2") == 1 + 4
     assert stage.running() == ["R0002", *["R0001"] * 4]
@@ -554,7 +554,7 @@ def test_a_controller_lost_before_the_first_switch_is_taken_over() -> None:
     stage.controller()
     stage.fleet.faults["h5", "stage"].append(stage.stop.set)
     with pytest.raises(Exception, match="interrupted"):
-        canary(stage.inventory, stage.build(), stage.tools(), Options())  # type: ignore[arg-type]
+        canary(stage.inventory, stage.build(), stage.dependencies(), Options())  # type: ignore[arg-type]
     wait(stage, 4)
     assert stage.running() == ["R0002"] * 5
 
@@ -569,7 +569,7 @@ def test_a_rollback_ends_the_rollout_for_cron_too(keep: bool) -> None:  # noqa: 
     release(stage)
     wait(stage, 2.1)
     stage.controller()
-    ended = rollback(stage.inventory, tuple(stage.hosts), stage.tools(), keep=keep)
+    ended = rollback(stage.inventory, tuple(stage.hosts), stage.dependencies(), keep=keep)
     assert (ended.code, stage.running()) == (ExitCode.DONE, ["R0001"] * 5)
     assert wait(stage, 3) == []
     assert stage.running() == ["R0001"] * 5
@@ -583,7 +583,7 @@ def test_a_host_that_missed_a_rollback_is_taken_back_by_cron() -> None:
     assert stage.running() == ["R0002"] * 5
     stage.hosts["h3"].is_cut = True
     stage.controller()
-    rollback(stage.inventory, tuple(stage.hosts), stage.tools())
+    rollback(stage.inventory, tuple(stage.hosts), stage.dependencies())
     stage.hosts["h3"].is_cut = False
     assert tick(stage).code is ExitCode.FAILED
     assert stage.running() == ["R0001"] * 5
@@ -630,7 +630,7 @@ def test_a_release_that_was_proven_before_is_proven_again_once() -> None:
     release(stage)
     wait(stage, 4)
     stage.controller()
-    canary(stage.inventory, None, stage.tools(), Options(), release="R0001")
+    canary(stage.inventory, None, stage.dependencies(), Options(), release="R0001")
     wait(stage, 4)
     assert stage.running() == ["R0001"] * 5
     assert wait(stage, 1) == []

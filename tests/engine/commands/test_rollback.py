@@ -36,7 +36,7 @@ def test_a_host_that_hangs_keeps_no_other_waiting(name: str) -> None:
 
     for host in stage.hosts.values():
         host.on_change = note
-    ended = rollback(stage.inventory, tuple(stage.hosts), stage.tools())
+    ended = rollback(stage.inventory, tuple(stage.hosts), stage.dependencies())
     assert (ended.code, stage.running()) == (ExitCode.DONE, ["R0001"] * 4)
     assert max(at for one, at in back.items() if one != name) < PATIENCE_S + 5
     assert back[name] >= 60
@@ -54,7 +54,7 @@ def test_a_host_that_hangs_for_good_is_told_with_what_is_left_to_do() -> None:
     stage.controller()
     stage.fleet.hangs["h2"] = 60.0
     stage.clock.at(30, stage.hosts["h2"].die)
-    ended = rollback(stage.inventory, tuple(stage.hosts), stage.tools())
+    ended = rollback(stage.inventory, tuple(stage.hosts), stage.dependencies())
     assert ended.code is ExitCode.UNREACHABLE
     assert [host.current for host in stage.hosts.values()] == ["R0001", "R0002", "R0001", "R0001"]
     assert "h2" in ended.summary

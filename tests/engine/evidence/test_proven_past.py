@@ -160,7 +160,7 @@ class Bots:
         return all(one.current == last and one.releases[last].order for one in hosts)
 
     def _tools(self) -> Any:
-        return replace(self.stage.tools(), make_watch=MemoryWatch)
+        return replace(self.stage.dependencies(), make_watch=MemoryWatch)
 
 
 @pytest.fixture(autouse=True)

@@ -48,16 +48,16 @@ def test_a_beat_that_was_missed_is_told_before_anything_else() -> None:
     """Whoever listens learns first that it did not, and for how long; a wait is no miss."""
     clock = FakeClock()
     told: list[object] = []
-    pulse = Ticker(clock, threading.Event())
-    pulse.add(told.append)
-    pulse.on_miss(lambda since, now: told.append((since, now)))
+    ticker = Ticker(clock, threading.Event())
+    ticker.add(told.append)
+    ticker.on_miss(lambda since, now: told.append((since, now)))
     for seconds in (0.1, LAG_S, 1.0):
-        pulse.beat()
+        ticker.tick()
         clock.advance(seconds)
     assert told == [1000.0, 1000.1, 1002.1]
     clock.advance(60)
     told.clear()
-    pulse.beat()
+    ticker.tick()
     assert told == [(1002.1, 1063.1), 1063.1]
 
 

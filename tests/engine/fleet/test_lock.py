@@ -35,7 +35,7 @@ def test_a_host_that_restarts_is_no_other_rollout(stage: Stage, act: str, name: 
     build = stage.build()
     stage.controller()
     stage.fleet.faults[name, act].append(restart)
-    ended = canary(stage.inventory, build, stage.tools(), Options())  # type: ignore[arg-type]
+    ended = canary(stage.inventory, build, stage.dependencies(), Options())  # type: ignore[arg-type]
     assert ended.code in (ExitCode.UNREACHABLE, ExitCode.DONE), ended
     if ended.code is ExitCode.UNREACHABLE:
         assert f"{name}: it" in ended.summary
@@ -53,7 +53,7 @@ def test_a_lock_that_was_taken_away_ends_the_rollout(stage: Stage, act: str) -> 
     stage.controller()
     stage.fleet.faults["h1", act].append(stage.hosts["h1"].unlock)
     with pytest.raises(LockLost) as ended:
-        canary(stage.inventory, build, stage.tools(), Options())  # type: ignore[arg-type]
+        canary(stage.inventory, build, stage.dependencies(), Options())  # type: ignore[arg-type]
     assert ended.value.exit_code is ExitCode.LOCKED
 
 
@@ -63,7 +63,7 @@ def test_a_host_that_went_back_is_told_with_what_it_runs(stage: Stage) -> None:
     stage.controller()
     host = stage.hosts["h1"]
     stage.fleet.faults["h1", "confirm"].append(host.die)
-    ended = canary(stage.inventory, build, stage.tools(), Options())  # type: ignore[arg-type]
+    ended = canary(stage.inventory, build, stage.dependencies(), Options())  # type: ignore[arg-type]
     assert ended.code is ExitCode.UNREACHABLE
     assert "h1: ran R0002 when last reached" in ended.summary
     assert "h2, h3, h4: runs R0001" in ended.summary

@@ -328,7 +328,7 @@ def test_canary_again_does_not_start_what_a_person_stopped() -> None:
     ended = release(stage, build)
     assert (ended.code, stage.running()) == (ExitCode.HELD, ["", "R0001"])
     stage.controller()
-    back = rollback(stage.inventory, ["h1"], stage.tools(), to="R0001", keep=True)
+    back = rollback(stage.inventory, ["h1"], stage.dependencies(), to="R0001", keep=True)
     assert (back.code, stage.running()) == (ExitCode.DONE, ["R0001"] * 2)
 
 
@@ -378,10 +378,10 @@ def test_a_rollback_tells_of_a_bot_that_stays_down() -> None:
     stage = stage_of(2)
     release(stage)
     stage.controller()
-    assert rollback(stage.inventory, ["h1", "h2"], stage.tools()).code is ExitCode.DONE
+    assert rollback(stage.inventory, ["h1", "h2"], stage.dependencies()).code is ExitCode.DONE
     stage.hosts["h1"].end_itself()
     stage.controller()
-    again = rollback(stage.inventory, ["h1", "h2"], stage.tools())
+    again = rollback(stage.inventory, ["h1", "h2"], stage.dependencies())
     assert (again.code, stage.running()) == (ExitCode.NEEDS_PERSON, ["", "R0001"])
     assert "ended by itself" in again.summary
     assert "botdeploy rollback prod --to R0001 --limit h1 --keep" in again.summary

@@ -91,7 +91,7 @@ def test_a_live_canary_watches_what_passed_while_it_rolls_on() -> None:
             stage.world.is_like("R0002", "bad", "h1")
 
     stage.fleet.before = late
-    ended = canary(stage.inventory, build, stage.tools(), Options())  # type: ignore[arg-type]
+    ended = canary(stage.inventory, build, stage.dependencies(), Options())  # type: ignore[arg-type]
     assert (ended.code, stage.running()) == (ExitCode.FAILED, ["R0001"] * 6)
     assert all(build.release.digest in host.quarantine for host in stage.hosts.values())
 
@@ -145,7 +145,7 @@ def test_a_short_watch_is_waited_for() -> None:
 
     for seconds in range(60, 400, 20):
         stage.clock.at(seconds, late)
-    ended = canary(stage.inventory, build, stage.tools(), Options())  # type: ignore[arg-type]
+    ended = canary(stage.inventory, build, stage.dependencies(), Options())  # type: ignore[arg-type]
     assert (ended.code, stage.running()) == (ExitCode.FAILED, ["R0001"] * 3)
     assert stage.clock.mono - begun < 400
 
@@ -189,7 +189,7 @@ def test_what_failed_after_its_pass_is_proven_nowhere() -> None:
     # By force it is judged again everywhere, also where it has run since; its pass is a new one.
     stage.world.is_like("R0002", "good", "h1")
     stage.controller()
-    canary(stage.inventory, build, stage.tools(), Options(), is_forced=True)  # type: ignore[arg-type]
+    canary(stage.inventory, build, stage.dependencies(), Options(), is_forced=True)  # type: ignore[arg-type]
     wait(stage, 4)
     assert all(stage.hosts[name].observe().is_proven("R0002") for name in ("h1", "h2"))
     assert stage.running() == ["R0002"] * 2 + ["R0001"] * 3  # the others: by a person's force alone
