@@ -30,13 +30,13 @@ RINGS = (
 def release(stage: Stage) -> Ended:
     """Let a person release."""
     stage.controller()
-    return canary(stage.inventory, stage.build(), stage.tools(), Options())  # type: ignore[arg-type]
+    return canary(stage.inventory, stage.build(), stage.dependencies(), Options())  # type: ignore[arg-type]
 
 
 def tick(stage: Stage) -> Ended:
     """Let cron take a step."""
     stage.controller()
-    return promote(stage.inventory, stage.tools("cron@box"), Options())
+    return promote(stage.inventory, stage.dependencies("cron@box"), Options())
 
 
 def told(stage: Stage) -> dict[str, Any]:
@@ -44,7 +44,7 @@ def told(stage: Stage) -> dict[str, Any]:
     names = tuple(host.name for host in stage.inventory.hosts)
     fleet = stage.controller()
     states, away = observe(fleet, names)  # type: ignore[arg-type]
-    now = stage.tools().clock.now()
+    now = stage.dependencies().clock.now()
     found = status_record(stage.inventory, names, states, away, now)["rollout"]
     assert isinstance(found, dict)
     return found
@@ -127,7 +127,7 @@ def test_the_last_rollout_is_told_by_its_name_and_not_by_a_hosts_clock(stage: St
     last = states["h2"].rollout
     assert last is not None
     older = replace(last, id="20200101T000000Z-0000", since="2099-01-01T00:00:00Z", release="R0000")
-    now = stage.tools().clock.now()
+    now = stage.dependencies().clock.now()
     for who in ("h1", "h3"):
         seen = {**states, who: replace(states[who], rollout=replace(older, outcome="passed"))}
         record = status_record(stage.inventory, names, seen, away, now)
@@ -141,7 +141,7 @@ def test_status_has_the_documented_keys_and_no_others(stage: Stage) -> None:
     stage.hosts["h3"].is_cut = True
     names = tuple(host.name for host in stage.inventory.hosts)
     states, away = observe(stage.controller(), names)  # type: ignore[arg-type]
-    record = status_record(stage.inventory, names, states, away, stage.tools().clock.now())
+    record = status_record(stage.inventory, names, states, away, stage.dependencies().clock.now())
     assert set(record) == set(example)
     assert set(record["rollout"]) == set(example["rollout"])
     assert [set(host) for host in record["hosts"]] == [set(example["hosts"][0])] * 4

@@ -53,7 +53,7 @@ MOST_BYTES = 9_000
 
 
 @contextmanager
-def tools(project: Project) -> Iterator[tuple[Inventory, Dependencies]]:
+def dependencies(project: Project) -> Iterator[tuple[Inventory, Dependencies]]:
     """Give what a command of this process needs, with a connector that counts."""
     inventory = load(project.name, project.folder / "inventories")
     fleet = Fleet(inventory, CountingConnector())
@@ -75,7 +75,7 @@ def tools(project: Project) -> Iterator[tuple[Inventory, Dependencies]]:
 
 def roll(project: Project, source: str) -> CountingConnector:
     """Take a source through all rings, and give what went over the network."""
-    with tools(project) as (inventory, made):
+    with dependencies(project) as (inventory, made):
         release = build(inventory, read(source), now=made.clock.now(), who="test", environ={})
         ended = canary(inventory, release, made, Options())
         went = made.fleet.connector
@@ -136,7 +136,7 @@ def test_a_rollback_takes_one_connection_and_three_programs(project: Project) ->
     """The lock with what the host says, the note that the rollout is over, and the way back."""
     roll(project, project.version("v1", "good"))
     roll(project, project.version("v2", "good"))
-    with tools(project) as (inventory, made):
+    with dependencies(project) as (inventory, made):
         ended = rollback(inventory, project.hosts, made)
         went = made.fleet.connector
         assert isinstance(went, CountingConnector)
