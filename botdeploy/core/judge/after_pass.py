@@ -62,27 +62,27 @@ class AfterPass:
         self, canary: Sequence[str], baseline: Sequence[str], passed_at_us: Mapping[str, int]
     ) -> None:
         """``passed_at_us``: for each host of the ring, microseconds since the epoch."""
-        self._ledger = FleetTally(canary, baseline, dict(passed_at_us), MINUTE_US)
+        self._fleet = FleetTally(canary, baseline, dict(passed_at_us), MINUTE_US)
         options = JudgeOptions.preset_for(Preset.NORMAL, 0.0)
         self._options = replace(options, false_abort_rate=FALSE_A_DAY)
-        self._hard = HardRules(self._ledger, self._options)
+        self._hard = HardRules(self._fleet, self._options)
         self._table: Table | None = None
         self._usual: Usual | None = None
-        self._plays: list[tuple[int, Comparison]] = []
+        self._comparisons: list[tuple[int, Comparison]] = []
         self._next = 0
         self._failed: Verdict | None = None
 
     @property
     def hosts(self) -> tuple[str, ...]:
         """The ring's hosts that are watched."""
-        return tuple(self._ledger.canary)
+        return tuple(self._fleet.canary)
 
     def feed(self, host: str, line: LogLine) -> None:
         """Take one line in, of any time."""
-        part = self._ledger.add(host, line)
-        if part is None or line.at_us < part.start_us or host not in self._ledger.canary:
+        tally = self._fleet.add(host, line)
+        if tally is None or line.at_us < tally.start_us or host not in self._fleet.canary:
             return
-        self._take(self._hard.at_line(part, line))
+        self._take(self._hard.at_line(tally, line))
 
     def absorb(
         self, host: str, evidence: Evidence, release: str, counted: Collection[str] | None = None
@@ -91,48 +91,48 @@ class AfterPass:
 
         ``counted`` names those whose lines are the past (None: all), the ``release`` among them.
         """
-        self._ledger.absorb(host, evidence, release, counted)
-        part = self._ledger.canary.get(host)
-        if part is None:
+        self._fleet.absorb(host, evidence, release, counted)
+        tally = self._fleet.canary.get(host)
+        if tally is None:
             return
         stops = [
             bucket.at_us
-            for bucket in evidence.buckets(release, part.start_us - evidence.bucket_us)
+            for bucket in evidence.buckets(release, tally.start_us - evidence.bucket_us)
             if bucket.counts.system.get(SystemKind.STOPPING)
         ]
-        for one in evidence.incidents(release, part.start_us):
+        for one in evidence.incidents(release, tally.start_us):
             if one.kind == FATAL:
-                self._take(self._hard.at_fatal(part, one.fingerprint, one.text))
+                self._take(self._hard.at_fatal(tally, one.fingerprint, one.text))
                 continue
             is_stop = any(at_us <= one.at_us < at_us + evidence.bucket_us for at_us in stops)
             if not (is_stop and one.kind == SystemKind.CRASHED):
                 kind = SystemKind(one.kind)
                 told = (one.text, one.at_us, "", one.status)
-                self._take(self._hard.at_record(part, kind, *told))
+                self._take(self._hard.at_record(tally, kind, *told))
 
     def leave(self, host: str, at_us: int) -> None:
         """Note that a host of the baseline gets the new release: it says nothing of the old one."""
-        part = self._ledger.baseline.get(host)
-        if part is not None:
-            part.miss(at_us, _FOREVER_US)
+        tally = self._fleet.baseline.get(host)
+        if tally is not None:
+            tally.miss(at_us, _FOREVER_US)
 
     def between_lives(self, host: str) -> None:
         """Note that a host's bot is down and that systemd starts it again: that is waited for."""
-        part = self._ledger.host(host)
-        if part is not None:
-            part.is_between_lives = True
+        tally = self._fleet.host(host)
+        if tally is not None:
+            tally.is_between_lives = True
 
     def gap(self, host: str, at_us: int) -> None:
         """Note that a host's stream broke; what follows until its next line is not silence."""
-        part = self._ledger.host(host)
-        if part is not None:
-            part.tear(at_us)
+        tally = self._fleet.host(host)
+        if tally is not None:
+            tally.tear(at_us)
 
     def unheard(self, host: str, from_us: int, to_us: int) -> None:
         """Note that nobody listened to a host for a while; its lines may still come, late."""
-        part = self._ledger.host(host)
-        if part is not None:
-            part.miss(from_us, to_us)
+        tally = self._fleet.host(host)
+        if tally is not None:
+            tally.miss(from_us, to_us)
 
     def failure(self, now_us: int) -> Verdict | None:
         """Give the verdict that revokes the pass, by what was seen until ``now_us``; else None."""
@@ -145,8 +145,8 @@ class AfterPass:
 
     def seen(self) -> str:
         """Sum up what came since the pass."""
-        parts = self._ledger.canary.values()
-        errors = sum(one.error_lines for part in parts for one in part.after.values())
+        parts = self._fleet.canary.values()
+        errors = sum(one.error_lines for tally in parts for one in tally.after.values())
         return f"{errors} errors, {self._hard.crash_count()} crashes"
 
     def _take(self, ruled: Verdict | None) -> None:
@@ -158,18 +158,18 @@ class AfterPass:
 
     def _begin(self) -> bool:
         """Learn what is usual; a past shorter than ten minutes counts for what it is."""
-        ledger = self._ledger
-        watch = ledger.watch_us // MINUTE_US
+        fleet = self._fleet
+        watch = fleet.watch_us // MINUTE_US
         known = [
-            part.first_us
-            for part in ledger.parts()
-            if part.first_us is not None and part.history_s >= _LEAST_PAST_S
+            tally.first_us
+            for tally in fleet.parts()
+            if tally.first_us is not None and tally.history_s >= _LEAST_PAST_S
         ]
         if not known:
             return False
         past = min(MOST_PAST_MIN, watch - min(known) // MINUTE_US)
         past = max(BLOCK_MIN, past - past % BLOCK_MIN)
-        self._table = Table(ledger, past, watch - past)
+        self._table = Table(fleet, past, watch - past)
         self._usual = Usual(self._table)
         self._next = watch
         return True
@@ -182,37 +182,37 @@ class AfterPass:
         self._next += 1
         table.append()
         if (minute - table.first - table.past) % EVERY_MIN == 0 and now - minute <= LOOK_BACK_MIN:
-            canary = range(len(self._ledger.canary))
-            self._plays.append((minute, Comparison(table, usual, canary, REPLAY_MIN)))
-        self._plays = [one for one in self._plays if minute - one[0] < REPLAY_MIN]
+            canary = range(len(self._fleet.canary))
+            self._comparisons.append((minute, Comparison(table, usual, canary, REPLAY_MIN)))
+        self._comparisons = [one for one in self._comparisons if minute - one[0] < REPLAY_MIN]
         ready = [
             number
-            for number, part in enumerate(self._ledger.canary.values())
-            if minute * MINUTE_US >= part.start_us
+            for number, tally in enumerate(self._fleet.canary.values())
+            if minute * MINUTE_US >= tally.start_us
         ]
-        for _, play in self._plays:
-            play.minute(table.length - 1, ready)
-            if ready and self._is_plain(play, usual) and play.in_hindsight() >= BOUND:
-                said = SequentialTest.of(self._ledger, self._options, play, usual)
+        for _, comparison in self._comparisons:
+            comparison.minute(table.length - 1, ready)
+            if ready and self._is_plain(comparison, usual) and comparison.in_hindsight() >= BOUND:
+                said = SequentialTest.of(self._fleet, self._options, comparison, usual)
                 self._fail(said.against(), said.host())
                 return
 
-    def _is_plain(self, play: Comparison, usual: Usual) -> bool:
+    def _is_plain(self, comparison: Comparison, usual: Usual) -> bool:
         """Tell whether the evidence is enough, and what it is about as plain as it has to be."""
-        if play.worth < BOUND:
+        if comparison.worth < BOUND:
             return False
-        is_alone = not self._ledger.baseline
-        worths = {kind: share * value for kind, (share, value) in play.parts().items()}
+        is_alone = not self._fleet.baseline
+        worths = {kind: share * value for kind, (share, value) in comparison.parts().items()}
         others = (YOUNG,) if is_alone else (YOUNG, LINES, WORK)
         if sum(worths.get(kind, 0.0) for kind in others) >= BOUND:
             return True
         if not is_alone:
-            weighed, ratio = play.weighed, usual.weighed_ratio(usual.too_many(BESIDE))
+            weighed, ratio = comparison.weighed, usual.weighed_ratio(usual.too_many(BESIDE))
             return weighed is not None and weighed.seen >= ratio * weighed.expected
         if worths[LINES] >= BOUND:
-            return _is_lately(play.traffic, lambda seen, mean: seen <= GONE * mean)
+            return _is_lately(comparison.traffic, lambda seen, mean: seen <= GONE * mean)
         ratio = usual.weighed_ratio(usual.too_many(ALONE))
-        return _is_lately(play.weighed, lambda seen, mean: seen >= ratio * mean)
+        return _is_lately(comparison.weighed, lambda seen, mean: seen >= ratio * mean)
 
 
 def _is_lately(stream: Stream | None, is_so: Callable[[float, float], bool]) -> bool:

@@ -49,12 +49,12 @@ CLASS = "class "
 class Table:
     """Rows of counts a minute, for every host; the past first, then the watch as it goes on."""
 
-    def __init__(self, ledger: FleetTally, past: int, first: int) -> None:
+    def __init__(self, fleet: FleetTally, past: int, first: int) -> None:
         """Read ``past`` minutes of history from minute ``first`` (since the epoch) on."""
-        self._ledger = ledger
-        self._parts: list[HostTally] = list(ledger.parts())
-        self.names = [part.name for part in self._parts]
-        self.canaries = len(ledger.canary)
+        self._fleet = fleet
+        self._parts: list[HostTally] = list(fleet.parts())
+        self.names = [tally.name for tally in self._parts]
+        self.canaries = len(fleet.canary)
         self.first = first
         self.past = past
         self.rows: dict[str, list[list[float]]] = {
@@ -67,7 +67,7 @@ class Table:
         """Whether the world fails it: such a minute is neither silence nor slowness."""
         self.length = 0
         self._is_well = True
-        self._class_of = group(ledger.known)
+        self._class_of = group(fleet.known)
         self._first_seen: dict[str, int] = {}
         self._hosts_of: dict[str, set[int]] = {}
         self._last_seen: dict[tuple[int, str], int] = {}
@@ -83,8 +83,8 @@ class Table:
 
     def _most_frequent(self) -> list[str]:
         totals: dict[str, int] = {}
-        for part in self._parts:
-            for name, number in part.errors_before.items():
+        for tally in self._parts:
+            for name, number in tally.errors_before.items():
                 kind = self._class_of.get(name, name)
                 totals[kind] = totals.get(kind, 0) + number
         often = [name for name, number in totals.items() if number >= _FREQUENT]
@@ -97,21 +97,21 @@ class Table:
         minute = self.first + self.length
         starting = set(grace)
         self._is_well = self._is_world_well(minute)
-        for number, part in enumerate(self._parts):
-            bucket = self._bucket(part, minute)
+        for number, tally in enumerate(self._parts):
+            bucket = self._bucket(tally, minute)
             begin_us = minute * MINUTE_US
-            known_us = part.start_us if part.first_us is None else part.first_us
+            known_us = tally.start_us if tally.first_us is None else tally.first_us
             is_past = self.length < self.past
             self.covered[number].append(
                 begin_us >= known_us - MINUTE_US
-                and not (is_past and number < self.canaries and begin_us >= part.start_us)
-                and part.torn_between(begin_us, begin_us + MINUTE_US) == 0
+                and not (is_past and number < self.canaries and begin_us >= tally.start_us)
+                and tally.torn_between(begin_us, begin_us + MINUTE_US) == 0
             )
             self.cut_off[number].append(
                 not is_past
                 and number < self.canaries
                 and not self._is_well
-                and self._is_troubled(part, bucket)
+                and self._is_troubled(tally, bucket)
             )
             self.whole[number].append(bucket.dropped == 0)
             self.rows[LINES][number].append(float(bucket.lines))
@@ -122,10 +122,10 @@ class Table:
         self._append_young(minute, starting)
         self.length += 1
 
-    def _is_troubled(self, part: HostTally, bucket: MinuteCounts) -> bool:
+    def _is_troubled(self, tally: HostTally, bucket: MinuteCounts) -> bool:
         """Tell whether the world fails a host in a minute more than it usually does."""
-        usual = self._ledger.of_world_each_s(part) * MINUTE_US / SECOND_US
-        return self._ledger.of_world_in([bucket]) > TROUBLE_RATIO * usual
+        usual = self._fleet.of_world_each_s(tally) * MINUTE_US / SECOND_US
+        return self._fleet.of_world_in([bucket]) > TROUBLE_RATIO * usual
 
     def _is_world_well(self, minute: int) -> bool:
         """Tell whether so many hosts of the old release are spared that the world is well.
@@ -133,11 +133,11 @@ class Table:
         In the past it counts as well where there are hosts enough to say so in the watch.
         """
         baseline = self._parts[self.canaries :]
-        if self.length < self.past or not self._ledger.has_witnesses:
-            return self._ledger.has_witnesses
+        if self.length < self.past or not self._fleet.has_witnesses:
+            return self._fleet.has_witnesses
         spared = sum(
-            not self._is_troubled(part, self._bucket(part, minute)) and not part.is_broken
-            for part in baseline
+            not self._is_troubled(tally, self._bucket(tally, minute)) and not tally.is_broken
+            for tally in baseline
         )
         return spared >= WITNESSES and 2 * spared > len(baseline)
 
@@ -146,21 +146,21 @@ class Table:
 
         Nor with those that may be in a past that was not read.
         """
-        ledger = self._ledger
-        is_cut = ledger.is_past_cut
+        fleet = self._fleet
+        is_cut = fleet.is_past_cut
         if self._is_well and not is_cut:
             return bucket.errors
         return {
             name: number
             for name, number in bucket.errors.items()
-            if (self._is_well or not ledger.is_of_world(name))
-            and (not is_cut or ledger.is_known(name))
+            if (self._is_well or not fleet.is_of_world(name))
+            and (not is_cut or fleet.is_known(name))
         }
 
-    def _bucket(self, part: HostTally, minute: int) -> MinuteCounts:
-        since = part.after.get(minute)
-        before = part.before.get(minute)
-        if since is not None and (before is None or part.name in self._ledger.canary):
+    def _bucket(self, tally: HostTally, minute: int) -> MinuteCounts:
+        since = tally.after.get(minute)
+        before = tally.before.get(minute)
+        if since is not None and (before is None or tally.name in self._fleet.canary):
             return since
         if since is not None and before is not None:
             both = MinuteCounts()
@@ -193,9 +193,9 @@ class Table:
     def _append_young(self, minute: int, starting: set[int]) -> None:
         """Count, a host, the errors that are young, come (back), and were on no other host."""
         seen: list[tuple[int, str]] = []
-        parts = [] if self._ledger.is_past_cut else self._parts
-        for number, part in enumerate(parts):
-            for name in self._errors(self._bucket(part, minute)):
+        parts = [] if self._fleet.is_past_cut else self._parts
+        for number, tally in enumerate(parts):
+            for name in self._errors(self._bucket(tally, minute)):
                 kind = self._kind(number, name)
                 seen.append((number, kind))
                 self._first_seen.setdefault(kind, minute)
@@ -226,7 +226,7 @@ class Table:
             return self._first_seen[kind] >= half and len(self._hosts_of[kind]) == 1
         if number < self.canaries:
             on_baseline = any(one >= self.canaries for one in self._hosts_of[kind])
-            return not (on_baseline or self._ledger.is_known(kind))
+            return not (on_baseline or self._fleet.is_known(kind))
         return len(self._hosts_of[kind]) == 1
 
     def _kind(self, number: int, name: str) -> str:
@@ -234,7 +234,7 @@ class Table:
         kind = self._class_of.get(name, name)
         if number >= self.canaries or self.length < self.past:
             return kind
-        if self._ledger.is_known(kind):
+        if self._fleet.is_known(kind):
             self._in_known_words.add(kind)
             return kind
         return self._reworded(kind) or kind
@@ -273,11 +273,11 @@ class Table:
             return float(times)
         third = self.past // times
         single = laid = 0.0
-        for part in self._parts:
+        for tally in self._parts:
             for t in range(third):
                 sums: dict[str, int] = {}
                 for k in range(times):
-                    bucket = part.before.get(self.first + t + k * third, _NOTHING)
+                    bucket = tally.before.get(self.first + t + k * third, _NOTHING)
                     for name, lines in bucket.errors.items():
                         kind = self._class_of.get(name, name)
                         sums[kind] = sums.get(kind, 0) + lines

@@ -42,35 +42,35 @@ _WORLDS_DOING = (
 class HardRules:
     """Rules that answer at the line, unless the baseline is in the same state."""
 
-    def __init__(self, ledger: FleetTally, options: JudgeOptions) -> None:
-        """Judge what ``ledger`` was given; it must have counted a line before it comes here."""
-        self._ledger = ledger
+    def __init__(self, fleet: FleetTally, options: JudgeOptions) -> None:
+        """Judge what ``fleet`` was given; it must have counted a line before it comes here."""
+        self._fleet = fleet
         self._options = options
         self._excused: dict[str, str] = {}
 
-    def at_line(self, part: HostTally, line: LogLine) -> Verdict | None:
+    def at_line(self, tally: HostTally, line: LogLine) -> Verdict | None:
         """Answer a line of a canary host since its switch: FAIL, WAIT (not the release) or None."""
         record = line.system
         if record is not None:
             told = (record.result, record.status)
-            return self.at_record(part, record.kind, line.message, line.at_us, *told)
+            return self.at_record(tally, record.kind, line.message, line.at_us, *told)
         if not line.is_fatal or line.fingerprint is None:
             return None
-        return self.at_fatal(part, line.fingerprint, line.message)
+        return self.at_fatal(tally, line.fingerprint, line.message)
 
-    def at_fatal(self, part: HostTally, error: str, message: str) -> Verdict | None:
+    def at_fatal(self, tally: HostTally, error: str, message: str) -> Verdict | None:
         """Answer a fatal error since the switch."""
-        if self._ledger.is_known_fatal(error):
+        if self._fleet.is_known_fatal(error):
             return None
-        if self._ledger.is_past_cut:
+        if self._fleet.is_past_cut:
             return None
-        if self._ledger.is_of_world(error):
+        if self._fleet.is_of_world(error):
             return None  # no one line tells whose doing it is
-        return _fail(part, f"a fatal error never seen {self._where()}: {quote(message)}")
+        return _fail(tally, f"a fatal error never seen {self._where()}: {quote(message)}")
 
     def at_record(
         self,
-        part: HostTally,
+        tally: HostTally,
         kind: SystemKind,
         message: str,
         at_us: int,
@@ -78,7 +78,7 @@ class HardRules:
         status: int | None = None,
     ) -> Verdict | None:
         """Answer a record of systemd's since the switch, that the ledger was given before."""
-        if at_us <= part.forgiven_us:
+        if at_us <= tally.forgiven_us:
             return None
         reason: str | None = None
         if kind in _DEADLY:
@@ -87,33 +87,33 @@ class HardRules:
             if result in _FINAL_RESULTS or self._is_unheard_of():
                 reason = f"the unit failed: {quote(message)}"
         elif kind is SystemKind.RESTART and status == 0:
-            reason = self._faultless_loop(part)
-        elif kind in _CRASHES and not part.is_stopping:
+            reason = self._faultless_loop(tally)
+        elif kind in _CRASHES and not tally.is_stopping:
             reason = self._crashes()
         if reason is None:
             return None
-        if kind in _OF_WORLD and self.is_worlds_doing(part):
-            return Verdict(Outcome.WAIT, (reason, _WORLDS_DOING), part.name)
-        return self._ruled(part, reason, at_us)
+        if kind in _OF_WORLD and self.is_worlds_doing(tally):
+            return Verdict(Outcome.WAIT, (reason, _WORLDS_DOING), tally.name)
+        return self._ruled(tally, reason, at_us)
 
     def standing(self, now_us: int) -> Verdict | None:
         """Answer what no line answered: a unit that stays down, and what was excused before."""
-        for part in self._ledger.canary.values():
-            reason = self._kept(part)
-            if reason is not None and part.name not in self._excused:
-                ruled = self._ruled(part, reason, part.happenings[-1].at_us)
+        for tally in self._fleet.canary.values():
+            reason = self._kept(tally)
+            if reason is not None and tally.name not in self._excused:
+                ruled = self._ruled(tally, reason, tally.happenings[-1].at_us)
                 if ruled.outcome is Outcome.FAIL:
                     return ruled
-            if part.name in self._excused or part.down_us is None or part.is_between_lives:
+            if tally.name in self._excused or tally.down_us is None or tally.is_between_lives:
                 continue
-            if part.down_us > part.forgiven_us and (
-                now_us - part.down_us > self._options.restart_s * SECOND_US
+            if tally.down_us > tally.forgiven_us and (
+                now_us - tally.down_us > self._options.restart_s * SECOND_US
             ):
-                last = part.happenings[-1].text
-                if self.is_worlds_doing(part):
+                last = tally.happenings[-1].text
+                if self.is_worlds_doing(tally):
                     down = f"the unit failed and stays so: {quote(last)}"
-                    return Verdict(Outcome.WAIT, (down, _WORLDS_DOING), part.name)
-                ruled = self._ruled(part, f"the unit failed and stays so: {quote(last)}", now_us)
+                    return Verdict(Outcome.WAIT, (down, _WORLDS_DOING), tally.name)
+                ruled = self._ruled(tally, f"the unit failed and stays so: {quote(last)}", now_us)
                 if ruled.outcome is Outcome.FAIL:
                     return ruled
         if not self._excused:
@@ -122,44 +122,44 @@ class HardRules:
         if sick:
             return self._not_the_release(sick)
         for name, reason in list(self._excused.items()):
-            part = self._ledger.canary[name]
-            if part.down_us is not None:
-                return _fail(part, reason, "the baseline had the same trouble and got over it")
-            part.forgiven_us = now_us
+            tally = self._fleet.canary[name]
+            if tally.down_us is not None:
+                return _fail(tally, reason, "the baseline had the same trouble and got over it")
+            tally.forgiven_us = now_us
             del self._excused[name]
         return None
 
-    def is_worlds_doing(self, part: HostTally) -> bool:
+    def is_worlds_doing(self, tally: HostTally) -> bool:
         """Tell whether the last that a host said before it went down may be the world's doing."""
-        return part.last_error is not None and self._ledger.is_excused(part.last_error)
+        return tally.last_error is not None and self._fleet.is_excused(tally.last_error)
 
-    def _kept(self, part: HostTally) -> str | None:
+    def _kept(self, tally: HostTally) -> str | None:
         """Say what its lines would have shown, where what was kept of them was taken in at once."""
-        seen = part.unforgiven() if part.is_absorbed else []
+        seen = tally.unforgiven() if tally.is_absorbed else []
         deadly = next((one for one in seen if one.kind in _DEADLY), None)
         if deadly is not None:
             return f"{_DEADLY[deadly.kind]}: {quote(deadly.text)}"
-        if self.is_worlds_doing(part):
+        if self.is_worlds_doing(tally):
             return None
         if crashes_in(seen) and (reason := self._crashes()):
             return reason
-        return self._faultless_loop(part) if seen else None
+        return self._faultless_loop(tally) if seen else None
 
     def crash_count(self) -> int:
         """Crashes of the release on all canary hosts, without what was excused."""
-        return sum(crashes_in(part.unforgiven()) for part in self._ledger.canary.values())
+        return sum(crashes_in(tally.unforgiven()) for tally in self._fleet.canary.values())
 
     @property
     def is_usual_crasher(self) -> bool:
         """Whether the old release crashed now and then, too."""
-        return any(crashes_in(part.happenings_before) for part in self._ledger.parts())
+        return any(crashes_in(tally.happenings_before) for tally in self._fleet.parts())
 
-    def _ruled(self, part: HostTally, reason: str, at_us: int) -> Verdict:
+    def _ruled(self, tally: HostTally, reason: str, at_us: int) -> Verdict:
         sick = self._sick_baseline(at_us)
         if sick:
-            self._excused.setdefault(part.name, reason)
+            self._excused.setdefault(tally.name, reason)
             return self._not_the_release(sick)
-        return _fail(part, reason)
+        return _fail(tally, reason)
 
     def _is_unheard_of(self) -> bool:
         """Tell whether a first crash condemns: in quick, where the old release never crashed."""
@@ -167,15 +167,15 @@ class HardRules:
 
     def _crashes(self) -> str | None:
         """Say why the crashes so far condemn the release, or None if they do not yet."""
-        parts = list(self._ledger.canary.values())
+        parts = list(self._fleet.canary.values())
         total = self.crash_count()
-        shown = [one for part in parts for one in part.unforgiven() if _is_crash(one)]
+        shown = [one for tally in parts for one in tally.unforgiven() if _is_crash(one)]
         last = max(shown, key=lambda one: one.at_us, default=None)
         if last is None:
             return None
         exits = [one.text for one in shown if one.kind in _EXITS]
         said = quote(exits[-1] if exits else last.text)
-        names = [part.name for part in parts if crashes_in(part.unforgiven())]
+        names = [tally.name for tally in parts if crashes_in(tally.unforgiven())]
         where = f" ({listing(names)})" if len(names) > 1 else ""
         if not self.is_usual_crasher:
             if total >= 2:
@@ -185,8 +185,8 @@ class HardRules:
             if self._options.preset is Preset.QUICK:
                 return f"crashed{where}{self._clean_history()}: {said}"
             return None
-        loop = max((_within(part.unforgiven()) for part in parts), default=0)
-        usual = max((_within(part.happenings_before) for part in self._ledger.parts()), default=0)
+        loop = max((_within(tally.unforgiven()) for tally in parts), default=0)
+        usual = max((_within(tally.happenings_before) for tally in self._fleet.parts()), default=0)
         if loop > max(1, usual):
             return (
                 f"crashed {loop} times within {duration(LOOP_WITHIN_US / 1e6)}"
@@ -194,13 +194,13 @@ class HardRules:
             )
         return None
 
-    def _faultless_loop(self, part: HostTally) -> str | None:
+    def _faultless_loop(self, tally: HostTally) -> str | None:
         """Say that a bot which ends without fault does so again and again, unlike the old one."""
-        often = _most_within(one.at_us for one in part.unforgiven() if one.is_faultless)
+        often = _most_within(one.at_us for one in tally.unforgiven() if one.is_faultless)
         usual = max(
             (
                 _most_within(one.at_us for one in other.happenings_before if one.is_faultless)
-                for other in self._ledger.parts()
+                for other in self._fleet.parts()
             ),
             default=0,
         )
@@ -212,25 +212,25 @@ class HardRules:
         )
 
     def _where(self) -> str:
-        known_s = self._ledger.history_s
+        known_s = self._fleet.history_s
         return f"in {duration(known_s)} of the old release" if known_s else "before"
 
     def _clean_history(self) -> str:
-        known_s = self._ledger.history_s
+        known_s = self._fleet.history_s
         return f", and not once in {duration(known_s)} of the old release" if known_s else ""
 
     def _sick_baseline(self, now_us: int) -> list[str]:
         """Name the baseline hosts in trouble now, if they are at least half of the baseline."""
         sick = [
-            part.name
-            for part in self._ledger.baseline.values()
-            if part.down_us is not None
+            tally.name
+            for tally in self._fleet.baseline.values()
+            if tally.down_us is not None
             or any(
                 now_us - one.at_us <= SAME_TIME_US and not one.is_faultless
-                for one in part.happenings
+                for one in tally.happenings
             )
         ]
-        return sick if 2 * len(sick) >= len(self._ledger.baseline) else []
+        return sick if 2 * len(sick) >= len(self._fleet.baseline) else []
 
     def _not_the_release(self, sick: list[str]) -> Verdict:
         reasons = [*self._excused.values()]
@@ -238,8 +238,8 @@ class HardRules:
         return Verdict(Outcome.WAIT, tuple(reasons), next(iter(self._excused), None))
 
 
-def _fail(part: HostTally, *reasons: str) -> Verdict:
-    return Verdict(Outcome.FAIL, reasons, part.name)
+def _fail(tally: HostTally, *reasons: str) -> Verdict:
+    return Verdict(Outcome.FAIL, reasons, tally.name)
 
 
 def _is_crash(one: Happening) -> bool:

@@ -522,18 +522,18 @@ class FleetTally:
 
     def add(self, name: str, line: LogLine) -> HostTally | None:
         """Count a line; what the old release says anywhere is known from then on."""
-        part = self._parts.get(name)
-        if part is None:
+        tally = self._parts.get(name)
+        if tally is None:
             return None
-        part.add(line)
+        tally.add(line)
         error = line.fingerprint
         if error is not None and error not in self._of_world:
             self._of_world[error] = is_of_world(error, line.message)
-        if error is not None and (line.at_us < part.start_us or name in self.baseline):
+        if error is not None and (line.at_us < tally.start_us or name in self.baseline):
             self._known.add(error)
             if line.is_fatal:
                 self._fatal.add(error)
-        return part
+        return tally
 
     def learn(self, errors: Iterable[str]) -> None:
         """Take errors as known: the old release says them."""
@@ -547,20 +547,20 @@ class FleetTally:
         counted: Collection[str] | None = None,
     ) -> None:
         """Count what was kept of a host's journal; see ``HostLedger.absorb``."""
-        part = self._parts.get(name)
-        if part is None:
+        tally = self._parts.get(name)
+        if tally is None:
             return
-        part.absorb(evidence, judged, counted)
+        tally.absorb(evidence, judged, counted)
         for error, first in evidence.classes().items():
             self._of_world.setdefault(error, is_of_world(error, first.sample))
         self._fatal.update(
             error
             for error, first in evidence.classes().items()
-            if first.is_fatal and (error in part.errors_before or name in self.baseline)
+            if first.is_fatal and (error in tally.errors_before or name in self.baseline)
         )
-        self.learn(part.errors_before)
+        self.learn(tally.errors_before)
         if name in self.baseline:
-            self.learn(part.quotes)
+            self.learn(tally.quotes)
 
     def is_known_fatal(self, error: str) -> bool:
         """Tell whether the old release said this, or another of its class, as a fatal error."""
@@ -599,16 +599,16 @@ class FleetTally:
         """
         if not self.is_of_world(error):
             return False
-        spared = sum(self._is_spared(part) for part in self.baseline.values())
+        spared = sum(self._is_spared(tally) for tally in self.baseline.values())
         return spared < WITNESSES or 2 * spared <= len(self.baseline)
 
-    def _is_spared(self, part: HostTally) -> bool:
+    def _is_spared(self, tally: HostTally) -> bool:
         """Tell whether a host is heard, and meets no more errors of the world than it ever did."""
-        if part.is_broken or not part.lines_after:
+        if tally.is_broken or not tally.lines_after:
             return False
-        met = self.of_world_in(part.after.values())
-        span_s = (max(part.after) + 1) * self.step_us / SECOND_US - part.start_us / SECOND_US
-        return met <= TROUBLE_RATIO * self.of_world_each_s(part) * span_s
+        met = self.of_world_in(tally.after.values())
+        span_s = (max(tally.after) + 1) * self.step_us / SECOND_US - tally.start_us / SECOND_US
+        return met <= TROUBLE_RATIO * self.of_world_each_s(tally) * span_s
 
     def of_world_in(self, buckets: Iterable[MinuteCounts]) -> int:
         """Count the errors of the world in some stretches."""
@@ -619,10 +619,10 @@ class FleetTally:
             if self.is_of_world(error)
         )
 
-    def of_world_each_s(self, part: HostTally) -> float:
+    def of_world_each_s(self, tally: HostTally) -> float:
         """Tell how many errors of the world a host met in a second before the switch."""
-        known_s = part.history_s
-        met = sum(n for error, n in part.errors_before.items() if self.is_of_world(error))
+        known_s = tally.history_s
+        met = sum(n for error, n in tally.errors_before.items() if self.is_of_world(error))
         return met / known_s if known_s > 0.0 else 0.0
 
     @property
@@ -641,7 +641,7 @@ class FleetTally:
     @property
     def history_s(self) -> float:
         """Host-seconds of the old release before the switch."""
-        return sum(part.history_s for part in self._parts.values())
+        return sum(tally.history_s for tally in self._parts.values())
 
     def parts(self) -> Iterator[HostTally]:
         """Give every host's part, canary first."""
@@ -651,4 +651,4 @@ class FleetTally:
     @property
     def last_switch_us(self) -> int:
         """When the last canary host got the release."""
-        return max(part.start_us for part in self.canary.values())
+        return max(tally.start_us for tally in self.canary.values())

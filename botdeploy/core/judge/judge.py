@@ -58,20 +58,20 @@ class Judge:
             raise ValueError("a judge needs a canary host and the time of its switch")
         quick = options.preset is Preset.QUICK
         self.options = options
-        self._ledger = FleetTally(
+        self._fleet = FleetTally(
             canary, baseline, dict(switched_at_us), _QUICK_STEP_US if quick else MINUTE_US
         )
-        self._ledger.has_unread = has_unread
+        self._fleet.has_unread = has_unread
         for host, spans in (left_out or {}).items():
-            part = self._ledger.host(host)
-            if part is not None:
-                part.leave_out(spans)
-        self._refused = QuarantinedErrors(self._ledger, refused)
-        self._hard = HardRules(self._ledger, options)
-        self._quick = QuickRules(self._ledger, options)
-        self._scales = None if quick else SequentialTest(self._ledger, options)
+            tally = self._fleet.host(host)
+            if tally is not None:
+                tally.leave_out(spans)
+        self._refused = QuarantinedErrors(self._fleet, refused)
+        self._hard = HardRules(self._fleet, options)
+        self._quick = QuickRules(self._fleet, options)
+        self._sequential = None if quick else SequentialTest(self._fleet, options)
         self._failed: Verdict | None = None
-        self._now_us = self._ledger.watch_us
+        self._now_us = self._fleet.watch_us
         for host, past in (history or {}).items():
             if isinstance(past, Evidence):
                 self.absorb(host, past)
@@ -91,7 +91,7 @@ class Judge:
         ``judged`` names the release that is judged, where the evidence tells it from others;
         ``counted`` those whose lines are the past (None: all but that one's).
         """
-        self._ledger.absorb(host, evidence, judged, counted)
+        self._fleet.absorb(host, evidence, judged, counted)
 
     def feed(self, host: str, line: LogLine) -> Verdict | None:
         """Take one line in; a verdict where this very line shows a hard fault, else None.
@@ -100,12 +100,12 @@ class Judge:
         neither canary nor baseline are ignored.
         """
         self._now_us = max(self._now_us, line.at_us)
-        part = self._ledger.add(host, line)
-        if part is None or line.at_us < part.start_us or host not in self._ledger.canary:
+        tally = self._fleet.add(host, line)
+        if tally is None or line.at_us < tally.start_us or host not in self._fleet.canary:
             return None
         if self._failed is not None:
             return self._failed
-        ruled = self._refused.at_line(part, line) or self._hard.at_line(part, line)
+        ruled = self._refused.at_line(tally, line) or self._hard.at_line(tally, line)
         if ruled is not None and ruled.outcome is Outcome.FAIL:
             self._failed = ruled = self._naming(ruled, line.fingerprint)
         return ruled
@@ -116,8 +116,8 @@ class Judge:
         Only the release's own: none that the past knows, and none of the world.
         """
         named: dict[str, str] = {}
-        for part in self._ledger.canary.values():
-            for name, said in part.quotes.items():
+        for tally in self._fleet.canary.values():
+            for name, said in tally.quotes.items():
                 if name != error and not any(quote(said.text) in one for one in failed.reasons):
                     continue
                 if self._is_own(name, said.text):
@@ -129,31 +129,31 @@ class Judge:
         return line.fingerprint is not None and self._is_own(line.fingerprint, line.message)
 
     def _is_own(self, error: str, text: str) -> bool:
-        return not self._ledger.is_known(error) and not is_of_world(error, text)
+        return not self._fleet.is_known(error) and not is_of_world(error, text)
 
     def stopped(self, host: str) -> None:
         """Note that a person has stopped a host's bot: until it starts again it is not silent."""
-        part = self._ledger.host(host)
-        if part is not None:
-            part.is_stopping = True
+        tally = self._fleet.host(host)
+        if tally is not None:
+            tally.is_stopping = True
 
     def between_lives(self, host: str) -> None:
         """Note that a host's bot is down and that systemd starts it again: that is waited for."""
-        part = self._ledger.host(host)
-        if part is not None:
-            part.is_between_lives = True
+        tally = self._fleet.host(host)
+        if tally is not None:
+            tally.is_between_lives = True
 
     def gap(self, host: str, at_us: int) -> None:
         """Note that a host's stream broke; what follows until its next line is not silence."""
-        part = self._ledger.host(host)
-        if part is not None:
-            part.tear(at_us)
+        tally = self._fleet.host(host)
+        if tally is not None:
+            tally.tear(at_us)
 
     def unheard(self, host: str, from_us: int, to_us: int) -> None:
         """Note that nobody listened to a host for a while; its lines may still come, late."""
-        part = self._ledger.host(host)
-        if part is not None:
-            part.miss(from_us, to_us)
+        tally = self._fleet.host(host)
+        if tally is not None:
+            tally.miss(from_us, to_us)
 
     def verdict(self, now_us: int) -> Verdict:
         """Judge what was seen until ``now_us``; a fail stays a fail."""
@@ -171,26 +171,26 @@ class Judge:
     def worlds_doing(self) -> frozenset[str]:
         """Name the canary hosts whose last error may be the world's doing."""
         return frozenset(
-            name for name, part in self._ledger.canary.items() if self._hard.is_worlds_doing(part)
+            name for name, tally in self._fleet.canary.items() if self._hard.is_worlds_doing(tally)
         )
 
     def cannot_exclude(self) -> tuple[str, ...]:
         """Say what a pass now could not vouch for, in sentences."""
-        return unexcluded(self._ledger, self.options, self._now_us)
+        return unexcluded(self._fleet, self.options, self._now_us)
 
     def _condemned(self, now_us: int) -> Verdict | None:
         """FAIL where the evidence, or in quick what a person would see, condemns the release."""
         back = self._refused.standing()
         if back is not None:
             return back
-        if self._scales is None:
+        if self._sequential is None:
             return self._quick.suspicion(now_us)
-        if self._scales.weigh(now_us):
-            return Verdict(Outcome.FAIL, self._scales.against(), self._scales.host())
-        return None if self._scales.is_open else self._quick.suspicion(now_us)
+        if self._sequential.weigh(now_us):
+            return Verdict(Outcome.FAIL, self._sequential.against(), self._sequential.host())
+        return None if self._sequential.is_open else self._quick.suspicion(now_us)
 
     def _ran_s(self, now_us: int) -> float:
-        return (now_us - self._ledger.last_switch_us) / 1e6
+        return (now_us - self._fleet.last_switch_us) / 1e6
 
     def _late(self, waiting: Verdict, now_us: int) -> Verdict:
         """Turn a wait into inconclusive once the deadline is over."""
@@ -205,14 +205,14 @@ class Judge:
         if ran_s < self.options.soak_s:
             left = f"{duration(self.options.soak_s - max(0.0, ran_s))} of the soak are left"
             return Verdict(Outcome.WAIT, (f"nothing bad so far: {self._seen()}; {left}",))
-        for part in self._ledger.canary.values():
-            if part.is_broken:
+        for tally in self._fleet.canary.values():
+            if tally.is_broken:
                 blind = "its journal can't be read, and an unread journal is not a quiet one"
-                return self._late(Verdict(Outcome.WAIT, (blind,), part.name), now_us)
-            torn_us = part.torn_between(part.start_us, now_us)
-            if 2 * torn_us > now_us - part.start_us:
+                return self._late(Verdict(Outcome.WAIT, (blind,), tally.name), now_us)
+            torn_us = tally.torn_between(tally.start_us, now_us)
+            if 2 * torn_us > now_us - tally.start_us:
                 blind = f"{duration(torn_us / 1e6)} of its journal could not be read"
-                return self._late(Verdict(Outcome.WAIT, (blind,), part.name), now_us)
+                return self._late(Verdict(Outcome.WAIT, (blind,), tally.name), now_us)
         unread = self._unread_news()
         if unread is not None:
             return self._late(unread, now_us)
@@ -224,11 +224,11 @@ class Judge:
         if doubt is not None:
             host, reason = doubt
             return self._late(Verdict(Outcome.WAIT, (reason,), host), now_us)
-        if self._scales is not None:
-            lacking = self._scales.missing(now_us)
+        if self._sequential is not None:
+            lacking = self._sequential.missing(now_us)
             if lacking:
                 return self._late(Verdict(Outcome.WAIT, (*lacking, self._seen())), now_us)
-            proved = (f"{self._seen()}; {self._scales.figures()}", *self._caveats())
+            proved = (f"{self._seen()}; {self._sequential.figures()}", *self._caveats())
             return Verdict(Outcome.PASS, proved)
         doubt = self._quick.doubt(now_us)
         if doubt is not None:
@@ -238,49 +238,49 @@ class Judge:
 
     def _unread_news(self) -> Verdict | None:
         """WAIT for an error that comes again and that may be in the past that was not read."""
-        if not self._ledger.is_past_cut:
+        if not self._fleet.is_past_cut:
             return None
-        for part in self._ledger.canary.values():
-            for name, said in part.quotes.items():
-                if said.lines < TWICE or self._ledger.is_known(name):
+        for tally in self._fleet.canary.values():
+            for name, said in tally.quotes.items():
+                if said.lines < TWICE or self._fleet.is_known(name):
                     continue
-                known_s = self._ledger.history_s
+                known_s = self._fleet.history_s
                 why = (
                     f"an error came {count(said.lines, 'time')} that is not in the"
                     f" {duration(known_s)} of the old release that could be read, and there was"
                     f" more: {quote(said.text)}"
                 )
-                return Verdict(Outcome.WAIT, (why,), part.name)
+                return Verdict(Outcome.WAIT, (why,), tally.name)
         return None
 
     def _seen(self) -> str:
         lines = errors = probed = 0
-        for part in self._ledger.canary.values():
-            for bucket in part.after.values():
+        for tally in self._fleet.canary.values():
+            for bucket in tally.after.values():
                 lines += bucket.lines - bucket.probed
                 probed += bucket.probed
                 errors += bucket.error_lines
-        names = listing(list(self._ledger.canary))
+        names = listing(list(self._fleet.canary))
         work = f" and {probed} units of work by its probe" if probed else ""
         return f"{count(lines, 'line')}{work} on {names}, {count(errors, 'error')} among them"
 
     def _caveats(self) -> list[str]:
         said = []
-        for part in self._ledger.canary.values():
-            if not part.lines_after:
-                said.append(f"but {part.name} printed nothing, which is no proof that it works")
-            if part.dropped:
+        for tally in self._fleet.canary.values():
+            if not tally.lines_after:
+                said.append(f"but {tally.name} printed nothing, which is no proof that it works")
+            if tally.dropped:
                 said.append(
-                    f"but journald dropped {count(part.dropped, 'line')} on {part.name}:"
+                    f"but journald dropped {count(tally.dropped, 'line')} on {tally.name}:"
                     " nobody can vouch for those"
                 )
-        if self._ledger.history_s <= 0.0:
+        if self._fleet.history_s <= 0.0:
             said.append(
                 "but there was no past to compare with: no release that passed here has left lines"
             )
-        elif self._ledger.is_past_cut:
+        elif self._fleet.is_past_cut:
             said.append(
-                f"but only {duration(self._ledger.history_s)} of the old release could be read:"
+                f"but only {duration(self._fleet.history_s)} of the old release could be read:"
                 " there was more than could be read"
             )
         return said

@@ -21,42 +21,42 @@ TWICE = 2
 class QuarantinedErrors:
     """Knows what earlier releases failed for, by class of error."""
 
-    def __init__(self, ledger: FleetTally, errors: Iterable[RefusedError]) -> None:
-        """Look for these in what ``ledger`` holds, but not for what the past turns out to know."""
-        self._ledger = ledger
+    def __init__(self, fleet: FleetTally, errors: Iterable[RefusedError]) -> None:
+        """Look for these in what ``fleet`` holds, but not for what the past turns out to know."""
+        self._fleet = fleet
         self._errors = {one.fingerprint: one for one in errors}
         self._matched: dict[str, RefusedError | None] = {}
 
-    def at_line(self, part: HostTally, line: LogLine) -> Verdict | None:
+    def at_line(self, tally: HostTally, line: LogLine) -> Verdict | None:
         """FAIL where a line of the judged release brings one back for the second time."""
         error = line.fingerprint
         if error is None or not self._errors:
             return None
-        said = part.quotes.get(error)
-        return None if said is None else self._ruled(part, error, said)
+        said = tally.quotes.get(error)
+        return None if said is None else self._ruled(tally, error, said)
 
     def standing(self) -> Verdict | None:
         """FAIL where one came back twice on a host."""
         if not self._errors:
             return None
-        for part in self._ledger.canary.values():
-            for error, said in part.quotes.items():
-                ruled = self._ruled(part, error, said)
+        for tally in self._fleet.canary.values():
+            for error, said in tally.quotes.items():
+                ruled = self._ruled(tally, error, said)
                 if ruled is not None:
                     return ruled
         return None
 
-    def _ruled(self, part: HostTally, error: str, said: Quote) -> Verdict | None:
+    def _ruled(self, tally: HostTally, error: str, said: Quote) -> Verdict | None:
         if said.lines < TWICE:
             return None
         back = self._same(error)
-        if back is None or self._ledger.is_known(error):
+        if back is None or self._fleet.is_known(error):
             return None
         whose = f"the error that failed {back.release}" if back.release else "an error that failed"
         return Verdict(
             Outcome.FAIL,
             (f"{whose} is back, {said.lines} times: {quote(said.text)}",),
-            part.name,
+            tally.name,
         )
 
     def _same(self, error: str) -> RefusedError | None:

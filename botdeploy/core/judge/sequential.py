@@ -71,21 +71,21 @@ def bar(rate: float, least: float, reached: Sequence[float], *, is_backed: bool 
     rank = max(1.0, min(float(len(ranked)), rate * (len(ranked) + 1)))
     above = ranked[floor(rank) - 1]
     below = ranked[min(len(ranked), floor(rank) + 1) - 1]
-    part = rank - floor(rank)
-    between: float = above ** (1.0 - part) * below**part
+    tally = rank - floor(rank)
+    between: float = above ** (1.0 - tally) * below**tally
     return max(least, between)
 
 
 class SequentialTest:
     """Weighs a watch against the past, for the presets that ask for proof."""
 
-    def __init__(self, ledger: FleetTally, options: JudgeOptions) -> None:
-        """Weigh what ``ledger`` holds; what it holds of the past when first asked is the past."""
-        self._ledger = ledger
+    def __init__(self, fleet: FleetTally, options: JudgeOptions) -> None:
+        """Weigh what ``fleet`` holds; what it holds of the past when first asked is the past."""
+        self._fleet = fleet
         self._options = options
         self._table: Table | None = None
         self._usual: Usual | None = None
-        self._play: Comparison | None = None
+        self._comparison: Comparison | None = None
         self._replays: list[float] = []
         self._replaying: Iterator[None] = iter(())
         self._next = 0
@@ -94,11 +94,11 @@ class SequentialTest:
 
     @classmethod
     def of(
-        cls, ledger: FleetTally, options: JudgeOptions, play: Comparison, usual: Usual
+        cls, fleet: FleetTally, options: JudgeOptions, comparison: Comparison, usual: Usual
     ) -> SequentialTest:
         """Give what puts another watch's evidence into words."""
-        made = cls(ledger, options)
-        made._play, made._usual = play, usual
+        made = cls(fleet, options)
+        made._comparison, made._usual = comparison, usual
         return made
 
     # -- going on -------------------------------------------------------------------------------
@@ -114,9 +114,9 @@ class SequentialTest:
 
     def _begin(self, now_us: int) -> bool:
         """Learn the past; where there is none, the baseline's first minutes stand for it."""
-        ledger = self._ledger
-        watch = ledger.watch_us // MINUTE_US
-        known = [part.first_us for part in ledger.parts() if part.history_s >= BLOCK_MIN * 60]
+        fleet = self._fleet
+        watch = fleet.watch_us // MINUTE_US
+        known = [tally.first_us for tally in fleet.parts() if tally.history_s >= BLOCK_MIN * 60]
         if known:
             past = min(
                 MOST_PAST_MIN, watch - min(one for one in known if one is not None) // MINUTE_US
@@ -126,52 +126,54 @@ class SequentialTest:
         else:
             past = BLOCK_MIN
             first = watch + 1
-            if not ledger.baseline or now_us < (first + past) * MINUTE_US + LATE_US:
+            if not fleet.baseline or now_us < (first + past) * MINUTE_US + LATE_US:
                 return False
-        self._table = Table(ledger, past, first)
+        self._table = Table(fleet, past, first)
         self._usual = Usual(self._table)
         self._next = first + past
         self._replaying = self._replay_all()
         minutes = max(1, ceil(self._options.deadline_s / 60.0))
-        canary = range(len(ledger.canary))
-        self._play = Comparison(self._table, self._usual, canary, minutes, self._options.worse)
+        canary = range(len(fleet.canary))
+        self._comparison = Comparison(
+            self._table, self._usual, canary, minutes, self._options.worse
+        )
         return True
 
     def _minute(self) -> None:
-        table, play = self._table, self._play
-        if table is None or play is None:
+        table, comparison = self._table, self._comparison
+        if table is None or comparison is None:
             return
         minute = self._next
         ready = []
         starting = []
-        for number, part in enumerate(self._ledger.canary.values()):
-            over_us = part.start_us + round(self._options.grace_s * SECOND_US)
+        for number, tally in enumerate(self._fleet.canary.values()):
+            over_us = tally.start_us + round(self._options.grace_s * SECOND_US)
             if minute * MINUTE_US >= over_us:
                 ready.append(number)
-            elif (minute + 1) * MINUTE_US > part.start_us:
+            elif (minute + 1) * MINUTE_US > tally.start_us:
                 starting.append(number)
         table.append(starting)
         t = table.length - 1
-        play.minute(t, ready)
-        if any(table.rows[YOUNG][h][t] for h in play.canary):
+        comparison.minute(t, ready)
+        if any(table.rows[YOUNG][h][t] for h in comparison.canary):
             self._last_news = minute
         self._next += 1
-        if ready and play.worth >= self._least:
+        if ready and comparison.worth >= self._least:
             limit = self.limit
-            self.failed = play.worth >= limit and play.in_hindsight() >= limit
+            self.failed = comparison.worth >= limit and comparison.in_hindsight() >= limit
 
     def parts(self) -> dict[str, tuple[float, float]]:
         """Give each kind of evidence's share of the stake, and what it is worth by now."""
-        return self._play.parts() if self._play is not None else {}
+        return self._comparison.parts() if self._comparison is not None else {}
 
     def in_hindsight(self) -> float:
         """Give the whole evidence, knowing what the baseline showed after each minute."""
-        return self._play.in_hindsight() if self._play is not None else 1.0
+        return self._comparison.in_hindsight() if self._comparison is not None else 1.0
 
     @property
     def is_open(self) -> bool:
         """Whether there is a past to weigh against."""
-        return self._play is not None
+        return self._comparison is not None
 
     # -- against --------------------------------------------------------------------------------
 
@@ -183,15 +185,15 @@ class SequentialTest:
         watch. Nor without a baseline, where nobody can tell the world's doing from the release's.
         """
         rate = self._options.false_abort_rate
-        play = self._play
-        if play is None or play.worth < self._least:
+        comparison = self._comparison
+        if comparison is None or comparison.worth < self._least:
             return 1.0 / rate
-        is_long = play.minutes > REPLAY_MIN + REPLAY_MIN // 2
+        is_long = comparison.minutes > REPLAY_MIN + REPLAY_MIN // 2
         return bar(
             rate,
             self._least,
             self._replayed(),
-            is_backed=not is_long and bool(self._ledger.baseline),
+            is_backed=not is_long and bool(self._fleet.baseline),
         )
 
     @property
@@ -215,41 +217,43 @@ class SequentialTest:
         for window in range(windows):
             end = table.past - window * REPLAY_MIN
             for host in hosts:
-                play = Comparison(table, usual, [host], REPLAY_MIN)
+                comparison = Comparison(table, usual, [host], REPLAY_MIN)
                 most = 0.0
                 for t in range(end - REPLAY_MIN, end):
-                    play.minute(t, [host])
-                    most = max(most, play.worth)
+                    comparison.minute(t, [host])
+                    most = max(most, comparison.worth)
                     if t % _AT_ONCE == 0:
                         yield
                 self._replays.append(most)
 
     def _knows_past(self, table: Table) -> bool:
         """Tell whether the past is one, and not the baseline's first minutes."""
-        return (table.first + table.past) * MINUTE_US <= self._ledger.watch_us + MINUTE_US
+        return (table.first + table.past) * MINUTE_US <= self._fleet.watch_us + MINUTE_US
 
     # -- for ------------------------------------------------------------------------------------
 
     def missing(self, now_us: int) -> tuple[str, ...]:
         """Say what proof a pass still lacks; empty where it lacks none."""
-        play, usual = self._play, self._usual
-        if play is None or usual is None:
-            if self._ledger.baseline:
+        comparison, usual = self._comparison, self._usual
+        if comparison is None or usual is None:
+            if self._fleet.baseline:
                 return ("too little is known of the old release to compare with",)
             return ("nothing is known of an older release, so there is nothing to compare with",)
         needed = 1.0 / self._options.missed_rate
         said = []
-        if play.worth >= CALM:
-            said.append(f"the evidence against it is {play.worth:.1f}, which is no calm ({CALM:g})")
+        if comparison.worth >= CALM:
+            said.append(
+                f"the evidence against it is {comparison.worth:.1f}, which is no calm ({CALM:g})"
+            )
         if self._last_news is not None:
             quiet_min = now_us // MINUTE_US - self._last_news
             if quiet_min < min(NEWS_MIN, self._options.soak_s / 60.0):
                 said.append(
                     f"an error that nobody saw before came {count(quiet_min, 'minute')} ago"
                 )
-        if play.weighed is not None and play.weighed.level >= OUTAGE:
+        if comparison.weighed is not None and comparison.weighed.level >= OUTAGE:
             said.append(
-                f"the baseline errs {play.weighed.level:.1f} times as much as usual: not the time"
+                f"the baseline errs {comparison.weighed.level:.1f} times as much as usual: not the time"
                 " to tell"
             )
         worse = usual.too_many(self._options.worse)
@@ -260,42 +264,49 @@ class SequentialTest:
         return tuple(said)
 
     def _safeties(self, errors: str, needed: float) -> list[tuple[str, float]]:
-        play = self._play
-        if play is None:
+        comparison = self._comparison
+        if comparison is None:
             return []
         found = []
-        if play.weighed is None or play.weighed.safety < needed:
-            found.append((errors, play.weighed.safety if play.weighed else 1.0))
-        if play.traffic is None or play.traffic.safety < needed:
+        if comparison.weighed is None or comparison.weighed.safety < needed:
+            found.append((errors, comparison.weighed.safety if comparison.weighed else 1.0))
+        if comparison.traffic is None or comparison.traffic.safety < needed:
             found.append(
-                ("a loss of most traffic is", play.traffic.safety if play.traffic else 1.0)
+                (
+                    "a loss of most traffic is",
+                    comparison.traffic.safety if comparison.traffic else 1.0,
+                )
             )
-        if play.slow is not None and play.slow.safety < needed:
-            found.append(("work that takes 25 % longer is", play.slow.safety))
+        if comparison.slow is not None and comparison.slow.safety < needed:
+            found.append(("work that takes 25 % longer is", comparison.slow.safety))
         return found
 
     # -- words ----------------------------------------------------------------------------------
 
     def figures(self) -> str:
         """Sum the watch up in numbers."""
-        play = self._play
-        if play is None:
+        comparison = self._comparison
+        if comparison is None:
             return "no minute could be compared yet"
         said = (
-            f"{count(play.errors, 'error')} in {count(play.minutes, 'minute')},"
-            f" {play.errors_expected:.2g} expected"
+            f"{count(comparison.errors, 'error')} in {count(comparison.minutes, 'minute')},"
+            f" {comparison.errors_expected:.2g} expected"
         )
-        span = play.weighed.interval() if play.weighed is not None and play.minutes else None
+        span = (
+            comparison.weighed.interval()
+            if comparison.weighed is not None and comparison.minutes
+            else None
+        )
         if span is not None:
             said += f" (ratio {span[0]:.2g} to {span[1]:.2g}, 95 %)"
-        return f"{said}; evidence against it {play.worth:.2g}"
+        return f"{said}; evidence against it {comparison.worth:.2g}"
 
     def against(self) -> tuple[str, ...]:
         """Say what condemns the release, the weightiest first."""
-        play = self._play
-        if play is None:
+        comparison = self._comparison
+        if comparison is None:
             return ()
-        parts = {kind: share * value for kind, (share, value) in play.parts().items()}
+        parts = {kind: share * value for kind, (share, value) in comparison.parts().items()}
         ranked = sorted(parts, key=lambda kind: -parts[kind])
         total = sum(parts.values())
         said = [
@@ -314,30 +325,30 @@ class SequentialTest:
         return tuple(said)
 
     def _sentences(self, kind: str) -> list[str]:
-        play = self._play
-        if play is None:
+        comparison = self._comparison
+        if comparison is None:
             return []
         if kind == YOUNG:
             return self._new_errors()
-        if kind == WORK and play.slow is not None:
-            middle, spread = play.slow.middle
+        if kind == WORK and comparison.slow is not None:
+            middle, spread = comparison.slow.middle
             low, high = exp(middle - 1.96 * spread), exp(middle + 1.96 * spread)
             said = (
                 f"work takes {exp(middle):.2f} times as long as it did, beside the baseline"
                 f" (95 % interval {low:.2f} to {high:.2f})"
             )
             return [said]
-        if kind == LINES and play.traffic is not None:
+        if kind == LINES and comparison.traffic is not None:
             said = (
-                f"{count(play.traffic.seen, 'line')} in {count(play.minutes, 'minute')}, where"
-                f" {play.traffic.expected:.0f} were expected: traffic stopped or is going away"
+                f"{count(comparison.traffic.seen, 'line')} in {count(comparison.minutes, 'minute')}, where"
+                f" {comparison.traffic.expected:.0f} were expected: traffic stopped or is going away"
             )
             return [said]
-        if kind == WEIGHED and play.weighed is not None:
-            return [self._more_errors(play.weighed), *self._loudest()]
-        if kind == "apart" and play.apart:
-            name = max(play.apart, key=lambda one: play.apart[one].worth)
-            one = play.apart[name]
+        if kind == WEIGHED and comparison.weighed is not None:
+            return [self._more_errors(comparison.weighed), *self._loudest()]
+        if kind == "apart" and comparison.apart:
+            name = max(comparison.apart, key=lambda one: comparison.apart[one].worth)
+            one = comparison.apart[name]
             which = quote(self._sample(name)) if name else self._rare()
             return [
                 f"one error comes {one.seen / max(one.expected, 0.01):.1f} times as often: {which}"
@@ -345,18 +356,18 @@ class SequentialTest:
         return []
 
     def _more_errors(self, weighed: Stream) -> str:
-        play = self._play
+        comparison = self._comparison
         span = weighed.interval() or (0.0, 0.0)
-        seen = play.errors if play else 0.0
-        expected = play.errors_expected if play else 0.0
-        minutes = play.minutes if play else 0
+        seen = comparison.errors if comparison else 0.0
+        expected = comparison.errors_expected if comparison else 0.0
+        minutes = comparison.minutes if comparison else 0
         return (
             f"{count(seen, 'error')} in {count(minutes, 'minute')}, where {expected:.2g} were"
             f" expected; ratio of rates {span[0]:.2g} to {span[1]:.2g} (95 %, bursts damped)"
         )
 
     def _loudest(self) -> list[str]:
-        said = [one for part in self._ledger.canary.values() for one in part.quotes.values()]
+        said = [one for tally in self._fleet.canary.values() for one in tally.quotes.values()]
         said.sort(key=lambda one: -one.lines)
         return [f"{count(one.lines, 'time')}: {quote(one.text)}" for one in said[:2]]
 
@@ -364,18 +375,18 @@ class SequentialTest:
         """Name the errors that are not watched one by one, by the new one that came most often."""
         new = [
             one
-            for part in self._ledger.canary.values()
-            for name, one in part.quotes.items()
-            if not self._ledger.is_known(name)
+            for tally in self._fleet.canary.values()
+            for name, one in tally.quotes.items()
+            if not self._fleet.is_known(name)
         ]
         loudest = max(new, key=lambda one: one.lines, default=None)
         return "errors that are rare" + (f", most often {quote(loudest.text)}" if loudest else "")
 
     def _new_errors(self) -> list[str]:
         out = []
-        for part in self._ledger.canary.values():
-            for name, one in part.quotes.items():
-                if self._ledger.is_known(name):
+        for tally in self._fleet.canary.values():
+            for name, one in tally.quotes.items():
+                if self._fleet.is_known(name):
                     continue
                 span_s = (one.last_us - one.first_us) / 1e6
                 again = f", over {duration(span_s)}" if one.lines > 1 else ""
@@ -386,18 +397,18 @@ class SequentialTest:
         return out[:3]
 
     def _sample(self, name: str) -> str:
-        for part in self._ledger.canary.values():
-            one = part.quotes.get(name)
+        for tally in self._fleet.canary.values():
+            one = tally.quotes.get(name)
             if one is not None:
                 return one.text
         return name
 
     def host(self) -> str | None:
         """Name the canary host that shows it, if one alone does."""
-        canary: list[HostTally] = list(self._ledger.canary.values())
+        canary: list[HostTally] = list(self._fleet.canary.values())
         if len(canary) == 1:
             return canary[0].name
-        errors = {part.name: sum(one.lines for one in part.quotes.values()) for part in canary}
+        errors = {tally.name: sum(one.lines for one in tally.quotes.values()) for tally in canary}
         total = sum(errors.values())
         worst = max(errors, key=lambda name: errors[name])
         return worst if total and errors[worst] > 0.8 * total else None

@@ -45,15 +45,15 @@ class _Past:
 
 
 def slower(
-    part: HostTally, baseline: Iterable[HostTally], from_us: int, now_us: int
+    tally: HostTally, baseline: Iterable[HostTally], from_us: int, now_us: int
 ) -> Slower | None:
     """Tell whether a host's work has plainly taken longer since ``from_us``; None if not.
 
     It is compared with the host's own hour before the switch, and with what the baseline's work
     takes beyond its own usual meanwhile. At least twice as long, and four standard errors.
     """
-    past = _past(part)
-    many, total = _sums(part.between(from_us, now_us))
+    past = _past(tally)
+    many, total = _sums(tally.between(from_us, now_us))
     if past is None or many < _LEAST:
         return None
     gap = total / many - past.mean
@@ -82,9 +82,9 @@ def _sums(buckets: Iterable[MinuteCounts]) -> tuple[int, float]:
     return many, total
 
 
-def _past(part: HostTally) -> _Past | None:
+def _past(tally: HostTally) -> _Past | None:
     """Learn what is usual (one-way analysis of variance); None where too little is known."""
-    groups = [one for one in part.before.values() if one.latency_count]
+    groups = [one for one in tally.before.values() if one.latency_count]
     many = sum(one.latency_count for one in groups)
     if len(groups) < _LEAST_MINUTES or many < _LEAST_BEFORE:
         return None
