@@ -5,4 +5,4 @@ from __future__ import annotations
 from botdeploy.sources.read import read
 from botdeploy.sources.tree import Entry, File, Folder, SourceTree, Symlink
 
-__all__ = ["Entry", "File", "Folder", "Symlink", "SourceTree", "read"]
+__all__ = ["Entry", "File", "Folder", "SourceTree", "Symlink", "read"]

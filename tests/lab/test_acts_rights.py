@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 R1 = release("R1")
 PROGRAM = host_program.path(BOT)
+FOLDER = f"/usr/local/lib/botdeploy/{host_program.DIGEST}"
 
 
 @pytest.fixture
@@ -59,7 +60,7 @@ def test_the_narrow_rights_are_enough_for_a_whole_life(actor: Actor) -> None:
 
 def test_what_is_not_the_program_is_refused(host: Host) -> None:
     """No shell, no other unit, no other bot, no other path to the same program."""
-    host.root(f"cp {PROGRAM} /usr/local/lib/botdeploy/{host_program.DIGEST}/otherbot")
+    host.root(f"cp {PROGRAM} {FOLDER}/otherbot")
     host.ssh(f"cp {PROGRAM} /tmp/{BOT}; ln -sf {PROGRAM} /tmp/link", user="plain")
     for command in (
         "sh -c id",
@@ -69,8 +70,8 @@ def test_what_is_not_the_program_is_refused(host: Host) -> None:
         "journalctl",
         f"/tmp/{BOT} - observe",
         "/tmp/link - observe",
-        f"/usr/local/lib/botdeploy/{host_program.DIGEST}/otherbot - observe",
-        f"/usr/local/lib/botdeploy/{host_program.DIGEST}/../{host_program.DIGEST}/otherbot - observe",
+        f"{FOLDER}/otherbot - observe",
+        f"{FOLDER}/../{host_program.DIGEST}/otherbot - observe",
         f"-u {BOT} {PROGRAM} - observe",
     ):
         assert not host.ssh(f"sudo -n {command}", user="plain", check=False).ok, command

@@ -251,10 +251,10 @@ class SequentialTest:
                 said.append(
                     f"an error that nobody saw before came {count(quiet_min, 'minute')} ago"
                 )
-        if comparison.weighed is not None and comparison.weighed.level >= OUTAGE:
+        weighed = comparison.weighed
+        if weighed is not None and weighed.level >= OUTAGE:
             said.append(
-                f"the baseline errs {comparison.weighed.level:.1f} times as much as usual: not the time"
-                " to tell"
+                f"the baseline has {weighed.level:.1f} times its usual errors: no fair comparison"
             )
         worse = usual.too_many(self._options.worse)
         said.extend(
@@ -338,10 +338,11 @@ class SequentialTest:
                 f" (95 % interval {low:.2f} to {high:.2f})"
             )
             return [said]
-        if kind == LINES and comparison.traffic is not None:
+        traffic = comparison.traffic
+        if kind == LINES and traffic is not None:
             said = (
-                f"{count(comparison.traffic.seen, 'line')} in {count(comparison.minutes, 'minute')}, where"
-                f" {comparison.traffic.expected:.0f} were expected: traffic stopped or is going away"
+                f"{count(traffic.seen, 'line')} in {count(comparison.minutes, 'minute')}, where"
+                f" {traffic.expected:.0f} were expected: traffic stopped or is going away"
             )
             return [said]
         if kind == WEIGHED and comparison.weighed is not None:

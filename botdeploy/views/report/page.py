@@ -49,7 +49,7 @@ def page(account: Report, *, now: datetime, mask: Callable[[str], str] = lambda 
         "names": _names,
         "times": _times,
     }
-    text = resources.files("botdeploy.views").joinpath("report.html.j2").read_text("utf-8")
+    text = resources.files("botdeploy.views.report").joinpath("report.html.j2").read_text("utf-8")
     after = [host.after for host in account.hosts if host.after is not None]
     before = [host.before for host in account.hosts if host.after and host.before]
     return environment.from_string(text).render(
