@@ -42,10 +42,10 @@ def test_machine_output_does_without_rich() -> None:
 
 def test_fabric_comes_without_its_test_helpers() -> None:
     """The mock of invoke, with asyncio and ssl behind it, is not imported, and still works."""
-    program = "import botdeploy.hosts.connection"
+    program = "import botdeploy.hosts.ssh.connector"
     assert not {"unittest.mock", "asyncio", "ssl"} & modules_after(program)
     use = (
-        "import botdeploy.hosts.connection\nfrom invoke import MockContext, Result\n"
+        "import botdeploy.hosts.ssh.connector\nfrom invoke import MockContext, Result\n"
         "assert MockContext(run=Result('yes')).run('x').stdout == 'yes'"
     )
     assert "unittest.mock" in modules_after(use)
@@ -53,13 +53,13 @@ def test_fabric_comes_without_its_test_helpers() -> None:
 
 def test_looking_does_not_import_the_judge() -> None:
     """``status`` asks hosts, and judges nothing."""
-    found = modules_after("import botdeploy.cli.looking")
+    found = modules_after("import botdeploy.cli.status")
     assert not [name for name in found if name.startswith("botdeploy.core.judge")]
 
 
 def test_a_rollback_does_not_import_the_judge() -> None:
     """Who types it is in a hurry."""
-    program = "import botdeploy.cli.releasing, botdeploy.engine.commands.rollback"
+    program = "import botdeploy.cli.deploy, botdeploy.engine.commands.rollback"
     found = modules_after(program)
     assert not [name for name in found if name.startswith("botdeploy.core.judge")]
 

@@ -243,7 +243,7 @@ def test_a_fault_of_our_own_tells_no_secret(planted: Planted) -> None:
     bug = project.folder / "bug"
     bug.mkdir()
     (bug / "sitecustomize.py").write_text(
-        "import botdeploy.hosts.acts as acts\n"
+        "import botdeploy.hosts.acts.acts as acts\n"
         "def stage(self, *_, **__):\n"
         f"    raise RuntimeError({' '.join(planted.values.values())!r})\n"
         "acts.Acts.stage = stage\n"

@@ -71,7 +71,7 @@ def test_a_report_is_for_whom_the_umask_says(mask: int, mode: int, tmp_path: Pat
     place = tmp_path / "report.html"
     place.write_text("the one before")
     script = (
-        f"import os, pathlib; os.umask({mask}); from botdeploy.cli.reporting import _write;"
+        f"import os, pathlib; os.umask({mask}); from botdeploy.cli.report import _write;"
         f" _write(pathlib.Path({str(place)!r}), 'new')"
     )
     subprocess.run([sys.executable, "-c", script], cwd=PROJECT, check=True)

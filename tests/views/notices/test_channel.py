@@ -125,7 +125,7 @@ def test_a_program_ends_although_a_server_hangs() -> None:
     """What hangs in Apprise's hands does not keep the process alive."""
     code = """
 import socket, time
-from botdeploy.views.channel import Channel, Message, Pace
+from botdeploy.views.notices.channel import Channel, Message, Pace
 with socket.create_server(("127.0.0.1", 0)) as server:
     url = f"json://127.0.0.1:{server.getsockname()[1]}/?rto=100000"
     one = Channel("n", lambda: url, lambda items: Message("t", "b"), Pace(gather_s=0))
