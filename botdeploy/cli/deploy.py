@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
     from botdeploy.cli.context import Context
     from botdeploy.core.host_state import HostState
-    from botdeploy.core.model.inventory import Inventory, Ring
+    from botdeploy.core.model.inventory import Inventory
+    from botdeploy.core.model.policy import Ring
     from botdeploy.engine.fleet.fleet import Fleet
     from botdeploy.sources.build import Build
 
@@ -206,7 +207,7 @@ def _power(
     rings: dict[str, tuple[str, ...]],
 ) -> tuple[dict[str, object] | None, dict[str, dict[str, object]]]:
     """Say what each ring's soak finds with the traffic that there is."""
-    from botdeploy.core.lines.assembler import LineRules
+    from botdeploy.core.lines.line import LineRules
     from botdeploy.engine.evidence.traffic import foretold, traffic
 
     names = [one for ring in inventory.policy.rings for one in rings[ring.name]]

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from botdeploy.core.judge import JudgeOptions
 from botdeploy.core.judge.replay import replay
-from botdeploy.core.lines.assembler import Assembler, LineRules
+from botdeploy.core.lines.assembler import Assembler
 from botdeploy.core.lines.error_classes import classes
+from botdeploy.core.lines.line import LineRules
 from botdeploy.core.text.untrusted import entry_of
 from botdeploy.core.verdict import Outcome
 from botdeploy.errors import ExitCode, UserError
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
     from botdeploy.cli.context import Context
-    from botdeploy.core.lines.assembler import LogLine
+    from botdeploy.core.lines.line import LogLine
 
 _GZIP = b"\x1f\x8b"
 

@@ -8,8 +8,9 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from botdeploy.core.evidence import proven_past
-from botdeploy.core.lines.assembler import LineKind, LogLine, message_of
+from botdeploy.core.lines.assembler import message_of
 from botdeploy.core.lines.level import Level, level_of_priority, level_of_text
+from botdeploy.core.lines.line import LineKind, LogLine
 from botdeploy.core.text.printable import bare
 from botdeploy.core.text.untrusted import entry_of
 from botdeploy.engine.fleet.observe import observe, observe_some

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from botdeploy.core.evidence.evidence import Evidence
-from botdeploy.core.lines.assembler import Assembler, LineRules
+from botdeploy.core.lines.assembler import Assembler
+from botdeploy.core.lines.line import LineRules
 from botdeploy.core.report import report_model as accounts
 from botdeploy.core.report.report_model import JournalRead
 from botdeploy.core.rollout.rollout_records import newest, newest_under_way

@@ -17,7 +17,7 @@ from botdeploy.hosts.acts.records import any_record
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from botdeploy.core.lines.assembler import LogLine
+    from botdeploy.core.lines.line import LogLine
     from botdeploy.hosts.acts.acts import Acts
     from botdeploy.hosts.ssh.connector import Session
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import PlainValidator, WithJsonSchema
 
-from botdeploy.core.model.inventory import Share
+from botdeploy.core.model.policy import Share
 from botdeploy.core.probes.probe import OWN_URL
 from botdeploy.core.rollout.allowed_hours import parse_window
 from botdeploy.inventory.host_range import MOST_HOSTS

@@ -12,7 +12,8 @@ from botdeploy.errors import UserError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from botdeploy.core.model.inventory import Host, Policy, Ring
+    from botdeploy.core.model.inventory import Host
+    from botdeploy.core.model.policy import Policy, Ring
     from botdeploy.inventory.located import Located
 
 LONGEST = 4000

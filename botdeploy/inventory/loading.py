@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from botdeploy.core.model.inventory import Host, Inventory, Policy
+from botdeploy.core.model.inventory import Host, Inventory
+from botdeploy.core.model.policy import Policy
 from botdeploy.errors import InventoryError, UserError
 from botdeploy.inventory import announce
 from botdeploy.inventory.connection_vars import Connection
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from botdeploy.core.model.address import Address
-    from botdeploy.core.model.inventory import Bot
+    from botdeploy.core.model.bot import Bot
     from botdeploy.inventory.groups import GroupTree
     from botdeploy.inventory.located import Located
     from botdeploy.inventory.pattern import Names

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from botdeploy.core.model.inventory import Share
+from botdeploy.core.model.policy import Share
 from botdeploy.errors import InventoryError, UserError
 from botdeploy.inventory.pattern import why_none
 from botdeploy.inventory.settings import takes_all
@@ -13,7 +13,7 @@ from botdeploy.inventory.settings import takes_all
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from botdeploy.core.model.inventory import Policy, Ring
+    from botdeploy.core.model.policy import Policy, Ring
     from botdeploy.inventory.located import Located
     from botdeploy.inventory.pattern import Names
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from botdeploy.core.model.inventory import Share
+from botdeploy.core.model.policy import Share
 from botdeploy.inventory import connection_vars
 from botdeploy.inventory._models import BotKeys, KeyModel, RolloutKeys
 

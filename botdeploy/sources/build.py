@@ -12,7 +12,7 @@ from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from botdeploy.core.model.inventory import SecretsBy
+from botdeploy.core.model.bot import SecretsBy
 from botdeploy.core.release.environment_file import variables
 from botdeploy.core.release.manifest import (
     Recipe,
@@ -36,7 +36,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-    from botdeploy.core.model.inventory import Bot, Host, Inventory, Ring, Secret
+    from botdeploy.core.model.bot import Bot, Secret
+    from botdeploy.core.model.inventory import Host, Inventory
+    from botdeploy.core.model.policy import Ring
     from botdeploy.core.release.manifest import Manifest
 
 #: Stands for the id while the digest, of which the id is made, is not known yet.

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import ChoiceLoader, FileSystemLoader, StrictUndefined, TemplateError, TemplateNotFound
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from botdeploy.core.model.inventory import ReadyKind, SecretsBy
+from botdeploy.core.model.bot import ReadyKind, SecretsBy
 from botdeploy.errors import UserError
 from botdeploy.sources.systemd_quoting import (
     check_directive,
@@ -27,7 +27,8 @@ from botdeploy.sources.systemd_quoting import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from botdeploy.core.model.inventory import Bot, Host
+    from botdeploy.core.model.bot import Bot
+    from botdeploy.core.model.inventory import Host
 
 UNIT_TEMPLATE = "unit.service.j2"
 ENVIRONMENT_TEMPLATE = "environment.j2"

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from botdeploy.core.model.inventory import Secret
+from botdeploy.core.model.bot import Secret
 from botdeploy.errors import UserError
 
 if TYPE_CHECKING:

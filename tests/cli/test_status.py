@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from botdeploy.cli.status import _ahead_in_words, status_record
-from botdeploy.core.model.inventory import Gate, Policy, Ring, Share
+from botdeploy.core.model.policy import Gate, Policy, Ring, Share
 from botdeploy.engine.commands.canary import canary, promote
 from botdeploy.engine.fleet.observe import observe
 from botdeploy.engine.rollout import Options

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from botdeploy.core.lines.last_words import NOTHING, LastWords
 from botdeploy.core.model.address import Address
-from botdeploy.core.model.inventory import Bot, Host, Inventory, Policy, Ring, Share
+from botdeploy.core.model.bot import Bot
+from botdeploy.core.model.inventory import Host, Inventory
+from botdeploy.core.model.policy import Policy, Ring, Share
 from botdeploy.core.release.manifest import Manifest, Release
 from botdeploy.core.text.secret_mask import Mask
 from botdeploy.core.verdict import Outcome, Verdict

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from botdeploy.core.model.inventory import Gate
+from botdeploy.core.model.policy import Gate
 from botdeploy.inventory import load
 
 PROJECT = Path(__file__).parents[2]

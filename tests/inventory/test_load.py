@@ -10,22 +10,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from botdeploy.core.model.inventory import (
-    Gate,
-    LeaseUntil,
-    OnFail,
-    Probe,
-    ProbeKind,
-    Readiness,
-    ReadyKind,
-    SecretsBy,
-    Share,
-)
+from botdeploy.core.model.bot import Probe, ProbeKind, Readiness, ReadyKind, SecretsBy
+from botdeploy.core.model.policy import Gate, LeaseUntil, OnFail, Share
 from botdeploy.errors import InventoryError, UserError
 from botdeploy.inventory import load, select
 
 if TYPE_CHECKING:
-    from botdeploy.core.model.inventory import Bot, Inventory, Policy
+    from botdeploy.core.model.bot import Bot
+    from botdeploy.core.model.inventory import Inventory
+    from botdeploy.core.model.policy import Policy
 
 HERE = Path(__file__).parent
 

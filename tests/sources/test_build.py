@@ -13,17 +13,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from botdeploy.core.model.address import Address
-from botdeploy.core.model.inventory import (
-    Bot,
-    Host,
-    Inventory,
-    Policy,
-    Readiness,
-    ReadyKind,
-    Ring,
-    SecretsBy,
-    Share,
-)
+from botdeploy.core.model.bot import Bot, Readiness, ReadyKind, SecretsBy
+from botdeploy.core.model.inventory import Host, Inventory
+from botdeploy.core.model.policy import Policy, Ring, Share
 from botdeploy.core.release.manifest import parse_manifest
 from botdeploy.errors import SourceError, UserError
 from botdeploy.sources import build as build_module

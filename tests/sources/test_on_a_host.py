@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from botdeploy.core.model.address import Address
-from botdeploy.core.model.inventory import Bot, Host, Inventory, Policy, SecretsBy
+from botdeploy.core.model.bot import Bot, SecretsBy
+from botdeploy.core.model.inventory import Host, Inventory
+from botdeploy.core.model.policy import Policy
 from botdeploy.sources import read
 from botdeploy.sources.build import Build, build
 from botdeploy.sources.systemd_quoting import quote_environment, quote_word

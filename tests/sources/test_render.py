@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from botdeploy.core.model.address import Address
-from botdeploy.core.model.inventory import Bot, Host, Readiness, ReadyKind, SecretsBy
+from botdeploy.core.model.bot import Bot, Readiness, ReadyKind, SecretsBy
+from botdeploy.core.model.inventory import Host
 from botdeploy.errors import UserError
 from botdeploy.sources.render import Renderer, packaged_templates
 

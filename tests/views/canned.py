@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 from botdeploy.core import host_state
 from botdeploy.core.lines.assembler import Assembler
 from botdeploy.core.model.address import Address
-from botdeploy.core.model.inventory import Bot, Host, Inventory, Policy, Ring, Share
+from botdeploy.core.model.bot import Bot
+from botdeploy.core.model.inventory import Host, Inventory
+from botdeploy.core.model.policy import Policy, Ring, Share
 from botdeploy.core.report import report_model as accounts
 from botdeploy.core.report.report_model import JournalRead, Report
 from botdeploy.core.text.secret_mask import Mask

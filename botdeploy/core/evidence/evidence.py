@@ -9,15 +9,15 @@ from math import log
 from typing import TYPE_CHECKING, Any
 
 from botdeploy.core.evidence import quantile_sketch
-from botdeploy.core.lines.assembler import LineKind
 from botdeploy.core.lines.level import Level
+from botdeploy.core.lines.line import LineKind
 from botdeploy.core.lines.systemd_record import SystemKind
 from botdeploy.core.text.untrusted import LATEST_US, json_of, real, told
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from botdeploy.core.lines.assembler import LogLine
+    from botdeploy.core.lines.line import LogLine
 
 BUCKET_US = 60_000_000
 """Length of a bucket unless another is asked for: one minute."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from botdeploy.core.lines.assembler import LineKind
+from botdeploy.core.lines.line import LineKind
 from botdeploy.core.lines.systemd_record import SystemKind
 from botdeploy.core.text.untrusted import LATEST_US, whole
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
     from botdeploy.core.evidence.evidence import Evidence
-    from botdeploy.core.lines.assembler import LogLine
+    from botdeploy.core.lines.line import LogLine
 
 START_US = 3_000_000
 """What is written so soon after a start may be of a process that only prepares the bot."""

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
 
     from botdeploy.core.host_state import HostState
-    from botdeploy.core.lines.assembler import LogLine
+    from botdeploy.core.lines.line import LogLine
 
 BEFORE = ""
 """Stands for the release of what was written before the first switch that is known."""

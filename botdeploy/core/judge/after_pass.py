@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from botdeploy.core.evidence.evidence import Evidence
     from botdeploy.core.judge.streams import Stream
-    from botdeploy.core.lines.assembler import LogLine
+    from botdeploy.core.lines.line import LogLine
 
 EVERY_MIN = 30
 """How often a watch of an hour begins: what a host strays from hour to hour does not add up."""

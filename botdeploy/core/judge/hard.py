@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from botdeploy.core.judge.host_tally import FleetTally, Happening, HostTally
     from botdeploy.core.judge.options import JudgeOptions
-    from botdeploy.core.lines.assembler import LogLine
+    from botdeploy.core.lines.line import LogLine
 
 LOOP_WITHIN_US = 10 * MINUTE_US
 SAME_TIME_US = 5 * MINUTE_US

@@ -8,16 +8,16 @@ from itertools import pairwise
 from math import log
 from typing import TYPE_CHECKING
 
-from botdeploy.core.lines.assembler import LineKind
 from botdeploy.core.lines.error_grouping import group
 from botdeploy.core.lines.external_errors import is_of_world
+from botdeploy.core.lines.line import LineKind
 from botdeploy.core.lines.systemd_record import SystemKind
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from botdeploy.core.evidence.evidence import Counts, Evidence
-    from botdeploy.core.lines.assembler import LogLine
+    from botdeploy.core.lines.line import LogLine
 
 MINUTE_US = 60_000_000
 SECOND_US = 1_000_000

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from botdeploy.core.host_state import RefusedError
-    from botdeploy.core.lines.assembler import LogLine
+    from botdeploy.core.lines.line import LogLine
 
 _QUICK_STEP_US = 5 * SECOND_US
 MOST_NAMED = 5

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from botdeploy.core.host_state import RefusedError
     from botdeploy.core.judge.host_tally import FleetTally, HostTally, Quote
-    from botdeploy.core.lines.assembler import LogLine
+    from botdeploy.core.lines.line import LogLine
 
 TWICE = 2
 

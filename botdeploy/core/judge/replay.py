@@ -14,7 +14,7 @@ from botdeploy.core.verdict import Outcome, Verdict
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from botdeploy.core.lines.assembler import LogLine
+    from botdeploy.core.lines.line import LogLine
 
 _RESTARTED_WITHIN_US = MINUTE_US
 

@@ -7,11 +7,14 @@ import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from botdeploy.core.lines.assembler import Assembler, Level, LineRules, LogLine
+from botdeploy.core.lines.assembler import Assembler
 from botdeploy.core.lines.error_grouping import group, overlap
+from botdeploy.core.lines.line import LineRules, LogLine
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
+
+    from botdeploy.core.lines.level import Level
 
 __all__ = ["ErrorClass", "classes", "group", "overlap"]
 

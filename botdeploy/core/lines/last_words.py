@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from botdeploy.core.lines.assembler import LineKind
 from botdeploy.core.lines.level import Level
+from botdeploy.core.lines.line import LineKind
 from botdeploy.core.lines.systemd_record import SystemKind
 from botdeploy.core.text.phrases import quote
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from botdeploy.core.lines.assembler import LogLine
+    from botdeploy.core.lines.line import LogLine
 
 NEAR_US = 5_000_000
 """An error so long before the end is the end's; an earlier one was survived."""

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field, replace
 from math import ceil, inf, isfinite, sqrt
 from typing import TYPE_CHECKING, Any
 
-from botdeploy.core.lines.assembler import LineKind, LogLine
 from botdeploy.core.lines.fingerprint import PROBE
 from botdeploy.core.lines.level import Level
-from botdeploy.core.model.inventory import ProbeKind
+from botdeploy.core.lines.line import LineKind, LogLine
+from botdeploy.core.model.bot import ProbeKind
 from botdeploy.core.probes.metrics import Metrics, Sample, read_metrics
 from botdeploy.core.text.credentials import mask_tokens
 from botdeploy.core.text.untrusted import LARGEST, object_of, real, whole

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from botdeploy.core.model.inventory import ProbeKind
+from botdeploy.core.model.bot import ProbeKind
 from botdeploy.core.probes.probe import read
 from botdeploy.core.text.credentials import mask_tokens
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from botdeploy.core.model.inventory import Probe
+    from botdeploy.core.model.bot import Probe
     from botdeploy.core.probes.probe import Answer, Histogram, ProbeReading
 
 Item = dict[str, Any]

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC
 from typing import TYPE_CHECKING
 
-from botdeploy.core.model.inventory import Readiness, SecretsBy
+from botdeploy.core.model.bot import Readiness, SecretsBy
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

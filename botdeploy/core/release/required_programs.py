@@ -11,12 +11,12 @@ import re
 import shlex
 from typing import TYPE_CHECKING, Any
 
-from botdeploy.core.model.inventory import ReadyKind
+from botdeploy.core.model.bot import ReadyKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from botdeploy.core.model.inventory import Bot
+    from botdeploy.core.model.bot import Bot
 
 Item = dict[str, Any]
 """One item of a check: name, ok, message, mend."""

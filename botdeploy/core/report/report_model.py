@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from botdeploy.core.evidence.evidence import Bucket, Counts, FirstSeen
     from botdeploy.core.host_state import HostState, RolloutRecord
-    from botdeploy.core.lines.assembler import LogLine
+    from botdeploy.core.lines.line import LogLine
     from botdeploy.core.model.inventory import Inventory
 
 FINE_US = 5_000_000

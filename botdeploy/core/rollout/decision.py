@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from botdeploy.core.host_state import HostState, Phase
-from botdeploy.core.model.inventory import Gate, LeaseUntil, OnFail
+from botdeploy.core.model.policy import Gate, LeaseUntil, OnFail
 from botdeploy.core.rollout.allowed_hours import next_opening
 from botdeploy.core.rollout.running import CONFIRMABLE, Runs, Seen, judged
 from botdeploy.core.verdict import Outcome, Verdict
@@ -21,7 +21,7 @@ from botdeploy.core.verdict import Outcome, Verdict
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
-    from botdeploy.core.model.inventory import Policy, Ring
+    from botdeploy.core.model.policy import Policy, Ring
 
 OWN_DOING = frozenset({"lease", "boot", "person", "host"})
 """Causes of a revert that are no verdict: nobody confirmed it in time, a person took it back, or

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from botdeploy.core.model.inventory import Share
+from botdeploy.core.model.policy import Share
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from botdeploy.core.host_state import HostState
-    from botdeploy.core.model.inventory import Inventory, Ring
+    from botdeploy.core.model.inventory import Inventory
+    from botdeploy.core.model.policy import Ring
 
 
 def members(

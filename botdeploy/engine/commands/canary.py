@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from botdeploy.core.events import Kind
 from botdeploy.core.host_state import what_is_wrong
-from botdeploy.core.lines.assembler import Assembler, LineRules
+from botdeploy.core.lines.assembler import Assembler
+from botdeploy.core.lines.line import LineRules
 from botdeploy.core.rollout import decision as decisions
 from botdeploy.core.rollout import rollout_records
 from botdeploy.core.rollout.decision import Standing

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from botdeploy.core.lines.assembler import Assembler, LineRules
+from botdeploy.core.lines.assembler import Assembler
+from botdeploy.core.lines.line import LineRules
 from botdeploy.core.text.phrases import count, duration
 from botdeploy.engine.evidence.collect import HISTORY_S, collect
 from botdeploy.errors import HostError

@@ -16,8 +16,9 @@ from botdeploy.hosts.acts.probe import ask
 
 if TYPE_CHECKING:
     from botdeploy.core.host_state import HostState
-    from botdeploy.core.lines.assembler import Assembler, LogLine
-    from botdeploy.core.model.inventory import Probe
+    from botdeploy.core.lines.assembler import Assembler
+    from botdeploy.core.lines.line import LogLine
+    from botdeploy.core.model.bot import Probe
     from botdeploy.hosts.acts.acts import Acts
 
 HOUR_S = 3600

@@ -9,7 +9,7 @@ from botdeploy.core.judge import JudgeOptions, Preset
 from botdeploy.core.judge.power import foretell
 from botdeploy.core.judge.quick import FEW
 from botdeploy.core.judge.rates import BLOCK_MIN
-from botdeploy.core.lines.assembler import Assembler, LineRules, feed_all
+from botdeploy.core.lines.assembler import Assembler, feed_all
 from botdeploy.core.probes.probe import YOUNG_S, read
 from botdeploy.core.text.phrases import duration
 from botdeploy.core.text.untrusted import entry_of
@@ -23,7 +23,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from botdeploy.core.host_state import HostState
-    from botdeploy.core.model.inventory import Inventory, Policy, Probe, Ring
+    from botdeploy.core.lines.line import LineRules
+    from botdeploy.core.model.bot import Probe
+    from botdeploy.core.model.inventory import Inventory
+    from botdeploy.core.model.policy import Policy, Ring
     from botdeploy.engine.fleet.fleet import Fleet
     from botdeploy.hosts.acts.acts import Acts
 

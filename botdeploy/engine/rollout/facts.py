@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from botdeploy.core.host_state import HostState
-    from botdeploy.core.model.inventory import Policy
+    from botdeploy.core.model.policy import Policy
     from botdeploy.engine.commands.target import Target
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from botdeploy.core.host_state import Phase
-from botdeploy.core.model.inventory import LeaseUntil
+from botdeploy.core.model.policy import LeaseUntil
 from botdeploy.core.rollout.decision import Standing
 from botdeploy.core.rollout.running import Unit
 from botdeploy.engine.fleet.locked_fleet import RETRY_S

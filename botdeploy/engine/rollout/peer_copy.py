@@ -12,7 +12,7 @@ import zlib
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from botdeploy.core.model.inventory import Secret, SecretsBy
+from botdeploy.core.model.bot import Secret, SecretsBy
 from botdeploy.core.release.environment_file import variables
 from botdeploy.core.release.manifest import Release, parse_manifest
 from botdeploy.core.text.untrusted import object_of, told, whole
@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
-    from botdeploy.core.model.inventory import Bot, Host, Inventory, Ring
+    from botdeploy.core.model.bot import Bot
+    from botdeploy.core.model.inventory import Host, Inventory
+    from botdeploy.core.model.policy import Ring
     from botdeploy.engine.commands.target import Target
     from botdeploy.hosts.acts.acts import Fetched
     from botdeploy.sources.build import Build

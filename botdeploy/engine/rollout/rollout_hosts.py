@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
     from botdeploy.core.host_state import HostState
-    from botdeploy.core.model.inventory import Inventory, Ring
+    from botdeploy.core.model.inventory import Inventory
+    from botdeploy.core.model.policy import Ring
     from botdeploy.core.rollout.decision import Facts
     from botdeploy.core.rollout.running import Unit
     from botdeploy.engine.commands.target import Target

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from botdeploy.core.evidence.evidence import Evidence
     from botdeploy.core.host_state import HostState
-    from botdeploy.core.model.inventory import Ring
+    from botdeploy.core.model.policy import Ring
     from botdeploy.engine.event_emitter import EventEmitter
     from botdeploy.engine.fleet.clock import Clock
     from botdeploy.engine.fleet.locked_fleet import LockedFleet

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from botdeploy.core.model.inventory import Probe, ProbeKind
+from botdeploy.core.model.bot import Probe, ProbeKind
 from botdeploy.core.probes import probe as probes
 from botdeploy.core.probes import probe_trial
 from botdeploy.errors import ActFailed, HostError, Unreachable
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
     from concurrent.futures import Future
 
-    from botdeploy.core.lines.assembler import LogLine
+    from botdeploy.core.lines.line import LogLine
     from botdeploy.core.probes.probe import ProbeReading
     from botdeploy.engine.fleet.clock import Clock
     from botdeploy.engine.fleet.fleet import Fleet

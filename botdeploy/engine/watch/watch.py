@@ -13,8 +13,8 @@ from botdeploy.core.evidence.proven_past import attribution, counted, left_out, 
 from botdeploy.core.host_state import HostState
 from botdeploy.core.judge import Judge, JudgeOptions
 from botdeploy.core.judge.after_pass import AfterPass
-from botdeploy.core.lines.assembler import LineKind
 from botdeploy.core.lines.last_words import last_words
+from botdeploy.core.lines.line import LineKind
 from botdeploy.core.probes.probe import is_failure
 from botdeploy.core.text.untrusted import entry_of
 from botdeploy.core.verdict import Outcome, Verdict
@@ -29,9 +29,10 @@ if TYPE_CHECKING:
 
     from botdeploy.core.evidence.evidence import Evidence
     from botdeploy.core.evidence.proven_past import Past
-    from botdeploy.core.lines.assembler import Assembler, LogLine
+    from botdeploy.core.lines.assembler import Assembler
     from botdeploy.core.lines.last_words import LastWords
-    from botdeploy.core.model.inventory import Ring
+    from botdeploy.core.lines.line import LogLine
+    from botdeploy.core.model.policy import Ring
     from botdeploy.core.probes.probe import ProbeReading
     from botdeploy.engine.fleet.clock import Clock
     from botdeploy.engine.fleet.fleet import Fleet

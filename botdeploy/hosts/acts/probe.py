@@ -5,13 +5,13 @@ from __future__ import annotations
 import base64
 from typing import TYPE_CHECKING
 
-from botdeploy.core.model.inventory import ProbeKind
+from botdeploy.core.model.bot import ProbeKind
 from botdeploy.core.probes.probe import Answer
 from botdeploy.core.text.untrusted import LATEST_US, real, told, whole
 from botdeploy.hosts.acts.records import believed
 
 if TYPE_CHECKING:
-    from botdeploy.core.model.inventory import Probe
+    from botdeploy.core.model.bot import Probe
     from botdeploy.hosts.acts.acts import Acts
 
 COMMAND_S = 10

@@ -14,7 +14,8 @@ from botdeploy.views.notices.text import compose, harmless
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from botdeploy.core.model.inventory import Inventory, Ring
+    from botdeploy.core.model.inventory import Inventory
+    from botdeploy.core.model.policy import Ring
     from botdeploy.views.notices.repeat_filter import Told
 
     ReadUrl = Callable[[str], str]

@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from botdeploy.core.model.inventory import Bot
+from botdeploy.core.model.bot import Bot
 from botdeploy.sources.render import service_directives
 from tests.bench.figures import BenchError
 

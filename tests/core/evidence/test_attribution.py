@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from botdeploy.core.evidence.attribution import Attribution
-from botdeploy.core.lines.assembler import LineKind, LogLine, SystemKind, SystemRecord
+from botdeploy.core.lines.line import LineKind, LogLine
+from botdeploy.core.lines.systemd_record import SystemKind, SystemRecord
 
 
 def said(at_us: int, run: str | None, kind: SystemKind | None = None) -> LogLine:

@@ -22,14 +22,10 @@ from botdeploy.core.evidence.evidence import (
     Evidence,
     summed,
 )
-from botdeploy.core.lines.assembler import (
-    Assembler,
-    Level,
-    LineKind,
-    LogLine,
-    SystemKind,
-    SystemRecord,
-)
+from botdeploy.core.lines.assembler import Assembler
+from botdeploy.core.lines.level import Level
+from botdeploy.core.lines.line import LineKind, LogLine
+from botdeploy.core.lines.systemd_record import SystemKind, SystemRecord
 from tests.effort import examples
 
 MINUTE = 60_000_000

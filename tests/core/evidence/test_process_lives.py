@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from botdeploy.core.evidence.process_lives import Lives, in_words
-from botdeploy.core.lines.assembler import LineKind, LogLine
+from botdeploy.core.lines.line import LineKind, LogLine
 from botdeploy.core.lines.systemd_record import SystemKind, SystemRecord
 
 SECOND = 1_000_000

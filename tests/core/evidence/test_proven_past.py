@@ -25,7 +25,9 @@ from botdeploy.core.host_state import (
     Switch,
     from_record,
 )
-from botdeploy.core.lines.assembler import Level, LineKind, LogLine, SystemKind, SystemRecord
+from botdeploy.core.lines.level import Level
+from botdeploy.core.lines.line import LineKind, LogLine
+from botdeploy.core.lines.systemd_record import SystemKind, SystemRecord
 from botdeploy.core.rollout.running import Unit
 from tests.effort import examples
 

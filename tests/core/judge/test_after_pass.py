@@ -9,7 +9,8 @@ import pytest
 from botdeploy.core.evidence.evidence import Evidence
 from botdeploy.core.judge.after_pass import BOUND, EVERY_MIN, FALSE_A_DAY, AfterPass
 from botdeploy.core.judge.sequential import CALM_PROVED
-from botdeploy.core.lines.assembler import Assembler, LineKind, LogLine
+from botdeploy.core.lines.assembler import Assembler
+from botdeploy.core.lines.line import LineKind, LogLine
 from botdeploy.core.lines.systemd_record import SystemKind, SystemRecord
 from botdeploy.core.verdict import Outcome
 

@@ -8,16 +8,11 @@ import pytest
 
 from botdeploy.core.evidence.evidence import Evidence
 from botdeploy.core.judge import Judge, JudgeOptions
-from botdeploy.core.lines.assembler import (
-    Assembler,
-    Level,
-    LineKind,
-    LogLine,
-    SystemKind,
-    SystemRecord,
-    feed_all,
-)
+from botdeploy.core.lines.assembler import Assembler, feed_all
 from botdeploy.core.lines.fingerprint import of_text
+from botdeploy.core.lines.level import Level
+from botdeploy.core.lines.line import LineKind, LogLine
+from botdeploy.core.lines.systemd_record import SystemKind, SystemRecord
 from botdeploy.core.verdict import Outcome, Verdict
 
 SECOND = 1_000_000

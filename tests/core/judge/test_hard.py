@@ -11,7 +11,8 @@ import pytest
 
 from botdeploy.core.evidence.evidence import Evidence
 from botdeploy.core.judge import Judge, JudgeOptions, Preset
-from botdeploy.core.lines.assembler import Assembler, LineRules
+from botdeploy.core.lines.assembler import Assembler
+from botdeploy.core.lines.line import LineRules
 from botdeploy.core.verdict import Outcome, Verdict
 
 if TYPE_CHECKING:

@@ -18,7 +18,8 @@ from botdeploy.core.judge.power import (
     bursts_of,
     foretell,
 )
-from botdeploy.core.lines.assembler import Level, LineKind, LogLine
+from botdeploy.core.lines.level import Level
+from botdeploy.core.lines.line import LineKind, LogLine
 from botdeploy.core.verdict import Outcome
 from tests.effort import examples
 

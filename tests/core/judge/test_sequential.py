@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 
 from botdeploy.core.evidence.evidence import Evidence
 from botdeploy.core.judge import Judge, JudgeOptions
-from botdeploy.core.lines.assembler import Level, LineKind, LogLine, SystemKind, SystemRecord
+from botdeploy.core.lines.level import Level
+from botdeploy.core.lines.line import LineKind, LogLine
+from botdeploy.core.lines.systemd_record import SystemKind, SystemRecord
 from botdeploy.core.verdict import Outcome, Verdict
 from tests.effort import examples
 

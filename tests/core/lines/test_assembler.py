@@ -9,15 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from botdeploy.core.lines.assembler import (
-    Assembler,
-    Level,
-    LineKind,
-    LineRules,
-    LogLine,
-    SystemKind,
-    SystemRecord,
-)
+from botdeploy.core.lines.assembler import Assembler
+from botdeploy.core.lines.level import Level
+from botdeploy.core.lines.line import LineKind, LineRules, LogLine
+from botdeploy.core.lines.systemd_record import SystemKind, SystemRecord
 from botdeploy.errors import UserError
 
 T0 = 1_700_000_000_000_000

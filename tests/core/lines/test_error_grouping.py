@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from botdeploy.core.lines.assembler import Level, LineRules
 from botdeploy.core.lines.error_classes import classes
 from botdeploy.core.lines.error_grouping import group, overlap
+from botdeploy.core.lines.level import Level
+from botdeploy.core.lines.line import LineRules
 from tests.bench.bench_fingerprint import find_logs, grouping_accuracy, ours, read_log
 
 TEXT = "cannot send message to user alice bob carol dave eve frank # in guild red"

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
 
-from botdeploy.core.lines.assembler import Assembler, LogLine
+from botdeploy.core.lines.assembler import Assembler
+
+if TYPE_CHECKING:
+    from botdeploy.core.lines.line import LogLine
 
 DATA = Path(__file__).parents[2] / "data" / "journal"
 FORMS: list[dict[str, Any]] = yaml.safe_load((DATA / "forms.yaml").read_text(encoding="utf-8"))

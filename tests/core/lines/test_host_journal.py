@@ -12,7 +12,9 @@ import pytest
 
 from botdeploy.core.evidence.attribution import Attribution
 from botdeploy.core.evidence.evidence import Evidence
-from botdeploy.core.lines.assembler import JOURNAL_FIELDS, Assembler, LogLine, SystemKind
+from botdeploy.core.lines.assembler import Assembler
+from botdeploy.core.lines.line import JOURNAL_FIELDS, LogLine
+from botdeploy.core.lines.systemd_record import SystemKind
 
 PATH = Path(__file__).parents[2] / "data" / "journal" / "host.jsonl.gz"
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from botdeploy.core.lines.assembler import Assembler, LogLine
+from botdeploy.core.lines.assembler import Assembler
 from botdeploy.core.lines.last_words import last_words
 from botdeploy.core.text.phrases import quote
+
+if TYPE_CHECKING:
+    from botdeploy.core.lines.line import LogLine
 
 AT_US = 1_795_510_800_000_000
 OLD, RUN = "a" * 32, "b" * 32

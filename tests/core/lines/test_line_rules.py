@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from botdeploy.core.lines.assembler import MAX_MESSAGE, Assembler, LineRules, LogLine
+from botdeploy.core.lines.assembler import Assembler
+from botdeploy.core.lines.line import MAX_MESSAGE, LineRules, LogLine
 
 
 def test_every_key_about_lines_is_handed_on() -> None:

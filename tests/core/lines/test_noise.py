@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import base64
 import random
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from botdeploy.core.lines.assembler import Assembler, Level, LogLine, feed_all
+from botdeploy.core.lines.assembler import Assembler, feed_all
+from botdeploy.core.lines.level import Level
 from tests.effort import examples
+
+if TYPE_CHECKING:
+    from botdeploy.core.lines.line import LogLine
 
 WORDS = ["FATAL", "ERROR", "PANIC", "CRIT", "ERR", "E/x:", "<0>", "[error]", "panic: x", "error: x"]
 

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from botdeploy.core.lines.assembler import LineKind, LogLine
-from botdeploy.core.model.inventory import ProbeKind
+from botdeploy.core.lines.line import LineKind, LogLine
+from botdeploy.core.model.bot import ProbeKind
 from botdeploy.core.probes.probe import (
     MINUTE_US,
     MORE_ERRORS,

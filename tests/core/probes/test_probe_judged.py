@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from botdeploy.core.evidence.evidence import Evidence
 from botdeploy.core.judge import Judge, JudgeOptions
-from botdeploy.core.lines.assembler import Level, LineKind, LogLine
+from botdeploy.core.lines.level import Level
+from botdeploy.core.lines.line import LineKind, LogLine
 from botdeploy.core.probes.probe import ProbeReading, lines_of, past_of
 from botdeploy.core.verdict import Outcome, Verdict
 

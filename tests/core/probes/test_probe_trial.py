@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from botdeploy.core.model.inventory import Probe, ProbeKind
+from botdeploy.core.model.bot import Probe, ProbeKind
 from botdeploy.core.probes.probe import Answer
 from botdeploy.core.probes.probe_trial import tried, untold
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from botdeploy.core.model.inventory import Readiness, ReadyKind, SecretsBy
+from botdeploy.core.model.bot import Readiness, ReadyKind, SecretsBy
 from botdeploy.core.release.manifest import (
     FileState,
     Manifest,

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from botdeploy.core.model.inventory import Bot, Probe, ProbeKind, Readiness, ReadyKind
+from botdeploy.core.model.bot import Bot, Probe, ProbeKind, Readiness, ReadyKind
 from botdeploy.core.release.required_programs import (
     build_item,
     build_needs,

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from botdeploy.core.evidence.evidence import Evidence
-from botdeploy.core.lines.assembler import LineKind, LogLine
 from botdeploy.core.lines.level import Level
+from botdeploy.core.lines.line import LineKind, LogLine
 from botdeploy.core.report import report_model as accounts
 from botdeploy.core.report.report_model import ReportOutcome, ReportStanding
 from botdeploy.core.text.secret_mask import Mask

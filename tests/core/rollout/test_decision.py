@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from botdeploy.core.model.inventory import Gate, Lease, LeaseUntil, OnFail, Policy, Ring, Share
+from botdeploy.core.model.policy import Gate, Lease, LeaseUntil, OnFail, Policy, Ring, Share
 from botdeploy.core.rollout import decision as decisions
 from botdeploy.core.rollout.decision import (
     Blame,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from botdeploy.core.host_state import HostState, Phase, RolloutRecord, StagedRelease, Switch
-from botdeploy.core.model.inventory import Policy
+from botdeploy.core.model.policy import Policy
 from botdeploy.core.rollout.rollout_records import newest_under_way
 from botdeploy.core.rollout.running import Unit
 

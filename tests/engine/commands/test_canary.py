@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from botdeploy.core.events import Kind
-from botdeploy.core.model.inventory import Lease, OnFail, Policy, Ring, Share
+from botdeploy.core.model.policy import Lease, OnFail, Policy, Ring, Share
 from botdeploy.engine.commands.canary import TooFew, canary, promote
 from botdeploy.engine.commands.target import Quarantined
 from botdeploy.engine.fleet.fleet import Interrupted

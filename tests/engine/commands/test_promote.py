@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 
 from botdeploy.core.events import Kind
-from botdeploy.core.model.inventory import Gate, Lease, LeaseUntil, Policy, Ring, Share
+from botdeploy.core.model.policy import Gate, Lease, LeaseUntil, Policy, Ring, Share
 from botdeploy.engine.commands.canary import canary, due, promote
 from botdeploy.engine.commands.rollback import rollback
 from botdeploy.engine.rollout import Options

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from botdeploy.core.events import Kind
-from botdeploy.core.model.inventory import Policy, Ring, Share
+from botdeploy.core.model.policy import Policy, Ring, Share
 from botdeploy.engine.commands.canary import canary, promote
 from botdeploy.engine.fleet import ticker
 from botdeploy.engine.rollout import Options

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from botdeploy.core.lines.assembler import LineRules
+from botdeploy.core.lines.line import LineRules
 from botdeploy.engine.evidence.traffic import traffic
 
 if TYPE_CHECKING:

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from botdeploy.core.model.address import Address
-from botdeploy.core.model.inventory import Bot, Host, Inventory, Policy, Ring, SecretsBy
+from botdeploy.core.model.bot import Bot, SecretsBy
+from botdeploy.core.model.inventory import Host, Inventory
+from botdeploy.core.model.policy import Policy, Ring
 from botdeploy.engine.commands.target import Target
 from botdeploy.engine.rollout.peer_copy import checked
 from botdeploy.errors import ActFailed

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from botdeploy.core.events import Kind
-from botdeploy.core.model.inventory import Gate, Lease, LeaseUntil, Policy, Ring, Share
+from botdeploy.core.model.policy import Gate, Lease, LeaseUntil, Policy, Ring, Share
 from botdeploy.engine.commands.rollback import rollback
 from botdeploy.errors import ExitCode
 from tests.effort import examples

@@ -10,7 +10,7 @@ import pytest
 
 from botdeploy.core.events import Kind
 from botdeploy.core.evidence.proven_past import proven
-from botdeploy.core.model.inventory import Gate, OnFail
+from botdeploy.core.model.policy import Gate, OnFail
 from botdeploy.core.rollout import rollout_records
 from botdeploy.core.text.secret_mask import Mask
 from botdeploy.engine.commands.canary import canary

@@ -13,8 +13,8 @@ import pytest
 
 from botdeploy.core.evidence.evidence import Evidence
 from botdeploy.core.host_state import HostState, from_record
-from botdeploy.core.lines.assembler import Assembler, LogLine
-from botdeploy.core.model.inventory import Probe, ProbeKind
+from botdeploy.core.lines.assembler import Assembler
+from botdeploy.core.model.bot import Probe, ProbeKind
 from botdeploy.engine.evidence.collect import collect
 from botdeploy.engine.watch.prober import HOLD_S, Prober, try_probe
 from botdeploy.errors import ActFailed, Unreachable
@@ -24,6 +24,7 @@ from botdeploy.hosts.acts.records import ProgramMissing, Reply
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from botdeploy.core.lines.line import LogLine
     from botdeploy.engine.fleet.fleet import Fleet
 
 SECOND = 1_000_000

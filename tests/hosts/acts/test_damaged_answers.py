@@ -23,10 +23,10 @@ from botdeploy.core.evidence.evidence import Evidence
 from botdeploy.core.evidence.process_lives import Lives
 from botdeploy.core.host_state import from_record
 from botdeploy.core.judge import Judge, JudgeOptions
-from botdeploy.core.lines.assembler import Assembler, LogLine
+from botdeploy.core.lines.assembler import Assembler
 from botdeploy.core.lines.structured import read_structured
 from botdeploy.core.model.address import Address
-from botdeploy.core.model.inventory import Probe, ProbeKind
+from botdeploy.core.model.bot import Probe, ProbeKind
 from botdeploy.core.probes.probe import ProbeReading, lines_of, read
 from botdeploy.core.report.report_model import read_acts
 from botdeploy.core.text.secret_mask import Mask
@@ -44,6 +44,7 @@ from tests.effort import examples
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from botdeploy.core.lines.line import LogLine
     from botdeploy.hosts.process.program import HostConnection
 
 NOW = "2026-11-24T09:00:00.000000Z"

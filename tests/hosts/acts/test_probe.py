@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from botdeploy.core.model.inventory import Probe, ProbeKind
+from botdeploy.core.model.bot import Probe, ProbeKind
 from botdeploy.core.probes.probe import OWN_URL
 from botdeploy.errors import OutcomeUnknown
 from botdeploy.hosts import host_program
