@@ -65,7 +65,7 @@ def canary(context: Context, environment: str, request: Request) -> int:
         fleet.connect_early()
         # Imported while hosts answer: the engine with its judge takes about as long.
         from botdeploy.engine.commands.canary import canary as run
-        from botdeploy.engine.rollout import Options
+        from botdeploy.engine.rollout.loop import Options
 
         build = source_of(context, inventory, request)
         notices = context.notices_of(inventory, is_attended=True, changes=changes(request.changes))
@@ -89,7 +89,7 @@ def promote(context: Context, environment: str, limit: str | None, *, dry_run: b
     """Do what is due now."""
     from botdeploy.engine.commands.canary import due
     from botdeploy.engine.commands.canary import promote as run
-    from botdeploy.engine.rollout import Options
+    from botdeploy.engine.rollout.loop import Options
 
     inventory = _limited(context, context.load(environment), limit)
     with context.fleet(inventory) as fleet:

@@ -14,7 +14,7 @@ from botdeploy.cli.status import _ahead_in_words, status_record
 from botdeploy.core.model.policy import Gate, Policy, Ring, Share
 from botdeploy.engine.commands.canary import canary, promote
 from botdeploy.engine.fleet.observe import observe
-from botdeploy.engine.rollout import Options
+from botdeploy.engine.rollout.loop import Options
 from botdeploy.errors import ExitCode
 from tests.engine.fakefleet import Stage
 

@@ -17,7 +17,7 @@ from botdeploy.core.rollout.decision import Reason
 from botdeploy.engine.commands.canary import canary, promote
 from botdeploy.engine.commands.rollback import rollback
 from botdeploy.engine.outcome import Ended
-from botdeploy.engine.rollout import Options
+from botdeploy.engine.rollout.loop import Options
 from botdeploy.errors import ExitCode, HostError
 from tests.engine.fakefleet import DEFAULT_RINGS, Stage
 

@@ -28,7 +28,7 @@ from botdeploy.core.model.policy import Gate, Lease, LeaseUntil, OnFail, Policy,
 from botdeploy.core.rollout import rollout_records
 from botdeploy.engine.commands.canary import canary, promote
 from botdeploy.engine.commands.rollback import rollback
-from botdeploy.engine.rollout import Options
+from botdeploy.engine.rollout.loop import Options
 from botdeploy.errors import BotdeployError, ExitCode
 from tests.effort import examples
 from tests.engine.fakefleet import ControllerDied, FakeBuild, FakeWatch, Stage

@@ -16,7 +16,7 @@ from botdeploy.engine.dependencies import Dependencies
 from botdeploy.engine.fleet.clock import SystemClock
 from botdeploy.engine.fleet.fleet import Fleet
 from botdeploy.engine.manifest_cache import ManifestCache
-from botdeploy.engine.rollout import Options
+from botdeploy.engine.rollout.loop import Options
 from botdeploy.errors import ExitCode
 from botdeploy.hosts import host_program
 from botdeploy.inventory import load

@@ -20,7 +20,7 @@ from botdeploy.engine.commands.ownership import refuse_others
 from botdeploy.engine.commands.target import Target
 from botdeploy.engine.fleet.observe import observe
 from botdeploy.engine.outcome import Ended
-from botdeploy.engine.rollout import Run
+from botdeploy.engine.rollout.loop import Run
 from botdeploy.engine.watch.watch import Watch
 from botdeploy.errors import BotdeployError, ExitCode
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from botdeploy.core.model.inventory import Inventory
     from botdeploy.engine.dependencies import Dependencies
     from botdeploy.engine.fleet.lock import EnvironmentLock
-    from botdeploy.engine.rollout import Options
+    from botdeploy.engine.rollout.loop import Options
     from botdeploy.sources.build import Build
 
 

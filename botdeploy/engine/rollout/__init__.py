@@ -13,7 +13,3 @@
 - ``rollout_recorder``: what the hosts write down of how the rollout ended; ``ending`` says it to
   a person.
 """
-
-from botdeploy.engine.rollout.loop import Options, Run
-
-__all__ = ["Options", "Run"]

@@ -13,7 +13,7 @@ from botdeploy.core.model.policy import Lease, OnFail, Policy, Ring, Share
 from botdeploy.engine.commands.canary import TooFew, canary, promote
 from botdeploy.engine.commands.target import Quarantined
 from botdeploy.engine.fleet.fleet import Interrupted
-from botdeploy.engine.rollout import Options
+from botdeploy.engine.rollout.loop import Options
 from botdeploy.errors import ExitCode, LockedError
 from tests.engine.fakefleet import BEGIN, DEFAULT_RINGS, ControllerDied, FakeBuild, Stage
 

@@ -12,7 +12,7 @@ from botdeploy.engine.commands.canary import canary, promote
 from botdeploy.engine.commands.ownership import others, own, owner_item
 from botdeploy.engine.commands.rollback import rollback
 from botdeploy.engine.fleet.observe import observe
-from botdeploy.engine.rollout import Options
+from botdeploy.engine.rollout.loop import Options
 from botdeploy.errors import ExitCode, UserError
 from tests.engine.fakefleet import Stage
 

@@ -12,7 +12,7 @@ from botdeploy.core.events import Kind
 from botdeploy.core.model.policy import Gate, Lease, LeaseUntil, Policy, Ring, Share
 from botdeploy.engine.commands.canary import canary, due, promote
 from botdeploy.engine.commands.rollback import rollback
-from botdeploy.engine.rollout import Options
+from botdeploy.engine.rollout.loop import Options
 from botdeploy.errors import ExitCode, LockedError
 from tests.engine.commands.test_canary import release, switches, tick
 from tests.engine.fakefleet import ControllerDied, FakeBuild, Stage

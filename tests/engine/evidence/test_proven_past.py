@@ -15,7 +15,7 @@ from botdeploy.core.events import Kind
 from botdeploy.core.model.policy import Policy, Ring, Share
 from botdeploy.engine.commands.canary import canary, promote
 from botdeploy.engine.fleet import ticker
-from botdeploy.engine.rollout import Options
+from botdeploy.engine.rollout.loop import Options
 from botdeploy.engine.watch import watch as watching
 from botdeploy.engine.watch.watch import Watch
 from botdeploy.errors import ExitCode
