@@ -289,6 +289,7 @@ def _batches(ring: Ring, count: int) -> int:
 def _show_plan(context: Context, record: Mapping[str, Any]) -> None:
     from botdeploy.core.judge.quick import NO_LEVELS
     from botdeploy.views import tables
+    from botdeploy.views.local_time import duration
 
     context.say(f"{record['bot']} → {record['release']} ({record['source'] or 'staged'})", "bold")
     if record["quarantined"]:
@@ -298,8 +299,8 @@ def _show_plan(context: Context, record: Mapping[str, Any]) -> None:
     for ring in record["rings"]:
         parts = [f"{len(ring['hosts'])} hosts in {ring['batches']} batches of {ring['batch']}"]
         if ring["soak_s"]:
-            parts.append(f"soak {tables.duration(ring['soak_s'])}")
-        parts.append(f"settle {tables.duration(ring['settle_s'])}")
+            parts.append(f"soak {duration(ring['soak_s'])}")
+        parts.append(f"settle {duration(ring['settle_s'])}")
         if ring["gate"] != "none":
             parts.append("needs an approval")
         if ring["window"]:

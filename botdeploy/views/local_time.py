@@ -25,3 +25,16 @@ def _local(match: re.Match[str]) -> str:
         return local(datetime.fromisoformat(match[0]))
     except (ValueError, OverflowError, OSError):
         return match[0]
+
+
+def duration(seconds: float) -> str:
+    """Write a duration in its two largest units: ``45 s``, ``1 min 30 s``, ``2 d``."""
+    left = int(seconds)
+    if left < 1:
+        return "less than a second" if seconds else "0 s"
+    parts = []
+    for size, unit in ((86_400, "d"), (3600, "h"), (60, "min"), (1, "s")):
+        count, left = divmod(left, size)
+        if count:
+            parts.append(f"{count} {unit}")
+    return " ".join(parts[:2])

@@ -138,11 +138,3 @@ def mends(record: Mapping[str, Any]) -> dict[str, list[str]]:
                 on = f" on {host['host']}" if host["host"] else " here"
                 found.setdefault(str(item["mend"]), []).append(f"{item['name']}{on}")
     return found
-
-
-def duration(seconds: float) -> str:
-    """Write seconds as people do: 90 s, 30 min, 12 h, 2 d."""
-    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
-        if seconds >= size and seconds % size == 0:
-            return f"{seconds / size:g} {unit}"
-    return f"{seconds:g} s"

@@ -241,7 +241,7 @@ class _Weighed:
     def _stream(self) -> tuple[Stream, float, float]:
         """Open the stream of weighed errors as the judge would; with its burst and its doubt."""
         burst = self._burst
-        doubt = rates.doubt(self._mean * self._past_min, burst, _WANDER)
+        doubt = rates.doubt(self._mean * self._past_min, burst, rates.WANDER)
         steps = self._steps
         size = self._minutes / steps
         return (
@@ -346,7 +346,7 @@ class _Weighed:
         opened = Stream(
             burst=1.5,
             swing=10.0,
-            doubt=rates.doubt(past, 1.5, _WANDER),
+            doubt=rates.doubt(past, 1.5, rates.WANDER),
             ratios=streams.LESS,
             stakes=streams.LESS_STAKES,
             ceiling=7.39,
@@ -360,10 +360,6 @@ class _Weighed:
             if SHARES[LINES] * opened.worth >= self._limit:
                 return scene.options.grace_s + 60.0 * minute
         return None
-
-
-_WANDER = 0.04
-"""Variance of a host's log-rate from hour to hour, where no history has shown it."""
 
 
 def _limit(scene: _Scene, past_min: float, burst: float) -> float:

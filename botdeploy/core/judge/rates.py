@@ -16,7 +16,8 @@ _PRIOR_BURST = 3.0
 _PRIOR_LINES = 10.0
 _OUTAGE = 2.5
 """Blocks in which the whole fleet counted more than so many times its usual are left out."""
-_WANDER = 0.04
+WANDER = 0.04
+"""Variance of a host's log-rate from hour to hour, where no history has shown it."""
 _WANDER_WEIGHT = 8.0
 _RESTART = 0.0225
 """Variance that a restart adds to a host's log-rate by itself (.15²)."""
@@ -38,7 +39,7 @@ def learn(
     """
     burst = _PRIOR_BURST
     swing = 10.0
-    wander = _WANDER
+    wander = WANDER
     fleet = 0.0
     size = hosts * blocks
     outage = [False] * max(1, blocks)
@@ -148,7 +149,7 @@ def learn(
                 d = min(d, 10.0 + 5.0 * sqrt(burst * own_mean + 0.09 * own_mean * own_mean))
                 found += (d * d - noise) / (burst * burst)
                 weight += own_mean * own_mean / (burst * burst)
-        wander = (max(0.0, found) + _WANDER * _WANDER_WEIGHT) / (weight + _WANDER_WEIGHT)
+        wander = (max(0.0, found) + WANDER * _WANDER_WEIGHT) / (weight + _WANDER_WEIGHT)
     about[0] = burst
     about[1] = swing
     about[2] = wander

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from botdeploy.core.report.report_model import NEW, ReportStanding
+from botdeploy.views.local_time import duration
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -128,7 +129,7 @@ def errors(account: Report) -> Chart:
     at = _Scale(account.from_, account.to)
     step_us = _bin_us(account)
     counted = {host.name: _bins(host, step_us) for host in hosts}
-    minutes = step_us / 6e7
+    minutes, lasts = step_us / 6e7, duration(step_us / 1e6)
     top = max((sum(bins) / minutes for one in counted.values() for bins in one.values()), default=0)
     scale = nice(top)
     bars: list[Bar] = []
@@ -155,7 +156,7 @@ def errors(account: Report) -> Chart:
                     continue
                 height = max(1.0, count / minutes / scale * (PLOT - 4))
                 bottom -= height
-                title = f"{host.name}, {clock(_time(start))}: {count} errors in {_length(step_us)}"
+                title = f"{host.name}, {clock(_time(start))}: {count} errors in {lasts}"
                 bars.append(Bar(x, bottom, width, height, style, title))
         if host.switched_at is not None and account.from_ <= host.switched_at <= account.to:
             x = at.x(host.switched_at)
@@ -274,11 +275,6 @@ def _act_words(act: Act) -> str:
 
 def _short(name: str) -> str:
     return name if len(name) <= MOST_NAME else f"{name[: MOST_NAME - 1]}…"
-
-
-def _length(step_us: int) -> str:
-    seconds = step_us / 1e6
-    return f"{seconds:g} s" if seconds < 60 else f"{seconds / 60:g} min"  # noqa: PLR2004
 
 
 def _time(at_us: int) -> datetime:

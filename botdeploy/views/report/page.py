@@ -11,11 +11,11 @@ from jinja2 import Environment, StrictUndefined
 from botdeploy import __version__
 from botdeploy.core.evidence.evidence import summed
 from botdeploy.core.report.report_model import Period, Report, ReportOutcome
+from botdeploy.views.local_time import duration
 from botdeploy.views.report import charts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from datetime import timedelta
 
 NOTHING = "\N{EN DASH}"
 MOST_CLASSES = 40
@@ -43,7 +43,7 @@ def page(account: Report, *, now: datetime, mask: Callable[[str], str] = lambda 
     )
     environment.filters |= {
         "when": _when,
-        "span": _span,
+        "span": lambda length: duration(length.total_seconds()),
         "rate": _rate,
         "number": _number,
         "names": _names,
@@ -82,19 +82,6 @@ def _together(periods: Sequence[Period]) -> Period | None:
 
 def _when(at: datetime | None) -> str:
     return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S}" if at is not None else NOTHING
-
-
-def _span(length: timedelta) -> str:
-    """Write a duration in its two largest units."""
-    left = int(length.total_seconds())
-    if left < 1:
-        return "less than a second"
-    parts = []
-    for size, unit in ((86_400, "d"), (3600, "h"), (60, "min"), (1, "s")):
-        count, left = divmod(left, size)
-        if count:
-            parts.append(f"{count} {unit}")
-    return " ".join(parts[:2])
 
 
 def _rate(period: Period | None) -> str:
