@@ -11,6 +11,7 @@ from botdeploy.core.judge.count_table import LINES, WORK, YOUNG, Table
 from botdeploy.core.judge.hard import HardRules
 from botdeploy.core.judge.history_model import Usual
 from botdeploy.core.judge.host_tally import MINUTE_US, FleetTally
+from botdeploy.core.judge.journal_gaps import JournalGaps
 from botdeploy.core.judge.options import JudgeOptions, Preset
 from botdeploy.core.judge.rates import BLOCK_MIN
 from botdeploy.core.judge.sequential import (
@@ -51,7 +52,7 @@ _LEAST_PAST_S = 60.0
 _FOREVER_US = 1 << 62
 
 
-class AfterPass:
+class AfterPass(JournalGaps):
     """Watches hosts of a ring that passed; the time before the pass is what is usual for them.
 
     ``quick``'s rules, each of which answers to little, do not go on: looked at for days they
@@ -115,24 +116,6 @@ class AfterPass:
         tally = self._fleet.baseline.get(host)
         if tally is not None:
             tally.miss(at_us, _FOREVER_US)
-
-    def between_lives(self, host: str) -> None:
-        """Note that a host's bot is down and that systemd starts it again: that is waited for."""
-        tally = self._fleet.host(host)
-        if tally is not None:
-            tally.is_between_lives = True
-
-    def gap(self, host: str, at_us: int) -> None:
-        """Note that a host's stream broke; what follows until its next line is not silence."""
-        tally = self._fleet.host(host)
-        if tally is not None:
-            tally.tear(at_us)
-
-    def unheard(self, host: str, from_us: int, to_us: int) -> None:
-        """Note that nobody listened to a host for a while; its lines may still come, late."""
-        tally = self._fleet.host(host)
-        if tally is not None:
-            tally.miss(from_us, to_us)
 
     def failure(self, now_us: int) -> Verdict | None:
         """Give the verdict that revokes the pass, by what was seen until ``now_us``; else None."""

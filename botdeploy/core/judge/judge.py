@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from botdeploy.core.evidence.evidence import Evidence
 from botdeploy.core.judge.hard import HardRules
 from botdeploy.core.judge.host_tally import MINUTE_US, SECOND_US, FleetTally
+from botdeploy.core.judge.journal_gaps import JournalGaps
 from botdeploy.core.judge.options import JudgeOptions, Preset
 from botdeploy.core.judge.quarantined_errors import TWICE, QuarantinedErrors
 from botdeploy.core.judge.quick import QuickRules, unexcluded
@@ -27,7 +28,7 @@ MOST_NAMED = 5
 """Errors that a failing verdict hands on."""
 
 
-class Judge:
+class Judge(JournalGaps):
     """Judges one ring's release by the journals of its hosts and of the baseline.
 
     Feed it every line in the order of arrival, ask it whenever you like: asking changes nothing
@@ -136,24 +137,6 @@ class Judge:
         tally = self._fleet.host(host)
         if tally is not None:
             tally.is_stopping = True
-
-    def between_lives(self, host: str) -> None:
-        """Note that a host's bot is down and that systemd starts it again: that is waited for."""
-        tally = self._fleet.host(host)
-        if tally is not None:
-            tally.is_between_lives = True
-
-    def gap(self, host: str, at_us: int) -> None:
-        """Note that a host's stream broke; what follows until its next line is not silence."""
-        tally = self._fleet.host(host)
-        if tally is not None:
-            tally.tear(at_us)
-
-    def unheard(self, host: str, from_us: int, to_us: int) -> None:
-        """Note that nobody listened to a host for a while; its lines may still come, late."""
-        tally = self._fleet.host(host)
-        if tally is not None:
-            tally.miss(from_us, to_us)
 
     def verdict(self, now_us: int) -> Verdict:
         """Judge what was seen until ``now_us``; a fail stays a fail."""
