@@ -115,7 +115,6 @@ class ActFailed(HostError):
     """A program ran on the host and said that it could not do its work."""
 
     def __init__(self, host: str, act: str, message: str, *, code: str = "failed") -> None:
-        """Keep the act's name and its machine-readable fault code beside the message."""
+        """Name the act in the message; ``code`` is the fault's, for programs."""
         super().__init__(host, f"{act}: {message}")
-        self.act = act
         self.code = code

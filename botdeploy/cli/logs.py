@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
     from botdeploy.cli.context import Context
     from botdeploy.core.host_state import HostState
-    from botdeploy.core.model.inventory import Inventory
     from botdeploy.core.text.secret_mask import Mask
     from botdeploy.engine.fleet.fleet import Fleet
     from botdeploy.hosts.follower import Delivery
@@ -73,7 +72,7 @@ def logs(context: Context, environment: str, limit: str | None, *, follow: bool,
     inventory = context.load(environment)
     names = context.chosen(inventory, limit)
     with context.fleet(inventory) as fleet:
-        printer = _Printer(context, inventory, fleet, names)
+        printer = _Printer(context, fleet, names)
         return printer.follow(count) if follow else printer.last(count)
 
 
@@ -108,13 +107,9 @@ class Writers:
 class _Printer:
     """Prints log lines with host and release."""
 
-    def __init__(
-        self, context: Context, inventory: Inventory, fleet: Fleet, names: tuple[str, ...]
-    ) -> None:
+    def __init__(self, context: Context, fleet: Fleet, names: tuple[str, ...]) -> None:
         self.context = context
-        self.inventory = inventory
         self.fleet = fleet
-        self.names = names
         self.writers: dict[str, Writers] = {}
         self.width = max(len(name) for name in names)
         states, self.away = observe_some(fleet, names)

@@ -86,7 +86,6 @@ class LockHolder:
     kind: str
     why: str
     since: str
-    left_s: int
 
     def __str__(self) -> str:
         """Tell it as one clause of a sentence."""
@@ -124,8 +123,6 @@ class Approval:
 
     release: str
     ring: str
-    who: str = ""
-    why: str = ""
     at: datetime | None = None
 
 
@@ -205,11 +202,6 @@ class HostState:
     def restarts(self) -> int:
         """Restarts by systemd since the last start that was asked for."""
         return self.unit.restarts
-
-    @property
-    def result(self) -> str:
-        """How the last process ended, in systemd's word."""
-        return self.unit.result
 
     @property
     def invocation(self) -> str:
@@ -349,10 +341,7 @@ def _from_record(record: Mapping[str, Any]) -> HostState:
             }
         ),
         approvals=tuple(
-            Approval(
-                **{name: told(one.get(name) or "") for name in ("release", "ring", "who", "why")},
-                at=_time_of(one.get("at")),
-            )
+            Approval(told(one.get("release")), told(one.get("ring")), at=_time_of(one.get("at")))
             for one in record.get("approved") or ()
         ),
         hold=_hold(hold),
@@ -406,7 +395,6 @@ def lock_holder(record: Mapping[str, Any]) -> LockHolder:
         kind=told(record.get("kind", "")),
         why=told(record.get("why", "")),
         since=_time(record.get("since")),
-        left_s=whole(record.get("left_s") or 0, most=LONGEST_S),
     )
 
 

@@ -96,9 +96,7 @@ def build(
     mark = _mark(values, salt=made) if values else ""
     if mark:
         made = digest(tree.manifest, recipes, ring_env, mark)
-    release = Release(
-        release_id(now, made), made, tree.manifest, source=tree.describe, commit=tree.commit
-    )
+    release = Release(release_id(now, made), made, tree.manifest, source=tree.describe)
     about = {
         "release": release.id,
         "digest": made,

@@ -309,12 +309,11 @@ def _must(
     environment: Mapping[str, str],
     source: str,
     *,
-    timeout_s: float = _LOCAL_TIMEOUT_S,
     into: IO[bytes] | None = None,
     limit: int | None = None,
 ) -> str:
     """Run git and give its output; raises SourceError with git's own words when it fails."""
-    code, output, words = _run(arguments, folder, environment, timeout_s, into, limit)
+    code, output, words = _run(arguments, folder, environment, _LOCAL_TIMEOUT_S, into, limit)
     if code != 0:
         raise SourceError(f"{source}: git {arguments[0]}: {words}")
     return output

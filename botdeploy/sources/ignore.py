@@ -45,9 +45,9 @@ class _Rule:
 class Ignore:
     """Rules in order; the last one that matches a path decides, as in git."""
 
-    def __init__(self, patterns: Iterable[str], private: Iterable[str] = PRIVATE_PATTERNS) -> None:
+    def __init__(self, patterns: Iterable[str]) -> None:
         """Read the patterns, after those of secrets; raises SourceError for what means nothing."""
-        rules = [rule for pattern in private if (rule := _rule(pattern)) is not None]
+        rules = [rule for pattern in PRIVATE_PATTERNS if (rule := _rule(pattern)) is not None]
         self._private = [replace(rule, is_private=True) for rule in rules]
         self._rules = [
             *self._private,

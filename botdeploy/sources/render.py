@@ -103,17 +103,15 @@ class Renderer:
         host: Host,
         release: str,
         env: Mapping[str, str] | None = None,
-        secret_names: tuple[str, ...] | None = None,
     ) -> str:
         """Render the unit file; ``env`` holds no secrets: all users of a host may read a unit."""
-        names = tuple(sorted(bot.secrets)) if secret_names is None else secret_names
         text = self._render(
             UNIT_TEMPLATE,
             bot=bot,
             host=_view(host),
             release=release,
             env=dict(sorted((env or {}).items())),
-            service=service_directives(bot, names),
+            service=service_directives(bot, tuple(sorted(bot.secrets))),
         )
         if "\0" in text or not is_systemd_text(text):
             raise UserError(f"{UNIT_TEMPLATE}: the unit is not text that systemd reads")

@@ -40,8 +40,6 @@ class Progress:
         self._verbose = verbose
         self._tells_waiting = verbose or not is_step or console.is_terminal
         self._rows: dict[str, _Row] = {}
-        self._rings: list[str] = []
-        self._note = ""
         self._live: Live | None = None
         self._guard = threading.RLock()
         self._begun = time.monotonic()

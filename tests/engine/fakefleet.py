@@ -191,9 +191,8 @@ class FakeActs:
         """Keep evidence."""
         self._do("keep", lambda: self._host.keep(token, release, evidence))
 
-    def entries(self, position: str, most_bytes: int | None = None) -> Entries:
+    def entries(self, position: str) -> Entries:
         """Read the journal."""
-        del most_bytes
         return self._do("entries", lambda: self._host.entries(position))
 
     def manifest(self, release: str) -> Manifest:

@@ -601,7 +601,7 @@ class FakeHost:
             case "resume":
                 self.hold = {}
             case _:
-                self.approvals[release, ring] = Approval(release, ring, who, why, self.wall())
+                self.approvals[release, ring] = Approval(release, ring, self.wall())
         self._changed(act, release, ring)
 
     def note(self, who: str, what: str) -> None:
@@ -761,8 +761,7 @@ class FakeHost:
         lock = self.lock
         if lock is None or lock.deadline <= self.clock.mono:
             return None
-        left = int(lock.deadline - self.clock.mono)
-        return LockHolder(lock.token[:8], lock.owner, lock.kind, lock.why, _stamp(lock.since), left)
+        return LockHolder(lock.token[:8], lock.owner, lock.kind, lock.why, _stamp(lock.since))
 
     def _lease_lost(self, run: str) -> LeaseLost:
         if self.reverted is not None and self.reverted.run == run:
@@ -809,12 +808,12 @@ class FakeHost:
 
     def _tell_switched(self, mark: Mark) -> Switched:
         at_us = int(mark.armed.timestamp() * 1e6)
-        return Switched(mark.new, mark.old, 0.5, self.invocation, "", at_us)
+        return Switched(mark.old, 0.5, at_us)
 
     def _tell_reverted(self) -> Reverted:
         mark = self.reverted
         assert mark is not None
-        return Reverted(mark.new, mark.old, mark.by, mark.why, mark.cause, 0.5, not self.stuck)
+        return Reverted(mark.old, mark.by, mark.why, mark.cause, 0.5, not self.stuck)
 
 
 def _stamp(at: datetime) -> str:

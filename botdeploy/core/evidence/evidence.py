@@ -103,8 +103,6 @@ class Bucket:
 
     at_us: int
     counts: Counts
-    covered_us: int
-    """How much of the bucket the reader saw, in microseconds."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -290,10 +288,7 @@ class Evidence:
         for (name, start, part), counts in self._cells.items():
             if name == release and start >= from_us and (to_us is None or start < to_us):
                 parts.setdefault(start, []).append((part, counts))
-        return [
-            Bucket(start, _joined(parts[start]), self.covered_us(start, start + self.bucket_us))
-            for start in sorted(parts)
-        ]
+        return [Bucket(start, _joined(parts[start])) for start in sorted(parts)]
 
     def totals(self, release: str, from_us: int = 0, to_us: int | None = None) -> Counts:
         """Add a release's buckets up."""

@@ -109,11 +109,6 @@ class Past:
     releases: frozenset[str]
     """Whose lines they are."""
 
-    @property
-    def is_known(self) -> bool:
-        """Whether there is anything to compare with."""
-        return bool(self.releases)
-
 
 def past_of(
     lines: Iterable[LogLine],

@@ -126,12 +126,6 @@ class AfterPass(JournalGaps):
                 self._minute(now_us // MINUTE_US)
         return self._failed
 
-    def seen(self) -> str:
-        """Sum up what came since the pass."""
-        parts = self._fleet.canary.values()
-        errors = sum(one.error_lines for tally in parts for one in tally.after.values())
-        return f"{errors} errors, {self._hard.crash_count()} crashes"
-
     def _take(self, ruled: Verdict | None) -> None:
         if self._failed is None and ruled is not None and ruled.outcome is Outcome.FAIL:
             self._fail(ruled.reasons, ruled.host)

@@ -99,8 +99,6 @@ class Happening:
     text: str
     count: int = 0
     """systemd's restarts since the last full stop."""
-    result: str = ""
-    """systemd's word for how the unit failed, if it failed."""
     status: int | None = None
     """Of a restart: 0 where the process before it ended without fault."""
 
@@ -461,9 +459,7 @@ def _happening(line: LogLine) -> Happening:
     record = line.system
     if record is None:  # pragma: no cover - callers ask for systemd's lines only
         return Happening(line.at_us, SystemKind.OTHER, line.message)
-    return Happening(
-        line.at_us, record.kind, line.message, record.count, record.result, record.status
-    )
+    return Happening(line.at_us, record.kind, line.message, record.count, record.status)
 
 
 def _count(bucket: MinuteCounts, line: LogLine) -> None:

@@ -178,7 +178,6 @@ class Report:
     bot: str
     rollout: str
     release: str
-    digest: str
     was: tuple[str, ...]
     ending: ReportOutcome
     why: tuple[str, ...]
@@ -553,7 +552,6 @@ def account(
         bot=inventory.bot_name,
         rollout=record.id,
         release=record.release,
-        digest=record.digest,
         was=tuple(dict.fromkeys(host.was for host in hosts if host.was)),
         ending=_ending(hosts, states, record, acts, is_open=is_open),
         why=_each_once(reasons),

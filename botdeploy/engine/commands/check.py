@@ -34,7 +34,6 @@ _MEND_SESSIONS = "raise MaxSessions in its sshd_config to 10, sshd's own default
 class RolloutNeeds:
     """What can be told of the release before any host is asked."""
 
-    inventory: Inventory
     templates: Path | None
     build: Build | None = None
     items: list[required_programs.Item] = field(default_factory=list)
@@ -55,9 +54,9 @@ class RolloutNeeds:
             items = _unset(inventory, os.environ if environ is None else environ)
             if str(error) not in {one["message"] for one in items}:
                 items.insert(0, required_programs.item("source", str(error)))
-            return cls(inventory, templates, None, items)
+            return cls(templates, None, items)
         told = build.release.source if build is not None else ""
-        return cls(inventory, templates, build, [required_programs.item("source", told, ok=True)])
+        return cls(templates, build, [required_programs.item("source", told, ok=True)])
 
     def of_host(self, host: Host) -> tuple[str, list[required_programs.Item]]:
         """Give what the release wants of a host, encoded, and what is wrong with that itself."""

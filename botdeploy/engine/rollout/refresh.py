@@ -134,7 +134,6 @@ class Refresh:
         self._rollout_hosts.went_back(
             name,
             Reverted(
-                new=switch.new,
                 old=switch.old,
                 by=switch.by or "host",
                 why=switch.why,

@@ -52,6 +52,10 @@ STAGE_S = 1900.0
 """Longest time for an upload and the release's own build."""
 MOST_BYTES = 1 << 31
 """Bytes of a release, packed, that are taken from a host."""
+MOST_SAID = 900
+"""Bytes of a text that an act takes down."""
+MOST_AUDITED = 1000
+"""Entries of the audit log that are read."""
 MOST_MANIFEST = 64 * 1024 * 1024
 """Bytes of a manifest: half a million files."""
 
@@ -60,12 +64,9 @@ MOST_MANIFEST = 64 * 1024 * 1024
 class Switched:
     """The host runs the new release and it showed that it is ready."""
 
-    new: str
     old: str
     downtime_s: float
     """From the order to stop until ready."""
-    invocation: str
-    cursor: str
     at_us: int
     """When the old process was told to stop: microseconds UTC, by the host's clock."""
     unseen: str = ""
@@ -76,7 +77,6 @@ class Switched:
 class Reverted:
     """The host went back."""
 
-    new: str
     old: str
     by: str
     why: str
@@ -128,7 +128,6 @@ class Entries:
 class Shown:
     """What a release on a host says of itself."""
 
-    about: Record
     unit: str
     environment: str
     """With stars for secrets."""
@@ -136,11 +135,8 @@ class Shown:
 
 def _switched(record: Record) -> Switched:
     return Switched(
-        new=told(record.get("new", "")),
         old=told(record.get("old", "")),
         downtime_s=real(record.get("downtime_s", 0)),
-        invocation=told(record.get("invocation", "")),
-        cursor=told(record.get("cursor", "")),
         at_us=whole(record.get("at_us", 0), most=LATEST_US),
         unseen=told(record.get("unseen", "")),
     )
@@ -148,7 +144,6 @@ def _switched(record: Record) -> Switched:
 
 def _reverted(record: Record) -> Reverted:
     return Reverted(
-        new=told(record.get("new", "")),
         old=told(record.get("old", "")),
         by=told(record.get("by", "")),
         why=told(record.get("why", "")),
@@ -378,12 +373,7 @@ class Acts:
     def show(self, release: str) -> Shown:
         """Read what a release says of itself: origin, unit, environment. No secrets."""
         reply = self.call("about", release)
-        about = reply.get("about")
-        return Shown(
-            about=about if isinstance(about, dict) else {},
-            unit=_decoded(reply.get("unit")),
-            environment=_decoded(reply.get("shown")),
-        )
+        return Shown(_decoded(reply.get("unit")), _decoded(reply.get("shown")))
 
     def setup(self, user: str, deployer: str, *, is_dry: bool) -> list[str]:
         """Prepare the host with an administrator's rights; gives what changed or is odd, in words.
@@ -398,9 +388,9 @@ class Acts:
             if kind in record
         ]
 
-    def audit(self, count: int = 1000) -> list[Record]:
+    def audit(self) -> list[Record]:
         """Read the last entries of the host's audit log."""
-        reply = self._look("audit", count)
+        reply = self._look("audit", MOST_AUDITED)
         with believed(self.host, "audit"):
             return [_entry(record["audit"]) for record in reply.records if "audit" in record]
 
@@ -457,7 +447,7 @@ class Acts:
                 records.append(record)
                 if "state" in record:
                     state = self._state(Reply(tuple(records)))
-                    return Entered(self.host, session, nonce), state
+                    return Entered(session, nonce), state
         except TimeoutError as error:
             session.close()
             reason = unsaid(self._user, heard, session.read_error())
@@ -659,30 +649,31 @@ class Acts:
         """
         nonce = secrets.token_hex(8)
         stdin = self._input(b"")
+        bound = () if most_bytes is None else (most_bytes,)
         return self.connection.start(
-            self._command(nonce, "follow", (position, "hidden", *_bound(most_bytes))),
+            self._command(nonce, "follow", (position, "hidden", *bound)),
             stdin=stdin if isinstance(stdin, bytes) else b"",
         )
 
-    def entries(self, position: str, most_bytes: int | None = None) -> Entries:
+    def entries(self, position: str) -> Entries:
         """Read the journal once, from a cursor (that entry first) or ``since:SECONDS`` on.
 
         ``since:SECONDS:SECONDS`` leaves out what is younger than the second number of them.
         No more than 16 MB and what comes in five seconds, the newest of it. Raises OutcomeUnknown
         when the connection ended early.
         """
-        return self._read("entries", position, most_bytes)
+        return self._read("entries", position)
 
     def lines(self, count: int) -> Entries:
         """Read the last ``count`` journal entries, once, within the same bounds."""
-        return self._read("lines", count, None)
+        return self._read("lines", count)
 
-    def _read(self, act: str, what: str | int, most_bytes: int | None) -> Entries:
+    def _read(self, act: str, what: str | int) -> Entries:
         try:
-            return self._read_by_program(act, (what, "hidden", *_bound(most_bytes)))
+            return self._read_by_program(act, (what, "hidden"))
         except ProgramMissing:  # told before the first entry
             nonce = secrets.token_hex(8)
-            done = self._sent_along(nonce, act, what, "hidden", *_bound(most_bytes))
+            done = self._sent_along(nonce, act, what, "hidden")
             found = done.stdout.split(b"\n")
             reply = read_reply(self.host, act, found, nonce, done.stderr)
             for record in reply.records:
@@ -742,9 +733,8 @@ class Acts:
 class Entered:
     """A lock that is held over an open session; safe to use from several threads."""
 
-    def __init__(self, host: str, session: Session, nonce: str) -> None:
+    def __init__(self, session: Session, nonce: str) -> None:
         """Keep the session that ``enter`` left open."""
-        self.host = host
         self._session = session
         self._nonce = nonce
         self._guard = threading.Lock()
@@ -774,20 +764,12 @@ class Entered:
                 self._session.close()
         return False
 
-    def close(self) -> None:
-        """Close the session without giving the lock back: it lapses."""
-        self._session.close()
-
     def _write(self, word: bytes) -> None:
         with self._guard:
             try:
                 self._session.write(word)
             except (OSError, HostError):
                 return
-
-
-def _bound(most_bytes: int | None) -> tuple[int, ...]:
-    return () if most_bytes is None else (most_bytes,)
 
 
 def _refused(errors: Sequence[RefusedError]) -> list[str]:
@@ -803,7 +785,6 @@ def _refused(errors: Sequence[RefusedError]) -> list[str]:
     return out
 
 
-def one_line(text: str, limit: int = 900) -> str:
+def one_line(text: str) -> str:
     """Make any text fit for an argument that must be one line."""
-    flat = " ".join(visible(text).split())
-    return flat if len(flat.encode()) <= limit else flat.encode()[:limit].decode("utf-8", "ignore")
+    return " ".join(visible(text).split()).encode()[:MOST_SAID].decode("utf-8", "ignore")

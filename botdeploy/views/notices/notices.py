@@ -54,7 +54,6 @@ class Notices:
         self.failures: list[str] = []
         """What could not be told, and why, in words without tokens; complete after ``close``."""
         self._pace = pace or Pace()
-        self._mask = mask
         self._told = told
         self._is_attended = is_attended
         self._who = who

@@ -89,7 +89,7 @@ def test_without_a_proven_release_the_time_before_botdeploy_counts() -> None:
     assert [one.invocation for one in past.lines] == ["a"]
     assert past.releases == {BEFORE}
     past = past_of(lines[1:], attribution(state), proven({"h": state}, "h"), begin, AT_US)
-    assert (past.lines, past.is_known) == ([], False)
+    assert (past.lines, past.releases) == ([], frozenset())
 
 
 def test_of_a_host_that_an_older_botdeploy_switched_what_runs_now_is_known() -> None:
