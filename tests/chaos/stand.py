@@ -94,8 +94,7 @@ class Stand:
         """Give what stands in /run a file system that can be full."""
         self.host.root(
             f"mkdir -p {SMALL_RUN}; mountpoint -q {SMALL_RUN} ||"
-            f" {{ mount -t tmpfs -o size=500k,mode=0755 lab {SMALL_RUN}"
-            f" && echo {SMALL_RUN} >>/run/lab-mounts; }}"
+            f" mount -t tmpfs -o size=500k,mode=0755 lab {SMALL_RUN}"
         )
 
     def put_stops(self) -> None:

@@ -31,6 +31,8 @@ PACKAGES = (
 MORE = {"bookworm": (), "trixie": ("sudo-rs", "rust-coreutils")}
 """The suites that there are, and what hosts of each have besides: beside the usual programs, not in
 their place; see `tests.lab.faults` for that."""
+PRISTINE = "usr/lib/botdeploy-lab"
+"""The folder in a tree with what `reset.sh` compares a host with."""
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 
 
@@ -98,6 +100,8 @@ def _build(tree: Path, suite: str) -> None:
         timeout=1800,
         what="mmdebstrap",
     )
+    # Only now: mmdebstrap takes its own settings out of /etc at its very end.
+    run(["cp", "-a", str(tree / "etc"), str(tree / PRISTINE)])
 
 
 @contextmanager

@@ -39,24 +39,18 @@ for unit in apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub
     ln -sfn /dev/null "$tree/etc/systemd/system/$unit"
 done
 
-# What `reset.sh` needs to put a host back: accounts and rights as they are now, and the names of
-# what stands in the folders where a deploy, or what it deploys, may leave things.
-pristine="$tree/usr/lib/botdeploy-lab"
-mkdir -p "$pristine/accounts" "$pristine/names"
-for file in passwd shadow group gshadow subuid subgid; do
-    cp -a "$tree/etc/$file" "$pristine/accounts/$file"
-done
-cp -a "$tree/etc/sudoers.d/deploy" "$pristine/sudoers"
+# What `reset.sh` needs to put a host back, beside a copy of /etc: the names of what stands in the
+# other folders where a deploy, or what it deploys, may leave things.
 # Written at a host's first boot.
 : >"$tree/etc/.updated"
 : >"$tree/var/.updated"
-for folder in /etc /etc/cron.d /etc/sudoers.d /etc/systemd/system \
-    /etc/systemd/system/multi-user.target.wants /etc/systemd/system/timers.target.wants \
-    /opt /srv /home /root /home/deploy /home/plain /usr/local/bin /usr/local/lib \
-    /usr/local/sbin /usr/local/share /var/lib /var/cache /var/spool/cron/crontabs; do
-    mkdir -p "$tree$folder"
-    ls -A "$tree$folder" >"$pristine/names/$(printf %s "$folder" | tr / :)"
-done
+pristine="$tree/usr/lib/botdeploy-lab"
+mkdir -p "$pristine"
+echo /opt /srv /home /root /home/deploy /home/plain /usr/local/bin /usr/local/lib /usr/local/sbin \
+    /usr/local/share /var /var/lib /var/cache /var/spool/cron/crontabs >"$pristine/folders"
+# shellcheck disable=SC2016  # expanded inside, where the folders are
+inside sh -c 'mkdir -p $(cat "$1/folders") && find $(cat "$1/folders") -mindepth 1 -maxdepth 1 |
+    sort >"$1/names"' names /usr/lib/botdeploy-lab
 
 # mmdebstrap copies these from the machine that builds.
 rm -f "$tree/etc/hostname" "$tree/etc/resolv.conf"

@@ -217,7 +217,6 @@ class BreakableHost(Host):
         self.root(
             f"mount --bind {shlex.quote(folder)} {shlex.quote(folder)}"
             f" && mount -o remount,bind,ro {shlex.quote(folder)}"
-            f" && echo {shlex.quote(folder)} >>/run/lab-mounts"
         )
         return Fault(lambda: self._unmount(folder))
 
@@ -267,7 +266,6 @@ class BreakableHost(Host):
             f"aside=$(mktemp -d /run/lab-disk.XXXXXX) && mount {what} $aside"
             f" && chmod --reference={quoted} $aside && cp -a {quoted}/. $aside/"
             f" && mount --bind $aside {quoted} && umount $aside && rmdir $aside"
-            f" && echo {quoted} >>/run/lab-mounts"
         )
 
     def _unmount(self, folder: str) -> None:

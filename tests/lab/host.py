@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from tests.lab.base import PRISTINE
 from tests.lab.cgroups import Groups
 from tests.lab.shell import LabError, Result, run
 
@@ -85,6 +86,8 @@ class Host:
         (etc / "ssh/lab_authorized_keys").write_text(authorized_keys)
         key = etc / "ssh/ssh_host_ed25519_key"
         run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", self.name, "-f", str(key)])
+        # All of it is the host's as long as it lives, for `reset` too.
+        shutil.copytree(etc, self.state / "upper" / PRISTINE / "etc")
         return key.with_name(f"{key.name}.pub").read_text().strip()
 
     def start(self) -> None:
@@ -211,16 +214,23 @@ class Host:
     def reset(self) -> None:
         """Put the host back to what it was when it first came up.
 
-        Every fault is mended and everything that a deploy wrote is gone, the journal's lines too;
-        a host that is off is switched on. Takes about 0.3 s when it is on. Repeatable.
+        Every fault is mended and everything that a deploy or a test wrote is gone, the journal's
+        lines too; a host that is off is switched on. Takes about 0.3 s when it is on. Repeatable.
+        Raises `LabError` when the host is not as it was.
         """
         self.mend_network()
         self.thaw()
+        for pid in self.groups.pids("visits"):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         if not self.is_on:
             self.stop()
             self.start()
             self.wait()
-        self.root(f"{_RESET.read_text()}\ntrue")
+        done = self.root(_RESET.read_text(), check=False)
+        if not done.ok or not self._answers():
+            told = done.stderr.strip() if not done.ok else "sshd does not answer"
+            raise LabError(f"{self.lab.name}/{self.name} is not as it was after a reset: {told}")
 
     def thaw(self) -> None:
         """Let every process of the host go on that was stopped. Repeatable."""

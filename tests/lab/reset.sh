@@ -2,32 +2,22 @@
 # Puts a lab host back to what it was when it first came up, while it goes on running.
 #
 # Runs as root on the host. Undone are the faults that the lab made, and everything that a deploy
-# wrote: units and what they run, releases, state, programs, users, groups, sudo rules. The journal
-# starts anew. Repeatable.
+# or a test wrote: units and what they run, releases, state, programs, users, groups, sudo rules,
+# and every setting of systemd, journald, sshd and the rest of /etc. The journal starts anew, and
+# with it what journald has in memory. What was put back is tried; what is not as it was is told on
+# stderr, and the exit status is 1. Repeatable.
 set -u
 pristine=/usr/lib/botdeploy-lab
 
-# --- faults ---------------------------------------------------------------------------------------
-
-pkill -CONT -x sshd
-systemctl is-active -q systemd-journald ||
-    systemctl start systemd-journald.socket systemd-journald-dev-log.socket systemd-journald
-key=/etc/ssh/ssh_host_ed25519_key
-if [ -e "$key.lab" ]; then
-    mv "$key.lab" "$key" && mv "$key.pub.lab" "$key.pub"
-    systemctl restart ssh
-fi
-systemctl is-active -q ssh || systemctl start ssh
-
 # --- what runs ------------------------------------------------------------------------------------
 
+pkill -CONT -x sshd
 units=
-listed=$(tr '\n' ' ' <"$pristine/names/:etc:systemd:system")
 for file in /etc/systemd/system/*.* /run/systemd/transient/*.* /run/systemd/system/*.*; do
     [ -e "$file" ] || [ -L "$file" ] || continue
     unit=${file##*/}
     case $unit in *.d | *.wants | *.requires | *.scope) continue ;; esac
-    case "$file $listed " in /etc/*" $unit "*) continue ;; esac
+    case $file in /etc/*) if [ -e "$pristine$file" ] || [ -L "$pristine$file" ]; then continue; fi ;; esac
     case $unit in *@.*) unit="${unit%@.*}@*.${unit##*.}" ;; esac
     units="$units $unit"
 done
@@ -46,40 +36,96 @@ fi
 pkill -KILL -u deploy,plain
 # Users that the base tree did not have.
 awk -F: 'NR == FNR { known[$1]; next } !($1 in known) { print $3 }' \
-    "$pristine/accounts/passwd" /etc/passwd | while read -r uid; do pkill -KILL -u "$uid"; done
+    "$pristine/etc/passwd" /etc/passwd | while read -r uid; do pkill -KILL -u "$uid"; done
 
 # --- what stands ----------------------------------------------------------------------------------
 
-# Made by the lab's faults, newest last.
-if [ -e /run/lab-mounts ]; then
-    tac /run/lab-mounts | while read -r folder; do umount -l "$folder"; done
-    rm -f /run/lab-mounts
-fi
+# A file system within another's folder, newest first: none is there when a host comes up.
+mounted() {
+    tac /proc/self/mounts | cut -d' ' -f2 |
+        grep -Evx '/|/tmp|/run|(/proc|/sys|/dev|/run/(host|lock|user|credentials))(/.*)?'
+}
+mounted | while read -r folder; do umount -l "$(printf %b "$folder")"; done
 
-for names in "$pristine"/names/*; do
-    folder=$(basename "$names" | tr : /)
-    listed=$(tr '\n' ' ' <"$names")
-    for path in "$folder"/* "$folder"/.[!.]*; do
-        [ -e "$path" ] || [ -L "$path" ] || continue
-        case "$path $listed " in
-        *" ${path##*/} "*) ;;
-        # The host's own, laid over the base tree or written by its tools.
-        "/etc/hostname "* | "/etc/hosts "* | "/etc/machine-id "* | /etc/*"- "* | "/etc/.pwd.lock "*) ;;
-        *) rm -rf "$path" ;;
-        esac
-    done
-done
-rm -rf /run/botdeploy /run/lab-sudoers /run/systemd/system/*
-find /tmp /var/tmp -mindepth 1 -maxdepth 1 ! -name 'systemd-private-*' ! -name '.*-unix' \
+# shellcheck disable=SC2046  # folders, one a word
+{
+    mkdir -p $(cat "$pristine/folders")
+    find $(cat "$pristine/folders") -mindepth 1 -maxdepth 1 | sort |
+        comm -13 "$pristine/names" - | xargs -r -d '\n' rm -rf --
+}
+rm -rf /run/botdeploy /run/lab-* /run/nologin /run/systemd/system/* /run/systemd/*.d \
+    /run/systemd/system.control /run/systemd/system.attached
+find /tmp /var/tmp /dev/shm -mindepth 1 -maxdepth 1 ! -name 'systemd-private-*' ! -name '.*-unix' \
     -exec rm -rf {} +
-for file in "$pristine"/accounts/*; do cp -p "$file" /etc/; done
-cp -p "$pristine/sudoers" /etc/sudoers.d/deploy
 
-# --- what systemd and the journal remember --------------------------------------------------------
+# The paths below /etc, parents first, that are not what they were: kind, rights, owner, text.
+changed() {
+    for top in "$pristine/etc" /etc; do
+        find "$top" -mindepth 1 \( -type d -printf '%P\t%y %m %U %G\n' \
+            -o -printf '%P\t%y %m %U %G %s %T@ %l\n' \)
+    done | sort | uniq -u | cut -f1 | uniq
+}
+restarts=
+while read -r path; do
+    [ -n "$path" ] || continue
+    case $path in
+    systemd/system/*.d/*) unit=${path%/*} && unit=${unit##*/} && restarts="$restarts ${unit%.d}" ;;
+    esac
+    was=$pristine/etc/$path now=/etc/$path
+    if [ -d "$was" ] && ! [ -L "$was" ]; then
+        if [ -L "$now" ] || ! [ -d "$now" ]; then rm -f "$now" && mkdir "$now"; fi
+        chown --reference="$was" "$now" && chmod --reference="$was" "$now"
+    else
+        rm -rf "$now"
+        [ -e "$was" ] || [ -L "$was" ] || continue
+        cp -a "$was" "$now"
+    fi
+done <<END
+$(changed)
+END
+hostname "$(cat /etc/hostname)"
 
-if [ -n "$units" ]; then
-    systemctl daemon-reload
-    systemctl reset-failed
-fi
-journalctl -q --rotate
-journalctl -q --vacuum-files=1
+# --- what systemd, journald and sshd remember -----------------------------------------------------
+
+[ -d /var/log/journal ] || systemd-tmpfiles --create --prefix=/var/log/journal
+rm -rf /var/log/journal/* /run/log/journal/*
+systemctl daemon-reload
+# Also the counts of starts, of which journald has five in ten seconds.
+systemctl reset-failed
+# Settings are read at the start only, and what journald drops is counted in its memory.
+systemctl restart systemd-journald
+# Whatever was stopped. What is masked in the base tree can't be started, and needn't.
+# shellcheck disable=SC2046  # names of units, one a word
+systemctl start $(systemctl show -P Wants -P Requires sysinit.target sockets.target \
+    timers.target multi-user.target) 2>/dev/null
+# The sessions of root; those of others are dead.
+systemctl kill --signal=KILL ssh
+# shellcheck disable=SC2086  # names of units, one a word
+{
+    systemctl reset-failed ssh
+    systemctl restart ssh
+    [ -z "$restarts" ] || systemctl try-restart $restarts 2>/dev/null
+}
+
+# --- whether it is so -----------------------------------------------------------------------------
+
+status=0
+wrong() {
+    echo "$*" >&2
+    status=1
+}
+left=$(changed); [ -z "$left" ] || wrong "not as it was below /etc: $left"
+left=$(mounted); [ -z "$left" ] || wrong "still mounted: $left"
+for folder in /etc /home/deploy /opt /run /tmp /var/lib; do
+    { echo >"$folder/.lab-reset" && rm "$folder/.lab-reset"; } || wrong "$folder takes no file"
+done
+state=$(systemctl is-system-running) ||
+    wrong "systemd is $state: $(systemctl --failed --plain --no-legend) $(systemctl list-jobs)"
+runuser -u deploy -- sudo -n true || wrong "deploy may not use sudo"
+# One as a service writes it and one as a program does, both of the level that is cut off first.
+line=lab-reset-$$-$(date +%s%N)
+echo "$line" | systemd-cat -t lab-reset -p debug && logger -t lab-reset -p user.debug "$line"
+journalctl --sync
+[ "$(journalctl -q -o cat -t lab-reset | grep -c "^$line\$")" = 2 ] ||
+    wrong "journald does not keep what is written: $(systemctl is-active systemd-journald)"
+exit "$status"

@@ -340,6 +340,103 @@ def test_reset_leaves_nothing_of_a_deploy_or_a_fault(host: BreakableHost) -> Non
     assert host.root("journalctl -q -u hello").stdout == ""
 
 
+CONF = "/etc/systemd/journald.conf.d"
+RESTART = "systemctl restart systemd-journald"
+MUTE = f"mkdir {CONF}; printf '[Journal]\\nStorage=none\\n' >{CONF}/a.conf; {RESTART}"
+SLOW = "[Journal]\\nRateLimitBurst=1\\nRateLimitIntervalSec=1h\\n"
+TALKS = "systemd-run -q --wait --unit=talks -p LogRateLimitIntervalSec=1h -p LogRateLimitBurst=60"
+JOURNAL_HARMS = {
+    "mute": MUTE,
+    "mute in memory": f"{MUTE}; rm -r {CONF}",
+    "choosy": f"echo MaxLevelStore=warning >>/etc/systemd/journald.conf; {RESTART}",
+    "slow": f"mkdir -p /run/systemd/journald.conf.d; printf '{SLOW}'"
+    f" >/run/systemd/journald.conf.d/a.conf; {RESTART}",
+    "tired of a unit": f"{TALKS} seq 200",
+    "started too often": f"for n in 1 2 3 4 5 6; do {RESTART}; done",
+    "masked": "systemctl mask --now systemd-journald.socket systemd-journald-dev-log.socket"
+    " systemd-journald",
+    "without a folder": f"rm -r /var/log/journal; {RESTART}; rm -r /run/log/journal",
+}
+OVERRIDE = "/etc/systemd/system/ssh.service.d"
+HARMS = {
+    "systemctl mask --now cron": "cron masked",
+    "systemctl mask --runtime --now dbus.service dbus.socket": "dbus.socket inactive",
+    "systemctl disable --now systemd-tmpfiles-clean.timer; systemctl stop systemd-udevd-kernel"
+    ".socket": "systemd-tmpfiles-clean.timer inactive",
+    f"mkdir {OVERRIDE}; printf '[Service]\\nLimitNOFILE=99\\n' >{OVERRIDE}/a.conf;"
+    " systemctl daemon-reload; systemctl restart ssh": "Max open files 99 99 files",
+    "systemctl set-property --runtime ssh.service TasksMax=77": "TasksMax=77",
+    "echo 'deploy ALL=(ALL:ALL) !ALL' >>/etc/sudoers.d/deploy": "sudo 1",
+    "chmod 0777 /etc/sudoers": "/etc/sudoers f 777 root root",
+    "echo AllowUsers root >/etc/ssh/sshd_config.d/a.conf; systemctl restart ssh;"
+    " rm /etc/ssh/sshd_config.d/a.conf": "ssh 255",
+    "echo PermitTTY no >/etc/ssh/sshd_config.d/b.conf": "permittty no",
+    "rm /etc/ssh/lab_authorized_keys": "",
+    "touch /run/nologin": "/run/nologin",
+    "ln -sfn /usr/share/zoneinfo/Asia/Tokyo /etc/localtime": "JST",
+    "hostname other; echo 127.0.0.1 other >/etc/hosts": "other",
+    "echo x >/var/.lab-filler; rm -r /srv; echo x >/dev/shm/x": "/var/.lab-filler",
+    "mount -t tmpfs lab /opt": "/opt rw",
+    "setsid sleep 1000 </dev/null >/dev/null 2>&1 &": "sleep",
+    "mount --bind /etc /etc && mount -o remount,bind,ro /etc": "/etc ro",
+}
+
+
+def heard(host: BreakableHost, when: str) -> tuple[int, ...]:
+    """Answer how many of 50 lines the journal keeps, of a unit with a limit and of one without."""
+    told = host.root(
+        f"{TALKS} -p 'SyslogIdentifier=limited {when}' seq 50;"
+        f" systemd-run -q --wait -p 'SyslogIdentifier=free {when}' seq 50; journalctl --sync;"
+        f' for kind in limited free; do journalctl -q -o cat -t "$kind {when}" | wc -l; done'
+    )
+    return tuple(int(word) for word in told.stdout.split())
+
+
+def standing(host: BreakableHost) -> set[str]:
+    """Answer what a host is, line by line, beside what is deployed there."""
+    login = host.ssh("sudo -n true", check=False, timeout=20)
+    told = host.root(
+        "for unit in cron ssh dbus.service dbus.socket systemd-tmpfiles-clean.timer; do"
+        " echo $unit $(systemctl is-enabled $unit); echo $unit $(systemctl is-active $unit); done;"
+        "systemctl show -p TasksMax ssh; cat /proc/$(systemctl show -P MainPID ssh)/limits;"
+        "find /etc -type f -exec sha256sum {} +; find /etc -printf '%p %y %m %u %g %l\\n';"
+        "sshd -T; date +%Z; hostname; ls -d /opt /srv /run/nologin; find /opt /srv /var/.[!.]*"
+        " /dev/shm; ps -e -o comm= | grep sleep; awk '{ print $2, substr($4, 1, 2) }' /proc/mounts",
+        check=False,
+    )
+    lines = {" ".join(line.split()) for line in told.stdout.splitlines()}
+    return {*lines, f"{'ssh' if login.returncode == 255 else 'sudo'} {login.returncode}"}
+
+
+def test_reset_leaves_journald_as_it_was(host: BreakableHost) -> None:
+    """However it was muted, limited, masked or stopped, afterwards it keeps what is written."""
+    for harm, script in JOURNAL_HARMS.items():
+        host.root(f"{script}\ntrue")
+        assert heard(host, f"while {harm}") != (50, 50), harm
+        host.reset()
+        assert heard(host, f"after {harm}") == (50, 50), harm
+
+
+def test_reset_leaves_nothing_of_what_was_done_to_a_host(host: BreakableHost) -> None:
+    """Units, rights, sshd, time, names, disks, mounts and processes are as they were."""
+    before = standing(host)
+    for script, sign in HARMS.items():
+        host.root(f"{script}\ntrue")
+        assert not sign or sign in standing(host) - before, script
+    host.reset()
+    assert standing(host) ^ before == set()
+
+
+def test_a_host_that_is_not_as_it_was_is_named(host: BreakableHost) -> None:
+    """What a reset can't put back fails it: here a journald whose very first setting is mute."""
+    first = "/usr/lib/botdeploy-lab/etc/systemd/journald.conf"
+    host.root(f"cp -p {first} /usr/lib/first; echo Storage=none >>{first}")
+    with pytest.raises(LabError, match=r"/h1 is not as it was.*journald does not keep"):
+        host.reset()
+    host.root(f"mv /usr/lib/first {first}")
+    host.reset()
+
+
 def test_reset_switches_a_host_on(host: BreakableHost) -> None:
     """A host without power is up after a reset."""
     host.cut_power()
