@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import typer
 
 pytestmark = pytest.mark.programs
+JUDGE = "botdeploy.core.judge"
 
 
 def modules_after(program: str) -> set[str]:
@@ -36,8 +37,9 @@ def names_of(one: typer.Typer) -> set[str]:
 
 def test_machine_output_does_without_rich() -> None:
     """Nobody reads a table in cron: Rich is imported where people's text is printed."""
-    program = "from botdeploy.cli.context import Context\nContext(as_json=True)"
+    program = "from botdeploy.cli.context import Context\nmade = Context(as_json=True)"
     assert not {"rich", "rich.console"} & modules_after(program)
+    assert {"rich", "rich.console"} <= modules_after(f"{program}\nmade.out")
 
 
 def test_fabric_comes_without_its_test_helpers() -> None:
@@ -51,17 +53,28 @@ def test_fabric_comes_without_its_test_helpers() -> None:
     assert "unittest.mock" in modules_after(use)
 
 
-def test_looking_does_not_import_the_judge() -> None:
-    """``status`` asks hosts, and judges nothing."""
-    found = modules_after("import botdeploy.cli.status")
-    assert not [name for name in found if name.startswith("botdeploy.core.judge")]
+def test_the_judge_is_where_these_tests_look_for_it() -> None:
+    """A program that judges imports it by this name: renamed, its absence would prove nothing."""
+    assert JUDGE in modules_after(f"import {JUDGE}")
+    assert judged_by("import botdeploy.cli.judge")
 
 
-def test_a_rollback_does_not_import_the_judge() -> None:
-    """Who types it is in a hurry."""
-    program = "import botdeploy.cli.deploy, botdeploy.engine.commands.rollback"
-    found = modules_after(program)
-    assert not [name for name in found if name.startswith("botdeploy.core.judge")]
+def judged_by(program: str) -> list[str]:
+    """Name the judge's modules that a program imports."""
+    return [name for name in modules_after(program) if name.startswith(JUDGE)]
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        "import botdeploy.cli.status",
+        "import botdeploy.cli.deploy, botdeploy.engine.commands.rollback",
+    ],
+    ids=["status", "rollback"],
+)
+def test_who_judges_nothing_does_not_import_the_judge(program: str) -> None:
+    """``status`` asks hosts, and who types ``rollback`` is in a hurry."""
+    assert not judged_by(program)
 
 
 @pytest.mark.parametrize("command", sorted(names_of(app)))
