@@ -284,7 +284,12 @@ def logs(
     ctx: typer.Context,
     env: Env,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="go on with new lines")] = False,
-    lines: Annotated[int, typer.Option("--lines", "-n", metavar="N", min=0, max=100_000)] = 50,
+    lines: Annotated[
+        int,
+        typer.Option(
+            "--lines", "-n", metavar="N", min=0, max=100_000, help="the last N lines of each host"
+        ),
+    ] = 50,
     limit: Limit = None,
 ) -> None:
     """Print the bot's lines from all hosts, merged, marked by release."""

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from botdeploy.views import tables
-from botdeploy.views.local_time import local, with_local_times
+from botdeploy.views.local_time import duration, local, with_local_times
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -68,3 +68,13 @@ def test_history_is_one_line_an_entry() -> None:
     assert first.startswith("2026-11-30 22:05:12+01:00  h1   quarantine  aaaaaaaaaaaa  done  ann@")
     assert first.endswith("an error of two lines bbbbbbbbbbbb")
     assert second == "2026-11-30 22:06:00+01:00  h10  note"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0, "0 s"), (0.5, "less than a second"), (59.9, "59 s"), (90, "1 min 30 s"), (7200, "2 h"),
+     (90_061, "1 d 1 h"), (172_801, "2 d 1 s")],
+)  # fmt: skip
+def test_durations_have_two_units_at_most(seconds: float, text: str) -> None:
+    """The largest that are not 0."""
+    assert duration(seconds) == text

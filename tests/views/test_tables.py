@@ -1,0 +1,155 @@
+"""The tables of status, releases, history and check, as a person reads them."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from rich.console import Console
+
+from botdeploy.views import tables
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+NEW, OLD = "20261122T210459Z-1111bbbb", "20261101T000000Z-0000aaaa"
+HOST: dict[str, Any] = {
+    "host": "w1", "ring": "canary", "reachable": True, "current": NEW, "running": NEW,
+    "active_state": "active", "restarts": 3, "since": "", "previous": OLD, "lease_until": None,
+}  # fmt: skip
+
+
+def printed(table: Table, width: int = 160) -> list[str]:
+    """Print a table; gives its lines, the heading first."""
+    file = io.StringIO()
+    Console(file=file, width=width, color_system=None, markup=False).print(table)
+    return [line.rstrip() for line in file.getvalue().splitlines()]
+
+
+def status(**changes: object) -> str:
+    """Give the line of one host."""
+    _, line = printed(tables.status({"hosts": [{**HOST, **changes}]}))
+    return line
+
+
+def test_a_host_is_one_line_of_what_truly_runs() -> None:
+    """Release, state, restarts and what it would go back to."""
+    assert status().split() == ["w1", "canary", NEW, "active", "3", OLD]
+
+
+def test_a_process_that_is_not_of_the_current_release_is_told() -> None:
+    """What runs comes first; what the link names stands beside it."""
+    assert status(running=OLD).split()[2:5] == [OLD, "(current:", f"{NEW})"]
+
+
+def test_a_stopped_bot_runs_nothing() -> None:
+    """Nothing runs, in systemd's word for it."""
+    assert status(running="", active_state="inactive").split()[2:4] == ["nothing", "inactive"]
+
+
+def test_a_lease_is_told_with_its_end() -> None:
+    """Until it ends the host may go back by itself."""
+    assert status(lease_until="soon").endswith("pending, lease until soon")
+
+
+def test_a_host_without_an_answer_is_in_the_table_too() -> None:
+    """It has a line that says so; nothing is said of what runs there."""
+    line = status(reachable=False)
+    assert line.split()[:2] == ["w1", "canary"]
+    assert "reached" in line
+    assert NEW not in line
+
+
+@pytest.mark.parametrize("width", [40, 160])
+def test_nothing_is_cut_off_in_a_narrow_window(width: int) -> None:
+    """A long cell goes on in the next line."""
+    lines = printed(tables.table(("host", "release"), [["w1", NEW * 4]]), width)
+    text = "".join(part for line in lines[1:] for part in line.removeprefix("w1").split())
+    assert text == NEW * 4
+
+
+def test_no_cell_moves_the_cursor_or_is_markup() -> None:
+    """A host can name its releases as it likes."""
+    _, line = printed(tables.table(("host",), [["\x1b[2J[red]x\x07"]]))
+    assert not {"\x1b", "\x07"} & set(line)
+    assert "[red]x" in line
+
+
+def test_releases_say_what_each_is() -> None:
+    """Marks as words, a quarantine with its reason, a host without an answer with its error."""
+    marks = {"running": False, "current": False, "previous": False, "proven": False}
+    record = {
+        "hosts": [
+            {
+                "host": "w1",
+                "reachable": True,
+                "releases": [
+                    {"id": NEW, **marks, "quarantined": "9 errors"},
+                    {"id": OLD, **marks, "running": True, "proven": True, "quarantined": ""},
+                ],
+            },
+            {"host": "w2", "reachable": False, "error": "no route", "releases": []},
+        ]
+    }
+    _, bad, good, away = printed(tables.releases(record))
+    assert bad.split()[:2] == ["w1", NEW]
+    assert bad.endswith("9 errors")
+    assert good.split() == ["w1", OLD, "running,", "proven"]
+    assert away.split() == ["w2", "no", "route"]
+
+
+def test_history_is_one_line_an_entry_in_columns() -> None:
+    """Digests by their beginning, line ends as blanks, who as sudo knows it and as was claimed."""
+    entries = [
+        {"at": "t1", "host": "w1", "act": "switch", "release": NEW, "outcome": "done",
+         "who": "deploy", "claimed": "ann@laptop", "why": "two\nlines"},
+        {"at": "t2", "host": "worker-2", "act": "condemn", "release": "f" * 64},
+    ]  # fmt: skip
+    first, second = tables.history(entries)
+    assert first.split() == [
+        *("t1", "w1", "switch", NEW, "done", "ann@laptop", "(deploy)", "two", "lines")
+    ]
+    assert second.split() == ["t2", "worker-2", "condemn", "f" * 12]
+    assert first.index("switch") == second.index("condemn")
+    assert tables.history([]) == []
+
+
+CHECKS = {
+    "controller": [{"name": "ssh", "ok": True}],
+    "hosts": [
+        {"host": name, "checks": [
+            {"name": "disk", "ok": False, "message": "it is full", "mend": "make room"},
+            {"name": "sudo", "ok": True, "message": "may all"},
+        ]} for name in ("w1", "w2")
+    ],
+}  # fmt: skip
+
+
+def test_a_check_shows_faults_and_counts_what_is_fine() -> None:
+    """What is fine is named only when asked for."""
+    lines = printed(tables.checks(CHECKS, verbose=False))
+    assert [line.split()[:2] for line in lines[1:]] == [
+        ["(here)", "ok"],
+        ["w1", "fault"],
+        ["w2", "fault"],
+    ]
+    assert "disk: it is full" in lines[2]
+    told = "\n".join(printed(tables.checks(CHECKS, verbose=True)))
+    assert "sudo: may all" not in "\n".join(lines)
+    assert told.count("sudo: may all") == 2
+
+
+def test_what_mends_a_fault_is_said_once() -> None:
+    """With each host that needs it."""
+    assert tables.mends(CHECKS) == {"make room": ["disk on w1", "disk on w2"]}
+    here = {"controller": [{"name": "ssh", "ok": False, "mend": "install it"}], "hosts": []}
+    assert tables.mends(here) == {"install it": ["ssh here"]}
+
+
+def test_a_diff_is_its_changes_with_a_line_around() -> None:
+    """Without the two lines that would name files."""
+    lines = tables.diff("a\nb\nc\nd\n", "a\nb\nC\nd\n", "unit")
+    assert lines[1:] == [" b", "-c", "+C", " d"]
+    assert lines[0].startswith("@@")
+    assert tables.diff("a\n", "a\n", "unit") == []
