@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from functools import partial
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from botdeploy.core.model.address import Address, Jump, SshArgs, parse_jump, parse_ssh_args
+from botdeploy.core.model.address import Address, Jump, parse_jump, parse_ssh_args
 from botdeploy.errors import UserError
+
+asked = partial(Address, host="", hostname="")
 
 
 @pytest.mark.parametrize(
@@ -43,18 +46,18 @@ def test_what_is_no_jump_is_refused(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "args"),
     [
-        ("", SshArgs()),
-        ("-J a,me@b:22", SshArgs(jumps=("a", "me@b:22"))),
-        ("-o ProxyJump=a", SshArgs(jumps=("a",))),
-        ("-oProxyJump=a", SshArgs(jumps=("a",))),
-        ("-o 'ProxyJump a'", SshArgs(jumps=("a",))),
-        ("-J none", SshArgs(options=(("proxyjump", "none"),))),
-        ("-p 2222 -l me -i k1 -i k2", SshArgs(port=2222, user="me", identity_files=("k1", "k2"))),
-        ("-o User=one -o User=two", SshArgs(user="one")),
-        ("-o UserKnownHostsFile='a b'", SshArgs(known_hosts_files=("a", "b"))),
+        ("", asked()),
+        ("-J a,me@b:22", asked(jumps=("a", "me@b:22"))),
+        ("-o ProxyJump=a", asked(jumps=("a",))),
+        ("-oProxyJump=a", asked(jumps=("a",))),
+        ("-o 'ProxyJump a'", asked(jumps=("a",))),
+        ("-J none", asked(options=(("proxyjump", "none"),))),
+        ("-p 2222 -l me -i k1 -i k2", asked(port=2222, user="me", identity_files=("k1", "k2"))),
+        ("-o User=one -o User=two", asked(user="one")),
+        ("-o UserKnownHostsFile='a b'", asked(known_hosts_files=("a", "b"))),
         (
             "-o StrictHostKeyChecking=no -C -v -e none -o IPQoS=throughput",
-            SshArgs(
+            asked(
                 passed_over=(
                     "-C",
                     "-v",
@@ -64,16 +67,16 @@ def test_what_is_no_jump_is_refused(text: str) -> None:
                 )
             ),
         ),
-        ("-Cp2222", SshArgs(port=2222, passed_over=("-C",))),
-        ("-P t -b 127.0.0.1", SshArgs(options=(("tag", "t"), ("bindaddress", "127.0.0.1")))),
-        ("-o ProxyCommand=x -J a", SshArgs(options=(("proxycommand", "x"),))),
-        ("-J a -o ProxyCommand=x", SshArgs(jumps=("a",))),
-        ("-6", SshArgs(options=(("addressfamily", "inet6"),))),
-        ('-o ProxyCommand="nc %h %p"', SshArgs(options=(("proxycommand", "nc %h %p"),))),
-        ("-o HostName=10.0.0.1", SshArgs(hostname="10.0.0.1")),
+        ("-Cp2222", asked(port=2222, passed_over=("-C",))),
+        ("-P t -b 127.0.0.1", asked(options=(("tag", "t"), ("bindaddress", "127.0.0.1")))),
+        ("-o ProxyCommand=x -J a", asked(options=(("proxycommand", "x"),))),
+        ("-J a -o ProxyCommand=x", asked(jumps=("a",))),
+        ("-6", asked(options=(("addressfamily", "inet6"),))),
+        ('-o ProxyCommand="nc %h %p"', asked(options=(("proxycommand", "nc %h %p"),))),
+        ("-o HostName=10.0.0.1", asked(hostname="10.0.0.1")),
     ],
 )
-def test_ssh_arguments_mean_what_they_mean_to_ssh(text: str, args: SshArgs) -> None:
+def test_ssh_arguments_mean_what_they_mean_to_ssh(text: str, args: Address) -> None:
     """Options are read in all of ssh's spellings; the first value of a name wins."""
     assert parse_ssh_args(text) == args
 

@@ -110,21 +110,6 @@ class Jump:
 
 
 @dataclass(frozen=True, slots=True)
-class SshArgs:
-    """What a line of ssh's command-line arguments asks for."""
-
-    hostname: str | None = None
-    port: int | None = None
-    user: str | None = None
-    identity_files: tuple[str, ...] = ()
-    known_hosts_files: tuple[str, ...] = ()
-    jumps: tuple[str, ...] = ()
-    options: tuple[tuple[str, str], ...] = ()
-    passed_over: tuple[str, ...] = ()
-    refused: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class Address:
     """Where and how one host is reached; what is left out comes from the user's ssh config."""
 
@@ -185,11 +170,12 @@ def parse_jump(text: str) -> Jump:
     return Jump(name, user or None, _port(port_text, "ProxyJump") if port_text else None)
 
 
-def parse_ssh_args(text: str) -> SshArgs:
+def parse_ssh_args(text: str) -> Address:
     """Read ssh's own arguments (``-o X=Y -J a,b -i KEY -p 2222 -l me -F FILE``).
 
     What means nothing here is passed over; what could neither be followed nor safely be ignored is
-    told in ``refused``. Raises UserError for what are no arguments of ssh.
+    told in ``refused``. The address names no host. Raises UserError for what are no arguments of
+    ssh.
     """
     try:
         words = shlex.split(text)
@@ -245,7 +231,7 @@ def _option(value: str) -> tuple[str, str]:
     return name, setting
 
 
-def _sort_out(options: list[tuple[str, str]]) -> SshArgs:
+def _sort_out(options: list[tuple[str, str]]) -> Address:
     """Put each option where it belongs; the first value of a name wins, as in ssh."""
     first: dict[str, str] = {}
     identities: list[str] = []
@@ -277,8 +263,9 @@ def _sort_out(options: list[tuple[str, str]]) -> SshArgs:
         kept.append(("proxyjump", "none"))
     elif jump_text is not None:
         jumps = tuple(str(parse_jump(hop)) for hop in jump_text.split(","))
-    return SshArgs(
-        hostname=first.get("hostname"),
+    return Address(
+        host="",
+        hostname=first.get("hostname", ""),
         port=_port(first["port"], "Port") if "port" in first else None,
         user=first.get("user"),
         identity_files=tuple(identities),
