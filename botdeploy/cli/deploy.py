@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from botdeploy.core.host_state import meant
 from botdeploy.core.release.manifest import delta
 from botdeploy.core.rollout import ring_members as planning
 from botdeploy.engine.commands.ownership import others
@@ -144,6 +143,8 @@ def rollback(
 
 def plan(context: Context, environment: str, request: Request) -> int:
     """Show what canary would do."""
+    from botdeploy.engine.commands.target import named
+
     inventory = context.load(environment)
     _check(inventory, request)
     inventory = _limited(context, inventory, request.limit)
@@ -152,16 +153,11 @@ def plan(context: Context, environment: str, request: Request) -> int:
     with context.fleet(inventory) as fleet:
         states, away = observe(fleet, names)
         theirs = others(inventory, states)
-        release = (
-            meant(request.release, states)
-            if request.release
-            else (build.release.id if build else "")
-        )
+        release = named(
+            inventory, states, build, request.release, context.clock, is_forced=request.force
+        ).release
         if build is not None:
-            release = _known_as(states, build) or release
             build = build.under(release)
-        elif not any(state.release(release) for state in states.values()):
-            raise UserError(f"--release {release}: no host has it; see: botdeploy releases")
         rings = planning.members(inventory, states, away, release=release)
         hosts = [
             _planned(context, fleet, inventory, build, release, name, states, away, rings)
@@ -422,17 +418,6 @@ def project_templates(inventory_path: Path) -> Path | None:
         if (base / "templates").is_dir():
             return base / "templates"
     return None
-
-
-def _known_as(states: dict[str, HostState], build: Build) -> str | None:
-    """Give the id under which hosts know this very release already."""
-    ids = [
-        one.id
-        for state in states.values()
-        for one in state.releases
-        if one.digest == build.release.digest
-    ]
-    return max(ids, default=None)
 
 
 def _ask(context: Context, what: str, *, yes: bool) -> None:

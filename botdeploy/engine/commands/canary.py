@@ -58,14 +58,8 @@ def canary(
     names = [host.name for host in inventory.hosts]
     with dependencies.lock(names, "rollout", options.message or "canary") as lock:
         _need_majority(inventory, lock, dependencies)
-        target = (
-            targets.of_staged(
-                inventory, lock.states, release, dependencies.clock, is_forced=is_forced
-            )
-            if release is not None
-            else targets.of_build(
-                inventory, lock.states, build, dependencies.clock, is_forced=is_forced
-            )
+        target = targets.named(
+            inventory, lock.states, build, release, dependencies.clock, is_forced=is_forced
         )
         if not is_forced:
             targets.refuse_quarantined(inventory, lock.states, target)

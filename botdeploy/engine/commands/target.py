@@ -41,7 +41,22 @@ class Target:
         return cls(record.id, record.release, record.digest)
 
 
-def of_build(
+def named(
+    inventory: Inventory,
+    states: Mapping[str, HostState],
+    build: Build | None,
+    release: str | None,
+    clock: Clock,
+    *,
+    is_forced: bool,
+) -> Target:
+    """Name the rollout of a staged release where one is given, else of a build."""
+    if release is not None:
+        return _of_staged(inventory, states, release, clock, is_forced=is_forced)
+    return _of_build(inventory, states, build, clock, is_forced=is_forced)
+
+
+def _of_build(
     inventory: Inventory,
     states: Mapping[str, HostState],
     build: Build | None,
@@ -104,7 +119,7 @@ def _is_everywhere(inventory: Inventory, states: Mapping[str, HostState], releas
     )
 
 
-def of_staged(
+def _of_staged(
     inventory: Inventory,
     states: Mapping[str, HostState],
     release: str,
