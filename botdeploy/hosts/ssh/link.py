@@ -160,6 +160,9 @@ class SshLink(fabric.Connection):  # type: ignore[misc] # Fabric has no types
     refused login, and quietly reconnects in ``run`` after a loss.
     """
 
+    #: None until it is open.
+    transport: Transport
+
     def __init__(
         self,
         *,
@@ -175,9 +178,7 @@ class SshLink(fabric.Connection):  # type: ignore[misc] # Fabric has no types
             user=place.user,
             port=place.port,
             config=config,
-            connect_kwargs={},
             forward_agent=False,
-            connect_timeout=int(HANDSHAKE_TIMEOUT_S),
         )
         self.name = name
         self.place = place
@@ -204,39 +205,33 @@ class SshLink(fabric.Connection):  # type: ignore[misc] # Fabric has no types
         if self._was_opened:
             raise Unreachable(self.name, "the connection has ended")
         self._was_opened = True
-        made: list[Transport] = []
-
-        def factory(sock: Any, **_: Any) -> Transport:
-            key_types = self.host_keys.key_types
-            if self.host_keys.authorities:
-                key_types = (*certificate_types(HOST_KEY_TYPES), *key_types)
-            transport = Transport(sock, key_types=key_types)
-            transport.handshake_timeout = HANDSHAKE_TIMEOUT_S
-            made.append(transport)
-            return transport
-
+        self.connect_kwargs = {
+            "sock": self._way.sock,
+            "transport_factory": self._transport_over,
+            "auth_strategy": _KeysOnly(self),
+            "timeout": HANDSHAKE_TIMEOUT_S,
+            "banner_timeout": HANDSHAKE_TIMEOUT_S,
+            "auth_timeout": HANDSHAKE_TIMEOUT_S,
+            "channel_timeout": HANDSHAKE_TIMEOUT_S,
+        }
         try:
-            self.client.connect(
-                self.place.hostname,
-                port=self.place.port,
-                username=self.place.user,
-                sock=self._way.sock,
-                timeout=HANDSHAKE_TIMEOUT_S,
-                banner_timeout=HANDSHAKE_TIMEOUT_S,
-                auth_timeout=HANDSHAKE_TIMEOUT_S,
-                channel_timeout=HANDSHAKE_TIMEOUT_S,
-                transport_factory=factory,
-                auth_strategy=_KeysOnly(self),
-            )
+            super().open()
         except BaseException:
-            self.client.close()
-            for transport in made:
+            transport = self.client.get_transport()
+            if transport is not None:
                 self.preamble = transport.preamble
-                transport.close()
-            self._way.close()
+            self.close()
             raise
-        self.transport = made[0]
         self.transport.watch_over()
+
+    def _transport_over(self, sock: Any, **_: Any) -> Transport:
+        """Make the transport; what else paramiko hands over has its default there."""
+        key_types = self.host_keys.key_types
+        if self.host_keys.authorities:
+            key_types = (*certificate_types(HOST_KEY_TYPES), *key_types)
+        transport = Transport(sock, key_types=key_types)
+        transport.handshake_timeout = HANDSHAKE_TIMEOUT_S
+        return transport
 
     def close(self) -> None:
         """End the connection, its thread and its way; harmless to repeat, from any thread."""

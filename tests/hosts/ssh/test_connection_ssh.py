@@ -169,6 +169,28 @@ def test_fabric_alone_would_accept_any_key(server: SshServer, home: Home) -> Non
     stock.close()
 
 
+def test_fabrics_own_policy_is_never_asked(
+    new_server: Callable[..., SshServer], home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fabric's AutoAddPolicy sees no key: of a host, of a gateway, known or unknown."""
+    asked: list[object] = []
+    monkeypatch.setattr(
+        paramiko.AutoAddPolicy, "missing_host_key", lambda *seen: asked.append(seen)
+    )
+    gateway, unknown, behind = new_server(), new_server(), new_server()
+    home.know(gateway.port)
+    home.know(behind.port)
+    connector = home.connector()
+    assert connector.connect(at(behind.port, jumps=(f"deploy@127.0.0.1:{gateway.port}",))).is_alive
+    for way in ((), (f"deploy@127.0.0.1:{gateway.port}",)):
+        with pytest.raises(HostKeyUnknown):
+            connector.connect(at(unknown.port, jumps=way))
+    with pytest.raises(HostKeyUnknown):
+        connector.connect(at(behind.port, jumps=(f"deploy@127.0.0.1:{unknown.port}",)))
+    assert unknown.logins == []
+    assert asked == []
+
+
 def test_unknown_host_key_is_refused(server: SshServer, home: Home) -> None:
     """A host whose key is in no known_hosts is refused before any login is tried."""
     with pytest.raises(HostKeyUnknown) as caught:
