@@ -74,13 +74,13 @@ def judge(
     at: str | None = None,
 ) -> int:
     """Judge exported journals as a rollout would have, minute by minute."""
-    from botdeploy.inventory import duration
+    from botdeploy.inventory import parse_duration
 
     policy: Mapping[str, Any] = context.load(environment).policy.judge if environment else {}
     if preset is not None:
         policy = {**policy, "preset": preset}
     try:
-        soaks: timedelta = duration(soak)
+        soaks: timedelta = parse_duration(soak)
         options = JudgeOptions.from_policy(policy, soaks)
     except ValueError as error:
         raise UserError(f"judge: {error}") from error

@@ -347,10 +347,10 @@ def _begin_of(text: str, now: datetime) -> datetime:
 
     Raises UserError.
     """
-    from botdeploy.inventory import duration
+    from botdeploy.inventory import parse_duration
 
     try:
-        span = duration(text)
+        span = parse_duration(text)
     except ValueError:
         span = None
     try:

@@ -107,7 +107,7 @@ def _bot_name(value: object) -> str:
     return name
 
 
-def duration(value: object) -> timedelta:
+def parse_duration(value: object) -> timedelta:
     """Read ``90s``, ``30m``, ``12h``, ``2d``, ``1h30m`` or 0; raises ValueError."""
     if value == 0 and isinstance(value, int) and not isinstance(value, bool):
         return timedelta(0)
@@ -132,7 +132,7 @@ def duration(value: object) -> timedelta:
 
 
 def _positive_duration(value: object) -> timedelta:
-    total = duration(value)
+    total = parse_duration(value)
     if not total:
         raise ValueError("must be longer than 0")
     return total
@@ -382,7 +382,7 @@ UserName = Annotated[
     PlainValidator(_user),
     WithJsonSchema({"type": "string", "pattern": _pattern(_USER_NAME)}),
 ]
-Duration = Annotated[timedelta, PlainValidator(duration), WithJsonSchema(_DURATION_SCHEMA)]
+Duration = Annotated[timedelta, PlainValidator(parse_duration), WithJsonSchema(_DURATION_SCHEMA)]
 PositiveDuration = Annotated[
     timedelta, PlainValidator(_positive_duration), WithJsonSchema(_DURATION_SCHEMA)
 ]

@@ -164,15 +164,7 @@ class Usual:
     ) -> Stream | None:
         """Open a stream for a watch of so many minutes; None where nothing is usual of it."""
         if kind == YOUNG:
-            return Stream(
-                burst=2.0,
-                swing=3.0,
-                doubt=0.5,
-                ratios=streams.NEW,
-                stakes=[1.0 / len(streams.NEW)] * len(streams.NEW),
-                ceiling=54.6,
-                minutes=minutes,
-            )
+            return Stream.of_new_errors(minutes)
         about = self.of(kind)
         is_traffic = kind == LINES
         mean = sum(about.rates[h] * (1.0 if is_traffic else self.lines[h]) for h in canary)

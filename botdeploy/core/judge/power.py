@@ -309,15 +309,7 @@ class _Weighed:
         minutes = min(240, max(1, round(self._minutes)))
 
         def worth(times: int) -> float:
-            opened = Stream(
-                burst=2.0,
-                swing=3.0,
-                doubt=0.5,
-                ratios=streams.NEW,
-                stakes=[1.0 / len(streams.NEW)] * len(streams.NEW),
-                ceiling=54.6,
-                minutes=minutes,
-            )
+            opened = Stream.of_new_errors(minutes)
             for minute in range(minutes):
                 came = times * (minute + 1) // minutes - times * minute // minutes
                 opened.canary(float(came), usual)

@@ -75,6 +75,19 @@ class Stream:
         self.expected = 0.0
         self.others = 0.0
 
+    @classmethod
+    def of_new_errors(cls, minutes: int) -> Stream:
+        """Open the stream of errors that nobody saw before."""
+        return cls(
+            burst=2.0,
+            swing=3.0,
+            doubt=0.5,
+            ratios=NEW,
+            stakes=[1.0 / len(NEW)] * len(NEW),
+            ceiling=54.6,
+            minutes=minutes,
+        )
+
     def _open(self) -> None:
         """Put the stake on the table: most now, the rest on changes that begin later."""
         self._null = bet.node_weights()

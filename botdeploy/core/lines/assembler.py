@@ -118,6 +118,12 @@ class _Origin(NamedTuple):
     pid: str = ""
 
 
+_IDLE_US = 2_000_000
+"""How long an unfinished trace waits for its next entry."""
+_SETTLED_US = 500_000
+"""The same for what looks complete."""
+
+
 def _is_fatal(level: Level | None, text: str, trace: Trace | None) -> bool:
     """Whether a person would call an error fatal: by its level, its type or its words."""
     if level is not None and level >= Level.CRITICAL:
@@ -142,19 +148,13 @@ class Assembler:
         self,
         rules: LineRules = _NO_RULES,
         mask: Callable[[str], str] = mask_tokens,
-        *,
-        idle_us: int = 2_000_000,
-        settled_us: int = 500_000,
     ) -> None:
         """Take the user's rules and the mask of credentials.
 
-        ``idle_us``: how long an unfinished trace waits for its next entry; ``settled_us``: the
-        same for what looks complete. Raises UserError for an expression that does not compile.
+        Raises UserError for an expression that does not compile.
         """
         self._rules = _Rules(rules)
         self._mask = mask
-        self._idle_us = idle_us
-        self._settled_us = settled_us
         self._open: dict[str, Block] = {}
         self._partial: dict[str, tuple[str, int, int]] = {}
         self._last_us = 0
@@ -211,7 +211,7 @@ class Assembler:
         """Give what waited long enough by ``now_us`` (the host's clock); without it, everything."""
         if now_us is not None:
             out = self._expired(now_us) if self._open else []
-            late = [pid for pid, one in self._partial.items() if one[2] + self._idle_us <= now_us]
+            late = [pid for pid, one in self._partial.items() if one[2] + _IDLE_US <= now_us]
         else:
             out = [line for pid in list(self._open) for line in self._closed(pid)]
             late = list(self._partial)
@@ -475,14 +475,14 @@ class Assembler:
     def _begin(self, pid: str, block: Block, text: str) -> None:
         self._open[pid] = block
         block.append(text, block.at_us, block.cursor)
-        due = block.at_us + self._settled_us
+        due = block.at_us + _SETTLED_US
         self._due_us = due if len(self._open) == 1 else min(self._due_us, due)
 
     def _goes_on(
         self, block: Block, entry: Mapping[str, Any], text: str, at_us: int, cursor: str
     ) -> bool:
         gap_us = at_us - block.last_us
-        if gap_us > self._idle_us:
+        if gap_us > _IDLE_US:
             return False
         priority = entry.get("PRIORITY")
         level = level_of_priority(priority)
@@ -515,10 +515,10 @@ class Assembler:
 
     def _expired(self, now_us: int) -> list[LogLine]:
         out: list[LogLine] = []
-        self._due_us = now_us + self._idle_us
+        self._due_us = now_us + _IDLE_US
         for pid in list(self._open):
             block = self._open[pid]
-            due = block.last_us + (self._settled_us if block.is_complete else self._idle_us)
+            due = block.last_us + (_SETTLED_US if block.is_complete else _IDLE_US)
             if due <= now_us:
                 out += self._closed(pid)
             else:
