@@ -106,8 +106,6 @@ class Past:
     """What counts, in the order in which it came."""
     left_out: Sequence[tuple[int, int]]
     """Times of which nothing counts (microseconds, as the lines' times): no silence either."""
-    releases: frozenset[str]
-    """Whose lines they are."""
 
 
 def past_of(
@@ -130,7 +128,7 @@ def past_of(
     wrote = {release for release, line in of if line.system is None}
     chosen = counted(wrote, is_proven)
     kept = [line for release, line in of if release in chosen]
-    return Past(kept, left_out(attributed.spans(oldest_us, begin_us), chosen), chosen)
+    return Past(kept, left_out(attributed.spans(oldest_us, begin_us), chosen))
 
 
 def left_out(

@@ -62,8 +62,6 @@ class Power:
     """Of one host."""
     error_rate: float
     """Errors for each line."""
-    watch_s: float
-    """How long the judge may take: the soak in quick, else the deadline."""
     finds: tuple[tuple[float, float], ...]
     """(ratio, chance): how likely it is that so many times the usual errors fail a release."""
     new_s: float | None
@@ -121,7 +119,6 @@ def foretell(
         options.preset,
         lines,
         rate,
-        seen.watch_s,
         tuple(chances),
         seen.new_s(),
         seen.silence_s() if lines > 0.0 else None,

@@ -228,5 +228,3 @@ class Release:
     manifest: Manifest
     source: str = ""
     """Where the files came from, in words: a folder, a git commit, an archive."""
-    commit: str | None = None
-    """The git commit, where the source is exactly that."""

@@ -77,7 +77,6 @@ def test_a_failed_release_between_two_lives_of_the_proven_one_is_left_out() -> N
     past = past_of(lines, attribution(state), proven({"h": state}, "h"), begin, oldest)
     assert [one.invocation for one in past.lines] == ["a", "a", "a", "c"]
     assert past.left_out == [(AT_US + 10 * MINUTE_US, AT_US + 12 * MINUTE_US)]
-    assert past.releases == {"v1"}
 
 
 def test_without_a_proven_release_the_time_before_botdeploy_counts() -> None:
@@ -87,9 +86,8 @@ def test_without_a_proven_release_the_time_before_botdeploy_counts() -> None:
     begin = AT_US + 20 * MINUTE_US
     past = past_of(lines, attribution(state), proven({"h": state}, "h"), begin, AT_US)
     assert [one.invocation for one in past.lines] == ["a"]
-    assert past.releases == {BEFORE}
     past = past_of(lines[1:], attribution(state), proven({"h": state}, "h"), begin, AT_US)
-    assert (past.lines, past.releases) == ([], frozenset())
+    assert past.lines == []
 
 
 def test_of_a_host_that_an_older_botdeploy_switched_what_runs_now_is_known() -> None:
