@@ -9,7 +9,8 @@ import pytest
 pytest.importorskip("numpy", reason="the simulation's packages are not installed")
 pytest.importorskip("numba", reason="the simulation's packages are not installed")
 
-from botdeploy.core.judge.host_tally import MINUTE_US, FleetTally, MinuteCounts
+from botdeploy.core.evidence.counts import Counts
+from botdeploy.core.judge.host_tally import MINUTE_US, FleetTally
 from botdeploy.core.judge.options import JudgeOptions, Preset
 from botdeploy.core.judge.sequential import LATE_US, SequentialTest
 from tests.bench.judge_compiled import CompiledJudge
@@ -41,7 +42,7 @@ def ledger_of(run: Run) -> FleetTally:
             }
             if (host, minute) in fresh:
                 errors[f"Traceback!unseen{fresh[host, minute]}"] = 1
-            bucket = MinuteCounts(
+            bucket = Counts(
                 lines=int(run.events[host, minute]),
                 errors=errors,
                 latency_count=int(run.events[host, minute]),

@@ -35,7 +35,7 @@ def test_evidence_means_what_it_meant() -> None:
     assert {kind.value: many for kind, many in new.system.items()} == {
         "started": 2, "dropped": 1, "crashed": 1, "failed": 1, "restart": 1,
     }  # fmt: skip
-    assert found.spans() == [
+    assert found.coverage.spans() == [
         (SWITCH_US - 600_000_000, SWITCH_US + 61_500_000),
         (SWITCH_US + 70_000_000, SWITCH_US + 75_000_000),
     ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from botdeploy.core.evidence.evidence import FATAL
+from botdeploy.core.evidence.incidents import FATAL
 from botdeploy.core.judge.comparison import Comparison
 from botdeploy.core.judge.count_table import LINES, WORK, YOUNG, Table
 from botdeploy.core.judge.hard import HardRules

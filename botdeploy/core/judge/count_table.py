@@ -5,12 +5,12 @@ from __future__ import annotations
 from math import log2
 from typing import TYPE_CHECKING
 
+from botdeploy.core.evidence.counts import Counts
 from botdeploy.core.judge.host_tally import (
     MINUTE_US,
     SECOND_US,
     TROUBLE_RATIO,
     WITNESSES,
-    MinuteCounts,
 )
 from botdeploy.core.lines.error_grouping import group, overlap
 from botdeploy.core.lines.fingerprint import PROBE, TRACE
@@ -30,7 +30,7 @@ _SPELL_MIN = 2
 """Minutes without it after which an error has come back."""
 _REWORDED = 0.3
 """Words shared with a known error that is gone, from which on a new one is its rewording."""
-_NOTHING = MinuteCounts()
+_NOTHING = Counts()
 
 LINES = "lines"
 ERRORS = "errors"
@@ -114,7 +114,7 @@ class Table:
                 and self._is_troubled(tally, bucket)
             )
             self.whole[number].append(bucket.dropped == 0)
-            self.rows[LINES][number].append(float(bucket.lines))
+            self.rows[LINES][number].append(float(bucket.events))
             self.rows[WORK][number].append(float(bucket.latency_count))
             self.rows[SLOW][number].append(bucket.latency_sum)
             self.rows[SQUARES][number].append(bucket.latency_squares)
@@ -122,7 +122,7 @@ class Table:
         self._append_young(minute, starting)
         self.length += 1
 
-    def _is_troubled(self, tally: HostTally, bucket: MinuteCounts) -> bool:
+    def _is_troubled(self, tally: HostTally, bucket: Counts) -> bool:
         """Tell whether the world fails a host in a minute more than it usually does."""
         usual = self._fleet.of_world_each_s(tally) * MINUTE_US / SECOND_US
         return self._fleet.of_world_in([bucket]) > TROUBLE_RATIO * usual
@@ -141,7 +141,7 @@ class Table:
         )
         return spared >= WITNESSES and 2 * spared > len(baseline)
 
-    def _errors(self, bucket: MinuteCounts) -> dict[str, int]:
+    def _errors(self, bucket: Counts) -> dict[str, int]:
         """Give a bucket's errors; without the world's where nobody can tell whose they are.
 
         Nor with those that may be in a past that was not read.
@@ -157,19 +157,19 @@ class Table:
             and (not is_cut or fleet.is_known(name))
         }
 
-    def _bucket(self, tally: HostTally, minute: int) -> MinuteCounts:
+    def _bucket(self, tally: HostTally, minute: int) -> Counts:
         since = tally.after.get(minute)
         before = tally.before.get(minute)
         if since is not None and (before is None or tally.name in self._fleet.canary):
             return since
         if since is not None and before is not None:
-            both = MinuteCounts()
-            both.add(before)
-            both.add(since)
+            both = Counts()
+            both.take(before)
+            both.take(since)
             return both
         return before or _NOTHING
 
-    def _append_errors(self, number: int, bucket: MinuteCounts) -> None:
+    def _append_errors(self, number: int, bucket: Counts) -> None:
         kinds: dict[str, int] = {}
         for name, lines in self._errors(bucket).items():
             kind = self._kind(number, name)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import pairwise
-from math import log
 from typing import TYPE_CHECKING
 
+from botdeploy.core.evidence.counts import Counts
 from botdeploy.core.lines.error_grouping import group
 from botdeploy.core.lines.external_errors import is_of_world
 from botdeploy.core.lines.line import LineKind
@@ -16,7 +16,7 @@ from botdeploy.core.lines.systemd_record import SystemKind
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
 
-    from botdeploy.core.evidence.evidence import Counts, Evidence
+    from botdeploy.core.evidence.evidence import Evidence
     from botdeploy.core.lines.line import LogLine
 
 MINUTE_US = 60_000_000
@@ -43,51 +43,6 @@ TROUBLE = frozenset(
 )
 """Records that tell of a bot in trouble; a watchdog or a timeout ends in one of them."""
 _UP = frozenset({SystemKind.STARTING, SystemKind.STARTED, SystemKind.RESTART})
-
-
-@dataclass(slots=True)
-class MinuteCounts:
-    """What one host showed in one stretch of time."""
-
-    lines: int = 0
-    """Lines, and units of work that a probe counted."""
-    probed: int = 0
-    """Those that a probe counted."""
-    errors: dict[str, int] = field(default_factory=dict)
-    """Error lines by fingerprint."""
-    latency_count: int = 0
-    latency_sum: float = 0.0
-    """Sum of the natural logarithms of latencies in milliseconds."""
-    latency_squares: float = 0.0
-    dropped: int = 0
-    """Lines that journald left out: the other counts are lower bounds."""
-
-    @property
-    def error_lines(self) -> int:
-        """All errors of this stretch."""
-        return sum(self.errors.values())
-
-    def take(self, counts: Counts) -> None:
-        """Add what evidence counted."""
-        self.lines += counts.lines + counts.probed
-        self.probed += counts.probed
-        self.latency_count += counts.latency_count
-        self.latency_sum += counts.latency_sum
-        self.latency_squares += counts.latency_squares
-        self.dropped += counts.dropped
-        for name, number in counts.errors.items():
-            self.errors[name] = self.errors.get(name, 0) + number
-
-    def add(self, other: MinuteCounts) -> None:
-        """Add another bucket of the same stretch."""
-        self.lines += other.lines
-        self.probed += other.probed
-        self.latency_count += other.latency_count
-        self.latency_sum += other.latency_sum
-        self.latency_squares += other.latency_squares
-        self.dropped += other.dropped
-        for name, number in other.errors.items():
-            self.errors[name] = self.errors.get(name, 0) + number
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,9 +86,9 @@ class HostTally:
         self.name = name
         self.start_us = start_us
         self.step_us = step_us
-        self.before: dict[int, MinuteCounts] = {}
+        self.before: dict[int, Counts] = {}
         """By minute since the epoch."""
-        self.after: dict[int, MinuteCounts] = {}
+        self.after: dict[int, Counts] = {}
         """By steps since the epoch."""
         self.errors_before: dict[str, int] = {}
         self.quotes: dict[str, Quote] = {}
@@ -156,7 +111,6 @@ class HostTally:
         self.down_us: int | None = None
         """Since when the unit is failed."""
         self.forgiven_us = start_us - 1
-        self.dropped = 0
         self._broken_us: int | None = None
         self._torn: list[tuple[int, int]] = []
         self._left_out: list[tuple[int, int]] = []
@@ -191,15 +145,14 @@ class HostTally:
                 self.happenings_before.append(_happening(line))
             elif record.kind is SystemKind.STARTED:
                 self.starts_before += 1
+            elif record.kind is SystemKind.DROPPED:
+                _bucket(self.before, at_us // MINUTE_US).add(line)
             return
-        key = at_us // MINUTE_US
-        bucket = self.before.get(key)
-        if bucket is None:
-            bucket = self.before[key] = MinuteCounts()
+        bucket = _bucket(self.before, at_us // MINUTE_US)
         name = line.fingerprint
         if name is not None:
             self.errors_before[name] = self.errors_before.get(name, 0) + line.count
-        _count(bucket, line)
+        bucket.add(line)
         if not line.is_traffic:
             return
         if self.last_us is None:
@@ -219,7 +172,7 @@ class HostTally:
             self._mend(at_us)
         record = line.system
         if record is None:
-            _count(self._bucket_after(at_us), line)
+            self._bucket_after(at_us).add(line)
             if line.fingerprint is not None:
                 self._quote(line, line.fingerprint)
                 self.last_error = line.fingerprint
@@ -227,18 +180,12 @@ class HostTally:
                 self.last_us = at_us
             return
         if record.kind is SystemKind.DROPPED:
-            number = max(1, record.count)
-            self._bucket_after(at_us).dropped += number
-            self.dropped += number
+            self._bucket_after(at_us).add(line)
         else:
             self._note(_happening(line))
 
-    def _bucket_after(self, at_us: int) -> MinuteCounts:
-        key = at_us // self.step_us
-        bucket = self.after.get(key)
-        if bucket is None:
-            bucket = self.after[key] = MinuteCounts()
-        return bucket
+    def _bucket_after(self, at_us: int) -> Counts:
+        return _bucket(self.after, at_us // self.step_us)
 
     def _note(self, one: Happening) -> None:
         if one.kind is SystemKind.STOPPING:
@@ -293,7 +240,7 @@ class HostTally:
             kept = evidence.reader.get("levels")
             is_told = isinstance(kept, bool)
             self.states_levels = True if evidence.classes() else kept if is_told else None
-        spans = evidence.spans()
+        spans = evidence.coverage.spans()
         if spans and (self.first_us is None or spans[0][0] < self.first_us):
             self.first_us = spans[0][0]
         releases = evidence.releases()
@@ -311,9 +258,8 @@ class HostTally:
                     continue
                 if one.at_us >= self.start_us or (straddles and is_new):
                     self._bucket_after(max(one.at_us, self.start_us)).take(one.counts)
-                    self.dropped += one.counts.dropped
                 else:
-                    self.before.setdefault(one.at_us // MINUTE_US, MinuteCounts()).take(one.counts)
+                    _bucket(self.before, one.at_us // MINUTE_US).take(one.counts)
                     for name, number in one.counts.errors.items():
                         self.errors_before[name] = self.errors_before.get(name, 0) + number
                     self.starts_before += one.counts.system.get(SystemKind.STARTED, 0)
@@ -322,14 +268,14 @@ class HostTally:
         self._absorb_pauses(evidence.bucket_us)
         self._absorb_errors(evidence)
         self._absorb_happenings(evidence, judged, counted)
-        for begin, end in evidence.gaps():
+        for begin, end in evidence.coverage.gaps():
             if end > self.start_us:
                 self._torn.append((max(begin, self.start_us), end))
             self.unread_before_us += max(0, min(end, self.start_us) - begin)
 
     def _absorb_pauses(self, bucket_us: int) -> None:
         """Take empty minutes between two that spoke as a pause, at its longest."""
-        spoke = sorted(key for key, bucket in self.before.items() if bucket.lines)
+        spoke = sorted(key for key, bucket in self.before.items() if bucket.events)
         for one, other in pairwise(spoke):
             if not self._left_between(one * MINUTE_US, (other + 1) * MINUTE_US):
                 self._pause((other - one + 1) * MINUTE_US if other > one + 1 else bucket_us)
@@ -421,7 +367,7 @@ class HostTally:
     @property
     def lines_before(self) -> int:
         """Lines of the bot's own before the switch."""
-        return sum(bucket.lines for bucket in self.before.values())
+        return sum(bucket.events for bucket in self.before.values())
 
     @property
     def is_known_before(self) -> bool:
@@ -431,7 +377,12 @@ class HostTally:
     @property
     def lines_after(self) -> int:
         """Lines of the bot's own since the switch."""
-        return sum(bucket.lines for bucket in self.after.values())
+        return sum(bucket.events for bucket in self.after.values())
+
+    @property
+    def dropped(self) -> int:
+        """Lines since the switch that journald left out."""
+        return sum(bucket.dropped for bucket in self.after.values())
 
     @property
     def longest_pause_s(self) -> float:
@@ -448,11 +399,18 @@ class HostTally:
     def _pauses_of(self, length_s: float) -> int:
         return len(self._pauses) - bisect_left(self._pauses, round(length_s * SECOND_US))
 
-    def between(self, from_us: int, to_us: int) -> Iterator[MinuteCounts]:
+    def between(self, from_us: int, to_us: int) -> Iterator[Counts]:
         """Give the buckets since the switch whose start lies in this stretch."""
         for key, bucket in self.after.items():
             if from_us <= key * self.step_us < to_us:
                 yield bucket
+
+
+def _bucket(buckets: dict[int, Counts], key: int) -> Counts:
+    found = buckets.get(key)
+    if found is None:
+        found = buckets[key] = Counts()
+    return found
 
 
 def _happening(line: LogLine) -> Happening:
@@ -460,24 +418,6 @@ def _happening(line: LogLine) -> Happening:
     if record is None:  # pragma: no cover - callers ask for systemd's lines only
         return Happening(line.at_us, SystemKind.OTHER, line.message)
     return Happening(line.at_us, record.kind, line.message, record.count, record.status)
-
-
-def _count(bucket: MinuteCounts, line: LogLine) -> None:
-    count = line.count
-    if line.kind is not LineKind.PROBE:
-        bucket.lines += 1
-    elif line.is_handled:
-        bucket.lines += count
-        bucket.probed += count
-    name = line.fingerprint
-    if name is not None:
-        bucket.errors[name] = bucket.errors.get(name, 0) + count
-    latency_ms = line.latency_ms
-    if latency_ms is not None and latency_ms > 0.0:
-        value = log(latency_ms)
-        bucket.latency_count += count
-        bucket.latency_sum += value * count
-        bucket.latency_squares += value * value * count
 
 
 class FleetTally:
@@ -606,7 +546,7 @@ class FleetTally:
         span_s = (max(tally.after) + 1) * self.step_us / SECOND_US - tally.start_us / SECOND_US
         return met <= TROUBLE_RATIO * self.of_world_each_s(tally) * span_s
 
-    def of_world_in(self, buckets: Iterable[MinuteCounts]) -> int:
+    def of_world_in(self, buckets: Iterable[Counts]) -> int:
         """Count the errors of the world in some stretches."""
         return sum(
             number

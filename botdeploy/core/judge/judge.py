@@ -240,7 +240,7 @@ class Judge(JournalGaps):
         lines = errors = probed = 0
         for tally in self._fleet.canary.values():
             for bucket in tally.after.values():
-                lines += bucket.lines - bucket.probed
+                lines += bucket.lines
                 probed += bucket.probed
                 errors += bucket.error_lines
         names = listing(list(self._fleet.canary))

@@ -22,7 +22,7 @@ from botdeploy.core.verdict import Outcome, Verdict
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from botdeploy.core.judge.host_tally import MinuteCounts
+    from botdeploy.core.evidence.counts import Counts
     from botdeploy.core.judge.options import JudgeOptions
 
 HOUR_S = ENOUGH_S
@@ -242,7 +242,7 @@ class QuickRules:
             return None
         buckets = list(tally.between(self._grace_end(tally), now_us))
         errors = sum(_errors(bucket, spared) for bucket in buckets)
-        lines = sum(bucket.lines for bucket in buckets)
+        lines = sum(bucket.events for bucket in buckets)
         occasions = sum(said.occasions for name, said in tally.quotes.items() if name not in spared)
         if errors < FLOOD or occasions < 3 or 2 * errors < lines:
             return None
@@ -258,7 +258,7 @@ class QuickRules:
         from_us = min(self._grace_end(one) for one in self._fleet.canary.values())
         buckets = list(tally.between(from_us, now_us))
         errors = sum(bucket.error_lines for bucket in buckets)
-        return errors >= 2 and 2 * errors >= sum(bucket.lines for bucket in buckets)
+        return errors >= 2 and 2 * errors >= sum(bucket.events for bucket in buckets)
 
     def _silent(self, tally: HostTally, now_us: int) -> str | None:
         """Find quiet for longer than the old release ever was, while the baseline is not."""
@@ -360,7 +360,7 @@ def _loudest(tally: HostTally, spared: set[str]) -> Quote:
     return max(counted, key=lambda one: one.lines)
 
 
-def _errors(bucket: MinuteCounts, spared: set[str]) -> int:
+def _errors(bucket: Counts, spared: set[str]) -> int:
     if not spared:
         return bucket.error_lines
     return sum(number for name, number in bucket.errors.items() if name not in spared)
@@ -384,7 +384,7 @@ def _usual(parts: list[HostTally], *, own: bool) -> UsualRates:
     for tally in parts:
         minutes += max(1, round(tally.history_s / 60.0))
         for bucket in tally.before.values():
-            lines += bucket.lines
+            lines += bucket.events
             bad = bucket.error_lines
             errors += bad
             squares += bad * bad

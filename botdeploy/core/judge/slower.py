@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from botdeploy.core.judge.host_tally import HostTally, MinuteCounts
+    from botdeploy.core.evidence.counts import Counts
+    from botdeploy.core.judge.host_tally import HostTally
 
 PLAINLY = log(2.0)
 """How much longer work must take (logarithm of the ratio) before it is worth a word."""
@@ -73,7 +74,7 @@ def slower(
     return Slower(exp(gap), many, weight > 0.0)
 
 
-def _sums(buckets: Iterable[MinuteCounts]) -> tuple[int, float]:
+def _sums(buckets: Iterable[Counts]) -> tuple[int, float]:
     many = 0
     total = 0.0
     for bucket in buckets:

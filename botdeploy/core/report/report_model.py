@@ -9,7 +9,8 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from botdeploy.core.evidence.attribution import Attribution
-from botdeploy.core.evidence.evidence import Evidence, summed
+from botdeploy.core.evidence.counts import summed
+from botdeploy.core.evidence.evidence import Evidence
 from botdeploy.core.evidence.proven_past import attribution, left_out, proven
 from botdeploy.core.evidence.proven_past import counted as past_counted
 from botdeploy.core.lines.systemd_record import SystemKind
@@ -19,7 +20,9 @@ from botdeploy.core.rollout.audit_names import actor
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from botdeploy.core.evidence.evidence import Bucket, Counts, FirstSeen
+    from botdeploy.core.evidence.counts import Counts
+    from botdeploy.core.evidence.evidence import Bucket
+    from botdeploy.core.evidence.incidents import FirstSeen
     from botdeploy.core.host_state import HostState, RolloutRecord
     from botdeploy.core.lines.line import LogLine
     from botdeploy.core.model.inventory import Inventory
@@ -400,8 +403,9 @@ def host_account(
     upto = _us(began) if switched is not None else _us(frame.to)
     usual = _us(frame.usual_from)
     others = left_out(known.spans(usual, upto), past) if known and past is not None else ()
-    before_us = evidence.covered_us(usual, upto)
-    before_us -= sum(evidence.covered_us(*other) for other in others)
+    read = evidence.coverage
+    before_us = read.within(usual, upto)
+    before_us -= sum(read.within(*other) for other in others)
     ours = [span for span in spans if span.standing in NEW]
     troubles = tuple(
         Trouble(_at(one.at_us), one.text)
@@ -417,7 +421,7 @@ def host_account(
             ),
             after=Period(
                 summed(one.counts for one in counted.new),
-                sum(evidence.covered_us(_us(span.begin), _us(span.end)) for span in ours) / 6e7,
+                sum(read.within(_us(span.begin), _us(span.end)) for span in ours) / 6e7,
             )
             if switched is not None
             else None,

@@ -302,7 +302,7 @@ class Watch:
             until = begin if name in switched_at_us else None
             wrote = (who for who in one.releases() if one.totals(who, to_us=until).lines)
             self._counted[name] = counted(wrote, proven(states, name))
-            spans = attribution(states.get(name, HostState())).spans(one.begin_us, begin)
+            spans = attribution(states.get(name, HostState())).spans(one.coverage.begin_us, begin)
             left[name] = left_out(spans, self._counted[name])
         self._judge = Judge(
             JudgeOptions.from_policy(self._options, soak),
@@ -318,7 +318,7 @@ class Watch:
                 self._judge.gap(name, switched_at_us[name])
         for name, one in evidence.items():
             self._judge.absorb(name, one, release, self._counted[name])
-        ends = {name: read[-1][1] for name, one in evidence.items() if (read := one.spans())}
+        ends = {name: end for name, one in evidence.items() if (end := one.coverage.end_us)}
         self._read_until_us = max(ends.values(), default=0)
         for name, end_us in ends.items():
             self._judge.unheard(name, end_us, self._read_until_us)
@@ -478,12 +478,12 @@ class Watch:
             return
         baseline = [name for name in evidence if name not in passed_at_us]
         after = AfterPass(list(passed_at_us), baseline, dict(passed_at_us))
-        until_us = max(one.spans()[-1][1] for one in evidence.values() if one.spans())
+        until_us = max(one.coverage.end_us for one in evidence.values())
         for name, one in evidence.items():
             until = passed_at_us.get(name)
             wrote = (who for who in one.releases() if one.totals(who, to_us=until).lines)
             after.absorb(name, one, release, counted(wrote, proven(states, name)) | {release})
-            after.unheard(name, one.spans()[-1][1], until_us)
+            after.unheard(name, one.coverage.end_us, until_us)
         self._after[ring] = after
         self._looked_until_us[ring] = until_us
 

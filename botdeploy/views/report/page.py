@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from jinja2 import Environment, StrictUndefined
 
 from botdeploy import __version__
-from botdeploy.core.evidence.evidence import summed
+from botdeploy.core.evidence.counts import summed
 from botdeploy.core.report.report_model import Period, Report, ReportOutcome
 from botdeploy.views.local_time import duration
 from botdeploy.views.report import charts

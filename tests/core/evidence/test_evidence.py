@@ -13,14 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from botdeploy.core.evidence import quantile_sketch
+from botdeploy.core.evidence.counts import Counts, summed
 from botdeploy.core.evidence.evidence import (
     MAX_BUCKET_CLASSES,
     MAX_CLASSES,
     MAX_INCIDENTS,
     OTHER,
-    Counts,
     Evidence,
-    summed,
 )
 from botdeploy.core.lines.assembler import Assembler
 from botdeploy.core.lines.level import Level
@@ -141,9 +140,9 @@ def test_silence_is_covered_and_a_gap_is_not() -> None:
     evidence.extend(T0 + 2 * MINUTE)
     evidence.open(T0 + 3 * MINUTE)
     evidence.extend(T0 + 4 * MINUTE)
-    assert evidence.gaps() == [(T0 + 2 * MINUTE, T0 + 3 * MINUTE)]
-    assert evidence.covered_us(T0, T0 + 10 * MINUTE) == 3 * MINUTE
-    assert evidence.covered_us(T0 + 90_000_000, T0 + 200_000_000) == 50_000_000
+    assert evidence.coverage.gaps() == [(T0 + 2 * MINUTE, T0 + 3 * MINUTE)]
+    assert evidence.coverage.within(T0, T0 + 10 * MINUTE) == 3 * MINUTE
+    assert evidence.coverage.within(T0 + 90_000_000, T0 + 200_000_000) == 50_000_000
 
 
 def test_going_on_where_the_last_span_ended_is_no_gap() -> None:
@@ -153,7 +152,7 @@ def test_going_on_where_the_last_span_ended_is_no_gap() -> None:
     evidence.extend(T0 + 5)
     evidence.open(T0 + 5)
     evidence.extend(T0 + 9)
-    assert (evidence.spans(), evidence.gaps()) == ([(T0, T0 + 9)], [])
+    assert (evidence.coverage.spans(), evidence.coverage.gaps()) == ([(T0, T0 + 9)], [])
 
 
 def test_extending_what_was_never_opened_is_a_mistake() -> None:
@@ -261,7 +260,7 @@ def test_stretches_that_lie_apart_add_up(journal: list[tuple[str, LogLine]], cut
         assert mine.latency_bins == theirs.latency_bins
     assert both.classes() == whole.classes()
     assert both.incidents() == whole.incidents()
-    assert both.spans() == whole.spans()
+    assert both.coverage.spans() == whole.coverage.spans()
 
 
 def test_readings_of_different_hosts_do_not_merge() -> None:
@@ -345,7 +344,7 @@ def test_trimming_forgets_old_minutes_and_keeps_first_sights() -> None:
     evidence = evidence_of([("r1", error(T0)), ("r1", error(T0 + 5 * MINUTE))], T0, T0 + 6 * MINUTE)
     evidence.trim(T0 + 3 * MINUTE)
     assert evidence.totals("r1").errors == {"boom": 1}
-    assert evidence.spans() == [(T0 + 3 * MINUTE, T0 + 6 * MINUTE)]
+    assert evidence.coverage.spans() == [(T0 + 3 * MINUTE, T0 + 6 * MINUTE)]
     assert evidence.classes()["boom"].at_us == T0
 
 

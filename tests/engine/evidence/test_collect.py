@@ -68,7 +68,7 @@ def test_each_entry_is_counted_once_whoever_reads(stage: Stage) -> None:
         stage.controller()
         evidence = read(stage)
     assert lines(evidence) == len(stage.hosts["h1"].journal) == 61
-    assert evidence.gaps() == []
+    assert evidence.coverage.gaps() == []
 
 
 def test_a_quiet_bot_leaves_no_gap(stage: Stage) -> None:
@@ -76,8 +76,8 @@ def test_a_quiet_bot_leaves_no_gap(stage: Stage) -> None:
     read(stage)
     stage.clock.advance(3600)
     evidence = read(stage)
-    assert evidence.gaps() == []
-    assert evidence.covered_us(0, 2**60) > 3600 * 1_000_000
+    assert evidence.coverage.gaps() == []
+    assert evidence.coverage.within(0, 2**60) > 3600 * 1_000_000
 
 
 def test_what_was_rotated_away_between_two_ticks_is_a_gap(stage: Stage) -> None:
@@ -87,7 +87,7 @@ def test_what_was_rotated_away_between_two_ticks_is_a_gap(stage: Stage) -> None:
     talk(stage, 10)
     del stage.hosts["h1"].journal[:-3]
     evidence = read(stage)
-    ((begin, end),) = evidence.gaps()
+    ((begin, end),) = evidence.coverage.gaps()
     assert 7 * MINUTE_S <= (end - begin) / 1e6 <= 8 * MINUTE_S + 1
     assert lines(evidence) == 10 + 1 + 5 + 3
 
@@ -99,7 +99,7 @@ def test_a_journal_that_was_emptied_is_a_gap_up_to_now(stage: Stage) -> None:
     stage.clock.advance(600)
     stage.hosts["h1"].journal.clear()
     evidence = read(stage)
-    ((begin, end),) = evidence.gaps()
+    ((begin, end),) = evidence.coverage.gaps()
     assert (end - begin) / 1e6 == pytest.approx(600, abs=1)
 
 
@@ -108,7 +108,7 @@ def test_what_was_rotated_away_before_the_first_look_is_a_gap(stage: Stage) -> N
     talk(stage, 60)
     del stage.hosts["h1"].journal[:-30]
     evidence = read(stage)
-    ((begin, end),) = evidence.gaps()
+    ((begin, end),) = evidence.coverage.gaps()
     assert begin == stage.hosts["h1"].observe().switch.armed_us  # type: ignore[union-attr]
     assert (end - begin) / 1e6 == pytest.approx(31 * MINUTE_S, abs=MINUTE_S)
 
@@ -116,7 +116,7 @@ def test_what_was_rotated_away_before_the_first_look_is_a_gap(stage: Stage) -> N
 def test_time_before_the_first_entry_is_not_known(stage: Stage) -> None:
     """A bot that was deployed ten minutes ago was not silent for the fifty before."""
     evidence = read(stage)
-    known_s = evidence.covered_us(0, 2**60) / 1e6
+    known_s = evidence.coverage.within(0, 2**60) / 1e6
     assert known_s == pytest.approx(10 * MINUTE_S, abs=1)
 
 
@@ -148,7 +148,7 @@ def test_a_bot_whose_lines_have_no_level_is_told_of_by_what_was_kept(
 
 def told_of(kept: Evidence) -> str:
     """Judge what was kept of the host; say what a pass could not vouch for."""
-    switched_us = kept.spans()[0][0]
+    switched_us = kept.coverage.spans()[0][0]
     it = Judge(
         JudgeOptions.from_policy({}, 60.0),
         canary=["h1"],
