@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from enum import IntEnum
+from dataclasses import dataclass
+from enum import IntEnum, StrEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -23,10 +24,49 @@ class ExitCode(IntEnum):
     INTERRUPTED = 130
 
 
+class Todo(StrEnum):
+    """What a person may do next; the views word the command."""
+
+    CANARY = "canary"
+    FORCE = "force"
+    """Release in spite of the quarantine."""
+    TAKE_OVER = "take over"
+    """Take hosts from another environment."""
+    PROMOTE = "promote"
+    APPROVE = "approve"
+    RESUME = "resume"
+    ROLLBACK = "rollback"
+    RELEASES = "releases"
+    STATUS = "status"
+    UNLOCK = "unlock"
+    LOGS = "logs"
+    START_UNIT = "start unit"
+    """Start the bot's unit on its host, by hand."""
+    SHOW_UNIT = "show unit"
+    """Look at the bot's unit on its host."""
+
+
+@dataclass(frozen=True, slots=True)
+class NextStep:
+    """One thing that a person may do next."""
+
+    todo: Todo
+    hosts: tuple[str, ...] = ()
+    name: str = ""
+    """Of the release or of the other environment that it is about."""
+
+
 class BotdeployError(Exception):
     """Base of every error that is told to the user as a message, never as a traceback."""
 
     exit_code: ExitCode = ExitCode.FAULT
+    next: tuple[NextStep, ...] = ()
+
+    def __init__(self, message: str = "", *, next_step: NextStep | None = None) -> None:
+        """Say what happened; ``next_step`` is what mends it."""
+        super().__init__(message)
+        if next_step is not None:
+            self.next = (next_step,)
 
 
 class UserError(BotdeployError):

@@ -113,9 +113,9 @@ def init(
 @app.command()
 def check(ctx: typer.Context, env: Env, limit: Limit = None) -> None:
     """Try every host as a rollout would, and say how to mend each fault."""
-    from botdeploy.cli import status
+    from botdeploy.cli.check import check as run
 
-    _finish(ctx, lambda context: status.check(context, env, limit))
+    _finish(ctx, lambda context: run(context, env, limit))
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""Commands that move a release: plan, canary, promote, rollback."""
+"""The commands that release and take back: plan, canary, promote, rollback."""
 
 from __future__ import annotations
 
@@ -6,22 +6,15 @@ import re
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from botdeploy.core.release.manifest import delta
-from botdeploy.core.rollout import ring_members as planning
-from botdeploy.engine.commands.ownership import others
-from botdeploy.engine.fleet.observe import observe
-from botdeploy.errors import ExitCode, HostError, UserError
+from botdeploy.engine.outcome import Ended
+from botdeploy.errors import ExitCode, UserError
+from botdeploy.views import sentences
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from botdeploy.cli.context import Context
-    from botdeploy.core.host_state import HostState
     from botdeploy.core.model.inventory import Inventory
-    from botdeploy.core.model.policy import Ring
-    from botdeploy.engine.fleet.fleet import Fleet
     from botdeploy.sources.build import Build
 
 _KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -49,7 +42,6 @@ def canary(context: Context, environment: str, request: Request) -> int:
     """Build and roll out; the exit code says how it ended."""
     inventory = context.load(environment)
     _check(inventory, request)
-    context.say_left_out(inventory)
     context.say_notes(inventory)
     inventory = _limited(context, inventory, request.limit)
     if request.take_over:
@@ -96,14 +88,43 @@ def promote(context: Context, environment: str, limit: str | None, *, dry_run: b
         with context.listening(notices, is_step=True) as listener:
             dependencies = context.dependencies(fleet, listener)
             options = Options(templates=project_templates(Path(inventory.path)))
-            ended = (
-                due(inventory, dependencies) if dry_run else run(inventory, dependencies, options)
-            )
-        is_news = dry_run or context.is_news(inventory, ended)
+            if dry_run:
+                told = sentences.due(due(inventory, dependencies))
+                return context.ended(Ended(ExitCode.DONE, told))
+            ended = run(inventory, dependencies, options)
+        is_news = context.is_news(inventory, ended)
         if not ended.summary and context.verbose:
             why = f": {ended.waits_for}" if ended.waits_for else ""
             ended = replace(ended, summary=f"nothing is due{why}")
         return context.ended(ended, is_news=is_news)
+
+
+def plan(context: Context, environment: str, request: Request) -> int:
+    """Show what canary would do."""
+    from botdeploy.engine.commands.plan import plan as run
+    from botdeploy.views import plan as view
+
+    inventory = context.load(environment)
+    _check(inventory, request)
+    inventory = _limited(context, inventory, request.limit)
+    build = source_of(context, inventory, request)
+    with context.fleet(inventory) as fleet:
+        found = run(
+            inventory, fleet, build, request.release, context.clock, is_forced=request.force
+        )
+    for warning in found.warnings:
+        context.output.say(warning, "yellow")
+    record = found.record()
+    if context.as_json:
+        context.output.json.write(record)
+    else:
+        for text, style in view.head(record):
+            context.output.say(text, style)
+        context.output.console.print(view.hosts(record))
+        for text, style in view.changes(record):
+            context.output.say(text, style)
+        context.say_notes(inventory)
+    return int(ExitCode.UNREACHABLE if found.is_out_of_reach else ExitCode.DONE)
 
 
 def rollback(
@@ -136,201 +157,6 @@ def rollback(
                 why=message or "rollback",
             )
         return context.ended(ended)
-
-
-# --- plan ---------------------------------------------------------------------------------------
-
-
-def plan(context: Context, environment: str, request: Request) -> int:
-    """Show what canary would do."""
-    from botdeploy.engine.commands.target import named
-
-    inventory = context.load(environment)
-    _check(inventory, request)
-    inventory = _limited(context, inventory, request.limit)
-    build = source_of(context, inventory, request)
-    names = [host.name for host in inventory.hosts]
-    with context.fleet(inventory) as fleet:
-        states, away = observe(fleet, names)
-        theirs = others(inventory, states)
-        release = named(
-            inventory, states, build, request.release, context.clock, is_forced=request.force
-        ).release
-        if build is not None:
-            build = build.under(release)
-        rings = planning.members(inventory, states, away, release=release)
-        hosts = [
-            _planned(context, fleet, inventory, build, release, name, states, away, rings)
-            for name in (one for ring in inventory.policy.rings for one in rings[ring.name])
-        ]
-        seen_traffic, power = _power(fleet, inventory, states, rings)
-    digest = build.release.digest if build else ""
-    refused = next(
-        (
-            f"{name}: {state.quarantine[digest]}"
-            for name, state in states.items()
-            if digest in state.quarantine
-        ),
-        None,
-    )
-    record: dict[str, Any] = {
-        "environment": inventory.environment,
-        "bot": inventory.bot_name,
-        "release": release,
-        "digest": digest or None,
-        "source": build.release.source if build else None,
-        "quarantined": refused,
-        "other_environment": theirs,
-        "rings": [_ring_record(ring, rings[ring.name]) for ring in inventory.policy.rings],
-        "hosts": hosts,
-        "left_out": dict(inventory.left_out),
-        "power": {"traffic": seen_traffic, "rings": power},
-    }
-    if context.as_json:
-        context.json.write(record)
-    else:
-        _show_plan(context, record)
-        context.say_left_out(inventory)
-        context.say_notes(inventory)
-    too_many = len(away) > inventory.policy.max_unreachable.at_most(len(names))
-    return int(ExitCode.UNREACHABLE if too_many else ExitCode.DONE)
-
-
-def _power(
-    fleet: Fleet,
-    inventory: Inventory,
-    states: dict[str, HostState],
-    rings: dict[str, tuple[str, ...]],
-) -> tuple[dict[str, object] | None, dict[str, dict[str, object]]]:
-    """Say what each ring's soak finds with the traffic that there is."""
-    from botdeploy.core.lines.line import LineRules
-    from botdeploy.engine.evidence.traffic import foretold, traffic
-
-    names = [one for ring in inventory.policy.rings for one in rings[ring.name]]
-    seen = traffic(fleet, states, LineRules.from_policy(inventory.policy.judge), names)
-    return seen.record() if seen is not None else None, foretold(inventory, rings, seen)
-
-
-def _planned(
-    context: Context,
-    fleet: Fleet,
-    inventory: Inventory,
-    build: Build | None,
-    release: str,
-    name: str,
-    states: dict[str, HostState],
-    away: dict[str, HostError],
-    rings: dict[str, tuple[str, ...]],
-) -> dict[str, object]:
-    from botdeploy.views import tables
-
-    ring_name = planning.ring_of(rings, name)
-    record: dict[str, object] = {"host": name, "ring": ring_name}
-    if name in away:
-        return {**record, "error": away[name].message}
-    state = states[name]
-    record |= {"from": state.running or None, "to": release, "error": None}
-    if build is None or state.release(release) is not None:
-        record |= {"bytes": 0, "files": 0}
-    if build is None:
-        return record
-    ring = next(one for one in inventory.policy.rings if one.name == ring_name)
-    host = fleet.host(name)
-    base = state.release(state.current)
-    manifest = None
-    unit = environment = ""
-    if base is not None:
-        try:
-            manifest = fleet.acts(name).manifest(base.id)
-            shown = fleet.acts(name).show(base.id)
-            unit, environment = shown.unit, shown.environment
-        except HostError as error:
-            context.say(f"{name}: {error.message}", "yellow")
-    if "bytes" not in record:
-        record["bytes"] = len(build.delta(manifest)) + len(build.meta(host, ring))
-        record["files"] = len(delta(build.release.manifest, manifest))
-    plain = _neutral(build.unit(host, ring), release)
-    record["unit_diff"] = tables.diff(_neutral(unit, base.id if base else ""), plain, "unit")
-    record["environment_diff"] = tables.diff(
-        _neutral(environment, base.id if base else ""),
-        _neutral(build.masked_environment(host, ring), release),
-        "environment",
-    )
-    return record
-
-
-def _neutral(text: str, release: str) -> str:
-    """Take a release's own id out of a text, so that a diff shows what a person changed."""
-    return text.replace(release, "RELEASE") if release else text
-
-
-def _ring_record(ring: Ring, hosts: tuple[str, ...]) -> dict[str, object]:
-    return {
-        "name": ring.name,
-        "hosts": list(hosts),
-        "batch": str(ring.batch),
-        "batches": _batches(ring, len(hosts)),
-        "soak_s": ring.soak.total_seconds(),
-        "settle_s": ring.settle.total_seconds(),
-        "gate": ring.gate.value,
-        "window": ring.window,
-    }
-
-
-def _batches(ring: Ring, count: int) -> int:
-    size = max(1, ring.batch.of(count))
-    return -(-count // size)
-
-
-def _show_plan(context: Context, record: Mapping[str, Any]) -> None:
-    from botdeploy.core.judge.quick import NO_LEVELS
-    from botdeploy.views import tables
-    from botdeploy.views.local_time import duration
-
-    context.say(f"{record['bot']} → {record['release']} ({record['source'] or 'staged'})", "bold")
-    if record["quarantined"]:
-        context.say(f"in quarantine: {record['quarantined']}; canary would refuse it", "red")
-    for name, other in record["other_environment"].items():
-        context.say(f"{name} belongs to environment '{other}'; canary would refuse it", "red")
-    for ring in record["rings"]:
-        parts = [f"{len(ring['hosts'])} hosts in {ring['batches']} batches of {ring['batch']}"]
-        if ring["soak_s"]:
-            parts.append(f"soak {duration(ring['soak_s'])}")
-        parts.append(f"settle {duration(ring['settle_s'])}")
-        if ring["gate"] != "none":
-            parts.append("needs an approval")
-        if ring["window"]:
-            parts.append(f"only {ring['window']}")
-        context.say(f"ring {ring['name']}: {', '.join(parts)}")
-        if ring["name"] in record["power"]["rings"]:
-            foretold = record["power"]["rings"][ring["name"]]
-            context.say(f"  {foretold['text']}")
-            if foretold["lacking"]:
-                context.say(f"  {foretold['lacking']}", "yellow")
-    traffic = record["power"]["traffic"]
-    if traffic is not None and not traffic["states_levels"]:
-        context.say(f"no soak can exclude {NO_LEVELS}", "yellow")
-    rows = []
-    for host in record["hosts"]:
-        if host["error"]:
-            rows.append([host["host"], host["ring"], f"cannot be reached: {host['error']}", "", ""])
-            continue
-        change = f"{host['from'] or 'nothing'} → {host['to']}"
-        if host["from"] == host["to"]:
-            change = f"{host['to']} (runs already)"
-        rows.append(
-            [host["host"], host["ring"], change, f"{host['bytes']} B", f"{host['files']} files"]
-        )
-    context.out.print(tables.table(("host", "ring", "release", "to send", "changed"), rows))
-    shown: set[str] = set()
-    for host in record["hosts"]:
-        for key, title in (("unit_diff", "unit"), ("environment_diff", "environment")):
-            lines = host.get(key) or []
-            text = "\n".join(lines)
-            if lines and text not in shown:
-                shown.add(text)
-                context.say(f"{title} on {host['host']}:")
-                context.say(text, "dim")
 
 
 # --- parts ---------------------------------------------------------------------------------------
@@ -395,7 +221,7 @@ def source_of(context: Context, inventory: Inventory, request: Request) -> Build
         source = absolute_source(request.source, str(Path.cwd() / "x"))
     tree = read(source, ref=request.ref or bot.ref, exclude=bot.exclude)
     for note in tree.notes:
-        context.say(f"note: {note}", "yellow")
+        context.output.say(f"note: {note}", "yellow")
     place = Path(inventory.path)
     made = build(
         inventory,
@@ -425,6 +251,6 @@ def _ask(context: Context, what: str, *, yes: bool) -> None:
         return
     if not sys.stdin.isatty():
         raise UserError(f"to {what}, add --yes (nobody can be asked here)")
-    context.out.print(f"{what}? [y/N] ", end="")
+    context.output.console.print(f"{what}? [y/N] ", end="")
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):
         raise UserError("nothing was changed")

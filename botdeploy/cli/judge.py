@@ -34,7 +34,7 @@ def fingerprint(context: Context, file: str, environment: str | None) -> int:
     found = classes(_rows(file), LineRules.from_policy(judge))
     if context.as_json:
         for one in found:
-            context.json.write(
+            context.output.json.write(
                 {
                     "fingerprint": one.fingerprint,
                     "count": one.count,
@@ -45,9 +45,9 @@ def fingerprint(context: Context, file: str, environment: str | None) -> int:
             )
         return int(ExitCode.DONE)
     if not found:
-        context.say("no errors")
+        context.output.say("no errors")
         return int(ExitCode.DONE)
-    context.out.print(
+    context.output.console.print(
         tables.table(
             ("count", "level", "class"),
             (
@@ -95,7 +95,7 @@ def judge(
         ):
             last = verdict
             if context.as_json:
-                context.json.write(
+                context.output.json.write(
                     {
                         "minute": round(minutes, 2),
                         "outcome": verdict.outcome.value,
@@ -104,7 +104,7 @@ def judge(
                 )
             else:
                 told = "; ".join(verdict.reasons)
-                context.say(f"{minutes:7.2f} min  {verdict.outcome.value:<12} {told}")
+                context.output.say(f"{minutes:7.2f} min  {verdict.outcome.value:<12} {told}")
     except ValueError as error:
         raise UserError(f"judge: {error}") from error
     match last.outcome if last is not None else Outcome.INCONCLUSIVE:

@@ -32,10 +32,10 @@ def init(context: Context, name: str, *, dry_run: bool) -> int:
     for path, text in files(name, folder=str(folder), program=program, user=user).items():
         place = folder / path
         if place.exists():
-            context.say(f"stays    {path}", "dim")
+            context.output.say(f"stays    {path}", "dim")
             continue
         written.append(path)
-        context.say(f"{'would write' if dry_run else 'writes  '} {path}")
+        context.output.say(f"{'would write' if dry_run else 'writes  '} {path}")
         if dry_run:
             continue
         try:
@@ -81,7 +81,7 @@ def setup(
             failed.append(str(result))
             continue
         for line in result or ["nothing to change"]:
-            context.say(f"{name}: {line}")
+            context.output.say(f"{name}: {line}")
     if failed:
         return context.ended(Ended(ExitCode.UNREACHABLE, "; ".join(failed)))
     done = "nothing was changed (dry run)" if dry_run else f"{len(names)} hosts are prepared"

@@ -238,6 +238,19 @@ class HostState:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class BotFault:
+    """What is wrong with a bot that should run."""
+
+    runs: Runs
+    """RUNNING: it runs, but its unit is not enabled."""
+    why: str
+    release: str
+    """The release that should run."""
+    is_given_up: bool = False
+    """It ended, and systemd had restarted it before."""
+
+
 def meant(given: str, states: Mapping[str, HostState]) -> str:
     """Give the release that a person means: its whole id, or a beginning or ending of it.
 
@@ -253,40 +266,20 @@ def meant(given: str, states: Mapping[str, HostState]) -> str:
     return found[0] if found else given
 
 
-def what_is_wrong(environment: str, bot: str, name: str, state: HostState) -> str:
-    """Say what is wrong with a bot that should run, and what to type; empty where nothing is.
-
-    While a switch or a return is open, that is not told here.
-    """
+def bot_fault(state: HostState) -> BotFault | None:
+    """Tell what is wrong with a bot that should run; None while a switch or a return is open."""
     is_open = state.switch is not None and state.switch.phase in (Phase.PENDING, Phase.REVERTING)
     if not state.current or is_open:
-        return ""
+        return None
     found = state.sees(state.current)
-    logs = f"botdeploy logs {environment} --limit {name}"
-    again = f"botdeploy rollback {environment} --to {state.current} --limit {name} --keep"
     match found.runs:
-        case Runs.RUNNING if not state.unit.is_enabled:
-            return not_at_boot(bot, name)
-        case Runs.RUNNING | Runs.STARTING | Runs.UNKNOWN:
-            return ""
-        case Runs.ENDED:
-            gone = f"systemd gave the bot up: {found.why}" if state.unit.restarts else found.why
-            return f"{gone}; see: {logs}; to start it: botdeploy canary {environment}, or {again}"
-        case Runs.LOOPING:
-            return f"{found.why}; see: {logs}"
-        case Runs.STOPPED:
-            return f"{found.why}; to start it: {again}"
-        case Runs.OTHER:
-            return f"{found.why}; to run {state.current}: {again}"
-
-
-def not_at_boot(bot: str, name: str) -> str:
-    """Say that a bot runs whose unit is not enabled, and what to type."""
-    unit = f"/opt/{bot}/current/.botdeploy/{bot}.service"
-    return (
-        "it runs, but its unit's link is gone, so that it would not start at the next "
-        f"boot; on {name}: systemctl enable {unit}"
-    )
+        case Runs.RUNNING if state.unit.is_enabled:
+            return None
+        case Runs.STARTING | Runs.UNKNOWN:
+            return None
+        case _:
+            is_given_up = found.runs is Runs.ENDED and bool(state.unit.restarts)
+            return BotFault(found.runs, found.why, state.current, is_given_up=is_given_up)
 
 
 def from_record(record: Mapping[str, Any]) -> HostState:

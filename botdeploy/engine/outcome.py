@@ -2,18 +2,47 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from botdeploy.core.rollout.decision import Decision, End, Reason, Wait
+from botdeploy.errors import NextStep, Todo
+
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from botdeploy.core.host_state import BotFault
     from botdeploy.errors import ExitCode
+
+_TODO = {
+    Reason.GATE: Todo.APPROVE,
+    Reason.HOLD: Todo.RESUME,
+    Reason.QUARANTINE: Todo.FORCE,
+    Reason.LAPSED: Todo.CANARY,
+}
+"""What ends a wait, where time alone does not."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """An exit code and one sentence that says why, and in what state the hosts are."""
+    """An exit code, what happened, and what a person may do next."""
 
     code: ExitCode
     summary: str
+    """One sentence: why it ended so, and in what state the hosts are."""
     waits_for: str = ""
     """What a step that had nothing to do waits for: for who asks, cron stays silent."""
+    faults: Mapping[str, BotFault] = field(default_factory=dict)
+    """Hosts whose bot does not run as it should, and that this command did not start."""
+    next: tuple[NextStep, ...] = ()
+
+
+def next_step(decision: Decision, release: str) -> NextStep | None:
+    """Give what takes a rollout on; None where nothing is left to do."""
+    match decision:
+        case End():
+            return None
+        case Wait(reason):
+            return NextStep(_TODO.get(reason, Todo.PROMOTE), name=release)
+        case _:
+            return NextStep(Todo.PROMOTE, name=release)

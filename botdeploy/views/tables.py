@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -65,14 +64,6 @@ def status(record: Mapping[str, Any]) -> Table:
             ]
         )
     return table(("host", "ring", "runs", "state", "restarts", "since", "previous", ""), rows)
-
-
-def diff(before: str, after: str, what: str) -> list[str]:
-    """Give the lines of a unified diff, without its file header."""
-    lines = difflib.unified_diff(
-        before.splitlines(), after.splitlines(), what, what, lineterm="", n=1
-    )
-    return list(lines)[2:]
 
 
 def releases(record: Mapping[str, Any]) -> Table:

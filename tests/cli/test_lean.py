@@ -39,7 +39,7 @@ def test_machine_output_does_without_rich() -> None:
     """Nobody reads a table in cron: Rich is imported where people's text is printed."""
     program = "from botdeploy.cli.context import Context\nmade = Context(as_json=True)"
     assert not {"rich", "rich.console"} & modules_after(program)
-    assert {"rich", "rich.console"} <= modules_after(f"{program}\nmade.out")
+    assert {"rich", "rich.console"} <= modules_after(f"{program}\nmade.output.console")
 
 
 def test_fabric_comes_without_its_test_helpers() -> None:

@@ -71,7 +71,7 @@ def test_arguments_of_ssh_that_mean_nothing_are_told_to_who_asks(
     for verbose in (False, True):
         Context(inventory_dir=tmp_path, verbose=verbose).load("prod")
     assert capsys.readouterr().out == (
-        "w1 and 1 more hosts: ssh's -o ipqos=throughput means nothing here and is passed over\n"
+        "w1 and 1 more: ssh's -o ipqos=throughput has no effect in botdeploy and is ignored\n"
     )
 
 

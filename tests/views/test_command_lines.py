@@ -61,7 +61,7 @@ def test_no_command_is_broken_by_a_narrow_terminal(capsys: pytest.CaptureFixture
     console.print(tables.checks(record, verbose=False))
     assert "botdeploy" not in out.getvalue()
     assert tables.mends(record) == {command: ["root on w1"]}
-    context.say(f"to mend it: {command}")
+    context.output.say(f"to mend it: {command}")
     assert command in capsys.readouterr().out.splitlines()
 
 

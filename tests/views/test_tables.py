@@ -145,11 +145,3 @@ def test_what_mends_a_fault_is_said_once() -> None:
     assert tables.mends(CHECKS) == {"make room": ["disk on w1", "disk on w2"]}
     here = {"controller": [{"name": "ssh", "ok": False, "mend": "install it"}], "hosts": []}
     assert tables.mends(here) == {"install it": ["ssh here"]}
-
-
-def test_a_diff_is_its_changes_with_a_line_around() -> None:
-    """Without the two lines that would name files."""
-    lines = tables.diff("a\nb\nc\nd\n", "a\nb\nC\nd\n", "unit")
-    assert lines[1:] == [" b", "-c", "+C", " d"]
-    assert lines[0].startswith("@@")
-    assert tables.diff("a\n", "a\n", "unit") == []

@@ -612,43 +612,6 @@ def _without_verdict(
     return Wait(Reason.VERDICT, why, ring.name, until, is_left=True)
 
 
-def describe(decision: Decision) -> str:
-    """Say a decision in words, for a dry run."""
-    match decision:
-        case Stage(hosts):
-            return f"stage on {', '.join(hosts)}"
-        case SwitchOver(ring, hosts):
-            return f"switch {', '.join(hosts)} (ring {ring})"
-        case Confirm(ring, hosts):
-            return f"confirm {', '.join(hosts)} (ring {ring})"
-        case Prove(ring):
-            return f"ring {ring} has passed"
-        case Revert(hosts, why):
-            return f"take {', '.join(hosts)} back: {why}"
-        case Wait(_, why, _, until):
-            return why + (f", until {until:%Y-%m-%d %H:%M:%S} UTC" if until else "")
-        case End(result, why):
-            return f"{result.value}: {why}"
-
-
-def command_of(decision: Decision, environment: str, release: str) -> str:
-    """Give the command that takes a rollout on; empty where nothing is left to do."""
-    if isinstance(decision, End):
-        return ""
-    reason = decision.reason if isinstance(decision, Wait) else Reason.ACT
-    match reason:
-        case Reason.GATE:
-            return f"botdeploy approve {environment}"
-        case Reason.HOLD:
-            return f"botdeploy resume {environment}"
-        case Reason.QUARANTINE:
-            return f"botdeploy canary {environment} --force --release {release}"
-        case Reason.LAPSED:
-            return f"botdeploy canary {environment}"
-        case _:
-            return f"botdeploy promote {environment}"
-
-
 # --- from a host's own words to its standing --------------------------------------------------
 
 

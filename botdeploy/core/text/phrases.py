@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
 from botdeploy.core.lines.fingerprint import strip_header
 from botdeploy.core.lines.stack_trace import begins_trace, read_trace
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 _QUOTE = 160
 _HEAD = 60
@@ -76,6 +80,12 @@ def _behind(head: str, error: str) -> str:
     """Put an error behind the line that introduces it, of which only the words count."""
     words = strip_header(head.strip()).rstrip(" :")
     return f"{words[:_HEAD].rstrip()}: {error}" if words else error
+
+
+def few(names: Sequence[str], most: int = 8) -> str:
+    """Name the first ones and count the rest: ``a, b and 3 more``."""
+    shown = ", ".join(names[:most])
+    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
 
 
 def listing(names: list[str]) -> str:

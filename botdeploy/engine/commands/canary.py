@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from botdeploy.core.events import Kind
-from botdeploy.core.host_state import what_is_wrong
+from botdeploy.core.host_state import bot_fault
 from botdeploy.core.lines.assembler import Assembler
 from botdeploy.core.lines.line import LineRules
-from botdeploy.core.rollout import decision as decisions
 from botdeploy.core.rollout import rollout_records
 from botdeploy.core.rollout.decision import Standing
-from botdeploy.core.rollout.running import Runs, Seen
+from botdeploy.core.rollout.running import Runs
 from botdeploy.engine.commands import target as targets
 from botdeploy.engine.commands.leftovers import revert_leftovers
 from botdeploy.engine.commands.next_step import next_decision
@@ -27,8 +26,9 @@ from botdeploy.errors import BotdeployError, ExitCode
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from botdeploy.core.host_state import HostState
+    from botdeploy.core.host_state import BotFault, HostState
     from botdeploy.core.model.inventory import Inventory
+    from botdeploy.core.rollout.decision import Decision
     from botdeploy.engine.dependencies import Dependencies
     from botdeploy.engine.fleet.lock import EnvironmentLock
     from botdeploy.engine.rollout.loop import Options
@@ -89,46 +89,35 @@ def _run(
     )
     try:
         run = Run(inventory, dependencies, lock, watch, target=target, build=build, options=options)
-        wrong = _wrong(inventory, run, lock) if options.is_attended else {}
+        faults = _faults(run, lock) if options.is_attended else {}
         # A new rollout would find every host proven, and say that it passed.
-        if run.members.is_over or (wrong and not run.members.without(Standing.PROVEN)):
-            return _nothing_due(target, wrong)
-        return _with_wrong(run.go(), wrong)
+        if run.members.is_over or (faults and not run.members.without(Standing.PROVEN)):
+            told = f"{target.release} is on every host already; nothing was due"
+            return _with_faults(Ended(ExitCode.DONE, told), faults)
+        return _with_faults(run.go(), faults)
     finally:
         watch.close()
 
 
-def _wrong(inventory: Inventory, run: Run, lock: EnvironmentLock) -> dict[str, Seen]:
-    """Say what is wrong with bots that have the release already and are not started by this run.
+def _faults(run: Run, lock: EnvironmentLock) -> dict[str, BotFault]:
+    """Tell what is wrong with bots that have the release already and are not started by this run.
 
     A bot that ended by itself is started; one that a person stopped is not.
     """
-    env, bot, members = inventory.environment, inventory.bot_name, run.members
     return {
-        name: Seen(members[name].view.seen.runs, told)
-        for name in members.within(Standing.PROVEN)
-        if (told := what_is_wrong(env, bot, name, lock.states[name]))
+        name: fault
+        for name in run.members.within(Standing.PROVEN)
+        if (fault := bot_fault(lock.states[name])) is not None
     }
 
 
-def _told(wrong: Mapping[str, Seen]) -> str:
-    return "; ".join(f"{name}: {one.why}" for name, one in wrong.items())
-
-
-def _nothing_due(target: Target, wrong: Mapping[str, Seen]) -> Ended:
-    if not wrong:
-        return Ended(ExitCode.DONE, f"{target.release} runs everywhere already; nothing was due")
-    told = f"{target.release} is everywhere already and nothing was due, but {_told(wrong)}"
-    return _with_wrong(Ended(ExitCode.DONE, told), wrong, is_told=True)
-
-
-def _with_wrong(ended: Ended, wrong: Mapping[str, Seen], *, is_told: bool = False) -> Ended:
+def _with_faults(ended: Ended, faults: Mapping[str, BotFault]) -> Ended:
     """Let no run end well where a bot that has the release does not run."""
-    if not wrong or ended.code is not ExitCode.DONE:
+    if not faults or ended.code is not ExitCode.DONE:
         return ended
-    summary = ended.summary if is_told else f"{ended.summary}; but {_told(wrong)}"
-    is_down = any(one.runs is not Runs.RUNNING for one in wrong.values())
-    return Ended(ExitCode.HELD if is_down else ExitCode.DONE, summary)
+    is_down = any(one.runs is not Runs.RUNNING for one in faults.values())
+    code = ExitCode.HELD if is_down else ExitCode.DONE
+    return replace(ended, code=code, faults={**ended.faults, **faults})
 
 
 def _need_majority(inventory: Inventory, lock: EnvironmentLock, dependencies: Dependencies) -> None:
@@ -172,7 +161,8 @@ def promote(inventory: Inventory, dependencies: Dependencies, options: Options) 
     if swept is None:
         return ended
     code = swept.code if ended.code is ExitCode.DONE else ended.code
-    return Ended(code, "; ".join(one for one in (swept.summary, ended.summary) if one))
+    summary = "; ".join(one for one in (swept.summary, ended.summary) if one)
+    return replace(ended, code=code, summary=summary)
 
 
 def _is_due(inventory: Inventory, states: Mapping[str, HostState]) -> bool:
@@ -183,16 +173,24 @@ def _is_due(inventory: Inventory, states: Mapping[str, HostState]) -> bool:
     )
 
 
-def due(inventory: Inventory, dependencies: Dependencies) -> Ended:
-    """Say what ``promote`` would do; changes nothing."""
+@dataclass(frozen=True, slots=True)
+class Due:
+    """What ``promote`` would do."""
+
+    leftovers: Mapping[str, str] = field(default_factory=dict)
+    """Hosts that it would take back from a release that failed: host → why."""
+    release: str = ""
+    decision: Decision | None = None
+    """What comes next in the rollout of ``release``; None where none is under way."""
+
+
+def due(inventory: Inventory, dependencies: Dependencies) -> Due:
+    """Tell what ``promote`` would do; changes nothing."""
     states, unreached = observe(dependencies.fleet, [host.name for host in inventory.hosts])
     policy = inventory.policy
-    left = [
-        f"take {name} back from a release that failed: {why}"
-        for name, (_, why) in rollout_records.leftovers(states, policy).items()
-    ]
+    left = {name: why for name, (_, why) in rollout_records.leftovers(states, policy).items()}
     record = rollout_records.newest_under_way(states, policy)
-    if record is not None:
-        decision = next_decision(inventory, states, unreached, record, dependencies.clock.now())
-        left.append(f"{record.release}: {decisions.describe(decision)}")
-    return Ended(ExitCode.DONE, "; ".join(left) or "nothing is due")
+    if record is None:
+        return Due(left)
+    now = dependencies.clock.now()
+    return Due(left, record.release, next_decision(inventory, states, unreached, record, now))

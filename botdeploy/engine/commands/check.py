@@ -15,7 +15,7 @@ from botdeploy.sources.render import Renderer
 from botdeploy.sources.secrets import read_secret
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from botdeploy.core.model.inventory import Host, Inventory
     from botdeploy.engine.fleet.fleet import Fleet
@@ -116,8 +116,37 @@ def _sessions(connection: HostConnection) -> required_programs.Item:
     return required_programs.item("sessions", message, _MEND_SESSIONS, ok=True)
 
 
-def checked(fleet: Fleet, name: str, needs: RolloutNeeds) -> list[dict[str, Any]]:
-    """Give what a host says of itself, of what the release wants of it, and of the bot's probe."""
+@dataclass(frozen=True, slots=True)
+class HostChecks:
+    """What was tried on one host."""
+
+    name: str
+    items: list[dict[str, Any]]
+
+    def is_fine(self, *, owner: bool) -> bool:
+        """Tell whether all is well but whose the host is, or with ``owner`` only that."""
+        return all(item["ok"] for item in self.items if (item["name"] == OWNER) is owner)
+
+
+def check(fleet: Fleet, names: Sequence[str], needs: RolloutNeeds) -> tuple[HostChecks, ...]:
+    """Try every host as a rollout would."""
+    found = []
+    for name, result in fleet.each(names, lambda name: _checked(fleet, name, needs)).items():
+        if isinstance(result, HostError):
+            unreached = {"name": "reachable", "ok": False, "message": result.message, "mend": ""}
+            found.append(HostChecks(name, [unreached]))
+        else:
+            reached = {"name": "reachable", "ok": True, "message": "", "mend": ""}
+            found.append(HostChecks(name, [reached, *result]))
+    return tuple(found)
+
+
+def _checked(fleet: Fleet, name: str, needs: RolloutNeeds) -> list[dict[str, Any]]:
+    """Give what a host says of itself, of what the release wants of it, and of the bot's probe.
+
+    An item may hold values beside its texts, which the views put into words: the ``fault`` of the
+    bot, and the ``owner``, the other environment that has the host.
+    """
     host = fleet.host(name)
     wanted, items = needs.of_host(host)
     acts = fleet.acts(name)
@@ -126,7 +155,7 @@ def checked(fleet: Fleet, name: str, needs: RolloutNeeds) -> list[dict[str, Any]
     return [
         *(
             owner_item(inventory, one) if one["name"] == OWNER else one
-            for one in acts.check(host.bot.run_as, wanted, inventory.environment)
+            for one in acts.check(host.bot.run_as, wanted)
         ),
         _sessions(acts.connection),
         *items,

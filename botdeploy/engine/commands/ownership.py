@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from botdeploy.errors import UserError
+from botdeploy.errors import NextStep, Todo, UserError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -44,16 +44,19 @@ def refuse(inventory: Inventory, theirs: Mapping[str, str]) -> None:
     if not theirs:
         return
     told = "; ".join(f"{name} belongs to environment '{other}'" for name, other in theirs.items())
-    ways = how_to_have(inventory, next(iter(theirs.values())))
-    raise UserError(f"{told}; this is '{inventory.known_as}'. Nothing was changed. {ways}")
+    other = next(iter(theirs.values()))
+    raise UserError(
+        f"{told}; this is '{inventory.known_as}'. Nothing was changed. "
+        f"{same_environment(inventory, other)}",
+        next_step=NextStep(Todo.TAKE_OVER, name=other),
+    )
 
 
-def how_to_have(inventory: Inventory, other: str) -> str:
-    """Say how a host of another environment becomes this one's; the command ends it."""
+def same_environment(inventory: Inventory, other: str) -> str:
+    """Say how to keep the hosts of an environment that was only renamed."""
     return (
         f"If it is the same environment under a new name, set rollout.id: {other} in "
-        f"{inventory.path}. To take it from '{other}' for good:\n"
-        f"botdeploy canary {inventory.environment} --take-over {other}"
+        f"{inventory.path}"
     )
 
 
@@ -63,4 +66,5 @@ def owner_item(inventory: Inventory, found: Mapping[str, Any]) -> dict[str, Any]
     if other == inventory.known_as:
         return {**found, "message": f"this host belongs to '{other}'"}
     message = f"this host belongs to environment '{other}'; this is '{inventory.known_as}'"
-    return {**found, "ok": False, "message": message, "mend": how_to_have(inventory, other)}
+    mend = same_environment(inventory, other)
+    return {**found, "ok": False, "message": message, "mend": mend, "owner": other}

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from botdeploy.core.events import Kind
-from botdeploy.core.host_state import Phase, meant, what_is_wrong
+from botdeploy.core.host_state import Phase, bot_fault, meant
 from botdeploy.core.rollout import rollout_records
 from botdeploy.core.rollout.running import Runs
 from botdeploy.engine.commands.ownership import refuse_others
@@ -15,13 +15,13 @@ from botdeploy.engine.event_emitter import told_unseen
 from botdeploy.engine.fleet.observe import observe
 from botdeploy.engine.outcome import Ended
 from botdeploy.engine.rollout.rollout_ids import new_rollout
-from botdeploy.errors import ExitCode, HostError, UserError
+from botdeploy.errors import ExitCode, HostError, NextStep, Todo, UserError
 from botdeploy.hosts.acts.acts import Reverted, Unchanged
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from botdeploy.core.host_state import HostState
+    from botdeploy.core.host_state import BotFault, HostState
     from botdeploy.core.model.inventory import Inventory
     from botdeploy.engine.dependencies import Dependencies
     from botdeploy.engine.event_emitter import EventEmitter
@@ -127,7 +127,7 @@ def rollback(
             later = _ways(late, lock, to, newest_release(lock.states))
             ways |= later
             results |= work.go(later)
-        return _ended(inventory, ways, results, lock)
+        return _ended(ways, results, lock)
 
 
 def _ways(
@@ -210,11 +210,10 @@ def _digest(state: HostState) -> str:
     return found.digest if found is not None else ""
 
 
-def _down(inventory: Inventory, name: str, state: HostState) -> str:
-    """Say what is wrong with a bot that stays as it is and does not run; empty where it does."""
-    if state.sees(state.current).runs is Runs.RUNNING:
-        return ""
-    return what_is_wrong(inventory.environment, inventory.bot_name, name, state)
+def _down(state: HostState) -> BotFault | None:
+    """Tell what is wrong with a bot that stays as it is and does not run; None where it does."""
+    fault = bot_fault(state)
+    return fault if fault is not None and fault.runs is not Runs.RUNNING else None
 
 
 def _need_way(ways: Mapping[str, WayBack]) -> None:
@@ -263,36 +262,35 @@ def _emit(
 
 
 def _ended(
-    inventory: Inventory,
     ways: Mapping[str, WayBack],
     results: Mapping[str, Reverted | Unchanged | HostError],
     lock: EnvironmentLock,
 ) -> Ended:
-    back, bad, away = [], [], lock.away
+    back, bad, unready, lost, away = [], [], [], [], lock.away
     for name, result in results.items():
         match result:
             case Reverted(is_running=True) | Unchanged():
                 back.append(f"{name} runs {ways[name].target}")
             case Reverted():
-                bad.append(
-                    f"{name}: {result.old} did not become ready; see: "
-                    f"botdeploy logs {inventory.environment} --limit {name}"
-                )
+                bad.append(f"{name}: {result.old} did not become ready")
+                unready.append(name)
             case HostError():
-                bad.append(
-                    f"{result}; it still runs {ways[name].running} as far as is known; next: "
-                    f"botdeploy rollback {inventory.environment} --limit {name}"
-                )
+                bad.append(f"{result}; it still runs {ways[name].running} as far as is known")
+                lost.append(name)
     stays = [way for way in ways.values() if not way.target]
     bad += [f"{way.host} stays on {way.running}: {way.why}" for way in stays if not way.is_possible]
     kept = [f"{way.host}: {way.why}" for way in stays if way.is_possible]
-    bad += [
-        f"{way.host} stays on {way.running}, and {told}"
+    faults = {
+        way.host: fault
         for way in stays
-        if way.is_possible and (told := _down(inventory, way.host, lock.states[way.host]))
-    ]
+        if way.is_possible and (fault := _down(lock.states[way.host])) is not None
+    }
+    bad += [f"{name} stays on {ways[name].running}" for name in faults]
     if bad:
-        return Ended(ExitCode.NEEDS_PERSON, "; ".join([*bad, *back]))
+        steps = [NextStep(Todo.LOGS, tuple(unready))] if unready else []
+        steps += [NextStep(Todo.ROLLBACK, tuple(lost))] if lost else []
+        told = "; ".join([*bad, *back])
+        return Ended(ExitCode.NEEDS_PERSON, told, faults=faults, next=tuple(steps))
     if away:
         told = "; ".join(str(error) for error in away.values())
         return Ended(ExitCode.UNREACHABLE, "; ".join([*back, *kept, told]))

@@ -10,7 +10,7 @@ from botdeploy.core.rollout import decision as decisions
 from botdeploy.core.rollout import ring_members, rollout_records
 from botdeploy.core.rollout.decision import HOLDING, Standing
 from botdeploy.engine.rollout.rollout_ids import new_rollout
-from botdeploy.errors import BotdeployError, ExitCode, UserError
+from botdeploy.errors import BotdeployError, ExitCode, NextStep, Todo, UserError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -132,15 +132,16 @@ def _of_staged(
     found = [one for state in states.values() if (one := state.release(release)) is not None]
     if not found:
         raise UserError(
-            f"--release {release}: no host has it; see: botdeploy releases. Nothing was changed"
+            f"--release {release}: no host has it. Nothing was changed",
+            next_step=NextStep(Todo.RELEASES),
         )
     digests = {one.digest for one in found}
     if len(digests) > 1:
         has = ", ".join(name for name, state in states.items() if state.release(release))
         raise UserError(
             f"--release {release}: the hosts that have it ({has}) do not say the same of it, so "
-            f"one was tampered with; next: botdeploy canary {inventory.environment}. Nothing was "
-            "changed"
+            "one was tampered with. Nothing was changed",
+            next_step=NextStep(Todo.CANARY),
         )
     record = _to_go_on(inventory, states, is_forced=is_forced)
     if record is not None and record.release == release:
@@ -170,7 +171,8 @@ def refuse_quarantined(
             return  # a failing rollout was cut off half-way: go on taking it back
         raise Quarantined(
             f"{target.release} is in quarantine: it failed before on {name} ({why}). Nothing was "
-            "changed. Mend the bot and release again, or insist with --force"
+            "changed. Mend the bot and release again",
+            next_step=NextStep(Todo.FORCE, name=target.release),
         )
 
 

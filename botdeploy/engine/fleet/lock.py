@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from botdeploy.engine.commands.ownership import refuse
 from botdeploy.engine.fleet.fleet import StillAtWork
-from botdeploy.errors import BotdeployError, HostError, LockedError
+from botdeploy.errors import BotdeployError, HostError, LockedError, NextStep, Todo
 from botdeploy.hosts.acts.records import LockRefused, OtherEnvironment
 
 if TYPE_CHECKING:
@@ -217,8 +217,8 @@ def take(
         more = f" and {len(refused) - 3} more" if len(refused) > 3 else ""  # noqa: PLR2004
         raise LockedError(
             f"locked: {holders}{more}. Nothing was changed. "
-            f"A lock whose controller died lapses within {LOCK_TTL_S} s; "
-            f"to take it away by hand: botdeploy unlock {fleet.inventory.environment}"
+            f"The lock of a controller that died ends within {LOCK_TTL_S} s",
+            next_step=NextStep(Todo.UNLOCK),
         )
     lock.renewed_at = clock.monotonic()
     return lock

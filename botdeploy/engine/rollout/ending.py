@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from botdeploy.core.events import Kind
-from botdeploy.core.host_state import not_at_boot
+from botdeploy.core.host_state import BotFault
 from botdeploy.core.rollout import rollout_records
 from botdeploy.core.rollout.decision import (
     HOLDING,
@@ -14,11 +14,10 @@ from botdeploy.core.rollout.decision import (
     Reason,
     Result,
     Standing,
-    command_of,
 )
 from botdeploy.core.rollout.running import Runs
-from botdeploy.engine.outcome import Ended
-from botdeploy.errors import ExitCode
+from botdeploy.engine.outcome import Ended, next_step
+from botdeploy.errors import ExitCode, NextStep, Todo
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -61,7 +60,6 @@ class RunEnd:
         self._recorder = recorder
         self._emit = emit
         self._is_attended = is_attended
-        self._env = members.inventory.environment
         self._release = members.target.release
 
     # --- for now ----------------------------------------------------------------------------
@@ -84,12 +82,11 @@ class RunEnd:
             reason=wait.reason.value,
         )
         where = f". {self._where_they_are()}" if wait.reason is Reason.LAPSED else ""
-        told = [
-            f"{wait.why}{due}{where}; next: {command_of(wait, self._env, self._release)}",
-            self._leases.shortage(),
-        ]
+        told = [f"{wait.why}{due}{where}", self._leases.shortage()]
         code = ExitCode.HELD if self._needs_person(wait) else ExitCode.DONE
-        return Ended(code, "; ".join(one for one in told if one))
+        step = next_step(wait, self._release)
+        steps = (step,) if step is not None else ()
+        return Ended(code, "; ".join(one for one in told if one), next=steps)
 
     def _needs_person(self, wait: Wait) -> bool:
         return wait.reason in (Reason.HOLD, Reason.QUARANTINE, Reason.LAPSED) or (
@@ -110,14 +107,14 @@ class RunEnd:
                 self._recorder.condemn(why)
                 if end.result is Result.FAILED and self._may_hold():
                     code = ExitCode.UNREACHABLE
-                where = f"{self._where_they_are()}{self._where_to_look(why)}"
-                return Ended(code, f"{self._release} failed: {why}. {where}")
+                told = f"{self._release} failed: {why}. {self._where_they_are()}"
+                return Ended(code, told, next=self._where_to_look(why))
             case Result.ABANDONED:
                 self._recorder.end(rollout_records.ABANDONED, why)
                 return Ended(
                     code,
-                    f"the rollout of {self._release} is over: {why}. "
-                    f"{self._where_they_are()}. Next: botdeploy canary {self._env}",
+                    f"the rollout of {self._release} is over: {why}. {self._where_they_are()}",
+                    next=(NextStep(Todo.CANARY),),
                 )
             case Result.UNREACHABLE:
                 where = self._where_they_are()
@@ -126,7 +123,8 @@ class RunEnd:
                 self._leases.renew_all()
                 return Ended(
                     code,
-                    f"inconclusive: {why}; nothing was promoted. Next: {self._on_or_back()}",
+                    f"inconclusive: {why}; nothing was promoted",
+                    next=self._on_or_back(),
                 )
             case Result.STOPPED:
                 self._recorder.end(rollout_records.ABANDONED, why)
@@ -134,12 +132,12 @@ class RunEnd:
             case Result.DONE:
                 return self._done(why, has_acted=has_acted)
 
-    def _where_to_look(self, why: str) -> str:
-        """Name the command that shows the lines of the host that a failure begins with."""
-        host = next(
-            (name for name in self._rollout_hosts.within() if why.startswith(f"{name}: ")), ""
-        )
-        return f". See: botdeploy logs {self._env} --limit {host}" if host else ""
+    def _where_to_look(self, why: str) -> tuple[NextStep, ...]:
+        """Give the logs of the host that a failure begins with, and of those that are stuck."""
+        members = self._rollout_hosts
+        stuck = members.within(Standing.STUCK)
+        hosts = [name for name in members.within() if why.startswith(f"{name}: ") or name in stuck]
+        return (NextStep(Todo.LOGS, tuple(hosts)),) if hosts else ()
 
     def _done(self, why: str, *, has_acted: bool) -> Ended:
         """Write down that every ring passed; hosts that are away are behind, and told so."""
@@ -152,26 +150,26 @@ class RunEnd:
             return Ended(ExitCode.DONE, "")
         behind = self._rollout_hosts.within(Standing.AWAY)
         told = f"; behind: {', '.join(behind)}" if behind else ""
-        bot = self._rollout_hosts.inventory.bot_name
-        for name in self._rollout_hosts.within(Standing.PROVEN):
-            if not self._rollout_hosts[name].is_enabled:
-                told += f"; {name}: {not_at_boot(bot, name)}"
-        return Ended(ExitCode.DONE, f"{self._release}: {why}{told}")
+        faults = {
+            name: BotFault(Runs.RUNNING, "", self._release)
+            for name in self._rollout_hosts.within(Standing.PROVEN)
+            if not self._rollout_hosts[name].is_enabled
+        }
+        return Ended(ExitCode.DONE, f"{self._release}: {why}{told}", faults=faults)
 
-    def _on_or_back(self) -> str:
-        """Say what to type after a verdict that is neither: nobody can take on what is down."""
-        members, back = self._rollout_hosts, f"botdeploy rollback {self._env} to go back"
+    def _on_or_back(self) -> tuple[NextStep, ...]:
+        """Give what may follow an inconclusive verdict; a bot that is down has to be started."""
+        members, back = self._rollout_hosts, NextStep(Todo.ROLLBACK)
         down = [
             name
             for name in members.within(*UNPROVEN)
             if members[name].view.seen.runs in (Runs.STOPPED, Runs.OTHER, Runs.UNKNOWN, Runs.ENDED)
         ]
         if not down:
-            return f"botdeploy approve {self._env} to go on, {back}"
-        bot = members.inventory.bot_name
+            return NextStep(Todo.APPROVE), back
         is_known = any(members[name].view.seen.runs is not Runs.UNKNOWN for name in down)
-        look = f"systemctl {'start' if is_known else 'status'} {bot}"
-        return f"on {', '.join(down)}: {look}, then botdeploy promote {self._env}; or {back}"
+        unit = Todo.START_UNIT if is_known else Todo.SHOW_UNIT
+        return NextStep(unit, tuple(down)), NextStep(Todo.PROMOTE), back
 
     def _may_hold(self) -> bool:
         """Tell whether a host that can't be reached may still run the release.
@@ -202,7 +200,7 @@ class RunEnd:
             case Standing.AWAY if not member.is_back:
                 return f"ran {runs} when last reached" if runs else "not reached"
             case Standing.STUCK:
-                return f"needs a person (botdeploy logs {self._env} --limit {name})"
+                return "needs a person"
             case standing if standing in HOLDING:
                 return f"runs {self._release}"
             case _:

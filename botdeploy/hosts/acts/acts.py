@@ -276,8 +276,8 @@ class Acts:
         """Read the host's state; changes nothing, also where botdeploy was never before."""
         return self._state(self._look("observe"))
 
-    def check(self, user: str = "", wanted: str = "", environment: str = "ENV") -> list[Record]:
-        """Try what a rollout needs; one record an item: name, ok, message, mend.
+    def check(self, user: str = "", wanted: str = "") -> list[Record]:
+        """Try what a rollout needs; one record an item: name, ok, message, mend (and fault).
 
         The bot is to run as ``user``; ``wanted`` is what a release wants of a host, see
         `botdeploy.core.release.required_programs.encoded`.
@@ -301,7 +301,7 @@ class Acts:
         with believed(self.host, "check"):
             items += [_item(record["check"]) for record in reply.records if "check" in record]
             items += [
-                self._running(environment, record)
+                self._running(record)
                 for record in reply.records
                 if "unit" in record and "current" in record
             ]
@@ -309,13 +309,14 @@ class Acts:
             raise OutcomeUnknown(self.host, "check: the host told of nothing")
         return items
 
-    def _running(self, environment: str, record: Record) -> Record:
+    def _running(self, record: Record) -> Record:
         """Say whether the bot that should run does, as an item of a check."""
         state = host_state.HostState(current=told(record["current"]), unit=unit_of(record["unit"]))
-        wrong = host_state.what_is_wrong(environment, self.bot, self.host, state)
+        fault = host_state.bot_fault(state)
         seen = state.sees(state.current)
-        message = wrong or f"{state.current}: {seen.why or seen.runs.value}"
-        return {"name": "running", "ok": not wrong, "message": message, "mend": ""}
+        message = fault.why if fault else f"{state.current}: {seen.why or seen.runs.value}"
+        item = {"name": "running", "ok": fault is None, "message": message, "mend": ""}
+        return {**item, "fault": fault} if fault else item
 
     def _unprivileged(self, act: str, *arguments: object) -> Reply:
         nonce = secrets.token_hex(8)

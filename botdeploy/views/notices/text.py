@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from botdeploy.core.events import Event, Kind
+from botdeploy.core.text.phrases import few
 from botdeploy.core.text.printable import visible
 from botdeploy.errors import ExitCode
 from botdeploy.views.notices.channel import Message, Mood
@@ -14,8 +15,6 @@ from botdeploy.views.notices.channel import Message, Mood
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-MOST_NAMES = 8
-"""Hosts that are named; of the others their number is told."""
 MOST_BODY = 1800
 """Characters of a message: chat services refuse or cut those of 2,000."""
 MOST_LINE = 500
@@ -80,13 +79,6 @@ def harmless(text: str) -> str:
     return _MENTION.sub(lambda found: found[0] + "\u200b", visible(text))
 
 
-def names(hosts: Sequence[str]) -> str:
-    """Name a few hosts and count the rest."""
-    if len(hosts) <= MOST_NAMES:
-        return ", ".join(hosts)
-    return f"{', '.join(hosts[:MOST_NAMES])} and {len(hosts) - MOST_NAMES} more"
-
-
 def _add(lines: dict[tuple[object, ...], _Line], event: Event) -> None:
     key, line = _told(event)
     known = lines.setdefault(key, line)
@@ -122,7 +114,7 @@ def _told(event: Event) -> tuple[tuple[object, ...], _Line]:
             )
         case Kind.PROMOTED:
             hosts = list(map(str, data["hosts"]))
-            text = f"ring {event.ring} keeps it: {names(hosts)}"
+            text = f"ring {event.ring} keeps it: {few(hosts)}"
             return key, _Line(f"ring {event.ring} passed", Mood.SUCCESS, text)
         case Kind.REVERTED:
             back = (
@@ -162,7 +154,7 @@ def _said(line: _Line, mask: Callable[[str], str]) -> str:
     if len(text) > MOST_LINE:
         keep = MOST_LINE // 2 - 2
         text = f"{text[:keep]} … {text[-keep:]}"  # the end says what to type next
-    where = f"{names(line.hosts)}: " if line.hosts else ""
+    where = f"{few(line.hosts)}: " if line.hosts else ""
     return where + text
 
 

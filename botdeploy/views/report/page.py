@@ -11,6 +11,7 @@ from jinja2 import Environment, StrictUndefined
 from botdeploy import __version__
 from botdeploy.core.evidence.counts import summed
 from botdeploy.core.report.report_model import Period, Report, ReportOutcome
+from botdeploy.core.text.phrases import few
 from botdeploy.views.local_time import duration
 from botdeploy.views.report import charts
 
@@ -46,7 +47,7 @@ def page(account: Report, *, now: datetime, mask: Callable[[str], str] = lambda 
         "span": lambda length: duration(length.total_seconds()),
         "rate": _rate,
         "number": _number,
-        "names": _names,
+        "names": few,
         "times": _times,
     }
     text = resources.files("botdeploy.views.report").joinpath("report.html.j2").read_text("utf-8")
@@ -98,9 +99,3 @@ def _number(value: float) -> str:
 
 def _times(count: int) -> str:
     return {0: "never", 1: "once", 2: "twice"}.get(count, f"{count:,} times")
-
-
-def _names(hosts: Sequence[str]) -> str:
-    most = 6
-    shown = ", ".join(hosts[:most])
-    return shown if len(hosts) <= most else f"{shown} and {len(hosts) - most} more"

@@ -16,6 +16,7 @@ from botdeploy.engine.fleet.fleet import Interrupted
 from botdeploy.engine.rollout.loop import Options
 from botdeploy.errors import ExitCode, LockedError
 from tests.engine.fakefleet import BEGIN, DEFAULT_RINGS, ControllerDied, FakeBuild, Stage
+from tests.engine.sentences import sentence
 
 if TYPE_CHECKING:
     from botdeploy.engine.outcome import Ended
@@ -259,7 +260,7 @@ def test_a_release_that_always_lapses_ends_with_a_word_to_a_person(stage: Stage)
     stage.fleet.faults["h1", "extend"] += [lambda: setattr(host, "lease", 0.0)] * 9
     ended = canary(stage.inventory, build, stage.dependencies(), Options())  # type: ignore[arg-type]
     assert ended.code is ExitCode.HELD
-    assert "botdeploy canary prod" in ended.summary
+    assert "botdeploy canary prod" in sentence(ended)
     assert "h1, h2, h3, h4: runs R0001" in ended.summary
     waiting = [event for event in stage.events if event.kind is Kind.WAITING]
     assert [(one.ring, one.data["reason"]) for one in waiting] == [("canary", "lapsed")]
@@ -381,7 +382,7 @@ def test_a_verdict_that_does_not_come_is_told_and_left_to_cron(stage: Stage) -> 
     ended = release(stage, build)
     assert ended.code is ExitCode.DONE
     assert "not excluded" in ended.summary
-    assert "botdeploy promote prod" in ended.summary
+    assert "botdeploy promote prod" in sentence(ended)
     assert 1800 < stage.clock.mono - begun < 1900
     assert stage.hosts["h1"].pending is None  # confirmed: it needs no controller any more
     assert stage.running() == ["R0002", "R0001", "R0001", "R0001"]
@@ -409,7 +410,7 @@ def test_rings_wait_in_their_order(stage: Stage) -> None:
     stage.inventory = replace(stage.inventory, policy=Policy(rings))
     ended = release(stage)
     assert ended.code is ExitCode.DONE
-    assert "promote prod" in ended.summary
+    assert "promote prod" in sentence(ended)
     assert stage.running() == ["R0002", "R0001", "R0001", "R0001"]
     assert stage.hosts["h1"].pending is None
     waiting = next(event for event in stage.events if event.kind is Kind.WAITING)

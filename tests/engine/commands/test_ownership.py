@@ -14,6 +14,7 @@ from botdeploy.engine.commands.rollback import rollback
 from botdeploy.engine.fleet.observe import observe
 from botdeploy.engine.rollout.loop import Options
 from botdeploy.errors import ExitCode, UserError
+from botdeploy.views import sentences
 from tests.engine.fakefleet import Stage
 
 if TYPE_CHECKING:
@@ -56,7 +57,8 @@ def test_a_check_tells_whose_a_host_is(stage: Stage) -> None:
     assert (found["name"], found["ok"]) == ("environment", False)
     assert found["message"] == "this host belongs to environment 'prod'; this is 'slow'"
     assert "set rollout.id: prod" in found["mend"]
-    assert found["mend"].endswith("\nbotdeploy canary slow --take-over prod")
+    mend = sentences.check_item(found, named(stage.inventory, "slow"), "h1")["mend"]
+    assert mend.endswith("\nbotdeploy canary slow --take-over prod")
 
 
 def test_another_environment_is_refused_with_both_names(stage: Stage) -> None:
@@ -64,10 +66,10 @@ def test_another_environment_is_refused_with_both_names(stage: Stage) -> None:
     before = [(host.current, dict(host.rollout)) for host in stage.hosts.values()]
     with pytest.raises(UserError) as caught:
         release(stage, named(stage.inventory, "slow"))
-    said = str(caught.value)
+    said = sentences.with_next(str(caught.value), caught.value.next, "slow", "tbot")
     assert caught.value.exit_code is ExitCode.USAGE
     assert "belongs to environment 'prod'; this is 'slow'" in said.replace("; h", "\nh")
-    assert "\nbotdeploy canary slow --take-over prod" in said
+    assert ": botdeploy canary slow --take-over prod" in said
     assert [(host.current, dict(host.rollout)) for host in stage.hosts.values()] == before
     assert all(host.lock is None for host in stage.hosts.values())
 

@@ -14,8 +14,10 @@ from botdeploy.engine.commands.canary import canary, due, promote
 from botdeploy.engine.commands.rollback import rollback
 from botdeploy.engine.rollout.loop import Options
 from botdeploy.errors import ExitCode, LockedError
+from botdeploy.views import sentences
 from tests.engine.commands.test_canary import release, switches, tick
 from tests.engine.fakefleet import ControllerDied, FakeBuild, Stage
+from tests.engine.sentences import sentence
 
 HOUR = timedelta(hours=1)
 RINGS = (
@@ -53,7 +55,7 @@ def wait(stage: Stage, hours: float) -> list[tuple[int, str]]:
         stage.clock.advance(300)
         ended = tick(stage)
         if ended.summary or ended.code is not ExitCode.DONE:
-            said.append((int(ended.code), ended.summary))
+            said.append((int(ended.code), sentence(ended)))
     return said
 
 
@@ -147,10 +149,10 @@ def test_another_controller_goes_on_wherever_the_first_one_died(fuse: int) -> No
 def test_dry_run_says_what_is_due() -> None:
     """``--dry-run`` names the step in words and changes nothing."""
     stage = stage_of()
-    assert due(stage.inventory, stage.dependencies()).summary == "nothing is due"
+    assert sentences.due(due(stage.inventory, stage.dependencies())) == "nothing is due"
     release(stage)
     stage.controller()
-    assert "ring internal soaks" in due(stage.inventory, stage.dependencies()).summary
+    assert "ring internal soaks" in sentences.due(due(stage.inventory, stage.dependencies()))
     assert {act for _, act in stage.fleet.calls} == {"observe"}
 
 
@@ -168,7 +170,7 @@ def test_a_gate_on_the_first_ring_waits_from_the_beginning() -> None:
     stage = stage_of((replace(RINGS[0], gate=Gate.APPROVE), *RINGS[1:]))
     ended = release(stage)
     assert (ended.code, stage.running()) == (ExitCode.DONE, ["R0001"] * 5)
-    assert "approve prod" in ended.summary
+    assert "approve prod" in sentence(ended)
     assert tick(stage).code is ExitCode.HELD
     approve(stage, "internal")
     tick(stage)

@@ -21,6 +21,7 @@ from botdeploy.engine.watch.watch import Watch
 from botdeploy.errors import ExitCode
 from botdeploy.hosts.follower import Delivery
 from tests.engine.fakefleet import Stage
+from tests.engine.sentences import sentence
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -293,7 +294,7 @@ def test_a_crash_is_told_with_the_exception_above_it(*, is_kept: bool) -> None:
     ended = bots.release()
     assert ended.code is ExitCode.FAILED, ended.summary
     assert "it said “KeyError: 'guild' (in bot.py, handle)”" in ended.summary
-    assert "See: botdeploy logs prod --limit h1" in ended.summary
+    assert "see: botdeploy logs prod --limit h1" in sentence(ended)
     assert host.reverted is not None
     assert "KeyError: 'guild'" in host.reverted.why
     assert [one.text for named in host.refused.values() for one in named] == [

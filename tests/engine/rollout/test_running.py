@@ -18,6 +18,7 @@ from botdeploy.errors import ExitCode
 from tests.effort import examples
 from tests.engine.commands.test_canary import release, tick
 from tests.engine.fakefleet import FakeBuild, Stage
+from tests.engine.sentences import sentence
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -168,7 +169,7 @@ def test_a_bot_that_a_person_stopped_is_inconclusive() -> None:
     ended = release(stage)
     assert ended.code is ExitCode.HELD
     assert "a person stopped the bot" in ended.summary
-    assert "systemctl start tbot" in ended.summary
+    assert "systemctl start tbot" in sentence(ended)
     stage.clock.advance(3600)
     assert (stage.running(), stage.hosts["h1"].quarantine) == ([""], {})
     stage.hosts["h1"].start_by_hand()
@@ -212,7 +213,7 @@ def test_a_systemd_that_does_not_answer_is_inconclusive() -> None:
     by_hand(stage, 10.0, partial(host.become, is_mute=True))
     ended = release(stage)
     assert ended.code is ExitCode.HELD, ended.summary
-    assert "on h1: systemctl status tbot" in ended.summary
+    assert "on h1: systemctl status tbot" in sentence(ended)
     assert (proven(stage), host.quarantine) == ([], {})
 
 
@@ -323,7 +324,7 @@ def test_canary_again_does_not_start_what_a_person_stopped() -> None:
     stage.hosts["h1"].stop_by_hand()
     ended = release(stage, build)
     assert (ended.code, stage.running()) == (ExitCode.HELD, ["", "R0001"])
-    assert "botdeploy rollback prod --to R0001 --limit h1 --keep" in ended.summary
+    assert "botdeploy rollback prod --to R0001 --limit h1 --keep" in sentence(ended)
     stage.hosts["h2"].end_itself()
     ended = release(stage, build)
     assert (ended.code, stage.running()) == (ExitCode.HELD, ["", "R0001"])
@@ -338,7 +339,7 @@ def test_a_link_that_is_gone_is_said_while_the_bot_runs() -> None:
     stage.hosts["h1"].is_enabled = False
     ended = release(stage, FakeBuild("R0001", f"{1:064x}"))
     assert ended.code is ExitCode.DONE
-    assert "systemctl enable /opt/tbot/current/.botdeploy/tbot.service" in ended.summary
+    assert "systemctl enable /opt/tbot/current/.botdeploy/tbot.service" in sentence(ended)
 
 
 @pytest.mark.parametrize("command", ["first deploy", "canary", "promote"])
@@ -353,7 +354,7 @@ def test_a_link_that_goes_in_a_rollout_is_said_at_its_end(command: str) -> None:
         stage.clock.advance(7300)
         ended = tick(stage)
     assert (ended.code, proven(stage)) == (ExitCode.DONE, ["h1"])
-    assert "systemctl enable /opt/tbot/current/.botdeploy/tbot.service" in ended.summary
+    assert "systemctl enable /opt/tbot/current/.botdeploy/tbot.service" in sentence(ended)
 
 
 def test_promote_starts_nothing_that_is_down() -> None:
@@ -383,8 +384,8 @@ def test_a_rollback_tells_of_a_bot_that_stays_down() -> None:
     stage.controller()
     again = rollback(stage.inventory, ["h1", "h2"], stage.dependencies())
     assert (again.code, stage.running()) == (ExitCode.NEEDS_PERSON, ["", "R0001"])
-    assert "ended by itself" in again.summary
-    assert "botdeploy rollback prod --to R0001 --limit h1 --keep" in again.summary
+    assert "ended by itself" in sentence(again)
+    assert "botdeploy rollback prod --to R0001 --limit h1 --keep" in sentence(again)
 
 
 # --- a host that goes back by itself ------------------------------------------------------------

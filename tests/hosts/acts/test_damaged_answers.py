@@ -18,7 +18,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from botdeploy.cli.logs import AsWritten
 from botdeploy.core.evidence.evidence import Evidence
 from botdeploy.core.evidence.process_lives import Lives
 from botdeploy.core.host_state import from_record
@@ -31,6 +30,7 @@ from botdeploy.core.probes.probe import ProbeReading, lines_of, read
 from botdeploy.core.report.report_model import read_acts
 from botdeploy.core.text.secret_mask import Mask
 from botdeploy.core.text.untrusted import entry_of
+from botdeploy.engine.commands.logs import AsWritten
 from botdeploy.engine.evidence.collect import collect
 from botdeploy.engine.evidence.traffic import _seen
 from botdeploy.errors import BotdeployError, HostError, LockedError

@@ -406,7 +406,7 @@ def test_what_could_not_be_told_is_told_here_once(
     last = json.loads(printed(sys.stdout).splitlines()[-1])
     (failure,) = last["unsent_notices"]
     assert "TEAM_CHAT is not set" in failure
-    assert printed(sys.stderr) == f"botdeploy: not told: {failure}\n"
+    assert printed(sys.stderr) == f"botdeploy: could not be told: {failure}\n"
 
 
 @dataclass

@@ -10,10 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from botdeploy.core.events import Event, Kind
+from botdeploy.core.text.phrases import few
 from botdeploy.core.text.secret_mask import Mask
 from botdeploy.errors import ExitCode
 from botdeploy.views.notices.channel import Mood
-from botdeploy.views.notices.text import MOST_BODY, compose, harmless, names
+from botdeploy.views.notices.text import MOST_BODY, compose, harmless
 
 RELEASE = "20261122T210500Z-3f9c2ab1"
 
@@ -174,8 +175,8 @@ def test_log_lines_ring_nobodys_phone(text: str, shown: str) -> None:
 
 def test_a_few_hosts_are_all_named() -> None:
     """Only a crowd is counted."""
-    assert names(["a", "b"]) == "a, b"
-    assert names([str(n) for n in range(9)]) == "0, 1, 2, 3, 4, 5, 6, 7 and 1 more"
+    assert few(["a", "b"]) == "a, b"
+    assert few([str(n) for n in range(9)]) == "0, 1, 2, 3, 4, 5, 6, 7 and 1 more"
 
 
 TEXTS = st.text(max_size=3000)

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from botdeploy.cli.status import _ahead_in_words, status_record
 from botdeploy.core.model.policy import Gate, Policy, Ring, Share
 from botdeploy.engine.commands.canary import canary, promote
+from botdeploy.engine.commands.status import status
 from botdeploy.engine.fleet.observe import observe
 from botdeploy.engine.rollout.loop import Options
 from botdeploy.errors import ExitCode
+from botdeploy.views.status import record as record_of
+from botdeploy.views.status import what_comes
 from tests.engine.fakefleet import Stage
 
 if TYPE_CHECKING:
@@ -45,7 +47,7 @@ def told(stage: Stage) -> dict[str, Any]:
     fleet = stage.controller()
     states, away = observe(fleet, names)  # type: ignore[arg-type]
     now = stage.dependencies().clock.now()
-    found = status_record(stage.inventory, names, states, away, now)["rollout"]
+    found = record_of(status(stage.inventory, names, states, away, now))["rollout"]
     assert isinstance(found, dict)
     return found
 
@@ -65,7 +67,7 @@ def test_a_soak_has_its_due_time_and_says_whose_verdict_is_missing(stage: Stage)
     assert found["until"] is not None
     assert found["unproven"] == ["h1"]
     assert found["next"] == "botdeploy promote prod"
-    assert list(_ahead_in_words(found))[-1] == "botdeploy promote prod"
+    assert list(what_comes(found))[-1] == "botdeploy promote prod"
 
 
 def test_a_gate_names_the_ring_and_the_command(stage: Stage) -> None:
@@ -84,7 +86,7 @@ def test_a_soak_that_is_over_is_due_now(stage: Stage) -> None:
     stage.clock.mono += 7300
     found = told(stage)
     assert found["reason"] == "verdict"
-    assert "the next step judges it" in found["why"]
+    assert "the next promote judges it" in found["why"]
     assert found["unproven"] == ["h1"]
     assert found["next"] == "botdeploy promote prod"
 
@@ -112,7 +114,7 @@ def test_a_rollout_that_is_over_waits_for_nothing(stage: Stage) -> None:
     found = told(stage)
     assert found["state"] == "done"
     assert (found["reason"], found["until"], found["next"]) == (None, None, None)
-    assert list(_ahead_in_words(found)) == []
+    assert list(what_comes(found)) == []
 
 
 def test_the_last_rollout_is_told_by_its_name_and_not_by_a_hosts_clock(stage: Stage) -> None:
@@ -130,7 +132,7 @@ def test_the_last_rollout_is_told_by_its_name_and_not_by_a_hosts_clock(stage: St
     now = stage.dependencies().clock.now()
     for who in ("h1", "h3"):
         seen = {**states, who: replace(states[who], rollout=replace(older, outcome="passed"))}
-        record = status_record(stage.inventory, names, seen, away, now)
+        record = record_of(status(stage.inventory, names, seen, away, now))
         assert record["rollout"]["id"] == last.id
 
 
@@ -141,7 +143,8 @@ def test_status_has_the_documented_keys_and_no_others(stage: Stage) -> None:
     stage.hosts["h3"].is_cut = True
     names = tuple(host.name for host in stage.inventory.hosts)
     states, away = observe(stage.controller(), names)  # type: ignore[arg-type]
-    record = status_record(stage.inventory, names, states, away, stage.dependencies().clock.now())
+    now = stage.dependencies().clock.now()
+    record = record_of(status(stage.inventory, names, states, away, now))
     assert set(record) == set(example)
     assert set(record["rollout"]) == set(example["rollout"])
     assert [set(host) for host in record["hosts"]] == [set(example["hosts"][0])] * 4

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from botdeploy.cli.logs import AsWritten, Writers
 from botdeploy.core.host_state import HostState
 from botdeploy.core.rollout.running import Unit
 from botdeploy.core.text.secret_mask import Mask
+from botdeploy.engine.commands.logs import AsWritten, Writers
 
 SECOND = 1_000_000
 

@@ -1,0 +1,67 @@
+"""The command check: try every host, and what calls ``promote`` on this machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from botdeploy.cli.schedules import too_seldom, without_user
+from botdeploy.errors import ExitCode
+from botdeploy.views import sentences
+
+if TYPE_CHECKING:
+    from botdeploy.cli.context import Context
+
+
+def check(context: Context, environment: str, limit: str | None) -> int:
+    """Try every host as a rollout would."""
+    inventory = context.load(environment)
+    names = context.chosen(inventory, limit)
+    with context.fleet(inventory) as fleet:
+        fleet.connect_early()
+        # Imported while hosts answer.
+        from botdeploy.cli.deploy import Request, project_templates, source_of
+        from botdeploy.engine.commands.check import RolloutNeeds
+        from botdeploy.engine.commands.check import check as run
+
+        needs = RolloutNeeds.of(
+            inventory,
+            lambda: source_of(context, inventory, Request()),
+            project_templates(Path(inventory.path)),
+            context.environ,
+        )
+        hosts = run(fleet, names, needs)
+    project = context.inventory_dir.parent
+    schedules = [*too_seldom(inventory, project), *without_user(inventory, project)]
+    record = {
+        "environment": inventory.environment,
+        "bot": inventory.bot_name,
+        "controller": needs.items,
+        "hosts": [
+            {
+                "host": one.name,
+                "ok": all(item["ok"] for item in one.items),
+                "checks": [sentences.check_item(item, inventory, one.name) for item in one.items],
+            }
+            for one in hosts
+        ],
+        "schedules": schedules,
+        "notes": list(inventory.notes),
+    }
+    if context.as_json:
+        context.output.json.write(record)
+    else:
+        from botdeploy.views import tables
+
+        context.output.console.print(tables.checks(record, verbose=context.verbose))
+        context.say_notes(inventory)
+        for mend, faults in tables.mends(record).items():
+            context.output.say(f"to mend {', '.join(faults)}:", "bold")
+            context.output.say(mend)
+        for one in schedules:
+            context.output.say(f"{one['where']}: {one['message']}; next: {one['mend']}", "yellow")
+    if not all(one.is_fine(owner=False) for one in hosts):
+        return int(ExitCode.UNREACHABLE)
+    is_ready = all(item["ok"] for item in needs.items) and not schedules
+    is_own = all(one.is_fine(owner=True) for one in hosts)
+    return int(ExitCode.DONE if is_ready and is_own else ExitCode.USAGE)

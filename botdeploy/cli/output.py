@@ -1,0 +1,71 @@
+"""Output: what a command prints, for people or for programs."""
+
+from __future__ import annotations
+
+import re
+import sys
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from botdeploy.core.text.printable import visible
+from botdeploy.views.command_lines import with_commands_apart
+from botdeploy.views.jsonlines import JsonLines
+from botdeploy.views.local_time import with_local_times
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from botdeploy.core.text.secret_mask import Mask
+
+_PLACEHOLDER = re.compile(r"(botdeploy [a-z]+ )ENV\b")
+WIDE = 240
+"""Columns where the output is no terminal: a table in a file or a mail is not folded."""
+
+
+class Output:
+    """Prints texts without secrets, and nothing that a terminal would obey."""
+
+    def __init__(self, mask: Mask, environment: str = "", *, as_json: bool) -> None:
+        """``environment`` is put where a message could not know it."""
+        self._mask = mask
+        self.environment = environment
+        self.as_json = as_json
+        self.json = JsonLines(sys.stdout, self.masked)
+
+    @cached_property
+    def console(self) -> Console:
+        """Where people's text goes: away from machine output, which does without Rich."""
+        from rich.console import Console
+
+        stream = sys.stderr if self.as_json else sys.stdout
+        return Console(
+            file=stream,
+            highlight=False,
+            emoji=False,
+            markup=False,
+            soft_wrap=True,
+            width=None if stream.isatty() else WIDE,
+        )
+
+    def masked(self, text: str) -> str:
+        """Hide secrets, and name the environment in commands."""
+        masked = self._mask(text)
+        if not self.environment:
+            return masked
+        return _PLACEHOLDER.sub(lambda found: f"{found[1]}{self.environment}", masked)
+
+    def shown(self, text: str) -> str:
+        """Give what people may see, with times in their own time zone."""
+        return with_local_times(visible(self.masked(text)))
+
+    def say(self, text: str, style: str = "") -> None:
+        """Print people's text, commands to copy on lines of their own."""
+        self.console.print(with_commands_apart(self.shown(text)), style=style or None)
+
+    def copy_out(self, text: str, style: str = "") -> None:
+        """Print what a bot wrote: its own times stay as it wrote them."""
+        self.console.print(visible(self._mask(text)), style=style or None)
+
+    def complain(self, text: str) -> None:
+        """Print an error of the command itself on stderr."""
+        sys.stderr.write(f"botdeploy: {with_commands_apart(self.shown(text))}\n")

@@ -1,0 +1,186 @@
+"""The bot's own lines, as it wrote them: last ones or as they come, from all hosts."""
+
+from __future__ import annotations
+
+import heapq
+import queue
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from botdeploy.core.evidence import proven_past
+from botdeploy.core.lines.assembler import message_of
+from botdeploy.core.lines.level import Level, level_of_priority, level_of_text
+from botdeploy.core.lines.line import LineKind, LogLine
+from botdeploy.core.text.printable import bare
+from botdeploy.core.text.untrusted import entry_of
+from botdeploy.engine.fleet.observe import observe, observe_some
+from botdeploy.errors import HostError
+from botdeploy.hosts.follower import Follower
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from botdeploy.core.host_state import HostState
+    from botdeploy.core.text.secret_mask import Mask
+    from botdeploy.engine.fleet.fleet import Fleet
+    from botdeploy.hosts.follower import Delivery
+
+
+class AsWritten:
+    """Gives each journal entry as one line with its whole text, secrets masked."""
+
+    def __init__(self, mask: Mask) -> None:
+        """``mask`` hides secrets."""
+        self._mask = mask
+        self._cut: set[str] = set()
+        """Processes whose last entry journald cut off: the next one goes on with it."""
+
+    def feed(self, entry: Mapping[str, Any]) -> list[LogLine]:
+        """Give the entry's line."""
+        pid = str(entry.get("_PID") or "")
+        is_cut = entry.get("_LINE_BREAK") == "line-max"
+        mask = self._mask.piece if is_cut or pid in self._cut else self._mask
+        (self._cut.add if is_cut else self._cut.discard)(pid)
+        text = "".join(
+            one if one.isprintable() or one == "\t" else " "
+            for one in mask(bare(message_of(entry)))
+        )
+        level = level_of_priority(entry.get("PRIORITY"))
+        if level is None or level < Level.ERROR:
+            level = level_of_text(text) or level
+        run = entry.get("_SYSTEMD_INVOCATION_ID") or entry.get("INVOCATION_ID")
+        return [
+            LogLine(
+                at_us=int(entry.get("__REALTIME_TIMESTAMP", 0)),
+                kind=LineKind.LOG,
+                level=level,
+                message=text,
+                invocation=str(run) if run else None,
+                cursor=str(entry.get("__CURSOR", "")),
+            )
+        ]
+
+    def flush(self, now_us: int | None = None) -> list[LogLine]:
+        """Nothing waits here."""
+        del now_us
+        return []
+
+
+class Writers:
+    """Names the release that wrote each line of a host, also of those that are gone.
+
+    By the process run: the one that runs is known, and of others the host wrote down since when
+    it ran what. A run's first line decides for all of its lines.
+    """
+
+    def __init__(self, state: HostState) -> None:
+        """Take what the host tells."""
+        self._attribution = proven_past.attribution(state)
+        self._seen: dict[str, str] = {}
+
+    def knows(self, run: str) -> bool:
+        """Tell whether a line of this run was seen, or it is the one that runs."""
+        return run in self._seen or run in self._attribution.runs
+
+    def release_of(self, line: LogLine) -> str:
+        """Name the release; empty where nobody knows."""
+        run = line.invocation
+        if run is not None and run in self._seen:
+            return self._seen[run]
+        found = self._attribution.release_of(line)
+        release = "" if found in (None, proven_past.BEFORE, proven_past.NOBODY) else str(found)
+        if run is not None:
+            self._seen[run] = release
+        return release
+
+
+@dataclass(frozen=True, slots=True)
+class MarkedLine:
+    """A line with the host and the release that wrote it."""
+
+    host: str
+    release: str
+    """Empty where it is not known."""
+    line: LogLine
+
+
+class LogReader:
+    """Reads the lines of several hosts, merged by time, each marked with its release."""
+
+    def __init__(
+        self, fleet: Fleet, names: Sequence[str], mask: Mask, warn: Callable[[str], None]
+    ) -> None:
+        """Ask the hosts what they run; raises NoneReached.
+
+        ``warn`` is told in a sentence what could not be read.
+        """
+        self._fleet, self._mask, self._warn = fleet, mask, warn
+        states, self.away = observe_some(fleet, names)
+        self._writers = {name: Writers(state) for name, state in states.items()}
+        for error in self.away.values():
+            warn(str(error))
+
+    def last(self, count: int) -> Iterator[MarkedLine]:
+        """Give the last ``count`` entries of each host."""
+        seen = self._fleet.each(self._writers, lambda name: self._read(name, count))
+        streams = []
+        for name, result in seen.items():
+            if isinstance(result, HostError):
+                self._warn(str(result))
+            else:
+                streams.append([(line.at_us, name, line) for line in result])
+        for _at, name, line in heapq.merge(*streams, key=lambda item: item[:2]):
+            yield self._marked(name, line)
+
+    def _read(self, name: str, count: int) -> list[LogLine]:
+        reader = AsWritten(self._mask)
+        lines: list[LogLine] = []
+        entries = self._fleet.acts(name).lines(count)
+        if entries.is_cut:
+            self._warn(f"{name}: only the last {len(entries.rows)} of {count} lines could be read")
+        for row in entries.rows:
+            entry = entry_of(row)
+            if entry is not None:
+                lines += reader.feed(entry)
+        return lines
+
+    def follow(self, stop: threading.Event) -> Iterator[MarkedLine]:
+        """Give new lines as they come, until ``stop`` is set."""
+        arrived: queue.SimpleQueue[Delivery] = queue.SimpleQueue()
+        followers = [
+            Follower(
+                name,
+                lambda name=name: self._fleet.acts(name),  # type: ignore[misc]
+                arrived.put,
+                position="since:0",
+                assembler=AsWritten(self._mask),
+            )
+            for name in self._writers
+        ]
+        for follower in followers:
+            follower.start()
+        try:
+            while not stop.is_set():
+                try:
+                    delivery = arrived.get(timeout=0.2)
+                except queue.Empty:
+                    continue
+                if delivery.gap:
+                    self._warn(f"{delivery.host}: {delivery.gap}")
+                for line in delivery.lines:
+                    self._refresh(delivery.host, line)
+                    yield self._marked(delivery.host, line)
+        finally:
+            for follower in followers:
+                follower.stop()
+
+    def _refresh(self, name: str, line: LogLine) -> None:
+        """Ask a host anew when a process writes that was not there before."""
+        if line.invocation and not self._writers[name].knows(line.invocation):
+            state = observe(self._fleet, [name])[0].get(name)
+            if state is not None:
+                self._writers[name] = Writers(state)
+
+    def _marked(self, name: str, line: LogLine) -> MarkedLine:
+        return MarkedLine(name, self._writers[name].release_of(line), line)

@@ -1,0 +1,178 @@
+"""Plan: what canary would do, asked of all hosts at once; changes nothing."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from botdeploy.core.lines.line import LineRules
+from botdeploy.core.release.manifest import delta
+from botdeploy.core.rollout import ring_members
+from botdeploy.engine.commands.ownership import others
+from botdeploy.engine.commands.target import named
+from botdeploy.engine.evidence.traffic import foretold, traffic
+from botdeploy.engine.fleet.observe import observe
+from botdeploy.errors import HostError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from botdeploy.core.host_state import HostState
+    from botdeploy.core.model.inventory import Inventory
+    from botdeploy.core.model.policy import Ring
+    from botdeploy.core.release.manifest import Manifest
+    from botdeploy.engine.evidence.traffic import Traffic
+    from botdeploy.engine.fleet.clock import Clock
+    from botdeploy.engine.fleet.fleet import Fleet
+    from botdeploy.sources.build import Build
+
+
+@dataclass(frozen=True, slots=True)
+class _Base:
+    """What a host has of the release that it runs now."""
+
+    release: str = ""
+    manifest: Manifest | None = None
+    unit: str = ""
+    environment: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What canary would do."""
+
+    inventory: Inventory
+    build: Build | None
+    release: str
+    rings: Mapping[str, tuple[str, ...]]
+    states: Mapping[str, HostState]
+    away: Mapping[str, HostError]
+    bases: Mapping[str, _Base | HostError]
+    traffic: Traffic | None
+
+    @property
+    def is_out_of_reach(self) -> bool:
+        """Tell whether more hosts are away than the inventory allows."""
+        total = len(self.inventory.hosts)
+        return len(self.away) > self.inventory.policy.max_unreachable.at_most(total)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What could not be read."""
+        return tuple(str(one) for one in self.bases.values() if isinstance(one, HostError))
+
+    def record(self) -> dict[str, Any]:
+        """Give it as ``plan --json`` prints it."""
+        inventory, build = self.inventory, self.build
+        digest = build.release.digest if build else ""
+        return {
+            "environment": inventory.environment,
+            "bot": inventory.bot_name,
+            "release": self.release,
+            "digest": digest or None,
+            "source": build.release.source if build else None,
+            "quarantined": next(
+                (
+                    f"{name}: {state.quarantine[digest]}"
+                    for name, state in self.states.items()
+                    if digest in state.quarantine
+                ),
+                None,
+            ),
+            "other_environment": others(inventory, self.states),
+            "rings": [_ring(ring, self.rings[ring.name]) for ring in inventory.policy.rings],
+            "hosts": [
+                self._host(name, ring)
+                for ring in inventory.policy.rings
+                for name in self.rings[ring.name]
+            ],
+            "left_out": dict(inventory.left_out),
+            "power": {
+                "traffic": self.traffic.record() if self.traffic is not None else None,
+                "rings": foretold(inventory, self.rings, self.traffic),
+            },
+        }
+
+    def _host(self, name: str, ring: Ring) -> dict[str, object]:
+        record: dict[str, object] = {"host": name, "ring": ring.name}
+        if name in self.away:
+            return {**record, "error": self.away[name].message}
+        state, build = self.states[name], self.build
+        record |= {"from": state.running or None, "to": self.release, "error": None}
+        is_there = state.release(self.release) is not None
+        if build is None or is_there:
+            record |= {"bytes": 0, "files": 0}
+        if build is None:
+            return record
+        found = self.bases.get(name)
+        base = found if isinstance(found, _Base) else _Base(state.current)
+        host = next(one for one in self.inventory.hosts if one.name == name)
+        if not is_there:
+            record["bytes"] = len(build.delta(base.manifest)) + len(build.meta(host, ring))
+            record["files"] = len(delta(build.release.manifest, base.manifest))
+        for what, before, after in (
+            ("unit", base.unit, build.unit(host, ring)),
+            ("environment", base.environment, build.masked_environment(host, ring)),
+        ):
+            record[f"{what}_diff"] = _diff(
+                _neutral(before, base.release), _neutral(after, self.release), what
+            )
+        return record
+
+
+def plan(
+    inventory: Inventory,
+    fleet: Fleet,
+    build: Build | None,
+    release: str | None,
+    clock: Clock,
+    *,
+    is_forced: bool,
+) -> Plan:
+    """Ask all hosts; raises UserError where no host has ``release``, a staged one."""
+    states, away = observe(fleet, [host.name for host in inventory.hosts])
+    release = named(inventory, states, build, release, clock, is_forced=is_forced).release
+    if build is not None:
+        build = build.under(release)
+    rings = ring_members.members(inventory, states, away, release=release)
+    names = [name for ring in inventory.policy.rings for name in rings[ring.name]]
+
+    def read(name: str) -> _Base:
+        base = states[name].release(states[name].current)
+        if base is None:
+            return _Base()
+        acts = fleet.acts(name)
+        manifest, shown = acts.manifest(base.id), acts.show(base.id)
+        return _Base(base.id, manifest, shown.unit, shown.environment)
+
+    asked = [name for name in names if name in states] if build is not None else []
+    bases = fleet.each(asked, read)
+    seen = traffic(fleet, states, LineRules.from_policy(inventory.policy.judge), names)
+    return Plan(inventory, build, release, rings, states, away, bases, seen)
+
+
+def _neutral(text: str, release: str) -> str:
+    """Take a release's own id out of a text, so that a diff shows what a person changed."""
+    return text.replace(release, "RELEASE") if release else text
+
+
+def _diff(before: str, after: str, what: str) -> list[str]:
+    """Give the lines of a unified diff, without its file header."""
+    lines = difflib.unified_diff(
+        before.splitlines(), after.splitlines(), what, what, lineterm="", n=1
+    )
+    return list(lines)[2:]
+
+
+def _ring(ring: Ring, hosts: tuple[str, ...]) -> dict[str, object]:
+    return {
+        "name": ring.name,
+        "hosts": list(hosts),
+        "batch": str(ring.batch),
+        "batches": -(-len(hosts) // max(1, ring.batch.of(len(hosts)))),
+        "soak_s": ring.soak.total_seconds(),
+        "settle_s": ring.settle.total_seconds(),
+        "gate": ring.gate.value,
+        "window": ring.window,
+    }

@@ -1,0 +1,193 @@
+"""The report of the last rollout: read it from its hosts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from botdeploy.core.evidence.evidence import Evidence
+from botdeploy.core.lines.assembler import Assembler
+from botdeploy.core.lines.line import LineRules
+from botdeploy.core.report import report_model as accounts
+from botdeploy.core.report.report_model import JournalRead
+from botdeploy.core.rollout.rollout_records import newest, newest_under_way
+from botdeploy.core.text.untrusted import entry_of
+from botdeploy.engine.commands.ownership import own
+from botdeploy.errors import HostError, NextStep, NoneReached, Todo, UserError
+from botdeploy.sources.secrets import read_secret
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from botdeploy.core.host_state import HostState, RolloutRecord
+    from botdeploy.core.model.inventory import Inventory
+    from botdeploy.core.report.report_model import Act, Frame, Report
+    from botdeploy.core.text.secret_mask import Mask
+    from botdeploy.engine.fleet.clock import Clock
+    from botdeploy.engine.fleet.fleet import Fleet
+    from botdeploy.hosts.acts.acts import Acts
+
+MOST_OTHERS = 8
+"""Hosts that did not switch and are read all the same, for comparison."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """What a host said of itself."""
+
+    state: HostState
+    audit: list[dict[str, Any]]
+    ahead: timedelta
+    """How far its clock is ahead of ours."""
+
+
+def report(inventory: Inventory, fleet: Fleet, clock: Clock, environ: Mapping[str, str]) -> Report:
+    """Read the last rollout; raises UserError where there was none, NoneReached without a host."""
+    notes = _learn_secrets(inventory, fleet.mask, environ)
+    seen = fleet.each(
+        [host.name for host in inventory.hosts], lambda name: _ask(fleet.acts(name), clock)
+    )
+    errors = {name: one for name, one in seen.items() if isinstance(one, HostError)}
+    answers = {name: one for name, one in seen.items() if not isinstance(one, HostError)}
+    if not answers:
+        raise NoneReached(errors)
+    states = {name: one.state for name, one in answers.items()}
+    record = newest(own(inventory, states))
+    if record is None:
+        raise UserError(
+            f"no host of {inventory.environment} knows of a rollout",
+            next_step=NextStep(Todo.CANARY),
+        )
+    is_open = newest_under_way(own(inventory, states), inventory.policy) is not None
+    acts = accounts.acts_of(
+        record,
+        [
+            act
+            for name, one in answers.items()
+            for act in accounts.read_acts(name, one.audit, one.ahead)
+        ],
+    )
+    now = clock.now()
+    frame = accounts.frame_of(record, acts, now, is_open=is_open)
+    rules = LineRules.from_policy(inventory.policy.judge)
+    chosen = _read_hosts(states, acts, record)
+    readings = fleet.each(
+        chosen,
+        lambda name: _read(
+            fleet.acts(name), record, frame, now, answers[name].ahead, Assembler(rules, fleet.mask)
+        ),
+    )
+    notes += _clock_notes(answers)
+    notes += [
+        f"The journal of {name} could not be read: {one.message}"
+        for name, one in readings.items()
+        if isinstance(one, HostError)
+    ]
+    if unread := len(states) - len(chosen):
+        notes.append(f"The journals of {unread} hosts that did not switch were not read.")
+    return accounts.account(
+        inventory,
+        record,
+        states,
+        {name: error.message for name, error in errors.items()},
+        acts,
+        {name: one for name, one in readings.items() if not isinstance(one, HostError)},
+        frame,
+        is_open=is_open,
+        notes=notes,
+    )
+
+
+def _ask(acts: Acts, clock: Clock) -> _Answer:
+    begun = clock.now()
+    state = acts.observe()
+    now = begun + (clock.now() - begun) / 2
+    return _Answer(state, acts.audit() if state.is_prepared else [], state.ahead(now))
+
+
+def _clock_notes(answers: Mapping[str, _Answer]) -> list[str]:
+    return [
+        f"The clock of {name} is {abs(one.ahead.total_seconds()):.0f} s "
+        f"{'fast' if one.ahead > timedelta(0) else 'slow'}. "
+        "Its times are shown by the clock of this machine."
+        for name, one in answers.items()
+        if one.ahead
+    ]
+
+
+def _read_hosts(
+    states: Mapping[str, HostState], acts: list[Act], record: RolloutRecord
+) -> list[str]:
+    switched = {act.host for act in acts if act.what == "switch" and act.release == record.release}
+    others = [name for name in states if name not in switched and states[name].is_running]
+    return [name for name in states if name in switched or name in others[:MOST_OTHERS]]
+
+
+def _read(
+    acts: Acts,
+    record: RolloutRecord,
+    frame: Frame,
+    now: datetime,
+    ahead: timedelta,
+    assembler: Assembler,
+) -> JournalRead:
+    """Read a host's journal for the frame's time, and what was kept of it during the soak."""
+    reading = JournalRead()
+    since = int((now - frame.usual_from).total_seconds()) + 1
+    until_us = int((frame.to + ahead).timestamp() * 1e6)
+    lines = []
+    until = max(0, int((now - frame.to).total_seconds()) - 1)
+    entries = acts.entries(f"since:{since}:{until}" if until else f"since:{since}")
+    for row in entries.rows:
+        entry = entry_of(row)
+        if entry is None:
+            continue
+        at_us = int(entry.get("__REALTIME_TIMESTAMP", 0))
+        if at_us > until_us:
+            break
+        lines += assembler.feed(entry)
+    lines += assembler.flush()
+    reading.lines = lines
+    if entries.is_cut:
+        since_when = f" (from {_when(lines[0].at_us) - ahead:%H:%M:%S} UTC on)" if lines else ""
+        reading.notes.append(
+            f"only the last {len(entries.rows):,} journal entries could be read{since_when}"
+        )
+    reading.kept = _kept(acts, record.release)
+    return accounts.shifted(reading, ahead)
+
+
+def _when(at_us: int) -> datetime:
+    return datetime.fromtimestamp(at_us / 1e6, tz=UTC)
+
+
+def _kept(acts: Acts, release: str) -> Evidence | None:
+    try:
+        text = acts.evidence(release)
+        return Evidence.from_json(text) if text is not None else None
+    except (HostError, ValueError):
+        return None
+
+
+def _learn_secrets(inventory: Inventory, mask: Mask, environ: Mapping[str, str]) -> list[str]:
+    """Read what must not stand in the report; gives a note of what could not be read."""
+    place = Path(inventory.path)
+    folder = place if place.is_dir() else place.parent
+    references = {
+        (name, reference)
+        for host in inventory.hosts
+        for name, reference in host.bot.secrets.items()
+    }
+    values, unread = [], []
+    for name, reference in sorted(references):
+        try:
+            values.append(read_secret(name, reference, folder, environ).reveal())
+        except UserError:
+            unread.append(name)
+    mask.learn(values)
+    if not unread:
+        return []
+    told = ", ".join(dict.fromkeys(unread))
+    return [f"{told} could not be read here. Its values are hidden only if they look like a token."]

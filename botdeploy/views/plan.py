@@ -1,0 +1,78 @@
+"""A plan for people: what canary would do, ring by ring and host by host."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from botdeploy.core.judge.quick import NO_LEVELS
+from botdeploy.core.text.phrases import count
+from botdeploy.views.local_time import duration
+from botdeploy.views.tables import table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from rich.table import Table
+
+Styled = tuple[str, str]
+"""A line and its style."""
+
+
+def head(record: Mapping[str, Any]) -> Iterator[Styled]:
+    """Say which release goes where, what would refuse it, and what each ring does."""
+    source = record["source"] or "staged before"
+    yield f"{record['bot']} → {record['release']} ({source})", "bold"
+    if record["quarantined"]:
+        yield f"in quarantine on {record['quarantined']}; canary would refuse it", "red"
+    for name, other in record["other_environment"].items():
+        yield f"{name} belongs to environment '{other}'; canary would refuse it", "red"
+    for ring in record["rings"]:
+        yield f"ring {ring['name']}: {', '.join(_ring(ring))}", ""
+        if foretold := record["power"]["rings"].get(ring["name"]):
+            yield f"  {foretold['text']}", ""
+            if foretold["lacking"]:
+                yield f"  {foretold['lacking']}", "yellow"
+    traffic = record["power"]["traffic"]
+    if traffic is not None and not traffic["states_levels"]:
+        yield f"no soak can exclude {NO_LEVELS}", "yellow"
+
+
+def _ring(ring: Mapping[str, Any]) -> Iterator[str]:
+    hosts = count(len(ring["hosts"]), "host")
+    batches = f" in {ring['batches']} batches of {ring['batch']}" if ring["batches"] > 1 else ""
+    yield f"{hosts}{batches}"
+    if ring["soak_s"]:
+        yield f"soak {duration(ring['soak_s'])}"
+    yield f"settle {duration(ring['settle_s'])}"
+    if ring["gate"] != "none":
+        yield "needs an approval"
+    if ring["window"]:
+        yield f"only {ring['window']}"
+
+
+def hosts(record: Mapping[str, Any]) -> Table:
+    """Show what changes on each host."""
+    rows = []
+    for host in record["hosts"]:
+        if host["error"]:
+            rows.append([host["host"], host["ring"], f"cannot be reached: {host['error']}", "", ""])
+            continue
+        change = f"{host['from'] or 'nothing'} → {host['to']}"
+        if host["from"] == host["to"]:
+            change = f"{host['to']} (runs already)"
+        rows.append(
+            [host["host"], host["ring"], change, f"{host['bytes']} B", count(host["files"], "file")]
+        )
+    return table(("host", "ring", "release", "to send", "changed"), rows)
+
+
+def changes(record: Mapping[str, Any]) -> Iterator[Styled]:
+    """Show what changes in unit and environment, each diff once."""
+    shown: set[str] = set()
+    for host in record["hosts"]:
+        for key, title in (("unit_diff", "unit"), ("environment_diff", "environment")):
+            text = "\n".join(host.get(key) or [])
+            if text and text not in shown:
+                shown.add(text)
+                yield f"{title} on {host['host']}:", ""
+                yield text, "dim"

@@ -1,0 +1,175 @@
+"""Sentences for people: what a command did, what is wrong, and what to type next."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from botdeploy.core.rollout.decision import (
+    Confirm,
+    End,
+    Prove,
+    Revert,
+    Stage,
+    SwitchOver,
+    Wait,
+)
+from botdeploy.core.rollout.running import Runs
+from botdeploy.core.text.phrases import few
+from botdeploy.errors import NextStep, Todo
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from botdeploy.core.host_state import BotFault
+    from botdeploy.core.model.inventory import Inventory
+    from botdeploy.core.rollout.decision import Decision
+    from botdeploy.engine.commands.canary import Due
+    from botdeploy.engine.outcome import Ended
+
+
+def outcome(ended: Ended, environment: str, bot: str) -> str:
+    """Say how a command ended: what happened, what is wrong on which host, what to type next."""
+    told = [ended.summary] if ended.summary else []
+    told += [
+        f"{host}: {bot_fault(fault, environment, bot, host)}"
+        for host, fault in ended.faults.items()
+    ]
+    return with_next("; ".join(told), ended.next, environment, bot)
+
+
+def with_next(said: str, steps: Iterable[NextStep], environment: str, bot: str) -> str:
+    """Put the commands that may follow behind what was said."""
+    return "; ".join([*([said] if said else []), *_next(steps, environment, bot)])
+
+
+def _next(steps: Iterable[NextStep], environment: str, bot: str) -> Iterable[str]:
+    """Say each step with its command: the first is what to do next, others come after it."""
+    is_first = True
+    for step in steps:
+        match step.todo:
+            case Todo.LOGS:
+                for host in step.hosts:
+                    yield f"see: botdeploy logs {environment} --limit {host}"
+                continue
+            case Todo.RELEASES | Todo.STATUS:
+                yield f"see: {command(step, environment)}"
+                continue
+            case Todo.ROLLBACK if not step.hosts:
+                label = "to go back"
+            case Todo.TAKE_OVER:
+                label = f"to take it from '{step.name}' for good"
+            case Todo.FORCE:
+                label = "to release it all the same"
+            case Todo.UNLOCK:
+                label = "to remove the lock by hand"
+            case _:
+                label = "next" if is_first else "then"
+        is_first = False
+        for told in _commands(step, environment, bot):
+            yield f"{label}: {told}"
+
+
+def _commands(step: NextStep, environment: str, bot: str) -> Iterable[str]:
+    match step.todo:
+        case Todo.START_UNIT | Todo.SHOW_UNIT:
+            verb = "start" if step.todo is Todo.START_UNIT else "status"
+            return (f"on {', '.join(step.hosts)}: systemctl {verb} {bot}",)
+        case Todo.ROLLBACK if step.hosts:
+            return tuple(f"botdeploy rollback {environment} --limit {host}" for host in step.hosts)
+        case _:
+            return (command(step, environment),)
+
+
+def command(step: NextStep, environment: str) -> str:
+    """Give the command for a step that is one of ours, for the whole environment."""
+    match step.todo:
+        case Todo.FORCE:
+            return f"botdeploy canary {environment} --force --release {step.name}"
+        case Todo.TAKE_OVER:
+            return f"botdeploy canary {environment} --take-over {step.name}"
+        case todo:
+            return f"botdeploy {todo.value} {environment}"
+
+
+def bot_fault(fault: BotFault, environment: str, bot: str, host: str) -> str:
+    """Say what is wrong with a bot that should run, and what to type."""
+    logs = f"see: botdeploy logs {environment} --limit {host}"
+    again = f"botdeploy rollback {environment} --to {fault.release} --limit {host} --keep"
+    match fault.runs:
+        case Runs.RUNNING:
+            unit = f"/opt/{bot}/current/.botdeploy/{bot}.service"
+            return (
+                "it runs, but its unit is not enabled, so it would not start at the next boot; "
+                f"on {host}: systemctl enable {unit}"
+            )
+        case Runs.ENDED:
+            why = f"systemd no longer restarts it: {fault.why}" if fault.is_given_up else fault.why
+            return f"{why}; {logs}; to start it: botdeploy canary {environment}, or {again}"
+        case Runs.LOOPING:
+            return f"{fault.why}; {logs}"
+        case Runs.OTHER:
+            return f"{fault.why}; to run {fault.release}: {again}"
+        case _:
+            return f"{fault.why}; to start it: {again}"
+
+
+def decided(decision: Decision) -> str:
+    """Say what comes next in a rollout."""
+    match decision:
+        case Stage(hosts):
+            return f"stage on {', '.join(hosts)}"
+        case SwitchOver(ring, hosts):
+            return f"switch {', '.join(hosts)} (ring {ring})"
+        case Confirm(ring, hosts):
+            return f"confirm {', '.join(hosts)} (ring {ring})"
+        case Prove(ring):
+            return f"ring {ring} has passed"
+        case Revert(hosts, why):
+            return f"revert {', '.join(hosts)}: {why}"
+        case Wait(_, why, _, until):
+            return why + (f", until {until:%Y-%m-%d %H:%M:%S} UTC" if until else "")
+        case End(result, why):
+            return f"{result.value}: {why}"
+
+
+def due(found: Due) -> str:
+    """Say what ``promote`` would do."""
+    told = [
+        f"revert {name}, which runs a release that failed elsewhere: {why}"
+        for name, why in found.leftovers.items()
+    ]
+    if found.decision is not None:
+        told.append(f"{found.release}: {decided(found.decision)}")
+    return "; ".join(told) or "nothing is due"
+
+
+def left_out(inventory: Inventory) -> Iterable[str]:
+    """Say which hosts of the inventory are no part of the environment, and why."""
+    by_why: dict[str, list[str]] = {}
+    for name, why in inventory.left_out.items():
+        by_why.setdefault(why, []).append(name)
+    for why, names in by_why.items():
+        yield f"not part of {inventory.environment}: {few(names)} ({why})"
+
+
+def ignored_arguments(inventory: Inventory) -> Iterable[str]:
+    """Say which arguments of ssh are ignored, and for which hosts they were given."""
+    hosts: dict[str, list[str]] = {}
+    for host in inventory.hosts:
+        for argument in dict.fromkeys(host.address.passed_over):
+            hosts.setdefault(argument, []).append(host.name)
+    for argument, names in hosts.items():
+        yield f"{few(names, most=1)}: ssh's {argument} has no effect in botdeploy and is ignored"
+
+
+def check_item(item: Mapping[str, Any], inventory: Inventory, host: str) -> dict[str, Any]:
+    """Put the values of a check's item into its texts, and take them away."""
+    told = {key: value for key, value in item.items() if key not in ("fault", "owner")}
+    if fault := item.get("fault"):
+        told["message"] = bot_fault(fault, inventory.environment, inventory.bot_name, host)
+    if owner := item.get("owner"):
+        step = NextStep(Todo.TAKE_OVER, name=owner)
+        told["mend"] += (
+            f". To take it from '{owner}' for good:\n{command(step, inventory.environment)}"
+        )
+    return told

@@ -1,0 +1,98 @@
+"""A plan is asked of all hosts at once, and tells what would change there."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+from botdeploy.core.host_state import HostState, StagedRelease
+from botdeploy.core.release.manifest import Manifest
+from botdeploy.engine.commands.plan import plan
+from botdeploy.errors import HostError, OutcomeUnknown
+from tests.engine.fakefleet import FakeBuild, Stage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+OLD = HostState(current="R0001", releases=(StagedRelease("R0001", "a" * 64),))
+
+
+class Build(FakeBuild):
+    """A release whose unit restarts the bot."""
+
+    def under(self, release: str) -> Build:
+        """Give it under another name."""
+        return Build(release, self.release.digest)
+
+    def unit(self, _host: object, _ring: object) -> str:
+        """Give the unit."""
+        return "a\nb\nRestart=always\n"
+
+    def masked_environment(self, _host: object, _ring: object) -> str:
+        """Give what is set."""
+        return f"BOTDEPLOY_RELEASE={self.release.id}\n"
+
+
+class Hosts:
+    """Hosts that tell of a release once both are asked; h2 may lose its connection then."""
+
+    def __init__(self, *, breaks: bool = False) -> None:
+        """Let both be asked."""
+        self.both = threading.Barrier(2, timeout=5)
+        self.breaks = breaks
+
+    def each(
+        self, names: Iterable[str], work: Callable[[str], object]
+    ) -> dict[str, object | HostError]:
+        """Do it on all at once."""
+        given = list(names)
+
+        def attempt(name: str) -> object | HostError:
+            try:
+                return work(name)
+            except HostError as error:
+                return error
+
+        with ThreadPoolExecutor() as pool:
+            return dict(zip(given, pool.map(attempt, given), strict=True))
+
+    def acts(self, name: str) -> Any:
+        """Give a host's acts."""
+
+        def manifest(_release: str) -> Manifest:
+            self.both.wait()
+            if self.breaks and name == "h2":
+                raise OutcomeUnknown(name, "the connection broke")
+            return Manifest("", "", 0)
+
+        shown = SimpleNamespace(unit="a\nb\n", environment="BOTDEPLOY_RELEASE=R0001\n")
+        return SimpleNamespace(observe=lambda: OLD, manifest=manifest, show=lambda _release: shown)
+
+
+def planned(hosts: Hosts) -> tuple[tuple[str, ...], list[dict[str, Any]]]:
+    """Plan a release; gives the warnings and what it says of each host."""
+    stage = Stage(2)
+    build: Any = Build("R0002", "b" * 64)
+    fleet: Any = hosts
+    found = plan(stage.inventory, fleet, build, None, stage.clock, is_forced=False)
+    return found.warnings, found.record()["hosts"]
+
+
+def test_hosts_are_asked_at_the_same_time() -> None:
+    """Each diff is a person's change: the release's own id is none."""
+    warnings, hosts = planned(Hosts())
+    assert warnings == ()
+    assert [one["host"] for one in hosts] == ["h1", "h2"]
+    for one in hosts:
+        assert one["unit_diff"][1:] == [" b", "+Restart=always"]
+        assert one["environment_diff"] == []
+
+
+def test_a_host_that_does_not_tell_what_it_has_is_planned_as_if_it_had_nothing() -> None:
+    """And it is said why."""
+    warnings, (first, second) = planned(Hosts(breaks=True))
+    assert warnings == ("h2: the connection broke",)
+    assert second["unit_diff"][1:] == ["+a", "+b", "+Restart=always"]
+    assert (first["error"], second["error"]) == (None, None)
