@@ -7,6 +7,7 @@ import re
 import signal
 import sys
 import threading
+import time
 from contextlib import contextmanager
 from dataclasses import InitVar, dataclass, field
 from pathlib import Path
@@ -193,7 +194,7 @@ class Context:
                 os._exit(int(ExitCode.INTERRUPTED))
             self.stop.set()
 
-        fleet = Fleet(inventory, Connector(environ=self.environ), stop=self.stop, mask=self.mask)
+        fleet = Fleet(inventory, Connector(self.environ, time.time), stop=self.stop, mask=self.mask)
         self._fleet = fleet
         previous = {}
         is_done = False

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from botdeploy.core.lines.line import LogLine
     from botdeploy.hosts.acts.acts import Acts
-    from botdeploy.hosts.ssh.connector import Session
+    from botdeploy.hosts.process.program import Session
 
 IDLE_S = 0.25
 """How often a traceback that waits for its next line is looked at."""

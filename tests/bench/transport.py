@@ -147,7 +147,7 @@ class _Side:
 
     def connect(self) -> tuple[Connector, HostConnection]:
         """Connect as a command does that begins."""
-        connector = Connector()
+        connector = Connector(os.environ, time.time)
         return connector, connector.connect(self.addresses[0])
 
 
@@ -232,7 +232,7 @@ def _follow(lab: Lab, side: _Side) -> list[Row]:
                 if lines % 10 == 0:
                     lags.append((now - int(line.message.rsplit(" ", 1)[1])) / 1e9)
 
-    connector = Connector()
+    connector = Connector(os.environ, time.time)
     followers = []
     try:
         for address in side.addresses:
@@ -286,7 +286,7 @@ def _follow(lab: Lab, side: _Side) -> list[Row]:
 
 def _idle(side: _Side) -> list[Row]:
     """Hold many connections and do nothing."""
-    connector = Connector()
+    connector = Connector(os.environ, time.time)
     before = _rss_mb()
     try:
         for number in range(IDLE_CONNECTIONS):

@@ -10,7 +10,7 @@ import pytest
 
 from botdeploy import __main__ as program
 from botdeploy.errors import ExitCode, SourceError
-from botdeploy.hosts.ssh import connector
+from botdeploy.hosts.ssh import retry
 from botdeploy.sources.git_repo import read_url
 
 if TYPE_CHECKING:
@@ -53,8 +53,8 @@ def nameless(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(pwd, "getpwuid", unknown)
     for variable in ("HOME", "USER", "LOGNAME", "LNAME", "USERNAME", "XDG_CACHE_HOME"):
         monkeypatch.delenv(variable, raising=False)
-    monkeypatch.setattr(connector, "FIRST_PAUSE_S", 0.001)
-    monkeypatch.setattr(connector, "LONGEST_PAUSE_S", 0.002)
+    monkeypatch.setattr(retry, "FIRST_PAUSE_S", 0.001)
+    monkeypatch.setattr(retry, "LONGEST_PAUSE_S", 0.002)
     return tmp_path
 
 

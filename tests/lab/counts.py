@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import shlex
+import time
 from collections import defaultdict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from botdeploy.hosts.ssh.connector import Connector
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from botdeploy.core.model.address import Address
     from botdeploy.hosts.process.program import (
@@ -67,8 +68,8 @@ def act_of(command: str) -> str:
 class CountingConnector(Connector):
     """Remembers, by host, each connection with the acts that went over it, in order."""
 
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        super().__init__(environ, time.time)
         self.made: dict[str, list[CountedConnection]] = defaultdict(list)
 
     def connect(self, address: Address) -> HostConnection:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import threading
 from collections import Counter
@@ -56,7 +57,7 @@ MOST_BYTES = 9_000
 def dependencies(project: Project) -> Iterator[tuple[Inventory, Dependencies]]:
     """Give what a command of this process needs, with a connector that counts."""
     inventory = load(project.name, project.folder / "inventories")
-    fleet = Fleet(inventory, CountingConnector())
+    fleet = Fleet(inventory, CountingConnector(os.environ))
     try:
         yield (
             inventory,

@@ -8,16 +8,17 @@ import select
 import signal
 import subprocess
 import threading
-import time
 from typing import TYPE_CHECKING
 
 from botdeploy.errors import HostError, Unreachable
 from botdeploy.hosts.process.pipes import Streams
-from botdeploy.hosts.process.program import Completed, ConnectionCounts
+from botdeploy.hosts.process.program import BaseConnection
 from botdeploy.user_dirs import home_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
+
+    from botdeploy.hosts.process.program import ConnectionCounts
 
 _READ_BYTES = 128 * 1024
 _WRITE_BYTES = 64 * 1024
@@ -181,27 +182,16 @@ class LocalSession(Streams):
                 self._state.notify_all()
 
 
-class LocalConnection:
+class LocalConnection(BaseConnection):
     """This machine, by the same API as a host over SSH."""
 
-    def __init__(self, host: str, *, environ: Mapping[str, str] = os.environ) -> None:
-        self._host = host
+    def __init__(self, host: str, environ: Mapping[str, str]) -> None:
+        super().__init__(host)
         self._environ = environ
         self._home = str(home_of(environ) or "/")
-        self._counts = ConnectionCounts()
         self._lock = threading.Lock()
         self._sessions: set[LocalSession] = set()
         self._is_closed = False
-
-    @property
-    def host(self) -> str:
-        """The host's name in the inventory."""
-        return self._host
-
-    @property
-    def counts(self) -> ConnectionCounts:
-        """What went to and from programs so far."""
-        return self._counts
 
     @property
     def sessions_each(self) -> int | None:
@@ -213,37 +203,17 @@ class LocalConnection:
         """Whether it was not closed."""
         return not self._is_closed
 
-    def run(
-        self, command: str, *, stdin: bytes | Iterable[bytes] = b"", timeout_s: float = 60.0
-    ) -> Completed:
-        """Run a command to its end, or until ``timeout_s`` is over; see HostConnection."""
-        ends_at = time.monotonic() + timeout_s
-        session = self._start(command)
-        try:
-            return session.run(stdin, ends_at, timeout_s)
-        finally:
-            self._end(session)
-
-    def start(self, command: str, *, stdin: bytes = b"") -> LocalSession:
-        """Start a command and give the running program; its input stays open."""
-        session = self._start(command)
-        try:
-            with contextlib.suppress(OSError):  # It ended early; the reader will see how.
-                session.write(stdin)
-        except BaseException:
-            self._end(session)
-            raise
-        return session
-
     def close(self) -> None:
         """End all that runs, from any thread."""
         self._is_closed = True
         with self._lock:
             sessions = list(self._sessions)
         for session in sessions:
-            self._end(session)
+            session.close()
 
-    def _start(self, command: str) -> LocalSession:
+    def open(self, command: str, timeout_s: float) -> LocalSession:
+        """Start a command; raise HostError when it was not started."""
+        del timeout_s  # Nothing limits programs here, so nothing is waited for.
         if self._is_closed:
             raise Unreachable(self._host, "the connection is closed")
         try:
@@ -254,13 +224,8 @@ class LocalConnection:
         with self._lock:
             self._sessions = {one for one in self._sessions if not one.is_over} | {session}
         if self._is_closed:
-            self._end(session)
+            session.close()
         return session
-
-    def _end(self, session: LocalSession) -> None:
-        session.close()
-        with self._lock:
-            self._sessions.discard(session)
 
 
 def _pidfd(pid: int) -> int | None:

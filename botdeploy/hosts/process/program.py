@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
+import time
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+
+    from botdeploy.hosts.process.pipes import Streams
+
+#: How long ``start`` waits for a free place on the host.
+_PLACE_TIMEOUT_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,3 +125,47 @@ class HostConnection(Protocol):
 
     def close(self) -> None:
         """End the connection and all that runs over it, from any thread."""
+
+
+class BaseConnection(ABC):
+    """What connections of every kind share; see HostConnection."""
+
+    def __init__(self, host: str) -> None:
+        self._host = host
+        self._counts = ConnectionCounts()
+
+    @property
+    def host(self) -> str:
+        """The host's name in the inventory."""
+        return self._host
+
+    @property
+    def counts(self) -> ConnectionCounts:
+        """What went over this connection so far."""
+        return self._counts
+
+    @abstractmethod
+    def open(self, command: str, timeout_s: float) -> Streams:
+        """Start a command, waiting at most so long; raise HostError when it was not started."""
+
+    def run(
+        self, command: str, *, stdin: bytes | Iterable[bytes] = b"", timeout_s: float = 60.0
+    ) -> Completed:
+        """Run a command to its end, or until ``timeout_s`` is over."""
+        ends_at = time.monotonic() + timeout_s
+        session = self.open(command, timeout_s)
+        try:
+            return session.run(stdin, ends_at, timeout_s)
+        finally:
+            session.close()
+
+    def start(self, command: str, *, stdin: bytes = b"") -> Streams:
+        """Start a command and give the running program; its input stays open."""
+        session = self.open(command, _PLACE_TIMEOUT_S)
+        try:
+            with contextlib.suppress(OSError):  # It ended early; the reader will see how.
+                session.write(stdin)
+        except BaseException:
+            session.close()
+            raise
+        return session

@@ -1,4 +1,4 @@
-"""Programs on a host over one ssh connection, on raw channels."""
+"""Programs on a host: which channel, and which connection, each runs over."""
 
 from __future__ import annotations
 
@@ -11,140 +11,22 @@ import paramiko
 from paramiko import ChannelException
 
 from botdeploy.errors import HostError, Unreachable
-from botdeploy.hosts.process.pipes import Streams
 from botdeploy.hosts.process.slots import Slots
+from botdeploy.hosts.ssh.remote_session import RemoteSession
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     from paramiko.channel import Channel
 
-    from botdeploy.hosts.process.program import Completed, ConnectionCounts
-    from botdeploy.hosts.ssh.transport import Opening, Program, Transport
+    from botdeploy.hosts.process.program import ConnectionCounts
+    from botdeploy.hosts.ssh.transport import Opening, Transport
 
 #: Programs at a time on one connection; sshd allows 10 sessions unless told otherwise.
 CHANNELS = 8
 
 #: How long opening a channel may take, waiting for a free place included.
 OPEN_TIMEOUT_S = 15.0
-PLACE_TIMEOUT_S = 60.0
-
-_READ_BYTES = 1024 * 1024
-
-
-class RemoteSession(Streams):
-    """A running program on a host, over one channel."""
-
-    def __init__(
-        self,
-        transport: Transport,
-        channel: Channel,
-        program: Program,
-        counts: ConnectionCounts,
-        on_end: Callable[[], None],
-    ) -> None:
-        super().__init__()
-        self._transport = transport
-        self._channel = channel
-        self._program = program
-        self._counts = counts
-        self._on_end = on_end
-        self._is_let_go = False
-        self._was_closed_by_us = False
-        self._is_broken = False
-
-    @property
-    def exit_status(self) -> int | None:
-        """What the program ended with; None while it runs, or when nobody knows."""
-        status = self._channel.exit_status
-        return status if status >= 0 and not self._is_broken else None
-
-    @property
-    def unknown_because(self) -> str:
-        """Why there is no exit status although the session ended."""
-        if self.exit_status is not None or not (self._channel.closed or self._is_broken):
-            return ""
-        if self._program.refused:
-            return "the host refused to run it"
-        if self._was_closed_by_us:
-            return "it was closed from here"
-        if self._transport.is_active():
-            return "the host closed the channel without saying how it went"
-        return "the connection ended first"
-
-    def write_some(self, data: memoryview) -> int:
-        """Send what the host takes now, in whole packets; raise OSError when it takes no more."""
-        channel = self._channel
-        position = 0
-        while position < len(data):
-            if channel.closed or channel.eof_sent:
-                raise BrokenPipeError("the program's input is closed")
-            if channel.out_window_size <= 0:
-                break
-            packet = bytes(data[position : position + channel.out_max_packet_size - 64])
-            try:
-                sent = channel.send(packet)
-            except TimeoutError:
-                break
-            except (EOFError, paramiko.SSHException) as error:
-                raise BrokenPipeError("the connection ended") from error
-            if sent == 0:
-                raise BrokenPipeError("the program's input is closed")
-            position += sent
-        self._counts.add(sent=position)
-        return position
-
-    def end_input(self) -> None:
-        """Close the program's standard input; harmless when it is closed."""
-        with contextlib.suppress(OSError, EOFError, paramiko.SSHException):
-            self._channel.shutdown_write()
-
-    def mark(self) -> int:
-        """Remember how often the bell rang."""
-        return self._program.bell.rings
-
-    def wait(self, mark: int, timeout_s: float | None, *, to_write: bool) -> None:
-        """Wait for any change since the mark."""
-        del to_write  # The bell rings for both.
-        self._program.bell.wait_after(mark, timeout_s)
-
-    def take(self) -> tuple[bytes, bytes]:
-        """Give what has arrived on standard output and standard error, without waiting."""
-        channel = self._channel
-        try:
-            stdout = channel.recv(_READ_BYTES) if channel.recv_ready() else b""
-            stderr = channel.recv_stderr(_READ_BYTES) if channel.recv_stderr_ready() else b""
-        except (OSError, EOFError, paramiko.SSHException):
-            # paramiko could not ask for more; what it had taken is lost, and with it the end.
-            self._is_broken = True
-            self._transport.hang_up()
-            return b"", b""
-        if stdout or stderr:
-            self._counts.add(received=len(stdout) + len(stderr))
-        return stdout, stderr
-
-    @property
-    def is_over(self) -> bool:
-        """Whether nothing more can come: the output ended and the status is in, or it died."""
-        channel = self._channel
-        if self._is_broken:
-            return True
-        ended = channel.closed or (channel.eof_received and channel.exit_status_ready())
-        return bool(ended and not channel.recv_ready() and not channel.recv_stderr_ready())
-
-    def close(self) -> None:
-        """Let go of the program, from any thread; a reader wakes up and sees the end."""
-        if not self._channel.closed:
-            self._was_closed_by_us = True
-        self._let_go()
-
-    def _let_go(self) -> None:
-        with contextlib.suppress(OSError, EOFError, paramiko.SSHException):
-            self._channel.close()
-        self._program.bell.set()
-        if not self._is_let_go:
-            self._is_let_go = True
-            self._on_end()
 
 
 class RemotePrograms:
@@ -184,35 +66,11 @@ class RemotePrograms:
         """How many sessions the host allows on one connection; None where that never mattered."""
         return self._fit
 
-    def run(
-        self, command: str, *, stdin: bytes | Iterable[bytes] = b"", timeout_s: float = 60.0
-    ) -> Completed:
-        """Run a command to its end, or until ``timeout_s`` is over."""
-        ends_at = time.monotonic() + timeout_s
-        session = self._open(command, timeout_s)
-        try:
-            return session.run(stdin, ends_at, timeout_s)
-        finally:
-            session.close()
-
-    def start(self, command: str, *, stdin: bytes = b"") -> RemoteSession:
-        """Start a command and give the running program; its input stays open."""
-        session = self._open(command, PLACE_TIMEOUT_S)
-        try:
-            if stdin:
-                session.write(stdin)
-        except OSError:
-            pass  # It ended before it read everything; the reader will see how.
-        except BaseException:
-            session.close()
-            raise
-        return session
-
     def close(self) -> None:
         """End all waiting for a place."""
         self._places.close()
 
-    def _open(self, command: str, timeout_s: float) -> RemoteSession:
+    def open(self, command: str, timeout_s: float) -> RemoteSession:
         """Start a command; raise HostError when it was surely not started."""
         ends_at = time.monotonic() + timeout_s
         if not self._places.take(timeout_s):

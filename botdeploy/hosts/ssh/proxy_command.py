@@ -8,6 +8,12 @@ import signal
 import socket
 import subprocess
 import tempfile
+from typing import TYPE_CHECKING
+
+from botdeploy.hosts.ssh.local_user import shell_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _LAST_WORDS_BYTES = 4096
 
@@ -18,14 +24,15 @@ class ProxyProcess:
     paramiko's own spins when the command ends, and leaves a zombie.
     """
 
-    def __init__(self, command: str, shell: str = "/bin/sh") -> None:
-        """Start the command with a shell; raise OSError when that is impossible."""
+    def __init__(self, command: str, environ: Mapping[str, str]) -> None:
+        """Start the command with the user's shell; raise OSError when that is impossible."""
         self.command = command
         ours, theirs = socket.socketpair()
         self._words = tempfile.TemporaryFile()  # noqa: SIM115 # closed in close()
         try:
             self._process = subprocess.Popen(
-                [shell, "-c", f"exec {command}"],
+                [shell_of(environ), "-c", f"exec {command}"],
+                env=dict(environ),
                 stdin=theirs.fileno(),
                 stdout=theirs.fileno(),
                 stderr=self._words,

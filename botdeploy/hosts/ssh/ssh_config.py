@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
-import ipaddress
-import os
-import pwd
 import re
-import shutil
 import socket
-import subprocess
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from botdeploy.core.model.address import Address, Jump, parse_jump
 from botdeploy.errors import UserError
-from botdeploy.hosts.ssh import canonical_name, network_interfaces
-from botdeploy.hosts.ssh.ssh_config_file import CannotTell, ConfigFiles, Found, in_list, split
-from botdeploy.user_dirs import home_of
+from botdeploy.hosts.ssh import canonical_name
+from botdeploy.hosts.ssh.config_tokens import Tokens, name_tokens
+from botdeploy.hosts.ssh.destination import Destination
+from botdeploy.hosts.ssh.match_conditions import MatchConditions
+from botdeploy.hosts.ssh.ssh_config_file import ConfigFiles, Found, split
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -27,11 +23,7 @@ SYSTEM_CONFIG = Path("/etc/ssh/ssh_config")
 SYSTEM_KNOWN_HOSTS = (Path("/etc/ssh/ssh_known_hosts"), Path("/etc/ssh/ssh_known_hosts2"))
 DEFAULT_IDENTITIES = ("id_rsa", "id_ecdsa", "id_ecdsa_sk", "id_ed25519", "id_ed25519_sk")
 
-#: How every command begins that is sent to a host: what ``Match command`` compares.
-COMMAND = "exec /bin/sh -c"
-
 _HIGHEST_PORT = 65535
-_TOKEN = re.compile(r"\$\{(\w+)\}|%.?")
 _TIME = re.compile(r"(?:(\d+)([smhdw]?))+", re.IGNORECASE)
 _SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
@@ -43,65 +35,16 @@ _UNSUPPORTED = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Destination:
-    """Where ssh would go, as whom and by which keys: nothing is left open."""
-
-    hostname: str
-    port: int
-    user: str
-    #: Named in the inventory: each must exist.
-    required_identities: tuple[Path, ...] = ()
-    #: Named in ssh's config, or its defaults: tried where they exist.
-    identities: tuple[Path, ...] = ()
-    #: Whether ``identities`` are ssh's defaults, which nobody named.
-    has_default_identities: bool = False
-    #: Certificates for one's own keys, in the order in which they are offered.
-    certificates: tuple[Path, ...] = ()
-    identities_only: bool = False
-    agent: Path | None = None
-    known_hosts: tuple[Path, ...] = ()
-    #: A list of keys that no host may show, as OpenSSH reads it.
-    revoked_host_keys: Path | None = None
-    host_key_alias: str | None = None
-    jumps: tuple[Jump, ...] = ()
-    proxy_command: str | None = None
-    family: socket.AddressFamily = socket.AF_UNSPEC
-    connect_timeout_s: float | None = None
-    bind_address: str | None = None
-
-    def __str__(self) -> str:
-        """Write the place as ``host:port``."""
-        name = f"[{self.hostname}]" if ":" in self.hostname else self.hostname
-        return f"{name}:{self.port}"
-
-
-def user_of(environ: Mapping[str, str]) -> str:
-    """Give the user's name; for a uid without a passwd entry USER's or LOGNAME's, else the uid."""
-    try:
-        return pwd.getpwuid(os.getuid()).pw_name
-    except KeyError:
-        return environ.get("USER") or environ.get("LOGNAME") or str(os.getuid())
-
-
-def shell_of(environ: Mapping[str, str]) -> str:
-    """Give the shell that runs commands of ssh's config: the user's, as with ssh.
-
-    For an account whose shell is none (a service's, under systemd) it is /bin/sh; ssh gives up.
-    """
-    shell = environ.get("SHELL") or "/bin/sh"
-    return "/bin/sh" if Path(shell).name in {"nologin", "false"} else shell
-
-
 class SshConfig:
     """ssh's configuration files of one user, read when they are first needed."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._environ = environ
-        self.home = home_of(environ) or Path("/")
-        self.user = user_of(environ)
-        self._files = ConfigFiles(self.home, SYSTEM_CONFIG.parent, self._judge)
-        self._version: str | None = None
+        self._tokens = Tokens(environ)
+        self.user = self._tokens.user
+        self.home = self._tokens.home
+        conditions = MatchConditions(environ, self._tokens)
+        self._files = ConfigFiles(self.home, SYSTEM_CONFIG.parent, conditions)
 
     def resolve(self, address: Address) -> Destination:
         """Complete an address by ssh's config; what the address says itself wins.
@@ -117,11 +60,13 @@ class SshConfig:
         port = _port(found.first("port"), name)
         user = found.first("user") or self.user
         if "%" in user or "${" in user:  # OpenSSH 10 expands these.
-            user = self._expand(user, self._tokens(found), with_environment=True)
-        tokens = self._tokens(found)
-        required = tuple(self._path(text, tokens) for text in address.identity_files)
+            user = self._tokens.expand(user, self._tokens.of(found), with_environment=True)
+        tokens = self._tokens.of(found)
+        required = tuple(self._tokens.path(text, tokens) for text in address.identity_files)
         named = found.options.get("identityfile", ())
-        identities = tuple(self._path(text, tokens) for text in named if text.lower() != "none")
+        identities = tuple(
+            self._tokens.path(text, tokens) for text in named if text.lower() != "none"
+        )
         is_default = not required and not named
         if is_default:
             identities = tuple(self.home / ".ssh" / name for name in DEFAULT_IDENTITIES)
@@ -136,17 +81,19 @@ class SshConfig:
             identities=tuple(dict.fromkeys(path for path in identities if path not in required)),
             has_default_identities=is_default,
             certificates=tuple(
-                self._path(text, tokens)
+                self._tokens.path(text, tokens)
                 for text in found.options.get("certificatefile", ())
                 if text.lower() != "none"
             ),
             identities_only=_flag(found.first("identitiesonly")),
             agent=self._agent(found.first("identityagent"), tokens),
             known_hosts=self._known_hosts(address, found, tokens),
-            revoked_host_keys=self._path(revoked, tokens) if revoked.lower() != "none" else None,
+            revoked_host_keys=self._tokens.path(revoked, tokens)
+            if revoked.lower() != "none"
+            else None,
             host_key_alias=alias.lower() if alias else None,
             jumps=jumps,
-            proxy_command=self._expand(command, tokens) if command else None,
+            proxy_command=self._tokens.expand(command, tokens) if command else None,
             family=_family(found.first("addressfamily")),
             connect_timeout_s=_seconds(found.first("connecttimeout")),
             bind_address=found.first("bindaddress"),
@@ -171,16 +118,14 @@ class SshConfig:
         )
         hop = self.resolve(address)
         tokens = {"%d": str(self.home), "%u": self.user, "%%": "%"}
-        extra_keys = tuple(self._path(text, tokens) for text in target.identity_files)
-        extra_files = tuple(self._path(text, tokens) for text in target.known_hosts_files)
+        extra_keys = tuple(self._tokens.path(text, tokens) for text in target.identity_files)
+        extra_files = tuple(self._tokens.path(text, tokens) for text in target.known_hosts_files)
         return replace(
             hop,
             identities=tuple(dict.fromkeys((*hop.identities, *extra_keys))),
             has_default_identities=hop.has_default_identities and not extra_keys,
             known_hosts=tuple(dict.fromkeys((*extra_files, *hop.known_hosts))),
         )
-
-    # --- what the files say -----------------------------------------------------------------
 
     def _look_up(self, address: Address) -> Found:
         """Read the files for an address, a second time where they ask for that.
@@ -197,7 +142,7 @@ class SshConfig:
             else:
                 found.take(keyword, split(value) or (value,))
         self._apply(found, file)
-        host = self._expand(found.first("hostname") or found.original, self._name_tokens(found))
+        host = self._tokens.expand(found.first("hostname") or found.original, name_tokens(found))
         name = canonical_name.canonical(host, found)
         found.options["hostname"] = (name,)
         if found.wants_final or canonical_name.is_asked_for(found):
@@ -211,118 +156,7 @@ class SshConfig:
             self._files.apply(self.home / ".ssh" / "config", found, of_user=True)
             self._files.apply(SYSTEM_CONFIG, found, of_user=False)
         elif file.lower() != "none":
-            self._files.apply(self._path(file, {}), found, of_user=True, is_named=True)
-
-    def _judge(self, found: Found, name: str, argument: str) -> bool:
-        """Tell whether a condition of a Match line holds that is not about names."""
-        match name:
-            case "exec":
-                real = found.first("hostname") or found.host
-                tokens = self._tokens(found, real)
-                return self._succeeds(self._expand(argument, tokens, with_environment=True))
-            case "localnetwork":
-                try:
-                    networks = [ipaddress.ip_network(text) for text in argument.split(",")]
-                    ours = network_interfaces.addresses()
-                except ValueError as error:
-                    raise CannotTell(f"localnetwork {argument}: {error}") from error
-                except (OSError, AttributeError) as error:
-                    raise CannotTell("localnetwork: this system does not tell its own") from error
-                return any(one in network for network in networks for one in ours)
-            case "sessiontype":
-                return in_list(argument.lower(), "exec")
-            case "command":
-                return in_list(argument, COMMAND)
-            case "version":
-                return in_list(argument, self._client_version())
-            case _:
-                raise CannotTell(f"{name} is not supported")
-
-    def _succeeds(self, command: str) -> bool:
-        """Run a command of ``Match exec`` with the user's shell, as ssh does."""
-        ended = subprocess.run(
-            [shell_of(self._environ), "-c", command],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            env=dict(self._environ),
-            check=False,
-        )
-        return ended.returncode == 0
-
-    def _client_version(self) -> str:
-        """Give what the installed ssh calls itself; empty where there is none."""
-        if self._version is None:
-            program = shutil.which("ssh", path=self._environ.get("PATH"))
-            said = b""
-            if program:
-                asked = subprocess.run(
-                    [program, "-V"], stdin=subprocess.DEVNULL, capture_output=True, check=False
-                )
-                said = asked.stderr
-            self._version = said.decode("utf-8", "replace").partition(",")[0].strip()
-        return self._version
-
-    # --- tokens and files -------------------------------------------------------------------
-
-    def _name_tokens(self, found: Found) -> dict[str, str]:
-        return {"%%": "%", "%h": found.original}
-
-    def _tokens(self, found: Found, hostname: str | None = None) -> dict[str, str]:
-        """Give what stands for each token; ``hostname`` where it is not expanded yet."""
-        alias = found.first("hostkeyalias") or found.original
-        if hostname is None:
-            host = found.options["hostname"][0]
-            alias = alias.lower()
-        else:
-            host = self._expand(hostname, self._name_tokens(found))
-        port = found.first("port") or "22"
-        user = found.first("user") or self.user
-        here = socket.gethostname()
-        jump = found.first("proxyjump") or ""
-        last = jump.rpartition(",")[2] if jump.lower() != "none" else ""
-        jump_host = parse_jump(last).hostname if last else ""
-        whole = f"{here}{host}{port}{user}{jump_host}"
-        return {
-            "%%": "%",
-            "%C": hashlib.sha1(whole.encode(), usedforsecurity=False).hexdigest(),
-            "%L": here.partition(".")[0],
-            "%d": str(self.home),
-            "%h": host,
-            "%i": str(os.getuid()),
-            "%j": jump_host,
-            "%k": alias,
-            "%l": here,
-            "%n": found.original,
-            "%p": port,
-            "%r": user,
-            "%u": self.user,
-        }
-
-    def _expand(
-        self, text: str, tokens: Mapping[str, str], *, with_environment: bool = False
-    ) -> str:
-        """Put tokens such as ``%h`` in, and ``${NAME}`` where ssh does; UserError for others."""
-
-        def value(part: re.Match[str]) -> str:
-            if part[1] is not None:
-                if not with_environment:
-                    return part[0]
-                if part[1] not in self._environ:
-                    raise UserError(f"ssh config: {text!r}: the variable {part[1]} is not set")
-                return self._environ[part[1]]
-            if part[0] not in tokens:
-                raise UserError(f"ssh config: {text!r}: ssh has no {part[0]} here")
-            return tokens[part[0]]
-
-        return _TOKEN.sub(value, text)
-
-    def _path(self, text: str, tokens: Mapping[str, str]) -> Path:
-        """Expand ``~``, tokens and variables in a file's name; relative ones count from here."""
-        text = self._expand(text, tokens, with_environment=True) if tokens else text
-        if text == "~" or text.startswith("~/"):
-            return self.home / text[2:]
-        return Path(os.path.expanduser(text))  # noqa: PTH111 (an unknown user's stays)
+            self._files.apply(self._tokens.path(file, {}), found, of_user=True, is_named=True)
 
     def _agent(self, setting: str | None, tokens: Mapping[str, str]) -> Path | None:
         if setting and setting.lower() == "none":
@@ -330,7 +164,7 @@ class SshConfig:
         if setting and setting != "SSH_AUTH_SOCK":
             if setting.startswith("$") and not setting.startswith("${"):
                 setting = self._environ.get(setting[1:], "")
-            return self._path(setting, tokens) if setting else None
+            return self._tokens.path(setting, tokens) if setting else None
         sock = self._environ.get("SSH_AUTH_SOCK")
         return Path(sock) if sock else None
 
@@ -339,12 +173,12 @@ class SshConfig:
     ) -> tuple[Path, ...]:
         users = address.known_hosts_files or found.options.get("userknownhostsfile", ())
         if users:
-            files = [self._path(text, tokens) for text in users if text.lower() != "none"]
+            files = [self._tokens.path(text, tokens) for text in users if text.lower() != "none"]
         else:
             files = [self.home / ".ssh" / name for name in ("known_hosts", "known_hosts2")]
         system = found.options.get("globalknownhostsfile", ())
         if system:
-            files += [self._path(text, tokens) for text in system if text.lower() != "none"]
+            files += [self._tokens.path(text, tokens) for text in system if text.lower() != "none"]
         else:
             files += SYSTEM_KNOWN_HOSTS
         return tuple(dict.fromkeys(files))
@@ -369,8 +203,10 @@ class SshConfig:
     def _expand_jump(self, text: str, found: Found) -> str:
         if "%" not in text:
             return text
-        tokens = self._tokens(found)
-        return self._expand(text, {key: tokens[key] for key in ("%%", "%h", "%n", "%p", "%r")})
+        tokens = self._tokens.of(found)
+        return self._tokens.expand(
+            text, {key: tokens[key] for key in ("%%", "%h", "%n", "%p", "%r")}
+        )
 
 
 def _given(address: Address) -> Sequence[tuple[str, str]]:

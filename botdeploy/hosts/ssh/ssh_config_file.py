@@ -20,20 +20,17 @@ from botdeploy.errors import UserError
 from botdeploy.hosts.ssh.known_hosts import one_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
+
+    from botdeploy.hosts.ssh.match_conditions import MatchConditions
 
 _DEPTH = 16
 _KEYWORD = re.compile(r'\s*(?:"([^"]*)"|([^\s="]+))(?:[ \t]*=[ \t]*|[ \t]+|$)')
-_ALONE = frozenset({"all", "canonical", "final"})
 
 #: Keywords that may stand several times and count each time.
 _REPEATED = frozenset({"certificatefile", "identityfile"})
 #: Keywords whose value is the rest of the line as it stands.
 _VERBATIM = frozenset({"proxycommand"})
-
-
-class CannotTell(Exception):
-    """A condition that can't be evaluated here; says which."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,15 +86,11 @@ class Found:
 class ConfigFiles:
     """Reads files once, and applies them to hosts."""
 
-    def __init__(self, home: Path, system: Path, judge: Callable[[Found, str, str], bool]) -> None:
-        """Take the user's home, the folder of the system's files, and who judges conditions.
-
-        ``judge`` tells whether a condition that is not about names or passes holds. It gets what
-        was found so far, the condition's name and its argument, and raises CannotTell.
-        """
+    def __init__(self, home: Path, system: Path, conditions: MatchConditions) -> None:
+        """Take the user's home, the folder of the system's files, and who judges Match lines."""
         self._home = home
         self._system = system
-        self._judge = judge
+        self._conditions = conditions
         self._files: dict[Path, tuple[Line, ...] | None] = {}
         self._globs: dict[str, list[Path]] = {}
 
@@ -125,7 +118,7 @@ class ConfigFiles:
                 case "host":
                     applies = is_active and _is_meant(line.words(), found.host)
                 case "match":
-                    applies = self._matches(line, found, is_active=is_active)
+                    applies = self._conditions.hold(line, found, is_active=is_active)
                 case "include":
                     try:
                         for path in self._included(line, of_user=of_user):
@@ -148,46 +141,6 @@ class ConfigFiles:
                         found.take(keyword, (line.rest.partition("#")[0].strip(),))
                     else:
                         found.take(keyword, line.words())
-
-    def _matches(self, line: Line, found: Found, *, is_active: bool) -> bool:
-        """Tell whether all conditions of a Match line hold, asked in their order."""
-        holds = is_active
-        unknown = ""
-        for name, negated, argument in _conditions(line):
-            if name == "final":
-                found.wants_final = True
-            if name in {"canonical", "final"}:
-                holds = holds and found.is_final != negated
-                continue
-            if not holds:
-                continue
-            try:
-                holds = self._holds(found, name, argument) != negated
-            except CannotTell as problem:
-                unknown = str(problem)
-        if holds and unknown:
-            raise UserError(f"{line.place}: Match {unknown}")
-        return holds
-
-    def _holds(self, found: Found, name: str, argument: str) -> bool:
-        match name:
-            case "all":
-                return True
-            case "host":
-                real = found.first("hostname") or found.host
-                if not found.is_final:
-                    real = real.replace("%h", found.host).replace("%%", "%")
-                return in_list(argument.lower(), real.lower())
-            case "originalhost":
-                return in_list(argument.lower(), found.original.lower())
-            case "user":
-                return in_list(argument, found.first("user") or found.local_user)
-            case "localuser":
-                return in_list(argument, found.local_user)
-            case "tagged":
-                return in_list(argument, found.first("tag") or "")
-            case _:
-                return self._judge(found, name, argument)
 
     def _included(self, line: Line, *, of_user: bool) -> Iterator[Path]:
         for word in line.words():
@@ -305,24 +258,3 @@ def _fits(pattern: str, name: str) -> bool:
 @cache
 def _compiled(pattern: str) -> re.Pattern[str]:
     return one_of([pattern]) or re.compile(r"(?!)")
-
-
-def _conditions(line: Line) -> Iterator[tuple[str, bool, str]]:
-    """Give a Match line's conditions: name, whether it is negated, argument."""
-    words = list(line.words())
-    count = 0
-    while words:
-        word = words.pop(0)
-        negated = word.startswith("!")
-        name, equals, argument = word.removeprefix("!").partition("=")
-        name = name.lower()
-        if name == "all" and (count > 1 or words):
-            raise UserError(f"{line.place}: Match all cannot be combined with other conditions")
-        count += 1
-        if name not in _ALONE and not equals:
-            if not words:
-                raise UserError(f"{line.place}: Match {name} has no value")
-            argument = words.pop(0)
-            if argument == "=" and words:  # as before OpenSSH 10
-                argument = words.pop(0)
-        yield name, negated, argument

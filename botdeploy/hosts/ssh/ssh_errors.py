@@ -15,8 +15,8 @@ from botdeploy.hosts.ssh.known_hosts import KnownKey, fingerprint, host_name
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from botdeploy.hosts.ssh.destination import Destination
     from botdeploy.hosts.ssh.proxy_command import ProxyProcess
-    from botdeploy.hosts.ssh.ssh_config import Destination
 
 
 #: What sshd says to an address that it keeps out (OpenSSH 9.8 and later).
@@ -163,6 +163,14 @@ def unknown(place: Destination, key: paramiko.PKey, complaint: str) -> str:
         f"the host key of {place} is not known: {shown(key)}{note}; compare it on the host: "
         f"ssh-keygen -lf /etc/ssh/ssh_host_{algorithm}_key.pub; if it is the same, accept it: "
         f"{accept}"
+    )
+
+
+def revoked(place: Destination, key: paramiko.PKey, by: str) -> str:
+    """Say which key is revoked, and where this is written."""
+    return (
+        f"{place} shows a key that {by} marks as revoked ({shown(key)}); "
+        "do not connect until the host has a new one"
     )
 
 

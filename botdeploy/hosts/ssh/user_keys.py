@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from paramiko import PKey
     from paramiko.agent import AgentKey
 
-    from botdeploy.hosts.ssh.ssh_config import Destination
+    from botdeploy.hosts.ssh.destination import Destination
 
 #: An agent may have to ask its user; a machine that nobody sits at must not wait for ever.
 _AGENT_TIMEOUT_S = 60.0

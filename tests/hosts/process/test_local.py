@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from botdeploy.core.model.address import Address
-from botdeploy.hosts.process.local import LocalSession
-from botdeploy.hosts.ssh.connector import Connector, HostConnection, LocalConnection
+from botdeploy.hosts.process.local import LocalConnection, LocalSession
+from botdeploy.hosts.ssh.connector import Connector
 from tests.hosts.connection_contract import (
     ConnectionContract,
     closing,
@@ -22,6 +23,8 @@ from tests.hosts.connection_contract import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from botdeploy.hosts.process.program import HostConnection
+
 pytestmark = pytest.mark.programs
 
 
@@ -29,7 +32,7 @@ pytestmark = pytest.mark.programs
 def connection(tmp_path: Path) -> Iterator[HostConnection]:
     """Give an open connection to this machine."""
     environ = {"HOME": str(tmp_path), "PATH": os.environ["PATH"]}
-    yield from closing(LocalConnection("here", environ=environ))
+    yield from closing(LocalConnection("here", environ))
 
 
 class TestLocalConnection(ConnectionContract):
@@ -38,7 +41,7 @@ class TestLocalConnection(ConnectionContract):
 
 def test_connector_gives_it_for_local_hosts(tmp_path: Path) -> None:
     """An address with a local connection needs no ssh at all."""
-    connector = Connector(environ={"HOME": str(tmp_path), "PATH": os.environ["PATH"]})
+    connector = Connector({"HOME": str(tmp_path), "PATH": os.environ["PATH"]}, time.time)
     connection = connector.connect(Address("here", "no.such.name.invalid", local=True))
     assert isinstance(connection, LocalConnection)
     assert connection.run("echo $HOME; pwd").stdout.decode().split() == [str(tmp_path)] * 2

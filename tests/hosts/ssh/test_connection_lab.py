@@ -13,13 +13,14 @@ import pytest
 
 from botdeploy.core.model.address import Address
 from botdeploy.errors import AuthenticationFailed, HostKeyChanged, HostKeyUnknown, Unreachable
-from botdeploy.hosts.ssh.connector import Connector, HostConnection
+from botdeploy.hosts.ssh.connector import Connector
 from tests.hosts.connection_contract import ConnectionContract, closing, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from botdeploy.hosts.process.program import HostConnection
     from tests.lab.faults import Fault
     from tests.lab.host import Host
     from tests.lab.lab import Lab
@@ -43,7 +44,7 @@ def at(lab: Lab, host: Host, **settings: object) -> Address:
 @pytest.fixture
 def connector(tmp_path: Path) -> Iterator[Connector]:
     """Give a connector of a user whose home is empty."""
-    made = Connector(environ={"HOME": str(tmp_path), "PATH": os.environ["PATH"]})
+    made = Connector({"HOME": str(tmp_path), "PATH": os.environ["PATH"]}, time.time)
     yield made
     made.close()
 
@@ -90,7 +91,7 @@ def test_cut_network_is_noticed(lab: Lab, connector: Connector, fault: str) -> N
 def test_connects_again_after_a_cut(lab: Lab, connector: Connector) -> None:
     """While the link is down a host is unreachable; after it, a new connection works."""
     host = lab["h2"]
-    quick = Connector(environ=os.environ, connect_timeout_s=0.5, total_timeout_s=1)
+    quick = Connector(os.environ, time.time, connect_timeout_s=0.5, total_timeout_s=1)
     with host.cut_network(), pytest.raises(Unreachable, match=f"^{host.name}: "):
         quick.connect(at(lab, host))
     quick.close()
@@ -133,7 +134,7 @@ def test_frozen_sshd_does_not_outlast_the_timeout(lab: Lab, connector: Connector
 def test_stopped_sshd_is_refused(lab: Lab) -> None:
     """A host without sshd refuses, and says so with its address."""
     host = lab["h2"]
-    quick = Connector(environ=os.environ, total_timeout_s=0.5)
+    quick = Connector(os.environ, time.time, total_timeout_s=0.5)
     with host.stop_sshd(), pytest.raises(Unreachable, match=f"refused on {host.address}:22"):
         quick.connect(at(lab, host))
     quick.close()
@@ -158,7 +159,7 @@ def test_printed_keyscan_makes_the_host_known(
     command = str(caught.value).rpartition("accept it: ")[2]
     assert command.startswith("ssh-keyscan -t ed25519")
     subprocess.run(["/bin/sh", "-c", command], check=True, capture_output=True)
-    again = Connector(environ={"HOME": str(tmp_path), "PATH": os.environ["PATH"]})
+    again = Connector({"HOME": str(tmp_path), "PATH": os.environ["PATH"]}, time.time)
     assert again.connect(address).run("exit 3").exit_status == 3
     again.close()
 
@@ -236,7 +237,7 @@ def test_many_hosts_at_once(lab: Lab, connector: Connector) -> None:
 
 def test_closing_ends_everything_at_once(lab: Lab) -> None:
     """Twenty readers on a host all end as soon as the connector closes."""
-    connector = Connector(environ=os.environ)
+    connector = Connector(os.environ, time.time)
     connections = [connector.connect(at(lab, lab["h1"])) for _ in range(3)]
     ended: list[list[bytes]] = []
     threads = [

@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -31,11 +32,10 @@ from botdeploy.errors import (
     UserError,
 )
 from botdeploy.hosts.acts.acts import Acts
-from botdeploy.hosts.ssh import connector as connection_module
 from botdeploy.hosts.ssh import link as link_module
-from botdeploy.hosts.ssh import ssh_config
+from botdeploy.hosts.ssh import retry, ssh_config
 from botdeploy.hosts.ssh import transport as transport_module
-from botdeploy.hosts.ssh.connector import Connector, HostConnection
+from botdeploy.hosts.ssh.connector import Connector
 from botdeploy.hosts.ssh.known_hosts import fingerprint
 from botdeploy.hosts.ssh.transport import Patience, _WatchfulPacketizer
 from tests.hosts.connection_contract import (
@@ -49,6 +49,8 @@ from tests.hosts.ssh.sshserver import Relay, SshServer
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from botdeploy.hosts.process.program import HostConnection
 
 pytestmark = pytest.mark.programs
 
@@ -82,7 +84,7 @@ class Home:
             stream.write(f"[127.0.0.1]:{port} {key.get_name()} {key.get_base64()}\n")
 
     def connector(self, **settings: float) -> Connector:
-        connector = Connector(environ={"HOME": str(self.path), **self.environ}, **settings)
+        connector = Connector({"HOME": str(self.path), **self.environ}, time.time, **settings)
         self.connectors.append(connector)
         return connector
 
@@ -132,8 +134,8 @@ def relay(server: SshServer, home: Home) -> Iterator[Relay]:
 @pytest.fixture(autouse=True)
 def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pause for milliseconds between tries."""
-    monkeypatch.setattr(connection_module, "FIRST_PAUSE_S", 0.001)
-    monkeypatch.setattr(connection_module, "LONGEST_PAUSE_S", 0.002)
+    monkeypatch.setattr(retry, "FIRST_PAUSE_S", 0.001)
+    monkeypatch.setattr(retry, "LONGEST_PAUSE_S", 0.002)
 
 
 @pytest.fixture
@@ -1206,8 +1208,15 @@ def test_proxy_command(server: SshServer, home: Home) -> None:
 def test_failing_proxy_command_says_why(home: Home) -> None:
     """What a failing ProxyCommand writes is in the message."""
     command = "sh -c 'echo no way through >&2; exit 1'"
-    with pytest.raises(Unreachable, match="no way through"):
+    with pytest.raises(Unreachable, match="exit 1'\": no way through "):
         home.connector().connect(at(22, options=(("proxycommand", command),)))
+
+
+def test_shell_that_cannot_run_a_proxy_command_is_told(home: Home) -> None:
+    """A SHELL that does not exist is that host's error, no traceback."""
+    home.environ["SHELL"] = "/nowhere/shell"
+    with pytest.raises(Unreachable, match=r"^w1: .*No such file or directory"):
+        home.connector().connect(at(22, options=(("proxycommand", "true"),)))
 
 
 # --- stopping, and leaving nothing behind -----------------------------------------------------
