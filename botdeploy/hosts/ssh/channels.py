@@ -12,6 +12,7 @@ from paramiko import ChannelException
 
 from botdeploy.errors import HostError, Unreachable
 from botdeploy.hosts.process.slots import Slots
+from botdeploy.hosts.ssh.program_channel import start_program
 from botdeploy.hosts.ssh.remote_session import RemoteSession
 
 if TYPE_CHECKING:
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
     from paramiko.channel import Channel
 
     from botdeploy.hosts.process.program import ConnectionCounts
-    from botdeploy.hosts.ssh.transport import Opening, Transport
+    from botdeploy.hosts.ssh.openings import Opening
+    from botdeploy.hosts.ssh.transport import Transport
 
 #: Programs at a time on one connection; sshd allows 10 sessions unless told otherwise.
 CHANNELS = 8
@@ -135,7 +137,7 @@ class RemotePrograms:
         wait_s = max(0.05, min(OPEN_TIMEOUT_S, ends_at - time.monotonic()))
         try:
             channel = self._take_spare(wait_s) or self._transport.open_session(timeout=wait_s)
-            program = self._transport.start_program(command, channel)
+            program = start_program(self._transport, channel, command)
         except ChannelException:
             raise
         except (paramiko.SSHException, EOFError, OSError) as error:
@@ -163,7 +165,7 @@ class RemotePrograms:
         with self._lock:
             if self._wants_spare and self._spare is None and self._fit is None:
                 with contextlib.suppress(OSError, EOFError, paramiko.SSHException):
-                    self._spare = self._transport.ask_for_channel("session")
+                    self._spare = self._transport.openings.ask("session")
 
     def _take_spare(self, wait_s: float) -> Channel | None:
         """Give the channel kept for this, if there is one.
@@ -171,14 +173,14 @@ class RemotePrograms:
         Not when the host has been silent for longer than it should: then the opening of a new
         channel shows whether it is there, before anything is sent that may be lost.
         """
-        if not self._transport.was_heard_lately:
+        if not self._transport.silence.was_heard_lately:
             return None
         with self._lock:
             spare, self._spare = self._spare, None
         if spare is None:
             return None
         try:
-            return self._transport.get_channel(spare, wait_s)
+            return spare.wait(wait_s)
         except ChannelException:
             # This host has no sessions to spare. That is no reason not to ask for one.
             self._wants_spare = False

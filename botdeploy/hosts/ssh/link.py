@@ -9,6 +9,7 @@ import paramiko
 
 from botdeploy.errors import Unreachable
 from botdeploy.hosts.ssh.fabric_import import fabric
+from botdeploy.hosts.ssh.silence import SilenceWatch
 from botdeploy.hosts.ssh.ssh_errors import of_ssh
 from botdeploy.hosts.ssh.transport import Transport, shut
 
@@ -108,7 +109,7 @@ class SshLink(fabric.Connection):  # type: ignore[misc] # Fabric has no types
         finally:
             if not self.is_connected:
                 self.close()
-        self.transport.watch_over()
+        self.transport.silence = SilenceWatch(self.transport)
 
     def _failure(self, error: Exception) -> Exception:
         transport = self.client.get_transport()
@@ -118,7 +119,7 @@ class SshLink(fabric.Connection):  # type: ignore[misc] # Fabric has no types
             error,
             proxy=self._route.process,
             limit_s=HANDSHAKE_TIMEOUT_S,
-            preamble=transport.preamble if transport is not None else (),
+            preamble=transport.packetizer.preamble if transport is not None else (),
         )
 
     def _transport_over(self, sock: Any, **_: Any) -> Transport:

@@ -33,11 +33,11 @@ from botdeploy.errors import (
 )
 from botdeploy.hosts.acts.acts import Acts
 from botdeploy.hosts.ssh import link as link_module
-from botdeploy.hosts.ssh import retry, ssh_config
-from botdeploy.hosts.ssh import transport as transport_module
+from botdeploy.hosts.ssh import retry, silence, ssh_config
 from botdeploy.hosts.ssh.connector import Connector
 from botdeploy.hosts.ssh.known_hosts import fingerprint
-from botdeploy.hosts.ssh.transport import Patience, _WatchfulPacketizer
+from botdeploy.hosts.ssh.packetizer import WatchfulPacketizer
+from botdeploy.hosts.ssh.silence import Patience
 from tests.hosts.connection_contract import (
     ConnectionContract,
     closing,
@@ -880,8 +880,8 @@ def test_cut_link_is_noticed(
 ) -> None:
     """A link that goes silent without closing ends the connection, and all that waits on it."""
     impatience = Patience(look_every=0.02, ask_after=0.1, give_up_after=0.2)
-    monkeypatch.setattr(transport_module, "DIRECT", impatience)
-    monkeypatch.setattr(transport_module, "INDIRECT", impatience)
+    monkeypatch.setattr(silence, "DIRECT", impatience)
+    monkeypatch.setattr(silence, "INDIRECT", impatience)
     connection = home.connector().connect(at(relay.port))
     session = connection.start("echo up; exec sleep 60")
     lines = session.lines()
@@ -898,8 +898,8 @@ def test_silence_alone_is_no_loss(
 ) -> None:
     """A host that has nothing to say, but answers when asked, is kept."""
     patience = Patience(look_every=0.01, ask_after=0.05, give_up_after=0.5)
-    monkeypatch.setattr(transport_module, "DIRECT", patience)
-    monkeypatch.setattr(transport_module, "INDIRECT", patience)
+    monkeypatch.setattr(silence, "DIRECT", patience)
+    monkeypatch.setattr(silence, "INDIRECT", patience)
     home.know(server.port)
     connection = home.connector().connect(at(server.port))
     done = connection.run("sleep 1.2; echo still here")
@@ -908,7 +908,7 @@ def test_silence_alone_is_no_loss(
 
 def test_cut_is_noticed_within_25_s() -> None:
     """The periods add up to less than 25 s, with the looks at the clock in between."""
-    direct, indirect = transport_module.DIRECT, transport_module.INDIRECT
+    direct, indirect = silence.DIRECT, silence.INDIRECT
     assert direct.unheard is not None
     assert direct.unheard + direct.look_every < 25
     assert indirect.ask_after + indirect.give_up_after + 2 * indirect.look_every < 25
@@ -1319,7 +1319,7 @@ def test_keys_are_exchanged_anew_under_load(
     server: SshServer, home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A new key exchange after each megabyte, with data both ways, loses and mixes nothing."""
-    monkeypatch.setattr(_WatchfulPacketizer, "REKEY_BYTES", 1024 * 1024)
+    monkeypatch.setattr(WatchfulPacketizer, "REKEY_BYTES", 1024 * 1024)
     home.know(server.port)
     connection = home.connector().connect(at(server.port))
     data = os.urandom(6 * 1024 * 1024)
