@@ -10,7 +10,8 @@ pytest.importorskip("numpy", reason="the simulation's packages are not installed
 pytest.importorskip("numba", reason="the simulation's packages are not installed")
 
 from botdeploy.core.evidence.counts import Counts
-from botdeploy.core.judge.host_tally import MINUTE_US, FleetTally
+from botdeploy.core.judge.fleet_tally import FleetTally
+from botdeploy.core.judge.host_tally import MINUTE_US
 from botdeploy.core.judge.options import JudgeOptions, Preset
 from botdeploy.core.judge.sequential import LATE_US, SequentialTest
 from tests.bench.judge_compiled import CompiledJudge

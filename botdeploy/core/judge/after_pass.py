@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 from botdeploy.core.evidence.incidents import FATAL
 from botdeploy.core.judge.comparison import Comparison
 from botdeploy.core.judge.count_table import LINES, WORK, YOUNG, Table
+from botdeploy.core.judge.fleet_tally import FleetTally
 from botdeploy.core.judge.hard import HardRules
 from botdeploy.core.judge.history_model import Usual
-from botdeploy.core.judge.host_tally import MINUTE_US, FleetTally
+from botdeploy.core.judge.host_tally import MINUTE_US
 from botdeploy.core.judge.journal_gaps import JournalGaps
 from botdeploy.core.judge.options import JudgeOptions, Preset
 from botdeploy.core.judge.rates import BLOCK_MIN
@@ -115,7 +116,7 @@ class AfterPass(JournalGaps):
         """Note that a host of the baseline gets the new release: it says nothing of the old one."""
         tally = self._fleet.baseline.get(host)
         if tally is not None:
-            tally.miss(at_us, _FOREVER_US)
+            tally.unheard.miss(at_us, _FOREVER_US)
 
     def failure(self, now_us: int) -> Verdict | None:
         """Give the verdict that revokes the pass, by what was seen until ``now_us``; else None."""

@@ -6,19 +6,16 @@ from math import log2
 from typing import TYPE_CHECKING
 
 from botdeploy.core.evidence.counts import Counts
-from botdeploy.core.judge.host_tally import (
-    MINUTE_US,
-    SECOND_US,
-    TROUBLE_RATIO,
-    WITNESSES,
-)
+from botdeploy.core.judge.baseline_errors import TROUBLE_RATIO, WITNESSES
+from botdeploy.core.judge.host_tally import MINUTE_US, SECOND_US
 from botdeploy.core.lines.error_grouping import group, overlap
 from botdeploy.core.lines.fingerprint import PROBE, TRACE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from botdeploy.core.judge.host_tally import FleetTally, HostTally
+    from botdeploy.core.judge.fleet_tally import FleetTally
+    from botdeploy.core.judge.host_tally import HostTally
 
 CLASSES_APART = 12
 """The most frequent classes of errors are watched one by one, the rest together."""
@@ -105,7 +102,7 @@ class Table:
             self.covered[number].append(
                 begin_us >= known_us - MINUTE_US
                 and not (is_past and number < self.canaries and begin_us >= tally.start_us)
-                and tally.torn_between(begin_us, begin_us + MINUTE_US) == 0
+                and tally.unheard.between(begin_us, begin_us + MINUTE_US) == 0
             )
             self.cut_off[number].append(
                 not is_past
@@ -124,8 +121,8 @@ class Table:
 
     def _is_troubled(self, tally: HostTally, bucket: Counts) -> bool:
         """Tell whether the world fails a host in a minute more than it usually does."""
-        usual = self._fleet.of_world_each_s(tally) * MINUTE_US / SECOND_US
-        return self._fleet.of_world_in([bucket]) > TROUBLE_RATIO * usual
+        usual = self._fleet.external.each_s(tally) * MINUTE_US / SECOND_US
+        return self._fleet.external.count_in([bucket]) > TROUBLE_RATIO * usual
 
     def _is_world_well(self, minute: int) -> bool:
         """Tell whether so many hosts of the old release are spared that the world is well.
@@ -133,10 +130,11 @@ class Table:
         In the past it counts as well where there are hosts enough to say so in the watch.
         """
         baseline = self._parts[self.canaries :]
-        if self.length < self.past or not self._fleet.has_witnesses:
-            return self._fleet.has_witnesses
+        if self.length < self.past or not self._fleet.external.has_witnesses:
+            return self._fleet.external.has_witnesses
         spared = sum(
-            not self._is_troubled(tally, self._bucket(tally, minute)) and not tally.is_broken
+            not self._is_troubled(tally, self._bucket(tally, minute))
+            and not tally.unheard.is_broken
             for tally in baseline
         )
         return spared >= WITNESSES and 2 * spared > len(baseline)
@@ -153,7 +151,7 @@ class Table:
         return {
             name: number
             for name, number in bucket.errors.items()
-            if (self._is_well or not fleet.is_of_world(name))
+            if (self._is_well or not fleet.external.is_of_world(name))
             and (not is_cut or fleet.is_known(name))
         }
 

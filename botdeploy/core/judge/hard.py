@@ -13,7 +13,8 @@ from botdeploy.core.verdict import Outcome, Verdict
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from botdeploy.core.judge.host_tally import FleetTally, Happening, HostTally
+    from botdeploy.core.judge.fleet_tally import FleetTally
+    from botdeploy.core.judge.host_tally import Happening, HostTally
     from botdeploy.core.judge.options import JudgeOptions
     from botdeploy.core.lines.line import LogLine
 
@@ -64,7 +65,7 @@ class HardRules:
             return None
         if self._fleet.is_past_cut:
             return None
-        if self._fleet.is_of_world(error):
+        if self._fleet.external.is_of_world(error):
             return None  # no one line tells whose doing it is
         return _fail(tally, f"a fatal error never seen {self._where()}: {quote(message)}")
 
@@ -131,7 +132,7 @@ class HardRules:
 
     def is_worlds_doing(self, tally: HostTally) -> bool:
         """Tell whether the last that a host said before it went down may be the world's doing."""
-        return tally.last_error is not None and self._fleet.is_excused(tally.last_error)
+        return tally.last_error is not None and self._fleet.external.is_excused(tally.last_error)
 
     def _kept(self, tally: HostTally) -> str | None:
         """Say what its lines would have shown, where what was kept of them was taken in at once."""

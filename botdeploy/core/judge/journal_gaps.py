@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from botdeploy.core.judge.host_tally import FleetTally
+    from botdeploy.core.judge.fleet_tally import FleetTally
 
 
 class JournalGaps:
@@ -23,10 +23,10 @@ class JournalGaps:
         """Note that a host's stream broke; what follows until its next line is not silence."""
         tally = self._fleet.host(host)
         if tally is not None:
-            tally.tear(at_us)
+            tally.unheard.tear(at_us, tally.last_us)
 
     def unheard(self, host: str, from_us: int, to_us: int) -> None:
         """Note that nobody listened to a host for a while; its lines may still come, late."""
         tally = self._fleet.host(host)
         if tally is not None:
-            tally.miss(from_us, to_us)
+            tally.unheard.miss(from_us, to_us)

@@ -6,8 +6,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from botdeploy.core.evidence.evidence import Evidence
+from botdeploy.core.judge.fleet_tally import FleetTally
 from botdeploy.core.judge.hard import HardRules
-from botdeploy.core.judge.host_tally import MINUTE_US, SECOND_US, FleetTally
+from botdeploy.core.judge.host_tally import MINUTE_US, SECOND_US
 from botdeploy.core.judge.journal_gaps import JournalGaps
 from botdeploy.core.judge.options import JudgeOptions, Preset
 from botdeploy.core.judge.quarantined_errors import TWICE, QuarantinedErrors
@@ -66,7 +67,7 @@ class Judge(JournalGaps):
         for host, spans in (left_out or {}).items():
             tally = self._fleet.host(host)
             if tally is not None:
-                tally.leave_out(spans)
+                tally.unheard.leave_out(spans)
         self._refused = QuarantinedErrors(self._fleet, refused)
         self._hard = HardRules(self._fleet, options)
         self._quick = QuickRules(self._fleet, options)
@@ -189,10 +190,10 @@ class Judge(JournalGaps):
             left = f"{duration(self.options.soak_s - max(0.0, ran_s))} of the soak are left"
             return Verdict(Outcome.WAIT, (f"nothing bad so far: {self._seen()}; {left}",))
         for tally in self._fleet.canary.values():
-            if tally.is_broken:
+            if tally.unheard.is_broken:
                 blind = "its journal can't be read, and an unread journal is not a quiet one"
                 return self._late(Verdict(Outcome.WAIT, (blind,), tally.name), now_us)
-            torn_us = tally.torn_between(tally.start_us, now_us)
+            torn_us = tally.unheard.between(tally.start_us, now_us)
             if 2 * torn_us > now_us - tally.start_us:
                 blind = f"{duration(torn_us / 1e6)} of its journal could not be read"
                 return self._late(Verdict(Outcome.WAIT, (blind,), tally.name), now_us)

@@ -6,14 +6,8 @@ from dataclasses import dataclass
 from math import ceil, inf, log, log1p
 from typing import TYPE_CHECKING
 
-from botdeploy.core.judge.host_tally import (
-    ENOUGH_S,
-    MINUTE_US,
-    SECOND_US,
-    FleetTally,
-    HostTally,
-    Quote,
-)
+from botdeploy.core.judge.fleet_tally import ENOUGH_S, FleetTally
+from botdeploy.core.judge.host_tally import MINUTE_US, SECOND_US, HostTally, Quote
 from botdeploy.core.judge.slower import slower
 from botdeploy.core.judge.tails import upper_tail
 from botdeploy.core.text.phrases import count, duration, listing, quote
@@ -87,7 +81,7 @@ class QuickRules:
     def of_world(self, now_us: int) -> tuple[str, str] | None:
         """Give (host, reason) where a host would fail, were it not for errors of the world."""
         for tally in self._fleet.canary.values():
-            if not any(self._fleet.is_excused(name) for name in tally.quotes):
+            if not any(self._fleet.external.is_excused(name) for name in tally.quotes):
                 continue
             ruled = self._worse(tally, now_us, is_sure=False)
             if ruled is not None and self._worse(tally, now_us, is_sure=True) is None:
@@ -96,7 +90,7 @@ class QuickRules:
 
     def _worse(self, tally: HostTally, now_us: int, *, is_sure: bool) -> str | None:
         """Say what is plainly worse; ``is_sure``: beside what may be the world's doing."""
-        spared = {n for n in tally.quotes if is_sure and self._fleet.is_excused(n)}
+        spared = {n for n in tally.quotes if is_sure and self._fleet.external.is_excused(n)}
         # What the part of the past that was read lacks may well be in the rest.
         unread = {n for n in tally.quotes if not self._fleet.is_known(n)}
         beside = spared | unread if self._fleet.is_past_cut else spared
@@ -197,7 +191,7 @@ class QuickRules:
 
     def _occasions(self, name: str) -> int:
         """Tell how often an error of the world has to come before others would show it as well."""
-        if not self._fleet.is_of_world(name) or not self._fleet.has_witnesses:
+        if not self._fleet.external.is_of_world(name) or not self._fleet.external.has_witnesses:
             return 0
         return ceil(log(_ALONE) / -log(1 + len(self._fleet.baseline)))
 
@@ -264,7 +258,7 @@ class QuickRules:
         """Find quiet for longer than the old release ever was, while the baseline is not."""
         usual = self._usual_of(tally)
         is_down = tally.is_stopping or tally.is_between_lives
-        if usual is None or tally.is_broken or tally.dropped or is_down:
+        if usual is None or tally.unheard.is_broken or tally.dropped or is_down:
             return None
         last_us = tally.last_us if tally.last_us is not None else tally.start_us
         from_us = max(last_us, self._grace_end(tally))
@@ -273,10 +267,10 @@ class QuickRules:
         if expected < STEADY or quiet_s < LEAST_QUIET_S:
             return None
         rare = tally.quiet_spells(quiet_s, self._options.soak_s) <= QUIET_CHANCE
-        far = expected >= CLEARLY_STEADY and quiet_s > 2.5 * tally.longest_pause_s
+        far = expected >= CLEARLY_STEADY and quiet_s > 2.5 * tally.pauses.longest_s
         if not (rare or far) or self._baseline_quiet(from_us):
             return None
-        longest_s = tally.longest_pause_s
+        longest_s = tally.pauses.longest_s
         before = f"; its longest pause before was {duration(longest_s)}" if longest_s else ""
         return (
             f"silent for {duration(quiet_s)}, where about {expected:.0f} lines were usual{before}"
@@ -287,7 +281,7 @@ class QuickRules:
         watched = [
             tally
             for tally in self._fleet.baseline.values()
-            if tally.lines_before and not tally.is_broken
+            if tally.lines_before and not tally.unheard.is_broken
         ]
         if not watched:
             return False
@@ -295,7 +289,7 @@ class QuickRules:
         return 2 * len(talking) < len(watched)
 
     def _watched_s(self, tally: HostTally, from_us: int, now_us: int) -> float:
-        return max(0.0, (now_us - from_us - tally.torn_between(from_us, now_us)) / 1e6)
+        return max(0.0, (now_us - from_us - tally.unheard.between(from_us, now_us)) / 1e6)
 
     def _swing(self, from_us: int, now_us: int) -> float:
         """Tell how many times its usual the baseline errs now, at least 1."""
@@ -447,9 +441,9 @@ def unseen(fleet: FleetTally, _options: JudgeOptions, now_us: int) -> Iterator[s
                 f"{count(tally.dropped, 'line')} that journald dropped on {tally.name}"
                 " (its rate limit)"
             )
-        torn_s = tally.torn_between(tally.start_us, now_us) / 1e6
+        torn_s = tally.unheard.between(tally.start_us, now_us) / 1e6
         if torn_s > 0:
             yield f"{duration(torn_s)} of {tally.name}'s journal that could not be read"
-    lost = [tally.name for tally in fleet.baseline.values() if tally.is_broken]
+    lost = [tally.name for tally in fleet.baseline.values() if tally.unheard.is_broken]
     if lost:
         yield f"a comparison with {listing(lost)}: the journal there could not be read"

@@ -15,7 +15,8 @@ from botdeploy.core.text.phrases import count, duration, quote, times
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from botdeploy.core.judge.host_tally import FleetTally, HostTally
+    from botdeploy.core.judge.fleet_tally import FleetTally
+    from botdeploy.core.judge.host_tally import HostTally
     from botdeploy.core.judge.options import JudgeOptions
     from botdeploy.core.judge.streams import Stream
 

@@ -10,6 +10,7 @@ import pytest
 from botdeploy.core.evidence.counts import CountingRule, Counts, summed
 from botdeploy.core.evidence.evidence import Evidence
 from botdeploy.core.judge.host_tally import MINUTE_US, HostTally
+from botdeploy.core.judge.kept_tally import absorb
 from botdeploy.core.lines.level import Level
 from botdeploy.core.lines.line import LineKind, LogLine
 from botdeploy.core.lines.systemd_record import SystemKind, SystemRecord
@@ -70,7 +71,7 @@ def test_the_judge_counts_live_what_it_is_told_of_what_was_kept(seed: int) -> No
     for one in lines:
         live.add(one)
         evidence.add(one, "new" if one.at_us >= switch_us else "old")
-    kept.absorb(evidence, "new", {"old"})
+    absorb(kept, evidence, "new", {"old"})
     assert len(live.before) == len(live.after) == 3
     for mine, theirs in ((live.before, kept.before), (live.after, kept.after)):
         assert {key: figures(one) for key, one in mine.items()} == {

@@ -1,0 +1,75 @@
+"""Errors that something outside the bot causes, and whether the baseline meets them as well."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from botdeploy.core.judge.host_tally import SECOND_US
+from botdeploy.core.lines.external_errors import is_of_world
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from botdeploy.core.evidence.counts import Counts
+    from botdeploy.core.judge.host_tally import HostTally
+
+WITNESSES = 2
+"""Hosts of the old release that it takes to say that the world is well."""
+TROUBLE_RATIO = 3.0
+"""Times its usual that a host meets errors of the world, from which on it is in trouble itself."""
+
+
+class ExternalErrors:
+    """Which errors are of the world, and what the baseline shows of them."""
+
+    def __init__(self, baseline: Mapping[str, HostTally]) -> None:
+        """Take the hosts of the old release."""
+        self._baseline = baseline
+        self._is_external: dict[str, bool] = {}
+
+    def note(self, error: str, message: str) -> None:
+        """Look at the first message of a class of errors."""
+        if error not in self._is_external:
+            self._is_external[error] = is_of_world(error, message)
+
+    def is_of_world(self, error: str) -> bool:
+        """Tell whether an error says that the world failed the bot (``core.world``)."""
+        return self._is_external.get(error, False)
+
+    @property
+    def has_witnesses(self) -> bool:
+        """Whether there are hosts enough of the old release to say that the world is well."""
+        return len(self._baseline) >= WITNESSES
+
+    def is_excused(self, error: str) -> bool:
+        """Tell whether an error may be the world's doing, because nobody shows that it is not.
+
+        Two hosts of the old release, and more than half of them, have to be spared of such errors.
+        """
+        if not self.is_of_world(error):
+            return False
+        spared = sum(self._is_spared(tally) for tally in self._baseline.values())
+        return spared < WITNESSES or 2 * spared <= len(self._baseline)
+
+    def _is_spared(self, tally: HostTally) -> bool:
+        """Tell whether a host is heard, and meets no more errors of the world than it ever did."""
+        if tally.unheard.is_broken or not tally.lines_after:
+            return False
+        met = self.count_in(tally.after.values())
+        span_s = (max(tally.after) + 1) * tally.step_us / SECOND_US - tally.start_us / SECOND_US
+        return met <= TROUBLE_RATIO * self.each_s(tally) * span_s
+
+    def count_in(self, buckets: Iterable[Counts]) -> int:
+        """Count the errors of the world in some stretches."""
+        return sum(
+            number
+            for bucket in buckets
+            for error, number in bucket.errors.items()
+            if self.is_of_world(error)
+        )
+
+    def each_s(self, tally: HostTally) -> float:
+        """Tell how many errors of the world a host met in a second before the switch."""
+        known_s = tally.history_s
+        met = sum(n for error, n in tally.errors_before.items() if self.is_of_world(error))
+        return met / known_s if known_s > 0.0 else 0.0
