@@ -70,7 +70,7 @@ class Context:
         from botdeploy.inventory import load
 
         self.output.environment = environment
-        inventory = load(environment, self.inventory_dir)
+        inventory = load(environment, self.inventory_dir, self.environ)
         self.output.environment = inventory.environment
         self.bot = inventory.bot_name
         if self.verbose:

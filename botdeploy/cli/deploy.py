@@ -219,7 +219,7 @@ def source_of(context: Context, inventory: Inventory, request: Request) -> Build
     source = bot.source
     if request.source is not None:
         source = absolute_source(request.source, str(Path.cwd() / "x"))
-    tree = read(source, ref=request.ref or bot.ref, exclude=bot.exclude)
+    tree = read(source, context.environ, ref=request.ref or bot.ref, exclude=bot.exclude)
     for note in tree.notes:
         context.output.say(f"note: {note}", "yellow")
     place = Path(inventory.path)

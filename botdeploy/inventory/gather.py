@@ -14,10 +14,11 @@ from botdeploy.inventory.variables import scopes
 from botdeploy.inventory.vars_files import VarsFiles
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 
-def gather(path: Path) -> tuple[GroupTree, dict[str, Scope]]:
+def gather(path: Path, environ: Mapping[str, str]) -> tuple[GroupTree, dict[str, Scope]]:
     """Read all files of an inventory; give its tree, and each host's variables in order.
 
     Raises InventoryError, also when there is no host.
@@ -29,7 +30,7 @@ def gather(path: Path) -> tuple[GroupTree, dict[str, Scope]]:
     if not tree.members:
         raise InventoryError("has no hosts", file=str(path))
     files = VarsFiles(folder_of(path))
-    engine = Engine(lambda: _hint(files))
+    engine = Engine(environ, lambda: _hint(files))
     by_host = scopes(tree, files, engine)
     refuse(
         [*tree.suspects, *files.suspects],

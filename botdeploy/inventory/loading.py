@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 from botdeploy.core.model.inventory import Host, Inventory
@@ -21,7 +20,7 @@ from botdeploy.inventory.unread_connection_settings import elsewhere
 from botdeploy.inventory.variables import Plain
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from botdeploy.core.model.address import Address
@@ -34,21 +33,22 @@ if TYPE_CHECKING:
 _SSH_PORT = 22
 
 
-def load(environment: str, inventory_dir: Path) -> Inventory:
+def load(environment: str, inventory_dir: Path, environ: Mapping[str, str]) -> Inventory:
     """Load an environment's inventory, checked in all its parts.
 
     ``environment`` is a name in ``inventory_dir`` (``prod`` for prod.yml, prod.yaml or the
-    folder prod/) or the path of an inventory. Raises UserError, mostly with file, line and key.
+    folder prod/) or the path of an inventory; ``lookup('env', …)`` reads ``environ``. Raises
+    UserError, mostly with file, line and key.
     """
     name, path = find(environment, inventory_dir)
     try:
-        return _load(name, path)
+        return _load(name, path, environ)
     except RecursionError:
         raise InventoryError("is nested too deeply", file=str(path)) from None
 
 
-def _load(name: str, path: Path) -> Inventory:
-    tree, by_host = gather(path)
+def _load(name: str, path: Path, environ: Mapping[str, str]) -> Inventory:
+    tree, by_host = gather(path, environ)
     groups = {group: tuple(tree.hosts_of(group)) for group in tree.groups}
     with_bot = {host: scope for host, scope in by_host.items() if "bot" in scope.variables}
     hint = next(iter(by_host.values())).engine.hints()
@@ -80,7 +80,7 @@ def _load(name: str, path: Path) -> Inventory:
         announce.check(name, policy, hosts, node)
     notes = (
         *slips_of_connection(scope.variables for scope in chosen.values()),
-        *elsewhere(folder_of(path), tree, chosen, os.environ),
+        *elsewhere(folder_of(path), tree, chosen, environ),
     )
     return Inventory(name, str(path), hosts, policy, inside, left_out, notes)
 

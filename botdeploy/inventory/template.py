@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -193,8 +192,9 @@ def _steps(environment: _Environment, items: Iterable[Any]) -> Iterator[Any]:
 class Engine:
     """Compiles templates once for all hosts of an inventory."""
 
-    def __init__(self, hints: Callable[[], str] = lambda: "") -> None:
+    def __init__(self, environ: Mapping[str, str], hints: Callable[[], str] = lambda: "") -> None:
         """``hints`` tells what may explain an undefined name, such as files that were not read."""
+        self._environ = environ
         self.hints = hints
         self.lock = RLock()
         self.active: list[tuple[str, int, str]] = []
@@ -226,7 +226,7 @@ class Engine:
 
     def variable(self, name: str, default: str) -> str:
         """Look a variable of the environment up, as ``lookup('env', NAME)`` gives it."""
-        value = os.environ.get(name, default)
+        value = self._environ.get(name, default)
         if value:
             return value
         self._unset.append(name)

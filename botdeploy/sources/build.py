@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import threading
 from concurrent.futures import Future
 from dataclasses import replace
@@ -55,15 +54,15 @@ def build(
     *,
     now: datetime,
     who: str,
+    environ: Mapping[str, str],
     message: str = "",
     set_env: Mapping[str, str] | None = None,
-    environ: Mapping[str, str] | None = None,
     templates: str | Path | None = None,
 ) -> Build:
     """Make a release of a tree for every host of an inventory.
 
     ``set_env`` are ``--set`` values, over those of the inventory. Secrets are read from
-    ``environ`` (this process's own where None) and from beside the inventory, once each; another
+    ``environ`` and from beside the inventory, once each; another
     value makes another release. ``templates`` is the project's folder of templates, after the
     bot's own and before botdeploy's.
 
@@ -76,9 +75,7 @@ def build(
     for host in inventory.hosts:
         for name, reference in host.bot.secrets.items():
             if reference not in values:
-                values[reference] = read_secret(
-                    name, reference, base, os.environ if environ is None else environ
-                )
+                values[reference] = read_secret(name, reference, base, environ)
     renderers = {
         folder: Renderer(folder, templates)
         for folder in {host.bot.templates for host in inventory.hosts}

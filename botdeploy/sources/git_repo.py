@@ -89,10 +89,12 @@ def is_bare_repository(folder: Path) -> bool:
     )
 
 
-def read_folder_at(folder: Path, ref: str, source: str, exclude: Sequence[str] = ()) -> SourceTree:
+def read_folder_at(
+    folder: Path, ref: str, source: str, environ: Mapping[str, str], exclude: Sequence[str] = ()
+) -> SourceTree:
     """Read what a commit holds of a folder in a repository; raises SourceError."""
     _check_ref(ref)
-    environment = _environment()
+    environment = _environment(environ)
     asked = ["rev-parse", "--git-common-dir", "--show-object-format"]
     code, inside, words = _run(asked, folder, environment, _LOCAL_TIMEOUT_S)
     if code != 0 and _NO_REPOSITORY in words:
@@ -106,18 +108,20 @@ def read_folder_at(folder: Path, ref: str, source: str, exclude: Sequence[str] =
     if commit is None:
         raise SourceError(f"{source} has no commit, branch or tag {ref}")
     place = _Place(folder / common / "objects", hash_format, commit, prefix, f"{source} at {ref}")
-    return _archive(place, f"git commit {commit[:12]} ({ref}) of {source}", exclude)
+    return _archive(place, f"git commit {commit[:12]} ({ref}) of {source}", environ, exclude)
 
 
-def commit_of(folder: Path) -> str | None:
+def commit_of(folder: Path, environ: Mapping[str, str]) -> str | None:
     """Give the commit that is checked out where a folder stands, or None; also without git."""
     try:
-        return _commit(folder, "HEAD", _environment())
+        return _commit(folder, "HEAD", _environment(environ))
     except SourceError:
         return None
 
 
-def read_url(url: str, ref: str | None, exclude: Sequence[str] = ()) -> SourceTree:
+def read_url(
+    url: str, ref: str | None, environ: Mapping[str, str], exclude: Sequence[str] = ()
+) -> SourceTree:
     """Read a commit of a repository elsewhere, by way of a bare copy in the user's cache.
 
     Without ``ref``, the branch that the repository names as its own. A full commit id that the
@@ -128,10 +132,12 @@ def read_url(url: str, ref: str | None, exclude: Sequence[str] = ()) -> SourceTr
         _check_ref(ref)
     address = re.sub(r"\Agit\+", "", url)
     shown = _PASSWORD.sub(STARS, address)
-    with _cache(address) as cache:
-        commit = _fetched(cache, address, ref, shown)
+    with _cache(address, environ) as cache:
+        commit = _fetched(cache, address, ref, shown, environ)
         place = _Place(cache / "objects", "sha1", commit, "", f"{shown} at {ref or 'HEAD'}")
-        return _archive(place, f"git commit {commit[:12]} ({ref or 'HEAD'}) of {shown}", exclude)
+        return _archive(
+            place, f"git commit {commit[:12]} ({ref or 'HEAD'}) of {shown}", environ, exclude
+        )
 
 
 def _check_ref(ref: str) -> None:
@@ -160,15 +166,17 @@ def _commit(folder: Path, ref: str, environment: Mapping[str, str]) -> str | Non
 # --- content ------------------------------------------------------------------------------------
 
 
-def _archive(at: _Place, describe: str, exclude: Sequence[str]) -> SourceTree:
+def _archive(
+    at: _Place, describe: str, environ: Mapping[str, str], exclude: Sequence[str]
+) -> SourceTree:
     """Read a commit from its objects alone, in an empty repository that has no configuration."""
     with tempfile.TemporaryDirectory(prefix="botdeploy-git-") as folder:
         empty = Path(folder)
         own_format = [f"--object-format={at.hash_format}"] if at.hash_format == "sha256" else []
         init = ["init", "--quiet", "--bare", "--template=", *own_format, folder]
-        _must(init, empty, _environment(), at.source)
+        _must(init, empty, _environment(environ), at.source)
         environment = {
-            **_environment(),
+            **_environment(environ),
             "GIT_DIR": folder,
             "GIT_OBJECT_DIRECTORY": str(at.objects),
         }
@@ -219,9 +227,9 @@ def _refuse_submodules(
 
 
 @contextmanager
-def _cache(address: str) -> Iterator[Path]:
+def _cache(address: str, environ: Mapping[str, str]) -> Iterator[Path]:
     """Give the place of the bare copy, locked: two deploys may want the same one."""
-    cache = cache_folder(os.environ, home_of(os.environ))
+    cache = cache_folder(environ, home_of(environ))
     if cache is None:
         raise SourceError("no home folder for the cache of git: set HOME or XDG_CACHE_HOME")
     folder = cache / "git"
@@ -236,11 +244,13 @@ def _cache(address: str) -> Iterator[Path]:
         yield folder / name
 
 
-def _fetched(cache: Path, address: str, ref: str | None, shown: str) -> str:
+def _fetched(
+    cache: Path, address: str, ref: str | None, shown: str, environ: Mapping[str, str]
+) -> str:
     """Bring the copy up to date where it must be, and give the commit that the ref means."""
     # Named by GIT_DIR: nothing is looked for in folders above, where another repository may be.
-    local = {**_environment(), "GIT_DIR": str(cache)}
-    online = {**_environment(network=True), "GIT_DIR": str(cache)}
+    local = {**_environment(environ), "GIT_DIR": str(cache)}
+    online = {**_environment(environ, network=True), "GIT_DIR": str(cache)}
     cache.mkdir(exist_ok=True)
     if _git(["rev-parse", "--git-dir"], cache, local) is None:
         shutil.rmtree(cache)  # new, or cut off while it was made
@@ -275,12 +285,12 @@ def _fetched(cache: Path, address: str, ref: str | None, shown: str) -> str:
 # --- git itself ---------------------------------------------------------------------------------
 
 
-def _environment(*, network: bool = False) -> dict[str, str]:
+def _environment(environ: Mapping[str, str], *, network: bool = False) -> dict[str, str]:
     """Give git's environment: nobody is asked, and without need no transport may be started.
 
     A repository can name a command as the transport for objects that it lacks.
     """
-    environment = {name: value for name, value in os.environ.items() if name not in _OWN_VARIABLES}
+    environment = {name: value for name, value in environ.items() if name not in _OWN_VARIABLES}
     environment |= {
         "GIT_TERMINAL_PROMPT": "0",
         "GIT_OPTIONAL_LOCKS": "0",

@@ -108,7 +108,7 @@ class _Side:
         field.write()
         ByBotdeploy(field).prepare()
         self.addresses: list[Address] = [
-            host.address for host in load("bench", folder / "inventories").hosts
+            host.address for host in load("bench", folder / "inventories", os.environ).hosts
         ]
         self.first = targets[0].name
         self.configs = {}

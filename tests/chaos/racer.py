@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 def main(folder: str, environment: str, owner: str) -> None:
     """Race until standard input ends."""
-    inventory = load(environment, Path(folder))
+    inventory = load(environment, Path(folder), os.environ)
     fleet = Fleet(inventory, Connector(os.environ, time.time))
     try:
         fleet.each([host.name for host in inventory.hosts], fleet.acts)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import socket
 import stat
@@ -187,7 +188,7 @@ def test_init_writes_a_project_that_loads(
     """What ``init`` writes is valid, and a second ``init`` changes nothing."""
     assert program.run(["init", "stage"]) == 0
     first = (project / "inventories" / "stage.yml").read_text()
-    assert load("stage", project / "inventories").environment == "stage"
+    assert load("stage", project / "inventories", os.environ).environment == "stage"
     assert program.run(["init", "stage"]) == 0
     assert (project / "inventories" / "stage.yml").read_text() == first
     assert "stays" in capsys.readouterr().out

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pwd
 import socket
 from typing import TYPE_CHECKING
@@ -74,4 +75,4 @@ def test_every_command_knows_what_to_call_the_user(
 def test_git_without_a_home_says_what_to_set(nameless: Path) -> None:
     """A copy of a repository needs a place: which variable names one is told."""
     with pytest.raises(SourceError, match="set HOME or XDG_CACHE_HOME"):
-        read_url(f"file://{nameless}/bot", None)
+        read_url(f"file://{nameless}/bot", None, os.environ)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -38,7 +39,7 @@ def inventory(folder: Path, lease: str) -> Inventory:
     (folder / "v1").mkdir(exist_ok=True)
     (folder / "v1/tbot").touch()
     (folder / "inventories/prod.yml").write_text(TEXT.replace("LEASE", lease))
-    return load("prod", folder / "inventories")
+    return load("prod", folder / "inventories", os.environ)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from datetime import timedelta
 from pathlib import Path
 
@@ -15,7 +17,7 @@ PROJECT = Path(__file__).parents[2]
 
 def test_lab_inventory_deploys_version_1_to_four_hosts() -> None:
     """``botdeploy canary lab`` deploys the example bot's first version, from any folder."""
-    inventory = load("lab", PROJECT / "inventories")
+    inventory = load("lab", PROJECT / "inventories", os.environ)
     assert [host.name for host in inventory.hosts] == ["h1", "h2", "h3", "h4"]
     bot = inventory.hosts[0].bot
     assert Path(bot.source).resolve() == PROJECT / "examples" / "echobot" / "v1"
@@ -28,7 +30,7 @@ def test_lab_inventory_deploys_version_1_to_four_hosts() -> None:
 
 def test_discord_inventory_goes_from_the_team_to_everyone() -> None:
     """The Discord bot's rings begin with the team and end with the fleet."""
-    inventory = load("inventory.yml", PROJECT / "examples" / "discord")
+    inventory = load("inventory.yml", PROJECT / "examples" / "discord", os.environ)
     rings = inventory.policy.rings
     assert [ring.name for ring in rings] == ["internal", "beta", "canary", "fleet"]
     assert [ring.gate for ring in rings[:2]] == [Gate.NONE, Gate.APPROVE]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -64,7 +65,7 @@ def test_where_announcements_go_is_read_with_them(tmp_path: Path) -> None:
         "{begin: 'now {{ release }}', to: ['json://h/', 'env:USERS', 'file:users', "
         "\"env:{{ 'A' ~ 'B' }}\"]}",
     )
-    ring = load(str(path), tmp_path).policy.rings[0]
+    ring = load(str(path), tmp_path, os.environ).policy.rings[0]
     assert ring.announce == {"begin": "now {{ release }}"}
     assert ring.announce_to == ("json://h/", "env:USERS", f"file:{tmp_path / 'users'}", "env:AB")
 
@@ -72,6 +73,6 @@ def test_where_announcements_go_is_read_with_them(tmp_path: Path) -> None:
 def test_variables_of_bot_and_ring_can_be_named(tmp_path: Path) -> None:
     """``env`` has what all hosts have, and the ring's own."""
     path = write(tmp_path, "{begin: '{{ env.COMMON }} {{ env.RING }}', to: 'json://h/'}")
-    inventory = load(str(path), tmp_path)
+    inventory = load(str(path), tmp_path, os.environ)
     ring = inventory.policy.rings[0]
     assert env_of(ring, inventory.hosts) == {"COMMON": "a", "SHARD": "1", "RING": "r"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from typing import TYPE_CHECKING
 
@@ -30,7 +31,7 @@ def loaded(folder: Path, variables: dict[str, object]) -> Inventory:
     whole = {"bot": {"name": "echobot", "source": ".", "command": "run"}, **variables}
     text = json.dumps({"all": {"hosts": {"h1": {}}, "vars": whole}})
     (folder / "prod.yml").write_text(text, encoding="utf-8")
-    return load("prod", folder)
+    return load("prod", folder, os.environ)
 
 
 def bot(name: str, **keys: object) -> dict[str, object]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
@@ -377,7 +378,7 @@ def test_a_bad_inventory_is_refused_at_its_place(name: str, tmp_path: Path) -> N
     path = tmp_path / "prod.yml"
     path.write_bytes(bad.text.encode("utf-8", "surrogatepass"))
     with pytest.raises(InventoryError) as caught:
-        load("prod", tmp_path)
+        load("prod", tmp_path, os.environ)
     message = str(caught.value)
     place = f"{path}:{bad.line}: " if bad.line is not None else f"{path}: "
     assert message.startswith(place), message
@@ -391,7 +392,7 @@ def test_all_faults_are_told_at_once(tmp_path: Path) -> None:
     bad = bot("keep: x\nuser: root\nevn: {}", 5)
     (tmp_path / "prod.yml").write_text(bad.text, encoding="utf-8")
     with pytest.raises(UserError) as caught:
-        load("prod", tmp_path)
+        load("prod", tmp_path, os.environ)
     lines = str(caught.value).splitlines()
     assert sorted(line.split(": ")[1] for line in lines) == ["bot.evn", "bot.keep", "bot.user"]
 
@@ -401,5 +402,5 @@ def test_a_secret_written_into_the_file_is_not_repeated(tmp_path: Path) -> None:
     bad = bot("secrets:\n  TOKEN: hunter2\n  OTHER: 'env:hunter2 x'", 6)
     (tmp_path / "prod.yml").write_text(bad.text, encoding="utf-8")
     with pytest.raises(UserError) as caught:
-        load("prod", tmp_path)
+        load("prod", tmp_path, os.environ)
     assert "hunter2" not in str(caught.value)

@@ -45,7 +45,7 @@ VARIABLES: dict[str, Any] = {
 def evaluated(text: str, variables: dict[str, Any] | None = None) -> Any:
     """Work a template out as an inventory's variable."""
     given = {name: located(value, PLACE) for name, value in (variables or VARIABLES).items()}
-    scope = Scope(Engine(), "h1", given, {})
+    scope = Scope(Engine(os.environ), "h1", given, {})
     return scope.render(located(text, PLACE), "v").value
 
 
@@ -167,7 +167,7 @@ def _sorted(items: list[Any]) -> list[str]:
 
 def test_hostvars_can_be_extracted() -> None:
     """The usual way to ask for other hosts' addresses."""
-    engine = Engine()
+    engine = Engine(os.environ)
     scopes: dict[str, Scope] = {}
     for name in ("h1", "h2"):
         address = {"ansible_host": located(f"192.0.2.{name[1]}", PLACE)}

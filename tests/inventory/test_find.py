@@ -66,7 +66,7 @@ def test_a_name_is_looked_up_in_the_folder(
     """ENV names DIR/ENV.yml, DIR/ENV.yaml or DIR/ENV/."""
     put(tmp_path / file)
     assert find(asked, tmp_path)[0] == name
-    assert load(asked, tmp_path).environment == name
+    assert load(asked, tmp_path, os.environ).environment == name
 
 
 @pytest.mark.parametrize(
@@ -111,7 +111,7 @@ def test_an_unknown_name_gets_the_nearest_one(tmp_path: Path) -> None:
 def test_odd_names_are_a_users_error(name: str, tmp_path: Path) -> None:
     """No name causes a fault of botdeploy's own."""
     with pytest.raises(UserError):
-        load(name, tmp_path)
+        load(name, tmp_path, os.environ)
 
 
 def test_a_folders_files_come_in_order_without_what_ansible_ignores(tmp_path: Path) -> None:
@@ -130,4 +130,4 @@ def test_an_unreadable_file_is_a_users_error(tmp_path: Path) -> None:
     put(tmp_path / "prod/hosts.yml")
     (tmp_path / "prod/z.yml").symlink_to(tmp_path / "nowhere")
     with pytest.raises(UserError, match=r"z\.yml: cannot be read"):
-        load("prod", tmp_path)
+        load("prod", tmp_path, os.environ)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import string
 import tempfile
 from pathlib import Path
@@ -44,7 +45,7 @@ def attempt(data: bytes, name: str = "prod.yml") -> Inventory | None:
         for kind in ("group_vars", "host_vars"):
             (Path(folder) / kind).mkdir()
         try:
-            return load("prod", Path(folder))
+            return load("prod", Path(folder), os.environ)
         except UserError as error:
             assert str(error)  # noqa: PT017 (any number of calls, not all of which raise)
             return None

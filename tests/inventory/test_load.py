@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import re
 from datetime import timedelta
@@ -34,7 +35,7 @@ def put(folder: Path, text: str, name: str = "prod.yml") -> Path:
 def loaded(folder: Path, text: str) -> Inventory:
     """Load an inventory's text as the environment prod."""
     put(folder, text)
-    return load("prod", folder)
+    return load("prod", folder, os.environ)
 
 
 def with_vars(folder: Path, lines: str, hosts: str = "{h1: {}}") -> Inventory:
@@ -63,7 +64,7 @@ def policy_with(folder: Path, lines: str, hosts: str = "{h1: {}, h2: {}, h3: {}}
 
 def test_the_documented_inventory_means_what_it_says() -> None:
     """The example of the documentation gives its hosts, its bot and its rings."""
-    inventory = load("contract", HERE)
+    inventory = load("contract", HERE, os.environ)
     assert [host.name for host in inventory.hosts] == ["dev1", "b1", "w1", "w2", "w3"]
     dev1 = inventory.host("dev1")
     assert (dev1.address.hostname, dev1.address.user) == ("198.51.100.5", "deploy")
@@ -191,7 +192,7 @@ def test_paths_are_relative_to_the_file_that_states_them(tmp_path: Path) -> None
         "rollout: {notify: [file:hook, env:HOOK, 'json://x']}\n",
         "group_vars/all/bot.yml",
     )
-    inventory = load("prod", tmp_path)
+    inventory = load("prod", tmp_path, os.environ)
     bot = inventory.hosts[0].bot
     folder = tmp_path / "group_vars/all"
     assert bot.source == str(folder / "src")
@@ -554,7 +555,7 @@ rollout={"rings": [{"name": "internal", "hosts": "internal"}, {"name": "all", "h
 def test_an_ini_file_is_an_inventory(tmp_path: Path) -> None:
     """INI gives the same values as YAML; values are Python literals, as in Ansible."""
     put(tmp_path, INI, "prod.ini")
-    inventory = load("prod", tmp_path)
+    inventory = load("prod", tmp_path, os.environ)
     assert [host.name for host in inventory.hosts] == ["dev1", "w1", "w2", "w3"]
     assert inventory.host("w1").address.port == 2222
     assert inventory.host("w1").bot.env == {"N": "1.1"}
@@ -584,7 +585,7 @@ def test_a_bad_ini_file_is_refused_at_its_line(
     """INI files have lines in their errors too."""
     put(tmp_path, text, "prod.ini")
     with pytest.raises(InventoryError) as caught:
-        load("prod", tmp_path)
+        load("prod", tmp_path, os.environ)
     assert f"prod.ini:{line}: " in str(caught.value)
     assert message in str(caught.value)
 
@@ -603,7 +604,7 @@ END
 def test_a_program_is_an_inventory(tmp_path: Path) -> None:
     """An executable prints Ansible's dynamic JSON; its paths are relative to it."""
     put(tmp_path, PROGRAM, "prod").chmod(0o755)
-    inventory = load("prod", tmp_path)
+    inventory = load("prod", tmp_path, os.environ)
     assert [host.address.hostname for host in inventory.hosts] == ["10.0.0.1", "w2"]
     assert inventory.hosts[0].bot.source == str(tmp_path.parent / "x")
     assert inventory.hosts[0].bot.env == {"A": "1.5", "B": "true"}
@@ -637,7 +638,7 @@ def test_a_bad_program_is_refused_by_name(script: str, message: str, tmp_path: P
     """A program that fails or prints something else is a user's error that names it."""
     put(tmp_path, f"#!/bin/sh\n{script}\n", "prod").chmod(0o755)
     with pytest.raises(InventoryError) as caught:
-        load("prod", tmp_path)
+        load("prod", tmp_path, os.environ)
     assert str(tmp_path / "prod") in str(caught.value)
     assert message in str(caught.value)
 
@@ -651,7 +652,7 @@ def test_a_folder_mixes_forms(tmp_path: Path) -> None:
     put(tmp_path, "ansible_port: 7\n", "prod/host_vars/h2.yml")
     put(tmp_path, "ansible_port: 9\n", "group_vars/all.yml")
     # h3's variables are asked for with --host, which prints the groups again: harmless names.
-    inventory = load("prod", tmp_path)
+    inventory = load("prod", tmp_path, os.environ)
     assert [(host.name, host.address.port) for host in inventory.hosts] == [
         ("h1", None),
         ("h2", 7),
@@ -664,7 +665,7 @@ def test_a_folder_mixes_forms(tmp_path: Path) -> None:
 
 def test_selecting_nothing_is_a_users_error() -> None:
     """A pattern that matches no host is refused, by the environment's name."""
-    inventory = load("contract", HERE)
+    inventory = load("contract", HERE, os.environ)
     assert select(inventory, "internal:beta") == ("dev1", "b1")
     assert select(inventory, "workers[0:1]") == ("w1", "w2")
     for pattern in ("nobody", "all:!all", "workers:&beta", "", " ", "workers[9]", "~("):

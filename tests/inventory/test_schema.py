@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -107,6 +108,6 @@ def test_defaults_are_what_one_would_write() -> None:
 def test_the_shipped_inventories_load(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every inventory that comes with botdeploy loads as it is."""
     monkeypatch.setenv("SUDO_PASSWORD", "x")
-    inventory = load(path.stem, INVENTORIES)
+    inventory = load(path.stem, INVENTORIES, os.environ)
     assert inventory.environment == path.stem
     assert inventory.hosts

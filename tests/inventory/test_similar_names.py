@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import string
 from typing import TYPE_CHECKING
@@ -77,7 +78,7 @@ def test_slips_of_rollout_are_errors(tmp_path: Path, name: str) -> None:
         },
     )
     with pytest.raises(InventoryError, match=r"nearly 'rollout'.*write 'rollout'") as caught:
-        load("prod", tmp_path)
+        load("prod", tmp_path, os.environ)
     assert caught.value.line == 5
     assert caught.value.file == str(tmp_path / "prod.yml")
 
@@ -93,7 +94,7 @@ def test_slips_of_bot_are_errors(tmp_path: Path, name: str) -> None:
         },
     )
     with pytest.raises(InventoryError, match=r"nearly 'bot'.*write 'bot'") as caught:
-        load("prod", tmp_path)
+        load("prod", tmp_path, os.environ)
     assert caught.value.line == 5
 
 
@@ -140,7 +141,7 @@ def test_slips_are_found_at_every_level(tmp_path: Path, level: str, slip: str) -
     files, file, line = LEVELS[level]
     put(tmp_path, {name: text.replace("SLIP", slip) for name, text in files.items()})
     with pytest.raises(InventoryError, match=f"{slip}: is nearly") as caught:
-        load("prod", tmp_path)
+        load("prod", tmp_path, os.environ)
     assert (caught.value.file, caught.value.line) == (str(tmp_path / file), line)
 
 
@@ -155,7 +156,7 @@ def test_slips_are_found_in_what_a_program_prints(tmp_path: Path, where: str) ->
     put(tmp_path, {"prod": f"#!/bin/sh\ncat <<'E'\n{json.dumps(groups)}\nE\n"})
     (tmp_path / "prod").chmod(0o755)
     with pytest.raises(InventoryError, match="prod: rolout: is nearly 'rollout'"):
-        load("prod", tmp_path)
+        load("prod", tmp_path, os.environ)
 
 
 @pytest.mark.parametrize("name", GOOD)
@@ -168,7 +169,7 @@ def test_sensible_names_are_left_alone(tmp_path: Path, name: str) -> None:
         }
     }
     put(tmp_path, {"prod.yml": json.dumps(inventory)})
-    assert load("prod", tmp_path).bot_name == "echobot"
+    assert load("prod", tmp_path, os.environ).bot_name == "echobot"
 
 
 def test_a_variable_that_a_template_uses_is_no_slip(tmp_path: Path) -> None:
@@ -183,7 +184,7 @@ def test_a_variable_that_a_template_uses_is_no_slip(tmp_path: Path) -> None:
             '    rollout: "{{ rollouts[0] }}"\n'
         },
     )
-    inventory = load("prod", tmp_path)
+    inventory = load("prod", tmp_path, os.environ)
     assert inventory.policy.rings[0].name == "all"
 
 
@@ -251,7 +252,7 @@ def test_nearly_right_keys_inside_are_errors(
     variables[root] = {**BOT, **keys} if root == "bot" else keys
     put(tmp_path, {"prod.yml": json.dumps({"all": {"hosts": {"h1": {}}, "vars": variables}})})
     with pytest.raises(InventoryError, match=re.escape(f"did you mean '{right}'?")) as caught:
-        load("prod", tmp_path)
+        load("prod", tmp_path, os.environ)
     assert f"{key}: " in str(caught.value)
 
 
@@ -279,7 +280,7 @@ def test_slips_of_a_connection_variable_are_told(tmp_path: Path, name: str, righ
             f"    bot: {json.dumps(BOT)}\n    {name}: 2\n"
         },
     )
-    (note,) = load("prod", tmp_path).notes
+    (note,) = load("prod", tmp_path, os.environ).notes
     assert note.startswith(f"{tmp_path / 'prod.yml'}:5: {name} is nearly '{right}'")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from typing import TYPE_CHECKING
 
@@ -44,7 +45,7 @@ def test_an_expression_that_never_ends_with_some_line_is_refused(
     """One line of a bot would stop every verdict: told with file, line and key."""
     (tmp_path / "prod.yml").write_text(INVENTORY.format(key=key, value=value))
     with pytest.raises(InventoryError, match=f"judge.{key}.*can take for ever") as caught:
-        load("prod", tmp_path)
+        load("prod", tmp_path, os.environ)
     assert caught.value.line == 6
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,7 @@ def scope_of(tmp_path: Path, lines: str) -> Scope:
     body = "".join(f"    {line}\n" for line in lines.splitlines())
     path = tmp_path / "prod.yml"
     path.write_text(f"all:\n  hosts: {{h1: {{}}, h2: {{}}}}\n  vars:\n{body}", encoding="utf-8")
-    return gather(path)[1]["h1"]
+    return gather(path, os.environ)[1]["h1"]
 
 
 def value(tmp_path: Path, expression: str, lines: str = "x: 1") -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import threading
 from typing import TYPE_CHECKING, Any
@@ -42,7 +43,7 @@ def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
 def rendered(tmp_path: Path, expression: str) -> Any:
     path = tmp_path / "prod.yml"
     path.write_text(f"all:\n  hosts: {{h1: {{}}}}\n  vars:\n    odd: {expression!r}\n", "utf-8")
-    scope = gather(path)[1]["h1"]
+    scope = gather(path, os.environ)[1]["h1"]
     return scope.render(scope.variables["odd"], "odd").value
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -33,7 +34,7 @@ def notes(folder: Path, extra: str = "") -> tuple[str, ...]:
     """Load the inventory and give what is told of it."""
     text = INVENTORY.replace("EXTRA", extra)
     (folder / "inventories/prod.yml").write_text(text, encoding="utf-8")
-    return load("prod", folder / "inventories").notes
+    return load("prod", folder / "inventories", os.environ).notes
 
 
 def test_nothing_found_is_nothing_told(tmp_path: Path) -> None:
@@ -73,7 +74,7 @@ def test_what_the_inventory_says_itself_is_not_told(tmp_path: Path) -> None:
     assert len(notes(tmp_path, "ansible_user: bob")) == 1
     text = INVENTORY.replace("EXTRA", "") + "    ansible_user: bob\n"
     (tmp_path / "inventories/prod.yml").write_text(text, encoding="utf-8")
-    assert load("prod", tmp_path / "inventories").notes == ()
+    assert load("prod", tmp_path / "inventories", os.environ).notes == ()
 
 
 @pytest.mark.parametrize(

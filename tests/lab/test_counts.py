@@ -56,7 +56,7 @@ MOST_BYTES = 9_000
 @contextmanager
 def dependencies(project: Project) -> Iterator[tuple[Inventory, Dependencies]]:
     """Give what a command of this process needs, with a connector that counts."""
-    inventory = load(project.name, project.folder / "inventories")
+    inventory = load(project.name, project.folder / "inventories", os.environ)
     fleet = Fleet(inventory, CountingConnector(os.environ))
     try:
         yield (
@@ -77,7 +77,9 @@ def dependencies(project: Project) -> Iterator[tuple[Inventory, Dependencies]]:
 def roll(project: Project, source: str) -> CountingConnector:
     """Take a source through all rings, and give what went over the network."""
     with dependencies(project) as (inventory, made):
-        release = build(inventory, read(source), now=made.clock.now(), who="test", environ={})
+        release = build(
+            inventory, read(source, os.environ), now=made.clock.now(), who="test", environ={}
+        )
         ended = canary(inventory, release, made, Options())
         went = made.fleet.connector
     assert ended.code is ExitCode.DONE, ended.summary

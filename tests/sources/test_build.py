@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import tarfile
 import threading
 from dataclasses import replace
@@ -71,7 +72,7 @@ def tree(tmp_path: Path) -> SourceTree:
     (tmp_path / "src").mkdir()
     (tmp_path / "src/bot.py").write_text("print('READY 1')")
     (tmp_path / "src/lib.py").write_text("x = 1")
-    return read(str(tmp_path / "src"))
+    return read(str(tmp_path / "src"), os.environ)
 
 
 def made(of: Inventory, tree: SourceTree, **options: Any) -> Build:
@@ -166,7 +167,7 @@ def test_what_the_digest_depends_on(tree: SourceTree, tmp_path: Path) -> None:
     (tmp_path / "t/environment.j2").write_text("# other\n")
     (tmp_path / "src/lib.py").write_text("x = 2")
     others = [
-        made(inventory(BOT), read(str(tmp_path / "src"))),
+        made(inventory(BOT), read(str(tmp_path / "src"), os.environ)),
         made(inventory(BOT), tree, set_env={"A": "1"}),
         made(inventory(BOT), tree, templates=tmp_path / "t"),
         made(inventory(BOT, rings=(replace(BETA, env={}),)), tree),

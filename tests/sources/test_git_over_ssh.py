@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from typing import TYPE_CHECKING
@@ -60,21 +61,21 @@ def test_repository_over_ssh_is_read(server: SshServer, tmp_path: Path) -> None:
     subprocess.run(["git", "-C", str(repo), "add", "main.py"], check=True)
     commit = ["-c", "user.name=a", "-c", "user.email=a@b", "commit", "-q", "-m", "y"]
     subprocess.run(["git", "-C", str(repo), *commit], check=True)
-    assert list(read_url(url(server, str(repo)), None).files()) == ["main.py"]
+    assert list(read_url(url(server, str(repo)), None, os.environ).files()) == ["main.py"]
 
 
 def test_key_that_is_not_let_in_is_told(server: SshServer) -> None:
     """Who was refused, and by which methods, stands in the error."""
     server.accepted.clear()
     with pytest.raises(SourceError, match=r"deploy@127\.0\.0\.1: Permission denied \(publickey\)"):
-        read_url(url(server), None)
+        read_url(url(server), None, os.environ)
 
 
 def test_unknown_host_key_is_told(server: SshServer, tmp_path: Path) -> None:
     """A host that is not known is told as such, and nobody is asked."""
     (tmp_path / "known_hosts").write_text("")
     with pytest.raises(SourceError, match="Host key verification failed"):
-        read_url(url(server), None)
+        read_url(url(server), None, os.environ)
 
 
 def test_changed_host_key_is_told(server: SshServer, tmp_path: Path) -> None:
@@ -82,10 +83,10 @@ def test_changed_host_key_is_told(server: SshServer, tmp_path: Path) -> None:
     known = f"[127.0.0.1]:{server.port} {OTHER_HOST_KEY.get_name()} {OTHER_HOST_KEY.get_base64()}"
     (tmp_path / "known_hosts").write_text(f"{known}\n")
     with pytest.raises(SourceError, match=r"HAS CHANGED.*Host key verification failed"):
-        read_url(url(server), None)
+        read_url(url(server), None, os.environ)
 
 
 def test_wrong_path_is_told(server: SshServer) -> None:
     """A path without a repository is told with its name."""
     with pytest.raises(SourceError, match=r"'/nowhere/bot.git' does not appear to be a git"):
-        read_url(url(server, "/nowhere/bot.git"), None)
+        read_url(url(server, "/nowhere/bot.git"), None, os.environ)

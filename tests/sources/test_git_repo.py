@@ -64,7 +64,7 @@ def repo(tmp_path: Path) -> Path:
 
 def content(source: str, path: str = "bot.py", ref: str | None = None) -> bytes:
     """Read one file of a source."""
-    entry = read(source, ref=ref)[path]
+    entry = read(source, os.environ, ref=ref)[path]
     assert isinstance(entry, File)
     return entry.read()
 
@@ -74,7 +74,7 @@ def content(source: str, path: str = "bot.py", ref: str | None = None) -> bytes:
 
 def test_a_ref_means_the_commit_and_not_the_disk(repo: Path) -> None:
     """With a ref, what was changed or added since does not count."""
-    made = read(str(repo), ref="v1")
+    made = read(str(repo), os.environ, ref="v1")
     assert list(made) == ["bot.py", "bots", "bots/echo", "bots/echo/run", "link"]
     assert content(str(repo), ref="v1") == b"one"
     assert content(str(repo), ref="main") == b"two"
@@ -88,12 +88,12 @@ def test_every_way_to_name_a_commit_works(repo: Path, ref: str) -> None:
     """Branches, full refs, relative names and commit ids, short or full."""
     head = git(repo, "rev-parse", "HEAD")
     name = {"SHORT": head[:8], "FULL": head}.get(ref, ref)
-    assert read(str(repo), ref=name).commit == head
+    assert read(str(repo), os.environ, ref=name).commit == head
 
 
 def test_without_a_ref_a_folder_is_taken_from_disk(repo: Path) -> None:
     """What stands on disk counts, and the words say over which commit."""
-    made = read(str(repo))
+    made = read(str(repo), os.environ)
     assert content(str(repo)) == b"not committed"
     assert "new.py" in made
     assert ".git" not in made
@@ -103,14 +103,14 @@ def test_without_a_ref_a_folder_is_taken_from_disk(repo: Path) -> None:
 
 def test_a_folder_inside_a_repository_is_that_part_of_the_commit(repo: Path) -> None:
     """A repository with many bots releases the one that is named."""
-    assert list(read(str(repo / "bots/echo"), ref="v1")) == ["run"]
+    assert list(read(str(repo / "bots/echo"), os.environ, ref="v1")) == ["run"]
 
 
 def test_a_folder_that_a_commit_does_not_have_is_refused(repo: Path) -> None:
     """A folder that is newer than the commit has nothing to release."""
     (repo / "later").mkdir()
     with pytest.raises(SourceError, match="has no folder later"):
-        read(str(repo / "later"), ref="v1")
+        read(str(repo / "later"), os.environ, ref="v1")
 
 
 def test_patterns_and_the_source_s_own_file_hold_for_a_commit(repo: Path) -> None:
@@ -121,21 +121,21 @@ def test_patterns_and_the_source_s_own_file_hold_for_a_commit(repo: Path) -> Non
     git(repo, "add", "-f", ".")
     git(repo, "commit", "-q", "-m", "three")
     (repo / ".botdeployignore").write_text("")
-    assert list(read(str(repo), ref="main", exclude=["link"])) == ["bot.py", "new.py"]
+    assert list(read(str(repo), os.environ, ref="main", exclude=["link"])) == ["bot.py", "new.py"]
 
 
 @pytest.mark.parametrize("ref", ["", "-v1", "--output=/tmp/x", "nope", "v1\n", "a b", "v1^{tree}"])
 def test_a_ref_that_names_no_commit_is_refused(repo: Path, ref: str) -> None:
     """A ref is looked up as a name; it can neither be an option nor anything but a commit."""
     with pytest.raises(SourceError, match="commit, branch or tag"):
-        read(str(repo), ref=ref)
+        read(str(repo), os.environ, ref=ref)
 
 
 def test_a_ref_outside_any_repository_is_refused(tmp_path: Path) -> None:
     """A plain folder has no commits, and the message says so."""
     (tmp_path / "bot.py").write_text("")
     with pytest.raises(SourceError, match="is not in a git repository, so it has no v1"):
-        read(str(tmp_path), ref="v1")
+        read(str(tmp_path), os.environ, ref="v1")
 
 
 def test_a_repository_with_sha256_names_is_read(tmp_path: Path) -> None:
@@ -144,14 +144,14 @@ def test_a_repository_with_sha256_names_is_read(tmp_path: Path) -> None:
     (tmp_path / "new/bot.py").write_text("x")
     git(tmp_path / "new", "add", ".")
     git(tmp_path / "new", "commit", "-q", "-m", "x")
-    assert len(read(str(tmp_path / "new"), ref="main").commit or "") == 64
+    assert len(read(str(tmp_path / "new"), os.environ, ref="main").commit or "") == 64
 
 
 def test_a_worktree_is_read(repo: Path, tmp_path: Path) -> None:
     """A worktree's objects are those of its main repository."""
     git(repo, "worktree", "add", "-q", str(tmp_path / "tree"), "v1")
     assert content(str(tmp_path / "tree"), ref="main") == b"two"
-    assert ".git" not in read(str(tmp_path / "tree"))
+    assert ".git" not in read(str(tmp_path / "tree"), os.environ)
 
 
 def test_a_submodule_is_refused_unless_it_is_excluded(repo: Path) -> None:
@@ -160,8 +160,8 @@ def test_a_submodule_is_refused_unless_it_is_excluded(repo: Path) -> None:
     git(repo, "update-index", "--add", "--cacheinfo", f"160000,{head},vendor/lib")
     git(repo, "commit", "-q", "-m", "with a submodule")
     with pytest.raises(SourceError, match="vendor/lib is a submodule"):
-        read(str(repo), ref="main")
-    assert "bot.py" in read(str(repo), ref="main", exclude=["vendor"])
+        read(str(repo), os.environ, ref="main")
+    assert "bot.py" in read(str(repo), os.environ, ref="main", exclude=["vendor"])
 
 
 def test_a_git_lfs_pointer_is_refused(repo: Path) -> None:
@@ -172,7 +172,7 @@ def test_a_git_lfs_pointer_is_refused(repo: Path) -> None:
     git(repo, "add", "model.bin")
     git(repo, "commit", "-q", "-m", "model")
     with pytest.raises(SourceError, match=r"model\.bin is a Git LFS pointer"):
-        read(str(repo), ref="main")
+        read(str(repo), os.environ, ref="main")
 
 
 def test_export_attributes_hold(repo: Path) -> None:
@@ -180,7 +180,7 @@ def test_export_attributes_hold(repo: Path) -> None:
     (repo / ".gitattributes").write_text("bots export-ignore\n")
     git(repo, "add", ".gitattributes")
     git(repo, "commit", "-q", "-m", "attributes")
-    assert "bots/echo/run" not in read(str(repo), ref="main")
+    assert "bots/echo/run" not in read(str(repo), os.environ, ref="main")
 
 
 # --- nothing of the source runs -----------------------------------------------------------------
@@ -217,8 +217,8 @@ def test_what_a_repository_s_configuration_names_is_not_run(
         (repo / ".git/hooks").mkdir(exist_ok=True)
         (repo / ".git/hooks" / hook).write_text(evil.read_text())
         (repo / ".git/hooks" / hook).chmod(0o755)
-    read(str(repo), ref="main")
-    read(str(repo))
+    read(str(repo), os.environ, ref="main")
+    read(str(repo), os.environ)
     assert not mark.exists()
 
 
@@ -235,10 +235,10 @@ def test_objects_that_are_missing_are_not_fetched_by_a_program(repo: Path, tmp_p
     }.items():
         git(repo, "config", setting, value)
     with pytest.raises(SourceError, match="no commit"):
-        read(str(repo), ref="1" * 40)
+        read(str(repo), os.environ, ref="1" * 40)
     git(repo, "config", "remote.evil.url", str(tmp_path))
     with pytest.raises(SourceError, match="no commit"):
-        read(str(repo), ref="1" * 40)
+        read(str(repo), os.environ, ref="1" * 40)
     assert not mark.exists()
 
 
@@ -250,7 +250,7 @@ def test_a_deploy_out_of_a_git_hook_reads_the_right_repository(
     monkeypatch.setenv("GIT_DIR", str(tmp_path / "other.git"))
     monkeypatch.setenv("GIT_WORK_TREE", str(tmp_path))
     monkeypatch.setenv("GIT_INDEX_FILE", str(tmp_path / "index"))
-    made = read(str(repo), ref="main")
+    made = read(str(repo), os.environ, ref="main")
     assert made.files()["bot.py"].read() == b"two"
 
 
@@ -260,7 +260,7 @@ def test_a_repository_of_billions_of_files_is_refused(
     """Ten small trees can name ten billion files; the listing is ended at its bound."""
     monkeypatch.setattr(git_repo, "_MAX_LIST_BYTES", 64)
     with pytest.raises(SourceError, match="more than a release can hold"):
-        read(str(repo), ref="main")
+        read(str(repo), os.environ, ref="main")
 
 
 # --- repositories elsewhere ---------------------------------------------------------------------
@@ -286,13 +286,13 @@ def test_a_url_without_a_ref_is_its_own_branch(repo: Path, url: str) -> None:
 @pytest.mark.parametrize("ref", ["v1", "main"])
 def test_a_url_with_a_ref_is_that_commit(repo: Path, url: str, ref: str) -> None:
     """Tags and branches are those of the repository elsewhere, also after a move."""
-    before = read(url, ref=ref).commit
+    before = read(url, os.environ, ref=ref).commit
     assert before == git(repo, "rev-parse", f"{ref}^{{commit}}")
     git(repo, "commit", "-q", "-a", "-m", "three")
     git(repo, "tag", "-f", "v1")
-    after = read(url, ref=ref).commit
+    after = read(url, os.environ, ref=ref).commit
     assert after == git(repo, "rev-parse", "HEAD")
-    assert f"({ref}) of {url}" in read(url, ref=ref).describe
+    assert f"({ref}) of {url}" in read(url, os.environ, ref=ref).describe
 
 
 def test_a_commit_that_only_a_pull_request_has_is_found(repo: Path, url: str) -> None:
@@ -303,24 +303,24 @@ def test_a_commit_that_only_a_pull_request_has_is_found(repo: Path, url: str) ->
     git(repo, "update-ref", "refs/pull/1/head", commit)
     git(repo, "checkout", "-q", "-f", "main")
     git(repo, "config", "uploadpack.allowAnySHA1InWant", "true")
-    assert read(url, ref=commit).commit == commit
-    assert read(url, ref="refs/pull/1/head").commit == commit
+    assert read(url, os.environ, ref=commit).commit == commit
+    assert read(url, os.environ, ref="refs/pull/1/head").commit == commit
 
 
 def test_a_full_commit_id_in_the_cache_needs_no_network(
     repo: Path, url: str, tmp_path: Path
 ) -> None:
     """A deploy of a known commit works while the repository's server is down."""
-    commit = read(url).commit
+    commit = read(url, os.environ).commit
     repo.rename(tmp_path / "away")
-    assert read(url, ref=commit).commit == commit
+    assert read(url, os.environ, ref=commit).commit == commit
     with pytest.raises(SourceError, match="git fetch"):
-        read(url, ref="main")
+        read(url, os.environ, ref="main")
 
 
 def test_a_cache_that_was_cut_off_is_made_anew(url: str, tmp_path: Path) -> None:
     """A broken copy is no reason for a person to clean up."""
-    read(url)
+    read(url, os.environ)
     copies = [place for place in (tmp_path / "cache/botdeploy/git").iterdir() if place.is_dir()]
     (copies[0] / "HEAD").unlink()
     assert content(url) == b"two"
@@ -336,7 +336,7 @@ def test_a_bare_repository_on_disk_is_a_repository(repo: Path, tmp_path: Path) -
 def test_a_password_in_a_url_is_not_told() -> None:
     """Errors and descriptions go to logs and to history."""
     with pytest.raises(SourceError) as caught:
-        read("https://deploy:hunter2@127.0.0.1:1/bot.git")
+        read("https://deploy:hunter2@127.0.0.1:1/bot.git", os.environ)
     assert "hunter2" not in str(caught.value)
     assert "127.0.0.1" in str(caught.value)
 
@@ -397,17 +397,17 @@ def test_an_inventory_takes_a_path_with_a_colon_where_it_is_there(tmp_path: Path
 def test_only_the_ref_that_was_asked_for_is_needed(repo: Path, url: str, ref: str) -> None:
     """The repository's own branch may be missing: nobody asked for it."""
     git(repo, "symbolic-ref", "HEAD", "refs/heads/gone")
-    assert read(url, ref=ref).commit == git(repo, "rev-parse", f"{ref}^{{commit}}")
+    assert read(url, os.environ, ref=ref).commit == git(repo, "rev-parse", f"{ref}^{{commit}}")
     with pytest.raises(SourceError, match=r"names no branch as its own \(HEAD\); say which: ref:"):
-        read(url)
+        read(url, os.environ)
     with pytest.raises(SourceError, match="names no branch as its own"):
-        read(url, ref="HEAD~1")
+        read(url, os.environ, ref="HEAD~1")
 
 
 @pytest.mark.parametrize("ref", ["HEAD", "@", "HEAD~1", "main~1", "@^"])
 def test_a_url_s_own_branch_has_all_of_git_s_forms(repo: Path, url: str, ref: str) -> None:
     """What is below the tip is found as well."""
-    assert read(url, ref=ref).commit == git(repo, "rev-parse", f"{ref}^{{commit}}")
+    assert read(url, os.environ, ref=ref).commit == git(repo, "rev-parse", f"{ref}^{{commit}}")
 
 
 def test_a_url_may_be_one_of_the_user_s_abbreviations(
@@ -431,7 +431,7 @@ def test_a_transport_that_may_run_something_is_refused(
     """In git's own words."""
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SourceError, match=r"transport '[a-z]+' not allowed"):
-        read(source)
+        read(source, os.environ)
     assert not (tmp_path / "ran").exists()
 
 
@@ -450,7 +450,7 @@ def test_a_tag_and_a_branch_of_one_name_are_refused(
     with pytest.raises(
         SourceError, match="more than one release: refs/heads/release and refs/tags/release"
     ):
-        read(source, ref=f"release{suffix}")
+        read(source, os.environ, ref=f"release{suffix}")
     assert content(source, ref="refs/tags/release") == b"one"
     assert content(source, ref="refs/heads/release") == b"two"
     assert content(source, ref="heads/release") == b"two"
@@ -465,7 +465,7 @@ def test_a_repository_of_another_owner_is_told_in_git_s_words(
     """With the command that git tells to type."""
     monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
     with pytest.raises(SourceError, match=r"dubious ownership.*git config .*safe\.directory"):
-        read(str(repo), ref="main")
+        read(str(repo), os.environ, ref="main")
 
 
 def test_a_broken_worktree_is_told_in_git_s_words(repo: Path, tmp_path: Path) -> None:
@@ -473,7 +473,7 @@ def test_a_broken_worktree_is_told_in_git_s_words(repo: Path, tmp_path: Path) ->
     git(repo, "worktree", "add", "-q", "--detach", str(tmp_path / "tree"))
     (repo / ".git" / "worktrees").rename(tmp_path / "lost")
     with pytest.raises(SourceError, match=r"git: not a git repository: .*worktrees/tree"):
-        read(str(tmp_path / "tree"), ref="main")
+        read(str(tmp_path / "tree"), os.environ, ref="main")
 
 
 def test_the_transport_s_own_line_is_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -483,6 +483,6 @@ def test_the_transport_s_own_line_is_shown(tmp_path: Path, monkeypatch: pytest.M
     ssh.chmod(0o755)
     monkeypatch.setenv("GIT_SSH", str(ssh))
     with pytest.raises(SourceError) as caught:
-        read("deploy@h:bot.git")
+        read("deploy@h:bot.git", os.environ)
     assert "Permission denied (publickey)" in str(caught.value)
     assert "access rights" not in str(caught.value)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import shlex
 import tarfile
 from dataclasses import replace
@@ -163,7 +164,11 @@ def build_of(bot: Bot, source: Path, token: str) -> tuple[Build, Host]:
     host = Host("h1", Address("h1", "h1"), bot)
     inventory = Inventory("lab", "/none/x.yml", (host,), Policy(()))
     made = build(
-        inventory, read(str(source)), now=datetime.now(UTC), who="t", environ={"TOKEN": token}
+        inventory,
+        read(str(source), os.environ),
+        now=datetime.now(UTC),
+        who="t",
+        environ={"TOKEN": token},
     )
     return made, host
 

@@ -84,7 +84,7 @@ def test_a_folder_is_read_with_modes_links_and_empty_folders(tmp_path: Path) -> 
     (source / "entry").symlink_to("pkg/bot.py")
     (source / "pkg/up").symlink_to("../run.sh")
     (source / "later").symlink_to("made-by-the-build")
-    made = read(str(source))
+    made = read(str(source), os.environ)
     assert list(made) == ["empty", "entry", "later", "pkg", "pkg/bot.py", "pkg/up", "run.sh"]
     bot, run = made["pkg/bot.py"], made["run.sh"]
     assert isinstance(bot, File)
@@ -100,7 +100,7 @@ def test_a_tree_is_sorted_by_bytes(tmp_path: Path) -> None:
     source = folder_of(
         tmp_path, {"a/b": "", "a-b": "", "B": "", "ä": "", "z": "", "𐐀": "", "ﬀ": ""}
     )
-    paths = list(read(str(source)))
+    paths = list(read(str(source), os.environ))
     assert paths == sorted(paths, key=str.encode)
     assert paths[:4] == ["B", "a", "a-b", "a/b"]
 
@@ -122,7 +122,7 @@ def test_what_no_bot_needs_is_left_out(tmp_path: Path) -> None:
             ".botdeployignore": "# what stays at home\n/data/\ndocs/*\n",
         },
     )
-    made = read(str(source), exclude=["!docs/keep.md", "!old.pyc"])
+    made = read(str(source), os.environ, exclude=["!docs/keep.md", "!old.pyc"])
     assert [path for path, entry in made.items() if isinstance(entry, File)] == [
         "docs/keep.md",
         "node_modules/x/index.js",
@@ -135,16 +135,16 @@ def test_a_folder_through_a_link_is_that_folder(tmp_path: Path) -> None:
     """A source may be named by a link; its content is what counts."""
     folder_of(tmp_path / "real", {"bot.py": ""})
     (tmp_path / "link").symlink_to("real")
-    assert list(read(str(tmp_path / "link"))) == ["bot.py"]
+    assert list(read(str(tmp_path / "link"), os.environ)) == ["bot.py"]
 
 
 def test_a_private_file_is_pointed_out(tmp_path: Path) -> None:
     """A person is told before a secret becomes readable for all users of a host."""
     source = folder_of(tmp_path, {"bot.py": "1", "key.txt": "secret"})
     (source / "key.txt").chmod(0o600)
-    (note,) = read(str(source)).notes
+    (note,) = read(str(source), os.environ).notes
     assert note.startswith("key.txt is private here")
-    assert read(str(source), exclude=["key.txt"]).notes == ()
+    assert read(str(source), os.environ, exclude=["key.txt"]).notes == ()
 
 
 SECRETS = [
@@ -162,7 +162,7 @@ def test_what_usually_holds_secrets_is_not_released_unasked(
     """One note says so, and how the bot gets what it needs of it."""
     source = folder_of(tmp_path, {"bot.py": "1", path: "x"})
     (source / path).chmod(mode)
-    made = read(str(source))
+    made = read(str(source), os.environ)
     assert list(made.files()) == ["bot.py"]
     (note,) = made.notes
     assert "not released" in note
@@ -173,7 +173,7 @@ def test_what_usually_holds_secrets_is_not_released_unasked(
 @pytest.mark.parametrize("path", NO_SECRETS)
 def test_examples_and_public_keys_are_released(tmp_path: Path, path: str) -> None:
     """What has no secrets by its name is a file as all others."""
-    made = read(str(folder_of(tmp_path, {"bot.py": "1", path: "x"})))
+    made = read(str(folder_of(tmp_path, {"bot.py": "1", path: "x"})), os.environ)
     assert path in made
     assert made.notes == ()
 
@@ -182,7 +182,7 @@ def test_the_note_names_a_dotenv_s_variables_and_no_values(tmp_path: Path) -> No
     """The line for the inventory can be copied; it reads the file where it is."""
     text = "# mine\nDISCORD_TOKEN=hunter2\nexport DB_URL = x\n\nDISCORD_TOKEN=again\n"
     source = folder_of(tmp_path, {"bot.py": "1", ".env": text})
-    (note,) = read(str(source)).notes
+    (note,) = read(str(source), os.environ).notes
     assert "(DISCORD_TOKEN, DB_URL)" in note
     assert f"DISCORD_TOKEN: 'command:. {source}/.env; printf %s \"$DISCORD_TOKEN\"'" in note
     assert "hunter2" not in note
@@ -195,7 +195,7 @@ def test_the_line_for_the_inventory_can_be_copied(
 ) -> None:
     """Whatever the folder and the variable are called, and as the terminal shows it."""
     source = folder_of(tmp_path / folder_name, {"bot.py": "1", ".env": f"{name}=hunter2\n"})
-    (note,) = read(str(source)).notes
+    (note,) = read(str(source), os.environ).notes
     shown = Mask()(note)
     line = shown[shown.index(f"{name}: '") :].split(". To release")[0]
     (reference,) = yaml.safe_load(line).values()
@@ -209,7 +209,7 @@ def test_a_dotenv_that_is_asked_for_is_released(tmp_path: Path, way: str) -> Non
     if way == "file":
         (source / ".botdeployignore").write_text("!.env\n", encoding="utf-8")
     (source / ".env").chmod(0o600)
-    made = read(str(source), exclude=["!.env"] if way == "exclude" else [])
+    made = read(str(source), os.environ, exclude=["!.env"] if way == "exclude" else [])
     assert ".env" in made
     assert made.notes == (".env was asked for: every user of the hosts will be able to read it",)
 
@@ -219,7 +219,7 @@ def test_secrets_in_an_archive_are_left_out_as_well(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "bot.zip", "w") as archive:
         for name in ("bot.py", "home/.aws/credentials", "home/readme"):
             archive.writestr(name, "x")
-    made = read(str(tmp_path / "bot.zip"))
+    made = read(str(tmp_path / "bot.zip"), os.environ)
     assert sorted(made.files()) == ["bot.py", "home/readme"]
     (note,) = made.notes
     assert note.startswith("home/.aws/credentials is not released")
@@ -228,7 +228,7 @@ def test_secrets_in_an_archive_are_left_out_as_well(tmp_path: Path) -> None:
 def test_a_dotenv_that_is_excluded_is_not_worth_a_word(tmp_path: Path) -> None:
     """Who excluded it has decided already."""
     source = folder_of(tmp_path, {"bot.py": "1", ".env": "A=1"})
-    assert read(str(source), exclude=[".env"]).notes == ()
+    assert read(str(source), os.environ, exclude=[".env"]).notes == ()
 
 
 def test_links_out_of_a_virtual_environment_are_refused_with_the_way_to_do_it(
@@ -239,11 +239,11 @@ def test_links_out_of_a_virtual_environment_are_refused_with_the_way_to_do_it(
     (source / "venv/bin").mkdir()
     (source / "venv/bin/python").symlink_to("/usr/bin/python3")
     with pytest.raises(SourceError) as caught:
-        read(str(source))
+        read(str(source), os.environ)
     assert "bot.exclude: [venv/]" in str(caught.value)
     assert "bot.build" in str(caught.value)
     assert "python3 -m venv venv" in str(caught.value)
-    assert list(read(str(source), exclude=["venv/"])) == ["bot.py"]
+    assert list(read(str(source), os.environ, exclude=["venv/"])) == ["bot.py"]
 
 
 @pytest.mark.parametrize("target", ["/etc/hosts", "../other"])
@@ -254,8 +254,8 @@ def test_a_link_out_of_the_source_is_refused_with_the_way_to_do_it(
     source = folder_of(tmp_path, {"bot.py": "1", "conf/x": ""})
     (source / "conf/l").symlink_to(target if target[0] == "/" else f"../{target}")
     with pytest.raises(SourceError, match=r"bot\.exclude: \[conf/l\].*bot\.build"):
-        read(str(source))
-    assert read(str(source), exclude=["conf/l"])
+        read(str(source), os.environ)
+    assert read(str(source), os.environ, exclude=["conf/l"])
 
 
 FILES = {"bot.py": "print('hi')", "pkg/run.sh": "#!/bin/sh", "pkg/ünï.txt": "x" * 3000}
@@ -289,7 +289,7 @@ def test_every_archive_gives_the_tree_of_its_folder(
     """The same manifest comes out of a folder and of each archive of it, whatever its name."""
     out = tmp_path / "archive"
     subprocess.run(["sh", "-c", command.format(out=out)], cwd=same, check=True)
-    made, there = read(str(out)), read(str(same))
+    made, there = read(str(out), os.environ), read(str(same), os.environ)
     assert made.manifest == there.manifest
     for path, file in there.files().items():
         assert made.files()[path].read() == file.read()
@@ -300,7 +300,7 @@ def test_a_hard_link_in_an_archive_is_a_file_of_its_own(tmp_path: Path) -> None:
     source = folder_of(tmp_path / "source", {"a": "same"})
     os.link(source / "a", source / "b")
     subprocess.run(["tar", "-cf", tmp_path / "x.tar", "a", "b"], cwd=source, check=True)
-    made = read(str(tmp_path / "x.tar"))
+    made = read(str(tmp_path / "x.tar"), os.environ)
     assert {path: file.read() for path, file in made.files().items()} == {
         "a": b"same",
         "b": b"same",
@@ -312,7 +312,7 @@ def test_patterns_leave_out_parts_of_an_archive(same: Path, tmp_path: Path) -> N
     (same / ".venv").mkdir()
     (same / ".venv/x").write_text("")
     subprocess.run(["tar", "-cf", tmp_path / "x.tar", "."], cwd=same, check=True)
-    paths = set(read(str(tmp_path / "x.tar"), exclude=["pkg/"]))
+    paths = set(read(str(tmp_path / "x.tar"), os.environ, exclude=["pkg/"]))
     assert paths == {".venv", ".venv/x", "bot.py", "empty"}
 
 
@@ -327,7 +327,7 @@ def test_a_wheel_is_checked_against_its_record(tmp_path: Path) -> None:
         ("bot/__init__.py", b""),
         ("bot-1.dist-info/RECORD", record.encode()),
     )
-    made = read(str(good))
+    made = read(str(good), os.environ)
     assert "bot/__init__.py" in made
     assert made.describe == "wheel bot-1-py3-none-any.whl"
     bad = zip_of(
@@ -336,7 +336,7 @@ def test_a_wheel_is_checked_against_its_record(tmp_path: Path) -> None:
         ("bot-1.dist-info/RECORD", record.encode()),
     )
     with pytest.raises(SourceError, match="not what the wheel's RECORD says"):
-        read(str(bad))
+        read(str(bad), os.environ)
     more = zip_of(
         tmp_path / "more-1-py3-none-any.whl",
         ("bot/__init__.py", b""),
@@ -344,7 +344,7 @@ def test_a_wheel_is_checked_against_its_record(tmp_path: Path) -> None:
         ("bot-1.dist-info/RECORD", record.encode()),
     )
     with pytest.raises(SourceError, match=r"bot/more\.py is not in the wheel's RECORD"):
-        read(str(more))
+        read(str(more), os.environ)
 
 
 # --- what is refused ----------------------------------------------------------------------------
@@ -418,7 +418,7 @@ def test_a_bad_folder_is_refused_by_name(tmp_path: Path, name: str) -> None:
     if name not in {"missing", "empty", "only folders", "all excluded"}:
         (place / "bot.py").write_text("")
     with pytest.raises(SourceError, match=words) as caught:
-        read(str(place))
+        read(str(place), os.environ)
     assert str(place) in str(caught.value) or name == "ignore file without sense"
     assert caught.value.exit_code == ExitCode.USAGE
 
@@ -524,7 +524,7 @@ def test_a_bad_archive_is_refused_by_name(tmp_path: Path, name: str) -> None:
     if name == "no wheel":
         place = place.with_suffix(".whl")
     with pytest.raises(SourceError, match=words) as caught:
-        read(str(place))
+        read(str(place), os.environ)
     assert str(place) in str(caught.value)
 
 
@@ -536,7 +536,7 @@ def test_an_encrypted_zip_is_refused(tmp_path: Path) -> None:
         packed[packed.index(mark) + flags] |= 1
     place.write_bytes(packed)
     with pytest.raises(SourceError, match="a is encrypted"):
-        read(str(place))
+        read(str(place), os.environ)
 
 
 @pytest.mark.parametrize("mode", ["w", "w:gz", "w:xz", "w:bz2"])
@@ -548,7 +548,7 @@ def test_a_bomb_is_refused_before_it_fills_the_disk(
     monkeypatch.setattr(archive, "_MAX_TAR_BYTES", 3_100_000)
     place = tar_of(tmp_path / "bomb", ("a", bytes(2_000_000)), ("b", bytes(2_000_000)), mode=mode)
     with pytest.raises(SourceError, match="holds more than"):
-        read(str(place))
+        read(str(place), os.environ)
 
 
 def test_a_zip_bomb_is_refused_by_what_comes_out(
@@ -558,7 +558,7 @@ def test_a_zip_bomb_is_refused_by_what_comes_out(
     monkeypatch.setattr(tree, "MAX_BYTES", 3_000_000)
     place = zip_of(tmp_path / "bomb.zip", ("a", bytes(2_000_000)), ("b", bytes(2_000_000)))
     with pytest.raises(SourceError, match="holds more than"):
-        read(str(place))
+        read(str(place), os.environ)
 
 
 def test_a_header_of_gigabytes_is_refused(tmp_path: Path) -> None:
@@ -567,7 +567,7 @@ def test_a_header_of_gigabytes_is_refused(tmp_path: Path) -> None:
     member.size = 2_000_000
     place = tar_of(tmp_path / "x", member, ("a", b""))
     with pytest.raises(SourceError, match="a header of 2000000 bytes"):
-        read(str(place))
+        read(str(place), os.environ)
 
 
 def test_a_file_too_large_is_refused_before_it_is_read(
@@ -579,7 +579,7 @@ def test_a_file_too_large_is_refused_before_it_is_read(
         file.truncate(1024**4)
     monkeypatch.setattr(folder, "_hash", lambda *_: pytest.fail("it was read"))
     with pytest.raises(SourceError, match="holds more than 2 GiB"):
-        read(str(tmp_path), exclude=["bot.py"])
+        read(str(tmp_path), os.environ, exclude=["bot.py"])
 
 
 @pytest.mark.parametrize("kind", ["folder", "tar"])
@@ -595,7 +595,7 @@ def test_a_source_nested_deeper_than_python_s_stack_is_read(tmp_path: Path, kind
             cwd=tmp_path,
             check=True,
         )
-    assert len(read(str(source), exclude=["*.tmp"])) == 1101
+    assert len(read(str(source), os.environ, exclude=["*.tmp"])) == 1101
     subprocess.run(["rm", "-rf", "deep"], cwd=tmp_path, check=True)
 
 
@@ -604,7 +604,7 @@ def test_too_many_paths_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(tree, "MAX_PATHS", 5)
     folder_of(tmp_path, {f"f{number}": "" for number in range(6)})
     with pytest.raises(SourceError, match="more than 5 paths"):
-        read(str(tmp_path))
+        read(str(tmp_path), os.environ)
 
 
 def test_a_file_that_changes_while_it_is_read_is_refused(
@@ -626,12 +626,12 @@ def test_a_file_that_changes_while_it_is_read_is_refused(
     changed.read = read_and_change
     monkeypatch.setattr(folder, "os", changed)
     with pytest.raises(SourceError, match=r"bot\.py changed while it was being read"):
-        read(str(tmp_path))
+        read(str(tmp_path), os.environ)
 
 
 def test_a_file_that_goes_away_is_named(tmp_path: Path) -> None:
     """What was there when it was hashed and is gone when it is packed is an error with a path."""
-    made = read(str(folder_of(tmp_path, {"bot.py": "1"})))
+    made = read(str(folder_of(tmp_path, {"bot.py": "1"})), os.environ)
     (tmp_path / "bot.py").unlink()
     with pytest.raises(SourceError, match=r"bot\.py cannot be read: no such file"):
         made.files()["bot.py"].read()
@@ -648,7 +648,7 @@ def test_what_may_not_be_read_is_named(tmp_path: Path, what: str) -> None:
         "from botdeploy.errors import SourceError\n"
         "from botdeploy.sources import read\n"
         "if os.getuid() == 0: os.setgid(65534); os.setuid(65534)\n"
-        "try: read(sys.argv[1])\n"
+        "try: read(sys.argv[1], os.environ)\n"
         "except SourceError as error: print(error)\n"
     )
     for above in (tmp_path, *tmp_path.parents[:3]):  # a worker's folder lies one deeper
@@ -678,18 +678,18 @@ def test_what_may_not_be_read_is_named(tmp_path: Path, what: str) -> None:
 def test_a_name_that_is_no_source_is_refused(source: str, words: str) -> None:
     """Devices, odd names and transports that run programs are refused before anything is read."""
     with pytest.raises(SourceError, match=words):
-        read(source)
+        read(source, os.environ)
 
 
 def test_a_ref_of_an_archive_is_refused(tmp_path: Path) -> None:
     """Only a repository has commits."""
     with pytest.raises(SourceError, match="no git repository, so it has no v1"):
-        read(str(tar_of(tmp_path / "x.tar", ("a", b""))), ref="v1")
+        read(str(tar_of(tmp_path / "x.tar", ("a", b""))), os.environ, ref="v1")
 
 
 def test_a_tree_cannot_be_changed(tmp_path: Path) -> None:
     """What was checked stays as it was checked."""
-    made = read(str(folder_of(tmp_path, {"bot.py": ""})))
+    made = read(str(folder_of(tmp_path, {"bot.py": ""})), os.environ)
     assert isinstance(made, SourceTree)
     with pytest.raises(TypeError):
         made["evil"] = Folder()  # type: ignore[index]

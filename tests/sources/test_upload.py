@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 import shutil
 import subprocess
 import tarfile
@@ -52,7 +53,7 @@ def test_a_host_unpacks_exactly_the_manifest(source: Path, tmp_path: Path, progr
     """GNU tar and busybox give the modes, names, links and empty folders of the manifest."""
     if shutil.which(program) is None:
         pytest.skip(f"{program} is not installed")
-    tree = read(str(source))
+    tree = read(str(source), os.environ)
     there = tmp_path / "there"
     there.mkdir()
     command = ["tar"] if program == "tar" else ["busybox", "tar"]
@@ -72,7 +73,7 @@ def test_a_host_unpacks_exactly_the_manifest(source: Path, tmp_path: Path, progr
 
 def test_a_delta_holds_the_named_files_and_all_folders_and_links(source: Path) -> None:
     """What the host copies from its base is not sent; folders and links always are."""
-    tree = read(str(source))
+    tree = read(str(source), os.environ)
     with tarfile.open(fileobj=io.BytesIO(delta_tar_gz(tree, {"run"}))) as tar:
         members = tar.getmembers()
     assert [member.name for member in members if member.isfile()] == ["run"]
@@ -88,8 +89,8 @@ def test_equal_content_makes_equal_packages(source: Path, tmp_path: Path) -> Non
     """Times, owners and the order on disk leave no trace in a package."""
     copy = tmp_path / "copy"
     shutil.copytree(source, copy, symlinks=True, copy_function=shutil.copy)
-    assert delta_tar_gz(read(str(copy))) == delta_tar_gz(read(str(source)))
-    with tarfile.open(fileobj=io.BytesIO(delta_tar_gz(read(str(source))))) as tar:
+    assert delta_tar_gz(read(str(copy), os.environ)) == delta_tar_gz(read(str(source), os.environ))
+    with tarfile.open(fileobj=io.BytesIO(delta_tar_gz(read(str(source), os.environ)))) as tar:
         assert {(m.uid, m.gid, m.uname, m.gname, m.mtime) for m in tar} == {
             (0, 0, "", "", RELEASE_TIME)
         }
@@ -97,7 +98,7 @@ def test_equal_content_makes_equal_packages(source: Path, tmp_path: Path) -> Non
 
 def test_a_file_that_changed_since_it_was_hashed_is_not_packed(source: Path) -> None:
     """A package never holds content that the manifest does not name."""
-    tree = read(str(source))
+    tree = read(str(source), os.environ)
     (source / "bot.py").write_bytes(b"print('other')\n")
     with pytest.raises(SourceError, match=r"bot\.py changed while it was being read"):
         delta_tar_gz(tree)
@@ -105,7 +106,7 @@ def test_a_file_that_changed_since_it_was_hashed_is_not_packed(source: Path) -> 
 
 def test_a_file_that_became_a_link_is_not_packed(source: Path) -> None:
     """A link put in a file's place after the check is not followed out of the source."""
-    tree = read(str(source))
+    tree = read(str(source), os.environ)
     (source / "bot.py").unlink()
     (source / "bot.py").symlink_to("/etc/passwd")
     with pytest.raises(SourceError, match=r"bot\.py cannot be read: it became a link"):

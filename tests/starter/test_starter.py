@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import configparser
+import os
 import re
 from pathlib import Path, PurePosixPath
 
@@ -57,7 +58,7 @@ def test_inventory_loads_as_it_is(tmp_path: Path) -> None:
         place = tmp_path / path
         place.parent.mkdir(parents=True, exist_ok=True)
         place.write_text(text, "utf-8")
-    inventory = load("prod", tmp_path / "inventories")
+    inventory = load("prod", tmp_path / "inventories", os.environ)
     assert [host.name for host in inventory.hosts] == ["bot1", "bot2", "bot3"]
     assert [ring.name for ring in inventory.policy.rings] == ["canary", "fleet"]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -45,13 +44,13 @@ class RolloutNeeds:
         inventory: Inventory,
         made: Callable[[], Build | None],
         templates: Path | None,
-        environ: Mapping[str, str] | None = None,
+        environ: Mapping[str, str],
     ) -> RolloutNeeds:
         """Make the release as ``canary`` would, and tell what it lacks."""
         try:
             build = made()
         except BotdeployError as error:
-            items = _unset(inventory, os.environ if environ is None else environ)
+            items = _unset(inventory, environ)
             if str(error) not in {one["message"] for one in items}:
                 items.insert(0, required_programs.item("source", str(error)))
             return cls(templates, None, items)

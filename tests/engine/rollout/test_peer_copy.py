@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import tarfile
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -59,7 +60,7 @@ def made(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Inventory, Bui
         bot = replace(BOT, secrets={})
     of = inventory(bot, bot)
     changes = {"GUILD": "7", "NEW": "a b"} if request.param == "set" else {}
-    tree = read(str(tmp_path / "src"))
+    tree = read(str(tmp_path / "src"), os.environ)
     return of, build(of, tree, now=NOW, who="ada", environ=ENVIRON, set_env=changes)
 
 
@@ -88,7 +89,7 @@ def test_a_host_that_is_like_others_but_for_its_secrets(tmp_path: Path) -> None:
     (tmp_path / "bot.py").write_text("print('READY')")
     other = replace(BOT, secrets={"TOKEN": "env:KEY"})
     of = inventory(BOT, BOT, other)
-    it = build(of, read(str(tmp_path)), now=NOW, who="ada", environ=ENVIRON)
+    it = build(of, read(str(tmp_path), os.environ), now=NOW, who="ada", environ=ENVIRON)
     of = replace(of, hosts=(*of.hosts[:2], replace(of.hosts[2], bot=other)))
     files = it.files(of.hosts[0], BETA)
     assert copy(of, it, fetched(files)).files(of.hosts[1], BETA) == it.files(of.hosts[1], BETA)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import sys
 import threading
 from concurrent.futures import Future
@@ -64,7 +65,7 @@ def inventory(folder: Path, notify: str, announce: str = "{}") -> Inventory:
         "  hosts: {w1: {}, w2: {}, w3: {}}\n",
         encoding="utf-8",
     )
-    return load(str(path), folder)
+    return load(str(path), folder, os.environ)
 
 
 def notices(
