@@ -9,6 +9,7 @@ from botdeploy.core.text.printable import visible
 from botdeploy.engine.outcome import Ended
 from botdeploy.errors import ExitCode, UserError
 from botdeploy.user_dirs import write_whole
+from botdeploy.views import sentences
 
 if TYPE_CHECKING:
     from botdeploy.cli.context import Context
@@ -25,10 +26,12 @@ def report(context: Context, environment: str, out: Path | None) -> int:
     place = out or Path(f"botdeploy-report-{inventory.environment}.html")
     text = page(found, now=context.clock.now(), mask=lambda text: visible(context.mask(text)))
     _write(place, text)
-    unread = [host.name for host in found.hosts if host.runs == "unknown"]
+    unread = [host.name for host in found.hosts if not host.is_reached]
     told = f"; could not be reached: {', '.join(unread)}" if unread else ""
     code = ExitCode.UNREACHABLE if unread else ExitCode.DONE
-    return context.ended(Ended(code, f"{place}: {found.release} {found.ending.value}{told}"))
+    return context.ended(
+        Ended(code, f"{place}: {found.release} {sentences.ended(found.result)}{told}")
+    )
 
 
 def _write(place: Path, text: str) -> None:

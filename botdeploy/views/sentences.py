@@ -8,8 +8,10 @@ from botdeploy.core.rollout.decision import (
     Confirm,
     End,
     Prove,
+    Result,
     Revert,
     Stage,
+    Standing,
     SwitchOver,
     Wait,
 )
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
     from botdeploy.core.host_state import BotFault
     from botdeploy.core.model.inventory import Inventory
+    from botdeploy.core.report.report_model import HostReport
     from botdeploy.core.rollout.decision import Decision
     from botdeploy.engine.commands.canary import Due
     from botdeploy.engine.outcome import Ended
@@ -111,6 +114,39 @@ def bot_fault(fault: BotFault, environment: str, bot: str, host: str) -> str:
             return f"{fault.why}; to run {fault.release}: {again}"
         case _:
             return f"{fault.why}; to start it: {again}"
+
+
+_STANDINGS = {
+    Standing.PROVEN: "proven",
+    Standing.CONFIRMED: "runs it, not proven yet",
+    Standing.RETURNED: "reverted",
+    Standing.BEHIND: "staged, not switched",
+    Standing.UNSTAGED: "not staged",
+}
+
+
+def host_standing(host: HostReport) -> str:
+    """Say where a host of a report stands with the release."""
+    if not host.is_reached:
+        return f"cannot be reached: {host.why}"
+    if host.is_refused and host.standing is Standing.CONFIRMED and not host.why:
+        return "runs it, although it is in quarantine"
+    return host.why or _STANDINGS[host.standing]
+
+
+_RESULTS = {
+    None: "under way",
+    Result.DONE: "passed",
+    Result.STOPPED: "partly done",
+    Result.FAILED: "failed and reverted",
+    Result.ABANDONED: "reverted",
+    Result.STUCK: "failed, needs a person",
+}
+
+
+def ended(result: Result | None) -> str:
+    """Say how a rollout ended; None: it did not."""
+    return _RESULTS.get(result) or str(result)
 
 
 def decided(decision: Decision) -> str:

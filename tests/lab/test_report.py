@@ -61,9 +61,9 @@ def test_a_caught_canary_is_reported_and_told(project: Project) -> None:
     assert "passed" in passed
     assert one in passed
     text = page_of(project).text
-    assert "failed, taken back" in text
+    assert "failed and reverted" in text
     assert "KeyError: 'balance'" in text
-    assert re.search(rf"before\s*{one}", text)
+    assert re.search(rf"previous release\s*{one}", text)
     for reason in bad.all("verdict")[-1]["reasons"]:
         assert " ".join(reason.split()) in text
     assert [line for line in users.bodies.split("\n") if line] == ["h1 begins"] * 2

@@ -16,8 +16,10 @@ from botdeploy.core.model.address import Address
 from botdeploy.core.model.bot import Bot
 from botdeploy.core.model.inventory import Host, Inventory
 from botdeploy.core.model.policy import Policy, Ring, Share
-from botdeploy.core.report import report_model as accounts
+from botdeploy.core.report.audit_log import acts_of, frame_of, read_acts
+from botdeploy.core.report.host_report import shifted
 from botdeploy.core.report.report_model import JournalRead, Report
+from botdeploy.core.report.rollout_report import rollout_report
 from botdeploy.core.text.secret_mask import Mask
 
 if TYPE_CHECKING:
@@ -228,19 +230,19 @@ def told(
     mask: Callable[[str], str] | None = None,
     canaries: int = 1,
 ) -> Report:
-    """Make an account as the command does, without a network."""
+    """Make a report as the command does, without a network."""
     now = now or seconds(3600)
     states = {host.name: host.seen(now) for host in hosts if host.name not in away}
     acts = [
         act
         for host in hosts
         if host.name in states
-        for act in accounts.read_acts(host.name, host.acts, states[host.name].ahead(now))
+        for act in read_acts(host.name, host.acts, states[host.name].ahead(now))
     ]
     record: RolloutRecord = next(state.rollout for state in states.values() if state.rollout)
-    acts = accounts.acts_of(record, acts)
-    frame = accounts.frame_of(record, acts, now, is_open=is_open)
-    return accounts.account(
+    acts = acts_of(record, acts)
+    frame = frame_of(record, acts, now, is_open=is_open)
+    return rollout_report(
         inventory([host.name for host in hosts], canaries),
         record,
         states,
@@ -256,4 +258,4 @@ def _read(host: Canned, mask: Callable[[str], str]) -> JournalRead:
     assembler = Assembler(mask=mask)
     rows = sorted(host.rows, key=lambda row: int(row["__REALTIME_TIMESTAMP"]))
     lines = [line for row in rows for line in assembler.feed(row)] + assembler.flush()
-    return accounts.shifted(JournalRead(lines, kept=host.kept), host.ahead)
+    return shifted(JournalRead(lines, kept=host.kept), host.ahead)

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 from botdeploy.core.evidence.evidence import Evidence
 from botdeploy.core.lines.assembler import Assembler
 from botdeploy.core.lines.line import LineRules
-from botdeploy.core.report import report_model as accounts
+from botdeploy.core.report.audit_log import acts_of, frame_of, read_acts
+from botdeploy.core.report.host_report import shifted
 from botdeploy.core.report.report_model import JournalRead
+from botdeploy.core.report.rollout_report import rollout_report
 from botdeploy.core.rollout.rollout_records import newest, newest_under_way
 from botdeploy.core.text.untrusted import entry_of
 from botdeploy.engine.commands.ownership import own
@@ -61,16 +63,12 @@ def report(inventory: Inventory, fleet: Fleet, clock: Clock, environ: Mapping[st
             next_step=NextStep(Todo.CANARY),
         )
     is_open = newest_under_way(own(inventory, states), inventory.policy) is not None
-    acts = accounts.acts_of(
+    acts = acts_of(
         record,
-        [
-            act
-            for name, one in answers.items()
-            for act in accounts.read_acts(name, one.audit, one.ahead)
-        ],
+        [act for name, one in answers.items() for act in read_acts(name, one.audit, one.ahead)],
     )
     now = clock.now()
-    frame = accounts.frame_of(record, acts, now, is_open=is_open)
+    frame = frame_of(record, acts, now, is_open=is_open)
     rules = LineRules.from_policy(inventory.policy.judge)
     chosen = _read_hosts(states, acts, record)
     readings = fleet.each(
@@ -87,7 +85,7 @@ def report(inventory: Inventory, fleet: Fleet, clock: Clock, environ: Mapping[st
     ]
     if unread := len(states) - len(chosen):
         notes.append(f"The journals of {unread} hosts that did not switch were not read.")
-    return accounts.account(
+    return rollout_report(
         inventory,
         record,
         states,
@@ -156,7 +154,7 @@ def _read(
             f"only the last {len(entries.rows):,} journal entries could be read{since_when}"
         )
     reading.kept = _kept(acts, record.release)
-    return accounts.shifted(reading, ahead)
+    return shifted(reading, ahead)
 
 
 def _when(at_us: int) -> datetime:

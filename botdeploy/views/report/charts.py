@@ -1,4 +1,4 @@
-"""Charts: where on a page the marks of an account stand. Numbers only; the page draws them."""
+"""Charts: where on a page the marks of a report are. Numbers only; the page draws them."""
 
 from __future__ import annotations
 
@@ -6,13 +6,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from botdeploy.core.report.report_model import NEW, ReportStanding
+from botdeploy.core.report.report_model import instant
+from botdeploy.core.rollout.decision import HOLDING, Standing
+from botdeploy.views import sentences
 from botdeploy.views.local_time import duration
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from botdeploy.core.report.report_model import Act, HostAccount, Report
+    from botdeploy.core.report.report_model import Act, HostReport, Report
 
 WIDTH = 1000.0
 GUTTER = 132.0
@@ -28,12 +30,19 @@ MOST_NAME = 18
 
 _STEPS_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200)
 _DAY_S = 86_400
+_SPANS = {
+    Standing.BEHIND: "previous release",
+    Standing.PENDING: "pending: reverts unless confirmed",
+    Standing.CONFIRMED: "confirmed, no verdict yet",
+    Standing.PROVEN: "proven",
+    Standing.RETURNED: "back on the previous release",
+}
 _MARKS = {
     "stage": ("dot", "staged"),
     "switch": ("switch", "switched"),
     "confirm": ("dot", "confirmed"),
     "prove": ("good", "passed"),
-    "revert": ("bad", "taken back"),
+    "revert": ("bad", "reverted"),
     "quarantine": ("dot", "quarantined"),
 }
 
@@ -84,10 +93,10 @@ class Chart:
     """Hosts for which there was no room."""
 
 
-def timeline(account: Report) -> Chart:
+def timeline(report: Report) -> Chart:
     """Draw what each host ran when, ring by ring, and each act on it."""
-    hosts, left_out = _shown(account)
-    at = _Scale(account.from_, account.to)
+    hosts, left_out = _shown(report)
+    at = _Scale(report.from_, report.to)
     bars: list[Bar] = []
     marks: list[Mark] = []
     labels: list[Label] = []
@@ -103,31 +112,38 @@ def timeline(account: Report) -> Chart:
         for span in host.spans:
             begin, end = at.x(span.begin), at.x(span.end)
             when = f"{clock(span.begin)} to {clock(span.end)}"
-            is_nothing = not host.was and span.standing in (ReportStanding.OLD, ReportStanding.BACK)
-            ran = "nothing" if is_nothing else _span_words(span.standing)
+            is_nothing = not host.was and span.standing in (Standing.BEHIND, Standing.RETURNED)
+            ran = "nothing" if is_nothing else _SPANS[span.standing]
             style = "unknown" if is_nothing else span.standing.value
             title = f"{host.name}: {ran}, {when}"
             bars.append(Bar(begin, middle - 8, max(1.0, end - begin), 16, style, title))
         if not host.spans:
             bars.append(
-                Bar(GUTTER, middle - 8, at.x(account.to) - GUTTER, 16, "unknown", host.state)
+                Bar(
+                    GUTTER,
+                    middle - 8,
+                    at.x(report.to) - GUTTER,
+                    16,
+                    "unknown",
+                    sentences.host_standing(host),
+                )
             )
         signs = [
             Mark(at.x(act.at), middle, _MARKS[act.what][0], _act_words(act))
             for act in host.acts
-            if act.what in _MARKS and account.from_ <= act.at <= account.to
+            if act.what in _MARKS and report.from_ <= act.at <= report.to
         ]
         marks += sorted(signs, key=lambda sign: sign.style != "dot")  # the small ones below
         y += ROW
     return Chart(y + 6, tuple(bars), tuple(marks), tuple(labels), at.hours(), left_out)
 
 
-def errors(account: Report) -> Chart:
+def errors(report: Report) -> Chart:
     """Draw errors a minute of each host that wrote any, on one scale for all."""
-    loud = [host for host in account.hosts if host.ticks or host.troubles]
-    hosts, left_out = _shown(account, loud)
-    at = _Scale(account.from_, account.to)
-    step_us = _bin_us(account)
+    loud = [host for host in report.hosts if host.ticks or host.incidents]
+    hosts, left_out = _shown(report, loud)
+    at = _Scale(report.from_, report.to)
+    step_us = _bin_us(report)
     counted = {host.name: _bins(host, step_us) for host in hosts}
     minutes, lasts = step_us / 6e7, duration(step_us / 1e6)
     top = max((sum(bins) / minutes for one in counted.values() for bins in one.values()), default=0)
@@ -144,7 +160,7 @@ def errors(account: Report) -> Chart:
         bars += [
             Bar(at.x(span.begin), y, at.x(span.end) - at.x(span.begin), PLOT, "ran")
             for span in host.spans
-            if span.standing in NEW
+            if span.standing in HOLDING
         ]
         bars.append(Bar(GUTTER, base, WIDTH - GUTTER - MARGIN, 0.75, "base"))
         for start, (old, new) in sorted(counted[host.name].items()):
@@ -156,15 +172,15 @@ def errors(account: Report) -> Chart:
                     continue
                 height = max(1.0, count / minutes / scale * (PLOT - 4))
                 bottom -= height
-                title = f"{host.name}, {clock(_time(start))}: {count} errors in {lasts}"
+                title = f"{host.name}, {clock(instant(start))}: {count} errors in {lasts}"
                 bars.append(Bar(x, bottom, width, height, style, title))
-        if host.switched_at is not None and account.from_ <= host.switched_at <= account.to:
+        if host.switched_at is not None and report.from_ <= host.switched_at <= report.to:
             x = at.x(host.switched_at)
             bars.append(Bar(x - 0.5, y, 1, PLOT, "cut", f"switched {clock(host.switched_at)}"))
         marks += [
-            Mark(at.x(one.at), y + 8, "trouble", f"{clock(one.at)} {one.text}")
-            for one in host.troubles
-            if account.from_ <= one.at <= account.to
+            Mark(at.x_us(one.at_us), y + 8, "trouble", f"{clock(instant(one.at_us))} {one.text}")
+            for one in host.incidents
+            if report.from_ <= instant(one.at_us) <= report.to
         ]
         y += PLOT + 12
     return Chart(y + 4, tuple(bars), tuple(marks), tuple(labels), at.hours(), left_out)
@@ -195,7 +211,7 @@ class _Scale:
         return round(GUTTER + min(max(share, 0.0), 1.0) * (WIDTH - GUTTER - MARGIN), 2)
 
     def x_us(self, at_us: int) -> float:
-        return self.x(_time(at_us))
+        return self.x(instant(at_us))
 
     def hours(self) -> tuple[Label, ...]:
         step = next((one for one in _STEPS_S if self.length_s / one <= 8), None)  # noqa: PLR2004
@@ -222,10 +238,10 @@ class _Scale:
 
 
 def _shown(
-    account: Report, hosts: Sequence[HostAccount] | None = None
-) -> tuple[list[HostAccount], int]:
+    report: Report, hosts: Sequence[HostReport] | None = None
+) -> tuple[list[HostReport], int]:
     """Choose the hosts that there is room for: those with something to see, in ring order."""
-    given = list(account.hosts if hosts is None else hosts)
+    given = list(report.hosts if hosts is None else hosts)
     if len(given) <= MOST_ROWS:
         return given, 0
     ranked = sorted(
@@ -240,32 +256,22 @@ def _shown(
     return [host for host in given if host.name in chosen], len(given) - MOST_ROWS
 
 
-def _bin_us(account: Report) -> int:
+def _bin_us(report: Report) -> int:
     """Choose how much time one bar stands for: a multiple of what was counted."""
-    length = (account.to - account.from_) / timedelta(microseconds=1)
+    length = (report.to - report.from_) / timedelta(microseconds=1)
     times = 1
-    while length / (account.step_us * times) > MOST_BARS:
+    while length / (report.step_us * times) > MOST_BARS:
         times += 1
-    return account.step_us * times
+    return report.step_us * times
 
 
-def _bins(host: HostAccount, step_us: int) -> dict[int, tuple[int, int]]:
+def _bins(host: HostReport, step_us: int) -> dict[int, tuple[int, int]]:
     found: dict[int, tuple[int, int]] = {}
     for tick in host.ticks:
         start = tick.at_us - tick.at_us % step_us
         old, new = found.get(start, (0, 0))
         found[start] = (old, new + tick.errors) if tick.is_new else (old + tick.errors, new)
     return found
-
-
-def _span_words(standing: ReportStanding) -> str:
-    return {
-        ReportStanding.OLD: "the release before",
-        ReportStanding.PENDING: "pending, under lease",
-        ReportStanding.CONFIRMED: "confirmed, being judged",
-        ReportStanding.PROVEN: "proven",
-        ReportStanding.BACK: "back on the release before",
-    }[standing]
 
 
 def _act_words(act: Act) -> str:
@@ -275,7 +281,3 @@ def _act_words(act: Act) -> str:
 
 def _short(name: str) -> str:
     return name if len(name) <= MOST_NAME else f"{name[: MOST_NAME - 1]}…"
-
-
-def _time(at_us: int) -> datetime:
-    return datetime.fromtimestamp(at_us / 1e6, tz=UTC)

@@ -10,8 +10,10 @@ from jinja2 import Environment, StrictUndefined
 
 from botdeploy import __version__
 from botdeploy.core.evidence.counts import summed
-from botdeploy.core.report.report_model import Period, Report, ReportOutcome
+from botdeploy.core.report.report_model import Period, Report
+from botdeploy.core.rollout.decision import Result
 from botdeploy.core.text.phrases import few
+from botdeploy.views import sentences
 from botdeploy.views.local_time import duration
 from botdeploy.views.report import charts
 
@@ -22,17 +24,11 @@ NOTHING = "\N{EN DASH}"
 MOST_CLASSES = 40
 MOST_HOSTS = 500
 MOST_ACTS = 500
-_TONES = {
-    ReportOutcome.UNDER_WAY: "busy",
-    ReportOutcome.PASSED: "good",
-    ReportOutcome.PARTLY: "busy",
-    ReportOutcome.FAILED: "bad",
-    ReportOutcome.ROLLED_BACK: "bad",
-    ReportOutcome.BROKEN: "bad",
-}
+_TONES = {None: "busy", Result.DONE: "good", Result.STOPPED: "busy"}
+"""How a result looks; all others are bad."""
 
 
-def page(account: Report, *, now: datetime, mask: Callable[[str], str] = lambda text: text) -> str:
+def page(report: Report, *, now: datetime, mask: Callable[[str], str] = lambda text: text) -> str:
     """Write the page. Everything that came from a host is escaped, and masked by ``mask``."""
     environment = Environment(
         autoescape=True,
@@ -49,22 +45,24 @@ def page(account: Report, *, now: datetime, mask: Callable[[str], str] = lambda 
         "number": _number,
         "names": few,
         "times": _times,
+        "standing": sentences.host_standing,
     }
     text = resources.files("botdeploy.views.report").joinpath("report.html.j2").read_text("utf-8")
-    after = [host.after for host in account.hosts if host.after is not None]
-    before = [host.before for host in account.hosts if host.after and host.before]
+    after = [host.after for host in report.hosts if host.after is not None]
+    before = [host.before for host in report.hosts if host.after and host.before]
     return environment.from_string(text).render(
-        it=account,
-        tone=_TONES[account.ending],
-        timeline=charts.timeline(account),
-        errors=charts.errors(account),
-        is_read=any(host.before or host.after for host in account.hosts),
-        new=[one for one in account.errors if one.is_new],
-        known=[one for one in account.errors if not one.is_new],
+        report=report,
+        ended=sentences.ended(report.result),
+        tone=_TONES.get(report.result, "bad"),
+        timeline=charts.timeline(report),
+        errors=charts.errors(report),
+        is_read=any(host.before or host.after for host in report.hosts),
+        new=[one for one in report.errors if one.is_new],
+        known=[one for one in report.errors if not one.is_new],
         after=_together(after),
         before=_together(before),
-        has_switched=[host for host in account.hosts if host.switched_at is not None],
-        troubles=sum(len(host.troubles) for host in account.hosts),
+        has_switched=[host for host in report.hosts if host.switched_at is not None],
+        incidents=sum(len(host.incidents) for host in report.hosts),
         most_classes=MOST_CLASSES,
         most_hosts=MOST_HOSTS,
         most_acts=MOST_ACTS,

@@ -27,7 +27,7 @@ from botdeploy.core.lines.structured import read_structured
 from botdeploy.core.model.address import Address
 from botdeploy.core.model.bot import Probe, ProbeKind
 from botdeploy.core.probes.probe import ProbeReading, lines_of, read
-from botdeploy.core.report.report_model import read_acts
+from botdeploy.core.report.audit_log import read_acts
 from botdeploy.core.text.secret_mask import Mask
 from botdeploy.core.text.untrusted import entry_of
 from botdeploy.engine.commands.logs import AsWritten

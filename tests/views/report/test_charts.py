@@ -37,7 +37,7 @@ def test_a_failed_canary_is_drawn() -> None:
     """A bar for each span, a sign for each act, the ring's names, the hours."""
     chart = charts.timeline(told(failed_canary()))
     styles = [bar.style for bar in chart.bars]
-    assert styles == ["old", "pending", "back", "old", "old"]
+    assert styles == ["behind", "pending", "returned", "behind", "behind"]
     assert [label.text for label in chart.labels if label.style == "ring"] == [
         "ring canary",
         "ring fleet",

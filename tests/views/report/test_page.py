@@ -72,8 +72,8 @@ class Seen(HTMLParser):
         return " ".join("".join(self.words).split())
 
 
-def seen(account: Report, mask: Mask | None = None) -> Seen:
-    return Seen(page(account, now=NOW, mask=mask or Mask()))
+def seen(report: Report, mask: Mask | None = None) -> Seen:
+    return Seen(page(report, now=NOW, mask=mask or Mask()))
 
 
 def assert_harmless(found: Seen) -> None:
@@ -91,7 +91,7 @@ def test_a_failed_canary_is_all_on_the_page() -> None:
     text = seen(told(failed_canary())).text
     for part in (
         "echobot · prod",
-        "failed, taken back",
+        "failed and reverted",
         NEW,
         OLD,
         "new replies",
@@ -108,7 +108,7 @@ def test_a_failed_canary_is_all_on_the_page() -> None:
 def test_a_pass_has_no_reason_to_go_back() -> None:
     """A page without trouble shows none."""
     text = seen(told(passed())).text
-    assert "Why it went back" not in text
+    assert "Why it was reverted" not in text
     assert "passed" in text
     assert "None of 3 hosts wrote an error" in text
 
@@ -142,31 +142,31 @@ def test_no_text_becomes_markup(text: str) -> None:
 FAILED = told(failed_canary())
 
 
-def everywhere(evil: str, account: Report | None = None) -> Report:
+def everywhere(evil: str, report: Report | None = None) -> Report:
     """Put a text wherever a host or a person can put one."""
-    account = account or told(failed_canary(evil, why=f"h1: {evil}"))
+    report = report or told(failed_canary(evil, why=f"h1: {evil}"))
     hosts = tuple(
         replace(
             host,
             name=evil,
             ring=evil,
-            state=evil,
+            why=evil,
             runs=evil,
             notes=(evil,),
             acts=tuple(replace(act, who=evil, why=evil, outcome=evil) for act in host.acts),
         )
-        for host in account.hosts
+        for host in report.hosts
     )
     return replace(
-        account,
+        report,
         hosts=hosts,
-        errors=tuple(replace(one, name=f"{one.name}{evil}", sample=evil) for one in account.errors),
+        errors=tuple(replace(one, name=f"{one.name}{evil}", sample=evil) for one in report.errors),
         message=evil,
         who=evil,
         was=(evil,),
         why=(evil,),
         notes=(evil,),
-        acts=tuple(replace(act, who=evil, why=evil, host=evil) for act in account.acts),
+        acts=tuple(replace(act, who=evil, why=evil, host=evil) for act in report.acts),
     )
 
 
@@ -190,12 +190,12 @@ def test_a_rollout_without_a_journal_is_told_all_the_same() -> None:
     host.switched(5)
     host.rows.clear()
     host.record()
-    account = told([host])
+    report = told([host])
     blind = replace(
-        account, hosts=tuple(replace(one, before=None, after=None) for one in account.hosts)
+        report, hosts=tuple(replace(one, before=None, after=None) for one in report.hosts)
     )
     text = seen(blind).text
-    assert "Errors a minute" not in text
+    assert "Errors per minute" not in text
     assert "\N{EN DASH} → \N{EN DASH}" in text
 
 
@@ -210,4 +210,4 @@ def test_a_big_fleet_has_all_in_the_table_and_says_what_is_left_out() -> None:
     text = seen(told(hosts)).text
     assert "w499" in text
     assert "and 100 more: botdeploy status prod" in text
-    assert "The first 700 are left out: botdeploy history prod" in text
+    assert "The first 700 entries are left out: botdeploy history prod" in text

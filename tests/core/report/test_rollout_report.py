@@ -1,4 +1,4 @@
-"""An account puts together what hosts say, and is not fooled by clocks, gaps and late notes."""
+"""An report puts together what hosts say, and is not fooled by clocks, gaps and late notes."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ import pytest
 from botdeploy.core.evidence.evidence import Evidence
 from botdeploy.core.lines.level import Level
 from botdeploy.core.lines.line import LineKind, LogLine
-from botdeploy.core.report import report_model as accounts
-from botdeploy.core.report.report_model import ReportOutcome, ReportStanding
+from botdeploy.core.report.audit_log import COARSE_US, read_acts
+from botdeploy.core.report.report_model import Span, instant
+from botdeploy.core.report.rollout_report import MOST_SAMPLE
+from botdeploy.core.rollout.decision import Result, Standing
 from botdeploy.core.text.secret_mask import Mask
 from tests.views.canned import (
     BEGIN,
@@ -31,17 +33,17 @@ from tests.views.canned import (
 
 def test_a_failed_canary_is_told_with_its_reason_once() -> None:
     """Outcome, who, why, from what to what: from the audit logs of all hosts."""
-    account = told(failed_canary())
-    assert account.ending is ReportOutcome.FAILED
-    assert account.why == ("h1: 10 errors in 3.6 s, where 0.08 are usual here",)
-    assert account.quarantined == account.why[0]
-    assert (account.release, account.was) == (NEW, (OLD,))
-    assert (account.who, account.message) == ("ann@laptop", "new replies")
-    assert (account.begin, account.end) == (BEGIN, seconds(25))
-    assert [(host.name, host.ring, host.state) for host in account.hosts] == [
-        ("h1", "canary", "taken back"),
-        ("h2", "fleet", "did not get it"),
-        ("h3", "fleet", "did not get it"),
+    report = told(failed_canary())
+    assert report.result is Result.FAILED
+    assert report.why == ("h1: 10 errors in 3.6 s, where 0.08 are usual here",)
+    assert report.quarantined == report.why[0]
+    assert (report.release, report.was) == (NEW, (OLD,))
+    assert (report.who, report.message) == ("ann@laptop", "new replies")
+    assert (report.begin, report.end) == (BEGIN, seconds(25))
+    assert [(host.name, host.ring, host.standing) for host in report.hosts] == [
+        ("h1", "canary", Standing.RETURNED),
+        ("h2", "fleet", Standing.UNSTAGED),
+        ("h3", "fleet", Standing.UNSTAGED),
     ]
 
 
@@ -49,16 +51,16 @@ def test_what_ran_when_is_told_span_by_span() -> None:
     """Old, pending, back on a canary that failed; confirmed and proven where it passed."""
     canary, other, _ = told(failed_canary()).hosts
     assert [(span.standing, span.begin) for span in canary.spans[1:]] == [
-        (ReportStanding.PENDING, seconds(5)),
-        (ReportStanding.BACK, seconds(24)),
+        (Standing.PENDING, seconds(5)),
+        (Standing.RETURNED, seconds(24)),
     ]
-    assert [span.standing for span in other.spans] == [ReportStanding.OLD]
+    assert [span.standing for span in other.spans] == [Standing.BEHIND]
     good = told(passed()).hosts[0]
     assert [span.standing for span in good.spans] == [
-        ReportStanding.OLD,
-        ReportStanding.PENDING,
-        ReportStanding.CONFIRMED,
-        ReportStanding.PROVEN,
+        Standing.BEHIND,
+        Standing.PENDING,
+        Standing.CONFIRMED,
+        Standing.PROVEN,
     ]
 
 
@@ -112,7 +114,7 @@ def test_a_long_sample_keeps_head_and_end() -> None:
     assert sample.startswith("ERROR xxx")
     assert sample.endswith(" at last")
     assert "\n…\n" in sample
-    assert len(sample) <= accounts.MOST_SAMPLE + 3
+    assert len(sample) <= MOST_SAMPLE + 3
 
 
 def test_samples_are_masked() -> None:
@@ -130,18 +132,18 @@ def test_a_crash_is_told_as_systemd_said_it() -> None:
         EXIT_CODE="exited", EXIT_STATUS="3",
     )  # fmt: skip
     canary, other, _ = told(hosts).hosts
-    assert [one.at for one in canary.troubles] == [seconds(20)]
-    assert other.troubles == ()
+    assert [instant(one.at_us) for one in canary.incidents] == [seconds(20)]
+    assert other.incidents == ()
 
 
 def test_a_rollout_that_passed_everywhere_has_passed() -> None:
     """No host is bad, nothing is new, every host is proven."""
-    account = told(passed(4))
-    assert account.ending is ReportOutcome.PASSED
-    assert account.why == ()
-    assert {host.state for host in account.hosts} == {"proven"}
-    assert not any(host.is_bad for host in account.hosts)
-    assert account.errors == ()
+    report = told(passed(4))
+    assert report.result is Result.DONE
+    assert report.why == ()
+    assert {host.standing for host in report.hosts} == {Standing.PROVEN}
+    assert not any(host.is_bad for host in report.hosts)
+    assert report.errors == ()
 
 
 def test_a_rollout_that_a_person_took_back_did_not_fail() -> None:
@@ -149,9 +151,9 @@ def test_a_rollout_that_a_person_took_back_did_not_fail() -> None:
     hosts = passed(2)
     for host in hosts:
         host.reverted(300, "users complain")
-    account = told(hosts)
-    assert account.ending is ReportOutcome.ROLLED_BACK
-    assert account.why == ("users complain",)
+    report = told(hosts)
+    assert report.result is Result.ABANDONED
+    assert report.why == ("users complain",)
 
 
 def test_a_rollout_under_way_reaches_until_now() -> None:
@@ -162,13 +164,11 @@ def test_a_rollout_under_way_reaches_until_now() -> None:
         host.record()
     hosts[0].acts = [act for act in hosts[0].acts if act["act"] not in ("confirm", "prove")]
     hosts[0].state["releases"] = [{"id": NEW, "digest": DIGEST}]
-    account = told(hosts, now=seconds(50), is_open=True)
-    assert account.ending is ReportOutcome.UNDER_WAY
-    assert account.end == account.to == seconds(50)
-    assert account.hosts[0].spans[-1] == accounts.Span(
-        ReportStanding.PENDING, seconds(5), seconds(50)
-    )
-    assert account.hosts[0].state == "runs it, not proven yet"
+    report = told(hosts, now=seconds(50), is_open=True)
+    assert report.result is None
+    assert report.end == report.to == seconds(50)
+    assert report.hosts[0].spans[-1] == Span(Standing.PENDING, seconds(5), seconds(50))
+    assert report.hosts[0].standing is Standing.CONFIRMED
 
 
 def test_what_still_runs_a_release_that_failed_after_its_pass_is_told() -> None:
@@ -176,18 +176,19 @@ def test_what_still_runs_a_release_that_failed_after_its_pass_is_told() -> None:
     hosts = passed(3)
     for host in hosts:
         host.state["quarantine"] = {DIGEST: "errors came late"}
-    account = told(hosts)
-    assert {one.state for one in account.hosts} == {"runs it, and it is in quarantine"}
+    report = told(hosts)
+    assert {(one.standing, one.is_refused) for one in report.hosts} == {(Standing.CONFIRMED, True)}
+    assert all(one.is_bad for one in report.hosts)
 
 
 def test_a_host_that_cannot_be_reached_is_told_so() -> None:
     """Nothing is made up of a host that said nothing."""
-    account = told(passed(3), away=("h3",))
-    host = account.hosts[-1]
-    assert (host.name, host.runs, host.spans, host.before) == ("h3", "unknown", (), None)
-    assert host.state == "cannot be reached: no route to host"
+    report = told(passed(3), away=("h3",))
+    host = report.hosts[-1]
+    assert (host.name, host.runs, host.spans, host.before) == ("h3", "", (), None)
+    assert (host.standing, host.why) == (Standing.AWAY, "no route to host")
     assert host.is_bad
-    assert account.ending is ReportOutcome.PARTLY
+    assert report.result is Result.STOPPED
 
 
 def test_a_first_deploy_had_nothing_before() -> None:
@@ -198,13 +199,13 @@ def test_a_first_deploy_had_nothing_before() -> None:
     hosts[0].works(5, 60, "new")
     hosts[0].proven(60)
     hosts[0].record()
-    account = told(hosts)
-    assert account.was == ()
-    assert account.ending is ReportOutcome.PASSED
-    assert account.hosts[0].after is not None
-    assert account.hosts[0].after.counts.lines == 11
-    assert account.hosts[0].before is not None
-    assert account.hosts[0].before.errors_a_minute is None
+    report = told(hosts)
+    assert report.was == ()
+    assert report.result is Result.DONE
+    assert report.hosts[0].after is not None
+    assert report.hosts[0].after.counts.lines == 11
+    assert report.hosts[0].before is not None
+    assert report.hosts[0].before.errors_a_minute is None
 
 
 def test_a_host_with_another_clock_is_told_by_ours() -> None:
@@ -220,7 +221,7 @@ def test_a_host_with_another_clock_is_told_by_ours() -> None:
 
 def _move(host: Canned, ahead: timedelta) -> None:
     for act in host.acts:
-        at = accounts.read_acts(host.name, [act], -ahead)[0].at
+        at = read_acts(host.name, [act], -ahead)[0].at
         act["at"] = at.isoformat()
     for row in host.rows:
         row["__REALTIME_TIMESTAMP"] = str(
@@ -242,7 +243,7 @@ def test_damaged_entries_of_an_audit_log_are_left_out() -> None:
         {}, {"at": "soon", "act": "switch"}, {"at": "2026-11-22T21:05:00", "act": "switch"},
         {"at": "2026-11-22T21:05:00Z"}, {"at": "2026-11-22T21:05:00Z", "act": "stage", "why": None},
     ]  # fmt: skip
-    acts = accounts.read_acts("h1", entries, timedelta(0))
+    acts = read_acts("h1", entries, timedelta(0))
     assert [(act.what, act.why) for act in acts] == [("stage", "")]
 
 
@@ -299,13 +300,13 @@ def test_what_was_kept_of_a_soak_stands_in_for_a_journal_that_is_gone() -> None:
 
 def test_the_time_that_is_shown_fits_the_rollout() -> None:
     """As much before it as it took, at least a minute and at most an hour; never the future."""
-    account = told(failed_canary(), now=seconds(30))
-    assert account.from_ == seconds(-60)
-    assert account.to == seconds(30)
+    report = told(failed_canary(), now=seconds(30))
+    assert report.from_ == seconds(-60)
+    assert report.to == seconds(30)
     long = told(passed(1, soak_s=86_400), now=seconds(2 * 86_400))
     assert long.begin - long.from_ == timedelta(hours=1)
     assert long.to - long.end == timedelta(minutes=30)
-    assert long.step_us == accounts.COARSE_US
+    assert long.step_us == COARSE_US
 
 
 def test_what_a_release_wrote_that_failed_before_is_not_the_usual() -> None:
