@@ -6,7 +6,7 @@ from hypothesis import HealthCheck, settings
 
 from tests.effort import examples
 
-pytest_plugins = ["tests.lab.plugin"]
+pytest_plugins = ["tests.lab.plugin", "tests.spread"]
 
 # A busy machine is no fault of the code; in CI a run must be the same each time.
 settings.register_profile(

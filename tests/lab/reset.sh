@@ -40,10 +40,11 @@ awk -F: 'NR == FNR { known[$1]; next } !($1 in known) { print $3 }' \
 
 # --- what stands ----------------------------------------------------------------------------------
 
-# A file system within another's folder, newest first: none is there when a host comes up.
+# What is mounted beside what a host boots with, newest first; also a second one over /tmp.
 mounted() {
-    tac /proc/self/mounts | cut -d' ' -f2 |
-        grep -Evx '/|/tmp|/run|(/proc|/sys|/dev|/run/(host|lock|user|credentials))(/.*)?'
+    awk '$2 ~ "^(/proc|/sys|/dev|/run/(host|lock|user|credentials))(/|$)" { next }
+        $2 ~ "^/(tmp|run)?$" && !seen[$2]++ { next }
+        { print $2 }' /proc/self/mounts | tac
 }
 mounted | while read -r folder; do umount -l "$(printf %b "$folder")"; done
 

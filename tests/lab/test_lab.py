@@ -377,6 +377,7 @@ HARMS = {
     "hostname other; echo 127.0.0.1 other >/etc/hosts": "other",
     "echo x >/var/.lab-filler; rm -r /srv; echo x >/dev/shm/x": "/var/.lab-filler",
     "mount -t tmpfs lab /opt": "/opt rw",
+    "mount -t tmpfs -o size=9m lab /tmp": "/tmp size=9216k",
     "setsid sleep 1000 </dev/null >/dev/null 2>&1 &": "sleep",
     "mount --bind /etc /etc && mount -o remount,bind,ro /etc": "/etc ro",
 }
@@ -401,7 +402,8 @@ def standing(host: BreakableHost) -> set[str]:
         "systemctl show -p TasksMax ssh; cat /proc/$(systemctl show -P MainPID ssh)/limits;"
         "find /etc -type f -exec sha256sum {} +; find /etc -printf '%p %y %m %u %g %l\\n';"
         "sshd -T; date +%Z; hostname; ls -d /opt /srv /run/nologin; find /opt /srv /var/.[!.]*"
-        " /dev/shm; ps -e -o comm= | grep sleep; awk '{ print $2, substr($4, 1, 2) }' /proc/mounts",
+        ' /dev/shm; ps -e -o comm= | grep sleep; awk \'{ n = split($4, all, ",");'
+        " for (i = 1; i <= n; i++) print $2, all[i] }' /proc/mounts",
         check=False,
     )
     lines = {" ".join(line.split()) for line in told.stdout.splitlines()}
