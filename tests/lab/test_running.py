@@ -36,6 +36,8 @@ print("app crashed", flush=True)
 os.execvp("sleep", ["sleep", "infinity"])
 """
 SOAK = [{"name": "canary", "hosts": "all", "soak": "8s", "settle": "1s"}]
+BRIEF = [{**SOAK[0], "soak": "1s"}]
+"""For the good release that a test begins with."""
 
 
 def source(project: Project, name: str, text: str) -> str:
@@ -62,7 +64,9 @@ def test_a_bot_that_ends_by_itself_fails_whenever_it_is_asked(lab: Lab, tmp_path
     project = Project(tmp_path, lab, hosts=("h1", "h2"), rollout={"rings": SOAK})
     first = project.canary("--source", ends(project, "e1", 4), code=1)
     failed(project, first, [None, None])
+    project.write(rings=BRIEF)
     one = releases_of(project.canary())
+    project.write(rings=SOAK)
     failed(project, project.canary("--source", ends(project, "e2", 4), code=1), [one, one])
     batches = [{"name": "fleet", "hosts": "all", "batch": 1, "settle": "4s"}]
     project.write(rings=batches)
@@ -80,8 +84,9 @@ def test_a_bot_that_ends_by_itself_fails_whenever_it_is_asked(lab: Lab, tmp_path
 @pytest.fixture
 def running(lab: Lab, tmp_path: Path) -> Project:
     """Give two hosts that run a good release."""
-    project = Project(tmp_path, lab, hosts=("h1", "h2"), rollout={"rings": SOAK})
+    project = Project(tmp_path, lab, hosts=("h1", "h2"), rollout={"rings": BRIEF})
     project.canary()
+    project.write(rings=SOAK)
     return project
 
 
