@@ -241,6 +241,13 @@ class Host:
     def mend_network(self) -> None:
         """Undo everything that a fault did to the host's network. Repeatable."""
         run(["ip", "link", "set", self.link, "up"])
+        # The kernel tells a moment later that a link is up again; until then a bridge's port of
+        # it can't be set.
+        deadline = time.monotonic() + 5
+        while Path(f"/sys/class/net/{self.link}/operstate").read_text() != "up\n":
+            if time.monotonic() > deadline:
+                raise LabError(f"{self.lab.name}/{self.name}: its link stays down")
+            time.sleep(0.01)
         run(["bridge", "link", "set", "dev", self.link, "state", "3"])
         run(["tc", "qdisc", "delete", "dev", self.link, "root"], check=False)
         run(["ip", "-n", self.link, "route", "flush", "type", "blackhole"])
