@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from botdeploy.errors import Unreachable
 from botdeploy.hosts.process.program import BaseConnection
-from botdeploy.hosts.ssh.channels import RemotePrograms
+from botdeploy.hosts.ssh.remote_programs import RemotePrograms
 
 if TYPE_CHECKING:
     from collections.abc import Callable

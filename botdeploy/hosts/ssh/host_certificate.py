@@ -57,7 +57,7 @@ class HostCertificate:
     @classmethod
     def parse(cls, blob: bytes) -> HostCertificate:
         """Read a certificate as it comes over the wire; raise BadCertificate for any other."""
-        reader = _Reader(blob)
+        reader = FieldReader(blob)
         fields = _KEY_FIELDS.get(reader.text())
         if fields is None:
             raise BadCertificate("of an unknown type")
@@ -66,7 +66,7 @@ class HostCertificate:
         reader.number(8)  # the serial number
         kind = reader.number(4)
         key_id = reader.text()
-        names = _Reader(reader.string())
+        names = FieldReader(reader.string())
         principals = []
         while names.is_left:
             principals.append(names.text())
@@ -107,7 +107,7 @@ class HostCertificate:
             raise BadCertificate("not truly signed by its authority")
 
     def _is_signed(self) -> bool:
-        reader = _Reader(self.signature)
+        reader = FieldReader(self.signature)
         reader.text()
         reader.string()
         if reader.is_left:  # paramiko reads ssh's fields leniently.
@@ -122,7 +122,7 @@ class HostCertificate:
 
 def plain_key(certificate: bytes) -> bytes:
     """Give the public key that a certificate is for; raise BadCertificate for anything else."""
-    reader = _Reader(certificate)
+    reader = FieldReader(certificate)
     kind = reader.text()
     fields = {**_KEY_FIELDS, **_TOKEN_KEY_FIELDS}.get(kind)
     if fields is None:
@@ -138,7 +138,7 @@ def certificate_types(key_types: Iterable[str]) -> tuple[str, ...]:
     return tuple(f"{kind}{_SUFFIX}" for kind in key_types)
 
 
-class _Reader:
+class FieldReader:
     """Reads ssh's fields from bytes; raises BadCertificate when they end too early."""
 
     def __init__(self, data: bytes) -> None:
@@ -147,16 +147,20 @@ class _Reader:
 
     @property
     def is_left(self) -> bool:
+        """Whether anything is left."""
         return self.position < len(self._data)
 
     def number(self, size: int) -> int:
+        """Read a number of so many bytes."""
         return int.from_bytes(self._take(size))
 
     def string(self) -> bytes:
+        """Read a string with its length before it."""
         (size,) = struct.unpack(">I", self._take(4))
         return self._take(size)
 
     def text(self) -> str:
+        """Read a string that is UTF-8."""
         try:
             return self.string().decode()
         except UnicodeDecodeError:

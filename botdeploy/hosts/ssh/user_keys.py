@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import base64
-import io
-import os
 import socket
-import stat
-import struct
 import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import paramiko
-from cryptography.exceptions import UnsupportedAlgorithm
 from paramiko.agent import AgentSSH
 from paramiko.message import Message
 from paramiko.pkey import PublicBlob
 
+from botdeploy.hosts.ssh import key_files
 from botdeploy.hosts.ssh.host_certificate import BadCertificate, plain_key
 
 if TYPE_CHECKING:
@@ -28,13 +23,10 @@ if TYPE_CHECKING:
     from paramiko.agent import AgentKey
 
     from botdeploy.hosts.ssh.destination import Destination
+    from botdeploy.hosts.ssh.key_files import KeyFile
 
 #: An agent may have to ask its user; a machine that nobody sits at must not wait for ever.
 _AGENT_TIMEOUT_S = 60.0
-
-_MAGIC = b"openssh-key-v1\0"
-#: How a file begins that holds a public key.
-_PUBLIC = (b"ssh-", b"ecdsa-", b"sk-")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,17 +39,6 @@ class Offer:
 
 class KeyProblem(Exception):
     """A key file that can't be used, with what is wrong and what to do about it."""
-
-
-@dataclass(frozen=True, slots=True)
-class _KeyFile:
-    """What one file gave: a key, or only its public half, or a fault."""
-
-    key: PKey | None = None
-    public_blob: bytes = b""
-    problem: str = ""
-    #: The certificate that lies beside it; empty where there is none.
-    certificate: bytes = b""
 
 
 class _Agent(AgentSSH):
@@ -104,7 +85,7 @@ class _Offers:
     """What one host is offered: each key once, by the halves that files and the agent have."""
 
     agent: dict[bytes, PKey]
-    files: dict[Path, _KeyFile]
+    files: dict[Path, KeyFile]
     offered: set[bytes] = field(default_factory=set)
 
     def fresh(self, name: str, key: PKey) -> Iterator[Offer]:
@@ -141,7 +122,7 @@ class UserKeys:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._files: dict[Path, _KeyFile] = {}
+        self._files: dict[Path, KeyFile] = {}
         self._certificates: dict[Path, bytes | str] = {}
         self._agents: dict[Path, _Agent | None] = {}
 
@@ -194,18 +175,18 @@ class UserKeys:
                     agent._close()  # type: ignore[attr-defined] # noqa: SLF001
             self._agents.clear()
 
-    def _file(self, path: Path) -> _KeyFile:
+    def _file(self, path: Path) -> KeyFile:
         with self._lock:
             found = self._files.get(path)
             if found is None:
-                found = self._files[path] = _load(path)
+                found = self._files[path] = key_files.load(path)
             return found
 
     def _certificate(self, path: Path) -> bytes | str:
         """Read a certificate; what is wrong with it is given as text."""
         with self._lock:
             if path not in self._certificates:
-                self._certificates[path] = _read_certificate(path)
+                self._certificates[path] = key_files.read_certificate(path)
             return self._certificates[path]
 
     def _agent_keys(self, path: Path | None, problems: list[str]) -> dict[bytes, PKey]:
@@ -232,126 +213,3 @@ def _from_agent(blob: bytes, key: AgentKey, keys: Mapping[bytes, AgentKey]) -> P
     # Without it the agent is asked by the certificate's own bytes, which is what it holds.
     key.inner_key = None  # type: ignore[attr-defined]
     return _Certified(keys.get(plain, key), blob, f"{key.comment} (certificate)")
-
-
-def _read_certificate(path: Path) -> bytes | str:
-    """Read a file of one certificate for users; what is wrong with it is given as text."""
-    try:
-        blob = base64.b64decode(path.read_text("ascii", "replace").split()[1])
-        plain_key(blob)
-    except OSError as error:
-        return error.strerror or "cannot be read"
-    except (ValueError, IndexError, BadCertificate):
-        return "not a certificate"
-    return blob
-
-
-def _load(path: Path) -> _KeyFile:
-    """Read one private key file; what is wrong with it becomes a sentence."""
-    try:
-        with path.open("rb") as stream:
-            status = os.fstat(stream.fileno())
-            data = stream.read(256 * 1024)
-    except OSError as error:
-        reason = "does not exist" if isinstance(error, FileNotFoundError) else error.strerror
-        # An agent may hold the private half of which only the public one lies here.
-        public, _ = _public_half(path, b"")
-        return _KeyFile(public_blob=public, problem=f"the key file {reason}")
-    public, is_encrypted = _public_half(path, data)
-    if data.lstrip().startswith(_PUBLIC):
-        return _KeyFile(
-            public_blob=public,
-            problem="not a private key: it is a public key, and no agent holds its private half; "
-            "name the file without .pub, or give the key to an agent",
-        )
-    if status.st_uid == os.getuid() and stat.S_IMODE(status.st_mode) & 0o077:
-        mode = stat.S_IMODE(status.st_mode)
-        return _KeyFile(
-            public_blob=public,
-            problem=f"others may read this key (mode {mode:04o}), ssh would refuse it too; "
-            f"type: chmod 600 {path}",
-        )
-    if is_encrypted:
-        return _KeyFile(
-            public_blob=public,
-            problem="the key is encrypted and no agent holds it; type: ssh-add "
-            f"{path} (or name a key without a passphrase)",
-        )
-    key = _private_key(data)
-    if key is None:
-        problem = f"not a private key that ssh can use ({_kind(data)})"
-        return _KeyFile(public_blob=public, problem=problem)
-    beside = _read_certificate(path.with_name(f"{path.name}-cert.pub"))
-    return _KeyFile(
-        key=key,
-        public_blob=key.asbytes(),
-        certificate=beside if isinstance(beside, bytes) else b"",
-    )
-
-
-def _private_key(data: bytes) -> PKey | None:
-    """Read a private key of any type; None when it is none."""
-    text = data.decode("ascii", "replace")
-    for kind in (paramiko.Ed25519Key, paramiko.ECDSAKey, paramiko.RSAKey):
-        try:
-            key: PKey = kind.from_private_key(io.StringIO(text))
-        except (
-            ValueError,
-            TypeError,
-            IndexError,
-            struct.error,
-            UnsupportedAlgorithm,
-            paramiko.SSHException,
-        ):
-            continue
-        return key
-    return None
-
-
-def _kind(data: bytes) -> str:
-    if not data.strip():
-        return "the file is empty"
-    first = data.lstrip().split(b"\n", 1)[0]
-    if first.startswith(b"PuTTY-"):
-        return "it is PuTTY's format; convert it with puttygen -O private-openssh"
-    return "unknown or damaged format"
-
-
-def _public_half(path: Path, data: bytes) -> tuple[bytes, bool]:
-    """Give the public key of a private one without decrypting it, and whether that is needed."""
-    text = data.decode("ascii", "replace")
-    is_encrypted = "ENCRYPTED" in text[:1000]
-    public = b""
-    if "BEGIN OPENSSH PRIVATE KEY" in text:
-        body = text.partition("-----\n")[2].partition("-----END")[0]
-        try:
-            raw = base64.b64decode(body)
-            fields = _strings(raw.removeprefix(_MAGIC))
-            cipher, _, _ = next(fields), next(fields), next(fields)
-            is_encrypted = cipher != b"none"
-            public = next(_strings(raw.removeprefix(_MAGIC), skip=3, gap=4))
-        except (ValueError, struct.error, StopIteration):
-            public = b""
-    if not public:
-        try:
-            if not data.lstrip().startswith(_PUBLIC):
-                text = path.with_name(f"{path.name}.pub").read_text("ascii", "replace")
-            public = base64.b64decode(text.split()[1])
-        except (OSError, ValueError, IndexError):
-            public = b""
-    return public, is_encrypted
-
-
-def _strings(data: bytes, skip: int = 0, gap: int = 0) -> Iterator[bytes]:
-    """Give the length-prefixed strings of ssh's formats, after some of them and a gap."""
-    position = 0
-    index = 0
-    while position < len(data):
-        if index == skip and skip:
-            position += gap
-        (size,) = struct.unpack_from(">I", data, position)
-        position += 4
-        if index >= skip:
-            yield data[position : position + size]
-        position += size
-        index += 1
