@@ -28,9 +28,12 @@ WORLD = {
     "asyncio", "concurrent", "fabric", "glob", "http", "invoke", "io", "jinja2",
     "multiprocessing", "os", "paramiko", "pathlib", "pydantic", "random", "requests", "rich",
     "secrets", "shutil", "signal", "socket", "subprocess", "sys", "tempfile", "threading",
-    "time", "typer", "uuid", "yaml",
+    "time", "typer", "uuid", "yaml", "zoneinfo",
 }  # fmt: skip
 """What a pure decision has no business with: clock, files, network, randomness, threads."""
+
+CLOCK = {"now", "today", "utcnow"}
+"""Methods of ``datetime`` and ``date`` that read the clock of this machine."""
 
 
 def modules() -> list[Path]:
@@ -81,4 +84,12 @@ def test_the_core_knows_no_world(path: Path) -> None:
     """No clock, no files, no network, no randomness, no threads, and no third-party package."""
     roots = {name.split(".")[0] for name in imported(path)}
     assert not roots & WORLD
+    read = {
+        node.attr
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.Attribute)
+        and isinstance(node.value, ast.Name)
+        and node.value.id in {"date", "datetime"}
+    }
+    assert not read & CLOCK
     assert roots <= sys.stdlib_module_names | {"botdeploy"}

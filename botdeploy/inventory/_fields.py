@@ -5,19 +5,21 @@ from __future__ import annotations
 import re
 import warnings
 from datetime import timedelta
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import PlainValidator, WithJsonSchema
 
 from botdeploy.core.model.policy import Share
 from botdeploy.core.probes.probe import OWN_URL
-from botdeploy.core.rollout.allowed_hours import parse_window
+from botdeploy.inventory.allowed_hours import parse_window
 from botdeploy.inventory.host_range import MOST_HOSTS
 from botdeploy.inventory.located import short, type_name
 from botdeploy.inventory.slow_regex import runs_away
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from botdeploy.core.model.allowed_hours import Window
 
 _UNITS = {"w": 604800.0, "d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0}
 _DURATION = re.compile(r"(?:[0-9]{1,9}(?:\.[0-9]{1,6})?[wdhms])+")
@@ -321,10 +323,8 @@ def _own_url(value: object) -> str:
     return text
 
 
-def _window(value: object) -> str:
-    text = _line(value)
-    parse_window(text)
-    return text
+def _window(value: object) -> Window:
+    return parse_window(_line(value))
 
 
 def _source(value: object) -> str:
@@ -463,8 +463,8 @@ OwnUrl = Annotated[
         {"type": "string", "pattern": r"^https?://(127\.[0-9.]+|localhost|\[::1\])([:/?]|$)"}
     ),
 ]
-WindowText = Annotated[
-    str,
+AllowedHours = Annotated[
+    Any,  # a Window: pydantic is not to look into it
     PlainValidator(_window),
     WithJsonSchema({"type": "string", "examples": ["Mo-Fr 09:00-17:00 Europe/Berlin"]}),
 ]

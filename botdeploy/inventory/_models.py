@@ -168,7 +168,7 @@ class RingKeys(KeyModel):
     gate: Gate = Field(
         Gate.NONE, strict=False, description="approve: a person opens the ring with 'approve'."
     )
-    window: f.WindowText | None = Field(
+    window: f.AllowedHours | None = Field(
         None, description="Hours in which the ring may begin: Mo-Fr 09:00-17:00 Europe/Berlin."
     )
     env: dict[f.EnvName, f.EnvValue] = Field(

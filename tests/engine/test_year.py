@@ -30,6 +30,7 @@ from botdeploy.engine.commands.canary import canary, promote
 from botdeploy.engine.commands.rollback import rollback
 from botdeploy.engine.rollout.loop import Options
 from botdeploy.errors import BotdeployError, ExitCode
+from botdeploy.inventory.allowed_hours import parse_window
 from tests.effort import examples
 from tests.engine.fakefleet import ControllerDied, FakeBuild, FakeWatch, Stage
 
@@ -117,7 +118,7 @@ class Year(RuleBasedStateMachine):
                 settle=timedelta(seconds=10),
                 batch=Share(count=batch),
                 gate=Gate.APPROVE if name == gate else Gate.NONE,
-                window="Mo-Fr 09:00-17:00 Europe/Berlin" if name == window else None,
+                window=parse_window("Mo-Fr 09:00-17:00 Europe/Berlin") if name == window else None,
             )
             for (name, selector), soak in zip(selectors.items(), (*longest, 0), strict=True)
         )

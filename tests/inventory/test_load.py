@@ -309,7 +309,7 @@ def test_the_other_keys_of_a_rollout(tmp_path: Path) -> None:
         "  same: [a+, {pattern: b+, name: bees}]\n  latency: '(?P<s>[0-9.]+)s'",
     )
     ring = policy.rings[0]
-    assert ring.window == "Mo-Fr 09:00-17:00 Europe/Berlin"
+    assert str(ring.window) == "Mo-Fr 09:00-17:00 Europe/Berlin"
     assert ring.announce == {"begin": "now {{ release }}"}
     assert ring.env == {"A": "010"}
     assert (policy.lease.ttl, policy.lease.until) == (timedelta(minutes=15), LeaseUntil.VERDICT)

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from botdeploy.core.model.allowed_hours import Window
+
 
 @dataclass(frozen=True, slots=True)
 class Share:
@@ -66,7 +68,7 @@ class Ring:
     settle: timedelta = timedelta(seconds=10)
     batch: Share = Share(count=1)
     gate: Gate = Gate.NONE
-    window: str | None = None
+    window: Window | None = None
     env: Mapping[str, str] = field(default_factory=dict)
     announce: Mapping[str, str] = field(default_factory=dict)
     """Texts (Jinja2) for the bot's users: ``begin``, ``end``."""

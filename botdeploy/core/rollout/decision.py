@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 
 from botdeploy.core.host_state import HostState, Phase
 from botdeploy.core.model.policy import Gate, LeaseUntil, OnFail
-from botdeploy.core.rollout.allowed_hours import next_opening
 from botdeploy.core.rollout.running import CONFIRMABLE, Runs, Seen, judged
 from botdeploy.core.verdict import Outcome, Verdict
 
@@ -543,7 +542,7 @@ def _closed(facts: Facts, ring: Ring, behind: Sequence[str]) -> Wait | None:
         return Wait(Reason.GATE, f"ring {ring.name} needs an approval", ring.name)
     # A ring that has begun goes to its end; who was away then comes within the hours again.
     if ring.window is not None and (not has_begun or Standing.PROVEN in views):
-        opens = next_opening(ring.window, facts.now)
+        opens = ring.window.next_opening(facts.now)
         if opens > facts.now:
             return Wait(Reason.WINDOW, f"ring {ring.name} opens {ring.window}", ring.name, opens)
     return None

@@ -174,5 +174,5 @@ def _ring(ring: Ring, hosts: tuple[str, ...]) -> dict[str, object]:
         "soak_s": ring.soak.total_seconds(),
         "settle_s": ring.settle.total_seconds(),
         "gate": ring.gate.value,
-        "window": ring.window,
+        "window": str(ring.window) if ring.window is not None else None,
     }

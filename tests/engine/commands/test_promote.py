@@ -14,6 +14,7 @@ from botdeploy.engine.commands.canary import canary, due, promote
 from botdeploy.engine.commands.rollback import rollback
 from botdeploy.engine.rollout.loop import Options
 from botdeploy.errors import ExitCode, LockedError
+from botdeploy.inventory.allowed_hours import parse_window
 from botdeploy.views import sentences
 from tests.engine.commands.test_canary import release, switches, tick
 from tests.engine.fakefleet import ControllerDied, FakeBuild, Stage
@@ -224,7 +225,9 @@ def test_a_hold_that_one_host_did_not_hear_the_end_of_holds_nobody() -> None:
 
 def test_a_ring_begins_in_its_hours() -> None:
     """Outside of the window cron says once what it waits for; inside, the ring begins."""
-    stage = stage_of((RINGS[0], replace(RINGS[1], window="Mo-Fr 09:00-17:00 UTC"), RINGS[2]))
+    stage = stage_of(
+        (RINGS[0], replace(RINGS[1], window=parse_window("Mo-Fr 09:00-17:00 UTC")), RINGS[2])
+    )
     stage.clock.advance(7 * 3600)  # it is past four in the afternoon
     release(stage)
     assert [code for code, _ in wait(stage, 14)] == [0]
