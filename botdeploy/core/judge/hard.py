@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 from botdeploy.core.judge.host_tally import MINUTE_US, SECOND_US
 from botdeploy.core.judge.options import Preset
+from botdeploy.core.lines.quote import quote
 from botdeploy.core.lines.systemd_record import SystemKind
-from botdeploy.core.text.phrases import count, duration, listing, quote
+from botdeploy.core.text.phrases import count, duration, listing
 from botdeploy.core.verdict import Outcome, Verdict
 
 if TYPE_CHECKING:

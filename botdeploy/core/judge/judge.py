@@ -15,7 +15,8 @@ from botdeploy.core.judge.quarantined_errors import TWICE, QuarantinedErrors
 from botdeploy.core.judge.quick import QuickRules, unexcluded
 from botdeploy.core.judge.sequential import SequentialTest
 from botdeploy.core.lines.external_errors import is_of_world
-from botdeploy.core.text.phrases import count, duration, listing, quote
+from botdeploy.core.lines.quote import quote
+from botdeploy.core.text.phrases import count, duration, listing
 from botdeploy.core.verdict import Outcome, Verdict
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from botdeploy.core.lines.error_grouping import group
-from botdeploy.core.text.phrases import quote
+from botdeploy.core.lines.quote import quote
 from botdeploy.core.verdict import Outcome, Verdict
 
 if TYPE_CHECKING:

@@ -10,7 +10,8 @@ from botdeploy.core.judge.fleet_tally import ENOUGH_S, FleetTally
 from botdeploy.core.judge.host_tally import MINUTE_US, SECOND_US, HostTally, Quote
 from botdeploy.core.judge.slower import slower
 from botdeploy.core.judge.tails import upper_tail
-from botdeploy.core.text.phrases import count, duration, listing, quote
+from botdeploy.core.lines.quote import quote
+from botdeploy.core.text.phrases import count, duration, listing
 from botdeploy.core.verdict import Outcome, Verdict
 
 if TYPE_CHECKING:

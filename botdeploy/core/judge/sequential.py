@@ -10,7 +10,8 @@ from botdeploy.core.judge.count_table import LINES, WEIGHED, WORK, YOUNG, Table
 from botdeploy.core.judge.history_model import Usual
 from botdeploy.core.judge.host_tally import MINUTE_US, SECOND_US
 from botdeploy.core.judge.rates import BLOCK_MIN
-from botdeploy.core.text.phrases import count, duration, quote, times
+from botdeploy.core.lines.quote import quote
+from botdeploy.core.text.phrases import count, duration, times
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from botdeploy.core.lines.level import Level
 from botdeploy.core.lines.line import LineKind
+from botdeploy.core.lines.quote import quote
 from botdeploy.core.lines.systemd_record import SystemKind
-from botdeploy.core.text.phrases import quote
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -9,9 +9,10 @@ from botdeploy.core.events import Kind
 from botdeploy.core.evidence.process_lives import in_words
 from botdeploy.core.evidence.proven_past import proven, timeline
 from botdeploy.core.host_state import RefusedError
+from botdeploy.core.lines.quote import quote
 from botdeploy.core.rollout.decision import HOLDING, UNPROVEN, Standing, judged_ring
 from botdeploy.core.rollout.running import Runs
-from botdeploy.core.text.phrases import count, listing, quote
+from botdeploy.core.text.phrases import count, listing
 from botdeploy.core.verdict import Outcome, Verdict
 from botdeploy.engine.watch.watch import MOST_BASELINE
 from botdeploy.errors import HostError

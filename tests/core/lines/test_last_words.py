@@ -8,7 +8,7 @@ import pytest
 
 from botdeploy.core.lines.assembler import Assembler
 from botdeploy.core.lines.last_words import last_words
-from botdeploy.core.text.phrases import quote
+from botdeploy.core.lines.quote import quote
 
 if TYPE_CHECKING:
     from botdeploy.core.lines.line import LogLine

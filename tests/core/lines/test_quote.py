@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from botdeploy.core.text.phrases import quote
+from botdeploy.core.lines.quote import quote
 
 TRACEBACK = """\
 Traceback (most recent call last):
