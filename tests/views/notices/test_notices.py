@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import typer
 
-from botdeploy.cli.app import _finish
 from botdeploy.cli.context import Context, Fault
+from botdeploy.cli.finish import finish
 from botdeploy.core.events import Event, Kind
 from botdeploy.core.text.secret_mask import Mask
 from botdeploy.engine.outcome import Ended
@@ -453,7 +453,7 @@ def test_what_could_not_be_told_is_in_the_history_once(
 
     ctx: Any = SimpleNamespace(find_object=lambda _: here)
     with pytest.raises(Fault if isinstance(error, KeyError) else typer.Exit):
-        _finish(ctx, work)
+        finish(ctx, work)
     noted, closed = hosts.did
     assert noted.startswith("ann@ci: could not be told: ")
     assert noted.count("TEAM_CHAT is not set") == 1
