@@ -38,7 +38,7 @@ KEYS = (*_HOST, *_PORT, *_USER, *_KEY, *_BECOME, *_BECOME_USER, *_BECOME_PASSWOR
 """Every connection variable that is read."""
 
 KINDS = (*_CONNECTION, *_BECOME_METHOD)
-"""Those that choose a way; botdeploy knows one or two of each."""
+"""Those that choose a method; botdeploy supports one or two of each."""
 
 _OVER_SSH = frozenset({"ssh", "paramiko", "paramiko_ssh", "smart"})
 _ZONED = re.compile(r"[0-9A-Fa-f:.]+%[A-Za-z0-9_.-]+")
@@ -58,11 +58,11 @@ class Connection:
         """Build the address; raises InventoryError that names file, line and variable."""
         kind = (self._text(_CONNECTION) or "ssh").removeprefix("ansible.builtin.")
         if kind != "local" and kind not in _OVER_SSH:
-            self._fail(_CONNECTION, f"{kind!r} is not supported: botdeploy knows ssh and local")
+            self._fail(_CONNECTION, f"{kind!r} is not supported: use ssh or local")
         method = (self._text(_BECOME_METHOD) or "sudo").removeprefix("ansible.builtin.")
         if method != "sudo":
-            self._fail(_BECOME_METHOD, f"{method!r} is not supported: botdeploy knows sudo")
-        self._bool(_BECOME)  # sudo is used either way, but a typing error is told
+            self._fail(_BECOME_METHOD, f"{method!r} is not supported: use sudo")
+        self._bool(_BECOME)  # sudo is used either way, but a wrong value is an error
         key = self._text(_KEY)
         address = Address(
             host=self.scope.host,
@@ -136,7 +136,7 @@ class Connection:
     def _user(self, names: Sequence[str]) -> str | None:
         text = self._text(names)
         if text and not _USER_NAME.fullmatch(text):
-            self._fail(names, f"{text!r} is not the name of a user")
+            self._fail(names, f"{text!r} is not a user name")
         return text or None
 
     def _bool(self, names: Sequence[str]) -> bool:
@@ -163,7 +163,7 @@ class Connection:
             node.fail(f"must be text, not {type_name(value)}", name)
         text = value if isinstance(value, str) else (node.text or repr(value))
         if any(ord(char) < 32 for char in text):  # noqa: PLR2004 (control characters)
-            node.fail("must not hold line ends or control characters", name)
+            node.fail("must not contain line breaks or control characters", name)
         return str(text)
 
     def _find(self, names: Sequence[str]) -> tuple[str, Located | None]:

@@ -69,7 +69,7 @@ def test_every_command_knows_what_to_call_the_user(
     printed = "".join(capsys.readouterr())
     assert (code == 0) == command.startswith("init"), printed
     assert code != ExitCode.FAULT
-    assert command.startswith("init") or "refused on 127.0.0.1" in printed
+    assert command.startswith("init") or "connection refused by 127.0.0.1" in printed
 
 
 def test_git_without_a_home_says_what_to_set(nameless: Path) -> None:

@@ -105,9 +105,9 @@ def test_what_is_no_argument_is_refused(text: str, message: str) -> None:
         ("-W x:1 -l me", "-W is not supported"),
         ("-N -l me", "-N is not supported"),
         ("-R 1:a:2 -l me", "'remoteforward' is not supported"),
-        ("-I lib.so -l me", "'pkcs11provider' is not supported; give the key to an agent"),
+        ("-I lib.so -l me", "'pkcs11provider' is not supported; add the key to an agent"),
         ("-o LocalCommand=x -l me", "'localcommand' is not supported"),
-        ("-o IPQos2=x -l me", "'ipqos2' is not supported; is it written as in ssh_config"),
+        ("-o IPQos2=x -l me", "'ipqos2' is not supported; check its spelling in ssh_config"),
     ],
 )
 def test_what_cannot_be_followed_is_its_hosts_error_alone(text: str, message: str) -> None:

@@ -137,8 +137,10 @@ TABLE = {
     "port-high": variables("ansible_port: 70000", 5, "ansible_port", "1 to 65535"),
     "port-true": variables("ansible_port: true", 5, "ansible_port"),
     "user-list": variables("ansible_user: [a]", 5, "ansible_user", "not a list"),
-    "user-option": variables("ansible_user: '-l root'", 5, "ansible_user", "name of a user"),
-    "connection": variables("ansible_connection: winrm", 5, "ansible_connection", "ssh and local"),
+    "user-option": variables("ansible_user: '-l root'", 5, "ansible_user", "not a user name"),
+    "connection": variables(
+        "ansible_connection: winrm", 5, "ansible_connection", "use ssh or local"
+    ),
     "become": variables("ansible_become: perhaps", 5, "ansible_become", "true or false"),
     "become-method": variables("ansible_become_method: su", 5, "ansible_become_method", "sudo"),
     "become-vault": variables(
@@ -149,7 +151,7 @@ TABLE = {
     ),
     "ssh-jump": variables("ansible_ssh_common_args: -J a:b:c@", 5, "ProxyJump"),
     "ssh-quote": variables("ansible_ssh_common_args: -J 'a", 5, "No closing quotation"),
-    "key-lines": variables('ansible_ssh_private_key_file: "a\\nb"', 5, "line ends"),
+    "key-lines": variables('ansible_ssh_private_key_file: "a\\nb"', 5, "line breaks"),
     # templates
     "undefined": variables("ansible_user: '{{ nobody }}'", 5, "ansible_user", "'nobody'"),
     "template-syntax": variables("ansible_user: '{{ x'", 5, "not a valid template"),

@@ -32,9 +32,9 @@ _HONOURED = frozenset(
 #: Options that change where we connect, whom we trust or what runs, and that can't be followed.
 _REFUSED = {
     "bindinterface": "use BindAddress",
-    "localcommand": "botdeploy runs nothing on this side",
+    "localcommand": "botdeploy runs no local command",
     "knownhostscommand": "list the host's key in a known_hosts file",
-    "pkcs11provider": "give the key to an agent: ssh-add -s PROVIDER",
+    "pkcs11provider": "add the key to an agent: ssh-add -s PROVIDER",
     "proxyusefdpass": "use a ProxyCommand that carries the connection itself",
     "remotecommand": "botdeploy sends its own commands",
     "remoteforward": "botdeploy forwards nothing",
@@ -174,8 +174,8 @@ def parse_ssh_args(text: str) -> Address:
     """Read ssh's own arguments (``-o X=Y -J a,b -i KEY -p 2222 -l me -F FILE``).
 
     What means nothing here is passed over; what could neither be followed nor safely be ignored is
-    told in ``refused``. The address names no host. Raises UserError for what are no arguments of
-    ssh.
+    said in ``refused``. The address names no host. Raises UserError for words that are no
+    arguments of ssh.
     """
     try:
         words = shlex.split(text)
@@ -189,7 +189,7 @@ def parse_ssh_args(text: str) -> Address:
         word = words[position]
         position += 1
         if word == "-" or not word.startswith("-"):
-            raise UserError(f"ssh arguments: {word!r} is not an option")
+            raise UserError(f"ssh arguments: {word!r} is not an option of ssh")
         for index, flag in enumerate(word[1:], start=1):
             if flag in _FLAGS_WITH_VALUE or flag in _FLAGS_REFUSED_WITH_VALUE:
                 value = word[index + 1 :]
@@ -255,8 +255,8 @@ def _sort_out(options: list[tuple[str, str]]) -> Address:
             case _ if name in _WITHOUT_MEANING or (name in _REFUSED and value.lower() in _OFF):
                 passed_over.append(f"-o {name}={value}")
             case _:
-                mend = _REFUSED.get(name, "is it written as in ssh_config(5)?")
-                refused = refused or f"ssh arguments: option {name!r} is not supported; {mend}"
+                advice = _REFUSED.get(name, "check its spelling in ssh_config(5)")
+                refused = refused or f"ssh arguments: option {name!r} is not supported; {advice}"
     jumps: tuple[str, ...] = ()
     jump_text = first.get("proxyjump")
     if jump_text is not None and jump_text.lower() == "none":

@@ -79,7 +79,9 @@ class Tokens:
                     raise UserError(f"ssh config: {text!r}: the variable {part[1]} is not set")
                 return self._environ[part[1]]
             if part[0] not in tokens:
-                raise UserError(f"ssh config: {text!r}: ssh has no {part[0]} here")
+                raise UserError(
+                    f"ssh config: {text!r}: {part[0]} is not a token that ssh knows here"
+                )
             return tokens[part[0]]
 
         return _TOKEN.sub(value, text)

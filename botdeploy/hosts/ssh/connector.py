@@ -89,14 +89,14 @@ class Connector:
             return with_tries(
                 lambda: self._links.open(address.host, place, gateway, deadline),
                 deadline,
-                self._links.alarm.event,
+                self._links.stop.event,
             )
 
         return SshConnection(address.host, open_link)
 
     def close(self) -> None:
         """Close everything that was opened, at once and from any thread."""
-        self._links.alarm.pull()
+        self._links.stop.set()
         with self._lock:
             gateways, local = list(self._gateways.values()), list(self._locals)
         for gateway in gateways:
@@ -106,7 +106,7 @@ class Connector:
             connection.close()
 
     def _connect_local(self, address: Address) -> LocalConnection:
-        if self._links.alarm.is_pulled:
+        if self._links.stop.is_set:
             raise Unreachable(address.host, "interrupted")
         connection = LocalConnection(address.host, self._environ)
         with self._lock:
@@ -116,7 +116,7 @@ class Connector:
     def _gateway(self, jumps: tuple[Jump, ...], target: Address, depth: int = 0) -> Gateway | None:
         """Give the last of the gateways on the way; none is opened by this."""
         if depth > _HOPS:
-            raise UserError("ProxyJump goes round in circles")
+            raise UserError(f"ProxyJump is circular, or has more than {_HOPS} levels")
         last: Gateway | None = None
         for index, jump in enumerate(jumps):
             with self._config_lock:

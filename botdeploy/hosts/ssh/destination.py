@@ -23,7 +23,7 @@ class Destination:
     required_identities: tuple[Path, ...] = ()
     #: Named in ssh's config, or its defaults: tried where they exist.
     identities: tuple[Path, ...] = ()
-    #: Whether ``identities`` are ssh's defaults, which nobody named.
+    #: Whether ``identities`` are ssh's defaults, which no setting named.
     has_default_identities: bool = False
     #: Certificates for one's own keys, in the order in which they are offered.
     certificates: tuple[Path, ...] = ()

@@ -24,8 +24,8 @@ _DARWIN_TCP_KEEPALIVE = 0x10
 _DARWIN_TCP_RXT_CONNDROPTIME = 0x80
 
 
-class Alarm:
-    """Something that other threads can pull, and that ends waits on sockets."""
+class StopSignal:
+    """Set once, from any thread; ends waits for an event and waits on sockets."""
 
     def __init__(self) -> None:
         self._reader, self._writer = socket.socketpair()
@@ -34,12 +34,12 @@ class Alarm:
         self.event = threading.Event()
 
     @property
-    def is_pulled(self) -> bool:
-        """Whether it was pulled."""
+    def is_set(self) -> bool:
+        """Whether it was set."""
         return self.event.is_set()
 
-    def pull(self) -> None:
-        """Wake everybody who waits now or will; harmless to repeat."""
+    def set(self) -> None:
+        """End all waits, present and future; harmless to repeat."""
         with self._lock:
             self.event.set()
             self._writer.close()
@@ -48,7 +48,7 @@ class Alarm:
 
     @contextlib.contextmanager
     def waiting(self) -> Iterator[int]:
-        """Give a descriptor that is readable once it is pulled; InterruptedError if it was."""
+        """Give a descriptor that is readable once it is set; InterruptedError if it was."""
         with self._lock:
             if self.event.is_set():
                 raise InterruptedError("interrupted")
@@ -67,14 +67,14 @@ def dial(
     port: int,
     *,
     timeout_s: float,
-    alarm: Alarm,
+    stop: StopSignal,
     family: socket.AddressFamily = socket.AF_UNSPEC,
     bind_address: str | None = None,
 ) -> socket.socket:
     """Connect to the first of a name's addresses that answers; ``bind_address`` is our own.
 
     Raises OSError: socket.gaierror for a name, TimeoutError, ConnectionRefusedError and the
-    like; InterruptedError when the alarm was pulled.
+    like; InterruptedError when ``stop`` was set.
     """
     ends_at = time.monotonic() + timeout_s
     places = socket.getaddrinfo(hostname, port, family, socket.SOCK_STREAM)
@@ -86,12 +86,12 @@ def dial(
         try:
             if bind_address is not None:
                 sock.bind(socket.getaddrinfo(bind_address, 0, kind, socket.SOCK_STREAM)[0][4])
-            _connect(sock, place, share, alarm)
+            _connect(sock, place, share, stop)
             tune(sock)
         except OSError as error:
             sock.close()
             failure = error
-            if alarm.is_pulled:
+            if stop.is_set:
                 break
         except BaseException:
             sock.close()
@@ -101,17 +101,17 @@ def dial(
     raise failure
 
 
-def _connect(sock: socket.socket, place: Any, timeout_s: float, alarm: Alarm) -> None:
+def _connect(sock: socket.socket, place: Any, timeout_s: float, stop: StopSignal) -> None:
     sock.setblocking(False)  # noqa: FBT003
     status = sock.connect_ex(place)
     if status not in (0, errno.EINPROGRESS):
         raise OSError(status, os.strerror(status))
-    with alarm.waiting() as descriptor:
+    with stop.waiting() as descriptor:
         poll = select.poll()
         poll.register(sock, select.POLLOUT)
         poll.register(descriptor, select.POLLIN)
         ready = poll.poll(max(0.0, timeout_s) * 1000)
-    if alarm.is_pulled:
+    if stop.is_set:
         raise InterruptedError("interrupted")
     if not ready:
         raise TimeoutError(f"no answer within {timeout_s:.3g} s")

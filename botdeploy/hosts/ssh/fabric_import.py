@@ -35,7 +35,7 @@ def _import() -> ModuleType:
     finally:
         if not is_here:
             del sys.modules[_MOCK]
-    # It asks who we are, which fails for a uid without a passwd entry; each connection is told.
+    # It looks up the user, which fails for a uid without a passwd entry; links name theirs.
     fabric.config.get_local_user = lambda: None
     module: ModuleType = fabric
     return module

@@ -51,7 +51,9 @@ class Gateway:
         link = self._connected(host, deadline)
         asked_at = time.monotonic()
         if not self._slots.take(_TURN_S):
-            raise TryAgain(Unreachable(host, f"gateway {self._place} is too busy"))
+            raise TryAgain(
+                Unreachable(host, f"gateway {self._place} is busy: no turn within {_TURN_S:.0f} s")
+            )
         deadline.extend(time.monotonic() - asked_at)
         timeout_s = min(limit_s, deadline.left_s())
         try:
@@ -62,7 +64,7 @@ class Gateway:
             message = f"gateway {self._place} cannot reach {place}: {error.text or error}"
             if error.code == _PROHIBITED:
                 raise Unreachable(
-                    host, f"{message}; see AllowTcpForwarding in the gateway's sshd_config"
+                    host, f"{message}; allow it by AllowTcpForwarding in the gateway's sshd_config"
                 ) from error
             raise TryAgain(Unreachable(host, message)) from error
         except (paramiko.SSHException, EOFError, OSError) as error:
@@ -83,7 +85,7 @@ class Gateway:
                 return self._link
             fault = self._fault
             # A refusal stays one, and who waited while another tried need not try as well:
-            # a hundred hosts must not knock a hundred times.
+            # a hundred hosts must not cause a hundred logins.
             if not isinstance(fault, HostError) and not (fault and self._failed_at >= asked_at):
                 try:
                     self._link = self._open_link(

@@ -1,4 +1,4 @@
-"""Host certificates: whether an authority of known_hosts vouches for a host's key.
+"""Host certificates: whether an authority of known_hosts has signed a host's key.
 
 The format is OpenSSH's PROTOCOL.certkeys; what is checked, and in which order, is what ssh does.
 """
@@ -37,7 +37,7 @@ _TOKEN_KEY_FIELDS = {
 
 
 class BadCertificate(Exception):
-    """A certificate that can't be read or does not vouch for the host; says why."""
+    """A certificate that can't be read or does not prove the host's key; says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ class HostCertificate:
         reader = FieldReader(blob)
         fields = _KEY_FIELDS.get(reader.text())
         if fields is None:
-            raise BadCertificate("of an unknown type")
+            raise BadCertificate("has an unknown type")
         for _ in range(1 + fields):  # the nonce, and the key
             reader.string()
         reader.number(8)  # the serial number
@@ -78,7 +78,7 @@ class HostCertificate:
         signed = blob[: reader.position]
         signature = reader.string()
         if reader.is_left:
-            raise BadCertificate("damaged")
+            raise BadCertificate("is damaged")
         return cls(
             kind,
             key_id,
@@ -92,19 +92,21 @@ class HostCertificate:
         )
 
     def check(self, hostname: str, now_s: float, authorities: Iterable[bytes]) -> None:
-        """Return when one of the authorities vouches for the host now; else BadCertificate."""
+        """Return when one of the authorities has signed this for the host; else BadCertificate."""
         if self.authority not in set(authorities):
-            raise BadCertificate("signed by an authority that known_hosts does not list for it")
+            raise BadCertificate(
+                "is signed by an authority that known_hosts does not list for this host"
+            )
         if self.kind != _HOST:
-            raise BadCertificate("not a host's")
+            raise BadCertificate("is not for hosts")
         if not self.valid_after_s <= now_s < self.valid_before_s:
-            raise BadCertificate("not valid at this time")
+            raise BadCertificate("is not valid at this time")
         if self.principals and not matches_any(self.principals, hostname.lower()):
-            raise BadCertificate(f"for {', '.join(self.principals)} and not for {hostname}")
+            raise BadCertificate(f"is for {', '.join(self.principals)}, not for {hostname}")
         if self.has_critical_options:
-            raise BadCertificate("with options that nobody here understands")
+            raise BadCertificate("has critical options, which botdeploy does not support")
         if not self._is_signed():
-            raise BadCertificate("not truly signed by its authority")
+            raise BadCertificate("has a wrong signature")
 
     def _is_signed(self) -> bool:
         reader = FieldReader(self.signature)
@@ -126,7 +128,7 @@ def plain_key(certificate: bytes) -> bytes:
     kind = reader.text()
     fields = {**_KEY_FIELDS, **_TOKEN_KEY_FIELDS}.get(kind)
     if fields is None:
-        raise BadCertificate("of an unknown type")
+        raise BadCertificate("has an unknown type")
     plain = kind.replace("-cert-v01", "") if kind.startswith("sk-") else kind.removesuffix(_SUFFIX)
     reader.string()  # the nonce
     parts = [plain.encode(), *(reader.string() for _ in range(fields))]
@@ -164,12 +166,12 @@ class FieldReader:
         try:
             return self.string().decode()
         except UnicodeDecodeError:
-            raise BadCertificate("damaged") from None
+            raise BadCertificate("is damaged") from None
 
     def _take(self, size: int) -> bytes:
         end = self.position + size
         if end > len(self._data):
-            raise BadCertificate("damaged")
+            raise BadCertificate("is damaged")
         part = self._data[self.position : end]
         self.position = end
         return part

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class HostKeyPolicy(paramiko.MissingHostKeyPolicy):
-    """Asks known_hosts about every key; Fabric's own policy accepts whatever comes."""
+    """Compares every key with known_hosts; Fabric's own policy accepts any key."""
 
     def __init__(
         self, name: str, place: Destination, host_keys: HostKeys, now_s: Callable[[], float]
@@ -38,22 +38,22 @@ class HostKeyPolicy(paramiko.MissingHostKeyPolicy):
         certified = certificate_types(HOST_KEY_TYPES) if self._host_keys.authorities else ()
         return (*certified, *known)
 
-    def _check_list(self, key: paramiko.PKey) -> None:
+    def _check_revoked(self, key: paramiko.PKey) -> None:
         """Raise HostKeyChanged for a key that RevokedHostKeys lists, or where it can't be read."""
         file = self._place.revoked_host_keys
         if file is None:
             return
         shown = [key.asbytes()]
         if key.public_blob is not None:
-            with contextlib.suppress(BadCertificate):  # Then it vouches for nothing anyway.
+            with contextlib.suppress(BadCertificate):  # Then it proves nothing anyway.
                 shown.append(HostCertificate.parse(key.public_blob.key_blob).authority)
         try:
             is_listed = any(blob in revoked_keys(file) for blob in shown)
         except (OSError, ValueError) as error:
             raise HostKeyChanged(
                 self._name,
-                f"RevokedHostKeys {file} can't be read ({error}), and without it ssh trusts no "
-                "key either; botdeploy reads lists of public keys, no KRL",
+                f"RevokedHostKeys {file} cannot be read ({error}), so no host key is trusted, as "
+                "with ssh; botdeploy reads lists of public keys, not a KRL",
             ) from error
         if is_listed:
             raise HostKeyChanged(
@@ -61,38 +61,38 @@ class HostKeyPolicy(paramiko.MissingHostKeyPolicy):
                 ssh_errors.revoked(self._place, key, str(file)),
             )
 
-    def _complaint(self, key: paramiko.PKey) -> str | None:
-        """Say why no authority vouches for a key; None when one does."""
+    def _certificate_problem(self, key: paramiko.PKey) -> str | None:
+        """Say why no certificate proves the key; None when one does, empty without authorities."""
         authorities = self._host_keys.authorities
         if not authorities:
             return ""
-        trusts = f"{authorities[0].place} trusts an authority for it, but "
+        listed = f"{authorities[0].place} lists a certificate authority for it, but "
         if key.public_blob is None:
-            return f"{trusts}it shows no certificate"
+            return f"{listed}the host has no certificate"
         name = self._place.host_key_alias or self._place.hostname
         try:
             certificate = HostCertificate.parse(key.public_blob.key_blob)
             for blob in (certificate.authority, key.asbytes()):
                 if (line := self._host_keys.is_revoked(blob)) is not None:
-                    raise BadCertificate(f"revoked by {line.place}")  # noqa: TRY301
+                    raise BadCertificate(f"is revoked in {line.place}")  # noqa: TRY301
             certificate.check(name, self._now_s(), (one.blob for one in authorities))
         except BadCertificate as error:
-            return f"{trusts}its certificate is {error}"
+            return f"{listed}its certificate {error}"
         return None
 
     def missing_host_key(self, client: Any, hostname: str, key: paramiko.PKey) -> None:
         """Return when known_hosts has the key; raise HostKeyUnknown or HostKeyChanged else."""
         del client, hostname
-        self._check_list(key)
-        complaint = self._complaint(key)
-        if complaint is None:
+        self._check_revoked(key)
+        problem = self._certificate_problem(key)
+        if problem is None:
             return
         finding = self._host_keys.judge(key.asbytes())
-        match finding.standing:
+        match finding.status:
             case KeyStatus.KNOWN:
                 return
             case KeyStatus.UNKNOWN:
-                raise HostKeyUnknown(self._name, ssh_errors.unknown(self._place, key, complaint))
+                raise HostKeyUnknown(self._name, ssh_errors.unknown(self._place, key, problem))
             case KeyStatus.REVOKED:
                 raise HostKeyChanged(
                     self._name,

@@ -38,7 +38,7 @@ class KeyFile:
 
 
 def load(path: Path) -> KeyFile:
-    """Read one private key file; what is wrong with it becomes a sentence."""
+    """Read one private key file; what is wrong with it is given as text."""
     try:
         with path.open("rb") as stream:
             status = os.fstat(stream.fileno())
@@ -53,13 +53,13 @@ def load(path: Path) -> KeyFile:
         return KeyFile(
             public_blob=public,
             problem="not a private key: it is a public key, and no agent holds its private half; "
-            "name the file without .pub, or give the key to an agent",
+            "name the file without .pub, or add the key to an agent",
         )
     if status.st_uid == os.getuid() and stat.S_IMODE(status.st_mode) & 0o077:
         mode = stat.S_IMODE(status.st_mode)
         return KeyFile(
             public_blob=public,
-            problem=f"others may read this key (mode {mode:04o}), ssh would refuse it too; "
+            problem=f"other users may read this key (mode {mode:04o}), ssh refuses it too; "
             f"type: chmod 600 {path}",
         )
     if is_encrypted:

@@ -68,7 +68,7 @@ class KeyStatus(Enum):
 class Finding:
     """How a shown key stands, and the lines that say so."""
 
-    standing: KeyStatus
+    status: KeyStatus
     because: tuple[KnownKey, ...] = ()
 
 
@@ -209,7 +209,7 @@ class HostKeys:
 
     @property
     def authorities(self) -> tuple[KnownKey, ...]:
-        """The certificate authorities that may vouch for the host."""
+        """The certificate authorities that may sign the host's key."""
         return _with(Marker.AUTHORITY, self.keys or self.without_port)
 
     def is_revoked(self, blob: bytes) -> KnownKey | None:

@@ -123,7 +123,7 @@ class SshLink(fabric.Connection):  # type: ignore[misc] # Fabric has no types
         )
 
     def _transport_over(self, sock: Any, **_: Any) -> Transport:
-        """Make the transport; what else paramiko hands over has its default there."""
+        """Make the transport; paramiko's other arguments have their default."""
         transport = Transport(sock, key_types=self._policy.key_types)
         transport.handshake_timeout = HANDSHAKE_TIMEOUT_S
         return transport

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import paramiko
 
 from botdeploy.errors import HostKeyUnknown, Unreachable
-from botdeploy.hosts.ssh.dial import Alarm, dial
+from botdeploy.hosts.ssh.dial import StopSignal, dial
 from botdeploy.hosts.ssh.fabric_import import fabric
 from botdeploy.hosts.ssh.host_key_policy import HostKeyPolicy
 from botdeploy.hosts.ssh.known_hosts import HostKeys, KnownHosts, host_name
@@ -37,7 +37,7 @@ class Links:
         self._environ = environ
         self._now_s = now_s
         self._connect_timeout_s = connect_timeout_s
-        self.alarm = Alarm()
+        self.stop = StopSignal()
         self._keys = UserKeys()
         # Lazy: files of Fabric's own on this machine must not change where we connect.
         self._config = fabric.Config(ssh_config=paramiko.SSHConfig(), lazy=True)
@@ -72,18 +72,19 @@ class Links:
             if len(self._links) > self._prune_at:
                 self._links = {key: one for key, one in self._links.items() if not one.has_ended}
                 self._prune_at = 2 * len(self._links) + 100
-        if self.alarm.is_pulled:
+        if self.stop.is_set:
             link.close()
             raise Unreachable(name, "interrupted")
         return link
 
     def close(self) -> None:
         """Close all, at once and from any thread."""
-        self.alarm.pull()
+        self.stop.set()
         with self._lock:
             links = list(self._links.values())
         # First all sockets, so that nothing waits for a link that is dead. A gateway's is before
-        # those of the hosts behind it. Then see the threads off; who opens a link closes it.
+        # those of the hosts behind it. Then wait for the threads' ends. A link that is being
+        # opened is closed by its opener.
         for link in links:
             link.hang_up()
         for link in links:
@@ -93,13 +94,13 @@ class Links:
 
     @contextlib.contextmanager
     def _until_interrupted(self, name: str) -> Iterator[None]:
-        """Raise Unreachable once the alarm was pulled, instead of what this has caused."""
-        if self.alarm.is_pulled:
+        """Raise Unreachable once ``stop`` is set, instead of what this has caused."""
+        if self.stop.is_set:
             raise Unreachable(name, "interrupted")
         try:
             yield
         except (TryAgain, OSError) as error:
-            if self.alarm.is_pulled:
+            if self.stop.is_set:
                 raise Unreachable(name, "interrupted") from error
             raise
 
@@ -118,7 +119,7 @@ class Links:
                     place.hostname,
                     place.port,
                     timeout_s=min(limit_s, deadline.left_s()),
-                    alarm=self.alarm,
+                    stop=self.stop,
                     family=place.family,
                     bind_address=place.bind_address,
                 )

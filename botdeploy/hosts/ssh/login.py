@@ -22,7 +22,7 @@ _REFUSALS = 2
 
 
 class KeyLogin(AuthStrategy):
-    """Offers the user's keys in their order and says in the end what was refused."""
+    """Offers the user's keys in their order; on failure says which were refused."""
 
     def __init__(self, name: str, place: Destination, keys: UserKeys) -> None:
         """Take a name for messages."""
@@ -67,18 +67,19 @@ class KeyLogin(AuthStrategy):
                 return AuthResult(strategy=self)
         except KeyProblem as problem:
             raise AuthenticationFailed(self._name, str(problem)) from None
-        if not transport.is_active() and not transport.goodbye and len(refused) <= 1:
-            # Nobody said no: the connection was lost while logging in.
+        if not transport.is_active() and not transport.disconnect_message and len(refused) <= 1:
+            # Nothing was refused: the connection was lost while logging in.
             raise EOFError("the connection ended while logging in")
         raise AuthenticationFailed(
-            self._name, ssh_errors.refusal(place, refused, problems, methods, transport.goodbye)
+            self._name,
+            ssh_errors.refusal(place, refused, problems, methods, transport.disconnect_message),
         )
 
     def _needs_no_key(self, transport: Transport, refused: list[str], methods: list[str]) -> bool:
-        """Ask last whether the host lets the user in as he is, as the ssh of mesh VPNs does.
+        """Ask last whether the host accepts the user without a key, as the ssh of mesh VPNs does.
 
         ssh asks first, which costs a round trip each time. Not after several refusals: the host
-        would hang up and say that it was asked too often. ``methods`` learns what the host takes.
+        would close the connection after too many attempts. ``methods`` learns what the host takes.
         """
         if not transport.is_active() or methods or len(refused) >= _REFUSALS:
             return False
@@ -100,5 +101,6 @@ class KeyLogin(AuthStrategy):
 def _no_answer(transport: Transport) -> TimeoutError:
     banner = transport.get_banner() or b""
     said = " ".join(banner.decode("utf-8", "replace").split())[-300:]
-    asks = f"; it said {said!r}" if said else ""
-    return TimeoutError(f"it did not answer the login within {transport.auth_timeout:.0f} s{asks}")
+    quoted = f"; it said {said!r}" if said else ""
+    limit_s = transport.auth_timeout
+    return TimeoutError(f"the host did not answer the login within {limit_s:.0f} s{quoted}")

@@ -85,7 +85,9 @@ class MatchConditions:
                 except ValueError as error:
                     raise CannotTell(f"localnetwork {argument}: {error}") from error
                 except (OSError, AttributeError) as error:
-                    raise CannotTell("localnetwork: this system does not tell its own") from error
+                    raise CannotTell(
+                        "localnetwork: the addresses of this machine cannot be read"
+                    ) from error
                 return any(one in network for network in networks for one in ours)
             case "sessiontype":
                 return in_list(argument.lower(), "exec")

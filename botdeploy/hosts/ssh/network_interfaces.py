@@ -38,7 +38,7 @@ IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 def addresses() -> tuple[IpAddress, ...]:
-    """Give the addresses of all interfaces that are up; raise OSError where nobody can tell."""
+    """Give the addresses of all interfaces that are up; raise OSError where unknown."""
     library = ctypes.CDLL(None, use_errno=True)
     first = ctypes.POINTER(_Interface)()
     if library.getifaddrs(ctypes.byref(first)) != 0:

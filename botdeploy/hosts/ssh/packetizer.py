@@ -53,7 +53,7 @@ class WatchfulPacketizer(Packetizer):
         self._handshake_ends_at = None
 
     def readline(self, timeout: float) -> str:
-        """Read a line of what comes before ssh; sshd says there why it refuses us."""
+        """Read a line of what comes before ssh; sshd says there why it refuses a connection."""
         line: str = super().readline(timeout)
         if not line.startswith("SSH-"):
             self.preamble.append(line.strip()[:_PREAMBLE_CHARACTERS])
@@ -63,7 +63,7 @@ class WatchfulPacketizer(Packetizer):
         """Read one, and note when; the first ones are acknowledged at once."""
         if self._to_acknowledge and _TCP_QUICKACK is not None:
             self._to_acknowledge -= 1
-            with contextlib.suppress(OSError):  # Closed meanwhile; reading will tell.
+            with contextlib.suppress(OSError):  # Closed meanwhile; reading fails then.
                 self._sock.setsockopt(socket.IPPROTO_TCP, _TCP_QUICKACK, 1)
         read: tuple[int, Message] = super().read_message()
         self.heard_at = time.monotonic()

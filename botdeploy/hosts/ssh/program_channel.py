@@ -1,4 +1,4 @@
-"""A program's channel: how it is started, and what wakes whoever waits for it."""
+"""A program's channel: how it is started, and what wakes those who wait for it."""
 
 from __future__ import annotations
 
@@ -22,37 +22,37 @@ _NAMES = "HUP INT QUIT ILL TRAP ABRT BUS FPE KILL USR1 SEGV USR2 PIPE ALRM TERM"
 _SIGNALS = {**{name: number for number, name in enumerate(_NAMES.split(), start=1)}, "SYS": 31}
 
 
-class Bell:
-    """Wakes whoever waits for a change; several may wait, none misses a ring.
+class ChangeSignal:
+    """Wakes threads that wait for a change; several may wait, none misses one.
 
-    A waiter reads ``rings`` first, looks at the state next, and then waits for a ring after
+    A waiter reads ``count`` first, looks at the state next, and then waits for a change after
     the one that it read. ``set`` and ``clear`` make it fit where paramiko expects an event.
     """
 
     def __init__(self) -> None:
         self._changed = threading.Condition(threading.Lock())
-        self.rings = 0
+        self.count = 0
 
     def set(self) -> None:
-        """Ring."""
+        """Count a change and wake those who wait."""
         with self._changed:
-            self.rings += 1
+            self.count += 1
             self._changed.notify_all()
 
     def clear(self) -> None:
-        """Do nothing: what rang has rung."""
+        """Do nothing: a change stays counted."""
 
-    def wait_after(self, rings: int, timeout_s: float | None = None) -> None:
-        """Return as soon as the bell rang after ``rings``, or when time is up."""
+    def wait_after(self, count: int, timeout_s: float | None = None) -> None:
+        """Return as soon as there is a change after ``count``, or when time is up."""
         with self._changed:
-            self._changed.wait_for(lambda: self.rings != rings, timeout_s)
+            self._changed.wait_for(lambda: self.count != count, timeout_s)
 
 
 @dataclass(slots=True)
 class Program:
     """What a transport knows about a program beyond its channel."""
 
-    bell: Bell = field(default_factory=Bell)
+    changed: ChangeSignal = field(default_factory=ChangeSignal)
     refused: bool = False
 
 
@@ -66,7 +66,7 @@ def start_program(transport: Transport, channel: Channel, command: str) -> Progr
     program = Program()
     transport.programs[channel.chanid] = program
     for buffer in (channel.in_buffer, channel.in_stderr_buffer):
-        buffer.set_event(cast("threading.Event", program.bell))
+        buffer.set_event(cast("threading.Event", program.changed))
     message = Message()
     message.add_byte(common.cMSG_CHANNEL_REQUEST)
     message.add_int(channel.remote_chanid)
@@ -79,7 +79,7 @@ def start_program(transport: Transport, channel: Channel, command: str) -> Progr
 
 def _on_window_adjust(channel: Channel, message: Message) -> None:
     channel._window_adjust(message)  # type: ignore[attr-defined] # noqa: SLF001
-    _ring(channel)
+    _wake(channel)
 
 
 def _on_request_failed(channel: Channel, message: Message) -> None:
@@ -87,7 +87,7 @@ def _on_request_failed(channel: Channel, message: Message) -> None:
     if program is not None:
         program.refused = True
     channel._request_failed(message)  # type: ignore[attr-defined] # noqa: SLF001
-    _ring(channel)
+    _wake(channel)
 
 
 def _on_request(channel: Channel, message: Message) -> None:
@@ -102,7 +102,7 @@ def _on_request(channel: Channel, message: Message) -> None:
     else:
         message.packet.seek(position)
         channel._handle_request(message)  # type: ignore[attr-defined] # noqa: SLF001
-    _ring(channel)
+    _wake(channel)
 
 
 def _program(channel: Channel) -> Program | None:
@@ -110,10 +110,10 @@ def _program(channel: Channel) -> Program | None:
     return transport.programs.get(channel.chanid)
 
 
-def _ring(channel: Channel) -> None:
+def _wake(channel: Channel) -> None:
     program = _program(channel)
     if program is not None:
-        program.bell.set()
+        program.changed.set()
 
 
 HANDLERS: dict[int, Callable[[Channel, Message], None]] = {

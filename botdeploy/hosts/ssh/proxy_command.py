@@ -15,7 +15,7 @@ from botdeploy.hosts.ssh.local_user import shell_of
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_LAST_WORDS_BYTES = 4096
+_LAST_LINE_BYTES = 4096
 
 
 class ProxyProcess:
@@ -28,29 +28,31 @@ class ProxyProcess:
         """Start the command with the user's shell; raise OSError when that is impossible."""
         self.command = command
         ours, theirs = socket.socketpair()
-        self._words = tempfile.TemporaryFile()  # noqa: SIM115 # closed in close()
+        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 # closed in close()
         try:
             self._process = subprocess.Popen(
                 [shell_of(environ), "-c", f"exec {command}"],
                 env=dict(environ),
                 stdin=theirs.fileno(),
                 stdout=theirs.fileno(),
-                stderr=self._words,
+                stderr=self._stderr,
                 start_new_session=True,
             )
         except BaseException:
             ours.close()
-            self._words.close()
+            self._stderr.close()
             raise
         finally:
             theirs.close()
         self.sock = ours
 
-    def last_words(self) -> str:
+    def last_line(self) -> str:
         """Give the last line that the command wrote on standard error, for a message."""
         try:
-            size = os.fstat(self._words.fileno()).st_size
-            data = os.pread(self._words.fileno(), _LAST_WORDS_BYTES, max(0, size - 4096))
+            size = os.fstat(self._stderr.fileno()).st_size
+            data = os.pread(
+                self._stderr.fileno(), _LAST_LINE_BYTES, max(0, size - _LAST_LINE_BYTES)
+            )
         except (OSError, ValueError):
             return ""
         lines = data.decode("utf-8", "replace").strip().splitlines()
@@ -67,4 +69,4 @@ class ProxyProcess:
                     os.killpg(self._process.pid, number)
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     self._process.wait(0.3)
-        self._words.close()
+        self._stderr.close()

@@ -35,7 +35,7 @@ class RemotePrograms:
     """Starts programs on one host, at most eight at a time.
 
     sshd's MaxSessions may allow fewer on one connection: then the others run over further ones,
-    which ``more`` opens.
+    which ``open_further`` opens.
     """
 
     def __init__(
@@ -43,20 +43,20 @@ class RemotePrograms:
         host: str,
         transport: Transport,
         counts: ConnectionCounts,
-        more: Callable[[], Transport] | None = None,
-        places: Slots | None = None,
+        open_further: Callable[[], Transport] | None = None,
+        slots: Slots | None = None,
     ) -> None:
         self._host = host
         self._transport = transport
         self._counts = counts
-        self._more = more
+        self._open_further = open_further
         #: Of all connections together.
-        self._places = Slots(CHANNELS) if places is None else places
+        self._slots = Slots(CHANNELS) if slots is None else slots
         self._lock = threading.Lock()
         self._running = 0
         self._has_run = False
         #: How many fit on this connection; None while nothing was refused.
-        self._fit: int | None = None
+        self._limit: int | None = None
         self._further: RemotePrograms | None = None
         self._further_lock = threading.Lock()
         self._spare: Opening | None = None
@@ -66,32 +66,32 @@ class RemotePrograms:
     @property
     def sessions_each(self) -> int | None:
         """How many sessions the host allows on one connection; None where that never mattered."""
-        return self._fit
+        return self._limit
 
     def close(self) -> None:
         """End all waiting for a place."""
-        self._places.close()
+        self._slots.close()
 
     def open(self, command: str, timeout_s: float) -> RemoteSession:
         """Start a command; raise HostError when it was surely not started."""
         ends_at = time.monotonic() + timeout_s
-        if not self._places.take(timeout_s):
+        if not self._slots.take(timeout_s):
             self._check_alive()
             raise HostError(
                 self._host,
-                f"no free session within {timeout_s:.0f} s: {self._places.taken} programs "
+                f"no free session within {timeout_s:.0f} s: {self._slots.taken} programs "
                 "are running on it",
             )
         try:
             return self._open_somewhere(command, ends_at)
         except BaseException:
-            self._places.give_back()
+            self._slots.give_back()
             raise
 
     def _open_somewhere(self, command: str, ends_at: float) -> RemoteSession:
         """Start a command here, or over a further connection where this one is full."""
         with self._lock:
-            fits = self._fit is None or self._running < self._fit
+            fits = self._limit is None or self._running < self._limit
             self._running += fits
         if fits:
             try:
@@ -99,36 +99,36 @@ class RemotePrograms:
             except ChannelException as error:
                 with self._lock:
                     self._running -= 1
-                    self._fit = max(1, self._running)
+                    self._limit = max(1, self._running)
                     takes_none = not (self._has_run or self._running)
-                if takes_none or self._more is None:
+                if takes_none or self._open_further is None:
                     raise HostError(
                         self._host,
-                        f"the host allows no session ({error.text or error}); "
-                        "see MaxSessions in its sshd_config",
+                        f"the host allows no session ({error.text or error}): "
+                        "raise MaxSessions in its sshd_config",
                     ) from error
             except BaseException:
                 with self._lock:
                     self._running -= 1
                 raise
-        return self._beyond()._open_somewhere(command, ends_at)  # noqa: SLF001 # its own kind
+        return self._next_connection()._open_somewhere(command, ends_at)  # noqa: SLF001
 
-    def _beyond(self) -> RemotePrograms:
+    def _next_connection(self) -> RemotePrograms:
         """Give the next connection, opened by whoever needs it first."""
         with self._further_lock:
             if self._further is None or not self._further._transport.is_active():  # noqa: SLF001
                 self._check_alive()
-                assert self._more is not None  # noqa: S101 # a full connection has it
+                assert self._open_further is not None  # noqa: S101 # a full connection has it
                 try:
-                    transport = self._more()
+                    transport = self._open_further()
                 except HostError as error:
                     raise HostError(
                         self._host,
-                        f"its sshd allows {self._fit} sessions on a connection (MaxSessions in its "
-                        f"sshd_config), and a further connection failed: {error.message}",
+                        f"its sshd allows {self._limit} sessions on a connection (MaxSessions in "
+                        f"its sshd_config), and a further connection failed: {error.message}",
                     ) from error
                 self._further = RemotePrograms(
-                    self._host, transport, self._counts, self._more, self._places
+                    self._host, transport, self._counts, self._open_further, self._slots
                 )
             return self._further
 
@@ -153,7 +153,7 @@ class RemotePrograms:
             self._transport.programs.pop(channel.chanid, None)
             with self._lock:
                 self._running -= 1
-            self._places.give_back()
+            self._slots.give_back()
 
         return RemoteSession(self._transport, channel, program, self._counts, forget)
 
@@ -163,7 +163,7 @@ class RemotePrograms:
     def _ask_for_spare(self) -> None:
         """Have a channel opened for the next program, without waiting for it."""
         with self._lock:
-            if self._wants_spare and self._spare is None and self._fit is None:
+            if self._wants_spare and self._spare is None and self._limit is None:
                 with contextlib.suppress(OSError, EOFError, paramiko.SSHException):
                     self._spare = self._transport.openings.ask("session")
 

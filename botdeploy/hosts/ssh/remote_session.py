@@ -38,13 +38,13 @@ class RemoteSession(Streams):
         self._program = program
         self._counts = counts
         self._on_end = on_end
-        self._is_let_go = False
+        self._is_released = False
         self._was_closed_by_us = False
         self._is_broken = False
 
     @property
     def exit_status(self) -> int | None:
-        """What the program ended with; None while it runs, or when nobody knows."""
+        """What the program ended with; None while it runs, or when it is unknown."""
         status = self._channel.exit_status
         return status if status >= 0 and not self._is_broken else None
 
@@ -89,13 +89,13 @@ class RemoteSession(Streams):
             self._channel.shutdown_write()
 
     def mark(self) -> int:
-        """Remember how often the bell rang."""
-        return self._program.bell.rings
+        """Give how many changes there were."""
+        return self._program.changed.count
 
     def wait(self, mark: int, timeout_s: float | None, *, to_write: bool) -> None:
         """Wait for any change since the mark."""
-        del to_write  # The bell rings for both.
-        self._program.bell.wait_after(mark, timeout_s)
+        del to_write  # Both are changes.
+        self._program.changed.wait_after(mark, timeout_s)
 
     def take(self) -> tuple[bytes, bytes]:
         """Give what has arrived on standard output and standard error, without waiting."""
@@ -122,15 +122,15 @@ class RemoteSession(Streams):
         return bool(ended and not channel.recv_ready() and not channel.recv_stderr_ready())
 
     def close(self) -> None:
-        """Let go of the program, from any thread; a reader wakes up and sees the end."""
+        """Close the channel, from any thread; a reader wakes up and sees the end."""
         if not self._channel.closed:
             self._was_closed_by_us = True
-        self._let_go()
+        self._release()
 
-    def _let_go(self) -> None:
+    def _release(self) -> None:
         with contextlib.suppress(OSError, EOFError, paramiko.SSHException):
             self._channel.close()
-        self._program.bell.set()
-        if not self._is_let_go:
-            self._is_let_go = True
+        self._program.changed.set()
+        if not self._is_released:
+            self._is_released = True
             self._on_end()

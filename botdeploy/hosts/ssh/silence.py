@@ -1,4 +1,4 @@
-"""A silent host: when it is asked for a sign of life, and when it counts as lost."""
+"""A silent host: when it is asked for an answer, and when it counts as lost."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
-    """How long a silent host is left alone, asked, and then given up; in seconds.
+class SilenceLimits:
+    """After how long a silent host is asked, and after how long it counts as lost; in seconds.
 
     ``look_every`` is how often the reading thread looks at the clock while nothing comes, and
     adds to both others.
@@ -32,9 +32,9 @@ class Patience:
 
 
 #: Where the kernel does the asking, ours is only for a frozen sshd.
-DIRECT = Patience(look_every=4.0, ask_after=60.0, give_up_after=30.0, unheard=18.0)
-#: Behind a gateway or a ProxyCommand nobody else asks: at most 23 s to notice a cut.
-INDIRECT = Patience(look_every=2.0, ask_after=7.0, give_up_after=12.0)
+DIRECT = SilenceLimits(look_every=4.0, ask_after=60.0, give_up_after=30.0, unheard=18.0)
+#: Behind a gateway or a ProxyCommand only we ask: at most 23 s to notice a cut.
+INDIRECT = SilenceLimits(look_every=2.0, ask_after=7.0, give_up_after=12.0)
 
 
 class SilenceWatch:
@@ -45,14 +45,14 @@ class SilenceWatch:
         self._transport = transport
         self._packetizer = transport.packetizer
         self._packetizer.heard_at = time.monotonic()
-        self._patience = INDIRECT if unheard_for_s(transport.sock) is None else DIRECT
+        self._limits = INDIRECT if unheard_for_s(transport.sock) is None else DIRECT
         self._asked_at: float | None = None
-        transport.sock.settimeout(self._patience.look_every)
+        transport.sock.settimeout(self._limits.look_every)
         self._packetizer.watch = self.check
 
     @property
     def was_heard_lately(self) -> bool:
-        """Whether the host, or at least its kernel, gave a sign of life when it last should."""
+        """Whether the host, or at least its kernel, answered when it last should have."""
         unheard_s = unheard_for_s(self._transport.sock)
         if unheard_s is not None:
             return unheard_s < TCP_ASK_AFTER_S + 2
@@ -60,22 +60,22 @@ class SilenceWatch:
         return silent_s < INDIRECT.ask_after + INDIRECT.look_every + 2
 
     def check(self) -> None:
-        """Ask a silent host for a sign of life, and give it up when it gives none.
+        """Ask a silent host for an answer; raise EOFError when it counts as lost.
 
         TCP's own keepalive does not see a host behind a gateway, nor a frozen sshd.
         """
         now = time.monotonic()
-        if self._patience.unheard is not None:
+        if self._limits.unheard is not None:
             unheard_s = unheard_for_s(self._transport.sock)
-            if unheard_s is not None and unheard_s >= self._patience.unheard:
+            if unheard_s is not None and unheard_s >= self._limits.unheard:
                 raise EOFError("the link is dead")
         heard_at = self._packetizer.heard_at
         if self._asked_at is not None and heard_at >= self._asked_at:
             self._asked_at = None
         if self._asked_at is not None:
-            if now - self._asked_at >= self._patience.give_up_after:
+            if now - self._asked_at >= self._limits.give_up_after:
                 raise EOFError("the host is silent")
-        elif now - heard_at >= self._patience.ask_after and self._transport.clear_to_send.is_set():
+        elif now - heard_at >= self._limits.ask_after and self._transport.clear_to_send.is_set():
             # In a key exchange the message would wait for the very thread that sends it.
             self._asked_at = now
             message = Message()

@@ -52,10 +52,10 @@ class SshConfig:
         Raises UserError for a config that can't be read, understood or followed for this host.
         """
         found = self._look_up(address)
-        for keyword, mend in _UNSUPPORTED.items():
+        for keyword, advice in _UNSUPPORTED.items():
             value = found.first(keyword)
             if value is not None and value.lower() not in {"none", "no", "false"}:
-                raise UserError(f"ssh config: {keyword} {value} is not supported; {mend}")
+                raise UserError(f"ssh config: {keyword} {value} is not supported; {advice}")
         name, hostname = address.hostname, found.options["hostname"][0]
         port = _port(found.first("port"), name)
         user = found.first("user") or self.user
@@ -241,7 +241,7 @@ def _seconds(text: str | None) -> float | None:
     if text is None or text.lower() == "none":
         return None
     if not _TIME.fullmatch(text):
-        raise UserError(f"ssh config: ConnectTimeout {text!r} is not a time")
+        raise UserError(f"ssh config: ConnectTimeout {text!r} is not a duration")
     parts = re.findall(r"(\d+)([smhdw]?)", text.lower())
     return float(sum(int(number) * _SECONDS[unit] for number, unit in parts)) or None
 

@@ -103,7 +103,7 @@ class ConfigFiles:
         lines = self._read(path, is_checked=of_user and not is_named)
         if lines is None:
             if is_named:
-                raise UserError(f"{path}: no such ssh config")
+                raise UserError(f"{path}: this ssh config file does not exist")
             return
         self._walk(lines, found, of_user=of_user, is_active=True, depth=0)
 
@@ -147,7 +147,7 @@ class ConfigFiles:
             if not word:
                 raise UserError(f"{line.place}: include has an empty name")
             if word.startswith("~") and not of_user:
-                raise UserError(f"{line.place}: include of {word}: ssh takes no ~ in this file")
+                raise UserError(f"{line.place}: include of {word}: ssh allows no ~ in this file")
             yield from self._expanded(word, of_user=of_user)
 
     def _expanded(self, pattern: str, *, of_user: bool) -> list[Path]:
@@ -181,8 +181,8 @@ def _lines(path: Path, *, is_checked: bool) -> tuple[Line, ...] | None:
         status.st_uid not in {0, os.getuid()} or stat.S_IMODE(status.st_mode) & 0o022
     ):
         raise UserError(
-            f"{path}: bad owner or permissions: others may write it, so ssh does not take it "
-            f"either; type: chmod go-w {path}"
+            f"{path}: bad owner or permissions: other users may write it, so ssh refuses it too; "
+            f"type: chmod go-w {path}"
         )
     found = []
     for number, text_line in enumerate(text.split("\n"), start=1):

@@ -97,7 +97,7 @@ class Transport(paramiko.Transport):
         known: Mapping[str, object] = paramiko.Transport._key_info  # type: ignore[attr-defined] # noqa: SLF001
         self._preferred_keys = (*(kind for kind in key_types if kind in known), *others)
         self.programs: dict[int, Program] = {}
-        self.goodbye = ""
+        self.disconnect_message = ""
         self.name = f"ssh {self.name}"
         self._deferred: list[Message] = []
         self.openings = Openings(self)
@@ -156,10 +156,10 @@ class Transport(paramiko.Transport):
             self._send_message(one)
 
     def _parse_disconnect(self, message: Message) -> None:
-        """Keep what the host said when it hung up."""
+        """Keep what the host said when it disconnected."""
         position = message.packet.tell()
         message.get_int()
-        self.goodbye = message.get_text()
+        self.disconnect_message = message.get_text()
         message.packet.seek(position)
         super()._parse_disconnect(message)  # type: ignore[misc]
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from botdeploy.hosts.ssh.destination import Destination
     from botdeploy.hosts.ssh.key_files import KeyFile
 
-#: An agent may have to ask its user; a machine that nobody sits at must not wait for ever.
+#: An agent may have to ask its user; an unattended run must not wait for ever.
 _AGENT_TIMEOUT_S = 60.0
 
 
@@ -146,7 +146,9 @@ class UserKeys:
                 continue
             found = tuple(offers.of_certificate(path, certificate))
             if not found:
-                problems.append(f"{path}: neither a key file nor the agent has its private key")
+                problems.append(
+                    f"{path}: its private key is neither in a key file nor in the agent"
+                )
             yield from found
         with_own = not place.certificates  # as in ssh
         for path in place.required_identities:
@@ -168,7 +170,7 @@ class UserKeys:
                 problems.append(f"{path}: {file.problem}")
 
     def close(self) -> None:
-        """Let go of the agents."""
+        """Close the connections to agents."""
         with self._lock:
             for agent in self._agents.values():
                 if agent is not None:

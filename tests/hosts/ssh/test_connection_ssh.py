@@ -37,7 +37,7 @@ from botdeploy.hosts.ssh import retry, silence, ssh_config
 from botdeploy.hosts.ssh.connector import Connector
 from botdeploy.hosts.ssh.known_hosts import fingerprint
 from botdeploy.hosts.ssh.packetizer import WatchfulPacketizer
-from botdeploy.hosts.ssh.silence import Patience
+from botdeploy.hosts.ssh.silence import SilenceLimits
 from tests.hosts.connection_contract import (
     ConnectionContract,
     closing,
@@ -242,7 +242,7 @@ def test_known_hosts_that_keep_nothing_are_named(
     with pytest.raises(HostKeyUnknown) as caught:
         home.connector().connect(address)
     message = str(caught.value)
-    assert f"UserKnownHostsFile is {setting}, which keeps no key" in message
+    assert f"UserKnownHostsFile is {setting}, so no host key can be stored" in message
     assert "botdeploy always checks host keys" in message
     assert ">> /dev/null" not in message
     assert ">> ~/.ssh/known_hosts" in message
@@ -278,7 +278,7 @@ def test_revoked_host_key_is_refused_although_known(server: SshServer, home: Hom
     home.know(server.port)
     with home.known_hosts.open("a") as stream:
         stream.write(f"@revoked * {HOST_KEY.get_name()} {HOST_KEY.get_base64()}\n")
-    with pytest.raises(HostKeyChanged, match=r"known_hosts:2 marks as revoked"):
+    with pytest.raises(HostKeyChanged, match=r"is revoked in .*known_hosts:2: "):
         home.connector().connect(at(server.port))
     assert server.logins == []
 
@@ -294,9 +294,9 @@ def test_list_of_revoked_keys_counts(server: SshServer, home: Home, where: str) 
     else:
         address = address.with_ssh_args(f"-o RevokedHostKeys={revoked}")
     for text, problem in (
-        (None, "can't be read"),
-        (b"SSHKRL\n\0\0\0", "can't be read .* no KRL"),
-        (f"# old\n{HOST_KEY.get_name()} {HOST_KEY.get_base64()} w1\n".encode(), "as revoked"),
+        (None, "cannot be read"),
+        (b"SSHKRL\n\0\0\0", "cannot be read .* not a KRL"),
+        (f"# old\n{HOST_KEY.get_name()} {HOST_KEY.get_base64()} w1\n".encode(), "is revoked in "),
     ):
         if text is not None:
             revoked.write_bytes(text)
@@ -312,7 +312,7 @@ def test_authority_alone_is_not_taken_for_the_host_key(server: SshServer, home: 
     home.known_hosts.write_text(
         f"@cert-authority * {HOST_KEY.get_name()} {HOST_KEY.get_base64()}\n"
     )
-    with pytest.raises(HostKeyUnknown, match="it shows no certificate"):
+    with pytest.raises(HostKeyUnknown, match="the host has no certificate"):
         home.connector().connect(at(server.port))
     assert server.logins == []
 
@@ -371,7 +371,7 @@ def test_refused_key_is_told_and_not_tried_again(server: SshServer, home: Home) 
         home.connector().connect(at(server.port))
     message = str(caught.value)
     assert f"deploy@127.0.0.1:{server.port}" in message
-    assert f"it refused {path}" in message
+    assert f"the host refused {path}" in message
     assert f"ssh -p {server.port} deploy@127.0.0.1" in message
     assert server.connections == 1
 
@@ -441,7 +441,9 @@ def test_host_that_wants_passwords_says_so(server: SshServer, home: Home) -> Non
     home.know(server.port)
     server.methods = "password,keyboard-interactive"
     home.write_key(OTHER_USER_KEY)
-    with pytest.raises(AuthenticationFailed, match="it wants password, keyboard-interactive"):
+    with pytest.raises(
+        AuthenticationFailed, match="the host only accepts password, keyboard-interactive"
+    ):
         home.connector().connect(at(server.port))
 
 
@@ -449,7 +451,7 @@ def test_no_key_at_all_is_told(server: SshServer, home: Home) -> None:
     """A user without any key hears that there was none to offer."""
     home.know(server.port)
     (home.path / ".ssh" / "id_ecdsa").unlink()
-    with pytest.raises(AuthenticationFailed, match="there was no key to offer"):
+    with pytest.raises(AuthenticationFailed, match="no private key was found"):
         home.connector().connect(at(server.port))
 
 
@@ -651,7 +653,7 @@ def test_certificate_without_its_key_is_named(server: SshServer, home: Home) -> 
                 f"-o CertificateFile={certificate} -o CertificateFile={path}"
             )
         )
-    assert f"{certificate}: neither a key file nor the agent has its private key" in str(
+    assert f"{certificate}: its private key is neither in a key file nor in the agent" in str(
         caught.value
     )
     assert f"{path}: not a certificate" in str(caught.value)
@@ -752,7 +754,9 @@ def test_what_a_busy_host_says_is_quoted(server: SshServer, home: Home) -> None:
 def test_gives_up_after_five_tries(server: SshServer, home: Home) -> None:
     """A host that always hangs up is unreachable, with the number of tries."""
     server.drop_first = 100
-    with pytest.raises(Unreachable, match=r"hung up during the handshake.*\(5 tries in 0 s\)"):
+    with pytest.raises(
+        Unreachable, match=r"closed the connection during the SSH handshake.*\(5 tries in 0 s\)"
+    ):
         home.connector().connect(at(server.port))
     assert server.connections == 5
 
@@ -761,7 +765,9 @@ def test_closed_port_is_told(home: Home) -> None:
     """Nothing listening is told with address and port."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-    with pytest.raises(Unreachable, match=rf"w1: refused on 127.0.0.1:{port}: does sshd run"):
+    with pytest.raises(
+        Unreachable, match=rf"w1: connection refused by 127.0.0.1:{port}: check that sshd runs"
+    ):
         home.connector().connect(at(port))
 
 
@@ -810,7 +816,7 @@ def test_something_else_than_ssh_is_told(home: Home) -> None:
 
         thread = threading.Thread(target=answer)
         thread.start()
-        with pytest.raises(Unreachable, match="does not speak SSH"):
+        with pytest.raises(Unreachable, match="is not SSH"):
             home.connector().connect(at(listener.getsockname()[1]))
         thread.join()
 
@@ -820,7 +826,7 @@ def test_silent_host_ends_with_the_deadline(home: Home, monkeypatch: pytest.Monk
     monkeypatch.setattr(link_module, "HANDSHAKE_TIMEOUT_S", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-        with pytest.raises(Unreachable, match=r"was reached, but"):
+        with pytest.raises(Unreachable, match=r"the SSH handshake was not complete within"):
             home.connector(total_timeout_s=0.3).connect(at(port))
 
 
@@ -879,9 +885,9 @@ def test_cut_link_is_noticed(
     relay: Relay, server: SshServer, home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A link that goes silent without closing ends the connection, and all that waits on it."""
-    impatience = Patience(look_every=0.02, ask_after=0.1, give_up_after=0.2)
-    monkeypatch.setattr(silence, "DIRECT", impatience)
-    monkeypatch.setattr(silence, "INDIRECT", impatience)
+    limits = SilenceLimits(look_every=0.02, ask_after=0.1, give_up_after=0.2)
+    monkeypatch.setattr(silence, "DIRECT", limits)
+    monkeypatch.setattr(silence, "INDIRECT", limits)
     connection = home.connector().connect(at(relay.port))
     session = connection.start("echo up; exec sleep 60")
     lines = session.lines()
@@ -897,9 +903,9 @@ def test_silence_alone_is_no_loss(
     server: SshServer, home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A host that has nothing to say, but answers when asked, is kept."""
-    patience = Patience(look_every=0.01, ask_after=0.05, give_up_after=0.5)
-    monkeypatch.setattr(silence, "DIRECT", patience)
-    monkeypatch.setattr(silence, "INDIRECT", patience)
+    limits = SilenceLimits(look_every=0.01, ask_after=0.05, give_up_after=0.5)
+    monkeypatch.setattr(silence, "DIRECT", limits)
+    monkeypatch.setattr(silence, "INDIRECT", limits)
     home.know(server.port)
     connection = home.connector().connect(at(server.port))
     done = connection.run("sleep 1.2; echo still here")
@@ -982,7 +988,8 @@ def test_further_connection_that_fails_names_the_setting(server: SshServer, home
     assert next(session.lines(timeout_s=10)) == b"up"
     server.accepted.clear()
     with pytest.raises(
-        HostError, match=r"allows 1 sessions on a connection \(MaxSessions .*let nob"
+        HostError,
+        match=r"allows 1 sessions on a connection \(MaxSessions .*: authentication failed for ",
     ):
         connection.run("true")
     assert connection.is_alive
@@ -1130,7 +1137,7 @@ def test_gateway_that_refuses_is_asked_once(behind: Behind, home: Home) -> None:
 def test_gateway_that_is_down_is_told(behind: Behind, home: Home) -> None:
     """A gateway that is not there is named as the reason."""
     behind.gateway.close()
-    with pytest.raises(Unreachable, match=r"^w1: gateway .*: refused on"):
+    with pytest.raises(Unreachable, match=r"^w1: gateway .*: connection refused by "):
         home.connector().connect(behind.address())
 
 
@@ -1208,7 +1215,7 @@ def test_proxy_command(server: SshServer, home: Home) -> None:
 def test_failing_proxy_command_says_why(home: Home) -> None:
     """What a failing ProxyCommand writes is in the message."""
     command = "sh -c 'echo no way through >&2; exit 1'"
-    with pytest.raises(Unreachable, match="exit 1'\": no way through "):
+    with pytest.raises(Unreachable, match="exit 1'\" failed: no way through "):
         home.connector().connect(at(22, options=(("proxycommand", command),)))
 
 

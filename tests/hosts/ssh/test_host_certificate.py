@@ -91,14 +91,14 @@ def test_certificate_without_names_is_for_every_host(
 @pytest.mark.parametrize(
     ("options", "host", "reason"),
     [
-        (("-n", "other"), True, "for other and not for w1"),
-        (("-n", "w1"), False, "not a host's"),
+        (("-n", "other"), True, "is for other, not for w1"),
+        (("-n", "w1"), False, "is not for hosts"),
         (("-n", "w1", "-V", "20200101Z:20210101Z"), True, "not valid at this time"),
         (("-n", "w1", "-V", "20900101Z:20910101Z"), True, "not valid at this time"),
-        (("-n", "w1", "-O", "critical:strange=1"), True, "options that nobody"),
+        (("-n", "w1", "-O", "critical:strange=1"), True, "critical options"),
     ],
 )
-def test_what_does_not_vouch(
+def test_what_does_not_prove_the_key(
     sign: Callable[..., bytes],
     authority: Path,
     options: tuple[str, ...],

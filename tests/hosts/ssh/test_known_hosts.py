@@ -49,9 +49,9 @@ def known(*lines: str) -> KnownHosts:
     return hosts
 
 
-def standing(hosts: KnownHosts, name: str, key: bytes) -> KeyStatus:
+def status_of(hosts: KnownHosts, name: str, key: bytes) -> KeyStatus:
     """Say how a key stands for a name."""
-    return HostKeys.of(hosts, name).judge(key).standing
+    return HostKeys.of(hosts, name).judge(key).status
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ def standing(hosts: KnownHosts, name: str, key: bytes) -> KeyStatus:
 def test_names_match_as_in_ssh(names: str, name: str, matches: bool) -> None:  # noqa: FBT001
     """Lists, wildcards, negation, ports, brackets and hashes mean what they mean to ssh."""
     expected = KeyStatus.KNOWN if matches else KeyStatus.UNKNOWN
-    assert standing(known(line(names, KEYS[0])), name, KEYS[0]) is expected
+    assert status_of(known(line(names, KEYS[0])), name, KEYS[0]) is expected
 
 
 @pytest.mark.parametrize(
@@ -102,22 +102,22 @@ def test_names_match_as_in_ssh(names: str, name: str, matches: bool) -> None:  #
 def test_passes_over_what_is_no_line(text: str) -> None:
     """Comments, unknown markers and damaged lines neither raise nor accept anything."""
     hosts = known(text, line("host", KEYS[0]))
-    assert standing(hosts, "other", KEYS[1]) is KeyStatus.UNKNOWN
-    assert standing(hosts, "host", KEYS[0]) is KeyStatus.KNOWN
+    assert status_of(hosts, "other", KEYS[1]) is KeyStatus.UNKNOWN
+    assert status_of(hosts, "host", KEYS[0]) is KeyStatus.KNOWN
 
 
 def test_windows_line_ends_are_read() -> None:
     """A file with carriage returns is read like one without."""
-    assert standing(known(line("host", KEYS[0]) + "\r"), "host", KEYS[0]) is KeyStatus.KNOWN
+    assert status_of(known(line("host", KEYS[0]) + "\r"), "host", KEYS[0]) is KeyStatus.KNOWN
     bare = line("host", KEYS[0]).removesuffix(" comment") + "\r"
-    assert standing(known(bare), "host", KEYS[0]) is KeyStatus.KNOWN
+    assert status_of(known(bare), "host", KEYS[0]) is KeyStatus.KNOWN
 
 
 def test_changed_key_names_the_lines_that_say_otherwise() -> None:
     """A key that differs is told with file and line of the known one."""
     hosts = known("# first", line("host", KEYS[0]), line("host", KEYS[1]))
     finding = HostKeys.of(hosts, "host").judge(KEYS[2])
-    assert finding.standing is KeyStatus.CHANGED
+    assert finding.status is KeyStatus.CHANGED
     assert [key.place for key in finding.because] == ["known_hosts:2", "known_hosts:3"]
     assert finding.because[0].fingerprint == fingerprint(KEYS[0])
 
@@ -126,12 +126,12 @@ def test_key_for_the_bare_name_counts_on_another_port() -> None:
     """A match without the port counts, a contradiction without the port does not, as in ssh."""
     hosts = known(line("host", KEYS[0]))
     keys = HostKeys.of(hosts, "[host]:2222", "host")
-    assert keys.judge(KEYS[0]).standing is KeyStatus.KNOWN
-    assert keys.judge(KEYS[1]).standing is KeyStatus.UNKNOWN
+    assert keys.judge(KEYS[0]).status is KeyStatus.KNOWN
+    assert keys.judge(KEYS[1]).status is KeyStatus.UNKNOWN
     both = known(line("host", KEYS[0]), line("[host]:2222", KEYS[1]))
     keys = HostKeys.of(both, "[host]:2222", "host")
-    assert keys.judge(KEYS[1]).standing is KeyStatus.KNOWN
-    assert keys.judge(KEYS[0]).standing is KeyStatus.CHANGED
+    assert keys.judge(KEYS[1]).status is KeyStatus.KNOWN
+    assert keys.judge(KEYS[0]).status is KeyStatus.CHANGED
 
 
 def test_revocation_counts_wherever_it_stands() -> None:
@@ -140,7 +140,7 @@ def test_revocation_counts_wherever_it_stands() -> None:
         [line("host", KEYS[0]), line("*", KEYS[0], marker="@revoked")],
         [line("host", KEYS[0], marker="@revoked"), line("host", KEYS[0])],
     ):
-        assert standing(known(*lines), "host", KEYS[0]) is KeyStatus.REVOKED
+        assert status_of(known(*lines), "host", KEYS[0]) is KeyStatus.REVOKED
 
 
 def test_asks_for_the_known_types() -> None:
@@ -162,8 +162,8 @@ def test_files_count_in_order_and_may_be_missing(tmp_path: Path) -> None:
     first.write_text(line("host", KEYS[0]))
     second.write_bytes(b"\xff\xfe caf\xe9\n" + line("host", KEYS[1]).encode())
     hosts = KnownHosts.read([first, tmp_path / "none", second])
-    assert standing(hosts, "host", KEYS[0]) is KeyStatus.KNOWN
-    assert standing(hosts, "host", KEYS[1]) is KeyStatus.KNOWN
+    assert status_of(hosts, "host", KEYS[0]) is KeyStatus.KNOWN
+    assert status_of(hosts, "host", KEYS[1]) is KeyStatus.KNOWN
     with pytest.raises(OSError, match="directory"):
         KnownHosts.read([tmp_path])
 
@@ -196,13 +196,13 @@ def test_verdict_follows_from_the_lines(
         line(hashed(listed) if data.draw(st.booleans()) else listed, KEYS[key], marker=marker)
         for marker, listed, key in data.draw(st.permutations(entries))
     ]
-    assert standing(known(*lines), name, KEYS[number]) is expected
+    assert status_of(known(*lines), name, KEYS[number]) is expected
 
 
 @given(st.text(), st.text(min_size=1))
 def test_any_text_is_harmless(text: str, name: str) -> None:
     """No text raises, and none makes a key known that it does not hold."""
-    assert standing(known(text), name, KEYS[0]) in {KeyStatus.UNKNOWN, KeyStatus.CHANGED}
+    assert status_of(known(text), name, KEYS[0]) in {KeyStatus.UNKNOWN, KeyStatus.CHANGED}
 
 
 def test_agrees_with_ssh_keygen(tmp_path: Path) -> None:

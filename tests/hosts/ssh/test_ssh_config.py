@@ -171,7 +171,7 @@ def test_config_file_of_the_inventory_replaces_both(
     place = resolve(Address("h", "h", options=(("configfile", str(other)),)))
     assert (place.port, place.user) == (22, "other")
     assert resolve(Address("h", "h", options=(("configfile", "none"),))).port == 22
-    with pytest.raises(UserError, match="/nowhere: no such ssh config"):
+    with pytest.raises(UserError, match="/nowhere: this ssh config file does not exist"):
         resolve(Address("h", "h", options=(("configfile", "/nowhere"),)))
 
 
