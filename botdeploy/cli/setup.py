@@ -72,7 +72,7 @@ def setup(
 
         def prepare(name: str) -> list[str]:
             run_as = fleet.host(name).bot.run_as
-            return fleet.acts(name).setup(run_as, deployers[name], is_dry=dry_run)
+            return fleet.acts(name).setup.prepare(run_as, deployers[name], is_dry=dry_run)
 
         results = fleet.each(names, prepare)
     failed = []

@@ -111,7 +111,7 @@ def history(
     names = context.chosen(inventory, limit)
     begin = _begin_of(since, context.clock.now()) if since is not None else None
     with context.fleet(inventory) as fleet:
-        seen = fleet.each(names, lambda name: fleet.acts(name).audit())
+        seen = fleet.each(names, lambda name: fleet.acts(name).state.audit())
     entries: list[dict[str, Any]] = []
     away = {}
     for name, result in seen.items():

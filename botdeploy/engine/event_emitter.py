@@ -10,7 +10,7 @@ from botdeploy.core.events import Event
 if TYPE_CHECKING:
     from botdeploy.core.events import Kind, Listener
     from botdeploy.engine.fleet.clock import Clock
-    from botdeploy.hosts.acts.acts import Reverted, Switched
+    from botdeploy.hosts.acts.switch import Reverted, Switched
 
 
 @dataclass(frozen=True, slots=True)

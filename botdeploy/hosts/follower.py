@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from botdeploy.core.lines.assembler import Assembler
 from botdeploy.core.text.untrusted import entry_of
-from botdeploy.errors import HostError
-from botdeploy.hosts.acts.acts import Entries
-from botdeploy.hosts.acts.records import any_record
+from botdeploy.errors import BotdeployError, OutcomeUnknown
+from botdeploy.hosts.acts.faults import NoAnswer
+from botdeploy.hosts.acts.journal import Entries
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from botdeploy.core.lines.line import LogLine
     from botdeploy.hosts.acts.acts import Acts
-    from botdeploy.hosts.process.program import Session
+    from botdeploy.hosts.acts.call import OpenCall
 
 IDLE_S = 0.25
 """How often a traceback that waits for its next line is looked at."""
@@ -53,7 +53,7 @@ class Follower:
 
     It resumes at the last entry it has: the host gives that entry again, and where it does not,
     the journal was rotated away meanwhile, or too much was written, and a gap is told. What stands
-    there is bounded (``Acts.entries``) and comes newest first, so it is kept until it is whole.
+    there is bounded (``JournalActs.entries``) and comes newest first: it is kept until it is whole.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class Follower:
         self._most_bytes = most_bytes
         self._cut_us: int | None = None
         self._stopped = threading.Event()
-        self._session: Session | None = None
+        self._call: OpenCall | None = None
         self._cursor = ""
         self._expected = ""
         self._at_us = 0
@@ -110,9 +110,9 @@ class Follower:
     def stop(self) -> None:
         """Stop reading soon; does not wait for the thread."""
         self._stopped.set()
-        session = self._session
-        if session is not None:
-            session.close()
+        call = self._call
+        if call is not None:
+            call.close()
 
     def _follow(self) -> None:
         pause = 0.2
@@ -120,7 +120,7 @@ class Follower:
             try:
                 if self._read():
                     pause = 0.2
-            except (HostError, OSError):
+            except (BotdeployError, OSError):
                 pass
             except Exception as error:  # noqa: BLE001 (a thread has nobody above it to tell)
                 self._deliver(Delivery(self.host, gap=f"the journal could not be read: {error!r}"))
@@ -133,41 +133,34 @@ class Follower:
     def _read(self) -> bool:
         """Read until the stream ends; tells whether any entry came."""
         self._expected = self._cursor
-        acts = self._connect()
-        session = acts.follow(self._cursor or self._position, self._most_bytes)
-        self._session = session
-        if self._stopped.is_set():
-            session.close()
-            return False
-        try:
-            return self._take_all(acts, session)
-        finally:
-            session.close()
+        journal = self._connect().journal
+        with journal.follow(self._cursor or self._position, self._most_bytes) as call:
+            self._call = call
+            return not self._stopped.is_set() and self._take_all(call)
 
-    def _take_all(self, acts: Acts, session: Session) -> bool:
+    def _take_all(self, call: OpenCall) -> bool:
         came = False
         stood: list[bytes] | None = []
         """What stood there, newest first, until it is whole; then None."""
         while True:
             try:
-                for line in session.lines(timeout_s=IDLE_S):
-                    if line.startswith(b"{"):
+                for item in call.items(IDLE_S):
+                    if isinstance(item, dict):
+                        if "read" in item and stood is not None:
+                            self._take_stood(Entries.of(stood, item))
+                            stood = None
+                    elif item.startswith(b"{"):
                         came = True
                         if stood is None:
-                            self._take(line)
+                            self._take(item)
                         else:
-                            stood.append(line)
-                    elif (record := any_record(line)) is None:
-                        continue
-                    elif "read" in record and stood is not None:
-                        self._take_stood(Entries.of(stood, record))
-                        stood = None
-                    else:
-                        acts.hide(record)
-                break
-            except TimeoutError:
+                            stood.append(item)
+            except NoAnswer:
                 self._hand_over(self._assembler.flush(self._host_now_us()))
-        return came
+            except OutcomeUnknown:
+                return came  # the stream ended
+            else:
+                return came
 
     def _take_stood(self, entries: Entries) -> None:
         is_first = not self._caught_up.is_set()

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from botdeploy.core.lines.assembler import Assembler
 from botdeploy.errors import HostError
 from botdeploy.hosts.acts.acts import Acts
+from botdeploy.hosts.acts.call import Caller
 from botdeploy.hosts.follower import Delivery, Follower
 from botdeploy.hosts.ssh.connector import Connector
 from botdeploy.inventory import load
@@ -236,10 +237,11 @@ def _follow(lab: Lab, side: _Side) -> list[Row]:
     followers = []
     try:
         for address in side.addresses:
-            acts = Acts(connector.connect(address), "talker", address)
+            caller = Caller(connector.connect(address), "talker", address)
+            acts = Acts(caller)
             try:
-                acts.observe()
-                acts.install()
+                acts.state.observe()
+                caller.install()
             except HostError as error:
                 note(f"follow: {error}")
             followers.append(

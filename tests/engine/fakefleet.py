@@ -21,7 +21,9 @@ from botdeploy.engine.dependencies import Dependencies
 from botdeploy.engine.fleet.fleet import Interrupted, StillAtWork
 from botdeploy.engine.manifest_cache import ManifestCache
 from botdeploy.errors import HostError, OutcomeUnknown, Unreachable
-from botdeploy.hosts.acts.acts import Entries, Fetched
+from botdeploy.hosts.acts.acts import Acts
+from botdeploy.hosts.acts.call import Caller, How, OpenCall
+from botdeploy.hosts.acts.records import Reply
 from tests.engine.fakehost import (
     BEGIN,
     FakeClock,
@@ -29,19 +31,18 @@ from tests.engine.fakehost import (
     FakeStop,
     World,
     decoded,
-    drained,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     from botdeploy.core.events import Event
     from botdeploy.core.evidence.evidence import Evidence
-    from botdeploy.core.host_state import HostState, RefusedError
+    from botdeploy.core.host_state import HostState
     from botdeploy.core.lines.assembler import Assembler
-    from botdeploy.core.rollout.running import Unit
     from botdeploy.engine.commands.target import Target
-    from botdeploy.hosts.acts.acts import Reverted, Switched, Unchanged
+    from botdeploy.hosts.acts.records import Record
+    from botdeploy.hosts.acts.release import Fetched
 
 T = TypeVar("T")
 
@@ -55,173 +56,84 @@ class ControllerDied(BaseException):
     """The machine that runs the rollout lost its power."""
 
 
-class FakeActs:
-    """The acts on one host over a connection that may break."""
+class FakeCaller(Caller):
+    """Calls the acts of a host in memory, over a connection that may break."""
 
-    def __init__(self, fleet: FakeFleet, host: FakeHost) -> None:
-        """Bind the acts to a host."""
-        self._fleet = fleet
-        self._host = host
-        self.host = host.name
+    def __init__(self, fleet: FakeFleet, its: FakeHost) -> None:
+        """Call one host's acts."""
+        self._fleet, self.its = fleet, its
+        self.host = its.name
+        self.connection = None  # type: ignore[assignment]
 
-    def _do(self, act: str, work: Callable[[], T], seconds: float = COST_S) -> T:
-        """Do an act over the connection: with every way in which that can fail."""
-        return self._fleet.over(self._host, act, work, seconds)
-
-    def observe(self) -> HostState:
-        """Read the host's state."""
-        return self._do("observe", self._host.observe)
-
-    def enter(
+    def call(
         self,
-        token: str,
-        ttl_s: int,
-        kind: str,
-        *,
-        user: str,
-        owner: str,
-        why: str,
-        environment: str = "",
-        take_over: str = "",
-    ) -> tuple[FakeEntered, HostState]:
-        """Take the lock and read the state."""
-        del user
+        act: str,
+        *arguments: object,
+        stdin: bytes | Iterable[bytes] = b"",
+        timeout_s: float = 0.0,
+        how: How = How.INSTALLED,
+    ) -> Reply:
+        """Do an act."""
+        del timeout_s, how
+        sent = stdin if isinstance(stdin, bytes) else b"".join(stdin)
+        return Reply(tuple(self._do(act, arguments, sent)))
 
-        def enter() -> tuple[FakeEntered, HostState]:
-            self._host.enter(token, ttl_s, kind, owner, why, environment, take_over)
-            return FakeEntered(self._fleet, self._host, token, ttl_s), self._host.observe()
+    def open(self, act: str, *arguments: object) -> OpenCall:
+        """Do an act whose connection stands for as long as the host can be reached."""
+        return FakeOpenCall(self._fleet, self.its, arguments, self._do(act, arguments))
 
-        return self._do("enter", enter)
+    def _do(
+        self, act: str, arguments: Sequence[object], stdin: bytes = b""
+    ) -> Sequence[Record | bytes]:
+        """Do an act over the connection; a slow bot's host answers when it is ready, or back."""
+        seconds = 0.5 if act in ("switch", "revert") else COST_S
 
-    def stage(
-        self,
-        token: str,
-        release: str,
-        base: str | None,
-        meta: bytes,
-        files: Iterable[bytes],
-        *,
-        need_bytes: int,
-        need_inodes: int,
-        rollout: str,
-        ring: str,
-    ) -> bool:
-        """Send a release."""
-        del base, need_bytes, need_inodes
-        drained(files)
-        digest = decoded(meta)["digest"]
-        return self._do("stage", lambda: self._host.stage(token, release, digest, rollout, ring))
+        def work() -> Sequence[Record | bytes]:
+            return self.its.do(act, *arguments, stdin=stdin)
 
-    def fetch(self, token: str, release: str) -> Fetched:
-        """Read a release as it was sent."""
-
-        def fetch() -> Fetched:
-            digest = self._host.fetch(token, release)
-            return Fetched(json.dumps({"digest": digest}).encode(), b"files", 1000, 10)
-
-        return self._do("fetch", fetch)
-
-    def begin(self, token: str, rollout: str, release: str, ring: str) -> None:
-        """Note a rollout."""
-        self._do("begin", lambda: self._host.begin(token, rollout, release, ring))
-
-    def end(self, token: str, rollout: str, outcome: str, why: str) -> None:
-        """Note its end."""
-        self._do("end", lambda: self._host.end(token, rollout, outcome, why))
-
-    def switch(self, token: str, run: str, release: str, ttl_s: int) -> Switched | Reverted:
-        """Switch, under lease; a slow bot's host answers when it is ready, or back again."""
-        outcome = self._do("switch", lambda: self._host.switch(token, run, release, ttl_s), 0.5)
-        while self._host.is_getting_ready():
+        said = self._fleet.over(self.its, act, work, seconds)
+        while act == "switch" and self.its.is_getting_ready():
             self._fleet.pump(0.0)
             self._fleet.pause(0.5)
-            outcome = self._host.switch(token, run, release, ttl_s)
-        return outcome
-
-    def confirm(self, token: str, run: str) -> Unit:
-        """Let it stay."""
-        return self._do("confirm", lambda: self._host.confirm(token, run))
-
-    def extend(self, token: str, run: str, ttl_s: int) -> Unit:
-        """Renew the lease."""
-        return self._do("extend", lambda: self._host.extend(token, run, ttl_s))
-
-    def revert(
-        self,
-        token: str,
-        run: str,
-        target: str | None,
-        why: str,
-        digest: str = "",
-        cause: str = "",
-        refused: Sequence[RefusedError] = (),
-    ) -> Reverted | Unchanged:
-        """Take it back."""
-        by = cause or "person"
-        return self._do(
-            "revert",
-            lambda: self._host.revert(token, run, target, why, digest, by, refused),
-            0.5,
-        )
-
-    def prove(self, token: str, release: str, keep: int, rollout: str, why: str = "") -> None:
-        """Note that it passed."""
-        del keep, why
-        self._do("prove", lambda: self._host.prove(token, release, rollout))
-
-    def condemn(
-        self, token: str, digest: str, why: str, refused: Sequence[RefusedError] = ()
-    ) -> None:
-        """Put it into quarantine."""
-        self._do("condemn", lambda: self._host.condemn(token, digest, why, refused))
-
-    def gate(self, act: str, who: str, why: str, release: str = "", ring: str = "") -> None:
-        """Record a person's word."""
-        self._do("gate", lambda: self._host.gate(act, who, why, release, ring))
-
-    def note(self, who: str, what: str) -> None:
-        """Write a line down."""
-        self._do("note", lambda: self._host.note(who, what))
-
-    def evidence(self, release: str) -> bytes | None:
-        """Read what was kept."""
-        return self._do("evidence", lambda: self._host.evidence(release))
-
-    def keep(self, token: str, release: str, evidence: bytes) -> None:
-        """Keep evidence."""
-        self._do("keep", lambda: self._host.keep(token, release, evidence))
-
-    def entries(self, position: str) -> Entries:
-        """Read the journal."""
-        return self._do("entries", lambda: self._host.entries(position))
-
-    def manifest(self, release: str) -> Manifest:
-        """Read what a release consists of."""
-        del release
-        return self._do("manifest", lambda: Manifest("", "", 0))
+            said = work()
+        return said
 
 
-class FakeEntered:
-    """A lock that is held over an open session."""
-
-    def __init__(self, fleet: FakeFleet, host: FakeHost, token: str, ttl_s: int) -> None:
-        """Keep who has it."""
-        self._fleet, self._host, self._token, self._ttl_s = fleet, host, token, ttl_s
+class FakeOpenCall(OpenCall):
+    """A call that stays open: what it has said, and a lock that is held over it."""
 
     is_open = True
-    """The session stands for as long as the host can be reached."""
 
-    def renew(self) -> None:
-        """Ask for another term; says nothing when it was refused."""
-        if self._fleet.can_reach(self._host):
-            self._host.renew(self._token, self._ttl_s)
+    def __init__(
+        self,
+        fleet: FakeFleet,
+        its: FakeHost,
+        arguments: Sequence[Any],
+        said: Sequence[Record | bytes],
+    ) -> None:
+        """Keep what the program was called with, and what it said first."""
+        self._fleet, self.its, self._arguments, self._said = fleet, its, arguments, said
 
-    def leave(self) -> bool:
-        """Give the lock back; over a dead connection it lapses."""
-        can_reach = self._fleet.can_reach(self._host)
-        if can_reach:
-            self._host.leave(self._token)
-        return can_reach
+    def items(self, timeout_s: float = 0.0) -> Iterator[Record | bytes]:
+        """Give what was said; over a dead connection nothing more comes."""
+        del timeout_s
+        said, self._said = self._said, ()
+        if not said and not self._fleet.can_reach(self.its):
+            raise OutcomeUnknown(self.its.name, "the connection ended")
+        yield from said
+
+    def write(self, data: bytes) -> None:
+        """Renew the lock, or give it back; says nothing when that was refused."""
+        token, ttl_s, *_ = self._arguments
+        if not self._fleet.can_reach(self.its):
+            return
+        if data == b"renew\n":
+            self.its.renew(token, ttl_s)
+        else:
+            self.its.leave(token)
+
+    def close(self) -> None:
+        """End it."""
 
 
 class Late(Future[Any]):
@@ -321,19 +233,19 @@ class FakeFleet:
         """Look a host of the inventory up."""
         return self.inventory.host(name)
 
-    def acts(self, name: str) -> FakeActs:
+    def acts(self, name: str) -> Acts:
         """Give a host's acts, over a connection that may be an old one."""
         if self.is_dead:
             raise ControllerDied
         self._reach(self.hosts[name])
-        return FakeActs(self, self.hosts[name])
+        return Acts(FakeCaller(self, self.hosts[name]))
 
     fresh = acts
 
-    def open_acts(self, name: str) -> FakeActs | None:
+    def open_acts(self, name: str) -> Acts | None:
         """Give a host's acts over a connection that stands."""
         host = self.hosts[name]
-        return FakeActs(self, host) if self.can_reach(host) else None
+        return Acts(FakeCaller(self, host)) if self.can_reach(host) else None
 
     def each(
         self,

@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
 import json
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from botdeploy.core.evidence.proven_past import NOBODY
-from botdeploy.core.host_state import (
-    Approval,
-    HostState,
-    LockHolder,
-    Phase,
-    RefusedError,
-    RolloutRecord,
-    StagedRelease,
-    Switch,
-)
-from botdeploy.core.rollout.running import Runs, Unit, seen
+from botdeploy.core.host_state import HostState, Phase, from_record, lock_holder
+from botdeploy.core.rollout.running import Runs, seen, unit_of
 from botdeploy.errors import ActFailed
-from botdeploy.hosts.acts.acts import Entries, Reverted, Switched, Unchanged
-from botdeploy.hosts.acts.records import (
+from botdeploy.hosts.acts.faults import (
     LeaseLost,
     LockLost,
     LockRefused,
@@ -30,7 +22,9 @@ from botdeploy.hosts.acts.records import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
+
+    from botdeploy.hosts.acts.records import Record
 
 BEGIN = datetime(2026, 11, 24, 9, tzinfo=UTC)
 MOST_ENTRIES = 5000
@@ -213,13 +207,13 @@ class FakeHost:
     lease: float = 0.0
     stuck: str = ""
     quarantine: dict[str, str] = field(default_factory=dict)
-    refused: dict[str, tuple[RefusedError, ...]] = field(default_factory=dict)
+    refused: dict[str, tuple[str, ...]] = field(default_factory=dict)
     switches: list[tuple[int, str]] = field(default_factory=list)
     """Since when it runs what, by its wall clock."""
     most_entries: int = 10**9
     """Journal entries that can be read at once."""
     rollout: dict[str, str] = field(default_factory=dict)
-    approvals: dict[tuple[str, str], Approval] = field(default_factory=dict)
+    approvals: dict[tuple[str, str], str] = field(default_factory=dict)
     hold: dict[str, str] = field(default_factory=dict)
     lock: Lock | None = None
     kept: dict[str, bytes] = field(default_factory=dict)
@@ -298,46 +292,28 @@ class FakeHost:
 
     # --- its unit ---------------------------------------------------------------------------
 
-    def unit(self) -> Unit:
+    def unit(self) -> Record:
         """Say what systemd would say of the bot's unit now."""
         self.settle()
-        invocation = self.invocation
         if self.is_mute:
-            return Unit()
+            return {}
+        unit: Record = {
+            "active_state": "inactive",
+            "sub_state": "dead",
+            "result": "success",
+            "invocation": self.invocation,
+            "restarts": self.restarts,
+            "restart": "on-failure",
+            "enabled": self.is_enabled,
+        }
         if self.current and not self.is_stopped:
-            return Unit(
-                "active",
-                "running",
-                "success",
-                main_pid=1000 + self.lives,
-                release=self.current,
-                invocation=invocation,
-                restarts=self.restarts,
-                restart="on-failure",
-                pids=(1000 + self.lives,),
-                is_enabled=self.is_enabled,
-            )
+            pid = 1000 + self.lives
+            unit |= {"active_state": "active", "sub_state": "running", "running": self.current}
+            return unit | {"main_pid": pid, "pids": [pid]}
         if self.is_due:
-            return Unit(
-                "activating",
-                "auto-restart",
-                "exit-code",
-                1,
-                invocation=invocation,
-                restarts=self.restarts,
-                restart="on-failure",
-                is_enabled=self.is_enabled,
-            )
-        return Unit(
-            "inactive",
-            "dead",
-            "success",
-            invocation=invocation,
-            restarts=self.restarts,
-            ended_by=self.ended_by,
-            restart="on-failure",
-            is_enabled=self.is_enabled,
-        )
+            unit |= {"active_state": "activating", "sub_state": "auto-restart", "status": 1}
+            return unit | {"result": "exit-code"}
+        return unit | {"ended_by": self.ended_by}
 
     def end_itself(self, *, again_in: float | None = None) -> None:
         """Let the bot's process end; systemd starts it again in so many seconds, if at all."""
@@ -370,7 +346,7 @@ class FakeHost:
         self._start(self.current)
 
     def _need_running(self, *, or_stopped: bool) -> None:
-        unit = self.unit()
+        unit = unit_of(self.unit())
         runs = seen(unit, self.current).runs
         if runs is Runs.RUNNING or (or_stopped and runs is Runs.STOPPED):
             return
@@ -378,44 +354,66 @@ class FakeHost:
 
     # --- acts -------------------------------------------------------------------------------
 
-    def observe(self) -> HostState:
+    def do(self, act: str, *arguments: Any, stdin: bytes = b"") -> Sequence[Record | bytes]:
+        """Do an act as the host's program does, and give what it would print."""
+        more = {"stdin": stdin} if act in ("stage", "keep") else {}
+        said = getattr(self, act)(*arguments, **more)
+        return said if isinstance(said, list) else [said or {}]
+
+    def state(self) -> HostState:
+        """Give what ``observe`` says, as it is read."""
+        return from_record(self.observe()["state"])
+
+    def observe(self) -> Record:
         """Say what stands here."""
         self.settle()
-        return HostState(
-            current=self.current,
-            previous=self.previous,
-            unit=self.unit(),
-            active_since_us=int(self.started * 1e6),
-            uptime_s=int(self.clock.mono),
-            boot_id=f"{self.name}-{self.boots}",
-            at=self.wall(),
-            is_prepared=True,
-            switch=self._switch(),
-            releases=tuple(
-                StagedRelease(name, one.digest, bool(one.order), one.proven_in, one.proven_at)
+        state = {
+            **self.unit(),
+            "current": self.current,
+            "previous": self.previous,
+            "active_since_us": int(self.started * 1e6),
+            "uptime_s": int(self.clock.mono),
+            "boot_id": f"{self.name}-{self.boots}",
+            "at": _stamp(self.wall()),
+            "prepared": True,
+            "phase": self._phase(),
+            "releases": [
+                {
+                    "id": name,
+                    "digest": one.digest,
+                    "proven": bool(one.order),
+                    "proven_in": one.proven_in,
+                    "proven_at": one.proven_at and _stamp(one.proven_at),
+                }
                 for name, one in sorted(self.releases.items())
-            ),
-            quarantine=dict(self.quarantine),
-            refused=tuple(one for named in self.refused.values() for one in named),
-            switches=tuple(self.switches),
-            lock=self._holder(),
-            rollout=RolloutRecord(**self.rollout) if self.rollout else None,
-            approvals=tuple(self.approvals.values()),
-            hold=f"{self.hold['who']} since {self.hold['at']}" if self.hold else "",
-            stuck=self.stuck,
-        )
+            ],
+            "quarantine": dict(self.quarantine),
+            "refused": [one for words in self.refused.values() for one in words],
+            "switches": list(self.switches),
+            "lock": self._holder(),
+            "rollout": self.rollout,
+            "approved": [
+                {"release": release, "ring": ring, "at": at}
+                for (release, ring), at in self.approvals.items()
+            ],
+            "hold": self.hold,
+            "stuck": self.stuck,
+        }
+        return {"state": state}
 
     def enter(
         self,
         token: str,
         ttl_s: int,
         kind: str,
+        user: str,
         owner: str,
         why: str,
         environment: str = "",
         take_over: str = "",
-    ) -> None:
-        """Take the lock, where the bot is not another environment's."""
+    ) -> Record:
+        """Take the lock, where the bot is not another environment's; tell the state."""
+        del user
         self.settle()
         theirs = self.rollout.get("environment", "")
         if environment and theirs and theirs not in (environment, take_over):
@@ -429,6 +427,7 @@ class FakeHost:
             raise self._refusal()
         since = held.since if held is not None and held.token == token else self.wall()
         self.lock = Lock(token, self.clock.mono + ttl_s + 1, kind, owner, why, since, environment)
+        return self.observe()
 
     def renew(self, token: str, ttl_s: int) -> None:
         """Renew the lock, if it is still ours."""
@@ -444,21 +443,28 @@ class FakeHost:
         """Take the lock away."""
         self.lock = None
 
-    def stage(self, token: str, release: str, digest: str, rollout: str, ring: str) -> bool:
-        """Put a release there; False when it was there already."""
+    def stage(self, token: str, release: str, *more: Any, stdin: bytes) -> Record:
+        """Put a release there; tell where it was there already."""
+        _base, meta_bytes, _need_bytes, _need_inodes, rollout, ring = more
         self._need_lock(token)
         is_new = release not in self.releases
         if is_new:
-            self.releases[release] = Staged(digest)
+            self.releases[release] = Staged(decoded(stdin[:meta_bytes])["digest"])
             self._changed("stage", release)
         self._note(rollout, release, ring)
-        return is_new
+        return {} if is_new else {"already": True}
 
-    def fetch(self, token: str, release: str) -> str:
+    def fetch(self, token: str, release: str) -> list[Record | bytes]:
         """Give what another host needs to stage it; here its digest alone."""
         self._need_lock(token)
         self._need_staged(release)
-        return self.releases[release].digest
+        meta = json.dumps({"digest": self.releases[release].digest}).encode()
+        about = {"fetch": {"size_bytes": 1000, "inodes": 10}}
+        return [about, base64.b64encode(meta), {"part": "files"}, base64.b64encode(b"files")]
+
+    def manifest(self, _release: str) -> Record:
+        """Tell of a release without files."""
+        return {"manifest": base64.b64encode(gzip.compress(b"\n")).decode()}
 
     def begin(self, token: str, rollout: str, release: str, ring: str) -> None:
         """Note a rollout whose release is there."""
@@ -473,7 +479,7 @@ class FakeHost:
             self.rollout |= {"outcome": outcome, "ended": _stamp(self.wall()), "ended_why": why}
             self._changed("end", rollout, outcome)
 
-    def switch(self, token: str, run: str, release: str, ttl_s: int) -> Switched | Reverted:
+    def switch(self, token: str, run: str, release: str, ttl_s: int) -> Record:
         """Stop the old one, start the new one, under lease."""
         self._need_lock(token)
         self.settle()
@@ -510,7 +516,7 @@ class FakeHost:
         is_slow = self.world.kind(self.current, self.name) == "slow"
         return self.pending is not None and is_slow and self.clock.mono < self.started + SLOW_S
 
-    def confirm(self, token: str, run: str) -> Unit:
+    def confirm(self, token: str, run: str) -> Record:
         """Let it stay, where it runs."""
         self._need_lock(token)
         self.settle()
@@ -521,9 +527,9 @@ class FakeHost:
             self._changed("confirm", run)
         elif self.confirmed is None or self.confirmed.run != run:
             raise self._lease_lost(run)
-        return self.unit()
+        return {"unit": self.unit()}
 
-    def extend(self, token: str, run: str, ttl_s: int) -> Unit:
+    def extend(self, token: str, run: str, ttl_s: int) -> Record:
         """Renew the lease."""
         self._need_lock(token)
         self.settle()
@@ -531,26 +537,18 @@ class FakeHost:
             self.lease = self.clock.mono + ttl_s + 1
         elif self.confirmed is None or self.confirmed.run != run:
             raise self._lease_lost(run)
-        return self.unit()
+        return {"unit": self.unit()}
 
-    def revert(
-        self,
-        token: str,
-        run: str,
-        target: str | None,
-        why: str,
-        digest: str,
-        cause: str,
-        refused: Sequence[RefusedError] = (),
-    ) -> Reverted | Unchanged:
+    def revert(self, token: str, run: str, target: str, why: str, *more: str) -> Record:
         """Go back."""
+        digest, cause, *refused = more
         self._need_lock(token)
-        if digest:
+        if digest != "-":
             self.quarantine[digest] = why
             if refused:
                 self.refused[digest] = tuple(refused)
         self.settle()
-        if self.pending is not None and target is None:
+        if self.pending is not None and target == "-":
             self._go_back("controller", cause, why)
             return self._tell_reverted()
         if self.reverted is not None and self.reverted.run == run:
@@ -558,11 +556,11 @@ class FakeHost:
         if self.pending is not None:
             self._go_back("controller", cause, why)
         now = self.current
-        to = target if target is not None else self._recorded_target()
+        to = target if target != "-" else self._recorded_target()
         if to:
             self._need_staged(to)
         if to == now and (not now or not self.is_stopped):
-            return Unchanged(now)
+            return {"unchanged": {"release": now}}
         self.reverted = Mark(
             run, now, to, self.wall(), self._seq(), by="controller", why=why, cause=cause
         )
@@ -570,7 +568,7 @@ class FakeHost:
         self._changed("revert", run, now, to, cause)
         return self._tell_reverted()
 
-    def prove(self, token: str, release: str, rollout: str) -> None:
+    def prove(self, token: str, release: str, _keep: int, rollout: str, _why: str) -> None:
         """Note that it passed."""
         self._need_lock(token)
         self._need_staged(release)
@@ -584,16 +582,14 @@ class FakeHost:
             self.refused.pop(staged.digest, None)
             self._changed("prove", release, rollout)
 
-    def condemn(
-        self, token: str, digest: str, why: str, refused: Sequence[RefusedError] = ()
-    ) -> None:
+    def condemn(self, token: str, digest: str, why: str, *refused: str) -> None:
         """Put a release into quarantine."""
         self._need_lock(token)
         self.quarantine.setdefault(digest, why)
         if refused:
             self.refused[digest] = tuple(refused)
 
-    def gate(self, act: str, who: str, why: str, release: str, ring: str) -> None:
+    def gate(self, act: str, who: str, why: str, release: str = "", ring: str = "") -> None:
         """Record a person's word; needs no lock."""
         match act:
             case "hold":
@@ -601,24 +597,25 @@ class FakeHost:
             case "resume":
                 self.hold = {}
             case _:
-                self.approvals[release, ring] = Approval(release, ring, self.wall())
+                self.approvals[release, ring] = _stamp(self.wall())
         self._changed(act, release, ring)
 
     def note(self, who: str, what: str) -> None:
         """Write a line down."""
         self._changed("note", who, what)
 
-    def evidence(self, release: str) -> bytes | None:
+    def evidence(self, release: str) -> Record:
         """Give what was kept."""
-        return self.kept.get(release)
+        kept = self.kept.get(release)
+        return {"evidence": kept and base64.b64encode(kept).decode()}
 
-    def keep(self, token: str, release: str, evidence: bytes) -> None:
+    def keep(self, token: str, release: str, *, stdin: bytes) -> None:
         """Keep evidence."""
         self._need_lock(token)
-        self.kept[release] = evidence
+        self.kept[release] = stdin
 
-    def entries(self, position: str) -> Entries:
-        """Give journal entries from a cursor, that entry first, or of the last seconds."""
+    def entries(self, position: str, _hidden: str) -> list[Record | bytes]:
+        """Give journal entries from a cursor, or of the last seconds, the newest first."""
         first = 0
         if position.startswith("since:"):
             begin = (self.wall().timestamp() - int(position[6:])) * 1e6
@@ -636,7 +633,8 @@ class FakeHost:
             )
         stood = self.journal[first:]
         newest = stood[-self.most_entries :]
-        return Entries([json.dumps(one).encode() for one in newest], len(newest) < len(stood))
+        rows = [json.dumps(one).encode() for one in reversed(newest)]
+        return [*rows, {"read": {"cut": len(newest) < len(stood)}}]
 
     # --- parts ------------------------------------------------------------------------------
 
@@ -755,13 +753,14 @@ class FakeHost:
     def _refusal(self) -> LockRefused:
         holder = self._holder()
         assert holder is not None
-        return LockRefused(self.name, holder)
+        return LockRefused(self.name, lock_holder(holder))
 
-    def _holder(self) -> LockHolder | None:
+    def _holder(self) -> Record | None:
         lock = self.lock
         if lock is None or lock.deadline <= self.clock.mono:
             return None
-        return LockHolder(lock.token[:8], lock.owner, lock.kind, lock.why, _stamp(lock.since))
+        about = {"id": lock.token[:8], "owner": lock.owner, "kind": lock.kind, "why": lock.why}
+        return about | {"since": _stamp(lock.since)}
 
     def _lease_lost(self, run: str) -> LeaseLost:
         if self.reverted is not None and self.reverted.run == run:
@@ -770,7 +769,7 @@ class FakeHost:
             )
         return LeaseLost(self.name, "act", "the host knows nothing of this run", code="lost")
 
-    def _switch(self) -> Switch | None:
+    def _phase(self) -> Record | None:
         if self.pending is not None:
             age = max(0.0, (self.wall() - self.pending.armed).total_seconds())
             left = max(0, int(self.lease - self.clock.mono))
@@ -788,32 +787,33 @@ class FakeHost:
         age = (self.wall() - mark.at).total_seconds() if mark.at is not None else 0.0
         return self._told(phase, mark, max(0.0, age))
 
-    def _told(self, phase: Phase, mark: Mark, age_s: float, lease_left_s: int = 0) -> Switch:
+    def _told(self, phase: Phase, mark: Mark, age_s: float, lease_left_s: int = 0) -> Record:
         other = self.reverted if phase is Phase.CONFIRMED else self.confirmed
         is_steady = phase is not Phase.REVERTED and mark.boots == self.boots
-        return Switch(
-            phase,
-            mark.run,
-            mark.new,
-            mark.old,
-            mark.by,
-            mark.why,
-            mark.cause,
-            int(mark.armed.timestamp() * 1e6),
-            self.clock.mono - mark.mono if is_steady else age_s,
-            is_steady,
-            lease_left_s,
-            earlier=other.run if other is not None else "",
-        )
+        age = {"ran_s": self.clock.mono - mark.mono} if is_steady else {"age_s": age_s}
+        return {
+            "phase": phase,
+            "run": mark.run,
+            "new": mark.new,
+            "old": mark.old,
+            "by": mark.by,
+            "why": mark.why,
+            "cause": mark.cause,
+            "armed": _stamp(mark.armed),
+            **age,
+            "lease_left_s": lease_left_s,
+            "earlier": other.run if other is not None else "",
+        }
 
-    def _tell_switched(self, mark: Mark) -> Switched:
+    def _tell_switched(self, mark: Mark) -> Record:
         at_us = int(mark.armed.timestamp() * 1e6)
-        return Switched(mark.old, 0.5, at_us)
+        return {"switched": {"old": mark.old, "downtime_s": 0.5, "at_us": at_us}}
 
-    def _tell_reverted(self) -> Reverted:
+    def _tell_reverted(self) -> Record:
         mark = self.reverted
         assert mark is not None
-        return Reverted(mark.old, mark.by, mark.why, mark.cause, 0.5, not self.stuck)
+        about = {"old": mark.old, "by": mark.by, "why": mark.why, "cause": mark.cause}
+        return {"reverted": {**about, "seconds": 0.5, "runs": not self.stuck}}
 
 
 def _stamp(at: datetime) -> str:
@@ -824,8 +824,3 @@ def decoded(meta: bytes) -> Mapping[str, str]:
     """Read what ``FakeBuild.meta`` wrote."""
     found: Mapping[str, str] = json.loads(meta)
     return found
-
-
-def drained(files: Iterable[bytes]) -> int:
-    """Take an upload in; gives its size in bytes."""
-    return sum(len(piece) for piece in files)

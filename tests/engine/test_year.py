@@ -297,7 +297,7 @@ class Year(RuleBasedStateMachine):
     def hold_is_on(self) -> bool:
         """Tell whether the hosts that can be asked say that it is held."""
         states = {
-            name: host.observe()
+            name: host.state()
             for name, host in self.stage.hosts.items()
             if host.is_reachable() and name not in self.stage.fleet.unreached_before
         }
@@ -368,7 +368,7 @@ class Year(RuleBasedStateMachine):
                 host.gate(act, "ann", "", "", "")
 
     def _approve(self) -> None:
-        states = {n: h.observe() for n, h in self.stage.hosts.items() if h.is_reachable()}
+        states = {n: h.state() for n, h in self.stage.hosts.items() if h.is_reachable()}
         record = rollout_records.newest(states)
         if record is None:
             return
@@ -416,7 +416,7 @@ class Year(RuleBasedStateMachine):
         assert (last.code, last.summary) == (ExitCode.DONE, ""), "nothing was due"
 
     def _is_over(self) -> bool:
-        states = {name: host.observe() for name, host in self.stage.hosts.items()}
+        states = {name: host.state() for name, host in self.stage.hosts.items()}
         is_open = rollout_records.newest_under_way(states, self.policy) is not None
         return not is_open and not rollout_records.leftovers(states, self.policy)
 

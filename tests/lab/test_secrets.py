@@ -243,10 +243,10 @@ def test_a_fault_of_our_own_tells_no_secret(planted: Planted) -> None:
     bug = project.folder / "bug"
     bug.mkdir()
     (bug / "sitecustomize.py").write_text(
-        "import botdeploy.hosts.acts.acts as acts\n"
+        "from botdeploy.hosts.acts.release import ReleaseActs\n"
         "def stage(self, *_, **__):\n"
         f"    raise RuntimeError({' '.join(planted.values.values())!r})\n"
-        "acts.Acts.stage = stage\n"
+        "ReleaseActs.stage = stage\n"
     )
     path = f"{bug}:{project.path}"
     said = planted.type("canary", "prod", code=3, env={**planted.env, "PYTHONPATH": path})

@@ -53,7 +53,7 @@ def test_login_without_a_shell_and_wrong_password_are_told(project: Project, lab
     host.root("echo 'plain ALL=(ALL:ALL) ALL' >/etc/sudoers.d/zz-plain")
     seen = project.run("check", "prod")
     assert "1 incorrect password attempt" in str(items(seen)["sudo"]["message"])
-    assert items(seen)["sudo"]["mend"] == "mend ansible_become_password"
+    assert items(seen)["sudo"]["mend"] == "correct ansible_become_password"
     ran = project.run("canary", "prod")
     assert (ran.code, "1 incorrect password attempt" in ran.out) == (6, True), ran.out
     host.root("rm /etc/sudoers.d/zz-plain; usermod -s /usr/sbin/nologin plain")

@@ -154,7 +154,7 @@ def _checked(fleet: Fleet, name: str, needs: RolloutNeeds) -> list[dict[str, Any
     return [
         *(
             owner_item(inventory, one) if one["name"] == OWNER else one
-            for one in acts.check(host.bot.run_as, wanted)
+            for one in acts.setup.check(host.bot.run_as, wanted)
         ),
         _sessions(acts.connection),
         *items,

@@ -37,7 +37,7 @@ def hold(inventory: Inventory, fleet: Fleet, by: Signed) -> Ended:
     return _everywhere(
         fleet,
         inventory,
-        lambda name: fleet.acts(name).gate("hold", by.who, by.message),
+        lambda name: fleet.acts(name).gates.record("hold", by.who, by.message),
         f"{inventory.environment} is held by {by.who}",
     )
 
@@ -51,7 +51,7 @@ def resume(inventory: Inventory, fleet: Fleet, by: Signed) -> Ended:
     return _everywhere(
         fleet,
         inventory,
-        lambda name: fleet.acts(name).gate("resume", by.who, by.message),
+        lambda name: fleet.acts(name).gates.record("resume", by.who, by.message),
         f"{inventory.environment} was resumed by {by.who}",
     )
 
@@ -78,7 +78,9 @@ def approve(inventory: Inventory, fleet: Fleet, by: Signed, *, is_dry: bool) -> 
     return _everywhere(
         fleet,
         inventory,
-        lambda name: fleet.acts(name).gate("approve", by.who, by.message, record.release, ring),
+        lambda name: fleet.acts(name).gates.record(
+            "approve", by.who, by.message, record.release, ring
+        ),
         f"approved {what} by {by.who}{told}",
         next_step=NextStep(Todo.PROMOTE),
     )
@@ -121,7 +123,7 @@ def unlock(inventory: Inventory, fleet: Fleet, by: Signed, *, is_dry: bool) -> E
         return Ended(ExitCode.DONE, f"locked: {told}")
     who = f"{by.who}: {by.message}" if by.message else by.who
     done = f"removed the lock: {told}"
-    return _everywhere(fleet, inventory, lambda name: fleet.acts(name).unlock(who), done)
+    return _everywhere(fleet, inventory, lambda name: fleet.acts(name).lock.unlock(who), done)
 
 
 def states(fleet: Fleet, inventory: Inventory) -> dict[str, HostState]:

@@ -11,7 +11,7 @@ from botdeploy.engine.fleet.lock import HostRestarted
 from botdeploy.engine.fleet.observe import observe
 from botdeploy.engine.outcome import Ended
 from botdeploy.errors import ExitCode, HostError
-from botdeploy.hosts.acts.acts import Reverted, Unchanged
+from botdeploy.hosts.acts.switch import Reverted, Unchanged
 
 if TYPE_CHECKING:
     from botdeploy.core.model.inventory import Inventory
@@ -41,7 +41,7 @@ def revert_leftovers(
         digest, why = left[name]
         state = lock.states[name]
         run = f"{state.current}-{lock.token[:8]}"
-        return locked_fleet.acts(name).revert(lock.token, run, None, why, digest, "verdict")
+        return locked_fleet.acts(name).switch.revert(run, None, why, digest, "verdict")
 
     back, lost = [], []
     results = locked_fleet.together(left, revert)

@@ -136,7 +136,7 @@ class LogReader:
     def _read(self, name: str, count: int) -> list[LogLine]:
         reader = AsWritten(self._mask)
         lines: list[LogLine] = []
-        entries = self._fleet.acts(name).lines(count)
+        entries = self._fleet.acts(name).journal.lines(count)
         if entries.is_cut:
             self._warn(f"{name}: only the last {len(entries.rows)} of {count} lines could be read")
         for row in entries.rows:

@@ -143,7 +143,7 @@ def plan(
         if base is None:
             return _Base()
         acts = fleet.acts(name)
-        manifest, shown = acts.manifest(base.id), acts.show(base.id)
+        manifest, shown = acts.release.manifest(base.id), acts.release.show(base.id)
         return _Base(base.id, manifest, shown.unit, shown.environment)
 
     asked = [name for name in names if name in states] if build is not None else []

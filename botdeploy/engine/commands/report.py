@@ -100,9 +100,9 @@ def report(inventory: Inventory, fleet: Fleet, clock: Clock, environ: Mapping[st
 
 def _ask(acts: Acts, clock: Clock) -> _Answer:
     begun = clock.now()
-    state = acts.observe()
+    state = acts.state.observe()
     now = begun + (clock.now() - begun) / 2
-    return _Answer(state, acts.audit() if state.is_prepared else [], state.ahead(now))
+    return _Answer(state, acts.state.audit() if state.is_prepared else [], state.ahead(now))
 
 
 def _clock_notes(answers: Mapping[str, _Answer]) -> list[str]:
@@ -137,7 +137,7 @@ def _read(
     until_us = int((frame.to + ahead).timestamp() * 1e6)
     lines = []
     until = max(0, int((now - frame.to).total_seconds()) - 1)
-    entries = acts.entries(f"since:{since}:{until}" if until else f"since:{since}")
+    entries = acts.journal.entries(f"since:{since}:{until}" if until else f"since:{since}")
     for row in entries.rows:
         entry = entry_of(row)
         if entry is None:
@@ -163,7 +163,7 @@ def _when(at_us: int) -> datetime:
 
 def _kept(acts: Acts, release: str) -> Evidence | None:
     try:
-        text = acts.evidence(release)
+        text = acts.rollout.evidence(release)
         return Evidence.from_json(text) if text is not None else None
     except (HostError, ValueError):
         return None

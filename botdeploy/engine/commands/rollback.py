@@ -16,7 +16,7 @@ from botdeploy.engine.fleet.observe import observe
 from botdeploy.engine.outcome import Ended
 from botdeploy.engine.rollout.rollout_ids import new_rollout
 from botdeploy.errors import ExitCode, HostError, NextStep, Todo, UserError
-from botdeploy.hosts.acts.acts import Reverted, Unchanged
+from botdeploy.hosts.acts.switch import Reverted, Unchanged
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -190,17 +190,15 @@ class _Work:
         if record is None:
             return
         if self._is_condemned and not is_going:
-            acts.condemn(self._locked_fleet.token, record.digest, self._why)
+            acts.rollout.condemn(record.digest, self._why)
         outcome = rollout_records.FAILED if self._is_condemned else rollout_records.ABANDONED
-        acts.end(self._locked_fleet.token, record.id, outcome, self._why)
+        acts.rollout.end(record.id, outcome, self._why)
 
     def _revert(self, name: str, target: str) -> Reverted | Unchanged:
         digest = "" if self._keep else _digest(self._lock.states[name])
         locked_fleet, why = self._locked_fleet, self._why
         return locked_fleet.again(
-            lambda: locked_fleet.acts(name).revert(
-                locked_fleet.token, self._run, target, why, digest, "person"
-            ),
+            lambda: locked_fleet.acts(name).switch.revert(self._run, target, why, digest, "person"),
             INSIST_S,
         )
 

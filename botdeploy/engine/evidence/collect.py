@@ -12,7 +12,6 @@ from botdeploy.core.probes.probe import ProbeReading, is_failure, is_of, lines_o
 from botdeploy.core.text.untrusted import LATEST_US, entry_of, told, whole
 from botdeploy.engine.watch.prober import about
 from botdeploy.errors import HostError
-from botdeploy.hosts.acts.probe import ask
 
 if TYPE_CHECKING:
     from botdeploy.core.host_state import HostState
@@ -50,7 +49,7 @@ def collect(
     The position is kept together with the counts, in one write: a reader that dies before it has
     counted nothing. The first reader begins ``since_s`` seconds back, or with the first entry that
     is left of them: what nobody wrote, or was rotated away, is not known to be silence. Nor is what
-    was too much to be read at once (``Acts.entries``); the newest is read.
+    was too much to be read at once (``JournalActs.entries``); the newest is read.
 
     With a ``probe``, the bot is asked once; ``first`` is what it answered before the switch, for
     the first reader. A probe that fails within ``grace_s`` of the switch does not count. Without a
@@ -72,7 +71,7 @@ def collect(
         evidence.open(past_us)  # its counters tell of the whole time, whatever the journal keeps
     states_levels = reader.get("levels", None if cursor else False)
     is_first = True
-    stood = acts.entries(cursor or f"since:{since_s}")
+    stood = acts.journal.entries(cursor or f"since:{since_s}")
     for row in stood.rows:
         entry = entry_of(row)
         if entry is None:
@@ -120,7 +119,7 @@ def collect(
     if counters:
         evidence.reader["probe"] = counters
     if token:
-        acts.keep(token, release, evidence.to_json().encode())
+        acts.under(token).rollout.keep(release, evidence.to_json().encode())
     return evidence
 
 
@@ -160,7 +159,7 @@ def _probed(
     the past. Times are the host's. A host that can't be asked tells nothing.
     """
     try:
-        reading = read(probe.kind, ask(acts, probe))
+        reading = read(probe.kind, acts.probe.ask(probe))
     except HostError:
         return before, []
     text = about(probe)
@@ -179,7 +178,7 @@ def _probed(
 
 def _kept(acts: Acts, release: str, bucket_us: int, assembler: Assembler) -> Evidence:
     """Read what the last reader kept, and let ``assembler`` go on from there."""
-    kept = acts.evidence(release)
+    kept = acts.rollout.evidence(release)
     try:
         evidence = None if kept is None else Evidence.from_json(kept)
         if evidence is not None:

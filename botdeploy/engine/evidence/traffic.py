@@ -17,7 +17,6 @@ from botdeploy.engine.evidence.collect import HISTORY_S
 from botdeploy.engine.evidence.collect import HOUR_S as RECENT_S
 from botdeploy.engine.watch.watch import MOST_BASELINE
 from botdeploy.errors import HostError
-from botdeploy.hosts.acts.probe import ask
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -99,7 +98,7 @@ class _Seen:
 def _seen(acts: Acts, state: HostState, assembler: Assembler, probe: Probe | None) -> _Seen:
     now_us = state.at_us
     begin_us = now_us - RECENT_S * 1_000_000
-    read_back = acts.lines(MOST_LINES)
+    read_back = acts.journal.lines(MOST_LINES)
     entries = [one for row in read_back.rows if (one := entry_of(row)) is not None]
     if len(entries) >= MOST_LINES or (read_back.is_cut and entries):
         begin_us = max(begin_us, int(entries[0].get("__REALTIME_TIMESTAMP", begin_us)))
@@ -123,7 +122,7 @@ def _seen(acts: Acts, state: HostState, assembler: Assembler, probe: Probe | Non
 def _by_probe(acts: Acts, probe: Probe) -> tuple[float, float]:
     """Give work and errors a minute since the bot's process began, by its counters."""
     try:
-        reading = read(probe.kind, ask(acts, probe))
+        reading = read(probe.kind, acts.probe.ask(probe))
     except HostError:
         return 0.0, 0.0
     if reading.failure or reading.up_s < YOUNG_S:

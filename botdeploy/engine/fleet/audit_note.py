@@ -23,7 +23,7 @@ def note(fleet: Fleet, names: Iterable[str], who: str, what: str) -> str | None:
     connected = (acts for name in names if (acts := fleet.open_acts(name)) is not None)
     for acts, _ in zip(connected, range(MOST_ASKED), strict=False):
         try:
-            fleet.submit(lambda acts=acts: acts.note(who, what)).result(timeout=NOTE_S)  # type: ignore[misc]
+            fleet.submit(lambda acts=acts: acts.state.note(who, what)).result(timeout=NOTE_S)  # type: ignore[misc]
         except Exception:  # noqa: BLE001, S112 (see above)
             continue
         return acts.host

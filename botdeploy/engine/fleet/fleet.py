@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from botdeploy.core.text.secret_mask import Mask
 from botdeploy.errors import BotdeployError, ExitCode, HostError
 from botdeploy.hosts.acts.acts import Acts
+from botdeploy.hosts.acts.call import Caller
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -120,7 +121,7 @@ class Fleet:
     def _connect(self, name: str) -> Acts:
         host = self._hosts[name]
         connection = self.connector.connect(host.address)
-        return Acts(connection, host.bot.name, host.address, self.mask)
+        return Acts(Caller(connection, host.bot.name, host.address, self.mask))
 
     def each(
         self,

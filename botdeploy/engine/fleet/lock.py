@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 from botdeploy.engine.commands.ownership import refuse
 from botdeploy.engine.fleet.fleet import StillAtWork
 from botdeploy.errors import BotdeployError, HostError, LockedError, NextStep, Todo
-from botdeploy.hosts.acts.records import LockRefused, OtherEnvironment
+from botdeploy.hosts.acts.faults import LockRefused, OtherEnvironment
+from botdeploy.hosts.acts.lock import LockRequest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
     from botdeploy.core.host_state import HostState
     from botdeploy.engine.fleet.clock import Clock
     from botdeploy.engine.fleet.fleet import Fleet
-    from botdeploy.hosts.acts.acts import Entered
-    from botdeploy.hosts.acts.records import LockLost
+    from botdeploy.hosts.acts.faults import LockLost
+    from botdeploy.hosts.acts.lock import Entered
 
     _Enter = Callable[[str], LockRefused | None]
 
@@ -73,7 +74,7 @@ class EnvironmentLock:
                 # Its connection was cut. Whether another one can be had shows at the next act.
                 self.fleet.submit(
                     lambda name=name: (  # type: ignore[misc]
-                        self.fleet.acts(name).renew(self.token, LOCK_TTL_S)
+                        self.fleet.acts(name).under(self.token).lock.renew(LOCK_TTL_S)
                     )
                 )
 
@@ -109,7 +110,7 @@ class EnvironmentLock:
             if not entered[name].leave():
                 acts = self.fleet.open_acts(name)
                 if acts is not None:
-                    acts.leave(self.token)
+                    acts.under(self.token).lock.leave()
 
         self.fleet.each(entered, leave, is_cleanup=True)
 
@@ -121,7 +122,7 @@ class EnvironmentLock:
         """
         before = self.states.get(lost.host)
         try:
-            state = self.fleet.acts(lost.host).observe()
+            state = self.fleet.acts(lost.host).state.observe()
         except HostError as error:
             return error
         if before is None or state.boot_id == before.boot_id:
@@ -171,19 +172,13 @@ def take(
     deadline = clock.monotonic() + YIELD_S
 
     def enter(name: str) -> LockRefused | None:
-        user = fleet.host(name).bot.run_as
+        request = LockRequest(
+            kind, fleet.host(name).bot.run_as, owner, why, fleet.inventory.known_as, take_over
+        )
         while True:
             try:
-                session, state = fleet.acts(name).enter(
-                    lock.token,
-                    LOCK_TTL_S,
-                    kind,
-                    user=user,
-                    owner=owner,
-                    why=why,
-                    environment=fleet.inventory.known_as,
-                    take_over=take_over,
-                )
+                acts = fleet.acts(name).under(lock.token)
+                session, state = acts.lock.enter(LOCK_TTL_S, request)
             except LockRefused as refused:
                 if _gives_way(lock, refused, kind) or clock.monotonic() > deadline:
                     return refused

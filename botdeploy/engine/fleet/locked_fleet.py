@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from botdeploy.engine.fleet.ticker import Ticker
 from botdeploy.errors import OutcomeUnknown, Unreachable
-from botdeploy.hosts.acts.records import LockLost
+from botdeploy.hosts.acts.faults import LockLost
 
 if TYPE_CHECKING:
     import threading
@@ -45,8 +45,8 @@ class LockedFleet:
         return self._lock.token
 
     def acts(self, name: str) -> Acts:
-        """Give a host's acts; raises HostError where it can't be reached."""
-        return self.fleet.acts(name)
+        """Give a host's acts, under the lock; raises HostError where it can't be reached."""
+        return self.fleet.acts(name).under(self.token)
 
     def together(self, hosts: Iterable[str], work: Callable[[str], T]) -> dict[str, T | HostError]:
         """Do ``work`` on hosts at once and wait for all; a host's own error is its result.

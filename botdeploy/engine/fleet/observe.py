@@ -17,7 +17,7 @@ def observe(
     fleet: Fleet, names: Iterable[str]
 ) -> tuple[dict[str, HostState], dict[str, HostError]]:
     """Give what each host said, and why the others did not; changes nothing, takes no lock."""
-    seen = fleet.each(names, lambda name: fleet.acts(name).observe())
+    seen = fleet.each(names, lambda name: fleet.acts(name).state.observe())
     return (
         {name: one for name, one in seen.items() if not isinstance(one, HostError)},
         {name: one for name, one in seen.items() if isinstance(one, HostError)},

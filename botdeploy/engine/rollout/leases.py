@@ -18,7 +18,7 @@ from botdeploy.core.rollout.running import Unit
 from botdeploy.engine.fleet.locked_fleet import RETRY_S
 from botdeploy.engine.fleet.ticker import TICK_S
 from botdeploy.errors import HostError
-from botdeploy.hosts.acts.records import LeaseLost, LockLost, NotRunning
+from botdeploy.hosts.acts.faults import LeaseLost, LockLost, NotRunning
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -76,7 +76,7 @@ class Leases:
         def confirm(name: str) -> Unit:
             run = self._rollout_hosts[name].run
             return self._locked_fleet.again(
-                lambda: self._locked_fleet.acts(name).confirm(self._locked_fleet.token, run)
+                lambda: self._locked_fleet.acts(name).switch.confirm(run)
             )
 
         now = self._clock.monotonic()
@@ -159,7 +159,7 @@ class Leases:
 
     def _extend(self, name: str, run: str) -> Future[Unit]:
         return self._locked_fleet.beside(
-            lambda: self._locked_fleet.acts(name).extend(self._locked_fleet.token, run, self._ttl)
+            lambda: self._locked_fleet.acts(name).switch.extend(run, self._ttl)
         )
 
     def _is_leased(self, name: str) -> bool:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from botdeploy.core.model.inventory import Host, Inventory
     from botdeploy.core.model.policy import Ring
     from botdeploy.engine.commands.target import Target
-    from botdeploy.hosts.acts.acts import Fetched
+    from botdeploy.hosts.acts.release import Fetched
     from botdeploy.sources.build import Build
 
 _MOST_META = 128 * 1024 * 1024

@@ -9,7 +9,7 @@ from botdeploy.core.host_state import Phase
 from botdeploy.core.rollout.decision import HOLDING, Standing
 from botdeploy.core.rollout.running import Runs
 from botdeploy.errors import HostError
-from botdeploy.hosts.acts.acts import Reverted
+from botdeploy.hosts.acts.switch import Reverted
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
@@ -45,7 +45,7 @@ class Refresh:
         """Observe hosts anew and take over what they say."""
 
         def look(name: str) -> HostState:
-            return self._locked_fleet.again(lambda: self._locked_fleet.acts(name).observe())
+            return self._locked_fleet.again(lambda: self._observe(name))
 
         for name, result in self._locked_fleet.together(hosts, look).items():
             if isinstance(result, HostError):
@@ -113,7 +113,7 @@ class Refresh:
                 members.told_of(name, result.unit)
 
     def _observe(self, name: str) -> HostState:
-        return self._locked_fleet.acts(name).observe()
+        return self._locked_fleet.acts(name).state.observe()
 
     def after_lease(self, name: str) -> None:
         """Find out what became of a host that says that its lease is over."""

@@ -8,7 +8,7 @@ from botdeploy.core.events import Kind
 from botdeploy.core.rollout.decision import Blame, Standing
 from botdeploy.engine.rollout.rollout_ids import next_run
 from botdeploy.errors import HostError
-from botdeploy.hosts.acts.acts import Reverted, Unchanged
+from botdeploy.hosts.acts.switch import Reverted, Unchanged
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -77,8 +77,8 @@ class Reverting:
         refused = self._verdicts.refused if has_failed else ()
         cause = "verdict" if has_failed else "lease"
         return self._locked_fleet.again(
-            lambda: self._locked_fleet.acts(name).revert(
-                self._locked_fleet.token, run, None, why, digest, cause, refused
+            lambda: self._locked_fleet.acts(name).switch.revert(
+                run, None, why, digest, cause, refused
             ),
             RETURN_S,
         )

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from botdeploy.engine.commands.target import Target
     from botdeploy.engine.event_emitter import EventEmitter
     from botdeploy.engine.fleet.clock import Clock
-    from botdeploy.hosts.acts.acts import Reverted, Switched
+    from botdeploy.hosts.acts.switch import Reverted, Switched
 
 
 @dataclass(slots=True)

@@ -43,7 +43,7 @@ class RolloutRecorder:
         self._told.add(name)
         if self._rollout_hosts[name].standing not in (Standing.RETURNED, Standing.STUCK):
             acts = self._locked_fleet.acts(name)
-            acts.condemn(self._locked_fleet.token, self._target.digest, why, refused)
+            acts.rollout.condemn(self._target.digest, why, refused)
         self._end_one(name, rollout_records.FAILED, why)
 
     def untold(self, besides: Sequence[str]) -> tuple[str, ...]:
@@ -55,6 +55,4 @@ class RolloutRecorder:
         )
 
     def _end_one(self, name: str, outcome: str, why: str) -> None:
-        self._locked_fleet.acts(name).end(
-            self._locked_fleet.token, self._target.rollout, outcome, why
-        )
+        self._locked_fleet.acts(name).rollout.end(self._target.rollout, outcome, why)

@@ -72,7 +72,7 @@ class SoakEvidence:
         }
 
         def keep(name: str) -> Evidence:
-            state = self._locked_fleet.acts(name).observe()
+            state = self._locked_fleet.acts(name).state.observe()
             return self.read(ring, name, state, is_new=True, first=known[name])
 
         self._locked_fleet.together(known, keep)

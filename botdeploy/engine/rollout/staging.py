@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from botdeploy.core.events import Kind
@@ -10,6 +10,7 @@ from botdeploy.core.rollout import rollout_records
 from botdeploy.core.rollout.decision import Standing
 from botdeploy.engine.rollout.peer_copy import Likeness
 from botdeploy.errors import ActFailed, BotdeployError, ExitCode, HostError, UserError
+from botdeploy.hosts.acts.release import Upload
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from botdeploy.engine.manifest_cache import ManifestCache
     from botdeploy.engine.rollout.rollout_hosts import RolloutHosts
     from botdeploy.engine.rollout.rollout_recorder import RolloutRecorder
-    from botdeploy.hosts.acts.acts import Fetched
+    from botdeploy.hosts.acts.release import Fetched
     from botdeploy.sources.build import Build
 
 _UNBUILDABLE = ("build", "unit", "shared")
@@ -110,9 +111,7 @@ class Staging:
             ring = self._rollout_hosts.ring_of(name)
             acts = self._locked_fleet.acts(name)
             self._locked_fleet.again(
-                lambda: acts.begin(
-                    self._locked_fleet.token, self._target.rollout, self._target.release, ring
-                )
+                lambda: acts.rollout.begin(self._target.rollout, self._target.release, ring)
             )
 
         for name, result in self._locked_fleet.together(hosts, begin).items():
@@ -130,26 +129,28 @@ class Staging:
             digest: build.delta(manifests.get(digest))
             for digest in {base.digest if base else "" for base in bases.values()}
         }
-        need = (build.need_bytes, build.need_inodes)
 
         def stage(name: str) -> _Sent:
             begun = self._clock.monotonic()
             base = bases[name]
             ring = self._rollout_hosts.ring(self._rollout_hosts.ring_of(name))
             meta = build.meta(self._locked_fleet.fleet.host(name), ring)
-            files = packed[base.digest if base else ""]
-            start = base.release if base and base.digest in manifests else None
+            upload = Upload(
+                self._target.release,
+                base.release if base and base.digest in manifests else None,
+                meta,
+                packed[base.digest if base else ""],
+                build.need_bytes,
+                build.need_inodes,
+            )
             try:
-                is_new = self._locked_fleet.again(
-                    lambda: self._send(name, start, meta, files, need)
-                )
+                return self._send(name, upload, begun)
             except ActFailed as error:
-                if error.code != "no-base" and (error.code != "corrupt" or start is None):
+                if error.code != "no-base" and (error.code != "corrupt" or upload.base is None):
                     raise
                 # Its build changed files, it is gone, or another host told wrongly what is in it.
-                files = build.delta(None)
-                is_new = self._locked_fleet.again(lambda: self._send(name, None, meta, files, need))
-            return _Sent(is_new, len(meta) + len(files), self._clock.monotonic() - begun)
+                whole = replace(upload, base=None, files=build.delta(None))
+                return self._send(name, whole, begun)
 
         self._take(self._locked_fleet.together(hosts, stage))
         if not self._rollout_hosts.inventory.hosts[0].bot.build:
@@ -175,7 +176,7 @@ class Staging:
             if manifest is None:
                 host = next(name for name, one in bases.items() if one == base)
                 try:
-                    manifest = self._locked_fleet.acts(host).manifest(base.release)
+                    manifest = self._locked_fleet.acts(host).release.manifest(base.release)
                 except HostError:
                     continue
                 self._manifests.keep(base.digest, manifest)
@@ -221,9 +222,7 @@ class Staging:
 
     def _fetch(self, source: str) -> Fetched:
         return self._locked_fleet.again(
-            lambda: self._locked_fleet.acts(source).fetch(
-                self._locked_fleet.token, self._target.release
-            )
+            lambda: self._locked_fleet.acts(source).release.fetch(self._target.release)
         )
 
     def _checked(self, source: str, fetched: Fetched) -> Build:
@@ -234,37 +233,26 @@ class Staging:
         )
 
     def _copier(self, build: Build, fetched: Fetched) -> Callable[[str], _Sent]:
-        need = (fetched.size_bytes, fetched.inodes)
-
         def copy(name: str) -> _Sent:
             begun = self._clock.monotonic()
             ring = self._rollout_hosts.ring(self._rollout_hosts.ring_of(name))
             meta = build.meta(self._locked_fleet.fleet.host(name), ring)
-            is_new = self._locked_fleet.again(
-                lambda: self._send(name, None, meta, fetched.files, need)
-            )
-            sent = len(meta) + len(fetched.files)
-            return _Sent(is_new, sent, self._clock.monotonic() - begun)
+            need = (fetched.size_bytes, fetched.inodes)
+            upload = Upload(self._target.release, None, meta, fetched.files, *need)
+            return self._send(name, upload, begun)
 
         return copy
 
     # --- both ways --------------------------------------------------------------------------
 
-    def _send(
-        self, name: str, base: str | None, meta: bytes, files: bytes, need: tuple[int, int]
-    ) -> bool:
-        """Send a release to one host; False when it was there. ``need`` is bytes and inodes."""
-        return self._locked_fleet.acts(name).stage(
-            self._locked_fleet.token,
-            self._target.release,
-            base,
-            meta,
-            (files,),
-            need_bytes=need[0],
-            need_inodes=need[1],
-            rollout=self._target.rollout,
-            ring=self._rollout_hosts.ring_of(name),
+    def _send(self, name: str, upload: Upload, begun: float) -> _Sent:
+        """Send a release to one host; ``begun`` is the monotonic second at which it was packed."""
+        rollout, ring = self._target.rollout, self._rollout_hosts.ring_of(name)
+        is_new = self._locked_fleet.again(
+            lambda: self._locked_fleet.acts(name).release.stage(upload, rollout, ring)
         )
+        size_bytes = len(upload.meta) + len(upload.files)
+        return _Sent(is_new, size_bytes, self._clock.monotonic() - begun)
 
     def _take(self, staged: Mapping[str, _Sent | HostError]) -> None:
         """Note what came of sending; a fault of the release ends the rollout before it began."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from botdeploy.engine.rollout.rollout_ids import next_run
 from botdeploy.errors import HostError
-from botdeploy.hosts.acts.acts import Reverted, Switched
+from botdeploy.hosts.acts.switch import Reverted, Switched
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -58,9 +58,7 @@ class Switching:
         run = self._rollout_hosts[name].run
         release, ttl_s = self._rollout_hosts.target.release, self._rollout_hosts.policy.lease.ttl_s
         outcome = self._locked_fleet.again(
-            lambda: self._locked_fleet.acts(name).switch(
-                self._locked_fleet.token, run, release, ttl_s
-            )
+            lambda: self._locked_fleet.acts(name).switch.start(run, release, ttl_s)
         )
         if isinstance(outcome, Switched):
             # Over this one it is confirmed later: a release that breaks ssh does not pass.

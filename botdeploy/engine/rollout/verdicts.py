@@ -16,7 +16,7 @@ from botdeploy.core.text.phrases import count, listing
 from botdeploy.core.verdict import Outcome, Verdict
 from botdeploy.engine.watch.watch import MOST_BASELINE
 from botdeploy.errors import HostError
-from botdeploy.hosts.acts.records import NotRunning
+from botdeploy.hosts.acts.faults import NotRunning
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -205,8 +205,8 @@ class Verdicts:
         def prove(name: str) -> None:
             keep = self._locked_fleet.fleet.host(name).bot.keep
             self._locked_fleet.again(
-                lambda: self._locked_fleet.acts(name).prove(
-                    self._locked_fleet.token, target.release, keep, target.rollout, why
+                lambda: self._locked_fleet.acts(name).rollout.prove(
+                    target.release, keep, target.rollout, why
                 ),
             )
 

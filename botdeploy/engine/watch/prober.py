@@ -9,8 +9,7 @@ from botdeploy.core.model.bot import Probe, ProbeKind
 from botdeploy.core.probes import probe as probes
 from botdeploy.core.probes import probe_trial
 from botdeploy.errors import ActFailed, HostError, Unreachable
-from botdeploy.hosts.acts.probe import ask
-from botdeploy.hosts.acts.records import ProgramMissing
+from botdeploy.hosts.acts.faults import ProgramMissing
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
@@ -113,7 +112,7 @@ class Prober:
                 one.asked_at = now
                 one.pending = self._fleet.submit(
                     lambda name=name, probe=one.probe: (  # type: ignore[misc]
-                        probes.read(probe.kind, ask(self._fleet.acts(name), probe))
+                        probes.read(probe.kind, self._fleet.acts(name).probe.ask(probe))
                     )
                 )
 
@@ -184,10 +183,10 @@ def try_probe(acts: Acts, probe: Probe) -> probe_trial.Item:
     Raises Unreachable where the host is; any other fault is told in the item.
     """
     try:
-        state = acts.observe()
+        state = acts.state.observe()
         if not state.is_running:
             return probe_trial.not_tried("the bot does not run here")
-        return probe_trial.tried(probe, ask(acts, probe))
+        return probe_trial.tried(probe, acts.probe.ask(probe))
     except Unreachable:
         raise
     except ProgramMissing:

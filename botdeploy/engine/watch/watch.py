@@ -160,7 +160,7 @@ class Watch:
         """Begin to read these hosts' journals, a day back and on; cheap to repeat.
 
         Of the past no more than can be read before a switch: the newest, within bounds of bytes
-        and seconds (``Acts.follow``). ``read``: what was read of some already; theirs go on from
+        and seconds. ``read``: what was read of some already; theirs go on from
         there.
         """
         new = [name for name in hosts if name not in self._streams]
@@ -604,7 +604,7 @@ class Watch:
         assembler = self._make_assembler()
         lines: list[LogLine] = []
         position = f"since:{seconds}:{until}" if until > 0 else f"since:{seconds}"
-        entries = self._fleet.acts(host).entries(position)
+        entries = self._fleet.acts(host).journal.entries(position)
         for row in () if entries.is_cut else entries.rows:
             entry = entry_of(row)
             if entry is not None:

@@ -274,7 +274,7 @@ def test_a_release_that_always_lapses_ends_with_a_word_to_a_person(stage: Stage)
 
 def test_a_lock_that_is_refused_gives_back_what_was_taken(stage: Stage) -> None:
     """Held by somebody on the second host: exit 4, and the first host is free again."""
-    stage.hosts["h2"].enter("f" * 32, 1000, "rollout", "bob@desk", "mine")
+    stage.hosts["h2"].enter("f" * 32, 1000, "rollout", "tbot", "bob@desk", "mine")
     stage.clock.advance(0.1)
     with pytest.raises(LockedError, match="bob@desk"):
         release(stage)

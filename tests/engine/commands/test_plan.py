@@ -68,7 +68,10 @@ class Hosts:
             return Manifest("", "", 0)
 
         shown = SimpleNamespace(unit="a\nb\n", environment="BOTDEPLOY_RELEASE=R0001\n")
-        return SimpleNamespace(observe=lambda: OLD, manifest=manifest, show=lambda _release: shown)
+        return SimpleNamespace(
+            state=SimpleNamespace(observe=lambda: OLD),
+            release=SimpleNamespace(manifest=manifest, show=lambda _release: shown),
+        )
 
 
 def planned(hosts: Hosts) -> tuple[tuple[str, ...], list[dict[str, Any]]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from botdeploy.core.judge import Judge, JudgeOptions
 from botdeploy.core.lines.assembler import Assembler
 from botdeploy.engine.evidence.collect import collect
-from tests.engine.fakefleet import FakeActs, Stage
+from tests.engine.fakefleet import Stage
 
 if TYPE_CHECKING:
     from botdeploy.core.evidence.evidence import Evidence
@@ -24,11 +25,12 @@ def stage() -> Stage:
     """Give a host that was switched a moment ago, after ten minutes of an older bot's lines."""
     made = Stage(1)
     host = made.hosts["h1"]
-    host.enter(TOKEN, 10**6, "rollout", "ann", "test")
+    host.enter(TOKEN, 10**6, "rollout", "tbot", "ann", "test")
     for _ in range(10):
         host.write("handled message")
         made.clock.advance(MINUTE_S)
-    host.stage(TOKEN, RELEASE, "d" * 64, "roll", "canary")
+    meta = json.dumps({"digest": "d" * 64}).encode()
+    host.stage(TOKEN, RELEASE, "-", len(meta), 0, 0, "roll", "canary", stdin=meta)
     host.switch(TOKEN, "roll", RELEASE, 10**6)
     host.write("READY")
     return made
@@ -37,12 +39,11 @@ def stage() -> Stage:
 def read(stage: Stage) -> Evidence:
     """Read on, as the next tick on some machine does."""
     host = stage.hosts["h1"]
-    acts = FakeActs(stage.fleet, host)
     return collect(
-        acts,  # type: ignore[arg-type]
+        stage.fleet.acts("h1"),
         TOKEN,
         RELEASE,
-        host.observe(),
+        host.state(),
         Assembler(),
         since_s=3600,
         bucket_us=5_000_000,
@@ -109,7 +110,7 @@ def test_what_was_rotated_away_before_the_first_look_is_a_gap(stage: Stage) -> N
     del stage.hosts["h1"].journal[:-30]
     evidence = read(stage)
     ((begin, end),) = evidence.coverage.gaps()
-    assert begin == stage.hosts["h1"].observe().switch.armed_us  # type: ignore[union-attr]
+    assert begin == stage.hosts["h1"].state().switch.armed_us  # type: ignore[union-attr]
     assert (end - begin) / 1e6 == pytest.approx(31 * MINUTE_S, abs=MINUTE_S)
 
 

@@ -5,6 +5,7 @@ The judge is the real one, and so is what reads journals; only the connection is
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -171,7 +172,7 @@ def _in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     def follower(
         _name: str, connect: Callable[[], Any], deliver: Any, *, assembler: Any, **_more: Any
     ) -> Reader:
-        return Reader(connect()._host, deliver, assembler)
+        return Reader(connect()._caller.its, deliver, assembler)
 
     monkeypatch.setattr(watching, "Follower", follower)
 
@@ -297,7 +298,7 @@ def test_a_crash_is_told_with_the_exception_above_it(*, is_kept: bool) -> None:
     assert "see: botdeploy logs prod --limit h1" in sentence(ended)
     assert host.reverted is not None
     assert "KeyError: 'guild'" in host.reverted.why
-    assert [one.text for named in host.refused.values() for one in named] == [
+    assert [json.loads(one)["text"] for named in host.refused.values() for one in named] == [
         "KeyError: 'guild' (in bot.py, handle)"
     ]
 

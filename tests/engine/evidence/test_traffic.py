@@ -25,7 +25,8 @@ class Reading:
         return {name: act(name) for name in names}
 
     def acts(self, _name: str) -> Any:
-        return SimpleNamespace(lines=lambda _most: SimpleNamespace(rows=self.rows, is_cut=False))
+        read = SimpleNamespace(rows=self.rows, is_cut=False)
+        return SimpleNamespace(journal=SimpleNamespace(lines=lambda _most: read))
 
     def host(self, _name: str) -> Any:
         return SimpleNamespace(bot=SimpleNamespace(probe=None))

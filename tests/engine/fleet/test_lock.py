@@ -7,7 +7,7 @@ import pytest
 from botdeploy.engine.commands.canary import canary
 from botdeploy.engine.rollout.loop import Options
 from botdeploy.errors import ExitCode
-from botdeploy.hosts.acts.records import LockLost
+from botdeploy.hosts.acts.faults import LockLost
 from tests.engine.commands.test_canary import release
 from tests.engine.fakefleet import Stage
 

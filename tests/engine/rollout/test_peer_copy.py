@@ -19,7 +19,7 @@ from botdeploy.core.model.policy import Policy, Ring
 from botdeploy.engine.commands.target import Target
 from botdeploy.engine.rollout.peer_copy import checked
 from botdeploy.errors import ActFailed
-from botdeploy.hosts.acts.acts import Fetched
+from botdeploy.hosts.acts.release import Fetched
 from botdeploy.sources import read
 from botdeploy.sources.build import Build, build
 from botdeploy.sources.upload import meta_tar_gz

@@ -162,7 +162,7 @@ def test_what_came_since_a_pass_is_told_before_a_person_approves() -> None:
     host.write("ERROR upstream said no")
     host.write("handled 2")
     stage.clock.advance(60)
-    states = {name: host.observe() for name, host in stage.hosts.items()}
+    states = {name: host.state() for name, host in stage.hosts.items()}
     record = rollout_records.newest(states)
     assert record is not None
     kept = dict(host.kept)
@@ -180,7 +180,7 @@ def test_what_failed_after_its_pass_is_proven_nowhere() -> None:
     wait(stage, 2.3)
     stage.world.is_like("R0002", "bad", "h1")
     assert tick(stage).code is ExitCode.FAILED
-    states = {name: host.observe() for name, host in stage.hosts.items()}
+    states = {name: host.state() for name, host in stage.hosts.items()}
     assert (states["h1"].running, states["h2"].running) == ("R0001", "R0002")
     for name, state in states.items():
         assert not state.is_proven("R0002")
@@ -191,5 +191,5 @@ def test_what_failed_after_its_pass_is_proven_nowhere() -> None:
     stage.controller()
     canary(stage.inventory, build, stage.dependencies(), Options(), is_forced=True)  # type: ignore[arg-type]
     wait(stage, 4)
-    assert all(stage.hosts[name].observe().is_proven("R0002") for name in ("h1", "h2"))
+    assert all(stage.hosts[name].state().is_proven("R0002") for name in ("h1", "h2"))
     assert stage.running() == ["R0002"] * 2 + ["R0001"] * 3  # the others: by a person's force alone

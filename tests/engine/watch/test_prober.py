@@ -12,17 +12,19 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from botdeploy.core.evidence.evidence import Evidence
-from botdeploy.core.host_state import HostState, from_record
+from botdeploy.core.host_state import from_record
 from botdeploy.core.lines.assembler import Assembler
 from botdeploy.core.model.bot import Probe, ProbeKind
 from botdeploy.engine.evidence.collect import collect
 from botdeploy.engine.watch.prober import HOLD_S, Prober, try_probe
 from botdeploy.errors import ActFailed, Unreachable
-from botdeploy.hosts.acts.acts import Acts, Entries
-from botdeploy.hosts.acts.records import ProgramMissing, Reply
+from botdeploy.hosts.acts.acts import Acts
+from botdeploy.hosts.acts.call import Caller, OpenCall
+from botdeploy.hosts.acts.faults import ProgramMissing
+from botdeploy.hosts.acts.records import Reply
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from botdeploy.core.lines.line import LogLine
     from botdeploy.engine.fleet.fleet import Fleet
@@ -78,30 +80,48 @@ class Bot:
         }
 
 
-class FakeActs(Acts):
-    """Acts of a host with such a bot, and with evidence that is kept."""
+class FakeCaller(Caller):
+    """Calls acts of a host with such a bot, and with evidence that is kept."""
 
-    def __init__(self, bot: Bot) -> None:
+    def __init__(self, bot: Bot, active_state: str = "active") -> None:
         self.host = "w1"
+        self.connection = None  # type: ignore[assignment]
         self.its = bot
-        self.rows: list[dict[str, Any]] = []
+        self.active_state = active_state
         self.kept: bytes | None = None
 
-    def call(self, act: str, *_arguments: object, **_more: Any) -> Reply:
-        assert act == "probe"
-        return Reply(({"probe": self.its.answer()},))
+    def call(self, act: str, *_arguments: object, **more: Any) -> Reply:
+        match act:
+            case "probe":
+                return Reply(({"probe": self.its.answer()},))
+            case "evidence":
+                kept = self.kept and base64.b64encode(self.kept).decode()
+                return Reply(({"evidence": kept},))
+            case "keep":
+                self.kept = more["stdin"]
+                return Reply(())
+            case _:
+                assert act == "observe"
+                about = {"running": "R1", "active_state": self.active_state, "main_pid": 7}
+                return Reply(({"state": about | {"at": "2026-11-24T09:00:00Z"}},))
 
-    def entries(self, position: str, most_bytes: int | None = None) -> Entries:
-        del position, most_bytes
-        return Entries([json.dumps(row).encode() for row in self.rows])
+    def open(self, act: str, *_arguments: object) -> OpenCall:
+        assert act == "entries"
+        return Nothing()
 
-    def evidence(self, release: str) -> bytes | None:
-        del release
-        return self.kept
 
-    def keep(self, token: str, release: str, evidence: bytes) -> None:
-        del token, release
-        self.kept = evidence
+class Nothing(OpenCall):
+    """A journal without entries."""
+
+    def __init__(self) -> None:
+        pass
+
+    def items(self, timeout_s: float = 0.0) -> Iterator[Any]:
+        del timeout_s
+        return iter(({"read": {"cut": False}},))
+
+    def close(self) -> None:
+        pass
 
 
 @dataclass
@@ -128,7 +148,7 @@ class FakeFleet:
         return FakeHost(self.probe)
 
     def acts(self, name: str) -> Acts:
-        return FakeActs(self.bots[name])
+        return Acts(FakeCaller(self.bots[name]))
 
     def submit(self, work: Callable[[], Any]) -> Future[Any]:
         future: Future[Any] = Future()
@@ -301,9 +321,9 @@ def state_at(clock: Time, armed: datetime | None) -> Any:
 PROBE = Probe(ProbeKind.COMMAND, "numbers")
 
 
-def collected(acts: FakeActs, clock: Time, armed: datetime | None, **more: Any) -> Evidence:
+def collected(caller: FakeCaller, clock: Time, armed: datetime | None, **more: Any) -> Evidence:
     return collect(
-        acts,
+        Acts(caller),
         "T",
         "R2",
         state_at(clock, armed),
@@ -318,17 +338,17 @@ def collected(acts: FakeActs, clock: Time, armed: datetime | None, **more: Any) 
 def test_each_step_of_promote_keeps_what_a_probe_told_since_the_last(clock: Time) -> None:
     """Counts add up over the steps, in the minutes in which they rose, on the release's account."""
     bot = Bot(clock, handled=5, errors=1, invocation="run2", began=clock.passed - 60)
-    acts = FakeActs(bot)
+    caller = FakeCaller(bot)
     armed = BEGIN - timedelta(seconds=61)
-    collected(acts, clock, armed)
+    collected(caller, clock, armed)
     clock.passed += 600
     bot.handled, bot.errors = 105, 4
-    evidence = collected(acts, clock, armed)
+    evidence = collected(caller, clock, armed)
     counts = evidence.totals("R2")
     assert (counts.probed, counts.errors, counts.lines) == (105, {"probe!errors.x": 4}, 0)
     assert len([one for one in evidence.buckets("R2") if one.counts.probed]) >= 10
-    assert acts.kept is not None
-    assert Evidence.from_json(acts.kept) == evidence
+    assert caller.kept is not None
+    assert Evidence.from_json(caller.kept) == evidence
 
 
 def test_what_was_usual_before_the_switch_is_kept_by_who_saw_it(clock: Time) -> None:
@@ -339,8 +359,8 @@ def test_what_was_usual_before_the_switch_is_kept_by_who_saw_it(clock: Time) -> 
     step(prober, fleet, clock)
     armed = clock.now() + timedelta(seconds=1)
     clock.passed += 120
-    acts = FakeActs(Bot(clock, 10, 2, "run2", began=clock.passed - 118))
-    evidence = collected(acts, clock, armed, first=prober.first("w1"))
+    caller = FakeCaller(Bot(clock, 10, 2, "run2", began=clock.passed - 118))
+    evidence = collected(caller, clock, armed, first=prober.first("w1"))
     assert evidence.totals("R2").errors == {"probe!errors.x": 2}
     assert evidence.totals("R1").errors["probe!errors.x"] > 300
     assert evidence.totals("R1").probed > 3000
@@ -348,8 +368,8 @@ def test_what_was_usual_before_the_switch_is_kept_by_who_saw_it(clock: Time) -> 
 
 def test_a_baseline_host_tells_of_its_own_past(clock: Time) -> None:
     """Its process is older than anything that is judged."""
-    acts = FakeActs(Bot(clock, 600, 6, "run2", began=clock.passed - 7200))
-    evidence = collected(acts, clock, None)
+    caller = FakeCaller(Bot(clock, 600, 6, "run2", began=clock.passed - 7200))
+    evidence = collected(caller, clock, None)
     assert evidence.totals("R1").errors == {"probe!errors.x": 3}
     assert evidence.totals("R1").probed == 300
 
@@ -357,33 +377,21 @@ def test_a_baseline_host_tells_of_its_own_past(clock: Time) -> None:
 def test_a_probe_that_fails_while_the_bot_starts_is_forgiven(clock: Time) -> None:
     """After the grace it counts; a host that can't be asked never does."""
     bot = Bot(clock, invocation="run2", began=clock.passed - 5, code=7)
-    acts = FakeActs(bot)
+    caller = FakeCaller(bot)
     armed = BEGIN - timedelta(seconds=6)
-    assert collected(acts, clock, armed, grace_s=30.0).totals("R2").errors == {}
+    assert collected(caller, clock, armed, grace_s=30.0).totals("R2").errors == {}
     clock.passed += 60
-    seen = collected(acts, clock, armed, grace_s=30.0)
+    seen = collected(caller, clock, armed, grace_s=30.0)
     assert seen.totals("R2").errors == {"probe!failed: ended with 7": 1}
     bot.fault = Unreachable("w1", "no route")
     clock.passed += 60
-    assert collected(acts, clock, armed, grace_s=30.0).totals("R2") == seen.totals("R2")
-
-
-class LookedAt(FakeActs):
-    """Acts of a host that is observed before it is asked."""
-
-    def __init__(self, bot: Bot, active_state: str = "active") -> None:
-        super().__init__(bot)
-        self._active_state = active_state
-
-    def observe(self) -> HostState:
-        """Give a host on which a release runs, or is stopped."""
-        return from_record({"running": "R1", "active_state": self._active_state, "main_pid": 7})
+    assert collected(caller, clock, armed, grace_s=30.0).totals("R2") == seen.totals("R2")
 
 
 def test_a_trial_asks_a_running_bot_once(clock: Time) -> None:
     """What the answer holds is told; one question, and nothing else."""
     bot = Bot(clock, handled=600, errors=6)
-    told = try_probe(LookedAt(bot), PROBE)
+    told = try_probe(Acts(FakeCaller(bot)), PROBE)
     assert (told["ok"], told["message"]) == (True, "saw work 600 (handled); errors 6 (errors.x)")
     assert bot.asked == 1
 
@@ -391,7 +399,7 @@ def test_a_trial_asks_a_running_bot_once(clock: Time) -> None:
 def test_a_trial_asks_no_bot_that_does_not_run(clock: Time) -> None:
     """A stopped bot can't answer, and its host is not at fault."""
     bot = Bot(clock)
-    told = try_probe(LookedAt(bot, "inactive"), PROBE)
+    told = try_probe(Acts(FakeCaller(bot, "inactive")), PROBE)
     assert (told["ok"], bot.asked) == (True, 0)
     assert "does not run here" in str(told["message"])
 
@@ -399,11 +407,11 @@ def test_a_trial_asks_no_bot_that_does_not_run(clock: Time) -> None:
 def test_a_trial_tells_why_it_could_not_ask(clock: Time) -> None:
     """A host without a client is a fault with a mend; one out of reach is for the caller."""
     bot = Bot(clock, fault=ActFailed("w1", "probe", "no curl", code="no-client"))
-    told = try_probe(LookedAt(bot), PROBE)
+    told = try_probe(Acts(FakeCaller(bot)), PROBE)
     assert not told["ok"]
     assert "install curl" in str(told["mend"])
     bot.fault = ProgramMissing("w1", "is not there")
-    assert try_probe(LookedAt(bot), PROBE)["ok"]
+    assert try_probe(Acts(FakeCaller(bot)), PROBE)["ok"]
     bot.fault = Unreachable("w1", "no route")
     with pytest.raises(Unreachable):
-        try_probe(LookedAt(bot), PROBE)
+        try_probe(Acts(FakeCaller(bot)), PROBE)

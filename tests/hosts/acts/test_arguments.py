@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from botdeploy.hosts import host_program
-from botdeploy.hosts.acts.acts import one_line
+from botdeploy.hosts.acts.records import one_line
 
 
 @given(st.text(st.characters(codec=None, categories=None), max_size=2000))

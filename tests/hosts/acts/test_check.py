@@ -11,6 +11,7 @@ import pytest
 from botdeploy.core.model.address import Address
 from botdeploy.errors import OutcomeUnknown
 from botdeploy.hosts.acts.acts import Acts
+from botdeploy.hosts.acts.call import Caller
 from botdeploy.hosts.process.program import Completed
 
 if TYPE_CHECKING:
@@ -41,7 +42,8 @@ class Connection:
 def check(*answers: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Check a host that answers so."""
     connection = cast("HostConnection", Connection(*answers))
-    return Acts(connection, "tbot", Address("h1", "127.0.0.1")).check("tbot", "cmVhZHk9")
+    acts = Acts(Caller(connection, "tbot", Address("h1", "127.0.0.1")))
+    return acts.setup.check("tbot", "cmVhZHk9")
 
 
 @pytest.mark.parametrize(

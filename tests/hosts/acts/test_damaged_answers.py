@@ -35,7 +35,9 @@ from botdeploy.engine.evidence.collect import collect
 from botdeploy.engine.evidence.traffic import _seen
 from botdeploy.errors import BotdeployError, HostError, LockedError
 from botdeploy.hosts.acts.acts import Acts
-from botdeploy.hosts.acts.probe import ask
+from botdeploy.hosts.acts.call import Caller, Subject
+from botdeploy.hosts.acts.lock import LockRequest
+from botdeploy.hosts.acts.release import Upload
 from botdeploy.hosts.follower import Delivery, Follower
 from botdeploy.hosts.host_secrets import secret_values
 from botdeploy.hosts.process.program import Completed
@@ -238,7 +240,7 @@ class Session:
 
 def acts_of(records: Sequence[bytes], rows: Sequence[bytes] = ()) -> Acts:
     host = cast("HostConnection", Host(records, rows))
-    return Acts(host, "echobot", Address("h1", "192.0.2.1"))
+    return Acts(Caller(host, "echobot", Address("h1", "192.0.2.1")), "t")
 
 
 # --- the acts -------------------------------------------------------------------------------------
@@ -256,45 +258,54 @@ Done = list[dict[str, Any]]
 PACK = {"fetch": {"size_bytes": 3, "inodes": 1}}
 FAULT = {"fault": "locked", "message": "no", "lock": LOCK}
 
+UPLOAD = Upload("n", None, b"m", b"f", 1, 1)
+CHECKED = {"check": {"name": "a", "ok": True, "message": "m", "mend": ""}}
+QUESTION = Probe(ProbeKind.HTTP, "http://127.0.0.1/")
+
 ACTS: dict[str, tuple[Done, Callable[[Acts], object]]] = {
-    "call": ([{"a": 1}], lambda acts: acts.call("leave", "t").get("a")),
-    "install": ([{}], Acts.install),
-    "observe": ([{"state": STATE}], lambda acts: acts.observe().active_since),
-    "check": ([{"check": {"name": "a", "ok": True, "message": "m", "mend": ""}}], Acts.check),
-    "manifest": ([{"manifest": _manifest()}], lambda acts: acts.manifest("n")),
-    "show": ([{"about": {"id": "n"}, "unit": "YQ==", "shown": "YQ=="}], lambda a: a.show("n")),
-    "setup": ([{"change": "made a user"}], lambda acts: acts.setup("bot", "ben", is_dry=True)),
-    "audit": ([{"audit": AUDIT}], lambda acts: read_acts("h1", acts.audit(), timedelta(0))),
-    "enter": (
+    "state.observe": ([{"state": STATE}], lambda acts: acts.state.observe().active_since),
+    "state.audit": (
+        [{"audit": AUDIT}],
+        lambda acts: read_acts("h1", acts.state.audit(), timedelta(0)),
+    ),
+    "state.note": ([{}], lambda acts: acts.state.note("ben", "w")),
+    "setup.check": ([CHECKED], lambda acts: acts.setup.check()),
+    "setup.prepare": (
+        [{"change": "made a user"}],
+        lambda acts: acts.setup.prepare("bot", "ben", is_dry=True),
+    ),
+    "lock.enter": (
         [{"state": STATE}],
-        lambda acts: acts.enter("t", 60, "rollout", user="bot", owner="ben", why="")[1],
+        lambda acts: acts.lock.enter(60, LockRequest("rollout", "bot", "ben", ""))[1],
     ),
-    "renew": ([{}], lambda acts: acts.renew("t", 60)),
-    "leave": ([{}], lambda acts: acts.leave("t")),
-    "unlock": ([{"unlocked": LOCK}], lambda acts: acts.unlock("ben")),
-    "stage": (
-        [{"already": True}],
-        lambda acts: acts.stage(
-            "t", "n", None, b"m", [b"f"], need_bytes=1, need_inodes=1, rollout="r", ring="c"
-        ),
+    "lock.renew": ([{}], lambda acts: acts.lock.renew(60)),
+    "lock.leave": ([{}], lambda acts: acts.lock.leave()),
+    "lock.unlock": ([{"unlocked": LOCK}], lambda acts: acts.lock.unlock("ben")),
+    "release.stage": ([{"already": True}], lambda acts: acts.release.stage(UPLOAD, "r", "c")),
+    "release.fetch": ([PACK, {"part": "files"}], lambda acts: acts.release.fetch("n")),
+    "release.manifest": ([{"manifest": _manifest()}], lambda acts: acts.release.manifest("n")),
+    "release.show": (
+        [{"about": {"id": "n"}, "unit": "YQ==", "shown": "YQ=="}],
+        lambda acts: acts.release.show("n"),
     ),
-    "fetch": ([PACK, {"part": "files"}], lambda acts: acts.fetch("t", "n")),
-    "begin": ([{}], lambda acts: acts.begin("t", "r", "n", "c")),
-    "end": ([{}], lambda acts: acts.end("t", "r", "passed", "")),
-    "switch": ([SWITCHED], lambda acts: acts.switch("t", "r", "n", 60)),
-    "confirm": ([{}], lambda acts: acts.confirm("t", "r")),
-    "extend": ([{}], lambda acts: acts.extend("t", "r", 60)),
-    "revert": ([REVERTED], lambda acts: acts.revert("t", "r", "o", "w")),
-    "prove": ([{}], lambda acts: acts.prove("t", "n", 3, "r")),
-    "condemn": ([{}], lambda acts: acts.condemn("t", "ab", "w")),
-    "gate": ([{}], lambda acts: acts.gate("hold", "ben", "w")),
-    "note": ([{}], lambda acts: acts.note("ben", "w")),
-    "entries": ([{"hidden": "YQ=="}, READ], lambda acts: acts.entries("since:9").rows),
-    "evidence": ([{"evidence": "YQ=="}], lambda acts: acts.evidence("n")),
-    "keep": ([{}], lambda acts: acts.keep("t", "n", b"{}")),
-    "lines": ([{"hidden": "YQ=="}, READ], lambda acts: acts.lines(9).rows),
-    "hide": ([{}], lambda acts: acts.hide({"hidden": [1]})),
-    "follow": ([READ], _followed),
+    "rollout.begin": ([{}], lambda acts: acts.rollout.begin("r", "n", "c")),
+    "rollout.end": ([{}], lambda acts: acts.rollout.end("r", "passed", "")),
+    "rollout.prove": ([{}], lambda acts: acts.rollout.prove("n", 3, "r")),
+    "rollout.condemn": ([{}], lambda acts: acts.rollout.condemn("ab", "w")),
+    "rollout.evidence": ([{"evidence": "YQ=="}], lambda acts: acts.rollout.evidence("n")),
+    "rollout.keep": ([{}], lambda acts: acts.rollout.keep("n", b"{}")),
+    "switch.start": ([SWITCHED], lambda acts: acts.switch.start("r", "n", 60)),
+    "switch.confirm": ([{"unit": STATE}], lambda acts: acts.switch.confirm("r")),
+    "switch.extend": ([{"unit": STATE}], lambda acts: acts.switch.extend("r", 60)),
+    "switch.revert": ([REVERTED], lambda acts: acts.switch.revert("r", "o", "w")),
+    "gates.record": ([{}], lambda acts: acts.gates.record("hold", "ben", "w")),
+    "probe.ask": ([PROBED], lambda acts: acts.probe.ask(QUESTION)),
+    "journal.entries": (
+        [{"hidden": "YQ=="}, READ],
+        lambda acts: acts.journal.entries("since:9").rows,
+    ),
+    "journal.lines": ([{"hidden": "YQ=="}, READ], lambda acts: acts.journal.lines(9).rows),
+    "journal.follow": ([{"hidden": "YQ=="}, READ], _followed),
 }
 
 
@@ -306,7 +317,13 @@ def _is_told(error: BotdeployError) -> None:
 
 def test_every_act_is_tried() -> None:
     """An act that is added is tried here, too."""
-    there = {name for name, _ in inspect.getmembers(Acts, inspect.isfunction) if name[0] != "_"}
+    there = {
+        f"{subject}.{name}"
+        for subject, acts in vars(acts_of([])).items()
+        if isinstance(acts, Subject)
+        for name, _ in inspect.getmembers(type(acts), inspect.isfunction)
+        if name[0] != "_"
+    }
     assert there == set(ACTS)
 
 
@@ -329,7 +346,9 @@ def test_an_act_that_is_answered_with_nonsense_is_the_hosts_fault(
         _is_told(error)
 
 
-@pytest.mark.parametrize("name", ["observe", "switch", "revert", "audit", "check"])
+@pytest.mark.parametrize(
+    "name", ["state.observe", "switch.start", "switch.revert", "state.audit", "setup.check"]
+)
 def test_a_good_answer_is_believed(name: str) -> None:
     """What the tests above damage would be taken as it is."""
     records, act = ACTS[name]
@@ -342,7 +361,9 @@ def _all_absurd(whole: Any) -> Iterator[bytes]:
         yield from (hollow.replace(f'"{_HOLE}"', one).encode() for one in NONSENSE)
 
 
-@pytest.mark.parametrize("name", ["observe", "switch", "revert", "audit", "unlock"])
+@pytest.mark.parametrize(
+    "name", ["state.observe", "switch.start", "switch.revert", "state.audit", "lock.unlock"]
+)
 def test_nothing_absurd_passes_anywhere(name: str) -> None:
     """Each value that can't be, at each place of an answer: done, or told of this host."""
     records, act = ACTS[name]
@@ -408,7 +429,7 @@ def test_no_row_of_a_journal_is_more_than_a_line(rows: list[bytes]) -> None:
     """Rows that are none are passed over; what is left can be shown, judged and kept."""
     _judged(rows)
     rows = [row.replace(b"\n", b" ") for row in rows]
-    acts_of([b'{"final": true}'], rows).lines(9)
+    acts_of([b'{"final": true}'], rows).journal.lines(9)
     _followed(acts_of([b'{"read": {"cut": true}}'], rows))
 
 
@@ -452,12 +473,11 @@ def test_a_soak_is_read_on_whatever_was_kept(
         b'{"final": true}',
     ]
     acts = acts_of(told, rows)
-    question = Probe(ProbeKind.HTTP, "http://127.0.0.1/")
     try:
-        seen = acts.observe()
+        seen = acts.state.observe()
         seen.ahead(datetime.now(UTC))
-        _seen(acts, seen, Assembler(), question)
-        collect(acts, "t", "n", seen, Assembler(), since_s=60, bucket_us=5_000_000, probe=question)
+        _seen(acts, seen, Assembler(), QUESTION)
+        collect(acts, "t", "n", seen, Assembler(), since_s=60, bucket_us=5_000_000, probe=QUESTION)
     except HostError as error:
         _is_told(error)
 
@@ -487,11 +507,11 @@ def test_a_probe_is_answered_or_not(record: bytes, body: bytes) -> None:
     for kind in ProbeKind:
         acts = acts_of([b'{"probe": ' + record.replace(b"\n", b" ") + b"}", b'{"final": true}'])
         try:
-            answer = ask(acts, Probe(kind, "x"))
+            answer = acts.probe.ask(Probe(kind, "x"))
         except HostError:
             whole = {**PROBED["probe"], "body": base64.b64encode(body).decode()}
             acts = acts_of([json.dumps({"probe": whole}).encode(), b'{"final": true}'])
-            answer = ask(acts, Probe(kind, "x"))
+            answer = acts.probe.ask(Probe(kind, "x"))
         reading = read(kind, answer)
         kept = ProbeReading.from_record(json.loads(json.dumps(reading.to_record())))
         lines_of(kept, reading)

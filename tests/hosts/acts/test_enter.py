@@ -11,7 +11,9 @@ import pytest
 from botdeploy.core.model.address import Address
 from botdeploy.errors import ActFailed, ExitCode, OutcomeUnknown
 from botdeploy.hosts.acts.acts import Acts
-from botdeploy.hosts.acts.records import LockRefused, NameTaken
+from botdeploy.hosts.acts.call import Caller
+from botdeploy.hosts.acts.faults import LockRefused, NameTaken
+from botdeploy.hosts.acts.lock import LockRequest
 from botdeploy.hosts.process.program import Completed
 
 if TYPE_CHECKING:
@@ -64,6 +66,11 @@ class Connection:
         return self.sessions[-1]
 
 
+def acts_over(connection: Connection, bot: str) -> Acts:
+    """Make a bot's acts over a connection, under a lock."""
+    return Acts(Caller(cast("HostConnection", connection), bot, Address("h1", "h1")), "T1")
+
+
 @pytest.mark.parametrize(
     ("said", "error"),
     [
@@ -77,10 +84,10 @@ def test_who_does_not_get_a_lock_leaves_no_channel_open(
 ) -> None:
     """Who asks again and again would run out of what sshd allows a connection, and hang."""
     connection = Connection(*said)
-    acts = Acts(cast("HostConnection", connection), "echobot", Address("h1", "h1"))
+    acts = acts_over(connection, "echobot")
     for _ in range(3):
         with pytest.raises(error):
-            acts.enter("T1", 30, "rollout", user="echobot", owner="ada", why="a test")
+            acts.lock.enter(30, LockRequest("rollout", "echobot", "ada", "a test"))
     assert [session.is_open for session in connection.sessions] == [False] * 3
 
 
@@ -107,12 +114,12 @@ class Sudoless:
 def test_check_keeps_sudos_words() -> None:
     """A check that sudo refuses says why, before what can be seen without it."""
     address = Address("h1", "h1", become_password="guess")
-    items = Acts(cast("HostConnection", Sudoless()), "echobot", address).check()
+    items = Acts(Caller(cast("HostConnection", Sudoless()), "echobot", address)).setup.check()
     assert items[0] == {
         "name": "sudo",
         "ok": False,
         "message": "Sorry, try again. sudo: 1 incorrect password attempt",
-        "mend": "mend ansible_become_password",
+        "mend": "correct ansible_become_password",
     }
     assert [item["name"] for item in items] == ["sudo", "root"]
 
@@ -122,9 +129,9 @@ def test_a_name_that_is_taken_is_wrong_usage_but_on_the_way_back(code: str) -> N
     """A rollout ends with 2 and touches nothing; a rollback goes on with the other hosts."""
     place = "/lib/systemd/system/rsync.service was not written by botdeploy"
     connection = Connection({"fault": code, "message": place})
-    acts = Acts(cast("HostConnection", connection), "rsync", Address("h1", "h1"))
+    acts = acts_over(connection, "rsync")
     with pytest.raises(NameTaken, match=f"h1: .*{place}") as taken:
-        acts.enter("T1", 30, "rollout", user="rsync", owner="ada", why="a test")
+        acts.lock.enter(30, LockRequest("rollout", "rsync", "ada", "a test"))
     assert taken.value.exit_code is ExitCode.USAGE
     with pytest.raises(ActFailed):
-        acts.enter("T1", 30, "rollback", user="rsync", owner="ada", why="a test")
+        acts.lock.enter(30, LockRequest("rollback", "rsync", "ada", "a test"))

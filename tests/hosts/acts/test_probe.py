@@ -13,8 +13,8 @@ from botdeploy.core.model.bot import Probe, ProbeKind
 from botdeploy.core.probes.probe import OWN_URL
 from botdeploy.errors import OutcomeUnknown
 from botdeploy.hosts import host_program
-from botdeploy.hosts.acts.acts import Acts
-from botdeploy.hosts.acts.probe import ask
+from botdeploy.hosts.acts.call import Caller
+from botdeploy.hosts.acts.probe import ProbeActs
 from botdeploy.hosts.acts.records import Reply
 
 # What GNU wget 1.21 said to a server of ours, on standard error.
@@ -95,8 +95,8 @@ def test_host_and_controller_agree_on_urls(url: str, is_own: bool) -> None:  # n
     assert bool(OWN_URL.fullmatch(url)) is is_own
 
 
-class FakeActs(Acts):
-    """Acts whose host answers with one record."""
+class FakeCaller(Caller):
+    """Calls acts of a host that answers with one record."""
 
     def __init__(self, record: dict[str, Any]) -> None:
         self.host = "w1"
@@ -122,9 +122,9 @@ RECORD = {
 
 def test_a_question_brings_an_answer() -> None:
     """What is asked goes over standard input: it is in no process list, and may have many lines."""
-    acts = FakeActs({"probe": RECORD})
-    answer = ask(acts, Probe(ProbeKind.COMMAND, "a\nb"))
-    assert acts.asked == ("probe", "command", 10, b"a\nb")
+    caller = FakeCaller({"probe": RECORD})
+    answer = ProbeActs(caller, "").ask(Probe(ProbeKind.COMMAND, "a\nb"))
+    assert caller.asked == ("probe", "command", 10, b"a\nb")
     assert (answer.body, answer.took_ms, answer.up_s) == (b"jobs_total 7\n", 4.0, 12.5)
 
 
@@ -132,4 +132,6 @@ def test_a_question_brings_an_answer() -> None:
 def test_a_damaged_answer_is_none(damage: dict[str, Any]) -> None:
     """It is not known what the bot said, so it is no failure of the bot's."""
     with pytest.raises(OutcomeUnknown):
-        ask(FakeActs({"probe": {**RECORD, **damage}}), Probe(ProbeKind.HTTP, "http://localhost/"))
+        ProbeActs(FakeCaller({"probe": {**RECORD, **damage}}), "").ask(
+            Probe(ProbeKind.HTTP, "http://localhost/")
+        )

@@ -32,6 +32,8 @@ from botdeploy.errors import (
     UserError,
 )
 from botdeploy.hosts.acts.acts import Acts
+from botdeploy.hosts.acts.call import Caller
+from botdeploy.hosts.acts.lock import LockRequest
 from botdeploy.hosts.ssh import link as link_module
 from botdeploy.hosts.ssh import retry, silence, ssh_config
 from botdeploy.hosts.ssh.connector import Connector
@@ -1035,11 +1037,11 @@ def test_login_that_runs_nothing_is_quoted(server: SshServer, home: Home, act: s
     home.know(server.port)
     server.forced = "echo Welcome; echo; echo 'This account is for backups only.'; exit 1"
     address = at(server.port)
-    acts = Acts(home.connector().connect(address), "echobot", address)
+    acts = Acts(Caller(home.connector().connect(address), "echobot", address), "T")
     calls: dict[str, Callable[[], object]] = {
-        "check": acts.check,
-        "observe": acts.observe,
-        "enter": lambda: acts.enter("T", 30, "rollout", user="u", owner="ada", why=""),
+        "check": acts.setup.check,
+        "observe": acts.state.observe,
+        "enter": lambda: acts.lock.enter(30, LockRequest("rollout", "u", "ada", "")),
     }
     with pytest.raises(
         OutcomeUnknown, match=rf"^w1: {act}: .*\(as deploy: This account is for backups only\.\)$"

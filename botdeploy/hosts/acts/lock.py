@@ -1,0 +1,115 @@
+"""A host's lock: taken over a call that stays open, renewed and given back over it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from botdeploy.errors import ActFailed, BotdeployError, OutcomeUnknown
+from botdeploy.hosts.acts.call import Subject
+from botdeploy.hosts.acts.faults import NameTaken, ProgramMissing
+from botdeploy.hosts.acts.records import one_line, plain
+from botdeploy.hosts.acts.state import read_state
+
+if TYPE_CHECKING:
+    from botdeploy.core.host_state import HostState
+    from botdeploy.hosts.acts.call import OpenCall
+    from botdeploy.hosts.acts.records import Record
+
+LEAVE_S = 5.0
+"""Longest wait for a host to say that it has its lock back."""
+
+
+@dataclass(frozen=True, slots=True)
+class LockRequest:
+    """Who wants a host's lock, and what for."""
+
+    kind: str
+    """``rollout`` or ``rollback``."""
+    user: str
+    """The user that the bot is to run as."""
+    owner: str
+    why: str
+    environment: str = ""
+    """The environment that the bot on this host must belong to, where it belongs to any."""
+    take_over: str = ""
+    """Another one that it may belong to."""
+
+
+class Entered:
+    """A lock that is held over an open call; safe to use from several threads."""
+
+    def __init__(self, call: OpenCall) -> None:
+        """Keep the call that ``enter`` left open."""
+        self._call = call
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the call is open; without it the lock is renewed and given back by acts."""
+        return self._call.is_open
+
+    def renew(self) -> None:
+        """Ask for another term; the answer shows at the next act if it was refused."""
+        self._call.write(b"renew\n")
+
+    def leave(self) -> bool:
+        """Give the lock back; False when the host did not say that it has it."""
+        self._call.write(b"leave\n")
+        with self._call as call:
+            try:
+                for _ in call.items(LEAVE_S):
+                    pass
+            except (OutcomeUnknown, OSError):
+                return False
+            except BotdeployError:
+                pass  # it is somebody else's already
+            return True
+
+
+class LockActs(Subject):
+    """Takes, renews and gives back a host's lock."""
+
+    def enter(self, ttl_s: int, request: LockRequest) -> tuple[Entered, HostState]:
+        """Take the lock, prepare the host and read its state; installs the program if need be.
+
+        Raises OtherEnvironment where the bot there belongs neither to the request's environment
+        nor to the one that is taken over, and NameTaken where the bot's name is that of somebody
+        else's unit or folder; that never on the way back, of which one host's word must not keep
+        others.
+        """
+        try:
+            try:
+                return self._enter(ttl_s, request)
+            except ProgramMissing:
+                self._caller.install()
+                return self._enter(ttl_s, request)
+        except ActFailed as error:
+            if request.kind != "rollback" and error.code in {"foreign-unit", "foreign-folder"}:
+                raise NameTaken(str(error)) from error
+            raise
+
+    def _enter(self, ttl_s: int, request: LockRequest) -> tuple[Entered, HostState]:
+        about = (request.user, one_line(request.owner), one_line(request.why))
+        environments = (request.environment, request.take_over)
+        call = self._caller.open("enter", self._token, ttl_s, request.kind, *about, *environments)
+        try:
+            states = (
+                one["state"] for one in call.items() if isinstance(one, dict) and "state" in one
+            )
+            return Entered(call), read_state(self._host, next(states, None))
+        except BaseException:
+            call.close()  # who asks again and again would run out of sessions
+            raise
+
+    def renew(self, ttl_s: int) -> None:
+        """Renew the lock over whatever connection there is; raises LockedError when it is gone."""
+        self._locked("renew", ttl_s)
+
+    def leave(self) -> None:
+        """Give the lock back over whatever connection there is; harmless when it is gone."""
+        self._locked("leave")
+
+    def unlock(self, who: str) -> Record | None:
+        """Take the lock away from whoever has it; gives its holder, or None."""
+        found = self._caller.call("unlock", one_line(who)).get("unlocked")
+        return plain(found) if isinstance(found, dict) else None

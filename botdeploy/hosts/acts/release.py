@@ -1,0 +1,133 @@
+"""Releases on a host: sent there, fetched from there, read."""
+
+from __future__ import annotations
+
+import base64
+import zlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from botdeploy.core.release.manifest import Manifest, parse_manifest
+from botdeploy.core.text.untrusted import whole
+from botdeploy.errors import ActFailed
+from botdeploy.hosts.acts.call import Subject
+
+if TYPE_CHECKING:
+    from botdeploy.hosts.acts.records import Record
+
+STAGE_S = 1900.0
+"""Longest time for an upload and the release's own build."""
+MOST_BYTES = 1 << 31
+"""Bytes of a release, packed, that are taken from a host."""
+MOST_MANIFEST = 64 * 1024 * 1024
+"""Bytes of a manifest: half a million files."""
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A release as it is sent to one host."""
+
+    release: str
+    base: str | None
+    """The release there that has the files that are not sent."""
+    meta: bytes
+    """The packed tar of what becomes ``.botdeploy/``."""
+    files: bytes
+    """The packed tar of files."""
+    need_bytes: int
+    need_inodes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """A release as one host has it, to be staged on another."""
+
+    meta: bytes
+    """The packed tar of what becomes ``.botdeploy/``; it holds the release's secrets."""
+    files: bytes
+    """The packed tar of all files."""
+    size_bytes: int
+    inodes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What a release on a host says of itself."""
+
+    unit: str
+    environment: str
+    """With stars for secrets."""
+
+
+class ReleaseActs(Subject):
+    """Sends releases to a host, and reads those that it has."""
+
+    def stage(self, upload: Upload, rollout: str, ring: str) -> bool:
+        """Send a release; gives False when it was there already. Repeatable."""
+        reply = self._locked(
+            "stage",
+            upload.release,
+            upload.base or "-",
+            len(upload.meta),
+            upload.need_bytes,
+            upload.need_inodes,
+            rollout,
+            ring,
+            stdin=(upload.meta, upload.files),
+            timeout_s=STAGE_S,
+        )
+        return not any(record.get("already") for record in reply.records)
+
+    def fetch(self, release: str) -> Fetched:
+        """Read a release as it was sent here, to be staged on another host."""
+        parts: list[list[bytes]] = [[], []]
+        about: Record = {}
+        part = size = 0
+        try:
+            with self._caller.open("fetch", self._token, release) as call:
+                for item in call.items():
+                    if isinstance(item, dict):
+                        about = item.get("fetch", about)
+                        part = 1 if "part" in item else part
+                    elif about:  # before it comes what a login shell prints
+                        parts[part].append(base64.b64decode(item, validate=True))
+                        size = _within(size + len(item))
+            meta, files = (b"".join(one) for one in parts)
+            return Fetched(meta, files, whole(about["size_bytes"]), whole(about["inodes"]))
+        except (ValueError, KeyError, TypeError) as error:
+            raise ActFailed(self._host, "fetch", f"{release} came damaged: {error}") from error
+
+    def manifest(self, release: str) -> Manifest:
+        """Read what a staged release consists of."""
+        packed = self._caller.call("manifest", release).get("manifest")
+        try:
+            return parse_manifest(_unzipped(base64.b64decode(str(packed), validate=True)).decode())
+        except (ValueError, zlib.error) as error:
+            raise ActFailed(self._host, "manifest", f"{release} is damaged: {error}") from error
+
+    def show(self, release: str) -> Shown:
+        """Read what a release says of itself: unit and environment. No secrets."""
+        reply = self._caller.call("about", release)
+        return Shown(_decoded(reply.get("unit")), _decoded(reply.get("shown")))
+
+
+def _within(size: int) -> int:
+    if size > MOST_BYTES:
+        raise ValueError(f"it has more than {MOST_BYTES >> 30} GiB")
+    return size
+
+
+def _unzipped(packed: bytes) -> bytes:
+    """Unpack gzip within bounds; raises ValueError or zlib.error."""
+    unpacker = zlib.decompressobj(wbits=31)
+    content = unpacker.decompress(packed, MOST_MANIFEST)
+    if not unpacker.eof:
+        raise ValueError("it is cut off, or too large")
+    return content
+
+
+def _decoded(text: object) -> str:
+    try:
+        return base64.b64decode(str(text or "")).decode("utf-8", "replace")
+    except ValueError:
+        return ""

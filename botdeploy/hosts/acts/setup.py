@@ -1,0 +1,87 @@
+"""What a host needs for a rollout: checked, and set up by an administrator."""
+
+from __future__ import annotations
+
+from botdeploy.core import host_state
+from botdeploy.core.rollout.running import unit_of
+from botdeploy.core.text.untrusted import told
+from botdeploy.errors import ActFailed, OutcomeUnknown
+from botdeploy.hosts.acts.call import How, Subject
+from botdeploy.hosts.acts.faults import parsing
+from botdeploy.hosts.acts.records import Record, Reply, plain
+
+CHECK_S = 180.0
+"""Longest time for a check, which tries a unit's settings one by one where not all work."""
+
+
+class SetupActs(Subject):
+    """Checks a host, and prepares it."""
+
+    def check(self, user: str = "", wanted: str = "") -> list[Record]:
+        """Try what a rollout needs; one record an item: name, ok, message, mend (and fault).
+
+        The bot is to run as ``user``; ``wanted`` is what a release wants of a host, see
+        `botdeploy.core.release.required_programs.encoded`.
+
+        With the rights that a rollout would have: where sudo allows the installed program alone,
+        by that one, and where it allows nothing, without root's rights. Raises OutcomeUnknown where
+        the host reports nothing.
+        """
+        items: list[Record] = []
+        try:
+            reply = self._check(user, wanted, How.LOOKING)
+        except ActFailed as error:
+            if error.code not in {"sudo", "input"}:
+                raise
+            items = [_not_ok(error)]
+            reply = self._check(user, wanted, How.UNPRIVILEGED)
+        with parsing(self._host, "check"):
+            items += [_item(record["check"]) for record in reply.records if "check" in record]
+            items += [
+                _running(record)
+                for record in reply.records
+                if "unit" in record and "current" in record
+            ]
+        if not items:
+            raise OutcomeUnknown(self._host, "check: the host reported nothing")
+        return items
+
+    def _check(self, user: str, wanted: str, how: How) -> Reply:
+        return self._caller.call(
+            "check", user, wanted, stdin=b"arrived\n", timeout_s=CHECK_S, how=how
+        )
+
+    def prepare(self, user: str, deployer: str, *, is_dry: bool) -> list[str]:
+        """Prepare the host with an administrator's rights; gives what changed or is odd, in words.
+
+        The bot runs as ``user``; ``deployer`` may deploy it afterwards, and nothing else.
+        """
+        dry = ["--dry-run"] if is_dry else []
+        reply = self._caller.call("setup", *dry, user, deployer, how=How.SENT)
+        return [
+            told(record[kind])
+            for record in reply.records
+            for kind in ("change", "note")
+            if kind in record
+        ]
+
+
+def _item(record: Record) -> Record:
+    """Read an item of a check: name, ok, message, mend."""
+    return {**plain(record), "name": told(record["name"]), "ok": bool(record.get("ok"))}
+
+
+def _not_ok(error: ActFailed) -> Record:
+    """Make an item of a check of what kept the check itself from root's rights."""
+    message, _, mend = error.message.removeprefix("check: ").partition("; ")
+    return {"name": error.code, "ok": False, "message": message, "mend": mend}
+
+
+def _running(record: Record) -> Record:
+    """Say whether the bot that should run does, as an item of a check."""
+    state = host_state.HostState(current=told(record["current"]), unit=unit_of(record["unit"]))
+    fault = host_state.bot_fault(state)
+    seen = state.sees(state.current)
+    message = fault.why if fault else f"{state.current}: {seen.why or seen.runs.value}"
+    item = {"name": "running", "ok": fault is None, "message": message, "mend": ""}
+    return {**item, "fault": fault} if fault else item

@@ -1,0 +1,144 @@
+"""The switch of a host to a release: begun, confirmed, extended, reverted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from botdeploy.core.text.untrusted import LATEST_US, real, told, whole
+from botdeploy.errors import ActFailed, OutcomeUnknown
+from botdeploy.hosts.acts.call import Subject
+from botdeploy.hosts.acts.faults import parsing, read_unit
+from botdeploy.hosts.acts.records import one_line
+from botdeploy.hosts.acts.rollout import refused_words
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from botdeploy.core.host_state import RefusedError
+    from botdeploy.core.rollout.running import Unit
+    from botdeploy.hosts.acts.records import Record, Reply
+
+SWITCH_S = 930.0
+"""Longest time for a stop (which a unit may take 15 minutes for) and a start."""
+
+
+@dataclass(frozen=True, slots=True)
+class Switched:
+    """The host runs the new release and it showed that it is ready."""
+
+    old: str
+    downtime_s: float
+    """From the order to stop until ready."""
+    at_us: int
+    """When the old process was told to stop: microseconds UTC, by the host's clock."""
+    unseen: str = ""
+    """Why it counts as ready although its sign was not seen; else empty."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reverted:
+    """The host went back."""
+
+    old: str
+    by: str
+    why: str
+    cause: str
+    seconds: float
+    is_running: bool
+    """False when the release it went back to did not become ready: a person is needed."""
+    unseen: str = ""
+    """Why that release counts as ready although its sign was not seen; else empty."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unchanged:
+    """A revert found that the host runs its target already."""
+
+    release: str
+
+
+class SwitchActs(Subject):
+    """Switches a host, under lease, and takes it back."""
+
+    def start(self, run: str, release: str, ttl_s: int) -> Switched | Reverted:
+        """Stop the old release and start the new one, under lease. Repeatable by ``run``."""
+        return self._outcome(
+            "switch", self._locked("switch", run, release, ttl_s, timeout_s=SWITCH_S)
+        )
+
+    def confirm(self, run: str) -> Unit:
+        """Let the host keep what it runs, unless that ended; gives what is known of the unit.
+
+        Raises LeaseLost when it went back already, NotRunning where the bot does not run and
+        no person stopped it.
+        """
+        return self._unit("confirm", self._locked("confirm", run))
+
+    def extend(self, run: str, ttl_s: int) -> Unit:
+        """Renew the lease; raises LeaseLost when it went back already."""
+        return self._unit("extend", self._locked("extend", run, ttl_s))
+
+    def revert(
+        self,
+        run: str,
+        target: str | None,
+        why: str,
+        digest: str = "",
+        cause: str = "",
+        refused: Sequence[RefusedError] = (),
+    ) -> Reverted | Unchanged:
+        """Take the host back; ``target`` None means what its last switch recorded.
+
+        ``digest`` is put into quarantine, with the errors that it was ``refused`` for.
+        """
+        reply = self._locked(
+            "revert",
+            run,
+            target or "-",
+            one_line(why),
+            digest or "-",
+            cause or "person",
+            *refused_words(refused),
+            timeout_s=SWITCH_S,
+        )
+        unchanged = reply.get("unchanged")
+        if isinstance(unchanged, dict):
+            return Unchanged(told(unchanged.get("release", "")))
+        outcome = self._outcome("revert", reply)
+        if isinstance(outcome, Switched):
+            raise ActFailed(self._host, "revert", "the host said that it switched")
+        return outcome
+
+    def _outcome(self, act: str, reply: Reply) -> Switched | Reverted:
+        with parsing(self._host, act):
+            switched, reverted = reply.get("switched"), reply.get("reverted")
+            if isinstance(switched, dict):
+                return _switched(switched)
+            if isinstance(reverted, dict):
+                return _reverted(reverted)
+        raise OutcomeUnknown(self._host, f"{act}: the host did not say how it went")
+
+    def _unit(self, act: str, reply: Reply) -> Unit:
+        return read_unit(self._host, act, next((one for one in reply.records if "unit" in one), {}))
+
+
+def _switched(record: Record) -> Switched:
+    return Switched(
+        old=told(record.get("old", "")),
+        downtime_s=real(record.get("downtime_s", 0)),
+        at_us=whole(record.get("at_us", 0), most=LATEST_US),
+        unseen=told(record.get("unseen", "")),
+    )
+
+
+def _reverted(record: Record) -> Reverted:
+    return Reverted(
+        old=told(record.get("old", "")),
+        by=told(record.get("by", "")),
+        why=told(record.get("why", "")),
+        cause=told(record.get("cause", "")),
+        seconds=real(record.get("seconds", 0)),
+        is_running=bool(record.get("runs", True)),
+        unseen=told(record.get("unseen", "")),
+    )
