@@ -114,19 +114,19 @@ class Context:
         What waits for a person would else come in a mail of cron's every five minutes. Terminals,
         ``-v`` and ``--json`` always get all of it.
         """
-        from botdeploy.views.notices.repeat_filter import Told
+        from botdeploy.views.notices.repeat_filter import RepeatFilter
 
-        told = Told(self.environ, f"{inventory.environment}.said", inventory.path)
+        repeats = RepeatFilter(self.environ, f"{inventory.environment}.said", inventory.path)
         if ended.code is not ExitCode.HELD:
-            told.forget()
+            repeats.forget()
             return True
         if self.verbose or self.as_json or self.output.console.is_terminal:
             return True
         what = _FIGURES.sub("", self._sentence(ended))
         now = self.clock.now()
-        if told.is_known(what, now):
+        if repeats.is_known(what, now):
             return False
-        told.remember(what, now)
+        repeats.remember(what, now)
         return True
 
     def _sentence(self, ended: Ended) -> str:
@@ -260,7 +260,7 @@ class Context:
         from botdeploy.engine.fleet.lock import owner_name
         from botdeploy.sources.secrets import read_secret
         from botdeploy.views.notices.notices import Notices
-        from botdeploy.views.notices.repeat_filter import Told
+        from botdeploy.views.notices.repeat_filter import RepeatFilter
 
         place = Path(inventory.path)
         folder = place if place.is_dir() else place.parent
@@ -274,7 +274,7 @@ class Context:
             inventory,
             read_url,
             self.output.masked,
-            Told(self.environ, inventory.environment, inventory.path),
+            RepeatFilter(self.environ, inventory.environment, inventory.path),
             is_attended=is_attended,
             who=owner_name(self.environ),
             changes=changes,

@@ -1,4 +1,4 @@
-"""The commands that release and take back: plan, canary, promote, rollback."""
+"""The commands plan, canary, promote and rollback."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def canary(context: Context, environment: str, request: Request) -> int:
             yes=request.yes,
         )
     if request.force:
-        _ask(context, "release it although it may be in quarantine", yes=request.yes)
+        _ask(context, "release it even if it is in quarantine", yes=request.yes)
     with context.fleet(inventory) as fleet:
         fleet.connect_early()
         # Imported while hosts answer: the engine with its judge takes about as long.
@@ -137,11 +137,11 @@ def rollback(
     keep: bool,
     message: str,
 ) -> int:
-    """Take hosts back."""
+    """Revert hosts."""
     from botdeploy.engine.commands.rollback import rollback as run
 
     if to is not None and not _ID.fullmatch(to):
-        raise UserError(f"--to {to!r} is no release's name; see: botdeploy releases")
+        raise UserError(f"--to {to!r} is not a valid release id; see: botdeploy releases ENV")
     inventory = context.load_known(environment)
     hosts = context.chosen(inventory, limit)
     with context.fleet(inventory) as fleet:
@@ -163,23 +163,23 @@ def rollback(
 
 
 def _check(inventory: Inventory, request: Request) -> None:
-    """Refuse what makes no sense before anything is read or reached."""
+    """Refuse wrong options before anything is read or reached."""
     for option, given in (("--source", request.source), ("--ref", request.ref)):
         # A script's variable that was not set: what the inventory names is not what was meant.
         if given is not None and not given.strip():
             raise UserError(f"{option} is empty")
     if request.release is not None:
         if request.source or request.ref or request.changes:
-            raise UserError("--release names a staged release; --source, --ref and --set make one")
+            raise UserError("--release can't be combined with --source, --ref or --set")
         if not _ID.fullmatch(request.release):
-            raise UserError(f"--release {request.release!r} is no release's name")
+            raise UserError(f"--release {request.release!r} is not a valid release id")
     known = [ring.name for ring in inventory.policy.rings]
     if request.ring is not None and request.ring not in known:
-        raise UserError(f"--ring {request.ring}: the rings are {', '.join(known)}")
+        raise UserError(f"--ring {request.ring} does not exist; the rings are {', '.join(known)}")
     if "\0" in request.message or len(request.message) > 500:  # noqa: PLR2004
         raise UserError("--message: at most 500 characters")
     if request.take_over and not _ENVIRONMENT.fullmatch(request.take_over):
-        raise UserError(f"--take-over {request.take_over!r} is no environment's name")
+        raise UserError(f"--take-over {request.take_over!r} is not a valid environment name")
     changes(request.changes)
 
 
@@ -191,7 +191,7 @@ def changes(pairs: tuple[str, ...]) -> dict[str, str]:
         if not equals or not _KEY.fullmatch(key):
             raise UserError(f"--set {pair!r} is not KEY=VALUE")
         if key.startswith("BOTDEPLOY_"):
-            raise UserError(f"--set {key}: names that begin with BOTDEPLOY_ are botdeploy's own")
+            raise UserError(f"--set {key}: names that begin with BOTDEPLOY_ are reserved")
         if "\0" in value or "\n" in value or "\r" in value:
             raise UserError(f"--set {key}: the value must be one line")
         found[key] = value
@@ -250,7 +250,7 @@ def _ask(context: Context, what: str, *, yes: bool) -> None:
     if yes:
         return
     if not sys.stdin.isatty():
-        raise UserError(f"to {what}, add --yes (nobody can be asked here)")
+        raise UserError(f"add --yes to {what}; there is no terminal to ask on")
     context.output.console.print(f"{what}? [y/N] ", end="")
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):
         raise UserError("nothing was changed")

@@ -38,9 +38,9 @@ def too_seldom(inventory: Inventory, project: Path) -> list[dict[str, object]]:
             "where": where,
             "every_s": gap_s,
             "ok": False,
-            "message": f"it comes every {gap_s} s, but a lease lasts {ttl_s} s: a ring that soaks "
-            "would go back between two steps",
-            "mend": "let it come more often, or set rollout.lease.ttl to more than twice that",
+            "message": f"it runs every {gap_s} s, but a lease lasts {ttl_s} s: hosts of a ring "
+            "that soaks would revert between two runs",
+            "mend": f"let it run more often, or set rollout.lease.ttl to more than {2 * gap_s}s",
         }
         for where, gap_s, _ in _found(inventory.environment, project)
         if gap_s is not None and gap_s >= ttl_s
@@ -57,9 +57,9 @@ def without_user(inventory: Inventory, project: Path) -> list[dict[str, object]]
             "where": where,
             "user": user,
             "ok": False,
-            "message": f"its steps run as the user '{user}', whom this machine does not have: "
-            "they never run",
-            "mend": f"put a user of this machine there, such as {user_name()}",
+            "message": f"it runs as the user '{user}', who does not exist on this machine: it "
+            "never runs",
+            "mend": f"name a user who exists, such as {user_name()}",
         }
         for where, _, user in _found(inventory.environment, project)
         if user is not None and not _is_there(user)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from botdeploy.cli.schedules import user_name
+from botdeploy.core.text.phrases import count
 from botdeploy.engine.outcome import Ended
 from botdeploy.errors import ExitCode, HostError, UserError
 from botdeploy.user_dirs import write_whole
@@ -32,7 +33,7 @@ def init(context: Context, name: str, *, dry_run: bool) -> int:
     for path, text in files(name, folder=str(folder), program=program, user=user).items():
         place = folder / path
         if place.exists():
-            context.output.say(f"stays    {path}", "dim")
+            context.output.say(f"exists   {path}", "dim")
             continue
         written.append(path)
         context.output.say(f"{'would write' if dry_run else 'writes  '} {path}")
@@ -44,7 +45,7 @@ def init(context: Context, name: str, *, dry_run: bool) -> int:
         except OSError as error:
             raise UserError(f"{path} cannot be written: {error.strerror}") from error
     next_step = f"next: edit inventories/{name}.yml, then: botdeploy check {name}"
-    return context.ended(Ended(ExitCode.DONE, next_step if written else "everything is there"))
+    return context.ended(Ended(ExitCode.DONE, next_step if written else "all files exist already"))
 
 
 def setup(
@@ -63,7 +64,7 @@ def setup(
     }
     if user is not None:
         if not _LOGIN.fullmatch(user):
-            raise UserError(f"--user {user!r} is not a user's name")
+            raise UserError(f"--user {user!r} is not a valid user name")
         hosts = tuple(
             replace(host, address=replace(host.address, user=user)) for host in inventory.hosts
         )
@@ -80,11 +81,11 @@ def setup(
         if isinstance(result, HostError):
             failed.append(str(result))
             continue
-        for line in result or ["nothing to change"]:
+        for line in result or ["is prepared already"]:
             context.output.say(f"{name}: {line}")
     if failed:
         return context.ended(Ended(ExitCode.UNREACHABLE, "; ".join(failed)))
-    done = "nothing was changed (dry run)" if dry_run else f"{len(names)} hosts are prepared"
+    done = "nothing was changed (dry run)" if dry_run else f"{count(len(names), 'host')} prepared"
     return context.ended(Ended(ExitCode.DONE, done))
 
 

@@ -38,7 +38,7 @@ def _shown(text: str) -> str:
 
 
 def status(record: Mapping[str, Any]) -> Table:
-    """Show what truly runs on each host."""
+    """Show what runs on each host."""
     rows = []
     for host in record["hosts"]:
         if not host["reachable"]:
@@ -63,7 +63,7 @@ def status(record: Mapping[str, Any]) -> Table:
                 "; ".join(notes),
             ]
         )
-    return table(("host", "ring", "runs", "state", "restarts", "since", "previous", ""), rows)
+    return table(("host", "ring", "runs", "state", "restarts", "since", "previous", "note"), rows)
 
 
 def releases(record: Mapping[str, Any]) -> Table:
@@ -75,9 +75,9 @@ def releases(record: Mapping[str, Any]) -> Table:
             continue
         for one in host["releases"]:
             marks = [name for name in ("running", "current", "previous", "proven") if one[name]]
-            note = f"quarantined: {one['quarantined']}" if one["quarantined"] else ""
+            note = f"in quarantine: {one['quarantined']}" if one["quarantined"] else ""
             rows.append([host["host"], one["id"], ", ".join(marks), Text(note, "red")])
-    return table(("host", "release", "is", ""), rows)
+    return table(("host", "release", "marks", "note"), rows)
 
 
 def history(entries: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -107,7 +107,7 @@ _DIGEST = re.compile(r"\b[0-9a-f]{64}\b")
 
 
 def checks(record: Mapping[str, Any], *, verbose: bool) -> Table:
-    """Show what a rollout would meet on each host; what is fine only when asked."""
+    """Show the result of each check; with ``verbose`` also of those that passed."""
     rows: list[list[str | Text]] = []
     for host in ({"host": "(here)", "checks": record["controller"]}, *record["hosts"]):
         bad = [item for item in host["checks"] if not item.get("ok")]
@@ -117,7 +117,7 @@ def checks(record: Mapping[str, Any], *, verbose: bool) -> Table:
             mark = Text("ok", "green") if item.get("ok") else Text("fault", "red")
             told = f"{item['name']}: {item.get('message', '')}".rstrip(": ")
             rows.append([host["host"], mark, told])
-    return table(("host", "", ""), rows)
+    return table(("host", "result", "check"), rows)
 
 
 def mends(record: Mapping[str, Any]) -> dict[str, list[str]]:

@@ -38,7 +38,7 @@ class Progress:
         self._console = console
         self.mask = mask
         self._verbose = verbose
-        self._tells_waiting = verbose or not is_step or console.is_terminal
+        self._shows_waiting = verbose or not is_step or console.is_terminal
         self._rows: dict[str, _Row] = {}
         self._live: Live | None = None
         self._guard = threading.RLock()
@@ -47,7 +47,7 @@ class Progress:
     def __call__(self, event: Event) -> None:
         """Show one event."""
         with self._guard:
-            self._learn(event)
+            self._update(event)
             line = self._line(event)
             if line is not None:
                 self._console.print(line, highlight=False, soft_wrap=True)
@@ -76,17 +76,17 @@ class Progress:
     # --- lines ------------------------------------------------------------------------------
 
     def _line(self, event: Event) -> Text | None:
-        told = self._told(event)
-        if told is None:
+        words = self._words(event)
+        if words is None:
             return None
-        text, style = told
+        text, style = words
         line = Text()
         line.append(_clock(event.at), style="dim")
         line.append(f"  {event.host or '·':<12} ", style="bold" if event.host else "dim")
         line.append(self.mask(text).replace("\n", " "), style=style)
         return line
 
-    def _told(self, event: Event) -> tuple[str, str] | None:
+    def _words(self, event: Event) -> tuple[str, str] | None:
         data = event.data
         match event.kind:
             case Kind.ROLLOUT_STARTED:
@@ -101,7 +101,7 @@ class Progress:
             case Kind.EVIDENCE:
                 return (_evidence(data), "dim") if self._verbose else None
             case Kind.VERDICT:
-                reasons = "; ".join(data["reasons"]) or "nothing bad was seen"
+                reasons = "; ".join(data["reasons"]) or "no problems were found"
                 return (
                     f"verdict    {event.ring}: {data['outcome']} — {reasons}",
                     _MARKS.get(str(data["outcome"]), ""),
@@ -110,13 +110,15 @@ class Progress:
                 return f"passed     {event.ring}: {', '.join(data['hosts'])}", "green"
             case Kind.REVERTED:
                 where = (
-                    f"back on {data['to']}" if data.get("to") else "stopped: there is no release"
+                    f"back on {data['to']}"
+                    if data.get("to")
+                    else "stopped, there is no previous release"
                 )
                 said = f"reverted   {where} in {data['seconds']:.2f} s, by {data['by']}"
                 return _with_unseen(said, data), "yellow"
             case Kind.HOST_FAILED:
                 return f"failed     {data['error']}", "red"
-            case Kind.WAITING if not self._tells_waiting:
+            case Kind.WAITING if not self._shows_waiting:
                 return None
             case Kind.WAITING:
                 until = f" until {data['until']}" if data.get("until") else ""
@@ -126,7 +128,7 @@ class Progress:
 
     # --- the table --------------------------------------------------------------------------
 
-    def _learn(self, event: Event) -> None:
+    def _update(self, event: Event) -> None:
         data = event.data
         if event.kind is Kind.ROLLOUT_STARTED:
             for ring in data["rings"]:

@@ -191,7 +191,7 @@ def test_init_writes_a_project_that_loads(
     assert load("stage", project / "inventories", os.environ).environment == "stage"
     assert program.run(["init", "stage"]) == 0
     assert (project / "inventories" / "stage.yml").read_text() == first
-    assert "stays" in capsys.readouterr().out
+    assert "exists" in capsys.readouterr().out
 
 
 def test_schema_is_json(capsys: pytest.CaptureFixture[str]) -> None:

@@ -110,7 +110,7 @@ def test_rollback_takes_all_hosts_back_once(project: Project) -> None:
     assert project.running() == [one] * 3
     second = project.run("rollback", "prod")
     assert second.code == 0
-    assert "nothing newer" in second.summary
+    assert "nothing to revert" in second.summary
     assert project.running() == [one] * 3
     project.assert_never_two()
 
@@ -297,5 +297,5 @@ def test_a_bot_that_systemd_gave_up_is_told_with_the_command_that_starts_it(
     assert project.running() == [one] * 3
     assert project.status()["h2"]["error"] is None
     nothing = project.run("canary", "prod").summary
-    assert nothing == f"{one} runs everywhere already; nothing was due"
+    assert nothing == f"{one} is on every host already; nothing to do"
     project.assert_never_two()

@@ -97,7 +97,7 @@ def test_a_first_release_that_goes_back_leaves_nothing_running() -> None:
     screen = Screen()
     Progress(screen.console, verbose=False)(event(Kind.REVERTED, to="", seconds=1.0, by="host"))
     assert "None" not in screen.lines[0]
-    assert "no release" in screen.lines[0]
+    assert "no previous release" in screen.lines[0]
 
 
 def test_what_is_to_be_hidden_is_hidden() -> None:

@@ -1,4 +1,4 @@
-"""Canary and promote: take the lock, find out what the rollout is, run it, give the lock back."""
+"""Canary and promote: take the lock, find the rollout, run it, release the lock."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def _run(
         faults = _faults(run, lock) if options.is_attended else {}
         # A new rollout would find every host proven, and say that it passed.
         if run.members.is_over or (faults and not run.members.without(Standing.PROVEN)):
-            told = f"{target.release} is on every host already; nothing was due"
+            told = f"{target.release} is on every host already; nothing to do"
             return _with_faults(Ended(ExitCode.DONE, told), faults)
         return _with_faults(run.go(), faults)
     finally:
@@ -129,8 +129,8 @@ def _need_majority(inventory: Inventory, lock: EnvironmentLock, dependencies: De
         emit(Kind.HOST_FAILED, host=name, error=error.message)
     told = "; ".join(str(error) for error in lock.away.values())
     raise TooFew(
-        f"{len(lock.entered)} of {total} hosts can be worked on, and a rollout needs more than "
-        f"half of them, so that two controllers can't both begin. Nothing was changed. {told}"
+        f"only {len(lock.entered)} of {total} hosts are available, and a rollout needs more than "
+        f"half of them, so that two controllers can't both start one. Nothing was changed. {told}"
     )
 
 
@@ -138,14 +138,14 @@ def promote(inventory: Inventory, dependencies: Dependencies, options: Options) 
     """Do what is due now of the rollout that is under way; silent when nothing is.
 
     Reads everything from the hosts, so that any controller takes the same next step. Hosts that
-    were away when a release failed are taken back from it first.
+    were unreachable when a release failed are reverted from it first.
     """
     names = [host.name for host in inventory.hosts]
     states, away = observe(dependencies.fleet, names)
     if len(states) * 2 <= len(names):
         told = "; ".join(str(error) for error in away.values())
         raise TooFew(
-            f"{len(states)} of {len(names)} hosts can be reached. Nothing was changed. {told}"
+            f"only {len(states)} of {len(names)} hosts can be reached. Nothing was changed. {told}"
         )
     refuse_others(inventory, states)
     if not _is_due(inventory, states):
@@ -178,7 +178,7 @@ class Due:
     """What ``promote`` would do."""
 
     leftovers: Mapping[str, str] = field(default_factory=dict)
-    """Hosts that it would take back from a release that failed: host → why."""
+    """Hosts that it would revert from a release that failed: host → why."""
     release: str = ""
     decision: Decision | None = None
     """What comes next in the rollout of ``release``; None where none is under way."""

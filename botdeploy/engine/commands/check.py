@@ -111,7 +111,9 @@ def _sessions(connection: HostConnection) -> required_programs.Item:
     each = connection.sessions_each
     if each is None:
         return required_programs.item("sessions", f"{_AT_ONCE} programs at a time", ok=True)
-    message = f"its sshd allows {each} on a connection (MaxSessions), so further ones are opened"
+    message = (
+        f"its sshd allows {each} sessions per connection (MaxSessions): more connections are opened"
+    )
     return required_programs.item("sessions", message, _MEND_SESSIONS, ok=True)
 
 

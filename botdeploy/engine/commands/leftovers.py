@@ -1,4 +1,4 @@
-"""The sweep: hosts that were away when a release failed are taken back from it."""
+"""Leftovers: hosts that were unreachable when a release failed are reverted from it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def revert_leftovers(
     inventory: Inventory, dependencies: Dependencies, lock: EnvironmentLock, *, besides: str = ""
 ) -> Ended | None:
-    """Take back every host that still runs a release of an earlier rollout which failed.
+    """Revert every host that still runs a release of an earlier rollout which failed.
 
     Not those that run ``besides``. Gives how it went, or None where there was nothing to do; what
     the hosts run then is in ``lock.states``.
@@ -51,7 +51,7 @@ def revert_leftovers(
             lost.append(f"{result}; it still runs {release}, which failed elsewhere")
             emit(Kind.HOST_FAILED, release=release, host=name, error=result.message)
         else:
-            back.append(f"{name} left {release}, which failed while it was away: {why}")
+            back.append(f"{name} was reverted from {release}, which had failed elsewhere: {why}")
             old = result.old if isinstance(result, Reverted) else result.release
             seconds = result.seconds if isinstance(result, Reverted) else 0.0
             emit(
@@ -65,7 +65,7 @@ def revert_leftovers(
                 **(told_unseen(result) if isinstance(result, Reverted) else {}),
             )
             if isinstance(result, Reverted) and old and not result.is_running:
-                lost.append(f"{name}: {old} did not become ready after the return")
+                lost.append(f"{name}: {old} did not become ready after the revert")
     states, away = observe(dependencies.fleet, left)
     for name, result in results.items():
         if isinstance(result, HostRestarted):  # and its lock went with it: it can't be worked on

@@ -1,4 +1,4 @@
-"""Rollback: every host of the rollout back to its proven previous release, all at once."""
+"""Rollback: revert every host of the rollout to its previous proven release, all at once."""
 
 from __future__ import annotations
 
@@ -57,24 +57,24 @@ def way_back(
     if to is not None:
         staged = state.release(to)
         if staged is None:
-            return WayBack(name, now, "", f"{to} is not there", is_possible=False)
+            return WayBack(name, now, "", f"it does not have {to}", is_possible=False)
         if now == to and state.running == to:
             return WayBack(name, now, "", f"{to} runs already")
         return WayBack(name, now, to)
     switch = state.switch
     if switch is not None and switch.phase is Phase.REVERTED and now == switch.old:
-        return WayBack(name, now, "", "it went back already")
+        return WayBack(name, now, "", "it was reverted already")
     if not now:
         return WayBack(name, now, "", "nothing runs")
     if newest is not None and now != newest:
-        return WayBack(name, now, "", f"the last rollout's {newest} does not run here")
+        return WayBack(name, now, "", f"it does not run {newest}, the release of the last rollout")
     candidates = [switch.old] if switch is not None and switch.new == now else []
     candidates.append(state.previous)
     candidates += [one.id for one in sorted(state.releases, key=lambda one: one.id, reverse=True)]
     for candidate in candidates:
         if candidate and candidate != now and state.is_proven(candidate):
             return WayBack(name, now, candidate)
-    return WayBack(name, now, "", "there is no proven release to return to", is_possible=False)
+    return WayBack(name, now, "", "it has no proven release to return to", is_possible=False)
 
 
 def newest_release(states: Mapping[str, HostState]) -> str | None:
@@ -293,7 +293,5 @@ def _ended(
         told = "; ".join(str(error) for error in away.values())
         return Ended(ExitCode.UNREACHABLE, "; ".join([*back, *kept, told]))
     if not back:
-        return Ended(
-            ExitCode.DONE, "nothing newer than the proven release runs: " + "; ".join(kept)
-        )
+        return Ended(ExitCode.DONE, "nothing to revert: " + "; ".join(kept))
     return Ended(ExitCode.DONE, "; ".join([*back, *kept]))

@@ -70,6 +70,6 @@ def _told(
 
 def _up(state: HostState, passed_s: float) -> str:
     if not state.is_running:
-        return f"does not run now ({state.active_state})"
+        return f"not running now ({state.active_state})"
     for_s = max(0.0, state.uptime_s - state.active_since_us / 1e6)
-    return "up all the time" if for_s >= passed_s else f"up for {duration(for_s)}"
+    return "running all the time" if for_s >= passed_s else f"running for {duration(for_s)}"

@@ -66,7 +66,7 @@ def _of_build(
 ) -> Target:
     """Name the rollout: one that is under way with the same release goes on."""
     if build is None:
-        raise UserError("nothing to release: neither a source nor a release was named")
+        raise UserError("nothing to release: name a source or a release")
     digest = build.release.digest
     record = _to_go_on(inventory, states, is_forced=is_forced)
     if record is not None and record.digest == digest:
@@ -139,8 +139,8 @@ def _of_staged(
     if len(digests) > 1:
         has = ", ".join(name for name, state in states.items() if state.release(release))
         raise UserError(
-            f"--release {release}: the hosts that have it ({has}) do not say the same of it, so "
-            "one was tampered with. Nothing was changed",
+            f"--release {release}: the hosts that have it ({has}) have different contents under "
+            "this id, so one was changed. Nothing was changed",
             next_step=NextStep(Todo.CANARY),
         )
     record = _to_go_on(inventory, states, is_forced=is_forced)
@@ -171,7 +171,7 @@ def refuse_quarantined(
             return  # a failing rollout was cut off half-way: go on taking it back
         raise Quarantined(
             f"{target.release} is in quarantine: it failed before on {name} ({why}). Nothing was "
-            "changed. Mend the bot and release again",
+            "changed. Fix the bot and release again",
             next_step=NextStep(Todo.FORCE, name=target.release),
         )
 

@@ -1,4 +1,4 @@
-"""Notices: tell the team of a rollout, and the bot's users of a ring, through Apprise."""
+"""Notices to the team about a rollout, and to the bot's users about a ring, through Apprise."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
     from botdeploy.core.model.inventory import Inventory
     from botdeploy.core.model.policy import Ring
-    from botdeploy.views.notices.repeat_filter import Told
+    from botdeploy.views.notices.repeat_filter import RepeatFilter
 
     ReadUrl = Callable[[str], str]
 
-_TOLD = frozenset(
+_SENT = frozenset(
     (Kind.ROLLOUT_STARTED, Kind.VERDICT, Kind.PROMOTED, Kind.REVERTED, Kind.HOST_FAILED)
 )
-_DEEDS = frozenset((Kind.STAGED, Kind.SWITCHED, Kind.VERDICT, Kind.PROMOTED, Kind.REVERTED))
+_CHANGES = frozenset((Kind.STAGED, Kind.SWITCHED, Kind.VERDICT, Kind.PROMOTED, Kind.REVERTED))
 
 
 class Notices:
@@ -38,7 +38,7 @@ class Notices:
         inventory: Inventory,
         read_url: ReadUrl,
         mask: Callable[[str], str],
-        told: Told,
+        repeats: RepeatFilter,
         *,
         is_attended: bool,
         who: str = "",
@@ -54,7 +54,7 @@ class Notices:
         self.failures: list[str] = []
         """What could not be told, and why, in words without tokens; complete after ``close``."""
         self._pace = pace or Pace()
-        self._told = told
+        self._repeats = repeats
         self._is_attended = is_attended
         self._who = who
         self._waiting: list[Event] = []
@@ -107,9 +107,9 @@ class Notices:
                 pass  # every tick of cron's begins with it
             case _:
                 is_start = event.kind is Kind.ROLLOUT_STARTED
-                self._has_begun = self._has_begun or is_start or event.kind in _DEEDS
+                self._has_begun = self._has_begun or is_start or event.kind in _CHANGES
                 self._was_reverted = self._was_reverted or event.kind is Kind.REVERTED
-                if event.kind in _TOLD:
+                if event.kind in _SENT:
                     self._waiting.append(event)
                 if self._has_begun:
                     self._send(self._waiting)
@@ -124,11 +124,11 @@ class Notices:
         needs_person = code is not ExitCode.DONE or waits in ("gate", "hold")
         what = " ".join((about.rollout or "" if about else "", waits or str(int(code)), ring or ""))
         if not needs_person:
-            self._told.forget()
+            self._repeats.forget()
         if not (self._has_begun or (not self._is_attended and self._is_news(code, what, event))):
             return
         if needs_person:
-            self._told.remember(what, event.at)
+            self._repeats.remember(what, event.at)
         said = Event(
             Kind.OUTCOME,
             event.at,
@@ -149,9 +149,9 @@ class Notices:
         """Tell whether a tick of cron's that did nothing met a trouble worth a notice."""
         if code in (ExitCode.DONE, ExitCode.LOCKED):
             return False  # two cron jobs that meet are no news
-        if code is ExitCode.HELD and not self._told.can_remember:
+        if code is ExitCode.HELD and not self._repeats.can_remember:
             return False  # it would be told at every tick
-        return not self._told.is_known(what, event.at)
+        return not self._repeats.is_known(what, event.at)
 
     def _send(self, events: Sequence[Event]) -> None:
         for channel in self._team:

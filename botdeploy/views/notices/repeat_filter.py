@@ -1,4 +1,4 @@
-"""What the team was told last: keeps a cron job from saying the same every five minutes."""
+"""The repeat filter: keeps a cron job from saying the same every five minutes."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 AGAIN_AFTER = timedelta(days=1)
-"""When what still holds is told again."""
+"""When a message that still holds is sent again."""
 
 
-class Told:
-    """The last thing told of an environment, in the user's cache folder where there is one.
+class RepeatFilter:
+    """Remembers the last message of an environment, in the user's cache folder if there is one.
 
-    Only a comfort: hosts hold the truth, and losing this repeats one notice.
+    Where it is lost, one message comes twice.
     """
 
     def __init__(self, environ: Mapping[str, str], environment: str, inventory_path: str) -> None:
@@ -37,7 +37,7 @@ class Told:
         return self._file is not None
 
     def is_known(self, what: str, now: datetime) -> bool:
-        """Tell whether this was the last thing told, less than a day ago."""
+        """Tell whether this was the last message, less than a day ago."""
         if self._file is None:
             return False
         try:
@@ -48,7 +48,7 @@ class Told:
             return False
 
     def remember(self, what: str, now: datetime) -> None:
-        """Note what was told; failing to is no fault."""
+        """Note a message; a folder that cannot be written is ignored."""
         if self._file is None:
             return
         try:
@@ -58,7 +58,7 @@ class Told:
             return
 
     def forget(self) -> None:
-        """Note that all is well again: the same trouble later is news."""
+        """Forget the last message: the same problem later is new."""
         if self._file is None:
             return
         try:

@@ -1,4 +1,4 @@
-"""The words of a notice: a few events in, one short message out."""
+"""The text of a notice: a few events in, one short message out."""
 
 from __future__ import annotations
 
@@ -24,20 +24,24 @@ _RANK = (Mood.INFO, Mood.SUCCESS, Mood.WARNING, Mood.FAILURE)
 
 _ENDS: Mapping[ExitCode, tuple[str, Mood, str]] = {
     ExitCode.DONE: ("done", Mood.SUCCESS, ""),
-    ExitCode.FAILED: ("failed and taken back", Mood.FAILURE, "botdeploy report {env}"),
-    ExitCode.USAGE: ("stopped by a mistake", Mood.WARNING, ""),
+    ExitCode.FAILED: ("failed and reverted", Mood.FAILURE, "botdeploy report {env}"),
+    ExitCode.USAGE: ("stopped by wrong usage", Mood.WARNING, ""),
     ExitCode.FAULT: ("stopped by a fault in botdeploy", Mood.FAILURE, "botdeploy status {env}"),
-    ExitCode.LOCKED: ("somebody else took over", Mood.WARNING, "botdeploy status {env}"),
+    ExitCode.LOCKED: (
+        "stopped: another command has the lock",
+        Mood.WARNING,
+        "botdeploy status {env}",
+    ),
     ExitCode.HELD: ("needs a decision", Mood.WARNING, "botdeploy status {env}"),
-    ExitCode.UNREACHABLE: ("hosts are out of reach", Mood.FAILURE, "botdeploy status {env}"),
-    ExitCode.NEEDS_PERSON: ("NEEDS A PERSON NOW", Mood.FAILURE, "botdeploy status {env}"),
+    ExitCode.UNREACHABLE: ("hosts cannot be reached", Mood.FAILURE, "botdeploy status {env}"),
+    ExitCode.NEEDS_PERSON: ("needs a person NOW", Mood.FAILURE, "botdeploy status {env}"),
     ExitCode.INTERRUPTED: ("was interrupted", Mood.WARNING, "the same command goes on"),
 }
 _WAITS: Mapping[str, tuple[str, Mood]] = {
     "gate": ("needs an approval", Mood.WARNING),
     "hold": ("is held", Mood.WARNING),
     "soak": ("soaks", Mood.INFO),
-    "window": ("waits for its hours", Mood.INFO),
+    "window": ("waits for its allowed hours", Mood.INFO),
     "verdict": ("waits for its verdict", Mood.INFO),
 }
 
@@ -58,7 +62,7 @@ _NOTHING = _Line("", Mood.INFO, "")
 def compose(
     bot: str, events: Sequence[Event], mask: Callable[[str], str] = lambda text: text
 ) -> Message:
-    """Tell these events in one message: what, which release, where, why, what to type next."""
+    """Put these events into one message: what, which release, where, why, what to type next."""
     lines: dict[tuple[object, ...], _Line] = {}
     for event in events:
         _add(lines, event)
@@ -67,7 +71,7 @@ def compose(
     head = next((_line_of(lines, one) for one in events[-1:] if one.kind is Kind.OUTCOME), worst)
     release = next((one.release for one in reversed(events) if one.release), "")
     told = [f"release {release}"] if release else []
-    told += [_said(line, mask) for line in lines.values()]
+    told += [_text(line, mask) for line in lines.values()]
     title = f"{bot} {events[-1].environment}: {head.headline}" if events else bot
     return Message(
         harmless(mask(title)).replace("\n", " ")[:200], _fit(told), _worse(head.mood, worst.mood)
@@ -80,18 +84,18 @@ def harmless(text: str) -> str:
 
 
 def _add(lines: dict[tuple[object, ...], _Line], event: Event) -> None:
-    key, line = _told(event)
+    key, line = _line_for(event)
     known = lines.setdefault(key, line)
     if event.host is not None and event.host not in known.hosts:
         known.hosts.append(event.host)
 
 
 def _line_of(lines: dict[tuple[object, ...], _Line], event: Event) -> _Line:
-    return lines[_told(event)[0]]
+    return lines[_line_for(event)[0]]
 
 
-def _told(event: Event) -> tuple[tuple[object, ...], _Line]:
-    """Say an event in words, under a key that is the same for what is told in one line."""
+def _line_for(event: Event) -> tuple[tuple[object, ...], _Line]:
+    """Give an event's line, under a key that is the same for events that share a line."""
     data = event.data
     key: tuple[object, ...] = (event.kind, event.ring, event.release)
     match event.kind:
@@ -106,7 +110,7 @@ def _told(event: Event) -> tuple[tuple[object, ...], _Line]:
             return key, _Line(f"{event.release} {begins}", Mood.INFO, text)
         case Kind.VERDICT:
             outcome = str(data["outcome"])
-            reasons = "; ".join(map(str, data["reasons"])) or "nothing bad was seen"
+            reasons = "; ".join(map(str, data["reasons"])) or "no problems were found"
             mood = Mood.SUCCESS if outcome == "pass" else Mood.FAILURE
             said = {"pass": "passed", "fail": "failed"}.get(outcome, f"is {outcome}")
             return key, _Line(
@@ -114,16 +118,22 @@ def _told(event: Event) -> tuple[tuple[object, ...], _Line]:
             )
         case Kind.PROMOTED:
             hosts = list(map(str, data["hosts"]))
-            text = f"ring {event.ring} keeps it: {few(hosts)}"
+            text = f"ring {event.ring} passed on {few(hosts)}"
             return key, _Line(f"ring {event.ring} passed", Mood.SUCCESS, text)
         case Kind.REVERTED:
             back = (
-                f"back on {data['to']}" if data.get("to") else "stopped, there is no release before"
+                f"back on {data['to']}"
+                if data.get("to")
+                else "stopped, there is no previous release"
             )
             # Why a controller took hosts back is what the verdict or the outcome says.
             own = data["by"] == "host" and data.get("why")
-            text = f"{back}, by itself: {data['why']}" if own else f"{back}, by {data['by']}"
-            return (*key[:1], text), _Line("went back", Mood.FAILURE, text)
+            text = (
+                f"{back}, reverted by the host itself: {data['why']}"
+                if own
+                else f"{back}, reverted by {data['by']}"
+            )
+            return (*key[:1], text), _Line("reverted", Mood.FAILURE, text)
         case Kind.HOST_FAILED:
             text = f"failed: {data['error']}"
             return (*key[:1], text), _Line("a host failed", Mood.WARNING, text)
@@ -149,7 +159,7 @@ def _outcome(event: Event) -> _Line:
     return _Line(headline, mood, summary or headline)
 
 
-def _said(line: _Line, mask: Callable[[str], str]) -> str:
+def _text(line: _Line, mask: Callable[[str], str]) -> str:
     text = harmless(" ".join(mask(line.text).split()))
     if len(text) > MOST_LINE:
         keep = MOST_LINE // 2 - 2
@@ -166,7 +176,7 @@ def _fit(lines: list[str]) -> str:
         left.pop(len(left) // 2)
         out += 1
     if out:
-        left.insert(len(left) // 2, f"… {out} more lines: botdeploy history tells all")
+        left.insert(len(left) // 2, f"… {out} more lines; see: botdeploy history")
     return "\n".join(left)[: MOST_BODY + 100]
 
 

@@ -25,7 +25,7 @@ from botdeploy.errors import ExitCode, LockedError, UserError
 from botdeploy.inventory import load
 from botdeploy.views.notices.channel import Pace
 from botdeploy.views.notices.notices import Notices
-from botdeploy.views.notices.repeat_filter import Told
+from botdeploy.views.notices.repeat_filter import RepeatFilter
 from tests.views.servers import hanging, hook, nobody
 
 if TYPE_CHECKING:
@@ -77,7 +77,9 @@ def notices(
     pace: Pace = QUICK,
     changes: dict[str, str] | None = None,
 ) -> Notices:
-    told = Told({"XDG_CACHE_HOME": str(folder)} if environ is None else environ, "prod", of.path)
+    told = RepeatFilter(
+        {"XDG_CACHE_HOME": str(folder)} if environ is None else environ, "prod", of.path
+    )
     return Notices(
         of,
         lambda value: value,
@@ -147,9 +149,9 @@ def test_a_rollout_is_told_from_start_to_end(tmp_path: Path) -> None:
         for text in (
             "begins, by ann@laptop",
             "ring canary passed: no new errors",
-            "ring canary keeps it: w1",
+            "ring canary passed on w1",
             "w2: ring fleet failed: ******** refused",
-            "w2: back on R1, by controller",
+            "w2: back on R1, reverted by controller",
             "next: botdeploy report prod",
         )
     ]
@@ -289,7 +291,7 @@ def test_a_tick_that_acts_tells_what_it_did(tmp_path: Path) -> None:
         tick(of, tmp_path, away, *PASSED, outcome(ExitCode.DONE, "every ring passed"))
     said = bodies(server.taken)
     assert "w3: failed: no route" in said
-    assert "ring canary keeps it" in said
+    assert "ring canary passed on" in said
     assert "every ring passed" in said
     assert "begins" not in said
 
@@ -492,7 +494,7 @@ def test_an_error_that_ends_a_rollout_is_told(
         with here.listening(here.notices_of(of, is_attended=True)) as listener:
             listener(started())
         assert here.failed(LockedError("a rollback has the lock")) == 4
-    assert "somebody else took over" in bodies(server.taken)
+    assert "another command has the lock" in bodies(server.taken)
     assert "a rollback has the lock" in server.bodies
 
 
@@ -527,7 +529,7 @@ def test_a_url_that_raises_is_a_failure(tmp_path: Path) -> None:
         inventory(tmp_path, "file:x"),
         refuse,
         Mask(),
-        Told({}, "prod", "prod.yml"),
+        RepeatFilter({}, "prod", "prod.yml"),
         is_attended=True,
         pace=QUICK,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from botdeploy.views.notices.repeat_filter import AGAIN_AFTER, Told
+from botdeploy.views.notices.repeat_filter import AGAIN_AFTER, RepeatFilter
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 NOW = datetime(2026, 11, 22, 21, 5, tzinfo=UTC)
 
 
-def told(folder: Path, environment: str = "prod") -> Told:
-    return Told({"XDG_CACHE_HOME": str(folder)}, environment, f"/x/{environment}.yml")
+def told(folder: Path, environment: str = "prod") -> RepeatFilter:
+    return RepeatFilter({"XDG_CACHE_HOME": str(folder)}, environment, f"/x/{environment}.yml")
 
 
 def test_what_was_told_is_known_to_the_next_process(tmp_path: Path) -> None:
@@ -43,7 +43,7 @@ def test_what_is_over_is_forgotten(tmp_path: Path) -> None:
 
 def test_without_a_place_nothing_is_remembered_and_nothing_fails(tmp_path: Path) -> None:
     """Cron without HOME, a folder that can't be written, and a damaged file are all fine."""
-    nowhere = Told({}, "prod", "prod.yml")
+    nowhere = RepeatFilter({}, "prod", "prod.yml")
     assert not nowhere.can_remember
     nowhere.remember("gate", NOW)
     nowhere.forget()

@@ -60,8 +60,8 @@ def test_a_pass_and_its_promotion_are_one_message() -> None:
     )
     assert message.title == "echobot prod: ring canary passed"
     assert message.body.splitlines()[1:] == [
-        "ring canary passed: nothing bad was seen",
-        "ring canary keeps it: w1",
+        "ring canary passed: no problems were found",
+        "ring canary passed on w1",
     ]
     assert message.mood is Mood.SUCCESS
 
@@ -76,7 +76,7 @@ def test_hosts_that_went_back_alike_are_one_line() -> None:
         ],
     )
     assert message.body.splitlines()[1:] == [
-        "w0, w1, w2, w3, w4, w5, w6, w7 and 92 more: back on R1, by controller"
+        "w0, w1, w2, w3, w4, w5, w6, w7 and 92 more: back on R1, reverted by controller"
     ]
     assert message.mood is Mood.FAILURE
 
@@ -87,7 +87,7 @@ def test_a_host_that_went_back_by_itself_says_why() -> None:
         "echobot",
         [event(Kind.REVERTED, host="w1", by="host", to="R1", seconds=1.0, why="not ready in 30 s")],
     )
-    assert message.body.endswith("w1: back on R1, by itself: not ready in 30 s")
+    assert message.body.endswith("w1: back on R1, reverted by the host itself: not ready in 30 s")
 
 
 def test_a_failure_is_loud_and_leads_to_the_report() -> None:
@@ -100,7 +100,7 @@ def test_a_failure_is_loud_and_leads_to_the_report() -> None:
             event(Kind.OUTCOME, code=1, summary="it failed: new error. w1: runs R1"),
         ],
     )
-    assert message.title == "echobot prod: failed and taken back"
+    assert message.title == "echobot prod: failed and reverted"
     assert "w1: ring canary failed: new error" in message.body
     assert message.body.endswith("w1: runs R1; next: botdeploy report prod")
     assert message.mood is Mood.FAILURE
