@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from botdeploy.engine.commands.ownership import others
 from botdeploy.engine.fleet.observe import observe
+from botdeploy.engine.fleet.ownership import others
 from botdeploy.errors import ExitCode, HostError, UserError
 from botdeploy.views import sentences
 

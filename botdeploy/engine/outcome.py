@@ -11,7 +11,7 @@ from botdeploy.errors import NextStep, Todo
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from botdeploy.core.host_state import BotFault
+    from botdeploy.core.host.host_state import BotFault
     from botdeploy.errors import ExitCode
 
 _TODO = {

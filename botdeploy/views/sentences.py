@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from botdeploy.core.host.running import Runs
 from botdeploy.core.rollout.decision import (
     Confirm,
     End,
@@ -15,14 +16,13 @@ from botdeploy.core.rollout.decision import (
     SwitchOver,
     Wait,
 )
-from botdeploy.core.rollout.running import Runs
 from botdeploy.core.text.phrases import few
 from botdeploy.errors import NextStep, Todo
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from botdeploy.core.host_state import BotFault
+    from botdeploy.core.host.host_state import BotFault
     from botdeploy.core.model.inventory import Inventory
     from botdeploy.core.report.report_model import HostReport
     from botdeploy.core.rollout.decision import Decision

@@ -38,9 +38,9 @@ if TYPE_CHECKING:
 
     from botdeploy.core.events import Event
     from botdeploy.core.evidence.evidence import Evidence
-    from botdeploy.core.host_state import HostState
+    from botdeploy.core.host.host_state import HostState
     from botdeploy.core.lines.assembler import Assembler
-    from botdeploy.engine.commands.target import Target
+    from botdeploy.engine.rollout.target import Target
     from botdeploy.hosts.acts.records import Record
     from botdeploy.hosts.acts.release import Fetched
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from botdeploy.core import host_state
+from botdeploy.core.host import host_state
 from botdeploy.core.lines.assembler import Assembler
 from botdeploy.core.model.address import Address
 from botdeploy.core.model.bot import Bot
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from botdeploy.core.evidence.evidence import Evidence
-    from botdeploy.core.host_state import HostState, RolloutRecord
+    from botdeploy.core.host.host_state import HostState, RolloutRecord
 
 BEGIN = datetime(2026, 11, 22, 21, 5, tzinfo=UTC)
 OLD, NEW = "20261101T000000Z-0000aaaa", "20261122T210459Z-1111bbbb"

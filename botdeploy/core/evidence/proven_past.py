@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from collections.abc import Set as AbstractSet
 
-    from botdeploy.core.host_state import HostState
+    from botdeploy.core.host.host_state import HostState
     from botdeploy.core.lines.line import LogLine
 
 BEFORE = ""

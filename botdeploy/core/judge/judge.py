@@ -22,7 +22,7 @@ from botdeploy.core.verdict import Outcome, Verdict
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
-    from botdeploy.core.host_state import RefusedError
+    from botdeploy.core.host.host_state import RefusedError
     from botdeploy.core.lines.line import LogLine
 
 _QUICK_STEP_US = 5 * SECOND_US

@@ -11,7 +11,7 @@ from botdeploy.core.verdict import Outcome, Verdict
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from botdeploy.core.host_state import RefusedError
+    from botdeploy.core.host.host_state import RefusedError
     from botdeploy.core.judge.fleet_tally import FleetTally
     from botdeploy.core.judge.host_tally import HostTally, Quote
     from botdeploy.core.lines.line import LogLine

@@ -12,7 +12,7 @@ from botdeploy.core.rollout.decision import Standing
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from botdeploy.core.host_state import RolloutRecord
+    from botdeploy.core.host.host_state import RolloutRecord
 
 FINE_US = 5_000_000
 """Length of a bucket of a rollout that fits into an hour; of longer ones: a minute."""

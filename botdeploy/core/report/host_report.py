@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from botdeploy.core.evidence.evidence import Bucket
     from botdeploy.core.evidence.incidents import FirstSeen, Incident
-    from botdeploy.core.host_state import HostState, RolloutRecord
+    from botdeploy.core.host.host_state import HostState, RolloutRecord
 
 _INCIDENTS = frozenset(
     kind.value

@@ -15,7 +15,7 @@ from botdeploy.core.rollout.decision import Result
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from botdeploy.core.host_state import HostState, RolloutRecord
+    from botdeploy.core.host.host_state import HostState, RolloutRecord
     from botdeploy.core.model.inventory import Inventory
     from botdeploy.core.report.host_report import Counted
     from botdeploy.core.report.report_model import Act, Frame, HostReport, JournalRead

@@ -12,9 +12,9 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from botdeploy.core.host_state import HostState, Phase
+from botdeploy.core.host.host_state import HostState, Phase
+from botdeploy.core.host.running import CONFIRMABLE, Runs, Seen, judged
 from botdeploy.core.model.policy import Gate, LeaseUntil, OnFail
-from botdeploy.core.rollout.running import CONFIRMABLE, Runs, Seen, judged
 from botdeploy.core.verdict import Outcome, Verdict
 
 if TYPE_CHECKING:

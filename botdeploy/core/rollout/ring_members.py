@@ -9,7 +9,7 @@ from botdeploy.core.model.policy import Share
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from botdeploy.core.host_state import HostState
+    from botdeploy.core.host.host_state import HostState
     from botdeploy.core.model.inventory import Inventory
     from botdeploy.core.model.policy import Ring
 

@@ -6,14 +6,14 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from botdeploy.core.host_state import Phase
+from botdeploy.core.host.host_state import Phase
 from botdeploy.core.model.policy import OnFail
 from botdeploy.core.rollout.decision import Standing, standing_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from botdeploy.core.host_state import HostState, RolloutRecord, StagedRelease, Switch
+    from botdeploy.core.host.host_state import HostState, RolloutRecord, StagedRelease, Switch
     from botdeploy.core.model.policy import Policy
 
 _STAMP = "%Y%m%dT%H%M%SZ"

@@ -6,27 +6,27 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from botdeploy.core.events import Kind
-from botdeploy.core.host_state import bot_fault
+from botdeploy.core.host.host_state import bot_fault
+from botdeploy.core.host.running import Runs
 from botdeploy.core.lines.assembler import Assembler
 from botdeploy.core.lines.line import LineRules
 from botdeploy.core.rollout import rollout_records
 from botdeploy.core.rollout.decision import Standing
-from botdeploy.core.rollout.running import Runs
-from botdeploy.engine.commands import target as targets
 from botdeploy.engine.commands.leftovers import revert_leftovers
 from botdeploy.engine.commands.next_step import next_decision
-from botdeploy.engine.commands.ownership import refuse_others
-from botdeploy.engine.commands.target import Target
 from botdeploy.engine.fleet.observe import observe
+from botdeploy.engine.fleet.ownership import refuse_others
 from botdeploy.engine.outcome import Ended
+from botdeploy.engine.rollout import target as targets
 from botdeploy.engine.rollout.loop import Run
+from botdeploy.engine.rollout.target import Target
 from botdeploy.engine.watch.watch import Watch
 from botdeploy.errors import BotdeployError, ExitCode
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from botdeploy.core.host_state import BotFault, HostState
+    from botdeploy.core.host.host_state import BotFault, HostState
     from botdeploy.core.model.inventory import Inventory
     from botdeploy.core.rollout.decision import Decision
     from botdeploy.engine.dependencies import Dependencies

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from botdeploy.core.release import required_programs
-from botdeploy.engine.commands.ownership import OWNER, owner_item
+from botdeploy.engine.fleet.ownership import OWNER, owner_item
 from botdeploy.engine.watch.prober import try_probe
 from botdeploy.errors import BotdeployError, HostError, UserError
 from botdeploy.sources.render import Renderer

@@ -9,16 +9,16 @@ from botdeploy.core.model.policy import Gate
 from botdeploy.core.rollout import decision as decisions
 from botdeploy.core.rollout import ring_members, rollout_records
 from botdeploy.core.rollout.decision import Standing
-from botdeploy.engine.commands.ownership import refuse_others
 from botdeploy.engine.commands.since_pass import since_pass
 from botdeploy.engine.fleet.observe import observe_some
+from botdeploy.engine.fleet.ownership import refuse_others
 from botdeploy.engine.outcome import Ended
 from botdeploy.errors import ExitCode, HostError, NextStep, Todo, UserError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from botdeploy.core.host_state import HostState
+    from botdeploy.core.host.host_state import HostState
     from botdeploy.core.model.inventory import Inventory
     from botdeploy.engine.fleet.fleet import Fleet
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import threading
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from botdeploy.core.host_state import HostState
+    from botdeploy.core.host.host_state import HostState
     from botdeploy.core.text.secret_mask import Mask
     from botdeploy.engine.fleet.fleet import Fleet
     from botdeploy.hosts.follower import Delivery

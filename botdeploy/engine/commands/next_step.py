@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 from botdeploy.core.rollout import decision as decisions
 from botdeploy.core.rollout import ring_members
-from botdeploy.engine.commands.target import Target
 from botdeploy.engine.rollout.facts import facts_of, view_of
+from botdeploy.engine.rollout.target import Target
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-    from botdeploy.core.host_state import HostState, RolloutRecord
+    from botdeploy.core.host.host_state import HostState, RolloutRecord
     from botdeploy.core.model.inventory import Inventory
     from botdeploy.core.rollout.decision import Decision
     from botdeploy.errors import HostError

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any
 from botdeploy.core.lines.line import LineRules
 from botdeploy.core.release.manifest import delta
 from botdeploy.core.rollout import ring_members
-from botdeploy.engine.commands.ownership import others
-from botdeploy.engine.commands.target import named
 from botdeploy.engine.evidence.traffic import foretold, traffic
 from botdeploy.engine.fleet.observe import observe
+from botdeploy.engine.fleet.ownership import others
+from botdeploy.engine.rollout.target import named
 from botdeploy.errors import HostError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from botdeploy.core.host_state import HostState
+    from botdeploy.core.host.host_state import HostState
     from botdeploy.core.model.inventory import Inventory
     from botdeploy.core.model.policy import Ring
     from botdeploy.core.release.manifest import Manifest

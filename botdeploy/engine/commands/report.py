@@ -16,14 +16,14 @@ from botdeploy.core.report.report_model import JournalRead
 from botdeploy.core.report.rollout_report import rollout_report
 from botdeploy.core.rollout.rollout_records import newest, newest_under_way
 from botdeploy.core.text.untrusted import entry_of
-from botdeploy.engine.commands.ownership import own
+from botdeploy.engine.fleet.ownership import own
 from botdeploy.errors import HostError, NextStep, NoneReached, Todo, UserError
 from botdeploy.sources.secrets import read_secret
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from botdeploy.core.host_state import HostState, RolloutRecord
+    from botdeploy.core.host.host_state import HostState, RolloutRecord
     from botdeploy.core.model.inventory import Inventory
     from botdeploy.core.report.report_model import Act, Frame, Report
     from botdeploy.core.text.secret_mask import Mask

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from botdeploy.core.events import Kind
-from botdeploy.core.host_state import Phase, bot_fault, meant
+from botdeploy.core.host.host_state import Phase, bot_fault, meant
+from botdeploy.core.host.running import Runs
 from botdeploy.core.rollout import rollout_records
-from botdeploy.core.rollout.running import Runs
-from botdeploy.engine.commands.ownership import refuse_others
 from botdeploy.engine.event_emitter import told_unseen
 from botdeploy.engine.fleet.observe import observe
+from botdeploy.engine.fleet.ownership import refuse_others
 from botdeploy.engine.outcome import Ended
 from botdeploy.engine.rollout.rollout_ids import new_rollout
 from botdeploy.errors import ExitCode, HostError, NextStep, Todo, UserError
@@ -21,7 +21,7 @@ from botdeploy.hosts.acts.switch import Reverted, Unchanged
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from botdeploy.core.host_state import BotFault, HostState
+    from botdeploy.core.host.host_state import BotFault, HostState
     from botdeploy.core.model.inventory import Inventory
     from botdeploy.engine.dependencies import Dependencies
     from botdeploy.engine.event_emitter import EventEmitter

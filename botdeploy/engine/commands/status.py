@@ -6,18 +6,18 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from botdeploy.core.host_state import BotFault, Phase, bot_fault
+from botdeploy.core.host.host_state import BotFault, Phase, bot_fault
 from botdeploy.core.rollout import ring_members
 from botdeploy.core.rollout.decision import Reason, Wait
 from botdeploy.core.rollout.rollout_records import newest, newest_under_way
 from botdeploy.engine.commands.next_step import next_decision
-from botdeploy.engine.commands.ownership import own
+from botdeploy.engine.fleet.ownership import own
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-    from botdeploy.core.host_state import HostState, RolloutRecord
+    from botdeploy.core.host.host_state import HostState, RolloutRecord
     from botdeploy.core.model.inventory import Inventory
     from botdeploy.core.rollout.decision import Decision
     from botdeploy.errors import HostError

@@ -14,7 +14,7 @@ from botdeploy.engine.watch.prober import about
 from botdeploy.errors import HostError
 
 if TYPE_CHECKING:
-    from botdeploy.core.host_state import HostState
+    from botdeploy.core.host.host_state import HostState
     from botdeploy.core.lines.assembler import Assembler
     from botdeploy.core.lines.line import LogLine
     from botdeploy.core.model.bot import Probe

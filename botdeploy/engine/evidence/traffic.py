@@ -21,7 +21,7 @@ from botdeploy.errors import HostError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from botdeploy.core.host_state import HostState
+    from botdeploy.core.host.host_state import HostState
     from botdeploy.core.lines.line import LineRules
     from botdeploy.core.model.bot import Probe
     from botdeploy.core.model.inventory import Inventory

@@ -9,8 +9,8 @@ import socket
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from botdeploy.engine.commands.ownership import refuse
 from botdeploy.engine.fleet.fleet import StillAtWork
+from botdeploy.engine.fleet.ownership import refuse
 from botdeploy.errors import BotdeployError, HostError, LockedError, NextStep, Todo
 from botdeploy.hosts.acts.faults import LockRefused, OtherEnvironment
 from botdeploy.hosts.acts.lock import LockRequest
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
     from typing import Self
 
-    from botdeploy.core.host_state import HostState
+    from botdeploy.core.host.host_state import HostState
     from botdeploy.engine.fleet.clock import Clock
     from botdeploy.engine.fleet.fleet import Fleet
     from botdeploy.hosts.acts.faults import LockLost

@@ -9,7 +9,7 @@ from botdeploy.errors import HostError, NoneReached
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from botdeploy.core.host_state import HostState
+    from botdeploy.core.host.host_state import HostState
     from botdeploy.engine.fleet.fleet import Fleet
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from botdeploy.core.events import Kind
-from botdeploy.core.host_state import BotFault
+from botdeploy.core.host.host_state import BotFault
+from botdeploy.core.host.running import Runs
 from botdeploy.core.rollout import rollout_records
 from botdeploy.core.rollout.decision import (
     HOLDING,
@@ -15,7 +16,6 @@ from botdeploy.core.rollout.decision import (
     Result,
     Standing,
 )
-from botdeploy.core.rollout.running import Runs
 from botdeploy.engine.outcome import Ended, next_step
 from botdeploy.errors import ExitCode, NextStep, Todo
 

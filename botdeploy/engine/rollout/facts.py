@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
 
-    from botdeploy.core.host_state import HostState
+    from botdeploy.core.host.host_state import HostState
     from botdeploy.core.model.policy import Policy
-    from botdeploy.engine.commands.target import Target
+    from botdeploy.engine.rollout.target import Target
 
 
 def view_of(

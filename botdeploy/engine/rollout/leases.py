@@ -11,10 +11,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from botdeploy.core.host_state import Phase
+from botdeploy.core.host.host_state import Phase
+from botdeploy.core.host.running import Unit
 from botdeploy.core.model.policy import LeaseUntil
 from botdeploy.core.rollout.decision import Standing
-from botdeploy.core.rollout.running import Unit
 from botdeploy.engine.fleet.locked_fleet import RETRY_S
 from botdeploy.engine.fleet.ticker import TICK_S
 from botdeploy.errors import HostError
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from concurrent.futures import Future
 
-    from botdeploy.core.host_state import HostState
+    from botdeploy.core.host.host_state import HostState
     from botdeploy.engine.fleet.clock import Clock
     from botdeploy.engine.fleet.locked_fleet import LockedFleet
     from botdeploy.engine.rollout.refresh import Refresh

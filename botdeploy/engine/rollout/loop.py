@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 
     from botdeploy.core.model.inventory import Inventory
     from botdeploy.core.rollout.decision import Facts, Wait
-    from botdeploy.engine.commands.target import Target
     from botdeploy.engine.dependencies import Dependencies
     from botdeploy.engine.fleet.lock import EnvironmentLock
     from botdeploy.engine.outcome import Ended
+    from botdeploy.engine.rollout.target import Target
     from botdeploy.engine.watch.watch import Watch
     from botdeploy.sources.build import Build
 

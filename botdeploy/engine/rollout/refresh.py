@@ -5,16 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from botdeploy.core.events import Kind
-from botdeploy.core.host_state import Phase
+from botdeploy.core.host.host_state import Phase
+from botdeploy.core.host.running import Runs
 from botdeploy.core.rollout.decision import HOLDING, Standing
-from botdeploy.core.rollout.running import Runs
 from botdeploy.errors import HostError
 from botdeploy.hosts.acts.switch import Reverted
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
-    from botdeploy.core.host_state import HostState
+    from botdeploy.core.host.host_state import HostState
     from botdeploy.engine.event_emitter import EventEmitter
     from botdeploy.engine.fleet.clock import Clock
     from botdeploy.engine.fleet.locked_fleet import LockedFleet

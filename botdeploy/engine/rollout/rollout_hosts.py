@@ -8,24 +8,24 @@ from typing import TYPE_CHECKING
 
 from botdeploy.core.events import Kind
 from botdeploy.core.evidence.proven_past import NOBODY, timeline
+from botdeploy.core.host.running import Runs, seen
 from botdeploy.core.rollout import decision as decisions
 from botdeploy.core.rollout import ring_members, rollout_records
 from botdeploy.core.rollout.decision import HOLDING, UNPROVEN, HostStanding, Standing
-from botdeploy.core.rollout.running import Runs, seen
 from botdeploy.engine.event_emitter import told_unseen
 from botdeploy.engine.rollout.facts import facts_of, view_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from botdeploy.core.host_state import HostState
+    from botdeploy.core.host.host_state import HostState
+    from botdeploy.core.host.running import Unit
     from botdeploy.core.model.inventory import Inventory
     from botdeploy.core.model.policy import Ring
     from botdeploy.core.rollout.decision import Facts
-    from botdeploy.core.rollout.running import Unit
-    from botdeploy.engine.commands.target import Target
     from botdeploy.engine.event_emitter import EventEmitter
     from botdeploy.engine.fleet.clock import Clock
+    from botdeploy.engine.rollout.target import Target
     from botdeploy.hosts.acts.switch import Reverted, Switched
 
 

@@ -11,7 +11,7 @@ from botdeploy.core.rollout.decision import next_try
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from botdeploy.core.host_state import HostState
+    from botdeploy.core.host.host_state import HostState
     from botdeploy.engine.fleet.clock import Clock
 
 

@@ -10,7 +10,7 @@ from botdeploy.core.rollout.decision import Standing
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from botdeploy.core.host_state import RefusedError
+    from botdeploy.core.host.host_state import RefusedError
     from botdeploy.engine.fleet.locked_fleet import LockedFleet
     from botdeploy.engine.rollout.rollout_hosts import RolloutHosts
 

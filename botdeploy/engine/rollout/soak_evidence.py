@@ -11,7 +11,7 @@ from botdeploy.engine.evidence.collect import HISTORY_S, HOUR_S, collect
 
 if TYPE_CHECKING:
     from botdeploy.core.evidence.evidence import Evidence
-    from botdeploy.core.host_state import HostState
+    from botdeploy.core.host.host_state import HostState
     from botdeploy.core.model.policy import Ring
     from botdeploy.core.probes.probe import ProbeReading
     from botdeploy.engine.fleet.clock import Clock

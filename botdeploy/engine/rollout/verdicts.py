@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 from botdeploy.core.events import Kind
 from botdeploy.core.evidence.process_lives import in_words
 from botdeploy.core.evidence.proven_past import proven, timeline
-from botdeploy.core.host_state import RefusedError
+from botdeploy.core.host.host_state import RefusedError
+from botdeploy.core.host.running import Runs
 from botdeploy.core.lines.quote import quote
 from botdeploy.core.rollout.decision import HOLDING, UNPROVEN, Standing, judged_ring
-from botdeploy.core.rollout.running import Runs
 from botdeploy.core.text.phrases import count, listing
 from botdeploy.core.verdict import Outcome, Verdict
 from botdeploy.engine.watch.watch import MOST_BASELINE
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from botdeploy.core.evidence.evidence import Evidence
-    from botdeploy.core.host_state import HostState
+    from botdeploy.core.host.host_state import HostState
     from botdeploy.core.model.policy import Ring
     from botdeploy.engine.event_emitter import EventEmitter
     from botdeploy.engine.fleet.clock import Clock

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from botdeploy.core.evidence.process_lives import Lives, lives_of
 from botdeploy.core.evidence.proven_past import attribution, counted, left_out, past_of, proven
-from botdeploy.core.host_state import HostState
+from botdeploy.core.host.host_state import HostState
 from botdeploy.core.judge import Judge, JudgeOptions
 from botdeploy.core.judge.after_pass import AfterPass
 from botdeploy.core.lines.last_words import last_words

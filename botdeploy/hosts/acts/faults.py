@@ -5,8 +5,8 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from botdeploy.core.host_state import LockHolder, lock_holder
-from botdeploy.core.rollout.running import Unit, unit_of
+from botdeploy.core.host.host_state import LockHolder, lock_holder
+from botdeploy.core.host.running import Unit, unit_of
 from botdeploy.core.text.untrusted import told
 from botdeploy.errors import ActFailed, ExitCode, HostError, LockedError, OutcomeUnknown, UserError
 

@@ -12,7 +12,7 @@ from botdeploy.hosts.acts.records import one_line, plain
 from botdeploy.hosts.acts.state import read_state
 
 if TYPE_CHECKING:
-    from botdeploy.core.host_state import HostState
+    from botdeploy.core.host.host_state import HostState
     from botdeploy.hosts.acts.call import OpenCall
     from botdeploy.hosts.acts.records import Record
 

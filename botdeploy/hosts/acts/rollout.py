@@ -13,7 +13,7 @@ from botdeploy.hosts.acts.records import one_line
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from botdeploy.core.host_state import RefusedError
+    from botdeploy.core.host.host_state import RefusedError
 
 MOST_REFUSED = 950
 """Bytes of an error that a release was refused for, as an argument."""

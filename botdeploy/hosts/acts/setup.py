@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from botdeploy.core import host_state
-from botdeploy.core.rollout.running import unit_of
+from botdeploy.core.host import host_state
+from botdeploy.core.host.running import unit_of
 from botdeploy.core.text.untrusted import told
 from botdeploy.errors import ActFailed, OutcomeUnknown
 from botdeploy.hosts.acts.call import How, Subject

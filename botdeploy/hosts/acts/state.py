@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from botdeploy.core import host_state
+from botdeploy.core.host import host_state
 from botdeploy.core.text.untrusted import instant
 from botdeploy.errors import ActFailed, OutcomeUnknown
 from botdeploy.hosts.acts.call import How, Subject
@@ -12,7 +12,7 @@ from botdeploy.hosts.acts.faults import parsing
 from botdeploy.hosts.acts.records import one_line, plain
 
 if TYPE_CHECKING:
-    from botdeploy.core.host_state import HostState
+    from botdeploy.core.host.host_state import HostState
     from botdeploy.hosts.acts.records import Record
 
 MOST_AUDITED = 1000

@@ -15,8 +15,8 @@ from botdeploy.hosts.acts.rollout import refused_words
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from botdeploy.core.host_state import RefusedError
-    from botdeploy.core.rollout.running import Unit
+    from botdeploy.core.host.host_state import RefusedError
+    from botdeploy.core.host.running import Unit
     from botdeploy.hosts.acts.records import Record, Reply
 
 SWITCH_S = 930.0

@@ -17,7 +17,7 @@ from botdeploy.core.evidence.proven_past import (
     proven,
     timeline,
 )
-from botdeploy.core.host_state import (
+from botdeploy.core.host.host_state import (
     HostState,
     Phase,
     RefusedError,
@@ -25,10 +25,10 @@ from botdeploy.core.host_state import (
     Switch,
     from_record,
 )
+from botdeploy.core.host.running import Unit
 from botdeploy.core.lines.level import Level
 from botdeploy.core.lines.line import LineKind, LogLine
 from botdeploy.core.lines.systemd_record import SystemKind, SystemRecord
-from botdeploy.core.rollout.running import Unit
 from tests.effort import examples
 
 MINUTE_US = 60_000_000

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from botdeploy.core.host.running import CONFIRMABLE, Runs, Seen
 from botdeploy.core.model.policy import Gate, Lease, LeaseUntil, OnFail, Policy, Ring, Share
 from botdeploy.core.rollout import decision as decisions
 from botdeploy.core.rollout.decision import (
@@ -24,7 +25,6 @@ from botdeploy.core.rollout.decision import (
     SwitchOver,
     Wait,
 )
-from botdeploy.core.rollout.running import CONFIRMABLE, Runs, Seen
 from botdeploy.core.verdict import Outcome, Verdict
 from tests.effort import examples
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from botdeploy.core.host_state import HostState, Phase, RolloutRecord, StagedRelease, Switch
+from botdeploy.core.host.host_state import HostState, Phase, RolloutRecord, StagedRelease, Switch
+from botdeploy.core.host.running import Unit
 from botdeploy.core.model.policy import Policy
 from botdeploy.core.rollout.rollout_records import newest_under_way
-from botdeploy.core.rollout.running import Unit
 
 POLICY = Policy(())
 R1, R2 = "20261101T000000Z-aaaa0001", "20261102T000000Z-aaaa0002"

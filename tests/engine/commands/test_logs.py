@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from botdeploy.core.host_state import HostState
-from botdeploy.core.rollout.running import Unit
+from botdeploy.core.host.host_state import HostState
+from botdeploy.core.host.running import Unit
 from botdeploy.core.text.secret_mask import Mask
 from botdeploy.engine.commands.logs import AsWritten, Writers
 

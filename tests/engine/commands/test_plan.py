@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from botdeploy.core.host_state import HostState, StagedRelease
+from botdeploy.core.host.host_state import HostState, StagedRelease
 from botdeploy.core.release.manifest import Manifest
 from botdeploy.engine.commands.plan import plan
 from botdeploy.errors import HostError, OutcomeUnknown

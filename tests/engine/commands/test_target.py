@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from botdeploy.core.host_state import HostState, StagedRelease
-from botdeploy.core.rollout.running import Unit
-from botdeploy.engine.commands.target import named
+from botdeploy.core.host.host_state import HostState, StagedRelease
+from botdeploy.core.host.running import Unit
+from botdeploy.engine.rollout.target import named
 from tests.engine.fakefleet import Stage
 
 FIRST, SECOND = "20261130T210512Z-307ac064", "20261130T220000Z-307ac06f"

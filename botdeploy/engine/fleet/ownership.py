@@ -9,7 +9,7 @@ from botdeploy.errors import NextStep, Todo, UserError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from botdeploy.core.host_state import HostState
+    from botdeploy.core.host.host_state import HostState
     from botdeploy.core.model.inventory import Inventory
 
 OWNER = "environment"

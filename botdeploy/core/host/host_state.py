@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from botdeploy.core.rollout.running import Runs, Seen, Unit, seen, unit_of
+from botdeploy.core.host.running import Runs, Seen, Unit, seen, unit_of
 from botdeploy.core.text.untrusted import LATEST_US, instant, object_of, real, time_of, told, whole
 from botdeploy.errors import UserError
 

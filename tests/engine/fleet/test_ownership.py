@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from botdeploy.core.host_state import HostState, StagedRelease, meant
+from botdeploy.core.host.host_state import HostState, StagedRelease, meant
 from botdeploy.engine.commands.canary import canary, promote
-from botdeploy.engine.commands.ownership import others, own, owner_item
 from botdeploy.engine.commands.rollback import rollback
 from botdeploy.engine.fleet.observe import observe
+from botdeploy.engine.fleet.ownership import others, own, owner_item
 from botdeploy.engine.rollout.loop import Options
 from botdeploy.errors import ExitCode, UserError
 from botdeploy.views import sentences

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from botdeploy.core.host_state import meant
+from botdeploy.core.host.host_state import meant
 from botdeploy.core.rollout import decision as decisions
 from botdeploy.core.rollout import ring_members, rollout_records
 from botdeploy.core.rollout.decision import HOLDING, Standing
@@ -15,7 +15,7 @@ from botdeploy.errors import BotdeployError, ExitCode, NextStep, Todo, UserError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from botdeploy.core.host_state import HostState, RolloutRecord
+    from botdeploy.core.host.host_state import HostState, RolloutRecord
     from botdeploy.core.model.inventory import Inventory
     from botdeploy.engine.fleet.clock import Clock
     from botdeploy.sources.build import Build

@@ -8,16 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from botdeploy.core.rollout.running import (
-    PATIENCE_S,
-    UNREAD,
-    Runs,
-    Seen,
-    Unit,
-    judged,
-    seen,
-    unit_of,
-)
+from botdeploy.core.host.running import PATIENCE_S, UNREAD, Runs, Seen, Unit, judged, seen, unit_of
 from botdeploy.core.verdict import Outcome, Verdict
 
 UP = Unit("active", "running", "success", main_pid=7, release="R2", restart="on-failure")
