@@ -13,7 +13,7 @@ from botdeploy.engine.rollout.peer_copy import checked
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from botdeploy.core.events import Listener
     from botdeploy.core.lines.line import LogLine
@@ -46,7 +46,13 @@ class Dependencies:
     """What judges a run, where it is not the journals; for tests."""
 
     def lock(
-        self, names: Sequence[str], kind: str, why: str, *, patience_s: float | None = None
+        self,
+        names: Sequence[str],
+        kind: str,
+        why: str,
+        *,
+        patience_s: float | None = None,
+        last: Collection[str] = (),
     ) -> EnvironmentLock:
         """Take the lock on hosts, for a ``with`` block; raises LockedError (see ``lock.take``)."""
         return take(
@@ -58,6 +64,7 @@ class Dependencies:
             clock=self.clock,
             take_over=self.take_over,
             patience_s=patience_s,
+            last=last,
         )
 
     def locked_fleet(self, lock: EnvironmentLock) -> LockedFleet:

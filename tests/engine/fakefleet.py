@@ -48,6 +48,8 @@ T = TypeVar("T")
 
 COST_S = 0.02
 """How long an act takes that only reads or writes."""
+HANGS_S = 60.0
+"""How long a host that hangs is waited for."""
 TIMEOUT_S = 5.0
 """How long a controller waits for a host that does not answer."""
 
@@ -170,7 +172,7 @@ class FakeFleet:
         self.before: Callable[[str, str], None] = lambda _host, _act: None
         """Called before each act."""
         self.hangs: dict[str, float] = {}
-        """Hosts whose next act takes so many seconds until it begins."""
+        """Until which second each host hangs: it takes what is asked, and answers nothing."""
         self.fuse: int | None = None
         """The controller dies at the act so many from now: even: before it, odd: after it."""
         self.is_dead = False
@@ -263,23 +265,30 @@ class FakeFleet:
         results: dict[str, T | HostError] = {}
         self.unreached_before = frozenset(self.unreached)
         self.pump = pump or self.pump
+        waited_s = 0.0
         for name in list(names):
             if self.stop.is_set() and not is_cleanup:
                 raise Interrupted
-            hangs_s = self.hangs.pop(name, 0.0)
-            if hangs_s and patience_s is not None:
-                self.clock.advance(patience_s)
-                late = Late(self.clock, hangs_s, lambda name=name: work(name))  # type: ignore[misc]
+            hangs_s = min(HANGS_S, self.hangs.get(name, 0.0) - self.clock.mono)
+            if hangs_s > 0 and patience_s is not None:
+                waited_s = patience_s
+                late = Late(self.clock, hangs_s, lambda name=name: self._heard(name, work))  # type: ignore[misc]
                 results[name] = StillAtWork(name, late)
                 continue
-            self.clock.advance(hangs_s)
+            self.clock.advance(max(0.0, hangs_s))
             try:
-                results[name] = work(name)
+                results[name] = self._heard(name, work)
             except HostError as error:
                 results[name] = error
             if pump is not None:
                 pump(0.0)
+        self.clock.advance(waited_s)
         return results
+
+    def _heard(self, name: str, work: Callable[[str], T]) -> T:
+        if self.hangs.get(name, 0.0) > self.clock.mono:
+            raise OutcomeUnknown(name, f"it did not answer within {HANGS_S:.0f} s")
+        return work(name)
 
     def submit(self, work: Callable[[], T]) -> Future[T]:
         """Do something at once."""

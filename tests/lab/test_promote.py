@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,8 +13,10 @@ import pytest
 from tests.lab.rollouts import Project, Ran, releases_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
+    from tests.lab.host import Host
     from tests.lab.lab import Lab
 
 NEXT = ("promote", "prod")
@@ -184,3 +187,58 @@ def test_a_controller_that_was_stopped_fails_nothing(project: Project) -> None:
     assert len(set(project.running())) == 1
     assert project.lab["h1"].root("ls /var/lib/botdeploy/tbot/quarantine").stdout == ""
     project.assert_never_two()
+
+
+SOON_S = 15
+"""The others wait 6 s at most for a host that hangs; the rest is for the acts themselves."""
+
+
+@contextmanager
+def hanging(host: Host) -> Iterator[None]:
+    """Let a host's sshd answer, and its shell not."""
+    user = host.ssh("id -un").stdout.strip()
+    shell = host.root(f"getent passwd {user} | cut -d: -f7").stdout.strip()
+    place = "/usr/local/bin/hangs"
+    host.root(f"printf '#!/bin/sh\\nexec sleep 600\\n' >{place} && chmod 755 {place}")
+    host.root(f"usermod -s {place} {user}")
+    try:
+        yield
+    finally:
+        host.root(f"usermod -s {shell} {user}; rm {place}")
+
+
+def test_a_host_that_hangs_lets_no_lease_of_another_lapse(project: Project) -> None:
+    """The canary stays pending under a lease of 20 s, beside a host that is waited for longer."""
+    lease = {"until": "verdict", "ttl": "20s"}
+    project.write(rings=rings("10m"), attended_soak="1s", lease=lease, max_unreachable=1)
+    new = release(project)
+    first = int(project.lab["h1"].root("cat /run/botdeploy/tbot/lease").stdout)
+    with hanging(project.lab["h3"]):
+        begun = time.monotonic()
+        process = project.command("--json", *NEXT)
+        while int(project.lab["h1"].root("cat /run/botdeploy/tbot/lease").stdout) == first:
+            assert time.monotonic() - begun < SOON_S
+            time.sleep(0.2)
+        out, err = process.communicate(timeout=120)
+        assert time.monotonic() - begun > 30, "the host did not hang"
+        assert process.returncode == 0, out + err
+    assert project.status()["h1"]["running"] == new
+    assert len(project.lives("h1")) == 3  # the first release began and ended, the new one began
+
+
+def test_a_failed_host_goes_back_before_one_that_hangs_is_waited_for(project: Project) -> None:
+    """It is back on the old release while the step still waits for the other host."""
+    one = project.running()[0]
+    project.write(rings=rings("2s", gate="approve"), max_unreachable=1)
+    release(project, "late")
+    time.sleep(13)
+    with hanging(project.lab["h3"]):
+        begun = time.monotonic()
+        process = project.command("--json", *NEXT)
+        while str(one) not in project.lab["h1"].root("readlink /opt/tbot/current").stdout:
+            assert time.monotonic() - begun < SOON_S
+            time.sleep(0.2)
+        assert process.poll() is None, "the host did not hang"
+        out, err = process.communicate(timeout=120)
+        assert process.returncode == 1, out + err
+    assert project.running() == [one] * len(project.hosts)

@@ -14,6 +14,8 @@ from botdeploy.core.rollout import rollout_records
 from botdeploy.core.rollout.decision import Standing
 from botdeploy.engine.commands.leftovers import revert_leftovers
 from botdeploy.engine.commands.next_step import next_decision
+from botdeploy.engine.fleet.fleet import StillAtWork
+from botdeploy.engine.fleet.lock import PATIENCE_S
 from botdeploy.engine.fleet.observe import observe
 from botdeploy.engine.fleet.ownership import refuse_others
 from botdeploy.engine.outcome import Ended
@@ -138,10 +140,15 @@ def promote(inventory: Inventory, dependencies: Dependencies, options: Options) 
     """Do what is due now of the rollout that is under way; silent when nothing is.
 
     Reads everything from the hosts, so that any controller takes the same next step. Hosts that
-    were unreachable when a release failed are reverted from it first.
+    were unreachable when a release failed are reverted from it first. Where most hosts answer soon,
+    one that hangs keeps no lease from being renewed and no failed host from being reverted.
     """
     names = [host.name for host in inventory.hosts]
-    states, away = observe(dependencies.fleet, names)
+    states, away = observe(dependencies.fleet, names, patience_s=PATIENCE_S)
+    late = [name for name, error in away.items() if isinstance(error, StillAtWork)]
+    is_hasty = len(states) * 2 > len(names) and _is_due(inventory, states)
+    if late and not is_hasty:
+        states, away = observe(dependencies.fleet, names)
     if len(states) * 2 <= len(names):
         told = "; ".join(str(error) for error in away.values())
         raise TooFew(
@@ -150,11 +157,16 @@ def promote(inventory: Inventory, dependencies: Dependencies, options: Options) 
     refuse_others(inventory, states)
     if not _is_due(inventory, states):
         return Ended(ExitCode.DONE, "")
-    with dependencies.lock(names, "rollout", "promote") as lock:
+    patience_s = PATIENCE_S if is_hasty else None
+    with dependencies.lock(names, "rollout", "promote", patience_s=patience_s, last=late) as lock:
+        ticker = dependencies.locked_fleet(lock).ticker
+        if len(lock.entered) * 2 <= len(names):
+            lock.await_late(ticker.tick)
         _need_majority(inventory, lock, dependencies)
         swept = revert_leftovers(inventory, dependencies, lock)
         record = rollout_records.newest_under_way(lock.states, inventory.policy)
         if record is None:
+            lock.await_late(ticker.tick)  # else it would keep the lock that it takes meanwhile
             return swept or Ended(ExitCode.DONE, "")
         options = replace(options, is_attended=False)
         ended = _run(inventory, None, dependencies, options, Target.of(record), lock)

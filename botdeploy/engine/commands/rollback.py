@@ -11,6 +11,7 @@ from botdeploy.core.host.host_state import Phase, bot_fault, meant
 from botdeploy.core.host.running import Runs
 from botdeploy.core.rollout import rollout_records
 from botdeploy.engine.event_emitter import told_unseen
+from botdeploy.engine.fleet.lock import PATIENCE_S
 from botdeploy.engine.fleet.observe import observe
 from botdeploy.engine.fleet.ownership import refuse_others
 from botdeploy.engine.outcome import Ended
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
     from botdeploy.engine.fleet.lock import EnvironmentLock
     from botdeploy.engine.fleet.locked_fleet import LockedFleet
 
-PATIENCE_S = 3.0
-"""How long the others wait for a host that does not answer: it is taken back afterwards."""
 INSIST_S = 60.0
 """How long a host whose answer was cut off is asked again whether it is back."""
 

@@ -16,7 +16,7 @@ from botdeploy.hosts.acts.faults import LockRefused, OtherEnvironment
 from botdeploy.hosts.acts.lock import LockRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
     from concurrent.futures import Future
     from typing import Self
 
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 LOCK_TTL_S = 30
 """How long a host keeps the lock of a controller that it no longer hears."""
 RENEW_EVERY_S = 10.0
+PATIENCE_S = 3.0
+"""How long hosts that are to be acted on soon wait for one that does not answer."""
 YIELD_S = 4.0
 """How long two controllers that began at once may need to find out which goes on."""
 
@@ -80,22 +82,30 @@ class EnvironmentLock:
 
     def await_late(self, pump: Callable[[float], None]) -> tuple[str, ...]:
         """Wait for the hosts that had not answered; names those whose lock is ours now, too."""
-        came = []
+        came: list[str] = []
         while self.late:
-            for name in [name for name, answer in self.late.items() if answer.done()]:
-                answer = self.late.pop(name)
-                try:
-                    refused = answer.result()
-                except HostError as error:
-                    self.away[name] = error
-                    continue
-                if refused is None:
-                    del self.away[name]
-                    came.append(name)
-                    if name in self.came_late:
-                        self.entered[name], self.states[name] = self.came_late.pop(name)
+            came += self.admit_late()
             pump(0.05)
         return tuple(came)
+
+    def admit_late(self) -> list[str]:
+        """Take in what late hosts have answered by now; names those whose lock is ours now, too."""
+        came = []
+        for name in [name for name, answer in self.late.items() if answer.done()]:
+            answer = self.late.pop(name)
+            try:
+                refused = answer.result()
+            except HostError as error:
+                self.away[name] = error
+                continue
+            if refused is not None:
+                self.away[name] = HostError(name, f"locked by {refused.holder}")
+                continue
+            del self.away[name]
+            came.append(name)
+            if name in self.came_late:
+                self.entered[name], self.states[name] = self.came_late.pop(name)
+        return came
 
     def leave(self) -> None:
         """Give back what was taken, on all hosts at once.
@@ -153,6 +163,7 @@ def take(
     clock: Clock,
     take_over: str = "",
     patience_s: float | None = None,
+    last: Collection[str] = (),
 ) -> EnvironmentLock:
     """Take the lock on all ``names`` that can be reached, or on none.
 
@@ -162,10 +173,10 @@ def take(
     holder, and UserError (exit 2) where a host belongs to another environment than the fleet's
     and the one that is taken over; hosts that cannot be worked on are told in ``away``.
     With ``patience_s`` nobody waits longer than that for a host that does not answer: it is
-    ``late``, and counts as away for now.
+    ``late``, and counts as away for now. ``last`` names hosts that are not to be the first one.
     """
     lock = EnvironmentLock(secrets.token_hex(16), fleet)
-    order = sorted(names)
+    order = sorted(names, key=lambda name: (name in last, name))
     opened = {} if patience_s is not None else fleet.each(order, fleet.acts)
     lock.away = {name: error for name, error in opened.items() if isinstance(error, HostError)}
     reachable = [name for name in order if name not in lock.away]

@@ -14,10 +14,13 @@ if TYPE_CHECKING:
 
 
 def observe(
-    fleet: Fleet, names: Iterable[str]
+    fleet: Fleet, names: Iterable[str], *, patience_s: float | None = None
 ) -> tuple[dict[str, HostState], dict[str, HostError]]:
-    """Give what each host said, and why the others did not; changes nothing, takes no lock."""
-    seen = fleet.each(names, lambda name: fleet.acts(name).state.observe())
+    """Give what each host said, and why the others did not; changes nothing, takes no lock.
+
+    With ``patience_s`` nobody waits longer than that: who has not answered is ``StillAtWork``.
+    """
+    seen = fleet.each(names, lambda name: fleet.acts(name).state.observe(), patience_s=patience_s)
     return (
         {name: one for name, one in seen.items() if not isinstance(one, HostError)},
         {name: one for name, one in seen.items() if isinstance(one, HostError)},

@@ -8,6 +8,7 @@ told to switch, so it is renewed while a bot takes its time to be ready, too.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -63,7 +64,7 @@ class Leases:
         self._is_attended = is_attended
         self._ttl = members.policy.lease.ttl_s
         self._found: Mapping[str, HostState] = dict(members.states)
-        self._terms: dict[str, _Term] = {name: _Term() for name in members.within()}
+        self._terms: defaultdict[str, _Term] = defaultdict(_Term)
         locked_fleet.ticker.add(self._renew)
 
     def confirm(self, hosts: Sequence[str]) -> None:
@@ -147,7 +148,8 @@ class Leases:
         )
 
     def _renew(self, now: float) -> None:
-        for name, term in self._terms.items():
+        for name in self._rollout_hosts.within():
+            term = self._terms[name]
             if term.renewal is not None:
                 if term.renewal.done():
                     renewal, term.renewal = term.renewal, None

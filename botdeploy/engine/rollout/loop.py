@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, assert_never
 
 from botdeploy.core.events import Kind
 from botdeploy.core.rollout import decision as decisions
-from botdeploy.core.rollout.decision import HOLDING, Reason, Standing
+from botdeploy.core.rollout.decision import HOLDING, Blame, Reason, Standing
 from botdeploy.engine.fleet.ticker import TICK_S
 from botdeploy.engine.rollout.ending import RunEnd
 from botdeploy.engine.rollout.leases import Leases
@@ -21,7 +21,7 @@ from botdeploy.engine.rollout.switching import Switching
 from botdeploy.engine.rollout.verdicts import Verdicts
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from botdeploy.core.model.inventory import Inventory
@@ -109,6 +109,7 @@ class Run:
         self._ending = RunEnd(
             members, self._leases, soak_evidence, recorder, emit, is_attended=is_attended
         )
+        self._lock = lock
         self._ticker = locked_fleet.ticker
         self._watch = watch
         self._emit = emit
@@ -124,6 +125,7 @@ class Run:
     def go(self) -> Ended:
         """Run to the end of what is due in this run."""
         self._take_up()
+        self._await_late()
         while True:
             self._ticker.tick()
             self._refresh.whether_they_run(self._watch.fallen())
@@ -172,6 +174,30 @@ class Run:
             self._leases.ask_for_all()
             self._verdicts.judge_kept()
             self._leases.await_all()
+
+    def _await_late(self) -> None:
+        """Wait for hosts that do not answer yet; meanwhile leases are renewed, and what fails goes.
+
+        All else is decided when it is known where each host stands: a canary that hangs is not to
+        be stood in for.
+        """
+        late = tuple(self._lock.late)
+        came: list[str] = []
+        while self._lock.late:
+            decision = decisions.decide(self._facts())
+            if isinstance(decision, decisions.Revert) and decision.blame is not Blame.NOBODY:
+                self._begin()
+                self._reverting.revert(decision.hosts, decision.why, decision.blame)
+            came += self._lock.admit_late()
+            self._ticker.tick(TICK_S)
+        if not late:
+            return
+        away = {name: self._lock.away[name].message for name in late if name not in came}
+        self.members.answered_late(late, self._lock.states, away)
+        if self._has_acted:
+            self._tell_away(away)
+        if came:
+            self._take_up()
 
     def _switch_over(self, ring: str, hosts: Sequence[str]) -> None:
         """Switch and judge, unless what is known of the hosts was old: then decide anew."""
@@ -229,8 +255,9 @@ class Run:
         self._staging.tell_of_rollout(
             [name for name in members.within(*HOLDING) if not members.knows_rollout(name)]
         )
-        for name in members.within(Standing.AWAY):
-            self._emit(Kind.HOST_FAILED, host=name, error=members[name].view.why)
+        self._tell_away(
+            name for name in members.within(Standing.AWAY) if name not in self._lock.late
+        )
         self._emit(
             Kind.ROLLOUT_STARTED,
             digest=members.target.digest,
@@ -239,6 +266,10 @@ class Run:
             by=self._owner,
             left_out=dict(self._inventory.left_out),
         )
+
+    def _tell_away(self, hosts: Iterable[str]) -> None:
+        for name in hosts:
+            self._emit(Kind.HOST_FAILED, host=name, error=self.members[name].view.why)
 
     def _ring_record(self, ring: str) -> dict[str, object]:
         """Say who is in a ring, and how far this rollout came with it before this run."""

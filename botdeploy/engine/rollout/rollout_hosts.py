@@ -193,6 +193,31 @@ class RolloutHosts:
 
     # --- noting -----------------------------------------------------------------------------
 
+    def answered_late(
+        self, late: Collection[str], states: Mapping[str, HostState], away: Mapping[str, str]
+    ) -> None:
+        """Take in hosts that the run did not wait for: only now is it known who is in which ring.
+
+        ``away`` tells why some of them did not answer at all.
+        """
+        now, unit = self._clock.now(), timedelta(microseconds=1)
+        for name in states.keys() & set(late):
+            self.states[name] = states[name]
+            self.ahead_us[name] = states[name].ahead(now) // unit
+        self.rings = ring_members.members(
+            self.inventory,
+            self.states,
+            {*self.within(Standing.AWAY)} - {*late} | away.keys(),
+            rollout=self.target.rollout,
+            release=self.target.release,
+        )
+        known = {name: one for name, one in self._hosts.items() if name not in late}
+        self._hosts = {
+            name: known[name] if name in known else self._seen_now(name, away)
+            for hosts in self.rings.values()
+            for name in hosts
+        }
+
     def observed(self, name: str, state: HostState) -> None:
         """Take over what a host says of itself now."""
         self.states[name] = state

@@ -360,7 +360,9 @@ class Verdicts:
                 members.states,
             )
             judged = self._watch.verdict(self._that(Runs.STOPPED), self._that(Runs.STARTING))
-            if judged is not None:
+            earlier = self._known.get(ring.name)
+            has_failed = earlier is not None and earlier.outcome is Outcome.FAIL
+            if judged is not None and not has_failed:
                 self._known[judged[0]] = self._by_hard_rules(*judged)
         known = {name: one for name, one in seen.items() if not isinstance(one, HostError)}
         self._look_after(passed, known)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -12,13 +13,17 @@ from botdeploy.core.events import Kind
 from botdeploy.core.model.policy import Gate, Lease, LeaseUntil, Policy, Ring, Share
 from botdeploy.engine.commands.canary import canary, due, promote
 from botdeploy.engine.commands.rollback import rollback
+from botdeploy.engine.fleet.lock import PATIENCE_S
 from botdeploy.engine.rollout.loop import Options
 from botdeploy.errors import ExitCode, LockedError
 from botdeploy.inventory.allowed_hours import parse_window
 from botdeploy.views import sentences
 from tests.engine.commands.test_canary import release, switches, tick
-from tests.engine.fakefleet import ControllerDied, FakeBuild, Stage
+from tests.engine.fakefleet import HANGS_S, ControllerDied, FakeBuild, Stage
 from tests.engine.sentences import sentence
+
+if TYPE_CHECKING:
+    from botdeploy.engine.outcome import Ended
 
 HOUR = timedelta(hours=1)
 RINGS = (
@@ -497,6 +502,128 @@ def test_a_cron_that_always_comes_too_late_stops_trying() -> None:
     assert switches(stage, "h1") == 1 + 4
     assert (stage.running(), stage.hosts["h1"].quarantine) == (["R0001"] * 5, {})
     assert stage.hosts["h1"].rollout.get("outcome", "") == ""
+
+
+# --- hosts that hang --------------------------------------------------------------------------
+
+SOON_S = 2 * PATIENCE_S + 3
+"""The others are acted on within this, and the acts themselves."""
+
+
+def step_beside(stage: Stage, **hangs: float) -> tuple[Ended, dict[tuple[str, str], float]]:
+    """Let cron take a step while hosts hang for so many seconds; gives when which act was done."""
+    stage.controller()
+    begun = stage.clock.mono
+    stage.fleet.hangs = {name: begun + seconds for name, seconds in hangs.items()}
+    done: dict[tuple[str, str], float] = {}
+
+    def note(host: str, act: str) -> None:
+        done.setdefault((host, act), stage.clock.mono - begun)
+
+    stage.fleet.before = note
+    return promote(stage.inventory, stage.dependencies("cron@box"), Options()), done
+
+
+@pytest.mark.parametrize("name", ["h2", "h5"])
+@pytest.mark.parametrize("seconds", [20.0, 1000.0])
+def test_a_host_that_hangs_lets_no_lease_of_another_lapse(name: str, seconds: float) -> None:
+    """Renewed within the two short waits; the one that hangs counts when its own time is over."""
+    stage = stage_of(
+        lease=Lease(timedelta(seconds=330), LeaseUntil.VERDICT), max_unreachable=Share(count=1)
+    )
+    release(stage)
+    stage.clock.advance(315)
+    ended, done = step_beside(stage, **{name: seconds})
+    assert done["h1", "extend"] < SOON_S
+    assert stage.hosts["h1"].pending is not None
+    assert ended.code is ExitCode.DONE
+    assert stage.running() == ["R0002", *["R0001"] * 4]
+    assert all(host.lock is None for host in stage.hosts.values())
+    wait(stage, 5)
+    assert stage.running() == ["R0002"] * 5
+
+
+@pytest.mark.parametrize("seconds", [20.0, 1000.0])
+def test_a_failed_host_goes_back_before_one_that_hangs_is_waited_for(seconds: float) -> None:
+    """The release is condemned on all that answer, and the step says that it failed."""
+    stage = stage_of(max_unreachable=Share(count=1))
+    release(stage)
+    assert stage.running()[0] == "R0002"
+    stage.world.is_like("R0002", "bad")
+    stage.events.clear()
+    ended, done = step_beside(stage, h4=seconds)
+    assert done["h1", "revert"] < SOON_S
+    assert (ended.code, stage.running()) == (ExitCode.FAILED, ["R0001"] * 5)
+    told = [event.kind for event in stage.events]
+    assert [told.count(kind) for kind in (Kind.ROLLOUT_STARTED, Kind.REVERTED)] == [1, 1]
+    unreached = [event.host for event in stage.events if event.kind is Kind.HOST_FAILED]
+    assert unreached == (["h4"] if seconds > HANGS_S else [])
+    refusing = [name for name, host in stage.hosts.items() if host.quarantine]
+    assert refusing == [name for name in stage.hosts if name != "h4" or seconds < HANGS_S]
+    assert wait(stage, 1) == []
+
+
+def test_a_host_that_hangs_and_comes_back_goes_back_with_the_others() -> None:
+    """It runs the release that failed elsewhere, and answers when the others are back."""
+    stage = stage_of((replace(RINGS[0], selector="all"),))
+    release(stage)
+    assert stage.running() == ["R0002"] * 5
+    stage.world.is_like("R0002", "bad", "h1")
+    ended, done = step_beside(stage, h3=20)
+    assert max(done[name, "revert"] for name in ("h1", "h2", "h4", "h5")) < SOON_S
+    assert done["h3", "revert"] >= 20
+    assert (ended.code, stage.running()) == (ExitCode.FAILED, ["R0001"] * 5)
+
+
+def test_a_canary_that_hangs_is_not_stood_in_for_before_its_time_is_over() -> None:
+    """Nothing else is decided until it is known where it stands."""
+    stage = stage_of((Ring("canary", Share(count=1), soak=2 * HOUR), RINGS[2]))
+    release(stage)
+    assert stage.running() == ["R0002", *["R0001"] * 4]
+    ended, done = step_beside(stage, h1=30)
+    assert (ended.code, ended.summary) == (ExitCode.DONE, "")
+    assert not [act for act in done if act[1] == "switch"]
+    assert stage.running() == ["R0002", *["R0001"] * 4]
+    wait(stage, 3)
+    assert [switches(stage, name) for name in stage.hosts] == [2] * 5
+
+
+def test_a_host_that_hangs_is_away_only_when_its_time_is_over() -> None:
+    """Beyond ``max_unreachable`` what is pending goes back, but not a second before."""
+    stage = until_verdict(timedelta(minutes=10))
+    release(stage)
+    stage.clock.advance(60)
+    ended, done = step_beside(stage, h4=1000)
+    assert done["h1", "revert"] >= HANGS_S
+    assert ended.code is ExitCode.UNREACHABLE
+    assert "h4: it did not answer" in ended.summary
+    assert stage.running() == ["R0001"] * 5
+
+
+@pytest.mark.parametrize("names", [("h1",), ("h1", "h2", "h3")])
+def test_where_nothing_is_due_or_too_few_answer_all_are_waited_for(names: tuple[str, ...]) -> None:
+    """A host that hangs may be the one that knows more, and most have to be asked."""
+    stage = stage_of()
+    ended, done = step_beside(stage, **dict.fromkeys(names, 20.0))
+    assert (ended.code, ended.summary) == (ExitCode.DONE, "")
+    assert {name for name, _ in done} == {*stage.hosts}
+    assert {act for _, act in done} == {"observe"}
+
+
+def test_a_host_that_missed_a_failure_is_taken_back_while_another_hangs() -> None:
+    """It was away when the release failed; now it is there, and another one hangs."""
+    stage = stage_of(max_unreachable=Share(count=1))
+    release(stage)
+    bad = stage.hosts["h1"]
+    bad.is_cut = True
+    release(stage)
+    bad.is_cut = False
+    for name in ("h2", "h3"):
+        stage.hosts[name].quarantine[bad.releases[bad.current].digest] = "it failed"
+    ended, done = step_beside(stage, h4=1000)
+    assert done["h1", "revert"] < SOON_S
+    assert ended.code is ExitCode.FAILED
+    assert bad.current != "R0002"
 
 
 def test_a_lease_that_is_too_short_for_cron_is_told() -> None:

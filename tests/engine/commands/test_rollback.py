@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from botdeploy.engine.commands.rollback import PATIENCE_S, rollback
+from botdeploy.engine.commands.rollback import rollback
 from botdeploy.engine.fleet.fleet import Fleet, StillAtWork
+from botdeploy.engine.fleet.lock import PATIENCE_S
 from botdeploy.errors import ExitCode
 from tests.engine.commands.test_canary import release, tick
 from tests.engine.fakefleet import Stage, inventory_of
@@ -27,7 +28,7 @@ def test_a_host_that_hangs_keeps_no_other_waiting(name: str) -> None:
     release(stage)
     assert stage.running() == ["R0002"] * 4
     stage.controller()
-    stage.fleet.hangs[name] = 60.0
+    stage.fleet.hangs[name] = stage.clock.mono + 60
     begun, back = stage.clock.mono, {}
 
     def note(host: FakeHost, change: tuple[str, ...]) -> None:
@@ -52,7 +53,7 @@ def test_a_host_that_hangs_for_good_is_told_with_what_is_left_to_do() -> None:
     release(stage)
     release(stage)
     stage.controller()
-    stage.fleet.hangs["h2"] = 60.0
+    stage.fleet.hangs["h2"] = stage.clock.mono + 60
     stage.clock.at(30, stage.hosts["h2"].die)
     ended = rollback(stage.inventory, tuple(stage.hosts), stage.dependencies())
     assert ended.code is ExitCode.UNREACHABLE
