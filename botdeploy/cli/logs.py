@@ -22,7 +22,11 @@ def logs(context: Context, environment: str, limit: str | None, *, follow: bool,
     width = max(len(name) for name in names)
     with context.fleet(inventory) as fleet:
         reader = LogReader(
-            fleet, names, context.mask, lambda said: context.output.say(said, "yellow")
+            fleet,
+            names,
+            context.mask,
+            context.clock,
+            lambda said: context.output.say(said, "yellow"),
         )
         if count or not follow:
             for one in reader.last(count):

@@ -5,21 +5,21 @@ from __future__ import annotations
 import random
 import threading
 import time
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Protocol
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from botdeploy.core.lines.assembler import Assembler
-from botdeploy.core.text.untrusted import entry_of
 from botdeploy.errors import BotdeployError, OutcomeUnknown
 from botdeploy.hosts.acts.faults import NoAnswer
 from botdeploy.hosts.acts.journal import Entries
+from botdeploy.hosts.journal_reader import JournalReader
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from botdeploy.core.lines.line import LogLine
     from botdeploy.hosts.acts.acts import Acts
     from botdeploy.hosts.acts.call import OpenCall
+    from botdeploy.hosts.journal_reader import LineMaker
 
 IDLE_S = 0.25
 """How often a traceback that waits for its next line is looked at."""
@@ -34,18 +34,6 @@ class Delivery:
     lines: Sequence[LogLine] = ()
     gap: str = ""
     """Why lines may be missing between this delivery and the one before."""
-
-
-class Reader(Protocol):
-    """What turns entries into lines."""
-
-    def feed(self, entry: Mapping[str, Any]) -> Sequence[LogLine]:
-        """Take one entry in; gives the lines that are whole now."""
-        ...
-
-    def flush(self, now_us: int | None = None) -> Sequence[LogLine]:
-        """Give what waited long enough for more by ``now_us``; all of it when that is None."""
-        ...
 
 
 class Follower:
@@ -63,29 +51,27 @@ class Follower:
         deliver: Callable[[Delivery], None],
         *,
         position: str,
-        assembler: Reader | None = None,
-        clock_offset_us: int = 0,
+        maker: LineMaker,
+        ahead_us: int = 0,
         most_bytes: int | None = None,
     ) -> None:
         """Prepare to read; nothing happens before ``start``.
 
-        ``connect`` gives the host's acts over a live connection; ``position`` is a cursor or
-        ``since:SECONDS``; ``clock_offset_us`` is how far the host's clock is ahead of ours;
-        ``most_bytes`` bounds what is read of what stands there.
+        ``connect`` gives the host's acts over a live connection; ``position`` is ``since:SECONDS``
+        or the cursor of the entry that was read last; ``maker`` turns entries into lines;
+        ``ahead_us`` is how far the host's clock is ahead of ours; ``most_bytes`` bounds what is
+        read of what stands there.
         """
         self.host = host
         self._connect = connect
         self._deliver = deliver
         self._position = position
-        self._assembler: Reader = assembler or Assembler()
-        self._offset_us = clock_offset_us
+        cursor = "" if position.startswith("since:") else position
+        self._reader = JournalReader(maker, ahead_us=ahead_us, cursor=cursor)
         self._most_bytes = most_bytes
         self._cut_us: int | None = None
         self._stopped = threading.Event()
         self._call: OpenCall | None = None
-        self._cursor = ""
-        self._expected = ""
-        self._at_us = 0
         self._came = time.monotonic()
         self._caught_up = threading.Event()
         self._thread = threading.Thread(target=self._follow, name=f"follow {host}", daemon=True)
@@ -132,9 +118,9 @@ class Follower:
 
     def _read(self) -> bool:
         """Read until the stream ends; tells whether any entry came."""
-        self._expected = self._cursor
+        self._reader.resume()
         journal = self._connect().journal
-        with journal.follow(self._cursor or self._position, self._most_bytes) as call:
+        with journal.follow(self._reader.cursor or self._position, self._most_bytes) as call:
             self._call = call
             return not self._stopped.is_set() and self._take_all(call)
 
@@ -156,7 +142,7 @@ class Follower:
                         else:
                             stood.append(item)
             except NoAnswer:
-                self._hand_over(self._assembler.flush(self._host_now_us()))
+                self._hand_over(self._reader.flush(self._now_us()))
             except OutcomeUnknown:
                 return came  # the stream ended
             else:
@@ -166,48 +152,28 @@ class Follower:
         is_first = not self._caught_up.is_set()
         for row in entries.rows:
             self._take(row)
-        self._hand_over(self._assembler.flush() if is_first else ())
+        self._hand_over(self._reader.flush() if is_first else ())
         if is_first and entries.is_cut:
-            self._cut_us = _time_of(entries.rows) - self._offset_us
+            self._cut_us = self._reader.first_us or int(time.time() * 1e6)
         self._caught_up.set()
 
-    def _take(self, line: bytes) -> None:
-        entry = entry_of(line)
-        if entry is None:
+    def _take(self, row: bytes) -> None:
+        reader = self._reader
+        missed, unreadable, last_us = reader.missed, reader.unreadable, reader.last_us
+        lines = reader.feed(row)
+        if reader.unreadable > unreadable:
             self._deliver(Delivery(self.host, gap="a journal entry could not be read"))
-            return
-        cursor = str(entry.get("__CURSOR", ""))
-        if cursor and cursor == self._cursor:
-            self._expected = ""
-            return
-        if self._expected:
-            self._expected = ""
-            self._deliver(
-                Delivery(
-                    self.host, gap="the journal was rotated away, or too long, while nobody read it"
-                )
-            )
-        self._cursor = cursor or self._cursor
-        self._at_us = int(entry.get("__REALTIME_TIMESTAMP", self._at_us))
-        self._came = time.monotonic()
-        self._hand_over(self._assembler.feed(entry))
+        if reader.missed > missed:
+            why = "the journal was rotated away, or too long, while nobody read it"
+            self._deliver(Delivery(self.host, gap=why))
+        if reader.last_us != last_us:
+            self._came = time.monotonic()
+        self._hand_over(lines)
 
-    def _host_now_us(self) -> int:
-        """Give the host's time: its last entry's, and what has passed here since it came."""
-        return self._at_us + int((time.monotonic() - self._came) * 1e6)
+    def _now_us(self) -> int:
+        """Give the time: the last entry's, and what has passed here since it came."""
+        return self._reader.last_us + int((time.monotonic() - self._came) * 1e6)
 
     def _hand_over(self, lines: Sequence[LogLine]) -> None:
-        if not lines:
-            return
-        if self._offset_us:
-            lines = [replace(line, at_us=line.at_us - self._offset_us) for line in lines]
-        self._deliver(Delivery(self.host, tuple(lines)))
-
-
-def _time_of(rows: Sequence[bytes]) -> int:
-    """Read the time of the first entry that has one (microseconds); now where none does."""
-    for row in rows:
-        entry = entry_of(row)
-        if entry is not None and "__REALTIME_TIMESTAMP" in entry:
-            return int(entry["__REALTIME_TIMESTAMP"])
-    return int(time.time() * 1e6)
+        if lines:
+            self._deliver(Delivery(self.host, tuple(lines)))

@@ -250,7 +250,7 @@ def _follow(lab: Lab, side: _Side) -> list[Row]:
                     lambda acts=acts: acts,  # type: ignore[misc]
                     deliver,
                     position="since:0",
-                    assembler=Assembler(),
+                    maker=Assembler(),
                 )
             )
         for one in followers:

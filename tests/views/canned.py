@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from botdeploy.core.host import host_state
 from botdeploy.core.lines.assembler import Assembler
+from botdeploy.core.lines.line import moved
 from botdeploy.core.model.address import Address
 from botdeploy.core.model.bot import Bot
 from botdeploy.core.model.inventory import Host, Inventory
 from botdeploy.core.model.policy import Policy, Ring, Share
 from botdeploy.core.report.audit_log import acts_of, frame_of, read_acts
-from botdeploy.core.report.host_report import shifted
 from botdeploy.core.report.report_model import JournalRead, Report
 from botdeploy.core.report.rollout_report import rollout_report
 from botdeploy.core.text.secret_mask import Mask
@@ -258,4 +258,6 @@ def _read(host: Canned, mask: Callable[[str], str]) -> JournalRead:
     assembler = Assembler(mask=mask)
     rows = sorted(host.rows, key=lambda row: int(row["__REALTIME_TIMESTAMP"]))
     lines = [line for row in rows for line in assembler.feed(row)] + assembler.flush()
-    return shifted(JournalRead(lines, kept=host.kept), host.ahead)
+    ahead_us = host.ahead // timedelta(microseconds=1)
+    kept = None if host.ahead else host.kept
+    return JournalRead(list(moved(lines, -ahead_us)), kept=kept, ahead_us=ahead_us)

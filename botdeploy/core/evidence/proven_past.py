@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from botdeploy.core.host.host_state import HostState
     from botdeploy.core.lines.line import LogLine
 
+HISTORY_S = 24 * 3600
+"""How far back the past is read, at most."""
+RECENT_S = 3600
+"""How far back it is read where a short soak, or a forecast, needs no more."""
 BEFORE = ""
 """Stands for the release of what was written before the first switch that is known."""
 NOBODY = "-"

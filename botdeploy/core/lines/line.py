@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from botdeploy.core.lines.level import Level
     from botdeploy.core.lines.systemd_record import SystemRecord
@@ -86,6 +86,11 @@ class LogLine:
     def is_error(self) -> bool:
         """Whether it counts as an error."""
         return self.fingerprint is not None
+
+
+def moved(lines: Sequence[LogLine], by_us: int) -> Sequence[LogLine]:
+    """Give lines with their times moved, from one clock to another."""
+    return [replace(line, at_us=line.at_us + by_us) for line in lines] if by_us else lines
 
 
 @dataclass(frozen=True, slots=True)

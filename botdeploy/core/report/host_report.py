@@ -132,15 +132,6 @@ def _incidents(evidence: Evidence, frame: Frame) -> tuple[Incident, ...]:
     )
 
 
-def shifted(reading: JournalRead, ahead: timedelta) -> JournalRead:
-    """Move what a host with another clock said to the controller's time; kept evidence is left."""
-    if not ahead:
-        return reading
-    shift_us = ahead // timedelta(microseconds=1)
-    lines = [replace(line, at_us=line.at_us - shift_us) for line in reading.lines]
-    return replace(reading, lines=lines, kept=None, ahead_us=shift_us)
-
-
 def evidence_of(
     host: str,
     record: RolloutRecord,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 import queue
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from botdeploy.core.evidence import proven_past
@@ -12,10 +13,10 @@ from botdeploy.core.lines.assembler import message_of
 from botdeploy.core.lines.level import Level, level_of_priority, level_of_text
 from botdeploy.core.lines.line import LineKind, LogLine
 from botdeploy.core.text.printable import bare
-from botdeploy.core.text.untrusted import entry_of
-from botdeploy.engine.fleet.observe import observe, observe_some
-from botdeploy.errors import HostError
+from botdeploy.engine.fleet.observe import clock_note, observe, observe_timed
+from botdeploy.errors import HostError, NoneReached
 from botdeploy.hosts.follower import Follower
+from botdeploy.hosts.journal_reader import JournalReader
 
 if TYPE_CHECKING:
     import threading
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from botdeploy.core.host.host_state import HostState
     from botdeploy.core.text.secret_mask import Mask
+    from botdeploy.engine.fleet.clock import Clock
     from botdeploy.engine.fleet.fleet import Fleet
     from botdeploy.hosts.follower import Delivery
 
@@ -74,9 +76,9 @@ class Writers:
     it ran what. A run's first line decides for all of its lines.
     """
 
-    def __init__(self, state: HostState) -> None:
-        """Take what the host tells."""
-        self._attribution = proven_past.attribution(state)
+    def __init__(self, state: HostState, ahead_us: int = 0) -> None:
+        """Take what the host says; ``ahead_us``: how far its clock is ahead of the lines'."""
+        self._attribution = proven_past.attribution(state, ahead_us=ahead_us)
         self._seen: dict[str, str] = {}
 
     def knows(self, run: str) -> bool:
@@ -109,15 +111,32 @@ class LogReader:
     """Reads the lines of several hosts, merged by time, each marked with its release."""
 
     def __init__(
-        self, fleet: Fleet, names: Sequence[str], mask: Mask, warn: Callable[[str], None]
+        self,
+        fleet: Fleet,
+        names: Sequence[str],
+        mask: Mask,
+        clock: Clock,
+        warn: Callable[[str], None],
     ) -> None:
         """Ask the hosts what they run; raises NoneReached.
 
         ``warn`` is told in a sentence what could not be read.
         """
         self._fleet, self._mask, self._warn = fleet, mask, warn
-        states, self.away = observe_some(fleet, names)
-        self._writers = {name: Writers(state) for name, state in states.items()}
+        seen = fleet.each(names, lambda name: observe_timed(fleet.acts(name), clock))
+        self.away = {name: one for name, one in seen.items() if isinstance(one, HostError)}
+        self._writers: dict[str, Writers] = {}
+        self._ahead_us: dict[str, int] = {}
+        for name, one in seen.items():
+            if isinstance(one, HostError):
+                continue
+            state, ahead = one
+            self._ahead_us[name] = ahead // timedelta(microseconds=1)
+            self._writers[name] = Writers(state, self._ahead_us[name])
+            if ahead:
+                warn(clock_note(name, ahead))
+        if not self._writers:
+            raise NoneReached(self.away)
         for error in self.away.values():
             warn(str(error))
 
@@ -133,17 +152,12 @@ class LogReader:
         for _at, name, line in heapq.merge(*streams, key=lambda item: item[:2]):
             yield self._marked(name, line)
 
-    def _read(self, name: str, count: int) -> list[LogLine]:
-        reader = AsWritten(self._mask)
-        lines: list[LogLine] = []
-        entries = self._fleet.acts(name).journal.lines(count)
-        if entries.is_cut:
-            self._warn(f"{name}: only the last {len(entries.rows)} of {count} lines could be read")
-        for row in entries.rows:
-            entry = entry_of(row)
-            if entry is not None:
-                lines += reader.feed(entry)
-        return lines
+    def _read(self, name: str, count: int) -> Sequence[LogLine]:
+        reader = JournalReader(AsWritten(self._mask), ahead_us=self._ahead_us[name])
+        read = reader.read(self._fleet.acts(name).journal.lines(count))
+        if unread := read.unread():
+            self._warn(f"{name}: {unread}")
+        return read.lines
 
     def follow(self, stop: threading.Event) -> Iterator[MarkedLine]:
         """Give new lines as they come, until ``stop`` is set."""
@@ -154,7 +168,8 @@ class LogReader:
                 lambda name=name: self._fleet.acts(name),  # type: ignore[misc]
                 arrived.put,
                 position="since:0",
-                assembler=AsWritten(self._mask),
+                maker=AsWritten(self._mask),
+                ahead_us=self._ahead_us[name],
             )
             for name in self._writers
         ]
@@ -180,7 +195,7 @@ class LogReader:
         if line.invocation and not self._writers[name].knows(line.invocation):
             state = observe(self._fleet, [name])[0].get(name)
             if state is not None:
-                self._writers[name] = Writers(state)
+                self._writers[name] = Writers(state, self._ahead_us[name])
 
     def _marked(self, name: str, line: LogLine) -> MarkedLine:
         return MarkedLine(name, self._writers[name].release_of(line), line)

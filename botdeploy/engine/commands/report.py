@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,13 +11,13 @@ from botdeploy.core.evidence.evidence import Evidence
 from botdeploy.core.lines.assembler import Assembler
 from botdeploy.core.lines.line import LineRules
 from botdeploy.core.report.audit_log import acts_of, frame_of, read_acts
-from botdeploy.core.report.host_report import shifted
 from botdeploy.core.report.report_model import JournalRead
 from botdeploy.core.report.rollout_report import rollout_report
 from botdeploy.core.rollout.rollout_records import newest, newest_under_way
-from botdeploy.core.text.untrusted import entry_of
+from botdeploy.engine.fleet.observe import clock_note, observe_timed
 from botdeploy.engine.fleet.ownership import own
 from botdeploy.errors import HostError, NextStep, NoneReached, Todo, UserError
+from botdeploy.hosts.journal_reader import JournalReader
 from botdeploy.sources.secrets import read_secret
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def report(inventory: Inventory, fleet: Fleet, clock: Clock, environ: Mapping[st
             fleet.acts(name), record, frame, now, answers[name].ahead, Assembler(rules, fleet.mask)
         ),
     )
-    notes += _clock_notes(answers)
+    notes += [clock_note(name, one.ahead) for name, one in answers.items() if one.ahead]
     notes += [
         f"The journal of {name} could not be read: {one.message}"
         for name, one in readings.items()
@@ -99,20 +99,8 @@ def report(inventory: Inventory, fleet: Fleet, clock: Clock, environ: Mapping[st
 
 
 def _ask(acts: Acts, clock: Clock) -> _Answer:
-    begun = clock.now()
-    state = acts.state.observe()
-    now = begun + (clock.now() - begun) / 2
-    return _Answer(state, acts.state.audit() if state.is_prepared else [], state.ahead(now))
-
-
-def _clock_notes(answers: Mapping[str, _Answer]) -> list[str]:
-    return [
-        f"The clock of {name} is {abs(one.ahead.total_seconds()):.0f} s "
-        f"{'fast' if one.ahead > timedelta(0) else 'slow'}. "
-        "Its times are shown by the clock of this machine."
-        for name, one in answers.items()
-        if one.ahead
-    ]
+    state, ahead = observe_timed(acts, clock)
+    return _Answer(state, acts.state.audit() if state.is_prepared else [], ahead)
 
 
 def _read_hosts(
@@ -132,33 +120,19 @@ def _read(
     assembler: Assembler,
 ) -> JournalRead:
     """Read a host's journal for the frame's time, and what was kept of it during the soak."""
-    reading = JournalRead()
     since = int((now - frame.usual_from).total_seconds()) + 1
-    until_us = int((frame.to + ahead).timestamp() * 1e6)
-    lines = []
     until = max(0, int((now - frame.to).total_seconds()) - 1)
-    entries = acts.journal.entries(f"since:{since}:{until}" if until else f"since:{since}")
-    for row in entries.rows:
-        entry = entry_of(row)
-        if entry is None:
-            continue
-        at_us = int(entry.get("__REALTIME_TIMESTAMP", 0))
-        if at_us > until_us:
-            break
-        lines += assembler.feed(entry)
-    lines += assembler.flush()
-    reading.lines = lines
-    if entries.is_cut:
-        since_when = f" (from {_when(lines[0].at_us) - ahead:%H:%M:%S} UTC on)" if lines else ""
-        reading.notes.append(
-            f"only the last {len(entries.rows):,} journal entries could be read{since_when}"
-        )
-    reading.kept = _kept(acts, record.release)
-    return shifted(reading, ahead)
-
-
-def _when(at_us: int) -> datetime:
-    return datetime.fromtimestamp(at_us / 1e6, tz=UTC)
+    reader = JournalReader(assembler, ahead_us=ahead // timedelta(microseconds=1))
+    read = reader.read(
+        acts.journal.entries(f"since:{since}:{until}" if until else f"since:{since}")
+    )
+    until_us = int(frame.to.timestamp() * 1e6)
+    return JournalRead(
+        lines=[line for line in read.lines if line.at_us <= until_us],
+        kept=None if ahead else _kept(acts, record.release),  # it is by the host's clock
+        notes=[unread] if (unread := read.unread()) else [],
+        ahead_us=reader.ahead_us,
+    )
 
 
 def _kept(acts: Acts, release: str) -> Evidence | None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from botdeploy.core.evidence.proven_past import HISTORY_S
 from botdeploy.core.lines.assembler import Assembler
 from botdeploy.core.lines.line import LineRules
 from botdeploy.core.text.phrases import count, duration
-from botdeploy.engine.evidence.collect import HISTORY_S, collect
+from botdeploy.engine.evidence.collect import collect
 from botdeploy.errors import HostError
 
 if TYPE_CHECKING:

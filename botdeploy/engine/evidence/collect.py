@@ -5,13 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from botdeploy.core.evidence.counts import CountingRule
 from botdeploy.core.evidence.evidence import Evidence
 from botdeploy.core.evidence.process_lives import Lives, lives_of
 from botdeploy.core.evidence.proven_past import attribution
-from botdeploy.core.probes.probe import ProbeReading, is_failure, is_of, lines_of, past_of, read
-from botdeploy.core.text.untrusted import LATEST_US, entry_of, told, whole
+from botdeploy.core.probes.probe import ProbeReading, is_of, lines_of, past_of, read
+from botdeploy.core.text.untrusted import LATEST_US, told, whole
 from botdeploy.engine.watch.prober import about
 from botdeploy.errors import HostError
+from botdeploy.hosts.journal_reader import JournalReader
 
 if TYPE_CHECKING:
     from botdeploy.core.host.host_state import HostState
@@ -20,9 +22,6 @@ if TYPE_CHECKING:
     from botdeploy.core.model.bot import Probe
     from botdeploy.hosts.acts.acts import Acts
 
-HOUR_S = 3600
-HISTORY_S = 24 * HOUR_S
-"""How much of the time before the switch is read as what was usual."""
 START_US = 10 * 1_000_000
 """How long after a switch was ordered the first word of it stands in the journal."""
 MOST_RUNS = 200
@@ -53,71 +52,56 @@ def collect(
 
     With a ``probe``, the bot is asked once; ``first`` is what it answered before the switch, for
     the first reader. A probe that fails within ``grace_s`` of the switch does not count. Without a
-    ``token`` nothing is kept, and the next reader reads the same again. Raises HostError.
+    ``token`` nothing is kept, and the next reader reads the same again. All times are by the
+    host's clock: another machine goes on from them. Raises HostError.
     """
     evidence = _kept(acts, release, bucket_us, assembler)
-    reader = evidence.reader
-    attributed = attribution(state, reader.get("runs", {}))
-    cursor = told(reader.get("cursor", ""))
-    end_us = state.at_us
-    until_us = int(reader.get("until_us", 0))
+    kept = evidence.reader
+    attributed = attribution(state, kept.get("runs", {}))
+    cursor = told(kept.get("cursor", ""))
     switched_us = _switched_us(state, release)
-    past_us = end_us - since_s * 1_000_000
+    past_us = state.at_us - since_s * 1_000_000
     lives = lives_of(evidence)
     if lives is None or lives.since_us != switched_us:
         # One that begins in the middle, after a reader of another version, was not told the start.
         lives = Lives(switched_us, is_told=bool(cursor))
     if probe is not None and not cursor:
         evidence.open(past_us)  # its counters tell of the whole time, whatever the journal keeps
-    states_levels = reader.get("levels", None if cursor else False)
-    is_first = True
-    stood = acts.journal.entries(cursor or f"since:{since_s}")
-    for row in stood.rows:
-        entry = entry_of(row)
-        if entry is None:
-            continue
-        at_us = int(entry.get("__REALTIME_TIMESTAMP", end_us))
-        if is_first:
-            is_first = False
-            if cursor and entry.get("__CURSOR") == cursor:
-                evidence.open(until_us)
-                continue
-            _open_late(evidence, at_us, until_us, switched_us)
-        for line in assembler.feed(entry):
-            lives.feed(line)
-            states_levels = states_levels or line.states_level
-            evidence.add(line, attributed.release_of(line))
-        cursor = str(entry.get("__CURSOR", cursor))
-        end_us = max(end_us, at_us)
-    if is_first:
-        _open_late(evidence, end_us, until_us, switched_us)
-    for line in assembler.flush(end_us):
+    reader = JournalReader(assembler, cursor=cursor)
+    read = reader.read(acts.journal.entries(cursor or f"since:{since_s}"), now_us=state.at_us)
+    end_us = max(state.at_us, reader.last_us, *(line.at_us for line in read.lines))
+    until_us = int(kept.get("until_us", 0))
+    if read.goes_on:
+        evidence.open(until_us)
+    else:
+        _open_late(evidence, read.first_us or end_us, until_us, switched_us)
+    rule = CountingRule(switched_us, round(grace_s * 1e6), bool(kept.get("latency")))
+    states_levels = kept.get("levels", None if cursor else False)
+    for line in read.lines:
+        rule.counts(line)
         lives.feed(line)
         states_levels = states_levels or line.states_level
         evidence.add(line, attributed.release_of(line))
-    counters = reader.get("probe")
+    counters = kept.get("probe")
     if probe is not None:
         before = ProbeReading.from_record(counters) if counters else None
-        kept, lines = _probed(acts, probe, before, first, switched_us, past_us)
-        counters = kept.to_record() if kept is not None else counters
-        for line in lines:
-            if is_failure(line) and line.at_us < switched_us + grace_s * 1e6:
-                continue
+        found, lines = _probed(acts, probe, before, first, switched_us, past_us)
+        counters = found.to_record() if found is not None else counters
+        for line in filter(rule.counts, lines):
             evidence.add(replace(line, at_us=min(line.at_us, end_us)), attributed.release_of(line))
     evidence.extend(end_us)
     evidence.trim(end_us - KEPT_US)
     evidence.reader = {
-        "cursor": cursor,
+        "cursor": reader.cursor,
         "until_us": end_us,
         "assembler": assembler.save(),
         "runs": dict(list(attributed.runs.items())[-MOST_RUNS:]),
         "lives": lives.to_record(),
         "levels": states_levels,
+        **({"latency": True} if rule.has_latency else {}),
+        **({"is_cut": True} if read.is_cut or kept.get("is_cut") else {}),
+        **({"probe": counters} if counters else {}),
     }
-    if stood.is_cut or reader.get("is_cut"):
-        evidence.reader["is_cut"] = True
-    if counters:
-        evidence.reader["probe"] = counters
     if token:
         acts.under(token).rollout.keep(release, evidence.to_json().encode())
     return evidence

@@ -5,18 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from botdeploy.core.evidence.counts import Counts
+from botdeploy.core.evidence.proven_past import HISTORY_S, RECENT_S
 from botdeploy.core.judge import JudgeOptions, Preset
 from botdeploy.core.judge.power import foretell
 from botdeploy.core.judge.quick import FEW
 from botdeploy.core.judge.rates import BLOCK_MIN
-from botdeploy.core.lines.assembler import Assembler, feed_all
+from botdeploy.core.lines.assembler import Assembler
 from botdeploy.core.probes.probe import YOUNG_S, read
 from botdeploy.core.text.phrases import duration
-from botdeploy.core.text.untrusted import entry_of
-from botdeploy.engine.evidence.collect import HISTORY_S
-from botdeploy.engine.evidence.collect import HOUR_S as RECENT_S
 from botdeploy.engine.watch.watch import MOST_BASELINE
 from botdeploy.errors import HostError
+from botdeploy.hosts.journal_reader import JournalReader
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -98,24 +98,25 @@ class _Seen:
 def _seen(acts: Acts, state: HostState, assembler: Assembler, probe: Probe | None) -> _Seen:
     now_us = state.at_us
     begin_us = now_us - RECENT_S * 1_000_000
-    read_back = acts.journal.lines(MOST_LINES)
-    entries = [one for row in read_back.rows if (one := entry_of(row)) is not None]
-    if len(entries) >= MOST_LINES or (read_back.is_cut and entries):
-        begin_us = max(begin_us, int(entries[0].get("__REALTIME_TIMESTAMP", begin_us)))
-    elif entries:
+    read = JournalReader(assembler).read(acts.journal.lines(MOST_LINES))
+    if read.entries >= MOST_LINES or read.is_cut:
+        begin_us = max(begin_us, read.first_us)
+    elif read.first_us:
         # a bot that is younger than an hour
-        first_us = int(entries[0].get("__REALTIME_TIMESTAMP", begin_us))
-        begin_us = max(begin_us, min(first_us, now_us - 10_000_000))
+        begin_us = max(begin_us, min(read.first_us, now_us - 10_000_000))
     minutes = max(1e-3, (now_us - begin_us) / 6e7)
-    lines = errors = levels = 0
-    for line in feed_all(assembler, entries):
-        if line.system is None and begin_us <= line.at_us:
-            lines += 1
-            errors += line.fingerprint is not None
-            levels += line.states_level or line.fingerprint is not None
+    counts, levels = Counts(), 0
+    for line in read.lines:
+        if begin_us <= line.at_us:
+            counts.add(line)
+            levels += line.states_level or line.is_error
     work, wrong = _by_probe(acts, probe) if probe is not None else (0.0, 0.0)
     return _Seen(
-        lines / minutes + work, errors / minutes + wrong, 60.0 * minutes, lines, levels > 0
+        counts.lines / minutes + work,
+        counts.error_lines / minutes + wrong,
+        60.0 * minutes,
+        counts.lines,
+        levels > 0,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from botdeploy.errors import HostError, NoneReached
@@ -10,7 +11,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from botdeploy.core.host.host_state import HostState
+    from botdeploy.engine.fleet.clock import Clock
     from botdeploy.engine.fleet.fleet import Fleet
+    from botdeploy.hosts.acts.acts import Acts
 
 
 def observe(
@@ -35,3 +38,19 @@ def observe_some(
     if not states:
         raise NoneReached(away)
     return states, away
+
+
+def observe_timed(acts: Acts, clock: Clock) -> tuple[HostState, timedelta]:
+    """Observe one host; gives also how far its clock is ahead of ours. Raises HostError."""
+    begun = clock.now()
+    state = acts.state.observe()
+    return state, state.ahead(begun + (clock.now() - begun) / 2)
+
+
+def clock_note(name: str, ahead: timedelta) -> str:
+    """Say that a host's clock is wrong, and by which its times are shown."""
+    way = "fast" if ahead > timedelta(0) else "slow"
+    return (
+        f"The clock of {name} is {abs(ahead.total_seconds()):.0f} s {way}. "
+        "Its times are shown by the clock of this machine."
+    )

@@ -142,16 +142,13 @@ class RolloutHosts:
             return {}
         found: dict[str, list[str]] = {}
         for ring in self.policy.rings:
-            names = [n for n in self.of_ring(ring.name, Standing.PROVEN) if self._proved_us(n)]
+            names = [n for n in self.of_ring(ring.name, Standing.PROVEN) if self.passed_us(n)]
             if names:
                 found[ring.name] = names
         return found
 
     def passed_us(self, name: str) -> int:
         """When this rollout proved the release on a host, by the host's clock; 0: not known."""
-        return self._proved_us(name)
-
-    def _proved_us(self, name: str) -> int:
         state = self.states.get(name)
         staged = state.release(self.target.release) if state is not None else None
         if staged is None or not staged.is_proven or staged.proven_in != self.target.rollout:
@@ -328,7 +325,9 @@ class RolloutHosts:
         if switch is not None and switch.new == self.target.release:
             member.run = switch.run
             begun = self._clock.now() - timedelta(seconds=switch.age_s)
-            member.switched_at_us = switch.armed_us or int(begun.timestamp() * 1e6)
+            member.switched_at_us = int(begun.timestamp() * 1e6)
+            if switch.armed_us:
+                member.switched_at_us = self._by_our_clock(name, switch.armed_us)
         return member
 
     def _to_start_again(self, name: str, view: HostStanding) -> HostStanding:
@@ -342,6 +341,10 @@ class RolloutHosts:
         if view.seen.runs is not Runs.ENDED or is_under_way:
             return view
         return HostStanding(Standing.BEHIND if is_here else Standing.UNSTAGED, why=view.seen.why)
+
+    def by_host_clock(self, name: str, at_us: int) -> int:
+        """Give an instant by a host's own clock, as what is kept there; ``at_us`` is by ours."""
+        return at_us + self.ahead_us.get(name, 0)
 
     def _by_our_clock(self, name: str, at_us: int) -> int:
         if not at_us:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from botdeploy.core.evidence.proven_past import HISTORY_S, RECENT_S
 from botdeploy.core.judge import JudgeOptions
 from botdeploy.core.rollout.decision import UNPROVEN
-from botdeploy.engine.evidence.collect import HISTORY_S, HOUR_S, collect
+from botdeploy.engine.evidence.collect import collect
 
 if TYPE_CHECKING:
     from botdeploy.core.evidence.evidence import Evidence
@@ -56,7 +57,7 @@ class SoakEvidence:
             self._rollout_hosts.target.release,
             state,
             self._watch.assembler(),
-            since_s=(HOUR_S if is_short else HISTORY_S) + max(0, age_s),
+            since_s=(RECENT_S if is_short else HISTORY_S) + max(0, age_s),
             bucket_us=(5 if is_short else 60) * 1_000_000,
             probe=self._locked_fleet.fleet.host(name).bot.probe,
             first=first,

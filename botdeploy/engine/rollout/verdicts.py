@@ -349,7 +349,7 @@ class Verdicts:
         for ring, hosts in rings:
             self._watch.judge_kept(
                 ring,
-                {name: members[name].switched_at_us for name in hosts},
+                {name: members.by_host_clock(name, members[name].switched_at_us) for name in hosts},
                 ring.soak or ring.settle,
                 {
                     name: one

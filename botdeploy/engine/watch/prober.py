@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from botdeploy.core.evidence.proven_past import RECENT_S
+from botdeploy.core.lines.line import moved
 from botdeploy.core.model.bot import Probe, ProbeKind
 from botdeploy.core.probes import probe as probes
 from botdeploy.core.probes import probe_trial
@@ -154,22 +156,16 @@ class Prober:
         else:
             at_us = one.first.at_us
             begun_us = at_us - round(one.first.up_s * 1e6)
-            from_us = max(at_us - PAST_US, min(begun_us, oldest_us + one.offset_us))
+            from_us = max(at_us - RECENT_S * 1_000_000, min(begun_us, oldest_us + one.offset_us))
             lines = probes.past_of(one.first, from_us, at_us, about=text)
         return self._ours(one, lines)
 
     def _ours(self, one: _Asked, lines: Sequence[LogLine]) -> list[LogLine]:
-        if not one.offset_us:
-            return list(lines)
-        return [replace(line, at_us=line.at_us - one.offset_us) for line in lines]
+        return list(moved(lines, -one.offset_us))
 
     def troubles(self) -> list[str]:
         """Say which hosts can't be asked, and why."""
         return [f"{name}: {one.trouble}" for name, one in self._hosts.items() if one.trouble]
-
-
-PAST_US = 3_600_000_000
-"""How far back counters are taken to tell of what is usual: as far as the journal is read."""
 
 
 def about(probe: Probe) -> str:

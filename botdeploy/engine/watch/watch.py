@@ -5,23 +5,30 @@ from __future__ import annotations
 import queue
 from collections import Counter, deque
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from botdeploy.core.evidence.process_lives import Lives, lives_of
-from botdeploy.core.evidence.proven_past import attribution, counted, left_out, past_of, proven
+from botdeploy.core.evidence.proven_past import (
+    HISTORY_S,
+    attribution,
+    counted,
+    left_out,
+    past_of,
+    proven,
+)
 from botdeploy.core.host.host_state import HostState
 from botdeploy.core.judge import Judge, JudgeOptions
 from botdeploy.core.judge.after_pass import AfterPass
 from botdeploy.core.lines.last_words import last_words
 from botdeploy.core.lines.line import LineKind
 from botdeploy.core.probes.probe import is_failure
-from botdeploy.core.text.untrusted import entry_of
 from botdeploy.core.verdict import Outcome, Verdict
 from botdeploy.engine.watch.liveness import Liveness
 from botdeploy.engine.watch.prober import Prober
 from botdeploy.errors import HostError
 from botdeploy.hosts.follower import Delivery, Follower
+from botdeploy.hosts.journal_reader import JournalReader
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -41,8 +48,6 @@ MOST_LINES = 30_000
 """Lines kept a host, for a judge that begins later; older ones are forgotten."""
 MOST_BASELINE = 8
 """Hosts of the old release that are read for comparison; more add little."""
-HISTORY_S = 24 * 3600
-"""How far back the journals are read for what was usual before, at most."""
 MOST_BYTES = 16_000_000
 """Of the past of all hosts that are followed together, as the hosts send it: read in a second."""
 ONE_BYTES = 8_000_000
@@ -171,8 +176,8 @@ class Watch:
                 lambda name=name: self._fleet.acts(name),  # type: ignore[misc]
                 self._queue.put,
                 position=_end_of((read or {}).get(name)) or f"since:{HISTORY_S}",
-                assembler=self._make_assembler(),
-                clock_offset_us=offsets_us.get(name, 0),
+                maker=self._make_assembler(),
+                ahead_us=offsets_us.get(name, 0),
                 most_bytes=share,
             )
             self._streams[name] = _Stream(follower, offsets_us.get(name, 0))
@@ -601,16 +606,10 @@ class Watch:
         """Read what was said since an instant; nothing where that is too much to be read."""
         seconds = max(0, (self._now_us() - since_us) // 1_000_000) + SLACK_S
         until = int(back_s) - 1
-        assembler = self._make_assembler()
-        lines: list[LogLine] = []
         position = f"since:{seconds}:{until}" if until > 0 else f"since:{seconds}"
         entries = self._fleet.acts(host).journal.entries(position)
-        for row in () if entries.is_cut else entries.rows:
-            entry = entry_of(row)
-            if entry is not None:
-                lines += assembler.feed(entry)
-        lines += assembler.flush()
-        return [replace(line, at_us=line.at_us - offset_us) for line in lines]
+        reader = JournalReader(self._make_assembler(), ahead_us=offset_us)
+        return [] if entries.is_cut else list(reader.read(entries).lines)
 
     def cannot_exclude(self) -> tuple[str, ...]:
         """Give what a pass does not vouch for."""

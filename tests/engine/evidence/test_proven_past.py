@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from botdeploy.core.events import Kind
+from botdeploy.core.evidence.proven_past import HISTORY_S
 from botdeploy.core.model.policy import Policy, Ring, Share
 from botdeploy.engine.commands.canary import canary, promote
 from botdeploy.engine.fleet import ticker
@@ -69,7 +70,7 @@ class Reader:
 
     def start(self) -> None:
         """Begin a day back, with no more than can be read at once."""
-        day_us = int(self.host.wall().timestamp() * 1e6) - watching.HISTORY_S * 1_000_000
+        day_us = int(self.host.wall().timestamp() * 1e6) - HISTORY_S * 1_000_000
         journal = self.host.journal
         known = next(
             (n for n, one in enumerate(journal) if int(str(one["__REALTIME_TIMESTAMP"])) >= day_us),
@@ -170,9 +171,9 @@ def _in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the watch read journals in memory."""
 
     def follower(
-        _name: str, connect: Callable[[], Any], deliver: Any, *, assembler: Any, **_more: Any
+        _name: str, connect: Callable[[], Any], deliver: Any, *, maker: Any, **_more: Any
     ) -> Reader:
-        return Reader(connect()._caller.its, deliver, assembler)
+        return Reader(connect()._caller.its, deliver, maker)
 
     monkeypatch.setattr(watching, "Follower", follower)
 

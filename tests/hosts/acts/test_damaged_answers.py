@@ -249,7 +249,7 @@ def acts_of(records: Sequence[bytes], rows: Sequence[bytes] = ()) -> Acts:
 def _followed(acts: Acts) -> list[Delivery]:
     """Read a journal once as the watch does."""
     got: list[Delivery] = []
-    follower = Follower("h1", lambda: acts, got.append, position="since:9")
+    follower = Follower("h1", lambda: acts, got.append, position="since:9", maker=Assembler())
     follower._read()
     return got
 
