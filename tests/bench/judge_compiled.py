@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numba
 import numpy as np
 
+import botdeploy.core.judge.baseline_level as level_module
 import botdeploy.core.judge.bet as bet_module
 import botdeploy.core.judge.latency as latency_module
 import botdeploy.core.judge.rates as rates_module
@@ -28,12 +29,10 @@ if TYPE_CHECKING:
 
 _DRIVER = """
 def follow(own, own_mean, rest, rest_mean, active, burst, swing, doubt, ratios, weights, ceiling,
-           minutes, safe, worth_out, safety_out, level_out, wild_in, wild_out, levels, loose,
-           shares):
+           minutes, safe, out, safety_out, level_out, outages_in, outages_out, hindsight):
     good = len(safe) - 1
-    every = np.concatenate((ratios, safe))
-    steps_all = ratio_steps(every, doubt)
-    low = lowest_step(steps_all)
+    steps_all = ratio_steps(np.concatenate((ratios, safe)), doubt)
+    grid = Grid(doubt / 3.0, lowest_step(steps_all))
     fits = [0.0] * table_size(steps_all)
     steps = steps_all[: len(ratios)]
     safe_steps = steps_all[len(ratios) :]
@@ -49,29 +48,38 @@ def follow(own, own_mean, rest, rest_mean, active, burst, swing, doubt, ratios, 
     for r in range(len(safe)):
         for z in range(NODES):
             safe_table[r * NODES + z] = null[z]
-    state = quiet_state(swing)
+    beside = [0.0] * len(outages_in)
+    for t in range(len(outages_in)):
+        beside[t] = outages_in[t]
+    levels = [unseen_baseline(swing).level]
+    if hindsight:
+        levels = look_back(rest, rest_mean, burst, swing, beside)
+    baseline = unseen_baseline(swing)
     for t in range(len(own)):
-        enter = enter_beside(wild_in[t]) if len(wild_in) else ENTER
-        watch_baseline(rest[t], rest_mean[t], burst, swing, enter, state)
-        wild_out[t] = state[6]
+        if hindsight:
+            level = levels[t]
+        else:
+            enter = enter_beside(outages_in[t]) if len(outages_in) else ENTER
+            baseline = follow_baseline(rest[t], rest_mean[t], burst, swing, enter, baseline)
+            level = baseline.level
+        outages_out[t] = level.outage
         if active[t] and own_mean[t] > 0.0:
-            now = levels[t] if len(levels) else state[7]
-            spread = loose[t] if len(levels) else state[8]
-            middle = own_mean[t] * now * exp(-0.5 * doubt * doubt)
-            likelihoods(own[t], middle, spread, burst, doubt / 3.0, low, fits)
-            stake = late if unspent >= late else 0.0
-            trust = trust_in(shares[t] if len(levels) else state[6], now)
-            advance(table, null, fits, steps, low, ceiling, 0.0, stake, trust)
-            unspent -= stake
+            middle = own_mean[t] * level.ratio * exp(-0.5 * doubt * doubt)
+            likelihoods(own[t], middle, level.variance, burst, grid, fits)
+            share = late if unspent >= late else 0.0
+            trust = trust_in(level.ratio, level.outage)
+            advance(table, null, fits, steps, grid.first, Stake(ceiling, 0.0, share, trust))
+            unspent -= share
             if good > 0:
-                advance(safe_table, safe_null, fits, safe_steps, low, CLIP, 1.0 / CLIP, 0.0, 1.0)
-        worth_out[t] = min(MOST, worth(table, weights) + unspent)
-        level_out[t] = state[7]
+                stake = Stake(CLIP, 1.0 / CLIP, 0.0, 1.0)
+                advance(safe_table, safe_null, fits, safe_steps, grid.first, stake)
+        out[t] = min(MOST, e_value(table, weights) + unspent)
+        level_out[t] = level.ratio
         if good > 0:
             fine = 0.0
             for r in range(good):
-                fine += worth_of(safe_table, r) / good
-            safety_out[t] = fine / max(1e-30, worth_of(safe_table, good))
+                fine += ratio_value(safe_table, r) / good
+            safety_out[t] = fine / max(1e-30, ratio_value(safe_table, good))
 """
 
 
@@ -88,7 +96,7 @@ def _compiled(*modules: ModuleType, extra: str = "") -> dict[str, Any]:
     return space
 
 
-_BET = _compiled(bet_module, rates_module, extra=_DRIVER)
+_BET = _compiled(level_module, bet_module, rates_module, extra=_DRIVER)
 _LATENCY = _compiled(latency_module)
 _WORSE = np.array(streams.WORSE)
 _NEW = np.array(streams.NEW)
@@ -96,8 +104,7 @@ _NEW_STAKES = np.full(len(_NEW), 1.0 / len(_NEW))
 _LESS = np.array(streams.LESS)
 _LESS_STAKES = np.array(streams.LESS_STAKES)
 _NONE = np.zeros(0)
-_AHEAD = (_NONE, _NONE, _NONE)
-"""No look back: the baseline's levels are taken as they come."""
+_AS_IT_COMES, _IN_HINDSIGHT = False, True
 
 
 class Weighed:
@@ -140,7 +147,7 @@ class CompiledJudge:
         self.rest_of_kinds = damped[:, :, ~often].sum(axis=2)
         self._young_kinds()
         self.fresh = self._fresh()
-        self._fits: dict[str, tuple[Floats, Floats]] = {}
+        self._fits: dict[str, tuple[Floats, rates_module.Spread]] = {}
         self._latency()
 
     def _young_kinds(self) -> None:
@@ -174,20 +181,18 @@ class CompiledJudge:
         cut = rows[:, : self.blocks * width].reshape(self.hosts, self.blocks, width)
         return np.ascontiguousarray(cut.sum(axis=2).astype(float).ravel())
 
-    def _fit(self, name: str, rows: Floats, exposure: Floats) -> tuple[Floats, Floats]:
+    def _fit(self, name: str, rows: Floats, exposure: Floats) -> tuple[Floats, rates_module.Spread]:
         if name not in self._fits:
-            rates, about = np.zeros(self.hosts), np.zeros(4)
-            _BET["learn"](
-                self._blocked(rows), self._blocked(exposure), self.hosts, self.blocks, rates, about
-            )
-            self._fits[name] = rates, about
+            rates = np.zeros(self.hosts)
+            spread = _BET["learn"](self._blocked(rows), self._blocked(exposure), self.blocks, rates)
+            self._fits[name] = rates, spread
         return self._fits[name]
 
     @property
     def burst(self) -> float:
         """How many weighed errors come together."""
-        _, about = self._fit("weighed", self.weighed, self.by_traffic)
-        return float(about[0])
+        _, spread = self._fit("weighed", self.weighed, self.by_traffic)
+        return float(spread.burst)
 
     def _latency(self) -> None:
         run, past = self.run, self.past
@@ -196,9 +201,8 @@ class CompiledJudge:
         def flat(rows: Floats) -> Floats:
             return np.ascontiguousarray(rows[:, :past]).ravel()
 
-        self.noise = _LATENCY["noise_of"](flat(n), flat(total), flat(squares), self.hosts, past)
-        self.means = np.zeros(self.hosts)
-        _LATENCY["usual_means"](flat(n), flat(total), self.hosts, past, self.means)
+        self.noise = _LATENCY["noise_of"](flat(n), flat(total), flat(squares))
+        self.means = np.array(_LATENCY["usual_means"](flat(n), flat(total), self.hosts))
         self.residual = total - n * self.means[:, None]
 
     def _gaps(self, canary: int) -> tuple[Floats, Floats]:
@@ -213,27 +217,28 @@ class CompiledJudge:
     def _slow(self, canary: int, begin: int, active: Floats, into: Weighed) -> None:
         gaps, shares = self._gaps(canary)
         past, minutes = self.past, len(active)
-        about = np.zeros(5)
-        _LATENCY["learn"](gaps[:past], shares[:past], past, self.noise, about)
-        if self.noise <= 0.0 or about[4] < 20.0:
+        model = _LATENCY["learn"](gaps[:past], shares[:past], self.noise)
+        if self.noise <= 0.0 or model.minutes < latency_module.ENOUGH_MIN:
             into.parts[WORK] = into.parts[WEIGHED]
             return
 
         def variance(share: Floats) -> Floats:
-            return (self.noise * share + about[0]) * about[1]
+            return (self.noise * share + model.wander) * model.inflation
 
         known = shares[:past][shares[:past] > 0.0]
         stakes = np.array(
-            _LATENCY["stakes"]((1.0 / variance(known)).sum() / past * minutes, about[3])
+            _LATENCY["stakes"]((1.0 / variance(known)).sum() / past * minutes, model.hourly)
         )
         span = slice(begin, begin + minutes)
         used = (shares[span] > 0.0) & (active > 0)
         each = np.where(used, 1.0 / variance(np.where(used, shares[span], 1.0)), 0.0)
         weight = np.cumsum(each)
-        sums = np.cumsum(np.clip(gaps[span], -about[2], about[2]) * each)
+        sums = np.cumsum(np.clip(gaps[span], -model.most, model.most) * each)
         for t in range(minutes):
-            into.parts[WORK][t] = _LATENCY["slowness"](sums[t], weight[t], about[3], stakes)
-            into.slow[t] = _LATENCY["swiftness"](sums[t], weight[t], about[3])
+            into.parts[WORK][t] = _LATENCY["slower_e_value"](
+                sums[t], weight[t], model.hourly, stakes
+            )
+            into.slow[t] = _LATENCY["not_slower_e_value"](sums[t], weight[t], model.hourly)
 
     def _young(self, canary: int, begin: int, minutes: int, grace: int) -> tuple[Floats, float]:
         """Count young errors as the table does: the past for its rate, the watch for the canary."""
@@ -296,26 +301,25 @@ class CompiledJudge:
             safe: Floats,
             safety: Floats,
             level: Floats,
-            wild_in: Floats,
-            wild_out: Floats,
+            outages_in: Floats,
+            outages_out: Floats,
             *,
             is_traffic: bool = False,
         ) -> Floats:
             exposure = self.by_time if is_traffic else self.by_traffic
-            rates, about = self._fit(name, rows, exposure)
-            burst, swings, wander = about[0], about[1], about[2]
+            rates, (burst, swings, wander) = self._fit(name, rows, exposure)
             counts = self._blocked(rows).reshape(self.hosts, self.blocks)[canary].sum()
             doubt = rates_module.doubt(counts, burst, wander)
             size = 1.0 if is_traffic else self.lines[canary]
             mean = rates[canary] * size
             if is_traffic:
-                ratios, weights, ceiling = _LESS, _LESS_STAKES, 7.39
+                ratios, weights, ceiling = _LESS, _LESS_STAKES, streams.LESS_GAIN
                 own = np.full(minutes, mean)
                 rest = np.full(minutes, rates[others].sum())
             else:
                 ratios = _WORSE
                 weights = np.array(_BET["stakes"](mean * minutes / burst, doubt, ratios))
-                ceiling = bet_module.ceiling_of(mean)
+                ceiling = bet_module.greatest_gain(mean)
                 own = mean * swing[span]
                 rest = (rates[others] * self.lines[others]).sum() * swing[span]
             worth = np.ones(minutes)
@@ -327,7 +331,9 @@ class CompiledJudge:
                 active,
             )
             about = (burst, swings, doubt, ratios, weights, ceiling, minutes)
-            _BET["follow"](*counted, *about, safe, worth, safety, level, wild_in, wild_out, *_AHEAD)
+            _BET["follow"](
+                *counted, *about, safe, worth, safety, level, outages_in, outages_out, _AS_IT_COMES
+            )
             out.kept.append((name, counted, about))
             return worth
 
@@ -361,7 +367,7 @@ class CompiledJudge:
             0.5,
             _NEW,
             _NEW_STAKES,
-            54.6,
+            streams.NEW_GAIN,
             minutes,
             _NONE,
             worth,
@@ -369,7 +375,7 @@ class CompiledJudge:
             levels,
             _NONE,
             unused,
-            *_AHEAD,
+            _AS_IT_COMES,
         )
         out.parts[YOUNG] = worth
         self.young = young
@@ -386,15 +392,11 @@ class CompiledJudge:
         many = t + 1
         parts = {kind: float(values[t]) for kind, values in out.parts.items()}
         apart = []
-        wildness = _NONE
+        outages = _NONE
         for name, counted, about in out.kept:
             own, own_mean, rest, rest_mean, active = (one[:many] for one in counted)
-            levels, loose, shares = np.ones(many), np.ones(many), np.zeros(many)
-            beside = wildness if name.startswith("k") else _NONE
-            _BET["look_back"](rest, rest_mean, about[0], about[1], beside, levels, loose, shares)
-            if name == "weighed":
-                wildness = shares
-            worth, unused = np.ones(many), np.zeros(many)
+            beside = outages if name.startswith("k") else _NONE
+            values, unused, shares = np.ones(many), np.zeros(many), np.zeros(many)
             _BET["follow"](
                 own,
                 own_mean,
@@ -403,21 +405,20 @@ class CompiledJudge:
                 active,
                 *about,
                 _NONE,
-                worth,
+                values,
                 unused,
                 unused,
-                _NONE,
-                unused,
-                levels,
-                loose,
+                beside,
                 shares,
+                _IN_HINDSIGHT,
             )
             if name == "weighed":
-                parts[WEIGHED] = worth[t]
+                outages = shares
+                parts[WEIGHED] = values[t]
             elif name == "lines":
-                parts[LINES] = worth[t]
+                parts[LINES] = values[t]
             else:
-                apart.append(worth[t])
+                apart.append(values[t])
         parts["apart"] = float(np.mean(apart))
         return parts
 

@@ -177,7 +177,7 @@ class AfterPass(JournalGaps):
 
     def _is_plain(self, comparison: Comparison, usual: Usual) -> bool:
         """Tell whether the evidence is enough, and what it is about as plain as it has to be."""
-        if comparison.worth < BOUND:
+        if comparison.e_value < BOUND:
             return False
         is_alone = not self._fleet.baseline
         worths = {kind: share * value for kind, (share, value) in comparison.parts().items()}

@@ -1,8 +1,7 @@
-"""A play: all streams of evidence over one watch, of the canary now or of a host in the past."""
+"""A comparison: all evidence over one watch, of the canary now or of a host in the past."""
 
 from __future__ import annotations
 
-from copy import copy
 from typing import TYPE_CHECKING
 
 from botdeploy.core.judge import latency
@@ -23,7 +22,9 @@ if TYPE_CHECKING:
     from botdeploy.core.judge.history_model import Usual
     from botdeploy.core.judge.streams import Stream
 
-SHARES = {WEIGHED: 0.45, "apart": 0.12, YOUNG: 0.15, LINES: 0.10, WORK: 0.18}
+APART = "apart"
+"""Evidence of each frequent error by itself, a mean over them."""
+SHARES = {WEIGHED: 0.45, APART: 0.12, YOUNG: 0.15, LINES: 0.10, WORK: 0.18}
 """How the stake is shared among the kinds of evidence; they sum to 1."""
 
 
@@ -35,61 +36,51 @@ class Slowness:
         self._table = table
         self._usual = usual
         self._is_canary = [h in canary for h in range(len(table.names))]
-        self._about = [0.0] * 5
         self._sums = self._weight = 0.0
-        gaps = []
-        shares = []
-        for t in range(table.past):
-            gap, share = self._gap(t)
-            gaps.append(gap)
-            shares.append(share)
+        past = [self._gap(t) for t in range(table.past)]
         noise = usual.latency_noise
-        latency.learn(gaps, shares, table.past, noise, self._about)
-        self.is_known = noise > 0.0 and self._about[4] >= 20.0
+        self._about = latency.learn([one.size for one in past], [one.share for one in past], noise)
+        self.is_known = noise > 0.0 and self._about.minutes >= latency.ENOUGH_MIN
         if self.is_known:
-            each = [1.0 / self._variance(share) for share in shares if share > 0.0]
+            each = [1.0 / self._variance(one.share) for one in past if one.share > 0.0]
             weight = sum(each) / table.past * minutes
-            self._stakes = latency.stakes(weight, self._about[3])
+            self._stakes = latency.stakes(weight, self._about.hourly)
 
-    def _gap(self, t: int) -> tuple[float, float]:
-        n: list[float] = []
-        total: list[float] = []
-        for h, covered in enumerate(self._table.covered):
-            n.append(self._table.rows[WORK][h][t] if covered[t] else 0.0)
-            total.append(self._table.rows[SLOW][h][t] if covered[t] else 0.0)
-        out = [0.0, 0.0]
-        latency.gap_at(n, total, self._usual.latency_means, self._is_canary, 1, 0, out)
-        return out[0], out[1]
+    def _gap(self, t: int) -> latency.Gap:
+        rows, covered = self._table.rows, self._table.covered
+        n = [row[t] if known[t] else 0.0 for row, known in zip(rows[WORK], covered, strict=True)]
+        sums = [row[t] if known[t] else 0.0 for row, known in zip(rows[SLOW], covered, strict=True)]
+        return latency.gap_at(n, sums, self._usual.latency_means, self._is_canary)
 
     def _variance(self, share: float) -> float:
-        return (self._usual.latency_noise * share + self._about[0]) * self._about[1]
+        return (self._usual.latency_noise * share + self._about.wander) * self._about.inflation
 
     def minute(self, t: int) -> None:
         """Take a minute in."""
-        gap, share = self._gap(t)
-        if share <= 0.0:
+        gap = self._gap(t)
+        if gap.share <= 0.0:
             return
-        most = self._about[2]
-        variance = self._variance(share)
-        self._sums += max(-most, min(most, gap)) / variance
+        most = self._about.most
+        variance = self._variance(gap.share)
+        self._sums += max(-most, min(most, gap.size)) / variance
         self._weight += 1.0 / variance
 
     @property
-    def worth(self) -> float:
-        """The e-value for "slower"."""
-        return latency.slowness(self._sums, self._weight, self._about[3], self._stakes)
+    def e_value(self) -> float:
+        """The evidence for "slower"."""
+        return latency.slower_e_value(self._sums, self._weight, self._about.hourly, self._stakes)
 
     @property
     def safety(self) -> float:
         """The e-value for "not 1.25 times slower"."""
-        return latency.swiftness(self._sums, self._weight, self._about[3])
+        return latency.not_slower_e_value(self._sums, self._weight, self._about.hourly)
 
     @property
     def middle(self) -> tuple[float, float]:
         """The gap so far and its standard deviation, in logarithms."""
         if self._weight <= 0.0:
             return 0.0, 1.0
-        return self._sums / self._weight, (self._about[3] + 1.0 / self._weight) ** 0.5
+        return self._sums / self._weight, (self._about.hourly + 1.0 / self._weight) ** 0.5
 
 
 class Comparison:
@@ -151,7 +142,7 @@ class Comparison:
             self.slow.minute(t)
         self.minutes += 1
         rates = usual.of(ERRORS).rates
-        level = self.weighed.level if self.weighed is not None else 1.0
+        level = self.weighed.level.ratio if self.weighed is not None else 1.0
         self.errors += sum(table.rows[ERRORS][h][t] for h in own)
         self.errors_expected += sum(rates[h] * size for h, size in own.items()) * level
 
@@ -184,43 +175,48 @@ class Comparison:
             )
 
     def parts(self) -> dict[str, tuple[float, float]]:
-        """Give each kind of evidence's share of the stake, and what it is worth by now."""
+        """Give each kind of evidence's share of the stake, and its e-value by now."""
+        return self._parts(
+            _value(self.weighed),
+            [one.e_value for one in self.apart.values()],
+            _value(self.traffic),
+        )
+
+    def _parts(
+        self, weighed: float, apart: list[float], traffic: float
+    ) -> dict[str, tuple[float, float]]:
         shares = dict(SHARES)
         if self.slow is None:
-            spare = shares.pop(WORK)
-            shares[WEIGHED] += spare
-        out = {}
-        for kind, share in shares.items():
-            if kind == "apart":
-                many = max(1, len(self.apart))
-                value = sum(one.worth for one in self.apart.values()) / many
-                value = value if self.apart else 1.0
-            elif kind == WORK:
-                value = self.slow.worth if self.slow is not None else 1.0
-            else:
-                opened = {WEIGHED: self.weighed, LINES: self.traffic, YOUNG: self.young}[kind]
-                value = opened.worth if opened is not None else 1.0
-            out[kind] = (share, value)
-        return out
+            shares[WEIGHED] += shares.pop(WORK)
+        values = {
+            WEIGHED: weighed,
+            APART: sum(apart) / len(apart) if apart else 1.0,
+            YOUNG: _value(self.young),
+            LINES: traffic,
+            WORK: _value(self.slow),
+        }
+        return {kind: (share, values[kind]) for kind, share in shares.items()}
+
+    @property
+    def e_value(self) -> float:
+        """The whole evidence against the release: a weighted mean of e-values is one."""
+        return _mean(self.parts())
 
     def in_hindsight(self) -> float:
-        """Weigh all again, knowing what the baseline showed after each minute.
+        """Give the whole evidence, by what the baseline showed after each minute as well.
 
         What happens to all hosts at once reaches the canary's journal before it is plain in the
         baseline's; looking back it is.
         """
-        again = copy(self)
-        again.weighed = self.weighed.copy() if self.weighed is not None else None
-        shares = again.weighed.look_back() if again.weighed is not None else []
-        again.apart = {kind: one.copy() for kind, one in self.apart.items()}
-        for one in again.apart.values():
-            one.look_back(shares)
-        again.traffic = self.traffic.copy() if self.traffic is not None else None
-        if again.traffic is not None:
-            again.traffic.look_back()
-        return again.worth
+        weighed, outages = self.weighed.in_hindsight() if self.weighed is not None else (1.0, [])
+        apart = [one.in_hindsight(outages)[0] for one in self.apart.values()]
+        traffic = self.traffic.in_hindsight()[0] if self.traffic is not None else 1.0
+        return _mean(self._parts(weighed, apart, traffic))
 
-    @property
-    def worth(self) -> float:
-        """The whole evidence against the release: a weighted mean of e-values is one."""
-        return sum(share * value for share, value in self.parts().values())
+
+def _value(evidence: Stream | Slowness | None) -> float:
+    return evidence.e_value if evidence is not None else 1.0
+
+
+def _mean(parts: dict[str, tuple[float, float]]) -> float:
+    return sum(share * value for share, value in parts.values())

@@ -7,7 +7,7 @@ from functools import cached_property
 from math import floor
 from typing import TYPE_CHECKING
 
-from botdeploy.core.judge import bet, latency, rates, streams
+from botdeploy.core.judge import latency, rates
 from botdeploy.core.judge.count_table import (
     ERRORS,
     LINES,
@@ -18,10 +18,12 @@ from botdeploy.core.judge.count_table import (
     YOUNG,
     Table,
 )
-from botdeploy.core.judge.streams import Stream
+from botdeploy.core.judge.streams import Stream, Variation
 
 if TYPE_CHECKING:
     from collections.abc import Collection
+
+    from botdeploy.core.judge.rates import Spread
 
 SWING_MIN = 10
 """Minutes over which the baseline's traffic is averaged."""
@@ -35,15 +37,15 @@ class Rates:
 
     rates: list[float]
     """By host, for each unit of exposure."""
-    burst: float
-    swing: float
-    wander: float
+    spread: Spread
     counts: list[float]
     """By host, over the whole past."""
 
-    def doubt(self, canary: Collection[int]) -> float:
-        """Give the standard deviation of what these hosts' log-rate may be."""
-        return rates.doubt(sum(self.counts[h] for h in canary), self.burst, self.wander)
+    def variation(self, canary: Collection[int]) -> Variation:
+        """Give how the counts of these hosts vary together."""
+        burst, swing, wander = self.spread
+        counted = sum(self.counts[h] for h in canary)
+        return Variation(burst, swing, rates.doubt(counted, burst, wander))
 
 
 class Usual:
@@ -104,10 +106,9 @@ class Usual:
             counts = self._table.blocks(kind, rates.BLOCK_MIN)
             exposure = self._by_time if kind == LINES else self._by_traffic
             out = [0.0] * self.hosts
-            about = [0.0] * 4
-            rates.learn(counts, exposure, self.hosts, self.blocks, out, about)
+            spread = rates.learn(counts, exposure, self.blocks, out)
             sums = [sum(counts[h * self.blocks : (h + 1) * self.blocks]) for h in range(self.hosts)]
-            self._kinds[kind] = Rates(out, about[0], about[1], about[2], sums)
+            self._kinds[kind] = Rates(out, spread, sums)
         return self._kinds[kind]
 
     @cached_property
@@ -125,16 +126,12 @@ class Usual:
     @cached_property
     def latency_noise(self) -> float:
         """Variance of one log-latency within a minute; 0 where the bot prints no latencies."""
-        return latency.noise_of(
-            self._flat(WORK), self._flat(SLOW), self._flat(SQUARES), self.hosts, self._table.past
-        )
+        return latency.noise_of(self._flat(WORK), self._flat(SLOW), self._flat(SQUARES))
 
     @cached_property
     def latency_means(self) -> list[float]:
         """Each host's mean log-latency."""
-        out = [0.0] * self.hosts
-        latency.usual_means(self._flat(WORK), self._flat(SLOW), self.hosts, self._table.past, out)
-        return out
+        return latency.usual_means(self._flat(WORK), self._flat(SLOW), self.hosts)
 
     def _flat(self, kind: str) -> list[float]:
         return [one for row in self._table.rows[kind] for one in row[: self._table.past]]
@@ -165,33 +162,15 @@ class Usual:
         """Open a stream for a watch of so many minutes; None where nothing is usual of it."""
         if kind == YOUNG:
             return Stream.of_new_errors(minutes)
-        about = self.of(kind)
+        usual = self.of(kind)
         is_traffic = kind == LINES
-        mean = sum(about.rates[h] * (1.0 if is_traffic else self.lines[h]) for h in canary)
+        mean = sum(usual.rates[h] * (1.0 if is_traffic else self.lines[h]) for h in canary)
         if mean <= 0.0:
             return None
-        doubt = about.doubt(canary)
+        variation = usual.variation(canary)
         if is_traffic:
-            return Stream(
-                burst=about.burst,
-                swing=about.swing,
-                doubt=doubt,
-                ratios=streams.LESS,
-                stakes=streams.LESS_STAKES,
-                ceiling=7.39,
-                minutes=minutes,
-                safe=(streams.BUSY, 0.2) if worse is not None else None,
-            )
-        safe = None
+            return Stream.of_traffic(variation, minutes, is_excluding=worse is not None)
+        bad = None
         if worse is not None and kind == WEIGHED:
-            safe = (streams.FINE, self.weighed_ratio(self.too_many(worse)))
-        return Stream(
-            burst=about.burst,
-            swing=about.swing,
-            doubt=doubt,
-            ratios=streams.WORSE,
-            stakes=bet.stakes(mean * minutes / about.burst, doubt, list(streams.WORSE)),
-            ceiling=bet.ceiling_of(mean),
-            minutes=minutes,
-            safe=safe,
-        )
+            bad = self.weighed_ratio(self.too_many(worse))
+        return Stream.of_errors(variation, mean, minutes, bad=bad)

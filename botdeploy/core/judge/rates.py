@@ -1,12 +1,14 @@
-"""What is usual: each host's rate, and how bursty, moody and forgetful the fleet is.
+"""What is usual: each host's rate, and how much the fleet's counts vary.
 
-Like ``bet``, plain loops over flat lists: ``counts[host*blocks + block]``, so that the simulation
-can compile this very file.
+Like ``bet``, plain loops that the simulation compiles, over flat lists: ``counts[host*blocks +
+block]``. The estimators are moments of an overdispersed Poisson count (a gamma-Poisson mixture)
+that are drawn towards a prior, and robust by leaving out or clipping what stands out.
 """
 
 from __future__ import annotations
 
 from math import sqrt
+from typing import NamedTuple
 
 BLOCK_MIN = 10
 """Minutes in a block of history."""
@@ -14,6 +16,8 @@ _PRIOR_EVENTS = 4.0
 """A host's rate is drawn towards the fleet's by as much as so many bursts would weigh."""
 _PRIOR_BURST = 3.0
 _PRIOR_LINES = 10.0
+CALM = 10.0
+"""``swing`` of a fleet whose hosts share no ups and downs."""
 _OUTAGE = 2.5
 """Blocks in which the whole fleet counted more than so many times its usual are left out."""
 WANDER = 0.04
@@ -23,137 +27,153 @@ _RESTART = 0.0225
 """Variance that a restart adds to a host's log-rate by itself (.15²)."""
 
 
-def learn(
-    counts: list[float],
-    exposure: list[float],
-    hosts: int,
-    blocks: int,
-    rates: list[float],
-    about: list[float],
-) -> None:
-    """Learn from history; fills ``rates`` a host, and ``about``: burst, swing, wander, fleet rate.
+class Spread(NamedTuple):
+    """How the counts of a fleet vary while nothing is wrong with its release."""
 
-    burst: lines that come together (1.05 to 60). swing: shape of the fleet-wide ups and downs,
-    small is wild (.3 to 10). wander: variance of a host's log-rate from hour to hour. A second
-    pass leaves out what the first shows to be outages and incidents.
+    burst: float
+    """Lines that come together, 1.05 to 60."""
+    swing: float
+    """Shape of the ups and downs that all hosts share, 0.3 (rough) to 10 (none)."""
+    wander: float
+    """Variance of a host's log-rate from hour to hour."""
+
+
+def learn(counts: list[float], exposure: list[float], blocks: int, rates: list[float]) -> Spread:
+    """Learn from history: fills ``rates``, one a host, for each unit of exposure.
+
+    Method of moments in two passes: the second leaves out what the first shows to be outages of
+    the fleet and incidents of a host.
     """
     burst = _PRIOR_BURST
-    swing = 10.0
-    wander = WANDER
-    fleet = 0.0
-    size = hosts * blocks
-    outage = [False] * max(1, blocks)
-    odd = [False] * max(1, size)
-    for second in range(2):
-        # rates, drawn towards the fleet's
-        all_counts = 0.0
-        all_exposure = 0.0
-        for b in range(blocks):
-            if not outage[b]:
-                for h in range(hosts):
-                    if not odd[h * blocks + b]:
-                        all_counts += counts[h * blocks + b]
-                        all_exposure += exposure[h * blocks + b]
-        if all_exposure <= 0.0:
-            fleet = 0.0
-            break
-        fleet = (all_counts / burst + 0.5) / (all_exposure / burst)
-        for h in range(hosts):
-            own_counts = 0.0
-            own_exposure = 0.0
-            for b in range(blocks):
-                if not outage[b] and not odd[h * blocks + b]:
-                    own_counts += counts[h * blocks + b]
-                    own_exposure += exposure[h * blocks + b]
-            rates[h] = (own_counts / burst + _PRIOR_EVENTS) / (
-                own_exposure / burst + _PRIOR_EVENTS / fleet
-            )
-        # bursts, and swings that the hosts share
-        square = 0.0
-        means = 0.0
-        mean_squares = 0.0
-        shared = 0.0
-        shared_means = 0.0
-        for b in range(blocks):
-            if outage[b]:
-                continue
-            sum_d = 0.0
-            sum_dd = 0.0
-            sum_m = 0.0
-            sum_mm = 0.0
-            for h in range(hosts):
-                mean = rates[h] * exposure[h * blocks + b]
-                d = counts[h * blocks + b] - mean
-                d = min(d, 10.0 + 5.0 * sqrt(burst * mean + 0.09 * mean * mean))
-                sum_d += d
-                sum_dd += d * d
-                sum_m += mean
-                sum_mm += mean * mean
-            square += sum_dd
-            means += sum_m
-            mean_squares += sum_mm
-            shared += sum_d * sum_d - sum_dd
-            shared_means += sum_m * sum_m - sum_mm
-        common = max(0.0, shared / shared_means) if shared_means > 0.0 else 0.0
-        burst = (square - mean_squares * common + _PRIOR_BURST * _PRIOR_LINES) / (
-            means + _PRIOR_LINES
+    swing = CALM
+    outages = [False] * blocks
+    incidents = [False] * len(counts)
+    means = [0.0] * len(counts)
+    for again in range(2):
+        if not _fill_rates(counts, exposure, outages, incidents, burst, rates):
+            return Spread(burst, swing, WANDER)
+        for at in range(len(counts)):
+            means[at] = rates[at // blocks] * exposure[at]
+        burst, shared = _moments(counts, means, outages, burst)
+        if again:
+            swing = min(CALM, max(0.3, 1.0 / shared)) if shared > 0.0 else CALM
+        else:
+            _mark(counts, means, burst, outages, incidents)
+    return Spread(burst, swing, _wander(counts, means, outages, burst))
+
+
+def _fill_rates(
+    counts: list[float],
+    exposure: list[float],
+    outages: list[bool],
+    incidents: list[bool],
+    burst: float,
+    rates: list[float],
+) -> bool:
+    """Fill each host's rate, drawn towards the fleet's; False where nothing was exposed."""
+    blocks = len(outages)
+    own_counts = [0.0] * len(rates)
+    own_exposure = [0.0] * len(rates)
+    for at in range(len(counts)):
+        if not outages[at % blocks] and not incidents[at]:
+            own_counts[at // blocks] += counts[at]
+            own_exposure[at // blocks] += exposure[at]
+    if sum(own_exposure) <= 0.0:
+        return False
+    fleet = (sum(own_counts) / burst + 0.5) / (sum(own_exposure) / burst)
+    for h in range(len(rates)):
+        rates[h] = (own_counts[h] / burst + _PRIOR_EVENTS) / (
+            own_exposure[h] / burst + _PRIOR_EVENTS / fleet
         )
-        burst = min(60.0, max(1.05, burst))
-        if second == 0:
-            for b in range(blocks):
-                fleet_counts = 0.0
-                fleet_mean = 0.0
-                for h in range(hosts):
-                    at = h * blocks + b
-                    mean = rates[h] * exposure[at]
-                    fleet_counts += counts[at]
-                    fleet_mean += mean
-                    excess = counts[at] - mean
-                    odd[at] = excess > 10.0 and excess > 5.0 * sqrt(
-                        burst * mean + 0.09 * mean * mean
-                    )
-                level = (4.0 + fleet_counts / burst) / (4.0 + fleet_mean / burst)
-                outage[b] = hosts > 1 and level > _OUTAGE
+    return True
+
+
+def _deviation(mean: float, burst: float) -> float:
+    """Give the standard deviation of a block's count, with 30 % for what a host does by itself."""
+    return sqrt(burst * mean + 0.09 * mean * mean)
+
+
+def _residual(count: float, mean: float, burst: float) -> float:
+    """Give count less mean, clipped above at ten lines and five standard deviations."""
+    return min(count - mean, 10.0 + 5.0 * _deviation(mean, burst))
+
+
+def _moments(
+    counts: list[float], means: list[float], outages: list[bool], burst: float
+) -> tuple[float, float]:
+    """Give the burst, and the relative variance of what all hosts share in a block."""
+    blocks = len(outages)
+    square = total = mean_squares = 0.0
+    shared = shared_means = 0.0
+    for b in range(blocks):
+        if outages[b]:
             continue
-        swing = min(10.0, max(0.3, 1.0 / common)) if common > 0.0 else 10.0
-        # how far a host strays from the others from hour to hour
-        found = 0.0
-        weight = 0.0
-        hour = 60 // BLOCK_MIN
-        for h in range(hosts):
-            for first in range(0, blocks - hour + 1, hour):
-                own = 0.0
-                own_mean = 0.0
-                rest = 0.0
-                rest_mean = 0.0
-                for b in range(first, first + hour):
-                    if outage[b]:
-                        continue
-                    for other in range(hosts):
-                        mean = rates[other] * exposure[other * blocks + b]
-                        if other == h:
-                            own += counts[other * blocks + b]
-                            own_mean += mean
-                        else:
-                            rest += counts[other * blocks + b]
-                            rest_mean += mean
-                if own_mean <= 0.0:
+        sum_d = sum_dd = sum_m = sum_mm = 0.0
+        for at in range(b, len(counts), blocks):
+            d = _residual(counts[at], means[at], burst)
+            sum_d += d
+            sum_dd += d * d
+            sum_m += means[at]
+            sum_mm += means[at] * means[at]
+        square += sum_dd
+        total += sum_m
+        mean_squares += sum_mm
+        shared += sum_d * sum_d - sum_dd
+        shared_means += sum_m * sum_m - sum_mm
+    common = max(0.0, shared / shared_means) if shared_means > 0.0 else 0.0
+    found = (square - mean_squares * common + _PRIOR_BURST * _PRIOR_LINES) / (total + _PRIOR_LINES)
+    return min(60.0, max(1.05, found)), common
+
+
+def _mark(
+    counts: list[float],
+    means: list[float],
+    burst: float,
+    outages: list[bool],
+    incidents: list[bool],
+) -> None:
+    """Mark the blocks in which the fleet, or one host in it, counted far more than usual."""
+    blocks = len(outages)
+    for b in range(blocks):
+        count = mean = 0.0
+        for at in range(b, len(counts), blocks):
+            count += counts[at]
+            mean += means[at]
+            excess = counts[at] - means[at]
+            incidents[at] = excess > 10.0 and excess > 5.0 * _deviation(means[at], burst)
+        level = (4.0 + count / burst) / (4.0 + mean / burst)
+        outages[b] = len(counts) > blocks and level > _OUTAGE
+
+
+def _wander(counts: list[float], means: list[float], outages: list[bool], burst: float) -> float:
+    """Give the variance of a host's log-rate from hour to hour, beside the other hosts."""
+    blocks = len(outages)
+    hour = 60 // BLOCK_MIN
+    found = weight = 0.0
+    for host in range(0, len(counts), blocks):
+        for first in range(0, blocks - hour + 1, hour):
+            own = own_mean = rest = rest_mean = 0.0
+            for b in range(first, first + hour):
+                if outages[b]:
                     continue
+                for other in range(0, len(counts), blocks):
+                    if other == host:
+                        own += counts[other + b]
+                        own_mean += means[other + b]
+                    else:
+                        rest += counts[other + b]
+                        rest_mean += means[other + b]
+            if own_mean <= 0.0:
+                continue
+            noise = burst * own_mean
+            if rest_mean > 0.0:
+                own_mean *= (4.0 + rest / burst) / (4.0 + rest_mean / burst)
                 noise = burst * own_mean
-                if rest_mean > 0.0:
-                    own_mean *= (4.0 + rest / burst) / (4.0 + rest_mean / burst)
-                    noise = burst * own_mean + own_mean * own_mean * burst / (
-                        rest_mean + 4.0 * burst
-                    )
-                d = own - own_mean
-                d = min(d, 10.0 + 5.0 * sqrt(burst * own_mean + 0.09 * own_mean * own_mean))
-                found += (d * d - noise) / (burst * burst)
-                weight += own_mean * own_mean / (burst * burst)
-        wander = (max(0.0, found) + WANDER * _WANDER_WEIGHT) / (weight + _WANDER_WEIGHT)
-    about[0] = burst
-    about[1] = swing
-    about[2] = wander
-    about[3] = fleet
+                noise += own_mean * own_mean * burst / (rest_mean + 4.0 * burst)
+            d = _residual(own, own_mean, burst)
+            found += (d * d - noise) / (burst * burst)
+            weight += own_mean * own_mean / (burst * burst)
+    return (max(0.0, found) + WANDER * _WANDER_WEIGHT) / (weight + _WANDER_WEIGHT)
 
 
 def doubt(canary_counts: float, burst: float, wander: float) -> float:

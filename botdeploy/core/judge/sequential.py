@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import ceil, exp, floor
 from typing import TYPE_CHECKING
 
-from botdeploy.core.judge.comparison import Comparison
+from botdeploy.core.judge.comparison import APART, Comparison
 from botdeploy.core.judge.count_table import LINES, WEIGHED, WORK, YOUNG, Table
 from botdeploy.core.judge.history_model import Usual
 from botdeploy.core.judge.host_tally import MINUTE_US, SECOND_US
@@ -76,6 +76,11 @@ def bar(rate: float, least: float, reached: Sequence[float], *, is_backed: bool 
     tally = rank - floor(rank)
     between: float = above ** (1.0 - tally) * below**tally
     return max(least, between)
+
+
+def replay_windows(past_min: int, hosts: int) -> int:
+    """Give how many hours of a past of so many minutes are replayed, each once for every host."""
+    return min(past_min // REPLAY_MIN - 2, ceil(REPLAYS / max(1, hosts)))
 
 
 class SequentialTest:
@@ -160,9 +165,9 @@ class SequentialTest:
         if any(table.rows[YOUNG][h][t] for h in comparison.canary):
             self._last_news = minute
         self._next += 1
-        if ready and comparison.worth >= self._least:
+        if ready and comparison.e_value >= self._least:
             limit = self.limit
-            self.failed = comparison.worth >= limit and comparison.in_hindsight() >= limit
+            self.failed = comparison.e_value >= limit and comparison.in_hindsight() >= limit
 
     def parts(self) -> dict[str, tuple[float, float]]:
         """Give each kind of evidence's share of the stake, and what it is worth by now."""
@@ -188,7 +193,7 @@ class SequentialTest:
         """
         rate = self._options.false_abort_rate
         comparison = self._comparison
-        if comparison is None or comparison.worth < self._least:
+        if comparison is None or comparison.e_value < self._least:
             return 1.0 / rate
         is_long = comparison.minutes > REPLAY_MIN + REPLAY_MIN // 2
         return bar(
@@ -200,7 +205,7 @@ class SequentialTest:
 
     @property
     def _least(self) -> float:
-        burst = self._usual.of(WEIGHED).burst if self._usual is not None else _ROUGH_BURST
+        burst = self._usual.of(WEIGHED).spread.burst if self._usual is not None else _ROUGH_BURST
         return least_bar(self._options.false_abort_rate, burst)
 
     def _replayed(self) -> list[float]:
@@ -215,15 +220,14 @@ class SequentialTest:
         if table is None or usual is None or not self._knows_past(table):
             return
         hosts = [h for h, many in enumerate(usual.minutes) if many >= 3 * REPLAY_MIN]
-        windows = min(table.past // REPLAY_MIN - 2, ceil(REPLAYS / max(1, len(hosts))))
-        for window in range(windows):
+        for window in range(replay_windows(table.past, len(hosts))):
             end = table.past - window * REPLAY_MIN
             for host in hosts:
                 comparison = Comparison(table, usual, [host], REPLAY_MIN)
                 most = 0.0
                 for t in range(end - REPLAY_MIN, end):
                     comparison.minute(t, [host])
-                    most = max(most, comparison.worth)
+                    most = max(most, comparison.e_value)
                     if t % _AT_ONCE == 0:
                         yield
                 self._replays.append(most)
@@ -243,9 +247,9 @@ class SequentialTest:
             return ("nothing is known of an older release, so there is nothing to compare with",)
         needed = 1.0 / self._options.missed_rate
         said = []
-        if comparison.worth >= CALM:
+        if comparison.e_value >= CALM:
             said.append(
-                f"the evidence against it is {comparison.worth:.1f}, which is no calm ({CALM:g})"
+                f"the evidence against it is {comparison.e_value:.1f}, which is no calm ({CALM:g})"
             )
         if self._last_news is not None:
             quiet_min = now_us // MINUTE_US - self._last_news
@@ -254,9 +258,10 @@ class SequentialTest:
                     f"an error that nobody saw before came {count(quiet_min, 'minute')} ago"
                 )
         weighed = comparison.weighed
-        if weighed is not None and weighed.level >= OUTAGE:
+        if weighed is not None and weighed.level.ratio >= OUTAGE:
             said.append(
-                f"the baseline has {weighed.level:.1f} times its usual errors: no fair comparison"
+                f"the baseline has {weighed.level.ratio:.1f} times its usual errors,"
+                " so the comparison is not fair"
             )
         worse = usual.too_many(self._options.worse)
         said.extend(
@@ -301,7 +306,7 @@ class SequentialTest:
         )
         if span is not None:
             said += f" (ratio {span[0]:.2g} to {span[1]:.2g}, 95 %)"
-        return f"{said}; evidence against it {comparison.worth:.2g}"
+        return f"{said}; evidence against it {comparison.e_value:.2g}"
 
     def against(self) -> tuple[str, ...]:
         """Say what condemns the release, the weightiest first."""
@@ -349,8 +354,8 @@ class SequentialTest:
             return [said]
         if kind == WEIGHED and comparison.weighed is not None:
             return [self._more_errors(comparison.weighed), *self._loudest()]
-        if kind == "apart" and comparison.apart:
-            name = max(comparison.apart, key=lambda one: comparison.apart[one].worth)
+        if kind == APART and comparison.apart:
+            name = max(comparison.apart, key=lambda one: comparison.apart[one].e_value)
             one = comparison.apart[name]
             which = quote(self._sample(name)) if name else self._rare()
             return [

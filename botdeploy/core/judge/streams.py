@@ -2,97 +2,148 @@
 
 from __future__ import annotations
 
-from copy import copy
 from dataclasses import dataclass
 from math import exp, sqrt
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from botdeploy.core.judge import bet
+from botdeploy.core.judge import baseline_level, bet
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from botdeploy.core.judge.baseline_level import Level
 
 WORSE = (1.5, 2.0, 3.0, 4.5, 7.0, 10.0, 15.0, 22.0, 33.0, 50.0)
 """Ratios that are bet on for errors."""
 NEW = (10.0, 30.0, 100.0, 300.0, 1000.0)
 """The same for errors that nobody saw before."""
+NEW_GAIN = 54.6
 LESS = (0.02, 0.06, 0.12, 0.2, 0.35)
 """The same for traffic."""
 LESS_STAKES = (0.35, 0.3, 0.2, 0.1, 0.05)
+LESS_GAIN = 7.39
+LOST = 0.2
+"""Share of the usual traffic below which it counts as lost."""
 FINE = (0.5, 0.7, 0.85, 1.0, 1.15)
 """Ratios of errors at which nothing is wrong."""
 BUSY = (0.8, 1.0, 1.25, 1.6)
 """The same for traffic."""
 _CLIP = exp(2.0)
+_FOR = bet.Stake(_CLIP, 1.0 / _CLIP, 0.0, 1.0)
+
+
+class Variation(NamedTuple):
+    """How a count varies while nothing is wrong with the release."""
+
+    burst: float
+    """Lines that come together."""
+    swing: float
+    """Shape of the ups and downs that all hosts share."""
+    doubt: float
+    """Standard deviation of what the canary's log-rate may be."""
+
+
+class Wager(NamedTuple):
+    """What a stream bets on."""
+
+    ratios: Sequence[float]
+    stakes: Sequence[float]
+    gain: float
+    """By how much one step may multiply the e-value of a pair."""
+    steps: int
+    """Steps of the longest watch: minutes, where it is not cut into fewer."""
+    good: Sequence[float] = ()
+    """Ratios at which nothing is wrong; empty where nothing is to be excluded,"""
+    bad: float = 1.0
+    """and the one that a pass excludes."""
 
 
 @dataclass(slots=True)
 class _Minute:
-    """A minute as it was counted, to be weighed again."""
+    """A minute as it was counted, to be judged again."""
 
     rest: float
     rest_mean: float
     own: tuple[float, float] | None = None
-    """The canary's count and mean, where it was weighed."""
+    """The canary's count and mean, where it was judged."""
+
+
+class _Pairs:
+    """The e-values of some ratios, each for all supposed biases of the host."""
+
+    def __init__(self, steps: list[int], first: int, share: float) -> None:
+        self._steps = steps
+        self._first = first
+        self._null = bet.node_weights()
+        self.table = [share * one for _ in steps for one in self._null]
+
+    def take(self, fits: list[float], stake: bet.Stake) -> None:
+        """Take a minute in, by its likelihoods."""
+        bet.advance(self.table, self._null, fits, self._steps, self._first, stake)
 
 
 class Stream:
     """The evidence of one count: fed a minute at a time."""
 
-    def __init__(
-        self,
-        *,
-        burst: float,
-        swing: float,
-        doubt: float,
-        ratios: Sequence[float],
-        stakes: Sequence[float],
-        ceiling: float,
-        minutes: int,
-        safe: tuple[Sequence[float], float] | None = None,
-    ) -> None:
-        """``minutes``: how long the watch may last; ``safe``: good ratios, and the bad one."""
-        self._burst = burst
-        self._swing = swing
-        self._doubt = doubt
-        self._ratios = list(ratios)
-        self._stakes = list(stakes)
-        self._ceiling = ceiling
-        self._late = bet.LATE / max(1, minutes)
-        self._state = bet.quiet_state(swing)
-        self._safe = list(safe[0]) if safe else []
-        every = [*self._ratios, *self._safe, *((safe[1],) if safe else ())]
-        steps = bet.ratio_steps(every, doubt)
-        self._low = bet.lowest_step(steps)
+    def __init__(self, variation: Variation, wager: Wager) -> None:
+        """Bet on what ``wager`` names, by how the count is known to vary."""
+        self._about = variation
+        self._wager = wager
+        self._late = bet.LATE / max(1, wager.steps)
+        self._baseline = baseline_level.unseen_baseline(variation.swing)
+        bad = [wager.bad] if wager.good else []
+        steps = bet.ratio_steps([*wager.ratios, *wager.good, *bad], variation.doubt)
+        many = len(wager.ratios)
+        self._grid = bet.Grid(variation.doubt / 3.0, bet.lowest_step(steps))
         self._fits = [0.0] * bet.table_size(steps)
-        self._steps = steps[: len(self._ratios)]
-        self._safe_steps = steps[len(self._ratios) :]
-        self._safe_null = bet.node_weights()
-        self._safe_table = [one for _ in self._safe_steps for one in self._safe_null]
-        self._open()
+        self._steps = steps[:many]
+        self._against = self._opened()
+        self._unspent = bet.LATE
+        self._for = _Pairs(steps[many:], self._grid.first, 1.0)
         self._minutes: list[_Minute] = []
         self.seen = 0.0
         self.expected = 0.0
         self.others = 0.0
 
     @classmethod
+    def of_errors(
+        cls,
+        variation: Variation,
+        mean: float,
+        minutes: float,
+        *,
+        steps: int | None = None,
+        bad: float | None = None,
+    ) -> Stream:
+        """Open a stream of errors of which ``mean`` a minute are usual on the canary.
+
+        ``steps``: pieces into which the watch of so many minutes is cut, each of them one where
+        left out. ``bad``: the ratio that a pass excludes.
+        """
+        many = max(1, round(minutes)) if steps is None else steps
+        gain = min(1e12, bet.greatest_gain(mean) ** (minutes / many))
+        stakes = bet.stakes(mean * minutes / variation.burst, variation.doubt, list(WORSE))
+        if bad is None:
+            return cls(variation, Wager(WORSE, stakes, gain, many))
+        return cls(variation, Wager(WORSE, stakes, gain, many, FINE, bad))
+
+    @classmethod
+    def of_traffic(
+        cls, variation: Variation, minutes: int, *, is_excluding: bool = False
+    ) -> Stream:
+        """Open the stream of lines; ``is_excluding``: a pass excludes that they are lost."""
+        good = BUSY if is_excluding else ()
+        return cls(variation, Wager(LESS, LESS_STAKES, LESS_GAIN, minutes, good, LOST))
+
+    @classmethod
     def of_new_errors(cls, minutes: int) -> Stream:
         """Open the stream of errors that nobody saw before."""
-        return cls(
-            burst=2.0,
-            swing=3.0,
-            doubt=0.5,
-            ratios=NEW,
-            stakes=[1.0 / len(NEW)] * len(NEW),
-            ceiling=54.6,
-            minutes=minutes,
-        )
+        stakes = [1.0 / len(NEW)] * len(NEW)
+        return cls(Variation(2.0, 3.0, 0.5), Wager(NEW, stakes, NEW_GAIN, minutes))
 
-    def _open(self) -> None:
-        """Put the stake on the table: most now, the rest on changes that begin later."""
-        self._null = bet.node_weights()
-        self._unspent = bet.LATE
-        self._table = [(1.0 - bet.LATE) * one for _ in self._ratios for one in self._null]
+    def _opened(self) -> _Pairs:
+        """Give the bet as it begins: most of the stake now, the rest on changes that come later."""
+        return _Pairs(self._steps, self._grid.first, 1.0 - bet.LATE)
 
     def baseline(self, x: float, mean: float, beside: Stream | None = None) -> None:
         """Take what the baseline counted in a minute, and what was expected of it.
@@ -100,20 +151,20 @@ class Stream:
         ``beside``: the stream of all errors, of which this is a part: what happens to all hosts
         shows there first.
         """
-        enter = bet.ENTER if beside is None else bet.enter_beside(beside.wildness)
-        bet.watch_baseline(x, mean, self._burst, self._swing, enter, self._state)
+        enter = baseline_level.ENTER
+        if beside is not None:
+            enter = baseline_level.enter_beside(beside.level.outage)
+        burst, swing, _ = self._about
+        self._baseline = baseline_level.follow_baseline(
+            x, mean, burst, swing, enter, self._baseline
+        )
         self._minutes.append(_Minute(x, mean))
         self.others += x
 
     @property
-    def level(self) -> float:
-        """How many times its usual the baseline counts now."""
-        return self._state[7]
-
-    @property
-    def wildness(self) -> float:
-        """How much the baseline looks as if something happened to all hosts (0 to 1)."""
-        return self._state[6]
+    def level(self) -> Level:
+        """What the baseline counts now, compared with its usual."""
+        return self._baseline.level
 
     def canary(self, x: float, mean: float, *, is_whole: bool = True) -> None:
         """Take what the canary counted in that minute; ``mean``: what is usual for it.
@@ -126,41 +177,23 @@ class Stream:
         if not self._minutes or self._minutes[-1].own is not None:
             self._minutes.append(_Minute(0.0, 0.0))
         self._minutes[-1].own = (x, mean)
-        self._fit(x, mean, self._state[7], self._state[8])
-        self._bet(self.wildness, self.level)
-        if self._safe and is_whole:
-            bet.advance(
-                self._safe_table,
-                self._safe_null,
-                self._fits,
-                self._safe_steps,
-                self._low,
-                _CLIP,
-                1.0 / _CLIP,
-                0.0,
-                1.0,
-            )
+        self._fit(x, mean, self.level)
+        self._unspent = self._bet(self._against, self._unspent, self.level)
+        if self._wager.good and is_whole:
+            self._for.take(self._fits, _FOR)
         self.seen += x
-        self.expected += mean * self._state[7]
+        self.expected += mean * self.level.ratio
 
-    def _fit(self, x: float, mean: float, level: float, loose: float) -> None:
-        middle = mean * level * exp(-0.5 * self._doubt * self._doubt)
-        bet.likelihoods(x, middle, loose, self._burst, self._doubt / 3.0, self._low, self._fits)
+    def _fit(self, x: float, mean: float, level: Level) -> None:
+        middle = mean * level.ratio * exp(-0.5 * self._about.doubt * self._about.doubt)
+        bet.likelihoods(x, middle, level.variance, self._about.burst, self._grid, self._fits)
 
-    def _bet(self, wildness: float, level: float) -> None:
-        late = self._late if self._unspent >= self._late else 0.0
-        bet.advance(
-            self._table,
-            self._null,
-            self._fits,
-            self._steps,
-            self._low,
-            self._ceiling,
-            0.0,
-            late,
-            bet.trust_in(wildness, level),
-        )
-        self._unspent -= late
+    def _bet(self, pairs: _Pairs, unspent: float, level: Level) -> float:
+        """Bet on the minute that was fitted last; gives the stake that is kept for later ones."""
+        late = self._late if unspent >= self._late else 0.0
+        trust = baseline_level.trust_in(level.ratio, level.outage)
+        pairs.take(self._fits, bet.Stake(self._wager.gain, 0.0, late, trust))
+        return unspent - late
 
     def lately(self, minutes: int, back: int = 0) -> tuple[float, float]:
         """Give what the canary counted in so many minutes, and its mean; ``back`` ago, or now."""
@@ -168,52 +201,51 @@ class Stream:
         own = [one.own for one in self._minutes[max(0, end - minutes) : max(0, end)] if one.own]
         return sum(x for x, _ in own), sum(mean for _, mean in own)
 
-    def look_back(self, wildness: Sequence[float] = ()) -> list[float]:
-        """Weigh all minutes again, knowing what the baseline showed later; gives their wildness.
+    def in_hindsight(self, outages: Sequence[float] = ()) -> tuple[float, list[float]]:
+        """Give the e-value and each minute's outage, by what the baseline showed later as well.
 
-        ``wildness``: that of the stream of all errors, by minute. Ends the stream: ``worth`` is
-        what it comes to then.
+        ``outages``: those of the stream of all errors, by minute (probabilities, 0 to 1).
         """
-        many = len(self._minutes)
-        levels, loose, shares = [1.0] * many, [1.0] * many, [0.0] * many
-        bet.look_back(
+        levels = baseline_level.look_back(
             [one.rest for one in self._minutes],
             [one.rest_mean for one in self._minutes],
-            self._burst,
-            self._swing,
-            list(wildness) if len(wildness) == many else [],
-            levels,
-            loose,
-            shares,
+            self._about.burst,
+            self._about.swing,
+            list(outages) if len(outages) == len(self._minutes) else [],
         )
-        self._open()
-        for t, one in enumerate(self._minutes):
+        pairs, unspent = self._opened(), bet.LATE
+        for one, level in zip(self._minutes, levels, strict=True):
             if one.own is not None:
-                self._fit(one.own[0], one.own[1], levels[t], loose[t])
-                self._bet(shares[t], levels[t])
-        return shares
+                self._fit(*one.own, level)
+                unspent = self._bet(pairs, unspent, level)
+        return self._value(pairs, unspent), [level.outage for level in levels]
 
-    def copy(self) -> Stream:
-        """Give a stream to look back with, without touching this one."""
-        return copy(self)
+    def _value(self, pairs: _Pairs, unspent: float) -> float:
+        return min(bet.MOST, bet.e_value(pairs.table, list(self._wager.stakes)) + unspent)
 
     @property
-    def worth(self) -> float:
-        """The e-value: about how many times likelier under a worse rate."""
-        return min(bet.MOST, bet.worth(self._table, self._stakes) + self._unspent)
+    def e_value(self) -> float:
+        """The evidence against the release: how many times likelier the counts are if it is worse.
+
+        A mean over the ratios that are bet on.
+        """
+        return self._value(self._against, self._unspent)
 
     @property
     def safety(self) -> float:
-        """The e-value the other way round: how many times likelier under a fine rate."""
-        good = len(self._safe)
-        fine = sum(bet.worth_of(self._safe_table, r) for r in range(good)) / max(1, good)
-        return fine / max(1e-30, bet.worth_of(self._safe_table, good))
+        """The e-value for the release: how many times likelier the counts are at a fine rate."""
+        good = len(self._wager.good)
+        if not good:
+            return 0.0
+        fine = sum(bet.ratio_value(self._for.table, r) for r in range(good)) / good
+        return fine / max(1e-30, bet.ratio_value(self._for.table, good))
 
     def interval(self) -> tuple[float, float] | None:
         """Give about 95 % of the ratio of rates; None where nothing was expected."""
         if self.expected <= 0.0:
             return None
-        middle = (self.seen + 0.5 * self._burst) / (self.expected + 0.5 * self._burst)
-        bursts = self.seen / self._burst + 0.5
-        spread = 1.96 * sqrt(1.0 / bursts + self._doubt**2 + 1.0 / (self.others / self._burst + 4))
+        burst = self._about.burst
+        middle = (self.seen + 0.5 * burst) / (self.expected + 0.5 * burst)
+        variance = 1.0 / (self.seen / burst + 0.5) + self._about.doubt**2
+        spread = 1.96 * sqrt(variance + 1.0 / (self.others / burst + 4))
         return middle * exp(-spread), middle * exp(spread)

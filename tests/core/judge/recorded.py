@@ -266,7 +266,7 @@ def watched(case: Case, folder: Path) -> list[float | str]:
         failed = after.failure(SWITCH + minute * MINUTE + MINUTE // 2)
         if failed is not None:
             return [minute, failed.outcome.value, *_numbers(list(failed.reasons))]
-    return [WATCH, "kept", *(found.worth for _, found in after._comparisons)]
+    return [WATCH, "kept", *(found.e_value for _, found in after._comparisons)]
 
 
 def all_numbers(folder: Path) -> Mapping[str, Any]:

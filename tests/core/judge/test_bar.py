@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from botdeploy.core.judge import bet
+from botdeploy.core.judge.baseline_level import trust_in
 from botdeploy.core.judge.sequential import bar, least_bar
 
 ROUGH, CALM = 2.2, 1.05
@@ -63,25 +64,25 @@ def test_the_bar_lies_between_what_is_asked_and_what_was_reached(
 
 def test_a_minute_of_an_outage_counts_less() -> None:
     """Nothing is taken off a calm minute; the more the baseline errs the less the canary tells."""
-    assert bet.trust_in(0.05, 1.0) == 1.0
-    assert bet.trust_in(0.05, 0.5) == 1.0
-    levels = [bet.trust_in(0.05, level) for level in (1.0, 2.0, 5.0, 15.0)]
+    assert trust_in(1.0, 0.05) == 1.0
+    assert trust_in(0.5, 0.05) == 1.0
+    levels = [trust_in(level, 0.05) for level in (1.0, 2.0, 5.0, 15.0)]
     assert levels == sorted(levels, reverse=True)
-    assert bet.trust_in(0.9, 15.0) < 0.1
+    assert trust_in(15.0, 0.9) < 0.1
 
 
 def test_less_trust_never_makes_more_of_a_minute() -> None:
     """What a minute says for or against a worse rate shrinks with the trust in it."""
     steps = bet.ratio_steps([3.0], 0.4)
-    low = bet.lowest_step(steps)
+    first = bet.lowest_step(steps)
     fits = [0.0] * bet.table_size(steps)
-    bet.likelihoods(6.0, 1.0, 0.2, 2.0, 0.4 / 3.0, low, fits)
+    bet.likelihoods(6.0, 1.0, 0.2, 2.0, bet.Grid(0.4 / 3.0, first), fits)
     found = []
     for trust in (1.0, 0.5, 0.1, 0.0):
         null = bet.node_weights()
         table = bet.node_weights()
-        bet.advance(table, null, fits, steps, low, 1e9, 0.0, 0.0, trust)
-        found.append(bet.worth(table, [1.0]))
+        bet.advance(table, null, fits, steps, first, bet.Stake(1e9, 0.0, 0.0, trust))
+        found.append(bet.e_value(table, [1.0]))
     assert found == sorted(found, reverse=True)
     assert found[0] > 2.0
     assert found[-1] == pytest.approx(1.0)

@@ -10,14 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from botdeploy.core.judge import Judge, JudgeOptions
-from botdeploy.core.judge.power import (
-    BURST_LINES,
-    RATIOS,
-    SURE,
-    at_least,
-    bursts_of,
-    foretell,
-)
+from botdeploy.core.judge.power import foretell
+from botdeploy.core.judge.power.forecast import RATIOS
+from botdeploy.core.judge.power.scenario import BURST_LINES, SURE
+from botdeploy.core.judge.tails import at_least, bursts_of
 from botdeploy.core.lines.level import Level
 from botdeploy.core.lines.line import LineKind, LogLine
 from botdeploy.core.verdict import Outcome
