@@ -18,7 +18,7 @@ from botdeploy.core.model.bot import Bot
 from botdeploy.core.model.inventory import Host, Inventory
 from botdeploy.core.model.policy import Policy, Ring, Share
 from botdeploy.core.report.audit_log import acts_of, frame_of, read_acts
-from botdeploy.core.report.report_model import JournalRead, Report
+from botdeploy.core.report.report_model import HostAnswers, JournalRead, Report
 from botdeploy.core.report.rollout_report import rollout_report
 from botdeploy.core.text.secret_mask import Mask
 
@@ -242,16 +242,14 @@ def told(
     record: RolloutRecord = next(state.rollout for state in states.values() if state.rollout)
     acts = acts_of(record, acts)
     frame = frame_of(record, acts, now, is_open=is_open)
-    return rollout_report(
-        inventory([host.name for host in hosts], canaries),
-        record,
+    answers = HostAnswers(
         states,
         dict.fromkeys(away, "no route to host"),
         acts,
         {host.name: _read(host, mask or Mask()) for host in hosts if host.name in states},
-        frame,
-        is_open=is_open,
     )
+    made = inventory([host.name for host in hosts], canaries)
+    return rollout_report(made, record, answers, frame, is_open=is_open)
 
 
 def _read(host: Canned, mask: Callable[[str], str]) -> JournalRead:

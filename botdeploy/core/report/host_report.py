@@ -80,7 +80,7 @@ def with_journal(
 ) -> tuple[HostReport, Counted]:
     """Add what a host's journal tells, and give what it was counted from."""
     known = attribution(state, ahead_us=reading.ahead_us) if state.switches else None
-    evidence = evidence_of(host.name, record, host.acts, reading, host.was, frame, known)
+    evidence = evidence_of(host, record, reading, frame, known)
     past = None
     if known is not None:
         proven_here = proven({host.name: state}, host.name)
@@ -133,11 +133,9 @@ def _incidents(evidence: Evidence, frame: Frame) -> tuple[Incident, ...]:
 
 
 def evidence_of(
-    host: str,
+    host: HostReport,
     record: RolloutRecord,
-    acts: Sequence[Act],
     reading: JournalRead,
-    was: str,
     frame: Frame,
     known: Attribution | None = None,
 ) -> Evidence:
@@ -153,13 +151,13 @@ def evidence_of(
             first.setdefault(line.invocation or str(line.at_us), line.at_us)
     starts = sorted(first.values())
     switches = []
-    for act in acts:
+    for act in host.acts:
         if act.what == "switch" and act.release == record.release:
             switches.append((_start_before(starts, act.at), record.release))
         elif act.what == "revert" and act.release == record.release:
-            switches.append((_start_before(starts, act.at), was or "-"))
-    attributed = known or Attribution({}, switches, first=was or "-")
-    evidence = Evidence(host, bucket_us=frame.bucket_us)
+            switches.append((_start_before(starts, act.at), host.was or "-"))
+    attributed = known or Attribution({}, switches, first=host.was or "-")
+    evidence = Evidence(host.name, bucket_us=frame.bucket_us)
     evidence.open(_reaches_back_to(reading, frame))
     for line in reading.lines:
         evidence.add(line, attributed.release_of(line))

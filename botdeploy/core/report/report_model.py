@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING
 from botdeploy.core.rollout.decision import Standing
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from botdeploy.core.evidence.counts import Counts
     from botdeploy.core.evidence.evidence import Evidence
     from botdeploy.core.evidence.incidents import Incident
+    from botdeploy.core.host_state import HostState
     from botdeploy.core.lines.line import LogLine
     from botdeploy.core.rollout.decision import Result
 
@@ -159,6 +162,18 @@ class JournalRead:
     notes: list[str] = field(default_factory=list)
     ahead_us: int = 0
     """How far the host's clock is ahead of the controller's."""
+
+
+@dataclass(frozen=True, slots=True)
+class HostAnswers:
+    """What the hosts said: what a report is put together from."""
+
+    states: Mapping[str, HostState]
+    away: Mapping[str, str]
+    """Why the others were not reached."""
+    acts: Sequence[Act]
+    """Those of ``acts_of``."""
+    readings: Mapping[str, JournalRead]
 
 
 @dataclass(frozen=True, slots=True)

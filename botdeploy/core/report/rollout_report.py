@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from botdeploy.core.host.host_state import HostState, RolloutRecord
     from botdeploy.core.model.inventory import Inventory
     from botdeploy.core.report.host_report import Counted
-    from botdeploy.core.report.report_model import Act, Frame, HostReport, JournalRead
+    from botdeploy.core.report.report_model import Act, Frame, HostAnswers, HostReport, JournalRead
 
 MOST_SAMPLE = 2000
 """Characters of a sample line; of a longer one its head and its end are shown."""
@@ -29,16 +29,14 @@ _UNSAID = frozenset({"canary", "promote"})
 def rollout_report(
     inventory: Inventory,
     record: RolloutRecord,
-    states: Mapping[str, HostState],
-    away: Mapping[str, str],
-    acts: Sequence[Act],
-    readings: Mapping[str, JournalRead],
+    answers: HostAnswers,
     frame: Frame,
     *,
     is_open: bool,
     notes: Sequence[str] = (),
 ) -> Report:
-    """Report a rollout from what the hosts said; ``acts`` are those of ``acts_of``."""
+    """Report a rollout from what the hosts said."""
+    states, away, acts = answers.states, answers.away, answers.acts
     rings = ring_members.members(inventory, states, away, rollout=record.id, release=record.release)
     hosts = []
     read: dict[str, Counted] = {}
@@ -49,7 +47,7 @@ def rollout_report(
             one = host_report(name, ring, state, away.get(name, "not observed"), record, own)
             if state is not None:
                 one = replace(one, spans=spans_of(own, record.release, frame))
-                if reading := readings.get(name):
+                if reading := answers.readings.get(name):
                     one, read[name] = with_journal(one, state, record, reading, frame)
             hosts.append(one)
     begun = next((act for act in acts if act.what == "begin"), None)
@@ -71,7 +69,7 @@ def rollout_report(
         usual_from=frame.usual_from,
         step_us=frame.bucket_us,
         hosts=tuple(hosts),
-        errors=_errors(read, _samples(readings, frame)),
+        errors=_errors(read, _samples(answers.readings, frame)),
         acts=tuple(acts),
         quarantined=next(
             (

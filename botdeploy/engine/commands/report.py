@@ -11,7 +11,7 @@ from botdeploy.core.evidence.evidence import Evidence
 from botdeploy.core.lines.assembler import Assembler
 from botdeploy.core.lines.line import LineRules
 from botdeploy.core.report.audit_log import acts_of, frame_of, read_acts
-from botdeploy.core.report.report_model import JournalRead
+from botdeploy.core.report.report_model import HostAnswers, JournalRead
 from botdeploy.core.report.rollout_report import rollout_report
 from botdeploy.core.rollout.rollout_records import newest, newest_under_way
 from botdeploy.engine.fleet.observe import clock_note, observe_timed
@@ -85,17 +85,13 @@ def report(inventory: Inventory, fleet: Fleet, clock: Clock, environ: Mapping[st
     ]
     if unread := len(states) - len(chosen):
         notes.append(f"The journals of {unread} hosts that did not switch were not read.")
-    return rollout_report(
-        inventory,
-        record,
+    found = HostAnswers(
         states,
         {name: error.message for name, error in errors.items()},
         acts,
         {name: one for name, one in readings.items() if not isinstance(one, HostError)},
-        frame,
-        is_open=is_open,
-        notes=notes,
     )
+    return rollout_report(inventory, record, found, frame, is_open=is_open, notes=notes)
 
 
 def _ask(acts: Acts, clock: Clock) -> _Answer:
