@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     from botdeploy.engine.fleet.fleet import Fleet
     from botdeploy.views.notices.notices import Notices
 
-_FIGURES = re.compile(r"[\d.:T+-]*\d[\d.:T+-]*")
-"""Numbers and times: what changes in a sentence that says the same."""
 _REFERENCE = re.compile(r"(env|file|command):(?!//)")
 
 
@@ -108,33 +106,13 @@ class Context:
         for note in inventory.notes:
             self.output.say(f"note: {note}", "yellow")
 
-    def is_news(self, inventory: Inventory, ended: Ended) -> bool:
-        """Tell whether a step has something to print that it did not print today already.
-
-        What waits for a person would else come in a mail of cron's every five minutes. Terminals,
-        ``-v`` and ``--json`` always get all of it.
-        """
-        from botdeploy.views.notices.repeat_filter import RepeatFilter
-
-        repeats = RepeatFilter(self.environ, f"{inventory.environment}.said", inventory.path)
-        if ended.code is not ExitCode.HELD:
-            repeats.forget()
-            return True
-        if self.verbose or self.as_json or self.output.console.is_terminal:
-            return True
-        what = _FIGURES.sub("", self._sentence(ended))
-        now = self.clock.now()
-        if repeats.is_known(what, now):
-            return False
-        repeats.remember(what, now)
-        return True
-
-    def _sentence(self, ended: Ended) -> str:
+    def sentence(self, ended: Ended) -> str:
+        """Say how a command ended."""
         return sentences.outcome(ended, self.output.environment, self.bot)
 
     def ended(self, ended: Ended, *, is_news: bool = True) -> int:
         """Tell how a command ended, wait a little for its notices, and give its exit code."""
-        summary = self._sentence(ended)
+        summary = self.sentence(ended)
         if summary and is_news and not self.as_json:
             self.output.say(summary, "" if ended.code is ExitCode.DONE else "bold")
         unsent = self.tell_end(ended)
@@ -156,7 +134,7 @@ class Context:
         notices, self.notices = self.notices, None
         if notices is None:
             return []
-        notices(self._outcome({"code": int(ended.code), "summary": self._sentence(ended)}))
+        notices(self._outcome({"code": int(ended.code), "summary": self.sentence(ended)}))
         unsent = [self.output.masked(failure) for failure in notices.close()]
         for failure in unsent:
             sys.stderr.write(f"botdeploy: could not be told: {visible(failure)}\n")
@@ -172,7 +150,7 @@ class Context:
     def failed(self, error: BotdeployError) -> int:
         """Tell an error that a person can mend, and give its exit code."""
         ended = Ended(error.exit_code, self.output.masked(str(error)), next=error.next)
-        self.output.complain(self._sentence(ended))
+        self.output.complain(self.sentence(ended))
         if self.as_json:
             self.ended(ended)
         else:

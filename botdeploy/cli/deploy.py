@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from botdeploy.core.model.inventory import Inventory
     from botdeploy.sources.build import Build
 
+_FIGURES = re.compile(r"[\d.:T+-]*\d[\d.:T+-]*")
+"""Numbers and times: what changes in a sentence that says the same."""
 _KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _ENVIRONMENT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -92,11 +94,32 @@ def promote(context: Context, environment: str, limit: str | None, *, dry_run: b
                 told = sentences.due(due(inventory, dependencies))
                 return context.ended(Ended(ExitCode.DONE, told))
             ended = run(inventory, dependencies, options)
-        is_news = context.is_news(inventory, ended)
+        is_printed = is_news(context, inventory, ended)
         if not ended.summary and context.verbose:
             why = f": {ended.waits_for}" if ended.waits_for else ""
             ended = replace(ended, summary=f"nothing is due{why}")
-        return context.ended(ended, is_news=is_news)
+        return context.ended(ended, is_news=is_printed)
+
+
+def is_news(context: Context, inventory: Inventory, ended: Ended) -> bool:
+    """Tell whether a step has something to print that it did not print today already.
+
+    What waits for a person would else come in a mail of cron's every five minutes. Terminals,
+    ``-v`` and ``--json`` always get all of it.
+    """
+    from botdeploy.views.notices.repeat_filter import RepeatFilter
+
+    repeats = RepeatFilter(context.environ, f"{inventory.environment}.said", inventory.path)
+    if ended.code is not ExitCode.HELD:
+        repeats.forget()
+        return True
+    if context.verbose or context.as_json or context.output.console.is_terminal:
+        return True
+    message, now = _FIGURES.sub("", context.sentence(ended)), context.clock.now()
+    if repeats.is_known(message, now):
+        return False
+    repeats.remember(message, now)
+    return True
 
 
 def plan(context: Context, environment: str, request: Request) -> int:

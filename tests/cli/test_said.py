@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from botdeploy.cli.context import Context
+from botdeploy.cli.deploy import is_news
 from botdeploy.core.events import Event, Kind
 from botdeploy.engine.outcome import Ended
 from botdeploy.errors import ExitCode
@@ -24,7 +25,7 @@ def step(folder: Path, ended: Ended, **options: object) -> int:
     """End a step as ``promote`` does, as a program of its own would."""
     context = Context(environ={"HOME": str(folder)}, **options)  # type: ignore[arg-type]
     made = inventory(folder, "90s")
-    return context.ended(ended, is_news=context.is_news(made, ended))
+    return context.ended(ended, is_news=is_news(context, made, ended))
 
 
 def test_what_waits_for_a_person_is_printed_once_a_day(

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from botdeploy.core.evidence.counts import Counts
     from botdeploy.core.evidence.evidence import Evidence
     from botdeploy.core.evidence.incidents import Incident
-    from botdeploy.core.host_state import HostState
+    from botdeploy.core.host.host_state import HostState
     from botdeploy.core.lines.line import LogLine
     from botdeploy.core.rollout.decision import Result
 

@@ -1,0 +1,192 @@
+"""Sentences say what happened, what is wrong and what to type, in this order."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from types import MappingProxyType
+
+import pytest
+
+from botdeploy.core.host.host_state import BotFault
+from botdeploy.core.host.running import Runs
+from botdeploy.core.rollout.decision import (
+    Confirm,
+    Decision,
+    End,
+    Prove,
+    Reason,
+    Result,
+    Revert,
+    Stage,
+    SwitchOver,
+    Wait,
+)
+from botdeploy.core.verdict import Outcome, Verdict
+from botdeploy.engine.commands.canary import Due
+from botdeploy.engine.outcome import Ended, next_step
+from botdeploy.errors import ExitCode, NextStep, Todo
+from botdeploy.views import sentences
+from tests.views.canned import inventory
+
+
+def said(*steps: NextStep) -> str:
+    """Say what may be typed after something happened."""
+    return sentences.with_next("it failed", steps, "prod", "echobot")
+
+
+@pytest.mark.parametrize(
+    ("steps", "sentence"),
+    [
+        ((), "it failed"),
+        ((NextStep(Todo.PROMOTE),), "it failed; next: botdeploy promote prod"),
+        (
+            (NextStep(Todo.APPROVE), NextStep(Todo.ROLLBACK)),
+            "it failed; next: botdeploy approve prod; to go back: botdeploy rollback prod",
+        ),
+        (
+            (NextStep(Todo.START_UNIT, ("w1", "w2")), NextStep(Todo.PROMOTE)),
+            "it failed; next: on w1, w2: systemctl start echobot; then: botdeploy promote prod",
+        ),
+        (
+            (NextStep(Todo.SHOW_UNIT, ("w1",)),),
+            "it failed; next: on w1: systemctl status echobot",
+        ),
+        (
+            (NextStep(Todo.LOGS, ("w1", "w2")), NextStep(Todo.ROLLBACK, ("w2",))),
+            (
+                "it failed; see: botdeploy logs prod --limit w1; "
+                "see: botdeploy logs prod --limit w2; next: botdeploy rollback prod --limit w2"
+            ),
+        ),
+        ((NextStep(Todo.STATUS),), "it failed; see: botdeploy status prod"),
+        ((NextStep(Todo.UNLOCK),), "it failed; to remove the lock by hand: botdeploy unlock prod"),
+        (
+            (NextStep(Todo.FORCE, name="R2"),),
+            "it failed; to release it all the same: botdeploy canary prod --force --release R2",
+        ),
+        (
+            (NextStep(Todo.TAKE_OVER, name="dev"),),
+            "it failed; to take it from 'dev' for good: botdeploy canary prod --take-over dev",
+        ),
+    ],
+)
+def test_each_step_has_its_command_and_its_purpose(
+    steps: tuple[NextStep, ...], sentence: str
+) -> None:
+    """The first one is next; what only looks, or goes back, says so."""
+    assert said(*steps) == sentence
+
+
+def test_a_command_ends_with_what_happened_then_what_is_wrong_then_what_to_type() -> None:
+    """Each host that is not well is named once."""
+    fault = BotFault(Runs.LOOPING, "systemd started it 5 times", "R1")
+    ended = Ended(ExitCode.HELD, "R1: done", faults={"w1": fault}, next=(NextStep(Todo.PROMOTE),))
+    assert sentences.outcome(ended, "prod", "echobot") == (
+        "R1: done; w1: systemd started it 5 times; see: botdeploy logs prod --limit w1; "
+        "next: botdeploy promote prod"
+    )
+    assert sentences.outcome(Ended(ExitCode.DONE, ""), "prod", "echobot") == ""
+
+
+AGAIN = "botdeploy rollback prod --to R1 --limit w1 --keep"
+
+
+@pytest.mark.parametrize(
+    ("runs", "end"),
+    [
+        (Runs.RUNNING, "on w1: systemctl enable /opt/echobot/current/.botdeploy/echobot.service"),
+        (Runs.ENDED, f"to start it: botdeploy canary prod, or {AGAIN}"),
+        (Runs.LOOPING, "see: botdeploy logs prod --limit w1"),
+        (Runs.STOPPED, f"to start it: {AGAIN}"),
+        (Runs.OTHER, f"to run R1: {AGAIN}"),
+    ],
+)
+def test_a_bot_that_does_not_run_as_it_should_has_a_way_out(runs: Runs, end: str) -> None:
+    """Each fault names the command that mends it, for this host alone."""
+    found = sentences.bot_fault(BotFault(runs, "so it is", "R1"), "prod", "echobot", "w1")
+    assert found.endswith(end)
+    assert ("so it is" in found) is (runs is not Runs.RUNNING)
+
+
+def test_a_bot_that_systemd_gave_up_is_told_apart() -> None:
+    """It had been restarted before it ended."""
+    fault = BotFault(Runs.ENDED, "it ended", "R1", is_given_up=True)
+    found = sentences.bot_fault(fault, "prod", "echobot", "w1")
+    assert found.startswith("systemd no longer restarts it: it ended; see: ")
+
+
+AT = datetime(2026, 11, 25, 3, 0, tzinfo=UTC)
+DECISIONS: dict[str, Decision] = {
+    "stage on w1, w2": Stage(("w1", "w2")),
+    "switch w1 (ring canary)": SwitchOver("canary", ("w1",)),
+    "confirm w1 (ring canary)": Confirm("canary", ("w1",)),
+    "ring canary has passed": Prove("canary", ("w1",), Verdict(Outcome.PASS, ())),
+    "revert w1: errors": Revert(("w1",), "errors"),
+    "it soaks, until 2026-11-25 03:00:00 UTC": Wait(Reason.SOAK, "it soaks", "canary", AT),
+    "done: every ring passed": End(Result.DONE, "every ring passed"),
+}
+
+
+@pytest.mark.parametrize("sentence", DECISIONS)
+def test_a_decision_is_said_with_its_hosts_and_times(sentence: str) -> None:
+    """As ``promote --dry-run`` and ``status`` show it."""
+    assert sentences.decided(DECISIONS[sentence]) == sentence
+
+
+@pytest.mark.parametrize("reason", Reason)
+def test_every_wait_has_a_command_that_ends_it(reason: Reason) -> None:
+    """What time alone ends is promote's."""
+    step = next_step(Wait(reason, "it waits", "canary"), "R2")
+    assert step is not None
+    told = sentences.command(step, "prod")
+    special = {
+        Reason.GATE: "botdeploy approve prod",
+        Reason.HOLD: "botdeploy resume prod",
+        Reason.QUARANTINE: "botdeploy canary prod --force --release R2",
+        Reason.LAPSED: "botdeploy canary prod",
+    }
+    assert told == special.get(reason, "botdeploy promote prod")
+
+
+def test_what_is_over_has_no_next_command() -> None:
+    """And what is to be done is done by promote."""
+    assert next_step(End(Result.DONE, "every ring passed"), "R2") is None
+    assert next_step(Stage(("w1",)), "R2") == NextStep(Todo.PROMOTE, name="R2")
+
+
+def test_a_dry_run_tells_of_leftovers_and_of_the_next_step() -> None:
+    """Both where there are both."""
+    left = MappingProxyType({"w3": "errors"})
+    found = sentences.due(Due(left, "R2", DECISIONS["stage on w1, w2"]))
+    assert found == (
+        "revert w3, which runs a release that failed elsewhere: errors; R2: stage on w1, w2"
+    )
+    assert sentences.due(Due()) == "nothing is due"
+
+
+def test_hosts_that_are_left_out_are_named_by_their_reason() -> None:
+    """A few by name, the rest by number."""
+    names = {f"db{number}": "no variable bot" for number in range(10)}
+    made = replace(inventory(["w1"]), left_out={"x": "rollout.hosts", **names})
+    assert list(sentences.left_out(made)) == [
+        "not part of prod: x (rollout.hosts)",
+        "not part of prod: db0, db1, db2, db3, db4, db5, db6, db7 and 2 more (no variable bot)",
+    ]
+
+
+def test_a_check_shows_texts_and_no_values() -> None:
+    """The fault of a bot becomes its message, another owner the command that takes the host."""
+    made = inventory(["w1"])
+    fault = BotFault(Runs.STOPPED, "a person stopped it", "R1")
+    item = {"name": "running", "ok": False, "message": "", "mend": "", "fault": fault}
+    assert sentences.check_item(item, made, "w1") == {
+        "name": "running",
+        "ok": False,
+        "message": f"a person stopped it; to start it: {AGAIN}",
+        "mend": "",
+    }
+    item = {"name": "environment", "ok": False, "message": "m", "mend": "x", "owner": "dev"}
+    found = sentences.check_item(item, made, "w1")
+    assert set(found) == {"name", "ok", "message", "mend"}
+    assert found["mend"].splitlines()[-1] == "botdeploy canary prod --take-over dev"
