@@ -13,7 +13,8 @@ import pytest
 
 from botdeploy.errors import HostError
 from botdeploy.hosts.process import pipes
-from botdeploy.hosts.process.program import HostConnection, Session
+from botdeploy.hosts.process.pipes import Session
+from botdeploy.hosts.process.program import HostConnection
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -5,33 +5,26 @@ from __future__ import annotations
 import shlex
 import time
 from collections import defaultdict
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from botdeploy.hosts.process.program import HostConnection
 from botdeploy.hosts.ssh.connector import Connector
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
     from botdeploy.core.model.address import Address
-    from botdeploy.hosts.process.program import (
-        Completed,
-        ConnectionCounts,
-        HostConnection,
-        Session,
-    )
+    from botdeploy.hosts.process.pipes import Session
+    from botdeploy.hosts.process.program import ConnectionCounts
 
 
-@dataclass
-class CountedConnection:
+class CountedConnection(HostConnection):
     """A connection that notes which act each program was."""
 
-    real: HostConnection
-    acts: list[str]
-
-    @property
-    def host(self) -> str:
-        return self.real.host
+    def __init__(self, real: HostConnection) -> None:
+        super().__init__(real.host)
+        self.real = real
+        self.acts: list[str] = []
 
     @property
     def counts(self) -> ConnectionCounts:
@@ -45,15 +38,9 @@ class CountedConnection:
     def sessions_each(self) -> int | None:
         return self.real.sessions_each
 
-    def run(
-        self, command: str, *, stdin: bytes | Iterable[bytes] = b"", timeout_s: float = 60.0
-    ) -> Completed:
+    def open(self, command: str, timeout_s: float) -> Session:
         self.acts.append(act_of(command))
-        return self.real.run(command, stdin=stdin, timeout_s=timeout_s)
-
-    def start(self, command: str, *, stdin: bytes = b"") -> Session:
-        self.acts.append(act_of(command))
-        return self.real.start(command, stdin=stdin)
+        return self.real.open(command, timeout_s)
 
     def close(self) -> None:
         self.real.close()
@@ -73,7 +60,7 @@ class CountingConnector(Connector):
         self.made: dict[str, list[CountedConnection]] = defaultdict(list)
 
     def connect(self, address: Address) -> HostConnection:
-        counted = CountedConnection(super().connect(address), [])
+        counted = CountedConnection(super().connect(address))
         self.made[address.host].append(counted)
         return counted
 

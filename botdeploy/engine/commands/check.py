@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
     from botdeploy.core.model.inventory import Host, Inventory
     from botdeploy.engine.fleet.fleet import Fleet
-    from botdeploy.hosts.process.program import HostConnection, Session
+    from botdeploy.hosts.process.pipes import Session
+    from botdeploy.hosts.process.program import HostConnection
     from botdeploy.sources.build import Build
 
 _HEAD_BYTES = 512

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
     from botdeploy.core.model.address import Address
     from botdeploy.hosts.acts.records import Record, Reply
-    from botdeploy.hosts.process.program import HostConnection, Session
+    from botdeploy.hosts.process.pipes import Session
+    from botdeploy.hosts.process.program import HostConnection
 
 QUICK_S = 60.0
 """Longest time for an act that only reads or writes state."""

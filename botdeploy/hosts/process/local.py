@@ -11,8 +11,8 @@ import threading
 from typing import TYPE_CHECKING
 
 from botdeploy.errors import HostError, Unreachable
-from botdeploy.hosts.process.pipes import Streams
-from botdeploy.hosts.process.program import BaseConnection
+from botdeploy.hosts.process.pipes import Session
+from botdeploy.hosts.process.program import HostConnection
 from botdeploy.user_dirs import home_of
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ _GRACE_S = 0.3
 _LOOK_AGAIN_S = 0.2
 
 
-class LocalSession(Streams):
+class LocalSession(Session):
     """A running program on this machine, with all that it starts in one process group."""
 
     def __init__(
@@ -182,7 +182,7 @@ class LocalSession(Streams):
                 self._state.notify_all()
 
 
-class LocalConnection(BaseConnection):
+class LocalConnection(HostConnection):
     """This machine, by the same API as a host over SSH."""
 
     def __init__(self, host: str, environ: Mapping[str, str]) -> None:

@@ -1,4 +1,4 @@
-"""Moves the input and output of a running program, wherever it runs."""
+"""A running program, here or on a host, and how its input and output move."""
 
 from __future__ import annotations
 
@@ -78,8 +78,8 @@ class Tail:
             return bytes(self._data[-self._limit :])
 
 
-class Streams(ABC):
-    """A running program's streams: what every kind of session is built upon.
+class Session(ABC):
+    """A running program on a host: raw bytes, no terminal.
 
     A subclass moves bytes without ever waiting, and waits for a change when told to. One
     thread reads, one may write, any may close.
@@ -98,7 +98,7 @@ class Streams(ABC):
     @property
     @abstractmethod
     def unknown_because(self) -> str:
-        """Why there is no exit status although the session ended."""
+        """Why ``exit_status`` is None after the end; empty while it runs or when it is known."""
 
     @property
     @abstractmethod
@@ -200,8 +200,8 @@ def _after(timeout_s: float | None) -> float | None:
 class _Pump:
     """Moves a program's input and output at the same time, so that no side can stall."""
 
-    def __init__(self, streams: Streams, stdin: bytes | Iterable[bytes]) -> None:
-        self._streams = streams
+    def __init__(self, session: Session, stdin: bytes | Iterable[bytes]) -> None:
+        self._session = session
         self._input = iter((stdin,) if isinstance(stdin, bytes) else stdin)
         self._pending: memoryview | None = memoryview(b"")
         self._out: list[bytes] = []
@@ -210,28 +210,28 @@ class _Pump:
         self._err_size = 0
 
     def run(self, ends_at: float, timeout_s: float) -> Completed:
-        streams = self._streams
+        session = self._session
         silent_since = time.monotonic()
         while True:
-            mark = streams.mark()
+            mark = session.mark()
             moved = self._send()
             moved = self._receive() or moved
             now = time.monotonic()
             if moved:
                 silent_since = now
-            elif streams.is_over:
-                return self._completed(streams.exit_status, streams.unknown_because)
+            elif session.is_over:
+                return self._completed(session.exit_status, session.unknown_because)
             if max(self._out_size, self._err_size) > OUTPUT_LIMIT_BYTES:
                 return self._completed(None, f"it wrote more than {OUTPUT_LIMIT_BYTES >> 20} MiB")
             wait_s = ends_at - now
-            if streams.exit_status is not None:
+            if session.exit_status is not None:
                 wait_s = min(wait_s, silent_since + LINGER_S - now)
                 if wait_s <= 0:
-                    return self._completed(streams.exit_status, "")
+                    return self._completed(session.exit_status, "")
             if wait_s <= 0:
                 return self._completed(None, f"it did not end within {timeout_s:.3g} s")
             if not moved:
-                streams.wait(mark, wait_s, to_write=self._pending is not None)
+                session.wait(mark, wait_s, to_write=self._pending is not None)
 
     def _send(self) -> bool:
         """Send some input if there is any left; True when something moved."""
@@ -241,11 +241,11 @@ class _Pump:
             chunk = next(self._input, None)
             if chunk is None:
                 self._pending = None
-                self._streams.end_input()
+                self._session.end_input()
                 return True
             self._pending = memoryview(chunk)
         try:
-            sent = self._streams.write_some(self._pending[:_CHUNK_BYTES])
+            sent = self._session.write_some(self._pending[:_CHUNK_BYTES])
         except OSError:
             self._pending = None  # The program reads no more, as a pipe's reader may.
             return True
@@ -253,7 +253,7 @@ class _Pump:
         return sent > 0 or not self._pending
 
     def _receive(self) -> bool:
-        stdout, stderr = self._streams.take()
+        stdout, stderr = self._session.take()
         if stdout:
             self._out.append(stdout)
             self._out_size += len(stdout)

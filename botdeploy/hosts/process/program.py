@@ -1,4 +1,4 @@
-"""A program on a host: what the transports offer to run one and to hear from it."""
+"""A connection to a host, and what a program over it brought."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
-    from botdeploy.hosts.process.pipes import Streams
+    from botdeploy.hosts.process.pipes import Session
 
 #: How long ``start`` waits for a free place on the host.
 _PLACE_TIMEOUT_S = 60.0
@@ -50,85 +50,8 @@ class ConnectionCounts:
             self.bytes_received += received
 
 
-@runtime_checkable
-class Session(Protocol):
-    """A running program on a host: raw bytes, no terminal.
-
-    One thread reads, one may write, any may close.
-    """
-
-    @property
-    def exit_status(self) -> int | None:
-        """What the program ended with; None while it runs, or when the connection died."""
-
-    @property
-    def unknown_because(self) -> str:
-        """Why ``exit_status`` is None after the end; empty while it runs or when it is known."""
-
-    def write(self, data: bytes) -> None:
-        """Send to the program's standard input; raise OSError when it can take no more."""
-
-    def end_input(self) -> None:
-        """Close the program's standard input; harmless when it is closed."""
-
-    def lines(self, timeout_s: float | None = None) -> Iterator[bytes]:
-        """Give each line of standard output without its newline, until it ends.
-
-        A last line without a newline counts when the program ended, not when it was cut off.
-        Raises TimeoutError when nothing came for ``timeout_s``; the session is then as
-        usable as before, and ``lines`` may be called again without losing anything.
-        """
-
-    def read_error(self) -> bytes:
-        """Give what came on standard error so far (its last 256 KiB)."""
-
-    def close(self) -> None:
-        """Let go of the program, from any thread; a reader wakes up and sees the end."""
-
-
-@runtime_checkable
-class HostConnection(Protocol):
+class HostConnection(ABC):
     """One host, reached: starts programs there, up to eight at a time."""
-
-    @property
-    def host(self) -> str:
-        """The host's name in the inventory."""
-
-    @property
-    def counts(self) -> ConnectionCounts:
-        """What went over this connection so far."""
-
-    @property
-    def is_alive(self) -> bool:
-        """Whether the connection still stands (a cut is noticed within 25 s)."""
-
-    @property
-    def sessions_each(self) -> int | None:
-        """How many programs the host allows on one connection; None where that never mattered."""
-
-    def run(
-        self,
-        command: str,
-        *,
-        stdin: bytes | Iterable[bytes] = b"",
-        timeout_s: float = 60.0,
-    ) -> Completed:
-        """Run a command to its end, or until ``timeout_s`` is over.
-
-        Never raises for what the program did: a lost connection and a timeout both give an
-        ``exit_status`` of None, as nobody knows what was done. Raises HostError when the
-        command was surely not started.
-        """
-
-    def start(self, command: str, *, stdin: bytes = b"") -> Session:
-        """Start a command and give the running program; raise HostError when it can't."""
-
-    def close(self) -> None:
-        """End the connection and all that runs over it, from any thread."""
-
-
-class BaseConnection(ABC):
-    """What connections of every kind share; see HostConnection."""
 
     def __init__(self, host: str) -> None:
         self._host = host
@@ -144,14 +67,33 @@ class BaseConnection(ABC):
         """What went over this connection so far."""
         return self._counts
 
+    @property
     @abstractmethod
-    def open(self, command: str, timeout_s: float) -> Streams:
+    def is_alive(self) -> bool:
+        """Whether the connection still stands (a cut is noticed within 25 s)."""
+
+    @property
+    @abstractmethod
+    def sessions_each(self) -> int | None:
+        """How many programs the host allows on one connection; None where that never mattered."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """End the connection and all that runs over it, from any thread."""
+
+    @abstractmethod
+    def open(self, command: str, timeout_s: float) -> Session:
         """Start a command, waiting at most so long; raise HostError when it was not started."""
 
     def run(
         self, command: str, *, stdin: bytes | Iterable[bytes] = b"", timeout_s: float = 60.0
     ) -> Completed:
-        """Run a command to its end, or until ``timeout_s`` is over."""
+        """Run a command to its end, or until ``timeout_s`` is over.
+
+        Never raises for what the program did: a lost connection and a timeout both give an
+        ``exit_status`` of None, as nobody knows what was done. Raises HostError when the
+        command was surely not started.
+        """
         ends_at = time.monotonic() + timeout_s
         session = self.open(command, timeout_s)
         try:
@@ -159,8 +101,11 @@ class BaseConnection(ABC):
         finally:
             session.close()
 
-    def start(self, command: str, *, stdin: bytes = b"") -> Streams:
-        """Start a command and give the running program; its input stays open."""
+    def start(self, command: str, *, stdin: bytes = b"") -> Session:
+        """Start a command and give the running program; its input stays open.
+
+        Raises HostError when it was not started.
+        """
         session = self.open(command, _PLACE_TIMEOUT_S)
         try:
             with contextlib.suppress(OSError):  # It ended early; the reader will see how.

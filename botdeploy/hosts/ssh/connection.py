@@ -6,7 +6,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from botdeploy.errors import Unreachable
-from botdeploy.hosts.process.program import BaseConnection
+from botdeploy.hosts.process.program import HostConnection
 from botdeploy.hosts.ssh.remote_programs import RemotePrograms
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from botdeploy.hosts.ssh.transport import Transport
 
 
-class SshConnection(BaseConnection):
+class SshConnection(HostConnection):
     """One host over SSH. Made by ``Connector.connect``."""
 
     def __init__(self, host: str, open_link: Callable[[], SshLink]) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import paramiko
 
-from botdeploy.hosts.process.pipes import Streams
+from botdeploy.hosts.process.pipes import Session
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _READ_BYTES = 1024 * 1024
 
 
-class RemoteSession(Streams):
+class RemoteSession(Session):
     """A running program on a host, over one channel."""
 
     def __init__(
