@@ -44,9 +44,14 @@ class Hosts:
         self.breaks = breaks
 
     def each(
-        self, names: Iterable[str], work: Callable[[str], object]
+        self,
+        names: Iterable[str],
+        work: Callable[[str], object],
+        *,
+        patience_s: float | None = None,
     ) -> dict[str, object | HostError]:
         """Do it on all at once."""
+        assert patience_s is None, "a plan waits for every host"
         given = list(names)
 
         def attempt(name: str) -> object | HostError:
