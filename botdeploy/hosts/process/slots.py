@@ -12,7 +12,7 @@ class Slots:
         self._changed = threading.Condition()
         self._limit = limit
         self._taken = 0
-        self._closed = False
+        self.is_closed = False
 
     @property
     def taken(self) -> int:
@@ -22,7 +22,7 @@ class Slots:
     def take(self, timeout_s: float) -> bool:
         """Take a place; False when none came free in time, or when closed."""
         with self._changed:
-            if not self._changed.wait_for(self._is_free, max(0.0, timeout_s)) or self._closed:
+            if not self._changed.wait_for(self._is_free, max(0.0, timeout_s)) or self.is_closed:
                 return False
             self._taken += 1
             return True
@@ -36,8 +36,8 @@ class Slots:
     def close(self) -> None:
         """End all waiting, now and later."""
         with self._changed:
-            self._closed = True
+            self.is_closed = True
             self._changed.notify_all()
 
     def _is_free(self) -> bool:
-        return self._closed or self._taken < self._limit
+        return self.is_closed or self._taken < self._limit

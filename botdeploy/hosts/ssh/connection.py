@@ -1,11 +1,9 @@
-"""A host over SSH: its programs, on as many connections as its sshd makes necessary."""
+"""A host over SSH."""
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING
 
-from botdeploy.errors import Unreachable
 from botdeploy.hosts.process.program import HostConnection
 from botdeploy.hosts.ssh.remote_programs import RemotePrograms
 
@@ -14,24 +12,17 @@ if TYPE_CHECKING:
 
     from botdeploy.hosts.ssh.link import SshLink
     from botdeploy.hosts.ssh.remote_session import RemoteSession
-    from botdeploy.hosts.ssh.transport import Transport
 
 
 class SshConnection(HostConnection):
     """One host over SSH. Made by ``Connector.connect``."""
 
     def __init__(self, host: str, open_link: Callable[[], SshLink]) -> None:
-        """Take what opens a link, and further ones where sshd allows few sessions on one."""
+        """Open a link; further ones are opened where sshd allows few sessions on one."""
         super().__init__(host)
+        self._programs = RemotePrograms(host, open_link, self._counts)
         #: The Fabric connection underneath, for whatever Fabric offers and this does not.
-        self.fabric = open_link()
-        self._open_link = open_link
-        self._lock = threading.Lock()
-        self._further: list[SshLink] = []
-        self._is_closed = False
-        self._programs = RemotePrograms(
-            host, self.fabric.transport, self._counts, self._open_further
-        )
+        self.fabric = self._programs.link
 
     @property
     def user(self) -> str:
@@ -54,19 +45,4 @@ class SshConnection(HostConnection):
 
     def close(self) -> None:
         """End the connection and all that runs over it, from any thread."""
-        with self._lock:
-            self._is_closed = True
-            further = tuple(self._further)
         self._programs.close()
-        for link in (self.fabric, *further):
-            link.close()
-
-    def _open_further(self) -> Transport:
-        link = self._open_link()
-        with self._lock:
-            self._further.append(link)
-            is_closed = self._is_closed
-        if is_closed:
-            link.close()
-            raise Unreachable(self._host, "the connection was closed")
-        return link.transport

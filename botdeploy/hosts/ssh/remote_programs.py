@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from paramiko.channel import Channel
 
     from botdeploy.hosts.process.program import ConnectionCounts
+    from botdeploy.hosts.ssh.link import SshLink
     from botdeploy.hosts.ssh.openings import Opening
-    from botdeploy.hosts.ssh.transport import Transport
 
 #: Programs at a time on one connection; sshd allows 10 sessions unless told otherwise.
 CHANNELS = 8
@@ -35,22 +35,20 @@ class RemotePrograms:
     """Starts programs on one host, at most eight at a time.
 
     sshd's MaxSessions may allow fewer on one connection: then the others run over further ones,
-    which ``open_further`` opens.
+    which ``open_link`` opens.
     """
 
     def __init__(
         self,
         host: str,
-        transport: Transport,
+        open_link: Callable[[], SshLink],
         counts: ConnectionCounts,
-        open_further: Callable[[], Transport] | None = None,
         slots: Slots | None = None,
     ) -> None:
+        """Open a link; ``slots`` are those of all links together."""
         self._host = host
-        self._transport = transport
         self._counts = counts
-        self._open_further = open_further
-        #: Of all connections together.
+        self._open_link = open_link
         self._slots = Slots(CHANNELS) if slots is None else slots
         self._lock = threading.Lock()
         self._running = 0
@@ -59,18 +57,27 @@ class RemotePrograms:
         self._limit: int | None = None
         self._further: RemotePrograms | None = None
         self._further_lock = threading.Lock()
-        self._spare: Opening | None = None
         self._wants_spare = True
-        self._ask_for_spare()
+        self.connect()
 
     @property
     def sessions_each(self) -> int | None:
         """How many sessions the host allows on one connection; None where that never mattered."""
         return self._limit
 
+    def connect(self) -> None:
+        """Open the link, again where it was lost."""
+        self.link = self._open_link()
+        self._transport = self.link.transport
+        self._spare: Opening | None = None
+        self._ask_for_spare()
+
     def close(self) -> None:
-        """End all waiting for a place."""
+        """End all programs and all waiting for a slot, from any thread."""
         self._slots.close()
+        self.link.close()
+        if self._further is not None:
+            self._further.close()
 
     def open(self, command: str, timeout_s: float) -> RemoteSession:
         """Start a command; raise HostError when it was surely not started."""
@@ -101,7 +108,7 @@ class RemotePrograms:
                     self._running -= 1
                     self._limit = max(1, self._running)
                     takes_none = not (self._has_run or self._running)
-                if takes_none or self._open_further is None:
+                if takes_none:
                     raise HostError(
                         self._host,
                         f"the host allows no session ({error.text or error}): "
@@ -116,28 +123,35 @@ class RemotePrograms:
     def _next_connection(self) -> RemotePrograms:
         """Give the next connection, opened by whoever needs it first."""
         with self._further_lock:
-            if self._further is None or not self._further._transport.is_active():  # noqa: SLF001
-                self._check_alive()
-                assert self._open_further is not None  # noqa: S101 # a full connection has it
-                try:
-                    transport = self._open_further()
-                except HostError as error:
-                    raise HostError(
-                        self._host,
-                        f"its sshd allows {self._limit} sessions on a connection (MaxSessions in "
-                        f"its sshd_config), and a further connection failed: {error.message}",
-                    ) from error
-                self._further = RemotePrograms(
-                    self._host, transport, self._counts, self._open_further, self._slots
-                )
-            return self._further
+            further = self._further
+            if further is not None and further.link.is_connected:
+                return further
+            self._check_alive()
+            try:
+                if further is None:
+                    further = self._further = RemotePrograms(
+                        self._host, self._open_link, self._counts, self._slots
+                    )
+                else:
+                    further.link.close()
+                    further.connect()
+            except HostError as error:
+                raise HostError(
+                    self._host,
+                    f"its sshd allows {self._limit} sessions on a connection (MaxSessions in its "
+                    f"sshd_config), and a further connection failed: {error.message}",
+                ) from error
+            if self._slots.is_closed:
+                further.close()
+            return further
 
     def _open_here(self, command: str, ends_at: float) -> RemoteSession:
         """Start a command; raise ChannelException when the host has no room for one more now."""
         wait_s = max(0.05, min(OPEN_TIMEOUT_S, ends_at - time.monotonic()))
+        transport = self._transport
         try:
-            channel = self._take_spare(wait_s) or self._transport.open_session(timeout=wait_s)
-            program = start_program(self._transport, channel, command)
+            channel = self._take_spare(wait_s) or transport.open_session(timeout=wait_s)
+            program = start_program(transport, channel, command)
         except ChannelException:
             raise
         except (paramiko.SSHException, EOFError, OSError) as error:
@@ -150,12 +164,12 @@ class RemotePrograms:
         self._ask_for_spare()
 
         def forget() -> None:
-            self._transport.programs.pop(channel.chanid, None)
+            transport.programs.pop(channel.chanid, None)
             with self._lock:
                 self._running -= 1
             self._slots.give_back()
 
-        return RemoteSession(self._transport, channel, program, self._counts, forget)
+        return RemoteSession(transport, channel, program, self._counts, forget)
 
     # A program needs two round trips: one to open a channel, one to run. So a channel is kept
     # open for the next program, and it needs one.
