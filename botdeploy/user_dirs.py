@@ -1,4 +1,4 @@
-"""The user's home and cache folder, and files that are written whole or not at all."""
+"""The user's name, home, shell and cache folder, and files that are written whole."""
 
 from __future__ import annotations
 
@@ -19,6 +19,23 @@ def home_of(environ: Mapping[str, str]) -> Path | None:
         return Path(home or pwd.getpwuid(os.getuid()).pw_dir)
     except KeyError:
         return None
+
+
+def user_of(environ: Mapping[str, str]) -> str:
+    """Give the user's name; for a uid without a passwd entry USER's or LOGNAME's, else the uid."""
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return environ.get("USER") or environ.get("LOGNAME") or str(os.getuid())
+
+
+def shell_of(environ: Mapping[str, str]) -> str:
+    """Give the shell that runs commands of ssh's config: the user's, as with ssh.
+
+    For an account whose shell is none (a service's, under systemd) it is /bin/sh; ssh gives up.
+    """
+    shell = environ.get("SHELL") or "/bin/sh"
+    return "/bin/sh" if Path(shell).name in {"nologin", "false"} else shell
 
 
 def cache_folder(environ: Mapping[str, str], home: Path | None = None) -> Path | None:

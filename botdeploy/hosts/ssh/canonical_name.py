@@ -7,7 +7,7 @@ import socket
 from typing import TYPE_CHECKING
 
 from botdeploy.errors import UserError
-from botdeploy.hosts.ssh.ssh_config_file import in_list
+from botdeploy.hosts.ssh.patterns import in_list
 
 if TYPE_CHECKING:
     from botdeploy.hosts.ssh.ssh_config_file import Found

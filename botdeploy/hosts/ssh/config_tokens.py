@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 
 from botdeploy.core.model.address import parse_jump
 from botdeploy.errors import UserError
-from botdeploy.hosts.ssh.local_user import user_of
-from botdeploy.user_dirs import home_of
+from botdeploy.user_dirs import home_of, user_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

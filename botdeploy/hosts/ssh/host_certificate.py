@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import paramiko
 from paramiko.message import Message
 
-from botdeploy.hosts.ssh.known_hosts import matches_any
+from botdeploy.hosts.ssh.patterns import fits
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -101,7 +101,8 @@ class HostCertificate:
             raise BadCertificate("is not for hosts")
         if not self.valid_after_s <= now_s < self.valid_before_s:
             raise BadCertificate("is not valid at this time")
-        if self.principals and not matches_any(self.principals, hostname.lower()):
+        name = hostname.lower()
+        if self.principals and not any(fits(one.lower(), name) for one in self.principals):
             raise BadCertificate(f"is for {', '.join(self.principals)}, not for {hostname}")
         if self.has_critical_options:
             raise BadCertificate("has critical options, which botdeploy does not support")

@@ -6,10 +6,11 @@ import base64
 import binascii
 import hashlib
 import hmac
-import re
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
+
+from botdeploy.hosts.ssh.patterns import in_list
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -79,18 +80,6 @@ class _Hashed:
     key: KnownKey
 
 
-@dataclass(frozen=True, slots=True)
-class _Pattern:
-    wanted: re.Pattern[str] | None
-    unwanted: re.Pattern[str] | None
-    key: KnownKey
-
-    def matches(self, name: str) -> bool:
-        if self.unwanted is not None and self.unwanted.fullmatch(name):
-            return False
-        return self.wanted is not None and self.wanted.fullmatch(name) is not None
-
-
 def fingerprint(blob: bytes) -> str:
     """Give a key's fingerprint as ssh prints it: ``SHA256:`` and base64 without padding."""
     digest = base64.b64encode(hashlib.sha256(blob).digest()).decode()
@@ -109,7 +98,7 @@ class KnownHosts:
     def __init__(self) -> None:
         self._by_name: dict[str, list[KnownKey]] = {}
         self._hashed: list[_Hashed] = []
-        self._patterns: list[_Pattern] = []
+        self._patterns: list[tuple[str, KnownKey]] = []
 
     @classmethod
     def read(cls, files: Iterable[Path]) -> KnownHosts:
@@ -157,9 +146,7 @@ class KnownHosts:
             return
         names = names.lower()
         if any(sign in names for sign in "*?!"):
-            wanted = [part for part in names.split(",") if part and not part.startswith("!")]
-            unwanted = [part[1:] for part in names.split(",") if part.startswith("!")]
-            self._patterns.append(_Pattern(one_of(wanted), one_of(unwanted), key))
+            self._patterns.append((names, key))
             return
         for name in names.split(","):
             if name:
@@ -176,7 +163,7 @@ class KnownHosts:
                 for entry in self._hashed
                 if hmac.digest(entry.salt, wire, "sha1") == entry.digest
             )
-        found.extend(pattern.key for pattern in self._patterns if pattern.matches(name))
+        found.extend(key for names, key in self._patterns if in_list(names, name))
         return tuple(found)
 
 
@@ -248,20 +235,3 @@ def revoked_keys(file: Path) -> frozenset[bytes]:
             raise ValueError(f"line {number} is no public key")
         found.add(base64.b64decode(fields[1], validate=True))
     return frozenset(found)
-
-
-def matches_any(patterns: Sequence[str], name: str) -> bool:
-    """Tell whether a name matches one of ssh's patterns (lower case)."""
-    pattern = one_of([one.lower() for one in patterns])
-    return pattern is not None and pattern.fullmatch(name) is not None
-
-
-def one_of(patterns: Sequence[str]) -> re.Pattern[str] | None:
-    """Compile ssh's patterns: ``*`` and ``?`` are special, brackets are not."""
-    if not patterns:
-        return None
-    turned = [
-        "".join(".*" if c == "*" else "." if c == "?" else re.escape(c) for c in pattern)
-        for pattern in patterns
-    ]
-    return re.compile("|".join(f"(?:{part})" for part in turned), re.DOTALL)

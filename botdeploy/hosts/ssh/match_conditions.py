@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from botdeploy.errors import UserError
 from botdeploy.hosts.ssh import network_interfaces
-from botdeploy.hosts.ssh.local_user import shell_of
-from botdeploy.hosts.ssh.ssh_config_file import in_list
+from botdeploy.hosts.ssh.patterns import in_list
+from botdeploy.user_dirs import shell_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -10,7 +10,7 @@ import subprocess
 import tempfile
 from typing import TYPE_CHECKING
 
-from botdeploy.hosts.ssh.local_user import shell_of
+from botdeploy.user_dirs import shell_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

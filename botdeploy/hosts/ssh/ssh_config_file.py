@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from botdeploy.errors import UserError
-from botdeploy.hosts.ssh.known_hosts import one_of
+from botdeploy.hosts.ssh.patterns import is_included
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -116,7 +116,7 @@ class ConfigFiles:
         for line in lines:
             match line.keyword:
                 case "host":
-                    applies = is_active and _is_meant(line.words(), found.host)
+                    applies = is_active and is_included(line.words(), found.host)
                 case "match":
                     applies = self._conditions.hold(line, found, is_active=is_active)
                 case "include":
@@ -231,30 +231,3 @@ def split(text: str) -> tuple[str, ...] | None:
             return None
         words.append("".join(word))
     return tuple(words)
-
-
-def in_list(patterns: str, name: str) -> bool:
-    """Tell whether a name is in a list such as ``a*,!ab``, as ssh's Match understands it."""
-    return _is_meant(patterns.split(","), name)
-
-
-def _is_meant(patterns: Sequence[str], name: str) -> bool:
-    is_wanted = False
-    for pattern in patterns:
-        if pattern.startswith("!"):
-            if _fits(pattern[1:], name):
-                return False
-        elif not is_wanted:
-            is_wanted = _fits(pattern, name)
-    return is_wanted
-
-
-def _fits(pattern: str, name: str) -> bool:
-    if "*" not in pattern and "?" not in pattern:
-        return pattern == name
-    return pattern == "*" or _compiled(pattern).fullmatch(name) is not None
-
-
-@cache
-def _compiled(pattern: str) -> re.Pattern[str]:
-    return one_of([pattern]) or re.compile(r"(?!)")

@@ -18,9 +18,8 @@ from hypothesis import strategies as st
 from botdeploy.core.model.address import Address, Jump
 from botdeploy.errors import UserError
 from botdeploy.hosts.ssh import ssh_config
-from botdeploy.hosts.ssh.local_user import shell_of
 from botdeploy.hosts.ssh.ssh_config import SshConfig
-from botdeploy.user_dirs import home_of
+from botdeploy.user_dirs import home_of, shell_of
 from tests.effort import examples
 
 if TYPE_CHECKING:
