@@ -91,8 +91,8 @@ def promote(context: Context, environment: str, limit: str | None, *, dry_run: b
             dependencies = context.dependencies(fleet, listener)
             options = Options(templates=project_templates(Path(inventory.path)))
             if dry_run:
-                told = sentences.due(due(inventory, dependencies))
-                return context.ended(Ended(ExitCode.DONE, told))
+                sentence = sentences.due(due(inventory, dependencies))
+                return context.ended(Ended(ExitCode.DONE, sentence))
             ended = run(inventory, dependencies, options)
         is_printed = is_news(context, inventory, ended)
         if not ended.summary and context.verbose:

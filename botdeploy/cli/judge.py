@@ -103,8 +103,8 @@ def judge(
                     }
                 )
             else:
-                told = "; ".join(verdict.reasons)
-                context.output.say(f"{minutes:7.2f} min  {verdict.outcome.value:<12} {told}")
+                reasons = "; ".join(verdict.reasons)
+                context.output.say(f"{minutes:7.2f} min  {verdict.outcome.value:<12} {reasons}")
     except ValueError as error:
         raise UserError(f"judge: {error}") from error
     match last.outcome if last is not None else Outcome.INCONCLUSIVE:

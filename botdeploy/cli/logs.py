@@ -26,7 +26,7 @@ def logs(context: Context, environment: str, limit: str | None, *, follow: bool,
             names,
             context.mask,
             context.clock,
-            lambda said: context.output.say(said, "yellow"),
+            lambda warning: context.output.say(warning, "yellow"),
         )
         if count or not follow:
             for one in reader.last(count):

@@ -27,10 +27,10 @@ def report(context: Context, environment: str, out: Path | None) -> int:
     text = page(found, now=context.clock.now(), mask=lambda text: visible(context.mask(text)))
     _write(place, text)
     unread = [host.name for host in found.hosts if not host.is_reached]
-    told = f"; could not be reached: {', '.join(unread)}" if unread else ""
+    suffix = f"; could not be reached: {', '.join(unread)}" if unread else ""
     code = ExitCode.UNREACHABLE if unread else ExitCode.DONE
     return context.ended(
-        Ended(code, f"{place}: {found.release} {sentences.ended(found.result)}{told}")
+        Ended(code, f"{place}: {found.release} {sentences.ended(found.result)}{suffix}")
     )
 
 

@@ -6,7 +6,6 @@ import json
 import re
 import shutil
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -54,28 +53,16 @@ def setup(
     """Prepare hosts once, as the administrator ``user``; the inventory's user may then deploy."""
     inventory = context.load(environment)
     names = context.chosen(inventory, limit)
-    from botdeploy.hosts.ssh.ssh_config import SshConfig
+    from botdeploy.engine.commands.setup import as_user, deployers
+    from botdeploy.engine.commands.setup import setup as run
 
-    ssh = SshConfig(context.environ)
-    deployers = {
-        host.name: ssh.user if host.address.local else ssh.resolve(host.address).user
-        for host in inventory.hosts
-        if host.name in names
-    }
+    users = deployers(inventory, names, context.environ)
     if user is not None:
         if not _LOGIN.fullmatch(user):
             raise UserError(f"--user {user!r} is not a valid user name")
-        hosts = tuple(
-            replace(host, address=replace(host.address, user=user)) for host in inventory.hosts
-        )
-        inventory = replace(inventory, hosts=hosts)
+        inventory = as_user(inventory, user)
     with context.fleet(inventory) as fleet:
-
-        def prepare(name: str) -> list[str]:
-            run_as = fleet.host(name).bot.run_as
-            return fleet.acts(name).setup.prepare(run_as, deployers[name], is_dry=dry_run)
-
-        results = fleet.each(names, prepare)
+        results = run(fleet, names, users, is_dry=dry_run)
     failed = []
     for name, result in results.items():
         if isinstance(result, HostError):

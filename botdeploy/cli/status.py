@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from botdeploy.engine.fleet.observe import observe
 from botdeploy.engine.fleet.ownership import others
-from botdeploy.errors import ExitCode, HostError, UserError
+from botdeploy.errors import ExitCode, UserError
 from botdeploy.views import sentences
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from botdeploy.cli.context import Context
 
 
@@ -35,8 +33,8 @@ def status(context: Context, environment: str | None, limit: str | None) -> int:
     say = context.output.say
     if rollout := record["rollout"]:
         ring = f"in ring {rollout['ring']} " if rollout["ring"] else ""
-        said = f"{rollout['release']} {rollout['state']} {ring}since {rollout['since']}"
-        say(f"{record['bot']}: {said}", "bold")
+        sentence = f"{rollout['release']} {rollout['state']} {ring}since {rollout['since']}"
+        say(f"{record['bot']}: {sentence}", "bold")
         for line in view.what_comes(rollout):
             say(line)
     context.output.console.print(tables.status(record))
@@ -57,36 +55,13 @@ def status(context: Context, environment: str | None, limit: str | None) -> int:
 
 def releases(context: Context, environment: str, limit: str | None) -> int:
     """List the releases on each host."""
+    from botdeploy.views import status as view
+
     inventory = context.load(environment)
     names = context.chosen(inventory, limit)
     with context.fleet(inventory) as fleet:
         states, away = observe(fleet, names)
-    hosts = []
-    for name in names:
-        state = states.get(name)
-        if state is None:
-            hosts.append({"host": name, "reachable": False, "error": away[name].message})
-            continue
-        hosts.append(
-            {
-                "host": name,
-                "reachable": True,
-                "error": None,
-                "releases": [
-                    {
-                        "id": one.id,
-                        "digest": one.digest,
-                        "current": one.id == state.current,
-                        "previous": one.id == state.previous,
-                        "running": one.id == state.running,
-                        "proven": state.is_proven(one.id),
-                        "quarantined": state.quarantine.get(one.digest),
-                    }
-                    for one in sorted(state.releases, key=lambda one: one.id, reverse=True)
-                ],
-            }
-        )
-    record = {"environment": inventory.environment, "bot": inventory.bot_name, "hosts": hosts}
+    record = view.releases(inventory, names, states, away)
     if context.as_json:
         context.output.json.write(record)
     else:
@@ -94,6 +69,10 @@ def releases(context: Context, environment: str, limit: str | None) -> int:
 
         context.output.console.print(tables.releases(record))
     return int(ExitCode.UNREACHABLE if away else ExitCode.DONE)
+
+
+LAST_ENTRIES = 50
+"""What a person is shown who does not say how many."""
 
 
 def history(
@@ -105,53 +84,39 @@ def history(
     since: str | None = None,
 ) -> int:
     """Merge the hosts' audit logs: the last ``count`` entries, those not older than ``since``."""
-    from botdeploy.views import tables
+    from botdeploy.engine.commands.history import history as read
 
     inventory = context.load(environment)
     names = context.chosen(inventory, limit)
     begin = _begin_of(since, context.clock.now()) if since is not None else None
+    if count is None:
+        count = LAST_ENTRIES if since is None and not context.as_json else 0
     with context.fleet(inventory) as fleet:
-        seen = fleet.each(names, lambda name: fleet.acts(name).state.audit())
-    entries: list[dict[str, Any]] = []
-    away = {}
-    for name, result in seen.items():
-        if isinstance(result, HostError):
-            away[name] = result
-        else:
-            entries += [{"host": name, **entry} for entry in result]
-    entries.sort(key=lambda entry: str(entry.get("at", "")))
-    if begin is not None:
-        entries = [entry for entry in entries if _is_since(entry, begin)]
-    every = len(entries)
-    if count is None and not context.as_json and since is None:
-        count = LAST_ENTRIES
-    if count:
-        entries = entries[-count:]
+        found = read(fleet, names, since=begin, count=count)
+    code = int(ExitCode.UNREACHABLE if found.away else ExitCode.DONE)
     if context.as_json:
         context.output.json.write(
             {
                 "environment": inventory.environment,
                 "bot": inventory.bot_name,
-                "entries": entries,
-                "unreachable": {name: error.message for name, error in away.items()},
+                "entries": found.entries,
+                "unreachable": {name: error.message for name, error in found.away.items()},
             }
         )
-    else:
-        if len(entries) < every:
-            context.output.say(
-                f"the last {len(entries)} of {every} entries; all of them: "
-                f"botdeploy history {inventory.environment} -n 0",
-                "dim",
-            )
-        for line in tables.history(entries):
-            context.output.copy_out(line)
-        for error in away.values():
-            context.output.say(str(error), "red")
-    return int(ExitCode.UNREACHABLE if away else ExitCode.DONE)
+        return code
+    from botdeploy.views import tables
 
-
-LAST_ENTRIES = 50
-"""What a person is shown who does not say how many."""
+    if len(found.entries) < found.total:
+        context.output.say(
+            f"the last {len(found.entries)} of {found.total} entries; for all of them: "
+            f"botdeploy history {inventory.environment} -n 0",
+            "dim",
+        )
+    for line in tables.history(found.entries):
+        context.output.copy_out(line)
+    for error in found.away.values():
+        context.output.say(str(error), "red")
+    return code
 
 
 def _begin_of(text: str, now: datetime) -> datetime:
@@ -175,10 +140,3 @@ def _begin_of(text: str, now: datetime) -> datetime:
             f"--since {text!r} is neither a duration (2h, 3d) nor a time (2026-11-30, "
             "2026-11-30 22:05)"
         ) from None
-
-
-def _is_since(entry: Mapping[str, Any], begin: datetime) -> bool:
-    try:
-        return datetime.fromisoformat(str(entry.get("at"))) >= begin
-    except (ValueError, TypeError):
-        return True

@@ -32,17 +32,17 @@ if TYPE_CHECKING:
 
 def outcome(ended: Ended, environment: str, bot: str) -> str:
     """Say how a command ended: what happened, what is wrong on which host, what to type next."""
-    told = [ended.summary] if ended.summary else []
-    told += [
+    parts = [ended.summary] if ended.summary else []
+    parts += [
         f"{host}: {bot_fault(fault, environment, bot, host)}"
         for host, fault in ended.faults.items()
     ]
-    return with_next("; ".join(told), ended.next, environment, bot)
+    return with_next("; ".join(parts), ended.next, environment, bot)
 
 
-def with_next(said: str, steps: Iterable[NextStep], environment: str, bot: str) -> str:
+def with_next(sentence: str, steps: Iterable[NextStep], environment: str, bot: str) -> str:
     """Put the commands that may follow behind what was said."""
-    return "; ".join([*([said] if said else []), *_next(steps, environment, bot)])
+    return "; ".join([*([sentence] if sentence else []), *_next(steps, environment, bot)])
 
 
 def _next(steps: Iterable[NextStep], environment: str, bot: str) -> Iterable[str]:
@@ -68,8 +68,8 @@ def _next(steps: Iterable[NextStep], environment: str, bot: str) -> Iterable[str
             case _:
                 label = "next" if is_first else "then"
         is_first = False
-        for told in _commands(step, environment, bot):
-            yield f"{label}: {told}"
+        for text in _commands(step, environment, bot):
+            yield f"{label}: {text}"
 
 
 def _commands(step: NextStep, environment: str, bot: str) -> Iterable[str]:
@@ -170,13 +170,13 @@ def decided(decision: Decision) -> str:
 
 def due(found: Due) -> str:
     """Say what ``promote`` would do."""
-    told = [
+    parts = [
         f"revert {name}, which runs a release that failed elsewhere: {why}"
         for name, why in found.leftovers.items()
     ]
     if found.decision is not None:
-        told.append(f"{found.release}: {decided(found.decision)}")
-    return "; ".join(told) or "nothing is due"
+        parts.append(f"{found.release}: {decided(found.decision)}")
+    return "; ".join(parts) or "nothing is due"
 
 
 def left_out(inventory: Inventory) -> Iterable[str]:
@@ -200,12 +200,12 @@ def ignored_arguments(inventory: Inventory) -> Iterable[str]:
 
 def check_item(item: Mapping[str, Any], inventory: Inventory, host: str) -> dict[str, Any]:
     """Put the values of a check's item into its texts, and take them away."""
-    told = {key: value for key, value in item.items() if key not in ("fault", "owner")}
+    shown = {key: value for key, value in item.items() if key not in ("fault", "owner")}
     if fault := item.get("fault"):
-        told["message"] = bot_fault(fault, inventory.environment, inventory.bot_name, host)
+        shown["message"] = bot_fault(fault, inventory.environment, inventory.bot_name, host)
     if owner := item.get("owner"):
         step = NextStep(Todo.TAKE_OVER, name=owner)
-        told["mend"] += (
+        shown["mend"] += (
             f". To take it from '{owner}' for good:\n{command(step, inventory.environment)}"
         )
-    return told
+    return shown

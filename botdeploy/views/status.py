@@ -11,9 +11,12 @@ from botdeploy.engine.outcome import next_step
 from botdeploy.views import sentences
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
+    from botdeploy.core.host.host_state import HostState
+    from botdeploy.core.model.inventory import Inventory
     from botdeploy.engine.commands.status import HostStatus, RolloutStatus, Status
+    from botdeploy.errors import HostError
 
 _UNKNOWN = (
     *("current", "previous", "environment", "running", "active_state", "restarts", "since"),
@@ -65,9 +68,9 @@ def _rollout(rollout: RolloutStatus, environment: str) -> dict[str, Any]:
 
 def _host(one: HostStatus, found: Status) -> dict[str, Any]:
     state, inventory = one.state, found.inventory
-    told = {"host": one.name, "ring": one.ring or None, "reachable": state is not None}
+    about = {"host": one.name, "ring": one.ring or None, "reachable": state is not None}
     if state is None:
-        return {**told, **dict.fromkeys(_UNKNOWN), "error": one.error}
+        return {**about, **dict.fromkeys(_UNKNOWN), "error": one.error}
     switch, lease = state.switch, None
     if switch is not None and switch.phase is Phase.PENDING:
         lease = _stamp(found.at + timedelta(seconds=switch.lease_left_s))
@@ -76,7 +79,7 @@ def _host(one: HostStatus, found: Status) -> dict[str, Any]:
         environment, bot = inventory.environment, inventory.bot_name
         wrong = sentences.bot_fault(one.fault, environment, bot, one.name)
     return {
-        **told,
+        **about,
         "current": state.current or None,
         "previous": state.previous or None,
         "environment": (state.rollout.environment if state.rollout else "") or None,
@@ -93,6 +96,38 @@ def _host(one: HostStatus, found: Status) -> dict[str, Any]:
 
 def _stamp(at: datetime | None) -> str | None:
     return at.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z") if at else None
+
+
+def releases(
+    inventory: Inventory,
+    names: Iterable[str],
+    states: Mapping[str, HostState],
+    away: Mapping[str, HostError],
+) -> dict[str, Any]:
+    """Give what ``releases --json`` prints."""
+    hosts: list[dict[str, Any]] = [
+        {
+            "host": name,
+            "reachable": True,
+            "error": None,
+            "releases": [
+                {
+                    "id": one.id,
+                    "digest": one.digest,
+                    "current": one.id == state.current,
+                    "previous": one.id == state.previous,
+                    "running": one.id == state.running,
+                    "proven": state.is_proven(one.id),
+                    "quarantined": state.quarantine.get(one.digest),
+                }
+                for one in sorted(state.releases, key=lambda one: one.id, reverse=True)
+            ],
+        }
+        if (state := states.get(name)) is not None
+        else {"host": name, "reachable": False, "error": away[name].message}
+        for name in names
+    ]
+    return {"environment": inventory.environment, "bot": inventory.bot_name, "hosts": hosts}
 
 
 def what_comes(rollout: Mapping[str, Any]) -> Iterator[str]:

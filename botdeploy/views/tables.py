@@ -86,20 +86,20 @@ def history(entries: Sequence[Mapping[str, Any]]) -> list[str]:
         [
             str(entry.get("at") or ""),
             *(
-                _DIGEST.sub(lambda digest: digest[0][:12], str(told.get(name) or ""))
-                for told in [{**entry, "who": actor(entry)}]
+                _DIGEST.sub(lambda digest: digest[0][:12], str(one.get(name) or ""))
+                for one in [{**entry, "who": actor(entry)}]
                 for name in ("host", "act", "release", "outcome", "who", "why")
             ),
         ]
         for entry in entries
     ]
-    told = [[" ".join(_shown(cell).split()) for cell in row] for row in rows]
-    widths = [max((len(row[at]) for row in told), default=0) for at in range(6)]
+    cells = [[" ".join(_shown(cell).split()) for cell in row] for row in rows]
+    widths = [max((len(row[at]) for row in cells), default=0) for at in range(6)]
     return [
         "  ".join(
             [*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[6]]
         ).rstrip()
-        for row in told
+        for row in cells
     ]
 
 
@@ -115,8 +115,8 @@ def checks(record: Mapping[str, Any], *, verbose: bool) -> Table:
             rows.append([host["host"], Text("ok", "green"), f"{len(host['checks'])} checks"])
         for item in host["checks"] if verbose else bad:
             mark = Text("ok", "green") if item.get("ok") else Text("fault", "red")
-            told = f"{item['name']}: {item.get('message', '')}".rstrip(": ")
-            rows.append([host["host"], mark, told])
+            text = f"{item['name']}: {item.get('message', '')}".rstrip(": ")
+            rows.append([host["host"], mark, text])
     return table(("host", "result", "check"), rows)
 
 

@@ -96,8 +96,8 @@ class Progress:
                 size = _size(data["bytes_sent"]) if data["bytes_sent"] else "there already"
                 return f"staged     {size}, {data['seconds']:.2f} s", ""
             case Kind.SWITCHED:
-                said = f"switched   {event.ring}, ready after {data['downtime_s']:.2f} s"
-                return _with_unseen(said, data), "cyan"
+                text = f"switched   {event.ring}, ready after {data['downtime_s']:.2f} s"
+                return _with_unseen(text, data), "cyan"
             case Kind.EVIDENCE:
                 return (_evidence(data), "dim") if self._verbose else None
             case Kind.VERDICT:
@@ -114,8 +114,8 @@ class Progress:
                     if data.get("to")
                     else "stopped, there is no previous release"
                 )
-                said = f"reverted   {where} in {data['seconds']:.2f} s, by {data['by']}"
-                return _with_unseen(said, data), "yellow"
+                text = f"reverted   {where} in {data['seconds']:.2f} s, by {data['by']}"
+                return _with_unseen(text, data), "yellow"
             case Kind.HOST_FAILED:
                 return f"failed     {data['error']}", "red"
             case Kind.WAITING if not self._shows_waiting:
@@ -179,8 +179,8 @@ class _Row:
         self.since = 0.0
 
 
-def _with_unseen(said: str, data: Mapping[str, object]) -> str:
-    return f"{said}; {data['unseen']}" if data.get("unseen") else said
+def _with_unseen(text: str, data: Mapping[str, object]) -> str:
+    return f"{text}; {data['unseen']}" if data.get("unseen") else text
 
 
 def _evidence(data: Mapping[str, object]) -> str:

@@ -94,8 +94,8 @@ def _run(
         faults = _faults(run, lock) if options.is_attended else {}
         # A new rollout would find every host proven, and say that it passed.
         if run.members.is_over or (faults and not run.members.without(Standing.PROVEN)):
-            told = f"{target.release} is on every host already; nothing to do"
-            return _with_faults(Ended(ExitCode.DONE, told), faults)
+            summary = f"{target.release} is on every host already; nothing to do"
+            return _with_faults(Ended(ExitCode.DONE, summary), faults)
         return _with_faults(run.go(), faults)
     finally:
         watch.close()
@@ -129,10 +129,10 @@ def _need_majority(inventory: Inventory, lock: EnvironmentLock, dependencies: De
     emit = dependencies.emitter(inventory.environment)
     for name, error in lock.away.items():
         emit(Kind.HOST_FAILED, host=name, error=error.message)
-    told = "; ".join(str(error) for error in lock.away.values())
+    errors = "; ".join(str(error) for error in lock.away.values())
     raise TooFew(
         f"only {len(lock.entered)} of {total} hosts are available, and a rollout needs more than "
-        f"half of them, so that two controllers can't both start one. Nothing was changed. {told}"
+        f"half of them, so that two controllers can't both start one. Nothing was changed. {errors}"
     )
 
 
@@ -150,9 +150,9 @@ def promote(inventory: Inventory, dependencies: Dependencies, options: Options) 
     if late and not is_hasty:
         states, away = observe(dependencies.fleet, names)
     if len(states) * 2 <= len(names):
-        told = "; ".join(str(error) for error in away.values())
+        errors = "; ".join(str(error) for error in away.values())
         raise TooFew(
-            f"only {len(states)} of {len(names)} hosts can be reached. Nothing was changed. {told}"
+            f"only {len(states)} of {len(names)} hosts answer. Nothing was changed. {errors}"
         )
     refuse_others(inventory, states)
     if not _is_due(inventory, states):

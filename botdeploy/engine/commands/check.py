@@ -55,8 +55,8 @@ class RolloutNeeds:
             if str(error) not in {one["message"] for one in items}:
                 items.insert(0, required_programs.item("source", str(error)))
             return cls(templates, None, items)
-        told = build.release.source if build is not None else ""
-        return cls(templates, build, [required_programs.item("source", told, ok=True)])
+        source = build.release.source if build is not None else ""
+        return cls(templates, build, [required_programs.item("source", source, ok=True)])
 
     def of_host(self, host: Host) -> tuple[str, list[required_programs.Item]]:
         """Give what the release wants of a host, encoded, and what is wrong with that itself."""
@@ -68,11 +68,11 @@ class RolloutNeeds:
             return "", [required_programs.item("unit", str(error))]
         if self.build is not None:
             files = {path: file.mode for path, file in self.build.tree.files().items()}
-            told = (
+            found = (
                 required_programs.command_item(bot, files),
                 required_programs.build_item(bot, files),
             )
-            items += [wrong for wrong in told if wrong is not None]
+            items += [wrong for wrong in found if wrong is not None]
         return required_programs.encoded(
             bot, unit, self._head if self.build is not None else None
         ), items

@@ -71,17 +71,17 @@ def approve(inventory: Inventory, fleet: Fleet, by: Signed, *, is_dry: bool) -> 
     what = f"ring {ring} of {record.release}"
     if has_begun:
         what += ", in case its verdict is inconclusive"
-    came = since_pass(fleet, inventory, seen, record)
-    told = f"; since its pass: {'; '.join(came)}" if came else ""
+    since = since_pass(fleet, inventory, seen, record)
+    note = f"; since its pass: {'; '.join(since)}" if since else ""
     if is_dry:
-        return Ended(ExitCode.DONE, f"would approve {what}{told}")
+        return Ended(ExitCode.DONE, f"would approve {what}{note}")
     return _everywhere(
         fleet,
         inventory,
         lambda name: fleet.acts(name).gates.record(
             "approve", by.who, by.message, record.release, ring
         ),
-        f"approved {what} by {by.who}{told}",
+        f"approved {what} by {by.who}{note}",
         next_step=NextStep(Todo.PROMOTE),
     )
 
@@ -118,11 +118,11 @@ def unlock(inventory: Inventory, fleet: Fleet, by: Signed, *, is_dry: bool) -> E
     locked = {name: state.lock for name, state in seen.items() if state.lock is not None}
     if not locked:
         return Ended(ExitCode.DONE, f"{inventory.environment} is not locked")
-    told = "; ".join(f"{name} by {holder}" for name, holder in locked.items())
+    holders = "; ".join(f"{name} by {holder}" for name, holder in locked.items())
     if is_dry:
-        return Ended(ExitCode.DONE, f"locked: {told}")
+        return Ended(ExitCode.DONE, f"locked: {holders}")
     who = f"{by.who}: {by.message}" if by.message else by.who
-    done = f"removed the lock: {told}"
+    done = f"removed the lock: {holders}"
     return _everywhere(fleet, inventory, lambda name: fleet.acts(name).lock.unlock(who), done)
 
 
@@ -147,6 +147,6 @@ def _everywhere(
     reached = len(names) - len(failed)
     if not reached:
         return Ended(ExitCode.UNREACHABLE, f"no host could be reached: {'; '.join(failed)}")
-    told = f" (not on every host: {'; '.join(failed)})" if failed else ""
+    note = f" (not on every host: {'; '.join(failed)})" if failed else ""
     code = ExitCode.DONE if reached * 2 > len(names) else ExitCode.UNREACHABLE
-    return Ended(code, done + told, next=(next_step,) if next_step is not None else ())
+    return Ended(code, done + note, next=(next_step,) if next_step is not None else ())

@@ -157,5 +157,7 @@ def _learn_secrets(inventory: Inventory, mask: Mask, environ: Mapping[str, str])
     mask.learn(values)
     if not unread:
         return []
-    told = ", ".join(dict.fromkeys(unread))
-    return [f"{told} could not be read here. Its values are hidden only if they look like a token."]
+    names = ", ".join(dict.fromkeys(unread))
+    return [
+        f"{names} could not be read here. Its values are hidden only if they look like a token."
+    ]

@@ -50,10 +50,12 @@ def since_pass(
         )
 
     seen = fleet.each(passed, read)
-    return [_told(name, states[name], seen[name], record.release, passed[name]) for name in passed]
+    return [
+        _describe(name, states[name], seen[name], record.release, passed[name]) for name in passed
+    ]
 
 
-def _told(
+def _describe(
     name: str, state: HostState, evidence: Evidence | HostError, release: str, passed_us: int
 ) -> str:
     staged = state.release(release)
@@ -64,9 +66,9 @@ def _told(
     since_us = passed_us - passed_us % evidence.bucket_us
     counts = evidence.totals(release, since_us)
     up = _up(state, passed_s)
-    said = f"{count(counts.error_lines, 'error')} in {count(counts.lines, 'line')}"
+    errors = f"{count(counts.error_lines, 'error')} in {count(counts.lines, 'line')}"
     crashes = "1 crash" if counts.crashes == 1 else f"{counts.crashes} crashes"
-    return f"{where}: {said}, {crashes}, {up}"
+    return f"{where}: {errors}, {crashes}, {up}"
 
 
 def _up(state: HostState, passed_s: float) -> str:

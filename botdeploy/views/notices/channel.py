@@ -136,7 +136,7 @@ class Channel(Generic[Item]):
     # --- in the thread ----------------------------------------------------------------------
 
     def _work(self) -> None:
-        with _Said() as said:
+        with _LastComplaint() as complaint:
             try:
                 service, mask = self._open()
             except BotdeployError as error:
@@ -146,7 +146,7 @@ class Channel(Generic[Item]):
                 self._give_up(f"it could not be set up: {type(error).__name__}")
                 return
             while items := self._gather():
-                why = self._deliver(service, items, said)
+                why = self._deliver(service, items, complaint)
                 self._after(items, mask(why)[:300] if why else "")
                 if self._given_up.is_set():
                     return
@@ -181,9 +181,9 @@ class Channel(Generic[Item]):
     def _has_news(self) -> bool:
         return len(self._items) > self._seen
 
-    def _deliver(self, service: Any, items: list[Item], said: _Said) -> str:
+    def _deliver(self, service: Any, items: list[Item], complaint: _LastComplaint) -> str:
         """Send, again and again for a while; gives why it failed, or nothing."""
-        said.text = ""
+        complaint.text = ""
         pace = self._pace
         try:
             message = self._compose(items)
@@ -205,7 +205,7 @@ class Channel(Generic[Item]):
                 )
             )
         except RetryError:
-            return said.text or "the service did not take it"
+            return complaint.text or "the service did not take it"
         except Exception as error:  # noqa: BLE001 (a service's own code; a notice fails no rollout)
             return f"it could not be sent: {type(error).__name__}"
         return ""
@@ -226,7 +226,7 @@ class Channel(Generic[Item]):
             self._given_up.set()
 
 
-class _Said(logging.Handler):
+class _LastComplaint(logging.Handler):
     """Keeps the last complaint of Apprise's that came from this thread; none reach the terminal."""
 
     def __init__(self) -> None:

@@ -129,7 +129,7 @@ class Notices:
             return
         if needs_person:
             self._repeats.remember(what, event.at)
-        said = Event(
+        end = Event(
             Kind.OUTCOME,
             event.at,
             event.environment,
@@ -143,7 +143,7 @@ class Notices:
                 "by": self._who,
             },
         )
-        self._send([*self._waiting, said])
+        self._send([*self._waiting, end])
 
     def _is_news(self, code: ExitCode, what: str, event: Event) -> bool:
         """Tell whether a tick of cron's that did nothing met a trouble worth a notice."""
@@ -219,13 +219,13 @@ class Announcements:
         if not text:
             return
         try:
-            told = announce.render(text, self._known(event, ring))
+            announcement = announce.render(text, self._known(event, ring))
         except UserError as error:
             self._failed(f"announce.{moment} of ring {name}: {error}")
             return
         for channel in self._channels[name]:
-            if told:
-                channel.put(harmless(self._mask(told)))
+            if announcement:
+                channel.put(harmless(self._mask(announcement)))
 
     def _known(self, event: Event, ring: Ring) -> dict[str, object]:
         names = self._hosts.get(ring.name) or ((event.host,) if event.host else ())

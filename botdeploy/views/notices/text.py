@@ -70,11 +70,11 @@ def compose(
     worst = max(newest_first, key=lambda line: _RANK.index(line.mood), default=_NOTHING)
     head = next((_line_of(lines, one) for one in events[-1:] if one.kind is Kind.OUTCOME), worst)
     release = next((one.release for one in reversed(events) if one.release), "")
-    told = [f"release {release}"] if release else []
-    told += [_text(line, mask) for line in lines.values()]
+    body = [f"release {release}"] if release else []
+    body += [_text(line, mask) for line in lines.values()]
     title = f"{bot} {events[-1].environment}: {head.headline}" if events else bot
     return Message(
-        harmless(mask(title)).replace("\n", " ")[:200], _fit(told), _worse(head.mood, worst.mood)
+        harmless(mask(title)).replace("\n", " ")[:200], _fit(body), _worse(head.mood, worst.mood)
     )
 
 
@@ -112,9 +112,9 @@ def _line_for(event: Event) -> tuple[tuple[object, ...], _Line]:
             outcome = str(data["outcome"])
             reasons = "; ".join(map(str, data["reasons"])) or "no problems were found"
             mood = Mood.SUCCESS if outcome == "pass" else Mood.FAILURE
-            said = {"pass": "passed", "fail": "failed"}.get(outcome, f"is {outcome}")
+            words = {"pass": "passed", "fail": "failed"}.get(outcome, f"is {outcome}")
             return key, _Line(
-                f"ring {event.ring} {said}", mood, f"ring {event.ring} {said}: {reasons}"
+                f"ring {event.ring} {words}", mood, f"ring {event.ring} {words}: {reasons}"
             )
         case Kind.PROMOTED:
             hosts = list(map(str, data["hosts"]))
@@ -148,8 +148,8 @@ def _outcome(event: Event) -> _Line:
     code = ExitCode(int(data["code"]))
     headline, mood, step = _ENDS[code]
     if code in (ExitCode.DONE, ExitCode.HELD) and data.get("waits") in _WAITS:
-        said, mood = _WAITS[str(data["waits"])]
-        headline = f"ring {event.ring} {said}" if event.ring else said
+        words, mood = _WAITS[str(data["waits"])]
+        headline = f"ring {event.ring} {words}" if event.ring else words
     summary = str(data["summary"])
     if code is ExitCode.DONE and data.get("was_reverted"):
         headline = f"rolled back by {data['by']}" if data.get("by") else "rolled back"
