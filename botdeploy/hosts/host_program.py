@@ -9,6 +9,7 @@ from importlib import resources
 from shlex import quote
 from typing import TYPE_CHECKING
 
+from botdeploy.core.lines.line import JOURNAL_FIELDS
 from botdeploy.errors import UserError
 
 if TYPE_CHECKING:
@@ -45,7 +46,8 @@ _NONCE = re.compile(r"[A-Za-z0-9]{1,64}")
 
 def _assemble() -> bytes:
     folder = resources.files("botdeploy.hosts").joinpath("shell")
-    return "\n".join(folder.joinpath(f"{part}.sh").read_text("utf-8") for part in PARTS).encode()
+    text = "\n".join(folder.joinpath(f"{part}.sh").read_text("utf-8") for part in PARTS)
+    return text.replace("@JOURNAL_FIELDS@", ",".join(JOURNAL_FIELDS)).encode()
 
 
 PROGRAM: bytes = _assemble()

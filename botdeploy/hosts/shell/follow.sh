@@ -23,7 +23,7 @@
 READ_BYTES=16777216 # of what stands, in bytes of JSON
 READ_S=5            # and in seconds, the network's included
 
-FIELDS=MESSAGE,PRIORITY,_PID,MESSAGE_ID,INVOCATION_ID,_SYSTEMD_INVOCATION_ID,N_RESTARTS,EXIT_CODE,EXIT_STATUS,UNIT_RESULT,N_DROPPED,JOB_RESULT,JOB_TYPE,_LINE_BREAK,_TRANSPORT,CODE_FUNC
+FIELDS=@JOURNAL_FIELDS@ # botdeploy puts in what it reads
 
 # tell_hidden: what the lines must not show where they are read: the secrets of the releases here, old
 # ones too, packed, for a reader with root's rights, who may "fetch" them as well. A controller can't
