@@ -106,7 +106,7 @@ exec {real} "$@\"""",
 }
 BUSYBOX = {"date": 'exec {real} "$(printf %s "$*" | sed "s/%N/%%N/; s/^-u //")"'}
 HELPERS = """
-utc; echo; wall; echo "$wall_s $wall_us $wall_at"
+utc; echo; read_clock; echo "$wall_s $wall_us $wall_at"
 mkdir one two; ln -s one current; ln -s two current.new
 rename "$PWD/current.new" "$PWD/current"
 echo "$? $(readlink current) $(ls -d one/* two/* 2>/dev/null)"
@@ -147,11 +147,10 @@ def test_the_ground_stands_on_tools_of_any_make(
 
 
 def test_no_tool_is_asked_for_what_only_gnu_has() -> None:
-    """Parts of a second come from ``wall``, and a link is replaced by ``rename``."""
+    """Parts of a second come from ``read_clock``, and a link is replaced by ``rename``."""
     text = host_program.PROGRAM.decode()
     assert not re.findall(r"date [^\n]*%[0-9]N", text)
-    moves = re.findall(r"mv -T [^\n]*(?:current|previous|UNITS)", text)
-    assert not [move for move in moves if "releases" not in move]
+    assert not re.findall(r"mv -T [^\n]*(?:CURRENT|PREVIOUS|UNIT_LINK|WANTED)", text)
 
 
 # --- the wrapper, with a program and a sudo of our own ------------------------------------------
@@ -439,10 +438,12 @@ def test_installing_checks_what_arrived(stage: Path) -> None:
 # --- pieces of the program -----------------------------------------------------------------------
 
 
-def piece(script: str, *arguments: str) -> str:
-    """Run some shell with the program's functions known."""
+def piece(script: str, *arguments: str, root: Path = Path("/")) -> str:
+    """Run some shell with the program's functions known, and a host's folders below ``root``."""
     text = host_program.PROGRAM.decode()
     ground = text[: text.index("# main: hand the arguments")]
+    for base in ("/opt", "/var/lib", "/run/botdeploy/$BOT"):
+        ground = ground.replace(f"={base}\n", f"={root / base[1:]}\n")
     with tempfile.TemporaryDirectory() as folder:  # one argument of a command is at most 128 KiB
         place = Path(folder) / "echobot"
         place.write_text(ground + script)
@@ -456,7 +457,7 @@ def piece(script: str, *arguments: str) -> str:
 @settings(max_examples=examples(60), deadline=None)
 def test_any_text_becomes_a_json_string(text: str) -> None:
     """What is quoted reads back the same, with control characters as spaces."""
-    out = piece('quoted "$3"', text)
+    out = piece('quote "$3"; printf %s "$json"', text)
     meant = "".join(" " if ord(char) < 32 or ord(char) == 127 else char for char in text)
     assert json.loads(out) == meant
 
@@ -532,9 +533,10 @@ def test_a_sign_is_found_whatever_a_terminal_would_do_with_it(
         text.insert(draw.randrange(len(text) + 1), escape)
     line = f"[ 12.000000] bot[77]: {''.join(text)}\n-- cursor: s=1\n"
     out = piece(
-        'since="" old_pids="" dropped=0 InactiveEnterTimestampMonotonic=0 line=$3 RUN=$(mktemp -d);'
-        " wanted='^\\[INFO\\] bereit é漢 in [0-9]+ ms$'; journalctl() { printf %s \"$line\"; };"
-        ' has_sign && printf found; rm -r "$RUN"',
+        'since="" old_pids="" dropped=0 InactiveEnterTimestampMonotonic=0 line=$3;'
+        " SIGN_READ=$(mktemp) wanted='^\\[INFO\\] bereit é漢 in [0-9]+ ms$';"
+        ' journalctl() { printf %s "$line"; };'
+        ' has_sign && printf found; rm "$SIGN_READ"',
         line,
     )
     assert out == "found"
@@ -545,7 +547,7 @@ def test_the_documented_list_of_directives_is_the_programs() -> None:
     text = host_program.PROGRAM.decode()
     body = text[text.index("FREE=") : text.index("# No prefix")]
     free = set(body.split('"')[1].split())
-    service = body[body.index("check_service() {") : body.index("among() {")]
+    service = body[body.index("check_service() {") : body.index("must_be_one_of() {")]
     cases = re.findall(r"^\t([A-Z][A-Za-z |]+)\)", service, re.MULTILINE)
     checked = {name.strip() for case in cases for name in case.split("|")}
     page = (Path(__file__).parents[2] / "docs/security.md").read_text()
@@ -556,7 +558,8 @@ def test_the_documented_list_of_directives_is_the_programs() -> None:
 
 def test_what_failed_after_its_pass_takes_no_place_of_a_proven_release(tmp_path: Path) -> None:
     """Its mark stays, but keep counts what may be returned to; the refused one goes."""
-    releases, state = tmp_path / "releases", tmp_path / "state"
+    home, state = tmp_path / "opt/echobot", tmp_path / "var/lib/botdeploy/echobot"
+    releases = home / "releases"
     for folder in ("proven", "quarantine", "evidence", "approved"):
         (state / folder).mkdir(parents=True)
     names = ["R1", "R2", "R3", "R4", "R5", "R6"]
@@ -564,14 +567,13 @@ def test_what_failed_after_its_pass_takes_no_place_of_a_proven_release(tmp_path:
         (releases / name / ".botdeploy").mkdir(parents=True)
         (releases / name / ".botdeploy/digest").write_text(f"d{name} 1\n")
         (state / "proven" / name).write_text(f"{order}\n")
-    (tmp_path / "current").symlink_to("releases/R6")
+    (home / "current").symlink_to("releases/R6")
     for name in ("R3", "R4", "R5"):
         (state / "quarantine" / f"d{name}").write_text("errors came late\n")
     out = piece(
-        "HOME_DIR=$3 RELEASES=$3/releases STATE=$3/state RUN=$3 running=R6; prune 1;"
-        ' printf %s "$pruned"; is_proven R3 || printf " R3 refused";'
-        ' is_target R2 && printf " R2 good"',
-        str(tmp_path),
+        'running=R6; prune 1; printf %s "$pruned"; is_proven R3 || printf " R3 refused";'
+        ' is_return_target R2 && printf " R2 good"',
+        root=tmp_path,
     )
     # R6 runs, R2 is the one more that keep asks for; of the refused the two newest stay.
     assert out == "R3 R1 R3 refused R2 good"
@@ -586,8 +588,8 @@ def test_a_probe_that_took_too_long_is_told_from_one_that_could_not_be_run(
     (tmp_path / "timeout").chmod(0o755)
     (tmp_path / "current").mkdir()
     out = piece(
-        "PATH=$3:$PATH HOME_DIR=$3 user=$(id -un) client='' wanted=x limit=1;"
-        ' tick; begun=$now_cs; ask_bot; printf %s "$code"',
+        "PATH=$3:$PATH CURRENT=$3/current user=$(id -un) client='' wanted=x limit=1;"
+        ' read_uptime; begun=$now_cs; ask_bot; printf %s "$code"',
         str(tmp_path),
     )
     assert out == code

@@ -152,7 +152,7 @@ def test_systemd_takes_the_default_unit_and_finds_it_safe(tmp_path: Path) -> Non
 HARNESS = """
 set -uf
 LC_ALL=C TAB='\t' BOT=echobot UNIT=echobot.service HOME_DIR=/opt/echobot user=echobot id=$2
-RELEASES=$HOME_DIR/releases UNITS=/etc/systemd/system
+RELEASES=$HOME_DIR/releases CURRENT=$HOME_DIR/current UNITS=/etc/systemd/system
 is_id() { case $1 in '' | .* | *[!A-Za-z0-9._-]* | *..*) return 1 ;; esac; }
 is_number() { case $1 in '' | *[!0-9]*) return 1 ;; esac; }
 . "$1"

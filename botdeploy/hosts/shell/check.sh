@@ -1,4 +1,4 @@
-# check: a preflight that changes nothing.
+# check: what a rollout needs, tried on this host. It writes nothing that stays.
 #
 #   check [USER [WANTED]]
 #
@@ -30,8 +30,8 @@ act_check() {
 	check_systemd
 	check_tools
 	seen=' ' told_mute=no
-	for folder in /opt /var/lib "$UNITS" /run; do check_folder_space "$folder"; done
-	for folder in "$HOME_DIR" "$RELEASES" "$HOME_DIR/shared" "$STATE"; do check_volume "$folder"; done
+	for folder in "$OPT" "$VAR_LIB" "$UNITS" /run; do check_folder_space "$folder"; done
+	for folder in "$HOME_DIR" "$RELEASES" "$SHARED" "$STATE"; do check_volume "$folder"; done
 	check_journal
 	check_clock
 	check_names
@@ -43,28 +43,29 @@ act_check() {
 	[ -z "$wanted" ] || rehearse
 }
 
-# What is sent behind sudo's password arrives as it was sent, or no upload would.
+# check_input: does standard input arrive whole behind sudo's password? Every upload needs that.
 check_input() {
-	hear 5 && [ "$word" = arrived ] && return 0
-	item input false "what is sent does not arrive: ${SUDO_USER:+sudo may take it with the password ($(sudo -V 2>&1 </dev/null | head -n 1))}" \
-		"sudo-rs 0.2.5 does that: install a newer sudo-rs, or sudo, or let it ask for no password: botdeploy setup, by root"
+	read_word 5 && [ "$word" = arrived ] && return 0
+	item input false "standard input does not reach the program: ${SUDO_USER:+sudo may read it together with the password ($(sudo -V 2>&1 </dev/null | head -n 1))}" \
+		"sudo-rs 0.2.5 does that: install a newer sudo-rs, or sudo, or run botdeploy setup as root: sudo then asks for no password"
 }
 
 check_rights() {
 	if [ "$(id -u)" -eq 0 ]; then
 		item root true "acts run as root${SUDO_USER:+ through sudo, for $SUDO_USER}"
 	else
-		item root false "$(id -un) is not root here" "run once, with an administrator's user: botdeploy setup"
+		item root false "$(id -un) has not root's rights on this host" "run once, with an administrator's user: botdeploy setup"
 	fi
-	if [ -e "$SUDOERS" ]; then item sudo true "the rights are narrowed to botdeploy's program ($SUDOERS)"; fi
+	if [ -e "$SUDOERS" ]; then item sudo true "sudo allows botdeploy's program only ($SUDOERS)"; fi
 }
 
 check_systemd() {
 	if [ ! -d /run/systemd/system ]; then
-		item systemd false "this host does not run systemd" "botdeploy deploys systemd services only"
+		item systemd false "this host does not run systemd" "use a host with systemd: botdeploy deploys systemd services only"
 		return
 	fi
-	systemd_version
+	version=$(systemctl --version 2>/dev/null | sed -n '1s/^systemd \([0-9]*\).*/\1/p')
+	is_number "$version" || version=0
 	if [ "$version" -ge 247 ]; then
 		item systemd true "version $version"
 	else
@@ -75,15 +76,13 @@ check_systemd() {
 check_tools() {
 	missing_tools
 	if [ -z "$tools" ]; then
-		item tools true "all there"
+		item tools true "all are there"
 	else
-		tools=$(printf %s "$tools" | tr -d '",')
 		item tools false "missing: $tools" "install coreutils, findutils, diffutils, util-linux, tar, gzip and sed"
 	fi
-	command -v zstd >/dev/null || item zstd true "not there: uploads are packed by gzip" "install zstd for smaller uploads"
 	command -v curl >/dev/null || command -v wget >/dev/null || case "$NL$wanted" in
-	*"${NL}ready=http$NL"*) item curl false "neither curl nor wget is there: nothing can ask ready: {http: …}" "install curl" ;;
-	*) item curl true "not there: a bot can't be asked over http whether it is ready" "install curl where ready: {http: …} is used" ;;
+	*"${NL}ready=http$NL"*) item curl false "neither curl nor wget is there, and ready: {http: …} needs one" "install curl" ;;
+	*) item curl true "neither curl nor wget is there: ready: {http: …} does not work" "install curl if you use ready: {http: …}" ;;
 	esac
 }
 
@@ -113,10 +112,10 @@ check_folder_space() { # FOLDER
 		item "$1" true "$1: $free"
 	fi
 	case $1 in
-	/opt | "$HOME_DIR" | "$RELEASES")
+	"$OPT" | "$HOME_DIR" | "$RELEASES")
 		mount=$(stat -c %m "$1")
 		! is_noexec "$mount" ||
-			item noexec false "$mount is mounted noexec: no program of a release could start from it" "mount -o remount,exec $mount, and in /etc/fstab"
+			item noexec false "$mount is mounted noexec: no program of a release can start there" "mount -o remount,exec $mount, and in /etc/fstab"
 		;;
 	esac
 }
@@ -127,7 +126,7 @@ is_noexec() { # MOUNT
 
 check_journal() {
 	if ! systemctl is-active -q systemd-journald; then
-		item journald false "systemd-journald does not run: a bot started now would be mute for life" "systemctl start systemd-journald"
+		item journald false "systemd-journald does not run: no line of a bot that starts now is kept" "systemctl start systemd-journald"
 		return
 	fi
 	if ! can_read_journal; then
@@ -135,9 +134,9 @@ check_journal() {
 	elif [ -d /var/log/journal ] && [ -n "$(ls -A /var/log/journal)" ]; then
 		item journal true "persistent"
 	else
-		item journal true "volatile: a reboot takes the evidence away" "mkdir -p /var/log/journal && systemctl restart systemd-journald"
+		item journal true "volatile: a reboot deletes the journal" "mkdir -p /var/log/journal && systemctl restart systemd-journald"
 	fi
-	why_mute
+	find_why_mute
 	[ -z "$mute" ] || tell_mute
 	[ -n "$wanted" ] || check_rate_limit
 }
@@ -155,25 +154,25 @@ tell_mute() {
 		;;
 	*)
 		set_in=${1:-$(grep -lEs '^[[:blank:]]*(LogNamespace|StandardOutput|LogLevelMax|LogFilterPatterns)[[:blank:]]*=' \
-			/usr/lib/systemd/system/"$UNIT".d/*.conf /run/systemd/system/"$UNIT".d/*.conf "$UNITS/$UNIT".d/*.conf | tail -n 1)}
+			/usr/lib/systemd/system/"$UNIT".d/*.conf /run/systemd/system/"$UNIT".d/*.conf "$UNIT_LINK".d/*.conf | tail -n 1)}
 		mend="take that out of ${set_in:-the unit}, then: systemctl daemon-reload"
 		;;
 	esac
 	set -f
-	item lines false "a line of the bot would not be seen: $mute" "$mend"
+	item lines false "the bot's lines would not be seen: $mute" "$mend"
 }
 
 # check_rate_limit [PLACE]: of the bot's unit, or of the one that stands for it.
 check_rate_limit() {
-	rate_limit
+	read_rate_limit
 	if [ "$burst" -eq 0 ]; then
-		item rate-limit true "journald takes all that the bot writes"
+		item rate-limit true "journald keeps every line that the bot writes"
 	elif [ "$burst" -lt 1000 ]; then
-		item rate-limit false "journald drops what the bot writes beyond $burst lines in $interval${1:+ ($1)}: its sign may be among that" \
+		item rate-limit false "journald drops what the bot writes beyond $burst lines in $interval${1:+ ($1)}: its ready sign may be among that" \
 			"set LogRateLimitBurst to 10000 or more, or take it out${1:+ of $1, then: systemctl daemon-reload}"
 	else
 		item rate-limit true "journald drops what the bot writes beyond $burst lines in $interval" \
-			"a bot that writes more: LogRateLimitIntervalSec=1s and LogRateLimitBurst=100000 in bot: unit:"
+			"if the bot writes more: LogRateLimitIntervalSec=1s and LogRateLimitBurst=100000 in bot: unit:"
 	fi
 }
 
@@ -181,21 +180,21 @@ check_clock() {
 	case $(timeout 5 timedatectl show -p NTPSynchronized --value 2>/dev/null) in
 	yes) item clock true "synchronised, $(utc)" ;;
 	no) item clock true "not synchronised, $(utc): times in reports may be off" "timedatectl set-ntp true" ;;
-	*) item clock true "$(utc); nobody tells whether it is synchronised" ;;
+	*) item clock true "$(utc); it is unknown whether it is synchronised" ;;
 	esac
 }
 
 check_names() {
 	read -r own </proc/sys/kernel/hostname
 	if timeout 3 getent hosts "$own" >/dev/null; then return 0; fi
-	item hostname true "$own does not know its own name: every sudo may wait for a resolver" "add to /etc/hosts: 127.0.1.1 $own"
+	item hostname true "the host cannot resolve its own name $own: each sudo may wait for a DNS server" "add to /etc/hosts: 127.0.1.1 $own"
 }
 
 check_python() {
 	if command -v python3 >/dev/null; then
 		item python true "$(python3 -V 2>&1)"
 	else
-		item python true "no python3: only a bot's build or command may want one" "install python3 where the bot needs it"
+		item python true "no python3: only a bot's build or command may need it" "install python3 if the bot needs it"
 	fi
 }
 
@@ -213,25 +212,25 @@ check_place() {
 		item unit true "$UNIT is free"
 	fi
 	if [ -d "$HOME_DIR" ] && [ ! -d "$RELEASES" ] && [ -n "$(ls -A "$HOME_DIR" 2>/dev/null)" ]; then
-		item place false "$HOME_DIR holds something that botdeploy did not put there" "move it away, or give the bot another name"
+		item place false "$HOME_DIR holds files that botdeploy did not write" "move them away, or give the bot another name"
 	fi
-	if [ "$(stat -c %m /opt)" != / ] || { [ -d "$HOME_DIR" ] && [ "$(stat -c %m "$HOME_DIR")" != / ]; }; then
-		item boot true "/opt is a file system of its own: at boot the bot starts after it is mounted"
+	if [ "$(stat -c %m "$OPT")" != / ] || { [ -d "$HOME_DIR" ] && [ "$(stat -c %m "$HOME_DIR")" != / ]; }; then
+		item boot true "$OPT is a file system of its own: at boot the bot starts after it is mounted"
 	fi
 }
 
-# check_running: what is known of the unit, where nothing is open; what that means is for the core.
+# check_running: what is known of the unit, where nothing is open; the controller says what that means.
 check_running() {
-	[ -L "$HOME_DIR/current" ] && [ ! -e "$STATE/pending" ] && [ ! -e "$STATE/reverting" ] || return 0
-	link_of current
+	[ -L "$CURRENT" ] && ! is_open || return 0
+	link_of "$CURRENT"
 	is_id "$linked" || return 0
-	runs "$linked" || :
+	is_running "$linked" || :
 	tell_running "\"current\": \"$linked\""
 }
 
 # Whose the bot here is: the controller knows whether that is its own.
 check_environment() {
-	get "$STATE/rollout" environment
+	get "$ROLLOUT" environment
 	[ -z "$got" ] || item environment true "$got"
 }
 
@@ -239,7 +238,7 @@ check_user() {
 	run_as
 	[ -n "$wanted_user" ] || wanted_user=$user
 	if [ "$wanted_user" != "$user" ] && [ -e "$SUDOERS" ]; then
-		item user false "setup has prepared $BOT to run as $user, not as $wanted_user" "an administrator changes it by: botdeploy setup"
+		item user false "setup has prepared $BOT to run as $user, not as $wanted_user" "an administrator can change that: botdeploy setup"
 	elif ! id -u "$wanted_user" >/dev/null 2>&1; then
 		item user true "$wanted_user will be created, without a shell"
 	elif [ "$(id -u "$wanted_user")" -eq 0 ]; then
@@ -263,11 +262,11 @@ rehearse() {
 	fi
 	work=$(mktemp -d /run/botdeploy-check.XXXXXX) && chmod 0755 "$work" || fault state "cannot write /run"
 	tries=0 one=none
-	trap 'drop_try; rm -rf "$work"' EXIT
+	trap 'remove_try; rm -rf "$work"' EXIT
 	trap 'exit 3' HUP INT TERM
 	rehearse_unit
 	case "$NL$wanted" in *"${NL}build="* | *"${NL}module="*) rehearse_build ;; esac
-	drop_try
+	remove_try
 	rm -rf "$work"
 	trap - EXIT
 }
@@ -300,19 +299,19 @@ rehearse_unit() {
 		item sandbox false "the unit would be refused: $refusal" "change bot: unit:, or the template"
 		return
 	fi
-	place=/opt
-	for folder in "$HOME_DIR" "$HOME_DIR/current/"; do [ ! -d "$folder" ] || place=$folder; done
+	place=$OPT
+	for folder in "$HOME_DIR" "$CURRENT/"; do [ ! -d "$folder" ] || place=$folder; done
 	all_settings >"$work/settings"
 	cp "$work/settings" "$work/kept"
 	: >"$work/none"
-	if ! try "$work/none" /bin/true; then
+	if ! try_unit "$work/none" /bin/true; then
 		item sandbox false "a service of $runner can't start in $place: $why" "look at: namei -l $place"
 		return
 	fi
-	if try "$work/settings" "/bin/echo botdeploy-check-$NONCE"; then
+	if try_unit "$work/settings" "/bin/echo botdeploy-check-$NONCE"; then
 		bots=$UNIT UNIT=$one
 		check_rate_limit "$(place_of LogRateLimitBurst)"
-		see_line
+		check_line_is_kept
 		UNIT=$bots
 		item sandbox true "the unit's $(grep -c . <"$work/settings") settings work here"
 	else
@@ -325,13 +324,13 @@ rehearse_unit() {
 # those that start something, hand something over or say how long it lasts: "PLACE<tab>NAME=VALUE".
 all_settings() {
 	set +f
-	set -- "$work/unit" /usr/lib/systemd/system/"$UNIT".d/*.conf /run/systemd/system/"$UNIT".d/*.conf "$UNITS/$UNIT".d/*.conf
+	set -- "$work/unit" /usr/lib/systemd/system/"$UNIT".d/*.conf /run/systemd/system/"$UNIT".d/*.conf "$UNIT_LINK".d/*.conf
 	set -f
 	for file in "$@"; do
 		[ -f "$file" ] || continue
 		from=$file
 		[ "$file" != "$work/unit" ] || from=unit
-		awk -v place="$from" -v shared="ReadWritePaths=$HOME_DIR/shared" -v is_there="$([ -e "$HOME_DIR/shared" ] && printf 1)" '
+		awk -v place="$from" -v shared="ReadWritePaths=$SHARED" -v is_there="$([ -e "$SHARED" ] && printf 1)" '
 			{ line = line $0 }
 			sub(/\\$/, " ", line) { next }
 			{ whole = line; line = ""; sub(/^[ \t]+/, "", whole); sub(/[ \t]*=[ \t]*/, "=", whole) }
@@ -352,11 +351,11 @@ place_of() {
 	[ "$got" = unit ] || printf %s "$got"
 }
 
-# try FILE COMMAND: does the command end well in a unit with these settings? Else what systemd said of
+# try_unit FILE COMMAND: does the command end well in a unit with these settings? Else what systemd said of
 # it, in $why. The unit, $one, stands until the next try. systemd reads a name that is new to it
 # without being told to reload.
-try() {
-	drop_try
+try_unit() {
+	remove_try
 	tries=$((tries + 1))
 	one=botdeploy-check-$BOT-$$-$tries.service
 	{
@@ -374,7 +373,7 @@ try() {
 	return 1
 }
 
-drop_try() {
+remove_try() {
 	[ "$one" != none ] || return 0
 	rm -f "/run/systemd/system/$one"
 	systemctl reset-failed "$one" 2>/dev/null
@@ -386,7 +385,7 @@ find_culprits() {
 	: >"$work/kept"
 	while IFS= read -r each <&7; do
 		{ cat "$work/kept" && printf '%s\n' "$each"; } >"$work/more"
-		if try "$work/more" "$1"; then
+		if try_unit "$work/more" "$1"; then
 			cp "$work/more" "$work/kept"
 			continue
 		fi
@@ -399,8 +398,8 @@ find_culprits() {
 	done 7<"$work/settings"
 }
 
-# see_line: did what the try said reach the journal, where the bot's sign is looked for?
-see_line() {
+# check_line_is_kept: did what the try said reach the journal, where the bot's sign is looked for?
+check_line_is_kept() {
 	journalctl --sync 2>/dev/null
 	looks=0
 	while [ "$looks" -lt 20 ]; do
@@ -409,11 +408,11 @@ see_line() {
 		sleep 0.1
 	done
 	[ "$told_mute" = no ] || return 0
-	why_mute
+	find_why_mute
 	if [ -n "$mute" ]; then
 		tell_mute "$(place_of '\(LogNamespace\|StandardOutput\|LogLevelMax\|LogFilterPatterns\)')"
 	else
-		item lines false "what a service with the unit's settings writes does not reach the journal" "look at: journalctl -u systemd-journald"
+		item lines false "lines of a service with the unit's settings do not reach the journal" "look at: journalctl -u systemd-journald"
 	fi
 }
 
@@ -422,8 +421,8 @@ try_program() { # NAME
 	*/*) command="/bin/sh -c \"test -x $1\"" ;;
 	*) command="/bin/sh -c \"command -v -- $1\"" ;;
 	esac
-	! try "$work/kept" "$command" || return 0
-	if try "$work/none" "$command"; then
+	! try_unit "$work/kept" "$command" || return 0
+	if try_unit "$work/none" "$command"; then
 		cp "$work/kept" "$work/settings"
 		find_culprits "$command" "$1"
 	elif [ -e "$1" ]; then
@@ -465,7 +464,7 @@ rehearse_build() {
 		noexec) item tmp false "/tmp is mounted noexec: what a build unpacks there can't run" "mount -o remount,exec $(stat -c %m /tmp), and in /etc/fstab" ;;
 		space)
 			[ $((first * second)) -lt "$TMP_LEAST" ] || continue
-			item tmp false "/tmp: $((first * second / 1000000)) MB free, and a build unpacks and compiles there" "$(roomier)"
+			item tmp false "/tmp: $((first * second / 1000000)) MB free, and a build unpacks and compiles there" "$(print_tmp_mend)"
 			;;
 		*) continue ;;
 		esac
@@ -476,7 +475,7 @@ rehearse_build() {
 	[ "$is_fine" = no ] || item build true "what the build runs is there"
 }
 
-roomier() {
+print_tmp_mend() {
 	if [ "$(stat -f -c %T /tmp)" = tmpfs ]; then
 		printf 'mount -o remount,size=1G %s, and in /etc/fstab' "$(stat -c %m /tmp)"
 	else

@@ -1,4 +1,4 @@
-# fetch: a release as it was sent here, for a host that was away when it was. Changes nothing.
+# fetch: a release as it was sent here, for a host that was away when it was. It writes nothing.
 #
 #   fetch TOKEN ID
 #

@@ -1,16 +1,18 @@
-# follow: the bot's journal as journald's own JSON, from a position on, until the reader goes away.
+# follow: the bot's journal as journald's own JSON, from a position on, until the reader goes away. It writes
+# nothing.
 #
 #   follow POSITION      what stands from a position on, then on from its last entry, that entry itself
 #                        first, as it comes
 #   entries POSITION     what stands from a position on, once
 #   lines N              the last N entries, once
 #
-# POSITION is since:SECONDS (since:SECONDS:SECONDS leaves the last ones out), or a cursor: from that entry on, the entry itself included; who resumes
-# drops it when it is the one it has, and knows of a gap when it is not.
+# POSITION is since:SECONDS (since:SECONDS:SECONDS leaves the last ones out), or a cursor: from that entry
+# on, the entry itself included. Who resumes drops it when it is the one it has, and knows of a gap when it
+# is not.
 #
-# What stands comes newest first, and no more of it than a host and a network can bear: a busy bot
-# writes more in an hour than anybody can wait for, and what is newest tells most. Behind it a record
-# says how much it was, and whether older entries were left out, by size or by time:
+# What stands comes newest first, and within bounds: a busy bot writes more in an hour than anybody can
+# wait for. Behind it a record says how much it was, and whether older entries were left out, by size or
+# by time:
 #
 #   {"read": {"entries": N, "bytes": N, "cut": true|false}}
 #
@@ -75,7 +77,7 @@ act_lines() {
 }
 
 need_journal() {
-	can_read_journal || fault journal "this user may not read the journal; an administrator mends it: usermod -aG systemd-journal USER"
+	can_read_journal || fault journal "this user may not read the journal; an administrator can allow it: usermod -aG systemd-journal USER"
 }
 
 need_bytes() { # [NUMBER]: how much may be read, in $most

@@ -1,15 +1,20 @@
 # prepare: what a host needs once, before its first release. Cheap when it is there.
+# Used by enter and setup. It writes the folders of places, the bot's user and our units.
+
+NEEDED="awk flock systemd-run systemctl journalctl sha256sum tar gzip find sort comm cmp xargs base64 runuser stat sed sync"
 
 prepare_run() {
-	[ -d "$RUN" ] || { mkdir -p "$RUN" && chmod 0700 "$RUN"; } 2>/dev/null
-	[ -w "$RUN" ] || fault state "cannot write $RUN"
-	put_aside "$RUN"
+	[ -d "$RUN_DIR" ] || { mkdir -p "$RUN_DIR" && chmod 0700 "$RUN_DIR"; } 2>/dev/null
+	[ -w "$RUN_DIR" ] || fault state "cannot write $RUN_DIR"
+	keep_reserve "$RUN_DIR"
 }
 
-# put_aside FOLDER: a little space for what must be written when somebody has filled the disk.
-put_aside() {
-	[ -e "$1/reserve" ] && return 0
-	head -c 65536 /dev/zero >"$1/reserve" 2>/dev/null && [ "$(stat -c %s "$1/reserve")" = 65536 ] || rm -f "$1/reserve"
+# missing_tools: what an act needs and the host has not, in $tools.
+missing_tools() {
+	tools=''
+	for tool in $NEEDED; do
+		command -v "$tool" >/dev/null || tools="$tools${tools:+, }$tool"
+	done
 }
 
 prepare() { # USER
@@ -23,30 +28,28 @@ prepare() { # USER
 	fi
 	missing_tools
 	[ -z "$tools" ] || fault no-tool "missing on this host: $tools"
-	for parent in /opt /var/lib "$UNITS"; do
+	for parent in "$OPT" "$VAR_LIB" "$UNITS"; do
 		[ -w "$parent" ] || fault read-only "$parent is not writable"
 	done
 	if [ -d "$HOME_DIR" ] && [ ! -d "$RELEASES" ] && [ -n "$(ls -A "$HOME_DIR")" ]; then
-		fault foreign-folder "$HOME_DIR holds something that botdeploy did not put there; move it away first"
+		fault foreign-folder "$HOME_DIR holds files that botdeploy did not write; move them away first"
 	fi
 	[ "${kind:-}" = rollback ] || refuse_foreign
 	prepare_user "$1"
 	mkdir -p "$RELEASES" && chown root:root "$HOME_DIR" "$RELEASES" && chmod 0755 "$HOME_DIR" "$RELEASES" ||
 		fault state "cannot create $RELEASES"
-	if [ ! -d "$HOME_DIR/shared" ]; then
-		mkdir -p "$HOME_DIR/shared" && chown "$1:" "$HOME_DIR/shared" && chmod 0750 "$HOME_DIR/shared" ||
-			fault state "cannot create $HOME_DIR/shared"
+	if [ ! -d "$SHARED" ]; then
+		mkdir -p "$SHARED" && chown "$1:" "$SHARED" && chmod 0750 "$SHARED" ||
+			fault state "cannot create $SHARED"
 	fi
-	if ! { [ -d "$STATE/proven" ] && [ -d "$STATE/quarantine" ] && [ -d "$STATE/evidence" ] && [ -d "$STATE/approved" ]; }; then
-		mkdir -p "$STATE/proven" "$STATE/quarantine" "$STATE/evidence" "$STATE/approved" &&
-			chmod 0700 /var/lib/botdeploy "$STATE" || fault state "cannot create $STATE"
+	if ! { [ -d "$PROVEN" ] && [ -d "$QUARANTINE" ] && [ -d "$EVIDENCE" ] && [ -d "$APPROVED" ]; }; then
+		mkdir -p "$PROVEN" "$QUARANTINE" "$EVIDENCE" "$APPROVED" &&
+			chmod 0700 "${STATE%/*}" "$STATE" || fault state "cannot create $STATE"
 	fi
-	put_aside "$STATE"
+	keep_reserve "$STATE"
 	run_as
-	[ "$user" = "$1" ] && [ -e "$STATE/user" ] || printf '%s\n' "$1" | put "$STATE/user" ||
-		fault state "cannot write $STATE/user"
-	systemd_version
-	[ -e "$RUN/systemd" ] || printf '%s\n' "$version" >"$RUN/systemd"
+	[ "$user" = "$1" ] && [ -e "$BOT_USER" ] || printf '%s\n' "$1" | put "$BOT_USER" ||
+		fault state "cannot write $BOT_USER"
 	prepare_units
 }
 
@@ -55,16 +58,16 @@ prepare() { # USER
 prepare_user() {
 	run_as
 	if [ "$user" != "$1" ] && [ "$ACT" != setup ] && [ -e "$SUDOERS" ]; then
-		fault user "setup has prepared $BOT to run as $user, not as $1; an administrator changes it by: botdeploy setup"
+		fault user "setup has prepared $BOT to run as $user, not as $1; an administrator can change that: botdeploy setup"
 	fi
 	if ! id -u "$1" >/dev/null 2>&1; then
-		said=$(useradd --system --user-group --no-create-home --home-dir "$HOME_DIR/shared" \
+		said=$(useradd --system --user-group --no-create-home --home-dir "$SHARED" \
 			--shell /usr/sbin/nologin "$1" 2>&1) || fault user "cannot create the user $1: ${said##*"$NL"}"
 	fi
-	[ "$(id -u "$1")" -ne 0 ] || fault user "a bot does not run as root"
+	[ "$(id -u "$1")" -ne 0 ] || fault user "a bot must not run as root"
 }
 
-# our_units: what stands among systemd's units as long as the bot does, in $boot_unit, $guard_unit and
+# our_units: our own units, beside the bot's, in $boot_unit, $guard_unit and
 # $guard_path. The boot unit puts an unconfirmed release back before the bot's own unit starts. Where
 # /opt is a file system of its own, systemd has not seen the bot's unit when it planned the boot: it is
 # also the one that loads and starts it then. The path unit starts the guard for as long as something
@@ -74,9 +77,9 @@ prepare_user() {
 our_units() {
 	boot_unit="[Unit]
 Description=botdeploy: return $BOT to its proven release when nobody confirmed the new one
-ConditionPathExists=|$STATE/pending
-ConditionPathExists=|$STATE/reverting
-ConditionPathIsMountPoint=|/opt
+ConditionPathExists=|$PENDING
+ConditionPathExists=|$REVERTING
+ConditionPathIsMountPoint=|$OPT
 ConditionPathIsMountPoint=|$HOME_DIR
 ConditionPathExists=|!$HOME_DIR
 ConditionPathExists=|!$STATE
@@ -92,7 +95,7 @@ ExecStart=/bin/sh $PROGRAM - guard boot
 WantedBy=multi-user.target"
 	guard_unit="[Unit]
 Description=botdeploy: switch of $BOT, kept only if confirmed
-After=botdeploy-boot-$BOT.service
+After=$BOOT_UNIT
 StartLimitIntervalSec=0
 CollectMode=inactive-or-failed
 
@@ -107,8 +110,8 @@ Description=botdeploy: start the guard of $BOT while a switch or a return is ope
 StartLimitIntervalSec=0
 
 [Path]
-PathExists=$STATE/pending
-PathExists=$STATE/reverting
+PathExists=$PENDING
+PathExists=$REVERTING
 
 [Install]
 WantedBy=multi-user.target"
@@ -117,37 +120,37 @@ WantedBy=multi-user.target"
 # units_stand: are they there as they should be?
 units_stand() {
 	our_units
-	[ "$(cat "$UNITS/botdeploy-boot-$BOT.service" "$UNITS/$GUARD.service" "$UNITS/$GUARD.path" 2>/dev/null)" = \
+	[ "$(cat "$UNITS/$BOOT_UNIT" "$UNITS/$GUARD.service" "$UNITS/$GUARD.path" 2>/dev/null)" = \
 		"$boot_unit$NL$guard_unit$NL$guard_path" ] &&
-		[ -L "$UNITS/multi-user.target.wants/botdeploy-boot-$BOT.service" ] &&
-		[ -L "$UNITS/multi-user.target.wants/$GUARD.path" ]
+		[ -L "$WANTED/$BOOT_UNIT" ] &&
+		[ -L "$WANTED/$GUARD.path" ]
 }
 
 prepare_units() {
-	if ! units_stand || [ -e "$RUN/reload" ]; then
-		: >"$RUN/reload" || fault state "cannot write $RUN"
-		mkdir -p "$UNITS/multi-user.target.wants" || fault state "cannot write $UNITS"
+	if ! units_stand || [ -e "$RELOAD_DUE" ]; then
+		: >"$RELOAD_DUE" || fault state "cannot write $RUN_DIR"
+		mkdir -p "$WANTED" || fault state "cannot write $UNITS"
 		put_unit "$GUARD.service" "$guard_unit"
 		put_unit "$GUARD.path" "$guard_path"
-		put_unit "botdeploy-boot-$BOT.service" "$boot_unit"
-		for unit in "$GUARD.path" "botdeploy-boot-$BOT.service"; do
-			relink "$UNITS/multi-user.target.wants/$unit" "$UNITS/$unit" || fault state "cannot write $UNITS"
+		put_unit "$BOOT_UNIT" "$boot_unit"
+		for unit in "$GUARD.path" "$BOOT_UNIT"; do
+			relink "$WANTED/$unit" "$UNITS/$unit" || fault state "cannot write $UNITS"
 		done
-		sync "$UNITS/multi-user.target.wants" && systemctl daemon-reload || fault state "cannot write $UNITS"
-		rm -f "$RUN/reload"
+		sync "$WANTED" && systemctl daemon-reload || fault state "cannot write $UNITS"
+		rm -f "$RELOAD_DUE"
 	fi
 	[ "$watched" = yes ] || watch_marks
 }
 
 put_unit() { # NAME TEXT
-	# Whoever masked it does not want that anything goes back; a switch would rely on it.
+	# Whoever masked it does not want that anything goes back, but a switch relies on it.
 	[ "$(readlink "$UNITS/$1" 2>/dev/null)" != /dev/null ] ||
-		fault masked "$1 is masked on this host, and without it nothing goes back by itself: systemctl unmask $1; nothing was changed"
+		fault masked "$1 is masked on this host, and a host needs it to go back to the earlier release: systemctl unmask $1; nothing was changed"
 	printf '%s\n' "$2" | put "$UNITS/$1" || fault state "cannot write $UNITS/$1"
 }
 
 # watch_marks: have systemd start the guard whenever something is open. A rollback does without.
 watch_marks() {
 	said=$(systemctl start "$GUARD.path" 2>&1) || [ "${kind:-}" = rollback ] ||
-		fault guard "cannot start $GUARD.path, and without it a host may not go back by itself: ${said%%"$NL"*}"
+		fault guard "cannot start $GUARD.path, and a host needs it to go back to the earlier release: ${said%%"$NL"*}"
 }

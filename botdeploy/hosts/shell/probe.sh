@@ -1,4 +1,4 @@
-# probe: ask the running bot for numbers that its journal does not tell.
+# probe: ask the running bot for numbers that its journal does not tell. It writes nothing.
 #
 #   probe command|http|prometheus LIMIT_S     what to ask on standard input: a shell command or a URL
 #
@@ -19,8 +19,8 @@ act_probe() {
 	[ -n "$wanted" ] || fault usage "there is nothing to ask"
 	run_as
 	id -u "$user" >/dev/null 2>&1 || fault no-user "there is no user $user on this host"
-	[ "$(id -u "$user")" -ne 0 ] || fault usage "a probe does not run as root"
-	[ -d "$HOME_DIR/current/" ] || fault not-staged "no release is current on this host"
+	[ "$(id -u "$user")" -ne 0 ] || fault usage "a probe must not run as root"
+	[ -d "$CURRENT/" ] || fault not-staged "no release is current on this host"
 	client=''
 	case $kind in
 	command) ;;
@@ -32,7 +32,7 @@ act_probe() {
 	esac
 	# Before the question: what a run that ended meanwhile has said must not count as the next one's.
 	unit_state
-	tick
+	read_uptime
 	up_cs=0
 	[ "$ActiveState" != active ] || up_cs=$((now_cs - ActiveEnterTimestampMonotonic / 10000))
 	[ "$up_cs" -ge 0 ] || up_cs=0
@@ -50,7 +50,7 @@ act_probe() {
 		} 2>&1 | timeout "$((limit + 3))" tail -c 2000
 	)
 	exec 3>&-
-	tick
+	read_uptime
 	code=${told##*"$NL"}
 	is_number "$code" || code=-1
 	status=0 took=$(seconds $((now_cs - begun)))
@@ -58,7 +58,7 @@ act_probe() {
 	curl) read_curl ;;
 	wget) read_wget ;;
 	esac
-	wall
+	read_clock
 	printf '", "said": "%s", "code": %s, "status": %s, "took_s": %s, "at_us": %s, "invocation": "%s", "up_s": %s}}\n' \
 		"$(printf %s "${told%"$NL"*}" | base64 -w 0)" "$code" "$status" "$took" "$wall_us" \
 		"$InvocationID" "$(seconds "$up_cs")"
@@ -87,16 +87,16 @@ ask_bot() {
 		;;
 	esac
 	(
-		cd "$HOME_DIR/current" || exit 126
+		cd "$CURRENT" || exit 126
 		exec timeout -k 1 "$limit" setpriv --reuid="$(id -u "$user")" --regid="$(id -g "$user")" --init-groups \
-			--no-new-privs env -i PATH="$PATH" LANG=C.UTF-8 HOME="$HOME_DIR/current" USER="$user" "$@"
+			--no-new-privs env -i PATH="$PATH" LANG=C.UTF-8 HOME="$CURRENT" USER="$user" "$@"
 	) 3>&- </dev/null &
 	asked=$!
 	wait "$asked"
 	code=$?
 	kill -s KILL -- "-$asked" 2>/dev/null
 	if [ "$code" = 125 ]; then # uutils says so, with -k, of what it has ended in time
-		tick
+		read_uptime
 		[ $((now_cs - begun)) -lt $((limit * 100)) ] || code=124
 	fi
 }

@@ -1,4 +1,4 @@
-# read: what stands here, printed.
+# read: what is kept on this host, printed. It writes nothing.
 #
 #   audit [N]       the last N (1000) entries of the log of who did what
 #   manifest ID     the sums and the tree of a release, so that only what changed is sent
@@ -7,8 +7,8 @@
 # A line that a full disk has cut short does not end in the mark.
 act_audit() {
 	need_number count "${1:-1000}"
-	[ -r "$STATE/audit.jsonl" ] || return 0
-	grep '^{"at": .*, "v": 1}$' "$STATE/audit.jsonl" | tail -n "${1:-1000}" | while IFS= read -r row; do
+	[ -r "$AUDIT" ] || return 0
+	grep '^{"at": .*, "v": 1}$' "$AUDIT" | tail -n "${1:-1000}" | while IFS= read -r row; do
 		emit "{\"audit\": $row}"
 	done
 }

@@ -1,4 +1,4 @@
-# retain: what stays after a verdict.
+# retain: what stays after a verdict. It writes PROVEN, QUARANTINE and EVIDENCE, and removes releases.
 #
 #   prove TOKEN ID KEEP ROLLOUT [WHY]   the release passed: it may be returned to from now on; then prune.
 #                                 Refused where it does not run now
@@ -19,16 +19,16 @@ act_prove() {
 	need_number keep "$keep"
 	need_id rollout "$rollout"
 	is_complete "$passed" || fault not-staged "release $passed is not on this host"
-	runs "$passed" || does_not_run
+	is_running "$passed" || refuse_not_running
 	# What an earlier rollout has proven is proven again: a verdict is one rollout's.
-	if ! is_proven "$passed" || [ "$(field "$STATE/proven/$passed" rollout)" != "$rollout" ]; then
+	if ! is_proven "$passed" || [ "$(field "$PROVEN/$passed" rollout)" != "$rollout" ]; then
 		audit_first prove "$passed" "done" "$why"
-		last_order
-		printf '%s\nat=%s\nrollout=%s\n' $((highest + 1)) "$(utc)" "$rollout" | put "$STATE/proven/$passed" ||
-			fault write "cannot write $STATE/proven"
+		read_highest_order
+		printf '%s\nat=%s\nrollout=%s\n' $((highest + 1)) "$(utc)" "$rollout" | put "$PROVEN/$passed" ||
+			fault write "cannot write $PROVEN"
 		# It was refused before, and a person has forced it through: it passed, so it is refused no more.
 		digest_of "$passed"
-		[ -z "$digest" ] || rm -f "$STATE/quarantine/$digest"
+		[ -z "$digest" ] || rm -f "$QUARANTINE/$digest"
 	fi
 	prune "$keep"
 	quote "$pruned"
@@ -43,40 +43,41 @@ act_condemn() {
 	if [ $# -gt 3 ]; then shift 3; else shift $#; fi
 	for error in "$@"; do need_line error "$error"; done
 	is_new=no
-	[ -e "$STATE/quarantine/$bad" ] || is_new=yes
+	[ -e "$QUARANTINE/$bad" ] || is_new=yes
 	[ "$is_new" = no ] || audit_first quarantine "$bad" "done" "$why"
 	if [ "$is_new" = yes ] || [ $# -gt 0 ]; then
-		quarantine "$bad" "$why" "$@" || fault write "cannot write $STATE/quarantine"
+		quarantine "$bad" "$why" "$@" || fault write "cannot write $QUARANTINE"
 	fi
 	emit '{"condemned": true}'
 }
 
-last_order() { # the highest order of a proven release, in $highest
+read_highest_order() { # the highest order of a proven release, in $highest
 	highest=0
 	set +f
-	for mark in "$STATE"/proven/*; do
-		order_of "${mark##*/}"
+	for mark in "$PROVEN"/*; do
+		read_order "${mark##*/}"
 		[ "$got" -le "$highest" ] || highest=$got
 	done
 	set -f
 }
 
-prune() { # KEEP; sets pruned. Call after runs
+prune() { # KEEP; sets pruned. Call after is_running
 	pruned=''
 	kept=" $running "
-	for name in current previous; do
-		link_of "$name"
+	for link in "$CURRENT" "$PREVIOUS"; do
+		link_of "$link"
 		kept="$kept$linked "
 	done
 	for state in pending reverting confirmed; do
-		kept="$kept$(field "$STATE/$state" new) $(field "$STATE/$state" old) "
+		load "$STATE/$state" new old
+		kept="$kept$new $old "
 	done
-	last_proven_but '' ''
+	find_last_proven_except '' ''
 	kept="$kept$target "
 	set +f
-	proven=$(for mark in "$STATE"/proven/*; do
-		is_target "${mark##*/}" || continue
-		order_of "${mark##*/}"
+	proven=$(for mark in "$PROVEN"/*; do
+		is_return_target "${mark##*/}" || continue
+		read_order "${mark##*/}"
 		printf '%s %s\n' "$got" "${mark##*/}"
 	done | sort -rn | cut -d ' ' -f 2)
 	rest=0 count=0
@@ -95,14 +96,14 @@ prune() { # KEEP; sets pruned. Call after runs
 			[ "$rest" -gt 2 ] || continue
 		fi
 		# Out of sight in one rename, so that a release is complete or absent at every instant.
-		mkdir -p "$HOME_DIR/.trash" && chmod 0700 "$HOME_DIR/.trash" &&
-			mv -T "$folder" "$HOME_DIR/.trash/$id.$$" && pruned="$pruned $id"
+		mkdir -p "$TRASH" && chmod 0700 "$TRASH" &&
+			mv -T "$folder" "$TRASH/$id.$$" && pruned="$pruned $id"
 	done
-	rm -rf "$HOME_DIR/.trash"
-	if [ -e "$STATE/switches" ] && [ "$(wc -l <"$STATE/switches")" -gt 200 ]; then
-		{ printf '0 -\n' && tail -n 100 "$STATE/switches"; } | put "$STATE/switches" || :
+	rm -rf "$TRASH"
+	if [ -e "$SWITCHES" ] && [ "$(wc -l <"$SWITCHES")" -gt 200 ]; then
+		{ printf '0 -\n' && tail -n 100 "$SWITCHES"; } | put "$SWITCHES" || :
 	fi
-	for mark in "$STATE"/proven/* "$STATE"/evidence/* "$STATE"/approved/*; do
+	for mark in "$PROVEN"/* "$EVIDENCE"/* "$APPROVED"/*; do
 		id=${mark##*/}
 		id=${id%%+*}
 		[ ! -e "$mark" ] || [ -d "$RELEASES/$id" ] || rm -f "$mark"
@@ -115,22 +116,22 @@ prune() { # KEEP; sets pruned. Call after runs
 act_keep() {
 	need_lock "${1:-}"
 	need_id release "${2:-}"
-	head -c $((EVIDENCE_BYTES + 1)) >"$STATE/evidence/$2.new.$$" 2>/dev/null || fault write "cannot store the evidence"
+	head -c $((EVIDENCE_BYTES + 1)) >"$EVIDENCE/$2.new.$$" 2>/dev/null || fault write "cannot store the evidence"
 	cat >/dev/null
-	if [ "$(stat -c %s "$STATE/evidence/$2.new.$$")" -gt "$EVIDENCE_BYTES" ]; then
-		rm -f "$STATE/evidence/$2.new.$$"
+	if [ "$(stat -c %s "$EVIDENCE/$2.new.$$")" -gt "$EVIDENCE_BYTES" ]; then
+		rm -f "$EVIDENCE/$2.new.$$"
 		fault too-big "evidence is at most 4 MB"
 	fi
-	sync "$STATE/evidence/$2.new.$$" && mv -T "$STATE/evidence/$2.new.$$" "$STATE/evidence/$2" &&
-		sync "$STATE/evidence" || fault write "cannot store the evidence"
+	sync "$EVIDENCE/$2.new.$$" && mv -T "$EVIDENCE/$2.new.$$" "$EVIDENCE/$2" &&
+		sync "$EVIDENCE" || fault write "cannot store the evidence"
 	emit '{"kept": true}'
 }
 
 act_evidence() {
 	need_id release "${1:-}"
-	if [ -f "$STATE/evidence/$1" ]; then
+	if [ -f "$EVIDENCE/$1" ]; then
 		printf '@@%s {"evidence": "' "$NONCE"
-		base64 -w 0 "$STATE/evidence/$1"
+		base64 -w 0 "$EVIDENCE/$1"
 		printf '"}\n'
 	else
 		emit '{"evidence": null}'

@@ -1,4 +1,4 @@
-# revert: back to a proven release, by the same guard that switches. Repeatable.
+# revert: back to a proven release, by the guard. Repeatable. It writes REVERTING and the quarantine.
 #
 #   revert TOKEN RUN TARGET REASON [DIGEST|- [CAUSE [ERROR ...]]]
 #
@@ -23,40 +23,39 @@ act_revert() {
 	announce
 	fence
 	need_lock "$token"
-	if [ -e "$STATE/pending" ] && [ "$target" = - ]; then
-		run=$(field "$STATE/pending" run)
-		rm -f "$STATE/stuck"
+	if [ -e "$PENDING" ] && [ "$target" = - ]; then
+		rm -f "$STUCK"
 		claim_revert controller "$cause" "$why"
-	elif [ -e "$STATE/reverting" ] && [ "$target" = - ]; then
-		run=$(field "$STATE/reverting" run)
-	elif [ "$(field "$STATE/reverting" run)" = "$run" ] || [ "$(field "$STATE/reverted" run)" = "$run" ]; then
+	elif [ -e "$REVERTING" ] && [ "$target" = - ]; then
+		: # under way
+	elif [ "$(field "$REVERTING" run)" = "$run" ] || [ "$(field "$REVERTED" run)" = "$run" ]; then
 		: # under way, or done, by an earlier call
 	else
-		[ ! -e "$STATE/pending" ] || claim_revert controller "$cause" "$why"
-		if [ -e "$STATE/reverting" ]; then
+		[ ! -e "$PENDING" ] || claim_revert controller "$cause" "$why"
+		if [ -e "$REVERTING" ]; then
 			unfence
-			await_guard reverting 960 || fault busy "an earlier run is still going back; try again"
+			await_return || fault busy "an earlier change is still being reverted; try again"
 			fence
 			need_lock "$token"
 		fi
-		go_back
+		begin_return
 	fi
 	unfence
 	unannounce
-	await_guard reverting 960 || fault timeout "the revert did not end within 16 minutes"
+	await_return || fault timeout "the revert did not end within 16 minutes"
 	tell_reverted
 }
 
-# go_back: nothing is pending; write what the guard shall do, fence held.
-go_back() {
-	link_of current
+# begin_return: nothing is pending; write what the guard shall do, fence held.
+begin_return() {
+	link_of "$CURRENT"
 	now=$linked
 	if [ "$target" = - ] && [ "$bad" != - ]; then
-		# What is to be left was left meanwhile, by this host itself: not one release further.
+		# This host has left the bad release by itself meanwhile: it goes back no further.
 		digest_of "$now"
 		[ "$digest" = "$bad" ] || target=$now
 	fi
-	[ "$target" != - ] || recorded_target
+	[ "$target" != - ] || find_recorded_target
 	if [ -n "$target" ] && ! is_complete "$target"; then
 		fault not-staged "release $target is not complete on this host"
 	fi
@@ -68,55 +67,49 @@ go_back() {
 		emit "{\"unchanged\": {\"release\": \"$now\"}}"
 		finish 0
 	fi
-	link_of previous
-	latest_phase
-	rm -f "$STATE/stuck"
-	wall
-	put_back "$STATE/reverting" "run=$run
-new=$now
-old=$target
-was_current=$now
-was_previous=$linked
-armed=$wall_at
-armed_s=$wall_s
-owner=$(field "$RUN/lock" owner)
-login=$(field "$RUN/lock" login)
-seq=$((latest_seq + 1))
+	rm -f "$STUCK"
+	describe_change "$run" "$now" "$target"
+	put_from_reserve "$REVERTING" "$change_lines
 by=controller
 cause=$cause
-why=$why" || fault write "cannot write $STATE/reverting; nothing was changed"
+why=$why" || fault write "cannot write $REVERTING; nothing was changed"
 }
 
-# recorded_target: what the release that runs came from, in $target. Empty only where nothing ever
+# find_recorded_target: what the release that runs came from, in $target. Empty only where nothing ever
 # passed here: then going back means that the bot is stopped and leaves no link.
-recorded_target() {
+find_recorded_target() {
 	target=''
 	[ -n "$now" ] || return 0
-	if [ "$(field "$STATE/confirmed" new)" = "$now" ]; then
-		target=$(field "$STATE/confirmed" old)
+	if [ "$(field "$CONFIRMED" new)" = "$now" ]; then
+		target=$(field "$CONFIRMED" old)
 		[ "$target" != "$now" ] && is_complete "$target" && ! is_quarantined "$target" || target=''
 	fi
 	if [ -z "$target" ]; then
-		link_of previous
-		[ "$linked" = "$now" ] || ! is_target "$linked" || target=$linked
+		link_of "$PREVIOUS"
+		[ "$linked" = "$now" ] || ! is_return_target "$linked" || target=$linked
 	fi
-	[ -n "$target" ] || last_proven_but "$now" "$now"
-	if [ -z "$target" ] && is_target "$now"; then
-		fault no-target "no other release was proven here: nothing to return to; $now stays"
+	[ -n "$target" ] || find_last_proven_except "$now" "$now"
+	if [ -z "$target" ] && is_return_target "$now"; then
+		fault no-target "there is no other proven release on this host to return to; $now stays"
 	fi
 }
 
-# claim_revert BY CAUSE WHY: pending becomes reverting; fence held. The rename alone decides, so it
-# works on a full disk too; who and why stand beside it where there is room.
-claim_revert() {
-	mv -T "$STATE/pending" "$STATE/reverting" && sync "$STATE" || fault write "cannot rename $STATE/pending"
-	rm -f "$RUN/lease"
-	put_run claim "by=$1${NL}cause=$2${NL}why=$3"
-	marked=$(cat "$STATE/reverting") || return 0
-	put "$STATE/reverting" <<-EOF || :
-		$marked
-		by=$1
-		cause=$2
-		why=$3
-	EOF
+tell_reverted() {
+	find_reason "$REVERTED"
+	printf '@@%s {"reverted": {"runs": %s, ' "$NONCE" "$(has_returned && printf true || printf false)"
+	members "$REVERTED" new old
+	printf ', '
+	members "$reason" by cause why
+	member unseen "$RETURNED" unseen
+	number_member seconds "$RETURNED"
+	printf '}}\n'
+}
+
+# has_returned: does what was returned to run, or is it between two lives?
+has_returned() {
+	[ ! -e "$STUCK" ] || return 1
+	old=$(field "$REVERTED" old)
+	link_of "$CURRENT"
+	[ -n "$old" ] && [ "$linked" = "$old" ] || return 0
+	is_running "$old" || case $ActiveState in activating | deactivating | unknown) ;; *) return 1 ;; esac
 }

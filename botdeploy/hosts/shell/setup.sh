@@ -1,4 +1,5 @@
-# setup: what an administrator does once on a host, so that a user without rights may deploy.
+# setup: what an administrator does once on a host, so that a user without rights may deploy. It writes
+# LIBRARY, SUDOERS and all that prepare writes.
 #
 #   setup [--dry-run] USER [DEPLOYER]
 #
@@ -36,20 +37,21 @@ act_setup() {
 
 is_login() { case $1 in '' | [!A-Za-z_]* | *[!A-Za-z0-9._-]*) return 1 ;; esac && [ ${#1} -le 32 ]; }
 
-change() {
+# report_change TEXT: tell what is not yet so; fails in a dry run, where it stays so.
+report_change() {
 	quote "$1"
 	emit "{\"change\": $json}"
 	[ "$dry" = false ]
 }
 
-note() {
+report_note() {
 	quote "$1"
 	emit "{\"note\": $json}"
 }
 
 setup_program() {
 	[ "$(sha256sum 2>/dev/null <"$PROGRAM")" != "$sum  -" ] || [ "$(stat -c '%U %a' "$PROGRAM")" != "root 755" ] || return 0
-	change "install $PROGRAM" || return 0
+	report_change "install $PROGRAM" || return 0
 	folder=${PROGRAM%/*}
 	mkdir -p "$folder" && chown root:root "$folder" && chmod 0755 "$folder" &&
 		printf %s "$text" | put "$PROGRAM" && chown root:root "$PROGRAM" && chmod 0755 "$PROGRAM" ||
@@ -57,12 +59,12 @@ setup_program() {
 }
 
 setup_place() {
-	id -u "$wanted_user" >/dev/null 2>&1 || change "create the system user $wanted_user, without a shell" || :
+	id -u "$wanted_user" >/dev/null 2>&1 || report_change "create the system user $wanted_user, without a shell" || :
 	run_as
-	[ "$user" = "$wanted_user" ] && [ -e "$STATE/user" ] || change "let $BOT run as $wanted_user" || :
-	[ -d "$RELEASES" ] || change "create $HOME_DIR with releases/ and shared/" || :
-	[ -d "$STATE/proven" ] || change "create $STATE" || :
-	units_stand || change "write and enable botdeploy-boot-$BOT.service and $GUARD.path" || :
+	[ "$user" = "$wanted_user" ] && [ -e "$BOT_USER" ] || report_change "let $BOT run as $wanted_user" || :
+	[ -d "$RELEASES" ] || report_change "create $HOME_DIR with releases/ and shared/" || :
+	[ -d "$PROVEN" ] || report_change "create $STATE" || :
+	units_stand || report_change "write and enable $BOOT_UNIT and $GUARD.path" || :
 	[ "$dry" = true ] || prepare "$wanted_user"
 }
 
@@ -78,23 +80,23 @@ Defaults!$alias $settings
 $deployer ALL=(root) NOPASSWD: $alias"
 	if [ "$(cat "$SUDOERS" 2>/dev/null)" = "$rule" ]; then
 		prove_rule
-	elif change "allow $deployer to run $PROGRAM by sudo ($SUDOERS)"; then
+	elif report_change "allow $deployer to run $PROGRAM by sudo ($SUDOERS)"; then
 		write_rule
 		prove_rule
 	fi
 	case " $(id -Gn "$deployer") " in
 	*' systemd-journal '* | *' adm '*) ;;
 	*)
-		if change "let $deployer read the journal (group systemd-journal)"; then
+		if report_change "let $deployer read the journal (group systemd-journal)"; then
 			usermod -aG systemd-journal "$deployer" || fault user "cannot add $deployer to the group systemd-journal"
 		fi
 		;;
 	esac
 }
 
-# complaint [OPTION FILE]: what visudo says of a file, or of all that sudo reads: its first line, in
+# read_complaint [OPTION FILE]: what visudo says of a file, or of all that sudo reads: its first line, in
 # $complaint. Nothing where all is well.
-complaint() {
+read_complaint() {
 	complaint=''
 	checked=$(visudo -c "$@" 2>&1 </dev/null) && return 0
 	complaint=$(printf '%s\n' "$checked" | grep -v -e ': parsed OK$' -e '^$' | head -n 1)
@@ -105,21 +107,21 @@ complaint() {
 # What visudo says of other files it said before, too: that is not the rule's fault.
 write_rule() {
 	command -v visudo >/dev/null || fault no-tool "visudo is missing: sudo is not installed on this host"
-	complaint
+	read_complaint
 	before=$complaint
-	printf '%s\n' "$rule" >"$RUN/sudoers" && chmod 0440 "$RUN/sudoers" || fault write "cannot write $RUN/sudoers"
-	complaint -f "$RUN/sudoers"
+	printf '%s\n' "$rule" >"$NEW_RULE" && chmod 0440 "$NEW_RULE" || fault write "cannot write $NEW_RULE"
+	read_complaint -f "$NEW_RULE"
 	[ -z "$complaint" ] || fault sudoers "visudo refuses the rule: $complaint; nothing was changed"
 	# A name with a dot is passed over by sudo, so nothing counts before the rename.
-	cp "$RUN/sudoers" "$SUDOERS.new.$$" && chmod 0440 "$SUDOERS.new.$$" && sync "$SUDOERS.new.$$" &&
+	cp "$NEW_RULE" "$SUDOERS.new.$$" && chmod 0440 "$SUDOERS.new.$$" && sync "$SUDOERS.new.$$" &&
 		mv -T "$SUDOERS.new.$$" "$SUDOERS" && sync "${SUDOERS%/*}" || {
 		rm -f "$SUDOERS.new.$$"
 		fault write "cannot write $SUDOERS"
 	}
-	complaint
+	read_complaint
 	if [ -n "$complaint" ] && [ "$complaint" != "$before" ]; then
 		rm -f "$SUDOERS"
-		fault sudoers "visudo refuses the whole with the rule in it: $complaint; it was taken out again"
+		fault sudoers "visudo refuses all rules together with the new one: $complaint; the new rule was removed again"
 	fi
 }
 
@@ -127,10 +129,10 @@ write_rule() {
 prove_rule() {
 	said=$(runuser -u "$deployer" -- sudo -n -- "$PROGRAM" - version 2>&1 </dev/null)
 	rc=$?
-	complaint
+	read_complaint
 	case $rc:$said in
 	0:*'"version": true'*)
-		[ -z "$complaint" ] || note "the rule works, but visudo says of another file: $complaint"
+		[ -z "$complaint" ] || report_note "the rule works, but visudo says of another file: $complaint"
 		return 0
 		;;
 	esac
@@ -148,30 +150,30 @@ prove_rule() {
 		;;
 	'listed ') fault sudoers "sudo knows the rule in $SUDOERS, but refuses the program to $deployer; $said" ;;
 	esac
-	later_place
+	find_later_rule
 	fault sudoers "for $deployer a later rule wins over the one in $SUDOERS: ${winner#listed } ($place). $mend, then: botdeploy setup"
 }
 
-# later_place: where the rule stands that sudo reads after ours, in $place, and what to do, in $mend.
-later_place() {
+# find_later_rule: where the rule stands that sudo reads after ours, in $place, and what to do, in $mend.
+find_later_rule() {
 	place="in a file that sudo reads later" mend="Put the rule for this program behind it, or take it away"
 	who=$(printf '%s\n' "$deployer" "#$(id -u "$deployer")" && for one in $(id -Gn "$deployer"); do printf '%%%s\n' "$one"; done)
 	set +f
 	for file in "${SUDOERS%/*}"/*; do
 		case ${file##*/} in *.* | *~) continue ;; esac
 		[ "$(printf '%s\n' "$file" "$SUDOERS" | sort | head -n 1)" = "$SUDOERS" ] && [ "$file" != "$SUDOERS" ] || continue
-		is_about "$file" || continue
+		names_deployer "$file" || continue
 		place=$file mend="Let it be read first: mv $file ${SUDOERS%/*}/00-${file##*/}"
 	done
 	set -f
-	awk 'seen; /^[ \t]*[#@]includedir[ \t]/ { seen = 1 }' "$main" >"$RUN/sudoers"
-	if is_about "$RUN/sudoers"; then
+	awk 'seen; /^[ \t]*[#@]includedir[ \t]/ { seen = 1 }' "$main" >"$NEW_RULE"
+	if names_deployer "$NEW_RULE"; then
 		place=$main mend="Move its line in $main, by visudo, above the one with includedir"
 	fi
 }
 
-# is_about FILE: does it name the deployer, one of its groups, or everybody as the user of a rule?
-is_about() {
+# names_deployer FILE: does it name the deployer, one of its groups, or everybody as the user of a rule?
+names_deployer() {
 	sed 's/^[[:blank:]]*//; /^#[^0-9]/d' "$1" | grep -q '^ALL[[:blank:]]' && return 0
 	sed '/^[[:blank:]]*#[^0-9]/d' "$1" | tr -s ' \t,=:' '[\n*]' | grep -qxF -e "$who"
 }

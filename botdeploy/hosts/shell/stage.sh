@@ -1,9 +1,10 @@
-# stage: put a complete, verified release beside the others. Nothing that runs is touched.
+# stage: put a complete, verified release beside the others. Nothing that runs is touched. It writes
+# RELEASES, PARTIALS, SHARED and ROLLOUT.
 #
-#   stage TOKEN ID BASE META_BYTES NEED_BYTES NEED_INODES ROLLOUT RING [gzip|zstd]
+#   stage TOKEN ID BASE META_BYTES NEED_BYTES NEED_INODES ROLLOUT RING
 #
 # Standard input: META_BYTES of a gzip tar with what becomes .botdeploy/ (sums, tree, digest, unit,
-# environment, ready …), then a packed tar with the files that BASE (a release here, or "-") does
+# environment, ready …), then a gzip tar with the files that BASE (a release here, or "-") does
 # not have. What both have is copied from BASE, never linked: a bot that appends to a linked file
 # would change the release to return to. Then every file is verified, built, synced, renamed in.
 #
@@ -11,7 +12,7 @@
 
 act_stage() {
 	token=${1:-} id=${2:-} base=${3:-} meta_bytes=${4:-} need_bytes=${5:-} need_inodes=${6:-}
-	rollout=${7:-} ring=${8:-} packing=${9:-gzip}
+	rollout=${7:-} ring=${8:-}
 	need_lock "$token"
 	need_id release "$id"
 	[ "$base" = - ] || need_id base "$base"
@@ -20,7 +21,6 @@ act_stage() {
 	need_number need_inodes "$need_inodes"
 	need_id rollout "$rollout"
 	need_ring "$ring"
-	case $packing in gzip | zstd) ;; *) fault usage "packing is gzip or zstd" ;; esac
 	if is_complete "$id"; then
 		cat >/dev/null
 		note_rollout
@@ -29,7 +29,6 @@ act_stage() {
 	fi
 	run_as
 	need_space
-	incoming=$RELEASES/.incoming
 	partial=$PARTIALS/$token # a stage of an earlier holder may still be dying in its own
 	part=$partial/tree
 	meta=$partial/meta # beside the tree until the build is over: the build's user owns the tree
@@ -39,47 +38,47 @@ act_stage() {
 	# What is said on the way is kept here too: a program that complains without end must not fill
 	# /run, where the leases of every bot of this host are.
 	rm -rf "$partial" && (umask 077 && mkdir -p "$part" "$meta") || fault write "cannot create $part"
-	trap 'rm -rf "$partial" "$incoming"; rmdir "$PARTIALS" 2>/dev/null' EXIT
+	trap 'rm -rf "$partial" "$INCOMING"; rmdir "$PARTIALS" 2>/dev/null' EXIT
 	trap 'exit 3' HUP INT TERM
 	head -c "$meta_bytes" | gzip -dcq | tar -x -f - -C "$meta" --no-same-owner 2>"$partial/said" || stage_failed
 	need_meta
 	copy_base
-	"$packing" -dcq | tar -x -f - -C "$part" --no-same-owner -p 2>"$partial/said" || stage_failed
+	gzip -dcq | tar -x -f - -C "$part" --no-same-owner -p 2>"$partial/said" || stage_failed
 	verify_tree
 	link_shared
 	build_release
-	printf 'rollout=%s\nring=%s\nowner=%s\nat=%s\n' "$rollout" "$ring" "$(field "$RUN/lock" owner)" "$(utc)" >"$meta/staged" &&
-		mv -T "$meta" "$part/.botdeploy" && chmod 0755 "$part" "$part/.botdeploy" || cannot "complete $part"
+	printf 'rollout=%s\nring=%s\nowner=%s\nat=%s\n' "$rollout" "$ring" "$(field "$LOCK" owner)" "$(utc)" >"$meta/staged" &&
+		mv -T "$meta" "$part/.botdeploy" && chmod 0755 "$part" "$part/.botdeploy" || fault_write "complete $part"
 	# Where releases/ is a volume of its own, one rename does not reach it.
-	rm -rf "$incoming"
+	rm -rf "$INCOMING"
 	if [ "$(stat -c %d "$part")" != "$(stat -c %d "$RELEASES")" ]; then
-		cp -a "$part" "$incoming" 2>"$partial/said" || cannot "copy the release to $RELEASES"
-		part=$incoming
+		cp -a "$part" "$INCOMING" 2>"$partial/said" || fault_write "copy the release to $RELEASES"
+		part=$INCOMING
 	fi
-	sync -f "$part" || cannot "sync the release to disk"
+	sync -f "$part" || fault_write "sync the release to disk"
 	need_lock "$token"
 	audit_first stage "$id" "done" ""
-	mv -T "$part" "$RELEASES/$id" && sync "$RELEASES" || cannot "complete $RELEASES/$id"
+	mv -T "$part" "$RELEASES/$id" && sync "$RELEASES" || fault_write "complete $RELEASES/$id"
 	note_rollout
 	emit "{\"staged\": \"$id\", \"already\": false}"
 }
 
-# cannot WHAT: what can't be written; a volume that is full is named.
-cannot() {
-	name_full "cannot $1"
+# fault_write WHAT: end the act; a volume that is full is named.
+fault_write() {
+	fault_if_full "cannot $1"
 	fault write "cannot $1"
 }
 
-name_full() {
+fault_if_full() {
 	for folder in "$partial" "$RELEASES" /tmp; do
 		[ -d "$folder" ] && space_of "$folder" || continue
 		if [ "$free_bytes" -lt 1000000 ]; then what=bytes; elif [ "$total_inodes" -gt 0 ] && [ "$free_inodes" -lt 10 ]; then what=inodes; else continue; fi
-		fault no-space "$1: the volume $(stat -c %m "$folder") is full (of $((total_bytes / 1000000)) MB no $what are left). What was staged is removed again"
+		fault no-space "$1: the volume $(stat -c %m "$folder") is full: of $((total_bytes / 1000000)) MB no $what are left. The incomplete release was removed"
 	done
 }
 
 stage_failed() {
-	name_full "the release could not be unpacked"
+	fault_if_full "the release could not be unpacked"
 	fault upload "the release did not unpack: $(tail -n 1 "$partial/said" 2>/dev/null)"
 }
 
@@ -104,9 +103,9 @@ need_meta() {
 	odd=$(cd "$meta" && find . -mindepth 1 ! \( -type f -links 1 \) ! \( -type d -path ./credentials \) -print -quit)
 	[ -z "$odd" ] || fault upload "the upload holds $odd, which is not a plain file"
 	odd=$(cd "$meta" && find . -mindepth 2 ! -path './credentials/*' -print -quit)
-	[ -z "$odd" ] || fault upload "the upload holds $odd, which has no place in a release"
+	[ -z "$odd" ] || fault upload "the upload holds $odd, which does not belong in a release"
 	odd=$(cd "$meta" && find . -mindepth 1 -name '*[!A-Za-z0-9._@-]*' -print -quit)
-	[ -z "$odd" ] || fault upload "the upload holds $odd, which is no plain name"
+	[ -z "$odd" ] || fault upload "the upload holds $odd; a name may have A-Z, a-z, 0-9 and . _ @ - only"
 	for name in sums tree digest "$UNIT"; do
 		[ -f "$meta/$name" ] || fault upload "the upload has no $name"
 	done
@@ -125,14 +124,14 @@ need_meta() {
 
 copy_base() {
 	[ "$base" = - ] && return 0
-	[ -f "$RELEASES/$base/.botdeploy/sums" ] || fault no-base "release $base is not here to copy from"
+	[ -f "$RELEASES/$base/.botdeploy/sums" ] || fault no-base "release $base is not on this host to copy from"
 	[ ! -e "$RELEASES/$base/.botdeploy/rebuilt" ] || fault no-base "release $base was changed by its build"
 	# The sums of both are sorted by the controller's rule; comm wants the locale's, which is C.
 	sort "$RELEASES/$base/.botdeploy/sums" >"$partial/base" &&
 		sort "$meta/sums" | comm -12 "$partial/base" - | cut -c 67- | tr '\n' '\000' >"$partial/kept" ||
 		fault write "cannot compare with $base"
 	(cd "$RELEASES/$base" && xargs -0 -r cp -a --reflink=auto --parents -t "$part" -- <"$partial/kept") 2>"$partial/said" ||
-		cannot "copy from $base: $(tail -n 1 "$partial/said")"
+		fault_write "copy from $base: $(tail -n 1 "$partial/said")"
 }
 
 # Every name in the sums is a plain file here. Behind a link sha256sum would read, as root, what is
@@ -147,7 +146,7 @@ verify_tree() {
 	odd=$(cd "$part" && find . -mindepth 1 \( ! -type f ! -type d ! -type l -o -perm /6000 -o -type f -links +1 -o -path ./.botdeploy \
 		-o -name '*[[:cntrl:]]*' -o -lname '*[[:cntrl:]]*' \) -print -quit)
 	[ -z "$odd" ] || fault upload "the release holds $odd, which no release may hold"
-	sums_are_of_files || fault corrupt "the sums name what is no file of the release"
+	sums_are_of_files || fault corrupt "the sums name something that is not a file of the release"
 	(cd "$part" && { [ ! -s "$meta/sums" ] || sha256sum -c --quiet --strict -- "$meta/sums"; }) >"$partial/said" 2>&1 ||
 		fault corrupt "a file differs from what was sent: $(head -n 1 "$partial/said")"
 	(cd "$part" && find . -mindepth 1 -printf '%y %m %P %l\n' | sort) |
@@ -170,11 +169,11 @@ link_shared() {
 			[ ! -L "$part/$above" ] || fault shared "$above is a link in the release, and $name would lie behind it"
 		done
 		# shellcheck disable=SC2016 # for the inner shell
-		[ -e "$HOME_DIR/shared/$name" ] ||
-			runuser -u "$user" -- sh -c 'umask 027; exec mkdir -p -- "$1"' sh "$HOME_DIR/shared/$name" </dev/null >/dev/null 2>&1 ||
-			fault write "cannot create $HOME_DIR/shared/$name as $user"
+		[ -e "$SHARED/$name" ] ||
+			runuser -u "$user" -- sh -c 'umask 027; exec mkdir -p -- "$1"' sh "$SHARED/$name" </dev/null >/dev/null 2>&1 ||
+			fault write "cannot create $SHARED/$name as $user"
 		case $name in */*) mkdir -p "$part/${name%/*}" ;; esac
-		ln -s "$HOME_DIR/shared/$name" "$part/$name" || fault write "cannot link $name"
+		ln -s "$SHARED/$name" "$part/$name" || fault write "cannot link $name"
 	done <"$meta/shared"
 }
 
@@ -205,7 +204,7 @@ build_release() {
 	read -r rc <"$partial/rc" || :
 	rm -f "$script"
 	if [ "$rc" != 0 ]; then
-		name_full "the build ended with ${rc:-no status}"
+		fault_if_full "the build ended with ${rc:-no status}"
 		fault build "the build ended with ${rc:-no status}: $(tail -n 15 "$partial/said" | tr '\n' '|')"
 	fi
 	# What the build made for its user alone stays readable for that one, by its group. Modes are
@@ -217,7 +216,7 @@ build_release() {
 		-p TemporaryFileSystem="$RELEASES" -p BindPaths="$part:$RELEASES/$id" \
 		-p PrivateUsers="$apart" -p NoNewPrivileges=yes \
 		chmod -R u+rX,g+rX,go-w,u-s,g-s . </dev/null >"$partial/said" 2>&1 ||
-		fault build "its files cannot be given modes: $(tail -n 1 "$partial/said")"
+		fault build "the modes of its files cannot be set: $(tail -n 1 "$partial/said")"
 	chown -R -h "root:$(id -gn "$user")" "$part" || fault write "cannot own $part"
 	odd=$(find "$part" ! -type l \( ! -user root -o -perm /6022 \) -printf './%P' -quit)
 	[ -z "$odd" ] || fault build "$odd was changed by somebody after the build had ended"
@@ -244,19 +243,18 @@ act_begin() {
 }
 
 note_rollout() {
-	file=$STATE/rollout
-	theirs=$(field "$file" environment) environment=$(field "$RUN/lock" environment)
-	[ "$(field "$file" id)" != "$rollout" ] || [ "$(field "$file" release)" != "$id" ] ||
-		[ "$(field "$file" ring)" != "$ring" ] || [ -n "$(field "$file" outcome)" ] || return 0
+	theirs=$(field "$ROLLOUT" environment) environment=$(field "$LOCK" environment)
+	[ "$(field "$ROLLOUT" id)" != "$rollout" ] || [ "$(field "$ROLLOUT" release)" != "$id" ] ||
+		[ "$(field "$ROLLOUT" ring)" != "$ring" ] || [ -n "$(field "$ROLLOUT" outcome)" ] || return 0
 	since=''
-	[ "$(field "$file" id)" != "$rollout" ] || since=$(field "$file" since)
+	[ "$(field "$ROLLOUT" id)" != "$rollout" ] || since=$(field "$ROLLOUT" since)
 	[ -z "$theirs" ] || [ -z "$environment" ] || [ "$theirs" = "$environment" ] ||
 		audit_first take-over "$id" "done" "environment $environment took it over from $theirs"
-	audit_first begin "$id" "done" "$(field "$RUN/lock" why)"
+	audit_first begin "$id" "done" "$(field "$LOCK" why)"
 	digest_of "$id"
 	printf 'id=%s\nrelease=%s\ndigest=%s\nring=%s\nsince=%s\nowner=%s\nwhy=%s\nenvironment=%s\n' "$rollout" "$id" "$digest" \
-		"$ring" "${since:-$(utc)}" "$(field "$RUN/lock" owner)" "$(field "$RUN/lock" why)" "${environment:-$theirs}" | put "$file" ||
-		fault write "cannot write $file"
+		"$ring" "${since:-$(utc)}" "$(field "$LOCK" owner)" "$(field "$LOCK" why)" "${environment:-$theirs}" | put "$ROLLOUT" ||
+		fault write "cannot write $ROLLOUT"
 }
 
 act_end() {
@@ -264,11 +262,10 @@ act_end() {
 	need_id rollout "${2:-}"
 	need_line reason "${4:-}"
 	case ${3:-} in passed | failed | abandoned) ;; *) fault usage "the outcome is passed, failed or abandoned" ;; esac
-	file=$STATE/rollout
-	if [ "$(field "$file" id)" = "$2" ] && [ "$(field "$file" outcome)" != "$3" ]; then
-		audit_first end "$(field "$file" release)" "$3" "$4"
-		{ grep -v '^outcome=\|^ended=\|^ended_why=' "$file"; printf 'outcome=%s\nended=%s\nended_why=%s\n' "$3" "$(utc)" "$4"; } |
-			put "$file" || fault write "cannot write $file"
+	if [ "$(field "$ROLLOUT" id)" = "$2" ] && [ "$(field "$ROLLOUT" outcome)" != "$3" ]; then
+		audit_first end "$(field "$ROLLOUT" release)" "$3" "$4"
+		{ grep -v '^outcome=\|^ended=\|^ended_why=' "$ROLLOUT"; printf 'outcome=%s\nended=%s\nended_why=%s\n' "$3" "$(utc)" "$4"; } |
+			put "$ROLLOUT" || fault write "cannot write $ROLLOUT"
 	fi
 	emit '{"ended": true}'
 }

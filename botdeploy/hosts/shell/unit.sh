@@ -3,7 +3,7 @@
 # refused; an administrator who wants more puts it into a drop-in of their own,
 # /etc/systemd/system/BOT.service.d/*.conf, which no release can touch.
 #
-# The list is documented in docs/security.md; a test compares the two.
+# The list is documented in docs/security.md; a test compares the two. Used by stage and check; writes nothing.
 
 # Directives whose every value only takes rights away, sets a time or a limit, or names an ordering.
 FREE="Description Documentation After StartLimitIntervalSec StartLimitBurst
@@ -34,10 +34,10 @@ check_unit() {
 		number=$((number + 1))
 		case $line in
 		'' | '#'* | ';'*) continue ;;
-		*[\\]) refuse "a line that goes on in the next" ;;
+		*[\\]) refuse "a line that continues in the next one" ;;
 		'[Unit]' | '[Service]' | '[Install]') section=$line ;;
 		[A-Z]*=*) check_directive "${line%%=*}" "${line#*=}" ;;
-		*) refuse "what is no directive: $line" ;;
+		*) refuse "a line that is not a directive: $line" ;;
 		esac
 		[ -z "$refusal" ] || return 1
 	done <"$1"
@@ -78,48 +78,48 @@ check_free() {
 
 check_service() {
 	case $name in
-	Type) among simple exec notify notify-reload ;;
+	Type) must_be_one_of simple exec notify notify-reload ;;
 	User)
-		among "$user"
+		must_be_one_of "$user"
 		users="$users $value"
 		;;
-	Group) among "$user" ;;
+	Group) must_be_one_of "$user" ;;
 	ExecStart)
 		check_command
 		starts=$((starts + 1))
 		;;
 	ExecStartPre | ExecStartPost | ExecStop | ExecStopPost | ExecReload | ExecCondition) check_command ;;
-	WorkingDirectory) below "$HOME_DIR/" ;;
-	EnvironmentFile) among "$RELEASES/$id/.botdeploy/environment" "$HOME_DIR/current/.botdeploy/environment" ;;
+	WorkingDirectory) must_be_below "$HOME_DIR/" ;;
+	EnvironmentFile) must_be_one_of "$RELEASES/$id/.botdeploy/environment" "$CURRENT/.botdeploy/environment" ;;
 	LoadCredential)
 		credential=${value%%:*}
 		is_id "$credential" || refuse "$name=$value"
-		among "$credential:$RELEASES/$id/.botdeploy/credentials/$credential" \
-			"$credential:$HOME_DIR/current/.botdeploy/credentials/$credential"
+		must_be_one_of "$credential:$RELEASES/$id/.botdeploy/credentials/$credential" \
+			"$credential:$CURRENT/.botdeploy/credentials/$credential"
 		;;
-	KillMode) among control-group mixed ;;
-	StandardInput) among null ;;
-	StandardOutput | StandardError) among journal inherit ;;
-	SendSIGKILL) among yes true ;;
-	AmbientCapabilities) among CAP_NET_BIND_SERVICE '' ;;
-	Nice) among 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 ;;
+	KillMode) must_be_one_of control-group mixed ;;
+	StandardInput) must_be_one_of null ;;
+	StandardOutput | StandardError) must_be_one_of journal inherit ;;
+	SendSIGKILL) must_be_one_of yes true ;;
+	AmbientCapabilities) must_be_one_of CAP_NET_BIND_SERVICE '' ;;
+	Nice) must_be_one_of 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 ;;
 	OOMScoreAdjust)
 		is_number "$value" || refuse "$name=$value"
 		;;
-	IOSchedulingClass) among best-effort idle ;;
+	IOSchedulingClass) must_be_one_of best-effort idle ;;
 	RuntimeDirectory | StateDirectory | CacheDirectory | LogsDirectory) check_folder ;;
 	*) check_free ;;
 	esac
 }
 
-among() { # VALUE ...: the value is one of these
+must_be_one_of() { # VALUE ...: the value is one of these
 	for allowed in "$@"; do
 		[ "$value" != "$allowed" ] || return 0
 	done
 	refuse "$name=$value"
 }
 
-below() { # PREFIX: a path there, without specifiers or ways up
+must_be_below() { # PREFIX: a path there, without specifiers or ways up
 	case $value in
 	*..* | *%*) refuse "$name=$value" ;;
 	"$1"*) ;;
@@ -146,6 +146,6 @@ check_folder() {
 	CacheDirectory) root=/var/cache ;;
 	*) root=/var/log ;;
 	esac
-	among "$BOT"
-	[ ! -e "$root/$BOT" ] || [ "$(stat -c %U "$root/$BOT")" = "$user" ] || refuse "$name=$value ($root/$BOT is somebody else's)"
+	must_be_one_of "$BOT"
+	[ ! -e "$root/$BOT" ] || [ "$(stat -c %U "$root/$BOT")" = "$user" ] || refuse "$name=$value ($root/$BOT belongs to another user)"
 }

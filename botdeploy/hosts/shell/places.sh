@@ -1,0 +1,60 @@
+# places: where the things of this bot stand on this host. No other part spells these paths.
+# Every act uses it. It writes nothing.
+
+LIBRARY=/usr/local/lib/botdeploy # DIGEST/BOT: this program
+SUDOERS=/etc/sudoers.d/botdeploy-$BOT
+OPT=/opt
+VAR_LIB=/var/lib
+
+# systemd's own folder, and our units in it.
+UNITS=/etc/systemd/system
+WANTED=$UNITS/multi-user.target.wants
+UNIT=$BOT.service
+UNIT_LINK=$UNITS/$UNIT
+GUARD=botdeploy-guard-$BOT # .service and .path
+BOOT_UNIT=botdeploy-boot-$BOT.service
+
+# The bot. RELEASES/ID/.botdeploy/ holds what botdeploy knows of a release.
+HOME_DIR=$OPT/$BOT
+RELEASES=$HOME_DIR/releases
+CURRENT=$HOME_DIR/current # a link to the release that the unit runs
+PREVIOUS=$HOME_DIR/previous
+SHARED=$HOME_DIR/shared
+PARTIALS=$HOME_DIR/.partial # what is being staged; same file system, so one rename completes it
+INCOMING=$RELEASES/.incoming # the same where releases/ is a volume of its own
+TRASH=$HOME_DIR/.trash
+UNIT_FILE=$CURRENT/.botdeploy/$UNIT
+
+# What outlives a reboot: the four marks of a change (see lease), then all else.
+STATE=$VAR_LIB/botdeploy/$BOT
+PENDING=$STATE/pending
+CONFIRMED=$STATE/confirmed
+REVERTING=$STATE/reverting
+REVERTED=$STATE/reverted
+STUCK=$STATE/stuck           # why what was returned to does not run
+SWITCHES=$STATE/switches     # since when what ran
+ROLLOUT=$STATE/rollout       # which rollout this host takes part in
+PROVEN=$STATE/proven         # a file a release: it passed here
+QUARANTINE=$STATE/quarantine # a file a digest: it failed
+EVIDENCE=$STATE/evidence
+APPROVED=$STATE/approved
+HOLD=$STATE/hold
+AUDIT=$STATE/audit.jsonl
+BOT_USER=$STATE/user
+
+# What is gone after a reboot.
+RUN_DIR=/run/botdeploy/$BOT
+FENCE=$RUN_DIR/fence
+GUARD_LOCK=$RUN_DIR/guard.lock
+LOCK=$RUN_DIR/lock
+LEASE=$RUN_DIR/lease
+ANNOUNCED=$RUN_DIR/announced # the process that is about to write a mark
+SWITCHING=$RUN_DIR/switching # what a guard that begins again must know
+RESULT=$RUN_DIR/result       # of the last switch
+CLAIM=$RUN_DIR/claim         # who called the change back, and why
+RETURNED=$RUN_DIR/reverted   # of the last return
+STARTED=$RUN_DIR/started # which release the unit's last start was of
+LOADED=$RUN_DIR/loaded   # the unit that systemd has read last
+SIGN_READ=$RUN_DIR/read  # how far the journal was searched for the sign
+RELOAD_DUE=$RUN_DIR/reload
+NEW_RULE=$RUN_DIR/sudoers
