@@ -218,7 +218,7 @@ def _shell(script: str, arguments: Iterable[str], become_user: str | None) -> st
     The line end that it says first ends what the login shell's own files have said without one.
     """
     if become_user not in {None, "", "root"}:
-        raise UserError(f"ansible_become_user is {become_user!r}; botdeploy becomes root or nobody")
+        raise UserError(f"ansible_become_user is {become_user!r}; botdeploy can become root only")
     words = list(arguments)
     for word in words:
         if "\0" in word or "\n" in word:

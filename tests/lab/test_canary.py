@@ -289,7 +289,7 @@ def test_a_bot_that_systemd_gave_up_is_told_with_the_command_that_starts_it(
     told = project.status()
     assert (told["h1"]["error"], told["h3"]["error"]) == (None, None)
     assert told["h2"]["active_state"] == "failed"
-    assert "systemd gave the bot up" in told["h2"]["error"]
+    assert "systemd no longer restarts it" in told["h2"]["error"]
     typed = told["h2"]["error"].rpartition(", or botdeploy ")[2]
     assert typed == f"rollback prod --to {one} --limit h2 --keep"
     started = project.run(*typed.split())
