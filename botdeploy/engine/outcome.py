@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from botdeploy.core.rollout.decision import Decision, End, Reason, Wait
+from botdeploy.core.rollout.next_step import Decision, End, Reason, Wait
 from botdeploy.errors import NextStep, Todo
 
 if TYPE_CHECKING:

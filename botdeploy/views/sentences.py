@@ -5,17 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from botdeploy.core.host.running import Runs
-from botdeploy.core.rollout.decision import (
+from botdeploy.core.rollout.next_step import (
     Confirm,
     End,
     Prove,
     Result,
     Revert,
     Stage,
-    Standing,
     SwitchOver,
     Wait,
 )
+from botdeploy.core.rollout.standing import Standing
 from botdeploy.core.text.phrases import few
 from botdeploy.errors import NextStep, Todo
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from botdeploy.core.host.host_state import BotFault
     from botdeploy.core.model.inventory import Inventory
     from botdeploy.core.report.report_model import HostReport
-    from botdeploy.core.rollout.decision import Decision
+    from botdeploy.core.rollout.next_step import Decision
     from botdeploy.engine.commands.canary import Due
     from botdeploy.engine.outcome import Ended
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from botdeploy.core.host.host_state import Phase
-from botdeploy.core.rollout.decision import Reason, Wait
+from botdeploy.core.rollout.next_step import Reason, Wait
 from botdeploy.engine.outcome import next_step
 from botdeploy.views import sentences
 

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from botdeploy.core.evidence.evidence import Evidence
     from botdeploy.core.host.host_state import HostState
     from botdeploy.core.lines.assembler import Assembler
-    from botdeploy.engine.rollout.target import Target
+    from botdeploy.core.rollout.target import Target
     from botdeploy.hosts.acts.records import Record
     from botdeploy.hosts.acts.release import Fetched
 

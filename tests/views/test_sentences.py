@@ -10,7 +10,7 @@ import pytest
 
 from botdeploy.core.host.host_state import BotFault
 from botdeploy.core.host.running import Runs
-from botdeploy.core.rollout.decision import (
+from botdeploy.core.rollout.next_step import (
     Confirm,
     Decision,
     End,

@@ -166,6 +166,11 @@ class HostState:
     hold: str = ""
     stuck: str = ""
 
+    @property
+    def is_switching(self) -> bool:
+        """Whether a switch or a return is open: nothing there is final."""
+        return self.switch is not None and self.switch.phase in (Phase.PENDING, Phase.REVERTING)
+
     def release(self, release_id: str) -> StagedRelease | None:
         """Look a staged release up by its id."""
         return next((one for one in self.releases if one.id == release_id), None)
@@ -268,8 +273,7 @@ def meant(given: str, states: Mapping[str, HostState]) -> str:
 
 def bot_fault(state: HostState) -> BotFault | None:
     """Tell what is wrong with a bot that should run; None while a switch or a return is open."""
-    is_open = state.switch is not None and state.switch.phase in (Phase.PENDING, Phase.REVERTING)
-    if not state.current or is_open:
+    if not state.current or state.is_switching:
         return None
     found = state.sees(state.current)
     match found.runs:

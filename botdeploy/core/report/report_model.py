@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from botdeploy.core.rollout.decision import Standing
+from botdeploy.core.rollout.standing import Standing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from botdeploy.core.evidence.incidents import Incident
     from botdeploy.core.host.host_state import HostState
     from botdeploy.core.lines.line import LogLine
-    from botdeploy.core.rollout.decision import Result
+    from botdeploy.core.rollout.next_step import Result
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from botdeploy.core.report.audit_log import spans_of
 from botdeploy.core.report.host_report import host_report, with_journal
 from botdeploy.core.report.report_model import Report, ReportedError, instant, microseconds
 from botdeploy.core.rollout import ring_members
-from botdeploy.core.rollout.decision import Result
+from botdeploy.core.rollout.next_step import Result
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

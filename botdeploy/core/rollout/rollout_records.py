@@ -6,9 +6,8 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from botdeploy.core.host.host_state import Phase
 from botdeploy.core.model.policy import OnFail
-from botdeploy.core.rollout.decision import Standing, standing_of
+from botdeploy.core.rollout.standing import Standing, standing_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -52,13 +51,19 @@ def newest(states: Mapping[str, HostState]) -> RolloutRecord | None:
     return next(iter(records(states)), None)
 
 
+def known(states: Mapping[str, HostState], rollout: str) -> RolloutRecord | None:
+    """Give what the hosts know of one rollout, with its end; None: nothing."""
+    return next((one for one in records(states) if one.id == rollout), None)
+
+
 def is_open(states: Mapping[str, HostState], record: RolloutRecord, policy: Policy) -> bool:
     """Tell whether anything is left to do of a rollout, now or later."""
-    views = {standing_of(state, record.release, record.id).standing for state in states.values()}
+    standings = _standings(states, record)
+    views = set(standings.values())
     match record.outcome:
         case "failed":
             return not views.isdisjoint(left_behind(policy.on_fail)) or (
-                policy.on_fail is OnFail.RING and _is_half_back(states, record)
+                policy.on_fail is OnFail.RING and _is_half_back(states, standings)
             )
         case "abandoned":
             return False
@@ -71,12 +76,16 @@ def is_open(states: Mapping[str, HostState], record: RolloutRecord, policy: Poli
             return True
 
 
-def _is_half_back(states: Mapping[str, HostState], record: RolloutRecord) -> bool:
-    """Tell whether a host of the ring that failed, after it had passed, did not go back yet."""
-    views = {
+def _standings(states: Mapping[str, HostState], record: RolloutRecord) -> dict[str, Standing]:
+    """Say where the hosts stand that answered."""
+    return {
         name: standing_of(state, record.release, record.id).standing
         for name, state in states.items()
     }
+
+
+def _is_half_back(states: Mapping[str, HostState], views: Mapping[str, Standing]) -> bool:
+    """Tell whether a host of the ring that failed, after it had passed, did not go back yet."""
     rings = {
         state.rollout.ring
         for name, state in states.items()
@@ -127,10 +136,8 @@ def leftovers(states: Mapping[str, HostState], policy: Policy) -> dict[str, tupl
 
 
 def _running(state: HostState) -> StagedRelease | None:
-    switch = state.switch
-    if switch is not None and switch.phase in (Phase.PENDING, Phase.REVERTING):
-        return None  # it goes back by itself, or does so now
-    return state.release(state.current) if state.current else None
+    """Give the release that a host keeps; None where it goes back by itself, or does so now."""
+    return state.release(state.current) if state.current and not state.is_switching else None
 
 
 def _has(state: HostState, staged: StagedRelease) -> bool:

@@ -11,7 +11,9 @@ from botdeploy.core.host.running import Runs
 from botdeploy.core.lines.assembler import Assembler
 from botdeploy.core.lines.line import LineRules
 from botdeploy.core.rollout import rollout_records
-from botdeploy.core.rollout.decision import Standing
+from botdeploy.core.rollout import target as targets
+from botdeploy.core.rollout.standing import Standing
+from botdeploy.core.rollout.target import Target
 from botdeploy.engine.commands.leftovers import revert_leftovers
 from botdeploy.engine.commands.next_step import next_decision
 from botdeploy.engine.fleet.fleet import StillAtWork
@@ -19,9 +21,8 @@ from botdeploy.engine.fleet.lock import PATIENCE_S
 from botdeploy.engine.fleet.observe import observe
 from botdeploy.engine.fleet.ownership import refuse_others
 from botdeploy.engine.outcome import Ended
-from botdeploy.engine.rollout import target as targets
 from botdeploy.engine.rollout.loop import Run
-from botdeploy.engine.rollout.target import Target
+from botdeploy.engine.rollout.rollout_ids import new_rollout
 from botdeploy.engine.watch.watch import Watch
 from botdeploy.errors import BotdeployError, ExitCode
 
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
     from botdeploy.core.host.host_state import BotFault, HostState
     from botdeploy.core.model.inventory import Inventory
-    from botdeploy.core.rollout.decision import Decision
+    from botdeploy.core.rollout.next_step import Decision
     from botdeploy.engine.dependencies import Dependencies
     from botdeploy.engine.fleet.lock import EnvironmentLock
     from botdeploy.engine.rollout.loop import Options
@@ -60,9 +61,9 @@ def canary(
     names = [host.name for host in inventory.hosts]
     with dependencies.lock(names, "rollout", options.message or "canary") as lock:
         _need_majority(inventory, lock, dependencies)
-        target = targets.named(
-            inventory, lock.states, build, release, dependencies.clock, is_forced=is_forced
-        )
+        built = build.release if build is not None else None
+        new = new_rollout(dependencies.clock, lock.states)
+        target = targets.named(inventory, lock.states, built, release, new, is_forced=is_forced)
         if not is_forced:
             targets.refuse_quarantined(inventory, lock.states, target)
         if build is not None:

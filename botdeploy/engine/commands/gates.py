@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from botdeploy.core.model.policy import Gate
-from botdeploy.core.rollout import decision as decisions
 from botdeploy.core.rollout import ring_members, rollout_records
-from botdeploy.core.rollout.decision import Standing
+from botdeploy.core.rollout.standing import UNPROVEN, Standing, standing_of
 from botdeploy.engine.commands.since_pass import since_pass
 from botdeploy.engine.fleet.observe import observe_some
 from botdeploy.engine.fleet.ownership import refuse_others
@@ -96,13 +95,13 @@ def _waiting_ring(
     rings = ring_members.members(inventory, seen, rollout=rollout_id, release=release)
     for ring in inventory.policy.rings:
         views = [
-            decisions.standing_of(seen[name], release, rollout_id).standing
+            standing_of(seen[name], release, rollout_id).standing
             for name in rings[ring.name]
             if name in seen
         ]
         if all(view is Standing.PROVEN for view in views):
             continue
-        if any(view in (Standing.PENDING, Standing.CONFIRMED) for view in views):
+        if any(view in UNPROVEN for view in views):
             is_done = ring.name in rollout_records.accepted(seen, release)
             return ("" if is_done else ring.name), True
         waits = ring.gate is Gate.APPROVE and ring.name not in rollout_records.approved(

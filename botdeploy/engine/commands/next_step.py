@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from botdeploy.core.rollout import decision as decisions
 from botdeploy.core.rollout import ring_members
-from botdeploy.engine.rollout.facts import facts_of, view_of
-from botdeploy.engine.rollout.target import Target
+from botdeploy.core.rollout.decision import decide
+from botdeploy.core.rollout.facts import facts_of
+from botdeploy.core.rollout.standing import standing_in
+from botdeploy.core.rollout.target import Target
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
     from botdeploy.core.host.host_state import HostState, RolloutRecord
     from botdeploy.core.model.inventory import Inventory
-    from botdeploy.core.rollout.decision import Decision
+    from botdeploy.core.rollout.next_step import Decision
     from botdeploy.errors import HostError
 
 
@@ -33,6 +34,10 @@ def next_decision(
     rings = ring_members.members(
         inventory, states, away, rollout=target.rollout, release=target.release
     )
-    hosts = {name: view_of(name, states, away, target) for ring in rings.values() for name in ring}
+    hosts = {
+        name: standing_in(name, states, away, target.release, target.rollout)
+        for ring in rings.values()
+        for name in ring
+    }
     facts = facts_of(inventory.policy, rings, hosts, states, target, now)
-    return decisions.decide(replace(facts, is_attended=False))
+    return decide(replace(facts, is_attended=False))

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 from botdeploy.core.lines.line import LineRules
 from botdeploy.core.release.manifest import delta
 from botdeploy.core.rollout import ring_members
+from botdeploy.core.rollout.target import named
 from botdeploy.engine.evidence.traffic import foretold, traffic
 from botdeploy.engine.fleet.observe import observe
 from botdeploy.engine.fleet.ownership import others
-from botdeploy.engine.rollout.target import named
+from botdeploy.engine.rollout.rollout_ids import new_rollout
 from botdeploy.errors import HostError
 
 if TYPE_CHECKING:
@@ -132,7 +133,8 @@ def plan(
 ) -> Plan:
     """Ask all hosts; raises UserError where no host has ``release``, a staged one."""
     states, away = observe(fleet, [host.name for host in inventory.hosts])
-    release = named(inventory, states, build, release, clock, is_forced=is_forced).release
+    built, new = build.release if build is not None else None, new_rollout(clock, states)
+    release = named(inventory, states, built, release, new, is_forced=is_forced).release
     if build is not None:
         build = build.under(release)
     rings = ring_members.members(inventory, states, away, release=release)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from botdeploy.core.events import Kind
-from botdeploy.core.host.host_state import Phase, bot_fault, meant
+from botdeploy.core.host.host_state import bot_fault, meant
 from botdeploy.core.host.running import Runs
 from botdeploy.core.rollout import rollout_records
+from botdeploy.core.rollout.way_back import ways_back
 from botdeploy.engine.event_emitter import told_unseen
 from botdeploy.engine.fleet.lock import PATIENCE_S
 from botdeploy.engine.fleet.observe import observe
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from botdeploy.core.host.host_state import BotFault, HostState
     from botdeploy.core.model.inventory import Inventory
+    from botdeploy.core.rollout.way_back import WayBack
     from botdeploy.engine.dependencies import Dependencies
     from botdeploy.engine.event_emitter import EventEmitter
     from botdeploy.engine.fleet.lock import EnvironmentLock
@@ -31,55 +32,6 @@ if TYPE_CHECKING:
 
 INSIST_S = 60.0
 """How long a host whose answer was cut off is asked again whether it is back."""
-
-
-@dataclass(frozen=True, slots=True)
-class WayBack:
-    """Where one host would go back to."""
-
-    host: str
-    running: str
-    target: str
-    """Empty: nothing newer than the proven release runs."""
-    why: str = ""
-    is_possible: bool = True
-
-
-def way_back(
-    name: str, state: HostState, to: str | None = None, newest: str | None = None
-) -> WayBack:
-    """Say where a host goes back to: its last proven release, as recorded at the switch.
-
-    ``newest`` is the release of the last rollout: a host that does not run it stays.
-    """
-    now = state.current or state.running
-    if to is not None:
-        staged = state.release(to)
-        if staged is None:
-            return WayBack(name, now, "", f"it does not have {to}", is_possible=False)
-        if now == to and state.running == to:
-            return WayBack(name, now, "", f"{to} runs already")
-        return WayBack(name, now, to)
-    switch = state.switch
-    if switch is not None and switch.phase is Phase.REVERTED and now == switch.old:
-        return WayBack(name, now, "", "it was reverted already")
-    if not now:
-        return WayBack(name, now, "", "nothing runs")
-    if newest is not None and now != newest:
-        return WayBack(name, now, "", f"it does not run {newest}, the release of the last rollout")
-    candidates = [switch.old] if switch is not None and switch.new == now else []
-    candidates.append(state.previous)
-    candidates += [one.id for one in sorted(state.releases, key=lambda one: one.id, reverse=True)]
-    for candidate in candidates:
-        if candidate and candidate != now and state.is_proven(candidate):
-            return WayBack(name, now, candidate)
-    return WayBack(name, now, "", "it has no proven release to return to", is_possible=False)
-
-
-def newest_release(states: Mapping[str, HostState]) -> str | None:
-    """Name the release of the last rollout that any of these hosts knows of."""
-    record = rollout_records.newest(states)
-    return record.release if record is not None else None
 
 
 def rollback(
@@ -108,12 +60,11 @@ def rollback(
         if not lock.entered:
             told = "; ".join(str(error) for error in lock.away.values())
             return Ended(ExitCode.UNREACHABLE, f"no host can be reached: {told}")
-        newest = newest_release(lock.states)
         to = to and meant(to, lock.states)
-        ways = _ways(hosts, lock, to, newest)
+        ways = ways_back(lock.states, hosts, to)
         if lock.late and not any(way.target for way in ways.values()):
             lock.await_late(locked_fleet.ticker.tick)
-            ways = _ways(hosts, lock, to, newest_release(lock.states))
+            ways = ways_back(lock.states, hosts, to)
         _need_way(ways)
         is_whole = set(hosts) == {host.name for host in inventory.hosts}
         is_condemned = is_whole and not keep and any(way.target for way in ways.values())
@@ -123,16 +74,10 @@ def rollback(
         results = work.go(ways)
         late = lock.await_late(locked_fleet.ticker.tick)
         if late:
-            later = _ways(late, lock, to, newest_release(lock.states))
+            later = ways_back(lock.states, late, to)
             ways |= later
             results |= work.go(later)
         return _ended(ways, results, lock)
-
-
-def _ways(
-    hosts: Sequence[str], lock: EnvironmentLock, to: str | None, newest: str | None
-) -> dict[str, WayBack]:
-    return {n: way_back(n, lock.states[n], to, newest) for n in hosts if n in lock.states}
 
 
 class _Work:
@@ -222,8 +167,7 @@ def _need_way(ways: Mapping[str, WayBack]) -> None:
 
 
 def _check(states: Mapping[str, HostState], away: Mapping[str, HostError], to: str | None) -> Ended:
-    newest = newest_release(states)
-    ways = [way_back(name, state, to, newest) for name, state in states.items()]
+    ways = ways_back(states, states, to).values()
     rows = [
         f"{way.host}: {way.running or 'nothing'} → {way.target}"
         if way.target

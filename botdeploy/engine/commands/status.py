@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from botdeploy.core.host.host_state import BotFault, Phase, bot_fault
+from botdeploy.core.host.host_state import BotFault, bot_fault
 from botdeploy.core.rollout import ring_members
-from botdeploy.core.rollout.decision import Reason, Wait
+from botdeploy.core.rollout.next_step import Reason, Wait
 from botdeploy.core.rollout.rollout_records import newest, newest_under_way
+from botdeploy.core.rollout.standing import HOLDING, UNPROVEN, Standing, has_run, standing_of
 from botdeploy.engine.commands.next_step import next_decision
 from botdeploy.engine.fleet.ownership import own
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
     from botdeploy.core.host.host_state import HostState, RolloutRecord
     from botdeploy.core.model.inventory import Inventory
-    from botdeploy.core.rollout.decision import Decision
+    from botdeploy.core.rollout.next_step import Decision
     from botdeploy.errors import HostError
 
 
@@ -88,17 +89,11 @@ def status(
         rollout=record.id if record else "",
         release=record.release if record else "",
     )
-    last, rollout = newest(states), None
+    last = newest(states)
+    rollout = None
     if last is not None:
         decision = next_decision(inventory, states, away, record, now) if record else None
-        ring = _reached(inventory, rings, states, last.release)
-        rollout = RolloutStatus(
-            last,
-            ring,
-            _state(states, last.release, decision, is_open=record is not None),
-            _unproven(rings.get(ring, ()), states, last.release),
-            decision,
-        )
+        rollout = _rollout(last, rings, states, decision, is_open=record is not None)
     hosts = []
     for name in names:
         state, ring = every.get(name), ring_members.ring_of(rings, name)
@@ -110,52 +105,35 @@ def status(
     return Status(inventory, rollout, tuple(hosts), now)
 
 
-def _unproven(
-    names: tuple[str, ...], states: Mapping[str, HostState], release: str
-) -> tuple[str, ...]:
-    return tuple(
-        name
-        for name in names
-        if name in states
-        and states[name].running == release
-        and not states[name].is_proven(release)
-    )
-
-
-def _reached(
-    inventory: Inventory,
+def _rollout(
+    record: RolloutRecord,
     rings: Mapping[str, tuple[str, ...]],
     states: Mapping[str, HostState],
-    release: str,
-) -> str:
-    reached = ""
-    for ring in inventory.policy.rings:
-        for name in rings[ring.name]:
-            state = states.get(name)
-            switch = state.switch if state is not None else None
-            if state is not None and (
-                state.running == release or (switch is not None and switch.new == release)
-            ):
-                reached = ring.name
-    return reached
+    decision: Decision | None,
+    *,
+    is_open: bool,
+) -> RolloutStatus:
+    reached = [
+        ring
+        for ring, names in rings.items()
+        if any(name in states and has_run(states[name], record.release) for name in names)
+    ]
+    ring = reached[-1] if reached else ""
+    views = {
+        name: standing_of(state, record.release, record.id).standing
+        for name, state in states.items()
+    }
+    unproven = tuple(name for name in rings.get(ring, ()) if views.get(name) in UNPROVEN)
+    state = _state(set(views.values()), decision, is_open=is_open)
+    return RolloutStatus(record, ring, state, unproven, decision)
 
 
-def _state(
-    states: Mapping[str, HostState], release: str, decision: Decision | None, *, is_open: bool
-) -> RolloutState:
+def _state(views: set[Standing], decision: Decision | None, *, is_open: bool) -> RolloutState:
     match decision:
         case Wait(Reason.SOAK):
             return RolloutState.SOAKING
         case Wait(reason) if reason not in (Reason.ACT, Reason.SETTLE):
             return RolloutState.WAITING
     if is_open:
-        is_pending = any(
-            state.switch is not None
-            and state.switch.phase is Phase.PENDING
-            and state.switch.new == release
-            for state in states.values()
-        )
-        return RolloutState.PENDING if is_pending else RolloutState.UNDER_WAY
-    if any(release in (state.running, state.current) for state in states.values()):
-        return RolloutState.DONE
-    return RolloutState.REVERTED
+        return RolloutState.PENDING if Standing.PENDING in views else RolloutState.UNDER_WAY
+    return RolloutState.REVERTED if views.isdisjoint(HOLDING) else RolloutState.DONE

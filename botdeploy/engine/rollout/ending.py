@@ -8,21 +8,15 @@ from botdeploy.core.events import Kind
 from botdeploy.core.host.host_state import BotFault
 from botdeploy.core.host.running import Runs
 from botdeploy.core.rollout import rollout_records
-from botdeploy.core.rollout.decision import (
-    HOLDING,
-    UNPROVEN,
-    Blame,
-    Reason,
-    Result,
-    Standing,
-)
+from botdeploy.core.rollout.next_step import Blame, Reason, Result
+from botdeploy.core.rollout.standing import HOLDING, UNPROVEN, Standing
 from botdeploy.engine.outcome import Ended, next_step
 from botdeploy.errors import ExitCode, NextStep, Todo
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from botdeploy.core.rollout.decision import End, Wait
+    from botdeploy.core.rollout.next_step import End, Wait
     from botdeploy.engine.event_emitter import EventEmitter
     from botdeploy.engine.rollout.leases import Leases
     from botdeploy.engine.rollout.rollout_hosts import RolloutHosts

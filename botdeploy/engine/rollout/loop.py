@@ -6,8 +6,20 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, assert_never
 
 from botdeploy.core.events import Kind
-from botdeploy.core.rollout import decision as decisions
-from botdeploy.core.rollout.decision import HOLDING, Blame, Reason, Standing
+from botdeploy.core.rollout.decision import decide
+from botdeploy.core.rollout.next_step import (
+    Blame,
+    Confirm,
+    End,
+    Prove,
+    Reason,
+    Result,
+    Revert,
+    Stage,
+    SwitchOver,
+    Wait,
+)
+from botdeploy.core.rollout.standing import HOLDING, Standing
 from botdeploy.engine.fleet.ticker import TICK_S
 from botdeploy.engine.rollout.ending import RunEnd
 from botdeploy.engine.rollout.leases import Leases
@@ -25,11 +37,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from botdeploy.core.model.inventory import Inventory
-    from botdeploy.core.rollout.decision import Facts, Wait
+    from botdeploy.core.rollout.facts import Facts
+    from botdeploy.core.rollout.target import Target
     from botdeploy.engine.dependencies import Dependencies
     from botdeploy.engine.fleet.lock import EnvironmentLock
     from botdeploy.engine.outcome import Ended
-    from botdeploy.engine.rollout.target import Target
     from botdeploy.engine.watch.watch import Watch
     from botdeploy.sources.build import Build
 
@@ -129,26 +141,26 @@ class Run:
         while True:
             self._ticker.tick()
             self._refresh.whether_they_run(self._watch.fallen())
-            decision = decisions.decide(self._facts())
-            if not isinstance(decision, decisions.Wait | decisions.End):
+            decision = decide(self._facts())
+            if not isinstance(decision, Wait | End):
                 self._begin()
             match decision:
-                case decisions.Stage(hosts):
+                case Stage(hosts):
                     self._staging.stage(hosts)
-                case decisions.SwitchOver(ring, hosts):
+                case SwitchOver(ring, hosts):
                     self._switch_over(ring, hosts)
-                case decisions.Confirm(_, hosts):
+                case Confirm(_, hosts):
                     self._leases.confirm(hosts)
-                case decisions.Prove(ring, hosts, verdict):
+                case Prove(ring, hosts, verdict):
                     self._verdicts.prove(ring, hosts, verdict)
-                case decisions.Revert(hosts, why, blame):
+                case Revert(hosts, why, blame):
                     self._reverting.revert(hosts, why, blame)
-                case decisions.Wait() if self._may_wait(decision):
+                case Wait() if self._may_wait(decision):
                     self._wait(decision)
-                case decisions.Wait():
+                case Wait():
                     return self._ending.wait(decision, has_acted=self._has_acted)
-                case decisions.End():
-                    if decision.result is decisions.Result.INCONCLUSIVE:
+                case End():
+                    if decision.result is Result.INCONCLUSIVE:
                         self._verdicts.pronounce_doubt(decision.ring)
                     return self._ending.end(decision, has_acted=self._has_acted)
                 case _:
@@ -184,8 +196,8 @@ class Run:
         late = tuple(self._lock.late)
         came: list[str] = []
         while self._lock.late:
-            decision = decisions.decide(self._facts())
-            if isinstance(decision, decisions.Revert) and decision.blame is not Blame.NOBODY:
+            decision = decide(self._facts())
+            if isinstance(decision, Revert) and decision.blame is not Blame.NOBODY:
                 self._begin()
                 self._reverting.revert(decision.hosts, decision.why, decision.blame)
             came += self._lock.admit_late()

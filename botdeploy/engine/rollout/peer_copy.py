@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from botdeploy.core.model.bot import Bot
     from botdeploy.core.model.inventory import Host, Inventory
     from botdeploy.core.model.policy import Ring
-    from botdeploy.engine.rollout.target import Target
+    from botdeploy.core.rollout.target import Target
     from botdeploy.hosts.acts.release import Fetched
     from botdeploy.sources.build import Build
 

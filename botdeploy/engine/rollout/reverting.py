@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from botdeploy.core.events import Kind
-from botdeploy.core.rollout.decision import Blame, Standing
+from botdeploy.core.rollout.next_step import Blame
+from botdeploy.core.rollout.standing import Standing
 from botdeploy.engine.rollout.rollout_ids import next_run
 from botdeploy.errors import HostError
 from botdeploy.hosts.acts.switch import Reverted, Unchanged

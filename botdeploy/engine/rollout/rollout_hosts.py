@@ -9,11 +9,18 @@ from typing import TYPE_CHECKING
 from botdeploy.core.events import Kind
 from botdeploy.core.evidence.proven_past import NOBODY, timeline
 from botdeploy.core.host.running import Runs, seen
-from botdeploy.core.rollout import decision as decisions
 from botdeploy.core.rollout import ring_members, rollout_records
-from botdeploy.core.rollout.decision import HOLDING, UNPROVEN, HostStanding, Standing
+from botdeploy.core.rollout.facts import facts_of
+from botdeploy.core.rollout.standing import (
+    HOLDING,
+    OWN_DOING,
+    UNPROVEN,
+    HostStanding,
+    Standing,
+    lapsed,
+    standing_in,
+)
 from botdeploy.engine.event_emitter import told_unseen
-from botdeploy.engine.rollout.facts import facts_of, view_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -22,10 +29,10 @@ if TYPE_CHECKING:
     from botdeploy.core.host.running import Unit
     from botdeploy.core.model.inventory import Inventory
     from botdeploy.core.model.policy import Ring
-    from botdeploy.core.rollout.decision import Facts
+    from botdeploy.core.rollout.facts import Facts
+    from botdeploy.core.rollout.target import Target
     from botdeploy.engine.event_emitter import EventEmitter
     from botdeploy.engine.fleet.clock import Clock
-    from botdeploy.engine.rollout.target import Target
     from botdeploy.hosts.acts.switch import Reverted, Switched
 
 
@@ -169,8 +176,8 @@ class RolloutHosts:
     @property
     def outcome(self) -> str:
         """How the rollout ended, where a host has that written down; else empty."""
-        records = rollout_records.records(self.states)
-        return next((one.outcome for one in records if one.id == self.target.rollout), "")
+        record = rollout_records.known(self.states, self.target.rollout)
+        return record.outcome if record is not None else ""
 
     @property
     def is_over(self) -> bool:
@@ -293,11 +300,11 @@ class RolloutHosts:
         if result.old and not result.is_running:
             why = f"{result.why}; and {result.old} did not become ready after the return"
             self.stands(name, Standing.STUCK, why)
-        elif has_failed and result.cause not in decisions.OWN_DOING:
+        elif has_failed and result.cause not in OWN_DOING:
             self.stands(name, Standing.RETURNED, result.why)
         else:
             member = self._hosts[name]
-            member.view = decisions.lapsed(member.run, self.target.rollout, result.why)
+            member.view = lapsed(member.run, self.target.rollout, result.why)
             member.seen = float("-inf")  # the next try has a name that the host must tell first
         self._hosts[name].is_back = True
         self._emit(
@@ -312,7 +319,7 @@ class RolloutHosts:
         )
 
     def _seen_now(self, name: str, away: Mapping[str, str]) -> RolloutHost:
-        view = view_of(name, self.states, away, self.target)
+        view = standing_in(name, self.states, away, self.target.release, self.target.rollout)
         if self._is_attended and view.standing is Standing.PROVEN:
             view = self._to_start_again(name, view)
         now = self._clock.monotonic()

@@ -6,7 +6,7 @@ import secrets
 from typing import TYPE_CHECKING
 
 from botdeploy.core.rollout import rollout_records
-from botdeploy.core.rollout.decision import next_try
+from botdeploy.core.rollout.standing import next_try
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from botdeploy.core.rollout import rollout_records
-from botdeploy.core.rollout.decision import Standing
+from botdeploy.core.rollout.standing import Standing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -11,7 +11,8 @@ from botdeploy.core.evidence.proven_past import proven, timeline
 from botdeploy.core.host.host_state import RefusedError
 from botdeploy.core.host.running import Runs
 from botdeploy.core.lines.quote import quote
-from botdeploy.core.rollout.decision import HOLDING, UNPROVEN, Standing, judged_ring
+from botdeploy.core.rollout.facts import judged_ring
+from botdeploy.core.rollout.standing import HOLDING, UNPROVEN, Standing
 from botdeploy.core.text.phrases import count, listing
 from botdeploy.core.verdict import Outcome, Verdict
 from botdeploy.engine.watch.watch import MOST_BASELINE

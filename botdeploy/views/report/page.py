@@ -11,7 +11,7 @@ from jinja2 import Environment, StrictUndefined
 from botdeploy import __version__
 from botdeploy.core.evidence.counts import summed
 from botdeploy.core.report.report_model import Period, Report
-from botdeploy.core.rollout.decision import Result
+from botdeploy.core.rollout.next_step import Result
 from botdeploy.core.text.phrases import few
 from botdeploy.views import sentences
 from botdeploy.views.local_time import duration

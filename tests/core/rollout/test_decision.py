@@ -9,22 +9,22 @@ from hypothesis import strategies as st
 
 from botdeploy.core.host.running import CONFIRMABLE, Runs, Seen
 from botdeploy.core.model.policy import Gate, Lease, LeaseUntil, OnFail, Policy, Ring, Share
-from botdeploy.core.rollout import decision as decisions
-from botdeploy.core.rollout.decision import (
+from botdeploy.core.rollout.decision import decide
+from botdeploy.core.rollout.facts import Facts
+from botdeploy.core.rollout.next_step import (
     Blame,
     Confirm,
+    Decision,
     End,
-    Facts,
-    HostStanding,
     Prove,
     Reason,
     Result,
     Revert,
     Stage,
-    Standing,
     SwitchOver,
     Wait,
 )
+from botdeploy.core.rollout.standing import UNPROVEN, HostStanding, Standing, lapsed
 from botdeploy.core.verdict import Outcome, Verdict
 from tests.effort import examples
 
@@ -66,19 +66,19 @@ def facts(views: dict[str, HostStanding | Standing], **changes: object) -> Facts
 def test_everything_is_staged_before_anything_is_switched() -> None:
     """A host without the release is given it first, wherever it stands."""
     seen = facts({"h1": Standing.BEHIND, "h2": Standing.BEHIND, "h3": Standing.UNSTAGED})
-    assert decisions.decide(seen) == Stage(("h3",))
+    assert decide(seen) == Stage(("h3",))
 
 
 def test_the_canary_is_switched_first_and_alone() -> None:
     """With all hosts staged, the first ring's first batch is due."""
     seen = facts({"h1": Standing.BEHIND, "h2": Standing.BEHIND})
-    assert decisions.decide(seen) == SwitchOver("canary", ("h1",))
+    assert decide(seen) == SwitchOver("canary", ("h1",))
 
 
 def test_the_canary_soaks_under_lease() -> None:
     """An attended soak is waited for with the canary unconfirmed."""
     seen = facts({"h1": HostStanding(Standing.PENDING, 20.0), "h2": Standing.BEHIND})
-    decision = decisions.decide(seen)
+    decision = decide(seen)
     assert isinstance(decision, Wait)
     assert decision.reason is Reason.SOAK
     assert decision.until == NOW + timedelta(seconds=40)
@@ -90,18 +90,18 @@ def test_a_pass_confirms_before_it_proves() -> None:
         {"h1": HostStanding(Standing.PENDING, 61.0), "h2": Standing.BEHIND},
         verdicts={"canary": PASSED},
     )
-    assert decisions.decide(seen) == Confirm("canary", ("h1",))
+    assert decide(seen) == Confirm("canary", ("h1",))
     seen = facts(
         {"h1": HostStanding(Standing.CONFIRMED, 61.0), "h2": Standing.BEHIND},
         verdicts={"canary": PASSED},
     )
-    assert decisions.decide(seen) == Prove("canary", ("h1",), PASSED)
+    assert decide(seen) == Prove("canary", ("h1",), PASSED)
 
 
 def test_the_fleet_follows_only_a_proven_canary() -> None:
     """The next ring begins when every host of the ring before is proven."""
     seen = facts({"h1": Standing.PROVEN, "h2": Standing.BEHIND, "h3": Standing.BEHIND})
-    assert decisions.decide(seen) == SwitchOver("fleet", ("h2",))
+    assert decide(seen) == SwitchOver("fleet", ("h2",))
 
 
 def test_a_batch_settles_before_the_next() -> None:
@@ -109,7 +109,7 @@ def test_a_batch_settles_before_the_next() -> None:
     seen = facts(
         {"h1": Standing.PROVEN, "h2": HostStanding(Standing.PENDING, 4.0), "h3": Standing.BEHIND}
     )
-    decision = decisions.decide(seen)
+    decision = decide(seen)
     assert isinstance(decision, Wait)
     assert decision.reason is Reason.SETTLE
 
@@ -120,7 +120,7 @@ def test_a_failed_verdict_takes_back_all_that_run_the_release() -> None:
         {"h1": Standing.PROVEN, "h2": Standing.PENDING, "h3": Standing.BEHIND},
         verdicts={"fleet": FAILED},
     )
-    decision = decisions.decide(seen)
+    decision = decide(seen)
     assert isinstance(decision, Revert)
     assert decision.hosts == ("h1", "h2")
     assert decision.blame is Blame.RELEASE
@@ -133,7 +133,7 @@ def test_on_fail_ring_leaves_earlier_rings() -> None:
         verdicts={"fleet": FAILED},
         policy=policy(on_fail=OnFail.RING),
     )
-    decision = decisions.decide(seen)
+    decision = decide(seen)
     assert isinstance(decision, Revert)
     assert decision.hosts == ("h2", "h3")
 
@@ -141,11 +141,11 @@ def test_on_fail_ring_leaves_earlier_rings() -> None:
 def test_a_host_that_went_back_by_itself_fails_the_rollout() -> None:
     """A release that was not ready on one host is taken off all others."""
     seen = facts({"h1": Standing.PROVEN, "h2": HostStanding(Standing.RETURNED, why="not ready")})
-    decision = decisions.decide(seen)
+    decision = decide(seen)
     assert isinstance(decision, Revert)
     assert decision.hosts == ("h1",)
     seen = facts({"h1": Standing.RETURNED, "h2": HostStanding(Standing.RETURNED, why="not ready")})
-    decision = decisions.decide(seen)
+    decision = decide(seen)
     assert isinstance(decision, End)
     assert decision.result is Result.FAILED
 
@@ -155,7 +155,7 @@ def test_a_return_that_failed_needs_a_person() -> None:
     seen = facts(
         {"h1": HostStanding(Standing.STUCK, why="old one is not ready"), "h2": Standing.BEHIND}
     )
-    decision = decisions.decide(seen)
+    decision = decide(seen)
     assert isinstance(decision, End)
     assert decision.result is Result.STUCK
 
@@ -169,11 +169,11 @@ def test_unreachable_hosts_stop_the_rollout_and_pending_ones_go_back() -> None:
             "h3": HostStanding(Standing.AWAY, why="down"),
         }
     )
-    decision = decisions.decide(seen)
+    decision = decide(seen)
     assert isinstance(decision, Revert)
     assert (decision.hosts, decision.blame) == (("h2",), Blame.NOBODY)
     seen = facts({"h1": Standing.PROVEN, "h2": Standing.BEHIND, "h3": Standing.AWAY})
-    ended = decisions.decide(seen)
+    ended = decide(seen)
     assert isinstance(ended, End)
     assert ended.result is Result.UNREACHABLE
 
@@ -184,7 +184,7 @@ def test_allowed_absences_are_passed_over() -> None:
         {"h1": Standing.PROVEN, "h2": Standing.AWAY, "h3": Standing.BEHIND},
         policy=policy(max_unreachable=Share(count=1)),
     )
-    assert decisions.decide(seen) == SwitchOver("fleet", ("h3",))
+    assert decide(seen) == SwitchOver("fleet", ("h3",))
 
 
 def test_no_rollout_without_a_canary() -> None:
@@ -193,7 +193,7 @@ def test_no_rollout_without_a_canary() -> None:
         {"h1": Standing.AWAY, "h2": Standing.BEHIND, "h3": Standing.BEHIND},
         policy=policy(max_unreachable=Share(count=1)),
     )
-    decision = decisions.decide(seen)
+    decision = decide(seen)
     assert isinstance(decision, End)
     assert decision.result is Result.UNREACHABLE
 
@@ -205,23 +205,23 @@ def test_a_gate_waits_for_its_approval() -> None:
         Ring("fleet", "all", gate=Gate.APPROVE),
     )
     views: dict[str, HostStanding | Standing] = {"h1": Standing.PROVEN, "h2": Standing.BEHIND}
-    decision = decisions.decide(facts(views, policy=policy(rings=rings)))
+    decision = decide(facts(views, policy=policy(rings=rings)))
     assert isinstance(decision, Wait)
     assert decision.reason is Reason.GATE
     approved = facts(views, policy=policy(rings=rings), approved=frozenset({"fleet"}))
-    assert decisions.decide(approved) == SwitchOver("fleet", ("h2",))
+    assert decide(approved) == SwitchOver("fleet", ("h2",))
 
 
 def test_a_hold_stops_the_next_batch_but_not_a_return() -> None:
     """Held, nothing more is switched; a failure still goes back."""
     views: dict[str, HostStanding | Standing] = {"h1": Standing.PROVEN, "h2": Standing.BEHIND}
-    decision = decisions.decide(facts(views, hold="ann"))
+    decision = decide(facts(views, hold="ann"))
     assert isinstance(decision, Wait)
     assert decision.reason is Reason.HOLD
     failing = facts(
         {"h1": Standing.PENDING, "h2": Standing.BEHIND}, hold="ann", verdicts={"canary": FAILED}
     )
-    assert isinstance(decisions.decide(failing), Revert)
+    assert isinstance(decide(failing), Revert)
 
 
 def test_a_long_soak_is_confirmed_and_left_to_cron() -> None:
@@ -231,7 +231,7 @@ def test_a_long_soak_is_confirmed_and_left_to_cron() -> None:
         {"h1": HostStanding(Standing.PENDING, 11.0), "h2": Standing.BEHIND},
         policy=policy(rings=rings),
     )
-    assert decisions.decide(seen) == Confirm("canary", ("h1",))
+    assert decide(seen) == Confirm("canary", ("h1",))
 
 
 def test_a_lease_until_the_verdict_keeps_a_long_soak_pending() -> None:
@@ -241,20 +241,20 @@ def test_a_lease_until_the_verdict_keeps_a_long_soak_pending() -> None:
         {"h1": HostStanding(Standing.PENDING, 11.0), "h2": Standing.BEHIND},
         policy=policy(rings=rings, lease=Lease(until=LeaseUntil.VERDICT)),
     )
-    assert isinstance(decisions.decide(seen), Wait)
+    assert isinstance(decide(seen), Wait)
 
 
 def test_inconclusive_promotes_nothing_unless_a_person_approves() -> None:
     """An inconclusive verdict ends the run, unless a person took it on; a gate's go is not that."""
     doubt = Verdict(Outcome.INCONCLUSIVE, ("too few lines",))
     views: dict[str, HostStanding | Standing] = {"h1": Standing.CONFIRMED, "h2": Standing.BEHIND}
-    decision = decisions.decide(facts(views, verdicts={"canary": doubt}))
+    decision = decide(facts(views, verdicts={"canary": doubt}))
     assert isinstance(decision, End)
     assert decision.result is Result.INCONCLUSIVE
     approved = facts(views, verdicts={"canary": doubt}, approved=frozenset({"canary"}))
-    assert isinstance(decisions.decide(approved), End)
+    assert isinstance(decide(approved), End)
     accepted = facts(views, verdicts={"canary": doubt}, accepted=frozenset({"canary"}))
-    assert isinstance(decisions.decide(accepted), Prove)
+    assert isinstance(decide(accepted), Prove)
 
 
 def test_a_verdict_that_does_not_come_is_left_to_cron_at_attended_soak() -> None:
@@ -262,10 +262,10 @@ def test_a_verdict_that_does_not_come_is_left_to_cron_at_attended_soak() -> None
     missing = Verdict(Outcome.WAIT, ("3 times as many errors are not excluded", "12 lines"))
     rules = policy(judge={"preset": "normal"})
 
-    def due(age_s: float, standing: Standing, *, is_attended: bool = True) -> decisions.Decision:
+    def due(age_s: float, standing: Standing, *, is_attended: bool = True) -> Decision:
         views = {"h1": HostStanding(standing, age_s), "h2": HostStanding(Standing.BEHIND)}
         seen = facts(views, policy=rules, verdicts={"canary": missing}, is_attended=is_attended)  # type: ignore[arg-type]
-        return decisions.decide(seen)
+        return decide(seen)
 
     wait = due(61, Standing.PENDING)
     assert isinstance(wait, Wait)
@@ -284,7 +284,7 @@ def test_a_verdict_that_comes_a_moment_after_a_long_soak_is_waited_for() -> None
     """A soak as long as ``attended_soak`` is judged by whoever attended it."""
     rings = (Ring("canary", Share(count=1), soak=timedelta(minutes=30)), Ring("fleet", "all"))
     views = {"h1": HostStanding(Standing.PENDING, 1801.0), "h2": HostStanding(Standing.BEHIND)}
-    wait = decisions.decide(facts(views, policy=policy(rings=rings)))  # type: ignore[arg-type]
+    wait = decide(facts(views, policy=policy(rings=rings)))  # type: ignore[arg-type]
     assert isinstance(wait, Wait)
     assert (wait.reason, wait.is_left) == (Reason.VERDICT, False)
 
@@ -307,7 +307,7 @@ def test_a_pass_that_does_not_hold_goes_back_by_on_fail() -> None:
         (OnFail.HOST, ("h1", "h2")),
     ):
         seen = facts(views, revoked={"canary": LATE}, policy=policy(on_fail=on_fail))
-        decision = decisions.decide(seen)
+        decision = decide(seen)
         assert isinstance(decision, Revert)
         assert (decision.hosts, decision.blame) == (hosts, Blame.RELEASE)
         assert "h1: errors came late" in decision.why
@@ -317,11 +317,11 @@ def test_a_pass_is_revoked_also_where_every_ring_has_passed() -> None:
     """It is no matter of a host that came late: the release failed."""
     views: dict[str, HostStanding | Standing] = dict.fromkeys(("h1", "h2", "h3"), Standing.PROVEN)
     late = Verdict(Outcome.FAIL, ("errors came late",), host="h3")
-    decision = decisions.decide(facts(views, revoked={"fleet": late}))
+    decision = decide(facts(views, revoked={"fleet": late}))
     assert isinstance(decision, Revert)
     assert (decision.hosts, decision.blame) == (("h1", "h2", "h3"), Blame.RELEASE)
     back: dict[str, HostStanding | Standing] = dict.fromkeys(views, Standing.RETURNED)
-    ended = decisions.decide(facts(back, revoked={"fleet": late}))
+    ended = decide(facts(back, revoked={"fleet": late}))
     assert isinstance(ended, End)
     assert ended.result is Result.FAILED
 
@@ -334,12 +334,12 @@ def test_the_last_ring_is_watched_for_as_long_as_asked() -> None:
         "h3": HostStanding(Standing.PROVEN, 700.0),
     }
     watched = policy(watch=timedelta(minutes=30))
-    wait = decisions.decide(facts(views, policy=watched))
+    wait = decide(facts(views, policy=watched))
     assert isinstance(wait, Wait)
     assert (wait.reason, wait.ring) == (Reason.WATCH, "fleet")
     assert wait.until == NOW + timedelta(seconds=1200)
     for over in (facts(views), facts(views, policy=watched, has_ended=True)):
-        ended = decisions.decide(over)
+        ended = decide(over)
         assert isinstance(ended, End)
         assert ended.result is Result.DONE
 
@@ -374,7 +374,7 @@ def test_every_rollout_ends_and_no_ring_overtakes(data: st.DataObject) -> None:
     now = NOW
     verdicts: dict[str, Verdict] = {}
     for _turn in range(200):
-        decision = decisions.decide(
+        decision = decide(
             Facts(policy=rules, members=members, hosts=hosts, now=now, verdicts=verdicts)
         )
         match decision:
@@ -430,7 +430,7 @@ def test_a_host_that_lapsed_is_tried_again_by_cron_too() -> None:
     views = {"h1": HostStanding(Standing.LAPSED, why="nobody came"), "h2": Standing.BEHIND}
     for is_attended in (True, False):
         seen = facts(views, is_attended=is_attended)  # type: ignore[arg-type]
-        assert decisions.decide(seen) == SwitchOver("canary", ("h1",))
+        assert decide(seen) == SwitchOver("canary", ("h1",))
 
 
 def test_a_host_that_lapsed_too_often_waits_for_a_person() -> None:
@@ -438,7 +438,7 @@ def test_a_host_that_lapsed_too_often_waits_for_a_person() -> None:
     tired = HostStanding(Standing.LAPSED, why="nobody came", has_given_up=True)
     for is_attended in (True, False):
         seen = facts({"h1": tired, "h2": Standing.BEHIND}, is_attended=is_attended)
-        wait = decisions.decide(seen)
+        wait = decide(seen)
         assert isinstance(wait, Wait)
         assert (wait.reason, wait.ring) == (Reason.LAPSED, "canary")
         assert "h1 went back by itself 4 times: nobody came" in wait.why
@@ -447,8 +447,7 @@ def test_a_host_that_lapsed_too_often_waits_for_a_person() -> None:
 def test_the_tries_of_a_host_are_counted_by_their_names() -> None:
     """The first and three more; the fourth name of a try is the last."""
     given_up = [
-        decisions.lapsed(run, "r1", "nobody came").has_given_up
-        for run in ("r1", "r1.2", "r1.3", "r1.4")
+        lapsed(run, "r1", "nobody came").has_given_up for run in ("r1", "r1.2", "r1.3", "r1.4")
     ]
     assert given_up == [False, False, False, True]
 
@@ -486,7 +485,7 @@ def test_nothing_is_proven_that_does_not_run(
         is_attended=is_attended,
         accepted=frozenset(verdicts) if is_accepted else frozenset(),
     )
-    step = decisions.decide(known)
+    step = decide(known)
     if isinstance(step, Prove):
         seen = {known.hosts[name].seen.runs for name in step.hosts}
         assert seen <= {Runs.RUNNING, *([Runs.LOOPING] if is_accepted else [])}
@@ -497,5 +496,5 @@ def test_nothing_is_proven_that_does_not_run(
         assert all(
             known.hosts[name].seen.runs is Runs.RUNNING
             for name in held
-            if known.hosts[name].standing in decisions.UNPROVEN
+            if known.hosts[name].standing in UNPROVEN
         )

@@ -10,10 +10,10 @@ import pytest
 
 from botdeploy.core.events import Kind
 from botdeploy.core.model.policy import Lease, OnFail, Policy, Ring, Share
+from botdeploy.core.rollout.target import Quarantined
 from botdeploy.engine.commands.canary import TooFew, canary, promote
 from botdeploy.engine.fleet.fleet import Interrupted
 from botdeploy.engine.rollout.loop import Options
-from botdeploy.engine.rollout.target import Quarantined
 from botdeploy.errors import ExitCode, LockedError
 from tests.engine.fakefleet import BEGIN, DEFAULT_RINGS, ControllerDied, FakeBuild, Stage
 from tests.engine.sentences import sentence

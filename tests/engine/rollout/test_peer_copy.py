@@ -16,8 +16,8 @@ from botdeploy.core.model.address import Address
 from botdeploy.core.model.bot import Bot, SecretsBy
 from botdeploy.core.model.inventory import Host, Inventory
 from botdeploy.core.model.policy import Policy, Ring
+from botdeploy.core.rollout.target import Target
 from botdeploy.engine.rollout.peer_copy import checked
-from botdeploy.engine.rollout.target import Target
 from botdeploy.errors import ActFailed
 from botdeploy.hosts.acts.release import Fetched
 from botdeploy.sources import read

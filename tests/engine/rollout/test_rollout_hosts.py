@@ -8,8 +8,8 @@ from datetime import timedelta
 
 import pytest
 
+from botdeploy.core.rollout.target import Target
 from botdeploy.engine.rollout.rollout_hosts import RolloutHosts
-from botdeploy.engine.rollout.target import Target
 from tests.engine.fakefleet import Stage
 
 TOKEN = "t" * 32

@@ -314,7 +314,7 @@ def test_canary_again_starts_a_bot_that_ended_by_itself() -> None:
     assert (ended.code, stage.running()) == (ExitCode.DONE, ["R0001"] * 2), ended.summary
     assert stage.hosts["h2"].lives == lives
     again = release(stage, build)
-    assert "nothing was due" in again.summary
+    assert "nothing to do" in again.summary
 
 
 def test_canary_again_does_not_start_what_a_person_stopped() -> None:

@@ -6,10 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from botdeploy.core.host.host_state import meant
-from botdeploy.core.rollout import decision as decisions
 from botdeploy.core.rollout import ring_members, rollout_records
-from botdeploy.core.rollout.decision import HOLDING, Standing
-from botdeploy.engine.rollout.rollout_ids import new_rollout
+from botdeploy.core.rollout.standing import HOLDING, Standing, standing_of
 from botdeploy.errors import BotdeployError, ExitCode, NextStep, Todo, UserError
 
 if TYPE_CHECKING:
@@ -17,8 +15,7 @@ if TYPE_CHECKING:
 
     from botdeploy.core.host.host_state import HostState, RolloutRecord
     from botdeploy.core.model.inventory import Inventory
-    from botdeploy.engine.fleet.clock import Clock
-    from botdeploy.sources.build import Build
+    from botdeploy.core.release.manifest import Release
 
 
 class Quarantined(BotdeployError):
@@ -44,30 +41,30 @@ class Target:
 def named(
     inventory: Inventory,
     states: Mapping[str, HostState],
-    build: Build | None,
+    built: Release | None,
     release: str | None,
-    clock: Clock,
+    new_rollout: str,
     *,
     is_forced: bool,
 ) -> Target:
     """Name the rollout of a staged release where one is given, else of a build."""
     if release is not None:
-        return _of_staged(inventory, states, release, clock, is_forced=is_forced)
-    return _of_build(inventory, states, build, clock, is_forced=is_forced)
+        return _of_staged(inventory, states, release, new_rollout, is_forced=is_forced)
+    return _of_build(inventory, states, built, new_rollout, is_forced=is_forced)
 
 
 def _of_build(
     inventory: Inventory,
     states: Mapping[str, HostState],
-    build: Build | None,
-    clock: Clock,
+    built: Release | None,
+    new_rollout: str,
     *,
     is_forced: bool,
 ) -> Target:
     """Name the rollout: one that is under way with the same release goes on."""
-    if build is None:
+    if built is None:
         raise UserError("nothing to release: name a source or a release")
-    digest = build.release.digest
+    digest = built.digest
     record = _to_go_on(inventory, states, is_forced=is_forced)
     if record is not None and record.digest == digest:
         return record
@@ -82,13 +79,13 @@ def _of_build(
         ),
         None,
     )
-    release = running or (ids[-1] if ids else build.release.id)
+    release = running or (ids[-1] if ids else built.id)
     if running is not None and _is_everywhere(inventory, states, running):
         last = next(
             (one for one in rollout_records.records(states) if one.release == running), None
         )
-        return Target(last.id if last else new_rollout(clock, states), running, digest)
-    return Target(new_rollout(clock, states), release, digest)
+        return Target(last.id if last else new_rollout, running, digest)
+    return Target(new_rollout, release, digest)
 
 
 def _to_go_on(
@@ -104,7 +101,7 @@ def _to_go_on(
         return None
     if record.environment not in ("", inventory.known_as):
         return None  # it was taken over: theirs does not go on
-    views = (decisions.standing_of(state, record.release, record.id) for state in states.values())
+    views = (standing_of(state, record.release, record.id) for state in states.values())
     if any(view.has_given_up for view in views):
         return None
     return Target.of(record)
@@ -123,7 +120,7 @@ def _of_staged(
     inventory: Inventory,
     states: Mapping[str, HostState],
     release: str,
-    clock: Clock,
+    new_rollout: str,
     *,
     is_forced: bool,
 ) -> Target:
@@ -146,7 +143,7 @@ def _of_staged(
     record = _to_go_on(inventory, states, is_forced=is_forced)
     if record is not None and record.release == release:
         return record
-    return Target(new_rollout(clock, states), release, found[0].digest)
+    return Target(new_rollout, release, found[0].digest)
 
 
 def refuse_quarantined(
@@ -161,12 +158,14 @@ def refuse_quarantined(
             inventory, states, rollout=target.rollout, release=target.release
         )
         views = [
-            decisions.standing_of(states[host], target.release, target.rollout).standing
+            standing_of(states[host], target.release, target.rollout).standing
             for hosts in rings.values()
             for host in hosts
             if host in states
         ]
-        has_failed = Standing.RETURNED in views or _has_failed(states, target)
+        record = rollout_records.known(states, target.rollout)
+        is_over = record is not None and record.outcome == rollout_records.FAILED
+        has_failed = Standing.RETURNED in views or is_over
         if has_failed and any(view in HOLDING for view in views):
             return  # a failing rollout was cut off half-way: go on taking it back
         raise Quarantined(
@@ -174,10 +173,3 @@ def refuse_quarantined(
             "changed. Fix the bot and release again",
             next_step=NextStep(Todo.FORCE, name=target.release),
         )
-
-
-def _has_failed(states: Mapping[str, HostState], target: Target) -> bool:
-    return any(
-        record.id == target.rollout and record.outcome == rollout_records.FAILED
-        for record in rollout_records.records(states)
-    )

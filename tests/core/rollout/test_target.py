@@ -6,7 +6,7 @@ import pytest
 
 from botdeploy.core.host.host_state import HostState, StagedRelease
 from botdeploy.core.host.running import Unit
-from botdeploy.engine.rollout.target import named
+from botdeploy.core.rollout.target import named
 from tests.engine.fakefleet import Stage
 
 FIRST, SECOND = "20261130T210512Z-307ac064", "20261130T220000Z-307ac06f"
@@ -29,5 +29,5 @@ def test_a_build_that_hosts_know_goes_by_their_name(
     build = stage.build()
     releases = tuple(StagedRelease(one, build.release.digest) for one in staged)
     state = HostState(unit=Unit("active", main_pid=7, release=running), releases=releases)
-    target = named(stage.inventory, {"h1": state}, build, None, stage.clock, is_forced=False)  # type: ignore[arg-type]
+    target = named(stage.inventory, {"h1": state}, build.release, None, "R9", is_forced=False)
     assert target.release == (found or build.release.id)

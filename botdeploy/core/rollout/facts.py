@@ -1,0 +1,186 @@
+"""Facts: all that a decision looks at, made of what the hosts say."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from botdeploy.core.host.running import judged
+from botdeploy.core.rollout import rollout_records
+from botdeploy.core.rollout.standing import HOLDING, UNPROVEN, HostStanding, Standing
+from botdeploy.core.verdict import Outcome, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from datetime import datetime
+
+    from botdeploy.core.host.host_state import HostState
+    from botdeploy.core.model.policy import Policy, Ring
+    from botdeploy.core.rollout.target import Target
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """All that a decision may look at."""
+
+    policy: Policy
+    members: Mapping[str, Sequence[str]]
+    """Hosts of each ring by the ring's name, in the order in which they are switched."""
+    hosts: Mapping[str, HostStanding]
+    now: datetime
+    verdicts: Mapping[str, Verdict] = field(default_factory=dict)
+    revoked: Mapping[str, Verdict] = field(default_factory=dict)
+    """Fails of rings that had passed, by what came since."""
+    approved: frozenset[str] = frozenset()
+    """Rings whose gate a person opened for this release."""
+    accepted: frozenset[str] = frozenset()
+    """Rings whose inconclusive verdict a person took on."""
+    hold: str = ""
+    """Who holds the environment and why; empty when nobody does."""
+    is_attended: bool = True
+    """A controller stays: it waits for soaks up to ``attended_soak`` and renews leases."""
+    last_ring: str | None = None
+    """Stop after this ring."""
+    has_ended: bool = False
+    """It is written down that the rollout is over: nothing is watched any more."""
+    condemned: str = ""
+    """Why this rollout has failed, where a host has that written down."""
+    refused: Mapping[str, str] = field(default_factory=dict)
+    """Hosts that hold the release in quarantine, and why: never switched unattended."""
+
+    def within(self, *standings: Standing) -> tuple[str, ...]:
+        """Name the hosts that stand so."""
+        return tuple(name for name, one in self.hosts.items() if one.standing in standings)
+
+    def views(self, ring: str) -> dict[str, HostStanding]:
+        """Say where the hosts of a ring stand, in the order in which they are switched."""
+        return {name: self.hosts[name] for name in self.members.get(ring, ())}
+
+    def whys(self, hosts: Iterable[str]) -> str:
+        """Say of each of these hosts why it stands where it does."""
+        return "; ".join(f"{name}: {self.hosts[name].why}" for name in hosts)
+
+    def has_passed(self, ring: str) -> bool:
+        """Tell whether a ring has passed: its hosts are proven together, by one verdict.
+
+        Where none of them can be asked, a later ring that has begun tells that it had.
+        """
+        standings = [view.standing for view in self.views(ring).values()]
+        if any(one is not Standing.AWAY for one in standings):
+            return Standing.PROVEN in standings
+        names = [one.name for one in self.policy.rings]
+        return any(
+            view.standing in HOLDING
+            for later in names[names.index(ring) + 1 :]
+            for view in self.views(later).values()
+        )
+
+    def failure(self, ring: str) -> Verdict | None:
+        """Give the verdict that failed a ring, at its end or after it had passed."""
+        verdict = self.revoked.get(ring) or self.verdicts.get(ring)
+        return verdict if verdict is not None and verdict.outcome is Outcome.FAIL else None
+
+
+def facts_of(
+    policy: Policy,
+    members: Mapping[str, Sequence[str]],
+    hosts: Mapping[str, HostStanding],
+    states: Mapping[str, HostState],
+    target: Target,
+    now: datetime,
+) -> Facts:
+    """Give the decision what the hosts say, without any verdict yet."""
+    record = rollout_records.known(states, target.rollout)
+    has_failed = record is not None and record.outcome == rollout_records.FAILED
+    return Facts(
+        policy=policy,
+        members=members,
+        hosts={
+            name: _no_older(view, states.get(name), target, now) for name, view in hosts.items()
+        },
+        now=now,
+        approved=rollout_records.approved(states, target.release),
+        accepted=rollout_records.accepted(states, target.release),
+        hold=rollout_records.hold(states),
+        has_ended=record is not None and record.outcome != "",
+        condemned=(record.ended_why or "it failed before") if record and has_failed else "",
+        refused={
+            name: why
+            for name, state in states.items()
+            if (why := state.quarantine.get(target.digest)) is not None
+        },
+    )
+
+
+def _no_older(
+    view: HostStanding, state: HostState | None, target: Target, now: datetime
+) -> HostStanding:
+    """Let no soak end early because a host's clock jumped ahead: ours must agree.
+
+    After a reboot only: until then the kernel's clock has counted.
+    What the host's clock was ahead when the release was staged counts as its usual error.
+    """
+    switch = state.switch if state is not None else None
+    if state is None or switch is None or switch.new != target.release or switch.is_steady:
+        return view
+    if not switch.armed_us:
+        return view
+    ahead_s = 0.0
+    begun, record = rollout_records.begun_at(target.rollout), state.rollout
+    if begun is not None and record is not None and record.id == target.rollout:
+        ahead_s = max(0.0, ((record.begun or begun) - begun).total_seconds())
+    limit_s = now.timestamp() - switch.armed_us / 1e6 + ahead_s
+    return view if limit_s < 0 else replace(view, age_s=min(view.age_s, limit_s))
+
+
+def with_what_runs(facts: Facts) -> Facts:
+    """Let no verdict be better than what the hosts run that it is about."""
+    verdicts = {
+        ring.name: judged_ring(ring, facts.members.get(ring.name, ()), facts.hosts, verdict)
+        for ring in facts.policy.rings
+        for verdict in (facts.verdicts.get(ring.name),)
+    }
+    revoked = {**_fallen_since(facts), **facts.revoked}
+    given = {name: one for name, one in verdicts.items() if one}
+    return replace(facts, verdicts=given, revoked=revoked)
+
+
+def _fallen_since(facts: Facts) -> Mapping[str, Verdict]:
+    """Give the rings that have passed in this rollout, and have a host that ended by itself since.
+
+    All else that may be said of a bot that is down is no fail, and needs no word here.
+    """
+    found = {}
+    for ring in facts.policy.rings if not facts.has_ended else ():
+        views = facts.views(ring.name).items()
+        passed = {name: view.seen for name, view in views if view.has_passed}
+        verdict = judged(None, passed, over_s=-1.0)
+        if verdict is not None and verdict.outcome is Outcome.FAIL:
+            reasons = (*verdict.reasons, "after it had passed")
+            found[ring.name] = replace(verdict, reasons=reasons)
+    return found
+
+
+def judged_ring(
+    ring: Ring,
+    members: Sequence[str],
+    hosts: Mapping[str, HostStanding],
+    verdict: Verdict | None,
+    unread: Collection[str] = (),
+    doubts: Mapping[str, str] | None = None,
+) -> Verdict | None:
+    """Give a ring's verdict, by what its journals tell and by what its hosts run.
+
+    ``unread`` and ``doubts``: as ``core.host.running.judged`` takes them.
+    """
+    views = {name: hosts[name] for name in members if hosts[name].standing in UNPROVEN}
+    if not views:
+        return verdict
+    age_s = min(view.age_s for view in views.values())
+    return judged(
+        verdict,
+        {name: view.seen for name, view in views.items()},
+        over_s=age_s - (ring.soak or ring.settle).total_seconds(),
+        unread=unread,
+        doubts=doubts,
+    )

@@ -1,0 +1,161 @@
+"""One ring, taken one step on: switch a batch, let it settle, confirm, wait, prove."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from botdeploy.core.host.running import CONFIRMABLE, Runs, judged
+from botdeploy.core.model.policy import Gate, LeaseUntil
+from botdeploy.core.rollout.next_step import (
+    Confirm,
+    End,
+    Prove,
+    Reason,
+    Result,
+    SwitchOver,
+    Wait,
+)
+from botdeploy.core.rollout.standing import HOLDING, MOST_AGAIN, UNPROVEN, Standing
+from botdeploy.core.verdict import Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from botdeploy.core.model.policy import Ring
+    from botdeploy.core.rollout.facts import Facts
+    from botdeploy.core.rollout.next_step import Decision
+    from botdeploy.core.rollout.standing import HostStanding
+
+VERDICT_LATE = timedelta(seconds=60)
+"""How long after a soak's end its verdict may come and still be waited for in any case."""
+
+
+def ring_step(facts: Facts, ring: Ring, members: Sequence[str]) -> Decision:
+    """Take a ring that has not passed one step on."""
+    views = {name: facts.hosts[name] for name in members}
+    if any(view.standing is Standing.BUSY for view in views.values()):
+        return Wait(Reason.ACT, "acts are under way", ring.name)
+    settling = [
+        view.age_s
+        for view in views.values()
+        if view.standing is Standing.PENDING and view.age_s < ring.settle.total_seconds()
+    ]
+    if settling:
+        left = ring.settle - timedelta(seconds=min(settling))
+        return Wait(Reason.SETTLE, "the batch settles", ring.name, facts.now + left)
+    settled = _confirmable(views)
+    if settled and not _stays_pending(facts, ring):
+        return Confirm(ring.name, settled)
+    behind = [
+        name for name, view in views.items() if view.standing in (Standing.BEHIND, Standing.LAPSED)
+    ]
+    if not behind:
+        return _soak(facts, ring, views)
+    tired = next((name for name in behind if views[name].has_given_up), None)
+    if tired is not None:
+        why = f"{tired} went back by itself {MOST_AGAIN + 1} times: {views[tired].why}"
+        return Wait(Reason.LAPSED, why, ring.name)
+    ill = _ill_batch(ring, views)
+    if ill is not None:
+        return ill
+    closed = _closed(facts, ring, behind)
+    if closed is not None:
+        return closed
+    size = max(1, ring.batch.of(len(members)))
+    return SwitchOver(ring.name, tuple(behind[:size]))
+
+
+def _ill_batch(ring: Ring, views: Mapping[str, HostStanding]) -> Decision | None:
+    """Tell what stands against the next batch: hosts of earlier ones that do not run now."""
+    held = {name: view for name, view in views.items() if view.standing in UNPROVEN}
+    over_s = min((view.age_s for view in held.values()), default=0.0) - ring.settle.total_seconds()
+    told = judged(None, {name: view.seen for name, view in held.items()}, over_s=max(0.0, over_s))
+    if told is None:
+        return None
+    if told.outcome is Outcome.INCONCLUSIVE:
+        return End(Result.INCONCLUSIVE, told.reasons[0], ring.name)
+    return Wait(Reason.SETTLE, told.reasons[0], ring.name)
+
+
+def _closed(facts: Facts, ring: Ring, behind: Sequence[str]) -> Wait | None:
+    """Tell why hosts of a ring may not be switched: a hold, a missing approval, the hours."""
+    if facts.hold:
+        return Wait(Reason.HOLD, f"held by {facts.hold}", ring.name)
+    refused = [name for name in behind if name in facts.refused]
+    if refused and not facts.is_attended:
+        why = f"it is in quarantine on {refused[0]} ({facts.refused[refused[0]]})"
+        return Wait(Reason.QUARANTINE, why, ring.name)
+    views = {view.standing for view in facts.views(ring.name).values()}
+    has_begun = not views.isdisjoint(HOLDING)
+    if ring.gate is Gate.APPROVE and ring.name not in facts.approved and not has_begun:
+        return Wait(Reason.GATE, f"ring {ring.name} needs an approval", ring.name)
+    # A ring that has begun goes to its end; who was away then comes within the hours again.
+    if ring.window is not None and (not has_begun or Standing.PROVEN in views):
+        opens = ring.window.next_opening(facts.now)
+        if opens > facts.now:
+            return Wait(Reason.WINDOW, f"ring {ring.name} opens {ring.window}", ring.name, opens)
+    return None
+
+
+def _stays_pending(facts: Facts, ring: Ring) -> bool:
+    """Tell whether the ring stays under lease until its verdict."""
+    if facts.policy.lease.until is LeaseUntil.VERDICT:
+        return True
+    return facts.is_attended and timedelta(0) < ring.soak <= facts.policy.attended_soak
+
+
+def _soak(facts: Facts, ring: Ring, views: Mapping[str, HostStanding]) -> Decision:
+    """Every member runs the release: wait for the soak's end and the verdict, then act on it."""
+    youngest = min(view.age_s for view in views.values() if view.standing is not Standing.PROVEN)
+    left = ring.soak - timedelta(seconds=youngest)
+    if left > timedelta(0):
+        return Wait(Reason.SOAK, f"ring {ring.name} soaks", ring.name, facts.now + left)
+    verdict = facts.verdicts.get(ring.name)
+    if verdict is None or verdict.outcome is Outcome.WAIT:
+        told = f": {'; '.join(verdict.reasons)}" if verdict and verdict.reasons else ""
+        return _without_verdict(facts, ring, views, f"no verdict yet{told}")
+    pending = _confirmable(views)
+    if pending:
+        return Confirm(ring.name, pending)
+    is_down = any(
+        view.seen.runs not in (Runs.RUNNING, Runs.LOOPING)
+        for view in views.values()
+        if view.standing in UNPROVEN
+    )
+    if verdict.outcome is Outcome.INCONCLUSIVE and (is_down or ring.name not in facts.accepted):
+        return End(Result.INCONCLUSIVE, "; ".join(verdict.reasons), ring.name)
+    waiting = tuple(n for n, view in views.items() if view.standing is not Standing.PROVEN)
+    return Prove(ring.name, waiting, verdict)
+
+
+def _confirmable(views: Mapping[str, HostStanding]) -> tuple[str, ...]:
+    return tuple(
+        name
+        for name, view in views.items()
+        if view.standing is Standing.PENDING and view.seen.runs in CONFIRMABLE
+    )
+
+
+def _without_verdict(
+    facts: Facts, ring: Ring, views: Mapping[str, HostStanding], why: str
+) -> Confirm | Wait:
+    """Wait for proof that is missing when the soak is over; who attends leaves that after a while.
+
+    The hosts are confirmed then, and ``promote`` waits until the judge's deadline.
+    """
+    # Here, for its package brings the whole judge, which those who only look do without.
+    from botdeploy.core.judge.options import JudgeOptions  # noqa: PLC0415
+
+    youngest = min(view.age_s for view in views.values() if view.standing is not Standing.PROVEN)
+    age = timedelta(seconds=youngest)
+    attended = max(facts.policy.attended_soak, ring.soak + VERDICT_LATE)
+    if facts.is_attended and age < attended:
+        return Wait(Reason.VERDICT, why, ring.name, facts.now + (attended - age))
+    pending = _confirmable(views)
+    if facts.is_attended and pending and facts.policy.lease.until is not LeaseUntil.VERDICT:
+        return Confirm(ring.name, pending)
+    options = JudgeOptions.from_policy(facts.policy.judge, ring.soak or ring.settle)
+    left = timedelta(seconds=options.deadline_s) - age
+    until = facts.now + left if left > timedelta(0) else None
+    return Wait(Reason.VERDICT, why, ring.name, until, is_left=True)

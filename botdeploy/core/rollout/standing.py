@@ -1,0 +1,152 @@
+"""Standing: where one host stands with the release of a rollout, by what it says of itself.
+
+Whoever decides, acts or shows asks here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from botdeploy.core.host.host_state import Phase
+from botdeploy.core.host.running import Seen
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from botdeploy.core.host.host_state import HostState
+
+OWN_DOING = frozenset({"lease", "boot", "person", "host"})
+"""Causes of a revert that are no verdict: nobody confirmed it in time, a person took it back, or
+something of the host kept it from being seen (its journal, a port that is another's)."""
+MOST_AGAIN = 3
+"""How often one rollout switches a host again that went back before anybody confirmed it."""
+
+
+class Standing(StrEnum):
+    """Where one host stands with the release of the rollout."""
+
+    UNSTAGED = "unstaged"
+    """It does not have the release, or was not told of this rollout yet."""
+    BEHIND = "behind"
+    """Staged, but it runs another release (or none)."""
+    BUSY = "busy"
+    """An act is under way there."""
+    PENDING = "pending"
+    CONFIRMED = "confirmed"
+    PROVEN = "proven"
+    RETURNED = "returned"
+    """It failed here and went back."""
+    LAPSED = "lapsed"
+    """It went back by itself, for no controller confirmed it in time; it is tried again."""
+    STUCK = "stuck"
+    """It went back, and what it went back to does not run."""
+    AWAY = "away"
+    """It cannot be worked on."""
+
+
+HOLDING = (Standing.PENDING, Standing.CONFIRMED, Standing.PROVEN)
+"""Standings in which a host runs the release."""
+UNPROVEN = (Standing.PENDING, Standing.CONFIRMED)
+"""Standings in which a host runs the release and waits for its ring's verdict."""
+
+
+@dataclass(frozen=True, slots=True)
+class HostStanding:
+    """One host as the decision sees it."""
+
+    standing: Standing
+    age_s: float = 0.0
+    """Seconds since it was switched (pending), confirmed or proven; 0 in other standings."""
+    why: str = ""
+    has_given_up: bool = False
+    """It has lapsed, and this rollout has tried it again as often as it may: a person is asked."""
+    seen: Seen = field(default_factory=Seen)
+    """Of a host that has the release: whether it runs."""
+    has_passed: bool = False
+    """It was proven by this very rollout, and is watched."""
+
+
+def standing_in(
+    name: str, states: Mapping[str, HostState], away: Mapping[str, str], release: str, rollout: str
+) -> HostStanding:
+    """Say where one host of the inventory stands; ``away`` tells why some can't be asked."""
+    if name in away or name not in states:
+        return HostStanding(Standing.AWAY, why=away.get(name, "not observed"))
+    return standing_of(states[name], release, rollout)
+
+
+def has_run(state: HostState, release: str) -> bool:
+    """Tell whether a host runs a release, or was switched to it last and went back."""
+    return state.running == release or (state.switch is not None and state.switch.new == release)
+
+
+def standing_of(state: HostState, release: str, rollout: str) -> HostStanding:
+    """Say where a host stands with ``release`` in ``rollout``, and whether it runs there."""
+    view = _standing(state, release, rollout)
+    return replace(view, seen=state.sees(release)) if view.standing in HOLDING else view
+
+
+def _standing(state: HostState, release: str, rollout: str) -> HostStanding:
+    switch = state.switch
+    ours = switch is not None and is_try_of(switch.run, rollout) and switch.new == release
+    if switch is not None and switch.phase is Phase.REVERTING:
+        return HostStanding(Standing.BUSY, why="goes back")
+    if switch is not None and switch.phase is Phase.PENDING and switch.new == release:
+        return HostStanding(Standing.PENDING, _runs_for_s(state, release))
+    if switch is not None and switch.phase is Phase.REVERTED and ours:
+        if state.stuck:
+            return HostStanding(Standing.STUCK, why=state.stuck)
+        if switch.cause not in OWN_DOING:
+            return HostStanding(Standing.RETURNED, why=switch.why)
+    staged = state.release(release)
+    if staged is None:
+        return HostStanding(Standing.UNSTAGED)
+    # A bot that is down at the moment still has the release: its journal tells the judge why.
+    if state.current == release and state.running in (release, ""):
+        is_of_another = staged.proven_in != rollout
+        if staged.is_proven and not (is_of_another and (ours or staged.digest in state.quarantine)):
+            age_s = staged.proven_for_s(state.at)
+            return HostStanding(Standing.PROVEN, age_s, has_passed=staged.proven_in == rollout)
+        return HostStanding(Standing.CONFIRMED, _runs_for_s(state, release))
+    if switch is not None and switch.phase is Phase.REVERTED and ours:
+        return lapsed(switch.run, rollout, switch.why)
+    if state.rollout is None or state.rollout.id != rollout:
+        return HostStanding(Standing.UNSTAGED)
+    return HostStanding(Standing.BEHIND)
+
+
+def lapsed(try_id: str, rollout: str, why: str) -> HostStanding:
+    """Say that a host went back by itself after this try of a rollout, unconfirmed."""
+    return HostStanding(Standing.LAPSED, why=why, has_given_up=_tries(try_id, rollout) > MOST_AGAIN)
+
+
+def _runs_for_s(state: HostState, release: str) -> float:
+    """Seconds since it was confirmed (or armed) here, else since its bot was started.
+
+    The second one never jumps, and is what is left where the first lies in the host's future.
+    """
+    if state.switch is not None and state.switch.new == release and state.switch.age_s > 0:
+        return state.switch.age_s
+    since = state.active_since
+    if since is None or state.at is None:
+        return 0.0
+    return max(0.0, (state.at - since).total_seconds())
+
+
+def is_try_of(try_id: str, rollout: str) -> bool:
+    """Match one try of a rollout on one host: ``ROLLOUT`` or ``ROLLOUT.N``."""
+    return try_id == rollout or try_id.startswith(f"{rollout}.")
+
+
+def next_try(rollout: str, earlier: Iterable[str]) -> str:
+    """Name a try of a rollout that is none of a host's earlier ones."""
+    last = max((_tries(one, rollout) for one in earlier if is_try_of(one, rollout)), default=0)
+    return f"{rollout}.{last + 1}" if last else rollout
+
+
+def _tries(try_id: str, rollout: str) -> int:
+    """Count the tries of a rollout on a host up to this one."""
+    number = try_id.removeprefix(rollout).removeprefix(".")
+    return int(number) if number.isdecimal() else 1

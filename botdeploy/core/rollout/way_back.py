@@ -1,0 +1,66 @@
+"""The way back: to which release a host returns when a person takes it back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from botdeploy.core.host.host_state import Phase
+from botdeploy.core.rollout.rollout_records import newest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from botdeploy.core.host.host_state import HostState
+
+
+@dataclass(frozen=True, slots=True)
+class WayBack:
+    """Where one host would go back to."""
+
+    host: str
+    running: str
+    target: str
+    """Empty: nothing newer than the proven release runs."""
+    why: str = ""
+    is_possible: bool = True
+
+
+def way_back(
+    name: str, state: HostState, to: str | None = None, newest: str | None = None
+) -> WayBack:
+    """Say where a host goes back to: its last proven release, as recorded at the switch.
+
+    ``newest`` is the release of the last rollout: a host that does not run it stays.
+    """
+    now = state.current or state.running
+    if to is not None:
+        staged = state.release(to)
+        if staged is None:
+            return WayBack(name, now, "", f"it does not have {to}", is_possible=False)
+        if now == to and state.running == to:
+            return WayBack(name, now, "", f"{to} runs already")
+        return WayBack(name, now, to)
+    switch = state.switch
+    if switch is not None and switch.phase is Phase.REVERTED and now == switch.old:
+        return WayBack(name, now, "", "it was reverted already")
+    if not now:
+        return WayBack(name, now, "", "nothing runs")
+    if newest is not None and now != newest:
+        return WayBack(name, now, "", f"it does not run {newest}, the release of the last rollout")
+    candidates = [switch.old] if switch is not None and switch.new == now else []
+    candidates.append(state.previous)
+    candidates += [one.id for one in sorted(state.releases, key=lambda one: one.id, reverse=True)]
+    for candidate in candidates:
+        if candidate and candidate != now and state.is_proven(candidate):
+            return WayBack(name, now, candidate)
+    return WayBack(name, now, "", "it has no proven release to return to", is_possible=False)
+
+
+def ways_back(
+    states: Mapping[str, HostState], hosts: Iterable[str], to: str | None
+) -> dict[str, WayBack]:
+    """Say where hosts go back to, those that did not answer left out; ``to``: a release."""
+    record = newest(states)
+    last = record.release if record is not None else None
+    return {name: way_back(name, states[name], to, last) for name in hosts if name in states}
