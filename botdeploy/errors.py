@@ -38,6 +38,7 @@ class Todo(StrEnum):
     ROLLBACK = "rollback"
     RELEASES = "releases"
     STATUS = "status"
+    HISTORY = "history"
     UNLOCK = "unlock"
     LOGS = "logs"
     START_UNIT = "start unit"

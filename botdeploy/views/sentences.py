@@ -54,7 +54,7 @@ def _next(steps: Iterable[NextStep], environment: str, bot: str) -> Iterable[str
                 for host in step.hosts:
                     yield f"see: botdeploy logs {environment} --limit {host}"
                 continue
-            case Todo.RELEASES | Todo.STATUS:
+            case Todo.RELEASES | Todo.STATUS | Todo.HISTORY:
                 yield f"see: {command(step, environment)}"
                 continue
             case Todo.ROLLBACK if not step.hosts:

@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from botdeploy.core.host.host_state import LockHolder, lock_holder
 from botdeploy.core.host.running import Unit, unit_of
 from botdeploy.core.text.untrusted import told
-from botdeploy.errors import ActFailed, ExitCode, HostError, LockedError, OutcomeUnknown, UserError
+from botdeploy.errors import (
+    ActFailed,
+    ExitCode,
+    HostError,
+    LockedError,
+    NextStep,
+    OutcomeUnknown,
+    Todo,
+    UserError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -67,7 +76,8 @@ class LockLost(LockedError):
         """Name the host that said so first."""
         super().__init__(
             f"{host}: {message}. Another rollout or rollback has taken over; a host that is not "
-            "confirmed returns to its previous release by itself. See: botdeploy history"
+            "confirmed returns to its previous release by itself",
+            next_step=NextStep(Todo.HISTORY),
         )
         self.host = host
 

@@ -1,4 +1,4 @@
-"""A channel: one Apprise URL, served by a thread of its own, so that a slow one holds up nobody."""
+"""A channel: one Apprise URL with a thread of its own, so that a slow one delays no other."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ if TYPE_CHECKING:
 Item = TypeVar("Item")
 
 MOST_KEPT = 1000
-"""Items that wait for a channel that does not answer; older ones are forgotten."""
+"""Items that wait for a channel that does not answer; older ones are dropped."""
 _LOGGER = logging.getLogger("apprise")
 
 
-class Mood(StrEnum):
-    """How a message feels: Apprise's own words, which services turn into colours and signs."""
+class Severity(StrEnum):
+    """How serious a message is, in Apprise's words; services show it as a colour or an icon."""
 
     INFO = "info"
     SUCCESS = "success"
@@ -50,20 +50,20 @@ class Message:
 
     title: str
     body: str
-    mood: Mood = Mood.INFO
+    severity: Severity = Severity.INFO
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
-    """How patient a channel is; times in seconds."""
+class Timing:
+    """How long a channel waits; times in seconds."""
 
     gather_s: float = 1.5
-    """How long more is waited for after the first item, so that one message tells of many hosts."""
+    """How long it collects further items after the first, to put many hosts into one message."""
     attempts: int = 4
     first_pause_s: float = 0.5
     longest_pause_s: float = 8.0
     last_s: float = 5.0
-    """How long a command that is over waits for what is under way."""
+    """How long a command that has ended waits for the last messages."""
 
 
 class Channel(Generic[Item]):
@@ -78,7 +78,7 @@ class Channel(Generic[Item]):
         name: str,
         read_url: Callable[[], str],
         compose: Callable[[Sequence[Item]], Message],
-        pace: Pace,
+        timing: Timing,
     ) -> None:
         """Prepare a channel; its thread begins with the first item.
 
@@ -88,7 +88,7 @@ class Channel(Generic[Item]):
         self.name = name
         self._read_url = read_url
         self._compose = compose
-        self._pace = pace
+        self._timing = timing
         self._items: list[Item] = []
         self._changed = threading.Condition()
         self._is_last = False
@@ -173,7 +173,7 @@ class Channel(Generic[Item]):
         """Wait for items, and a little more for those that come with them; none: it is over."""
         with self._changed:
             self._changed.wait_for(lambda: self._is_last or self._has_news())
-            self._changed.wait_for(lambda: self._is_last, self._pace.gather_s)
+            self._changed.wait_for(lambda: self._is_last, self._timing.gather_s)
             self._seen = len(self._items)
             self._was_last = self._is_last
             return list(self._items)
@@ -184,13 +184,13 @@ class Channel(Generic[Item]):
     def _deliver(self, service: Any, items: list[Item], complaint: _LastComplaint) -> str:
         """Send, again and again for a while; gives why it failed, or nothing."""
         complaint.text = ""
-        pace = self._pace
+        timing = self._timing
         try:
             message = self._compose(items)
             attempt = Retrying(
-                stop=stop_after_attempt(pace.attempts) | stop_when_event_set(self._given_up),
-                wait=wait_exponential(pace.first_pause_s, pace.longest_pause_s)
-                + wait_random(0, pace.first_pause_s),
+                stop=stop_after_attempt(timing.attempts) | stop_when_event_set(self._given_up),
+                wait=wait_exponential(timing.first_pause_s, timing.longest_pause_s)
+                + wait_random(0, timing.first_pause_s),
                 retry=retry_if_result(lambda is_sent: not is_sent),
                 sleep=sleep_using_event(self._given_up),
             )
@@ -199,7 +199,7 @@ class Channel(Generic[Item]):
                     service.notify(
                         title=message.title,
                         body=message.body,
-                        notify_type=message.mood.value,
+                        notify_type=message.severity.value,
                         body_format="text",
                     )
                 )

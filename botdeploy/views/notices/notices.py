@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from botdeploy.core.events import Event, Kind
 from botdeploy.errors import ExitCode, UserError
 from botdeploy.inventory import announce
-from botdeploy.views.notices.channel import Channel, Message, Mood, Pace
+from botdeploy.views.notices.channel import Channel, Message, Severity, Timing
 from botdeploy.views.notices.text import compose, harmless
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class Notices:
         is_attended: bool,
         who: str = "",
         changes: Mapping[str, str] | None = None,
-        pace: Pace | None = None,
+        timing: Timing | None = None,
     ) -> None:
         """Prepare channels; nothing is read or reached before there is something to tell.
 
@@ -53,7 +53,7 @@ class Notices:
         """
         self.failures: list[str] = []
         """What could not be told, and why, in words without tokens; complete after ``close``."""
-        self._pace = pace or Pace()
+        self._timing = timing or Timing()
         self._repeats = repeats
         self._is_attended = is_attended
         self._who = who
@@ -68,11 +68,11 @@ class Notices:
             return compose(bot, events, mask)
 
         self._team: list[Channel[Event]] = [
-            Channel(name, _reader(read_url, value), to_team, self._pace)
+            Channel(name, _reader(read_url, value), to_team, self._timing)
             for name, value in _named("rollout.notify", inventory.policy.notify)
         ]
         self._announcements = Announcements(
-            inventory, read_url, changes or {}, self._pace, self.failures.append, mask
+            inventory, read_url, changes or {}, self._timing, self.failures.append, mask
         )
 
     def __call__(self, event: Event) -> None:
@@ -88,7 +88,7 @@ class Notices:
         channels: list[Channel[Any]] = [*self._team, *self._announcements.channels]
         for channel in channels:
             channel.finish()
-        deadline = time.monotonic() + self._pace.last_s
+        deadline = time.monotonic() + self._timing.last_s
         for channel in channels:
             failure = channel.failure(deadline)
             if failure is not None and failure not in self.failures:
@@ -167,7 +167,7 @@ class Announcements:
         inventory: Inventory,
         read_url: ReadUrl,
         changes: Mapping[str, str],
-        pace: Pace,
+        timing: Timing,
         failed: Callable[[str], None],
         mask: Callable[[str], str],
     ) -> None:
@@ -184,7 +184,7 @@ class Announcements:
                 continue
             key = f"rollout.rings[{index}].announce.to" if ring.announce_to else "rollout.notify"
             self._channels[ring.name] = [
-                Channel(f"{name}, announcing", _reader(read_url, value), _joined, pace)
+                Channel(f"{name}, announcing", _reader(read_url, value), _joined, timing)
                 for name, value in _named(key, ring.announce_to or inventory.policy.notify)
             ]
 
@@ -241,7 +241,7 @@ class Announcements:
 
 
 def _joined(texts: Sequence[str]) -> Message:
-    return Message("", "\n\n".join(texts), Mood.INFO)
+    return Message("", "\n\n".join(texts), Severity.INFO)
 
 
 def _named(key: str, values: Sequence[str]) -> list[tuple[str, str]]:

@@ -10,7 +10,7 @@ from botdeploy.core.events import Event, Kind
 from botdeploy.core.text.phrases import few
 from botdeploy.core.text.printable import visible
 from botdeploy.errors import ExitCode
-from botdeploy.views.notices.channel import Message, Mood
+from botdeploy.views.notices.channel import Message, Severity
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -20,29 +20,29 @@ MOST_BODY = 1800
 MOST_LINE = 500
 
 _MENTION = re.compile(r"(?<![\w.+-])@(?=[\w&!])|<(?=[!@#&])")
-_RANK = (Mood.INFO, Mood.SUCCESS, Mood.WARNING, Mood.FAILURE)
+_RANK = (Severity.INFO, Severity.SUCCESS, Severity.WARNING, Severity.FAILURE)
 
-_ENDS: Mapping[ExitCode, tuple[str, Mood, str]] = {
-    ExitCode.DONE: ("done", Mood.SUCCESS, ""),
-    ExitCode.FAILED: ("failed and reverted", Mood.FAILURE, "botdeploy report {env}"),
-    ExitCode.USAGE: ("stopped by wrong usage", Mood.WARNING, ""),
-    ExitCode.FAULT: ("stopped by a fault in botdeploy", Mood.FAILURE, "botdeploy status {env}"),
+_ENDS: Mapping[ExitCode, tuple[str, Severity, str]] = {
+    ExitCode.DONE: ("done", Severity.SUCCESS, ""),
+    ExitCode.FAILED: ("failed and reverted", Severity.FAILURE, "botdeploy report {env}"),
+    ExitCode.USAGE: ("stopped by wrong usage", Severity.WARNING, ""),
+    ExitCode.FAULT: ("stopped by a fault in botdeploy", Severity.FAILURE, "botdeploy status {env}"),
     ExitCode.LOCKED: (
         "stopped: another command has the lock",
-        Mood.WARNING,
+        Severity.WARNING,
         "botdeploy status {env}",
     ),
-    ExitCode.HELD: ("needs a decision", Mood.WARNING, "botdeploy status {env}"),
-    ExitCode.UNREACHABLE: ("hosts cannot be reached", Mood.FAILURE, "botdeploy status {env}"),
-    ExitCode.NEEDS_PERSON: ("needs a person NOW", Mood.FAILURE, "botdeploy status {env}"),
-    ExitCode.INTERRUPTED: ("was interrupted", Mood.WARNING, "the same command goes on"),
+    ExitCode.HELD: ("needs a decision", Severity.WARNING, "botdeploy status {env}"),
+    ExitCode.UNREACHABLE: ("hosts cannot be reached", Severity.FAILURE, "botdeploy status {env}"),
+    ExitCode.NEEDS_PERSON: ("needs a person NOW", Severity.FAILURE, "botdeploy status {env}"),
+    ExitCode.INTERRUPTED: ("was interrupted", Severity.WARNING, "the same command goes on"),
 }
-_WAITS: Mapping[str, tuple[str, Mood]] = {
-    "gate": ("needs an approval", Mood.WARNING),
-    "hold": ("is held", Mood.WARNING),
-    "soak": ("soaks", Mood.INFO),
-    "window": ("waits for its allowed hours", Mood.INFO),
-    "verdict": ("waits for its verdict", Mood.INFO),
+_WAITS: Mapping[str, tuple[str, Severity]] = {
+    "gate": ("needs an approval", Severity.WARNING),
+    "hold": ("is held", Severity.WARNING),
+    "soak": ("soaks", Severity.INFO),
+    "window": ("waits for its allowed hours", Severity.INFO),
+    "verdict": ("waits for its verdict", Severity.INFO),
 }
 
 
@@ -51,12 +51,12 @@ class _Line:
     """One line of a message; what happened alike on many hosts is one line."""
 
     headline: str
-    mood: Mood
+    severity: Severity
     text: str
     hosts: list[str] = field(default_factory=list)
 
 
-_NOTHING = _Line("", Mood.INFO, "")
+_NOTHING = _Line("", Severity.INFO, "")
 
 
 def compose(
@@ -67,14 +67,16 @@ def compose(
     for event in events:
         _add(lines, event)
     newest_first = list(lines.values())[::-1]
-    worst = max(newest_first, key=lambda line: _RANK.index(line.mood), default=_NOTHING)
+    worst = max(newest_first, key=lambda line: _RANK.index(line.severity), default=_NOTHING)
     head = next((_line_of(lines, one) for one in events[-1:] if one.kind is Kind.OUTCOME), worst)
     release = next((one.release for one in reversed(events) if one.release), "")
     body = [f"release {release}"] if release else []
     body += [_text(line, mask) for line in lines.values()]
     title = f"{bot} {events[-1].environment}: {head.headline}" if events else bot
     return Message(
-        harmless(mask(title)).replace("\n", " ")[:200], _fit(body), _worse(head.mood, worst.mood)
+        harmless(mask(title)).replace("\n", " ")[:200],
+        _fit(body),
+        _worst_of(head.severity, worst.severity),
     )
 
 
@@ -107,19 +109,19 @@ def _line_for(event: Event) -> tuple[tuple[object, ...], _Line]:
             by = f", by {data['by']}" if data.get("by") else ""
             stop = f"; to stop it: botdeploy hold {event.environment}"
             text = f"{begins}{by}: {rings}{why}{stop}"
-            return key, _Line(f"{event.release} {begins}", Mood.INFO, text)
+            return key, _Line(f"{event.release} {begins}", Severity.INFO, text)
         case Kind.VERDICT:
             outcome = str(data["outcome"])
             reasons = "; ".join(map(str, data["reasons"])) or "no problems were found"
-            mood = Mood.SUCCESS if outcome == "pass" else Mood.FAILURE
+            severity = Severity.SUCCESS if outcome == "pass" else Severity.FAILURE
             words = {"pass": "passed", "fail": "failed"}.get(outcome, f"is {outcome}")
             return key, _Line(
-                f"ring {event.ring} {words}", mood, f"ring {event.ring} {words}: {reasons}"
+                f"ring {event.ring} {words}", severity, f"ring {event.ring} {words}: {reasons}"
             )
         case Kind.PROMOTED:
             hosts = list(map(str, data["hosts"]))
             text = f"ring {event.ring} passed on {few(hosts)}"
-            return key, _Line(f"ring {event.ring} passed", Mood.SUCCESS, text)
+            return key, _Line(f"ring {event.ring} passed", Severity.SUCCESS, text)
         case Kind.REVERTED:
             back = (
                 f"back on {data['to']}"
@@ -133,22 +135,22 @@ def _line_for(event: Event) -> tuple[tuple[object, ...], _Line]:
                 if own
                 else f"{back}, reverted by {data['by']}"
             )
-            return (*key[:1], text), _Line("reverted", Mood.FAILURE, text)
+            return (*key[:1], text), _Line("reverted", Severity.FAILURE, text)
         case Kind.HOST_FAILED:
             text = f"failed: {data['error']}"
-            return (*key[:1], text), _Line("a host failed", Mood.WARNING, text)
+            return (*key[:1], text), _Line("a host failed", Severity.WARNING, text)
         case Kind.OUTCOME:
             return (event.kind,), _outcome(event)
         case _:
-            return key, _Line(event.kind.value, Mood.INFO, event.kind.value)
+            return key, _Line(event.kind.value, Severity.INFO, event.kind.value)
 
 
 def _outcome(event: Event) -> _Line:
     data: Mapping[str, Any] = event.data
     code = ExitCode(int(data["code"]))
-    headline, mood, step = _ENDS[code]
+    headline, severity, step = _ENDS[code]
     if code in (ExitCode.DONE, ExitCode.HELD) and data.get("waits") in _WAITS:
-        words, mood = _WAITS[str(data["waits"])]
+        words, severity = _WAITS[str(data["waits"])]
         headline = f"ring {event.ring} {words}" if event.ring else words
     summary = str(data["summary"])
     if code is ExitCode.DONE and data.get("was_reverted"):
@@ -156,7 +158,7 @@ def _outcome(event: Event) -> _Line:
     if step and "next:" not in summary.lower():
         step = step.format(env=event.environment)
         summary = f"{summary.rstrip('.; ')}; next: {step}" if summary else f"next: {step}"
-    return _Line(headline, mood, summary or headline)
+    return _Line(headline, severity, summary or headline)
 
 
 def _text(line: _Line, mask: Callable[[str], str]) -> str:
@@ -180,5 +182,5 @@ def _fit(lines: list[str]) -> str:
     return "\n".join(left)[: MOST_BODY + 100]
 
 
-def _worse(one: Mood, other: Mood) -> Mood:
+def _worst_of(one: Severity, other: Severity) -> Severity:
     return max(one, other, key=_RANK.index)

@@ -13,7 +13,7 @@ import pytest
 
 from botdeploy.core.text.secret_mask import Mask
 from botdeploy.errors import UserError
-from botdeploy.views.notices.channel import Channel, Message, Mood, Pace, _tokens
+from botdeploy.views.notices.channel import Channel, Message, Severity, Timing, _tokens
 from tests.views.servers import hanging, hook, mailbox, nobody
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.programs
 
-QUICK = Pace(gather_s=0.0, first_pause_s=0.001, longest_pause_s=0.002, last_s=30.0)
+QUICK = Timing(gather_s=0.0, first_pause_s=0.001, longest_pause_s=0.002, last_s=30.0)
 PATIENCE_S = 30.0
 
 
@@ -39,12 +39,12 @@ def _no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def joined(items: Sequence[str]) -> Message:
-    return Message("title", "\n".join(items), Mood.WARNING)
+    return Message("title", "\n".join(items), Severity.WARNING)
 
 
-def channel(url: str | Callable[[], str], pace: Pace = QUICK) -> Channel[str]:
+def channel(url: str | Callable[[], str], timing: Timing = QUICK) -> Channel[str]:
     return Channel(
-        "rollout.notify[0]", (lambda: url) if isinstance(url, str) else url, joined, pace
+        "rollout.notify[0]", (lambda: url) if isinstance(url, str) else url, joined, timing
     )
 
 
@@ -66,7 +66,7 @@ def test_an_item_arrives_with_title_text_and_mood() -> None:
 def test_items_that_come_together_are_one_message() -> None:
     """A burst of items is gathered; none is sent twice."""
     with hook() as server:
-        one = channel(server.url(), Pace(gather_s=PATIENCE_S))
+        one = channel(server.url(), Timing(gather_s=PATIENCE_S))
         for number in range(200):
             one.put(f"item {number}")
         assert end(one) is None
@@ -85,9 +85,9 @@ def test_a_server_that_stumbles_gets_it_the_second_time() -> None:
 
 def test_what_failed_goes_with_what_comes_next() -> None:
     """After an outage that outlasts the tries, the next message brings what was missed."""
-    pace = Pace(gather_s=0.0, attempts=2, first_pause_s=0.001, longest_pause_s=0.001)
+    timing = Timing(gather_s=0.0, attempts=2, first_pause_s=0.001, longest_pause_s=0.001)
     with hook(500, 500, 200) as server:
-        one = channel(server.url(), pace)
+        one = channel(server.url(), timing)
         one.put("first")
         server.wait_for(2)
         one.put("second")
@@ -125,10 +125,10 @@ def test_a_program_ends_although_a_server_hangs() -> None:
     """What hangs in Apprise's hands does not keep the process alive."""
     code = """
 import socket, time
-from botdeploy.views.notices.channel import Channel, Message, Pace
+from botdeploy.views.notices.channel import Channel, Message, Timing
 with socket.create_server(("127.0.0.1", 0)) as server:
     url = f"json://127.0.0.1:{server.getsockname()[1]}/?rto=100000"
-    one = Channel("n", lambda: url, lambda items: Message("t", "b"), Pace(gather_s=0))
+    one = Channel("n", lambda: url, lambda items: Message("t", "b"), Timing(gather_s=0))
     one.put("item")
     held = server.accept()
     one.finish()

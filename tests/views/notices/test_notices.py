@@ -23,7 +23,7 @@ from botdeploy.core.text.secret_mask import Mask
 from botdeploy.engine.outcome import Ended
 from botdeploy.errors import ExitCode, LockedError, UserError
 from botdeploy.inventory import load
-from botdeploy.views.notices.channel import Pace
+from botdeploy.views.notices.channel import Timing
 from botdeploy.views.notices.notices import Notices
 from botdeploy.views.notices.repeat_filter import RepeatFilter
 from tests.views.servers import hanging, hook, nobody
@@ -38,7 +38,7 @@ pytestmark = pytest.mark.programs
 
 NOW = datetime(2026, 11, 22, 21, 5, tzinfo=UTC)
 RELEASE = "20261122T210500Z-3f9c2ab1"
-QUICK = Pace(gather_s=0.0, first_pause_s=0.001, longest_pause_s=0.002, last_s=30.0)
+QUICK = Timing(gather_s=0.0, first_pause_s=0.001, longest_pause_s=0.002, last_s=30.0)
 
 
 @pytest.fixture(autouse=True)
@@ -74,7 +74,7 @@ def notices(
     *,
     is_attended: bool = True,
     environ: dict[str, str] | None = None,
-    pace: Pace = QUICK,
+    timing: Timing = QUICK,
     changes: dict[str, str] | None = None,
 ) -> Notices:
     told = RepeatFilter(
@@ -88,7 +88,7 @@ def notices(
         is_attended=is_attended,
         who="ann@laptop",
         changes=changes,
-        pace=pace,
+        timing=timing,
     )
 
 
@@ -207,8 +207,8 @@ def test_every_url_is_told(tmp_path: Path) -> None:
 def test_a_url_that_hangs_holds_up_neither_the_rollout_nor_the_others(tmp_path: Path) -> None:
     """Events are taken at once; only the end waits, and not for long."""
     with hanging() as url, hook() as server:
-        pace = Pace(gather_s=0.0, last_s=0.5)
-        one = notices(inventory(tmp_path, f"['{url}', '{server.url()}']"), tmp_path, pace=pace)
+        timing = Timing(gather_s=0.0, last_s=0.5)
+        one = notices(inventory(tmp_path, f"['{url}', '{server.url()}']"), tmp_path, timing=timing)
         one(started())
         server.wait_for(1)
         one(outcome(ExitCode.DONE, "every ring passed"))
@@ -531,7 +531,7 @@ def test_a_url_that_raises_is_a_failure(tmp_path: Path) -> None:
         Mask(),
         RepeatFilter({}, "prod", "prod.yml"),
         is_attended=True,
-        pace=QUICK,
+        timing=QUICK,
     )
     one(started())
     assert one.close() == ["rollout.notify[0]: secret URL (file:x): no such file"]

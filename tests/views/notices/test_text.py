@@ -13,7 +13,7 @@ from botdeploy.core.events import Event, Kind
 from botdeploy.core.text.phrases import few
 from botdeploy.core.text.secret_mask import Mask
 from botdeploy.errors import ExitCode
-from botdeploy.views.notices.channel import Mood
+from botdeploy.views.notices.channel import Severity
 from botdeploy.views.notices.text import MOST_BODY, compose, harmless
 
 RELEASE = "20261122T210500Z-3f9c2ab1"
@@ -39,7 +39,7 @@ def test_a_start_names_who_where_and_how_to_stop_it() -> None:
         "begins, by ann@laptop: canary (1) → fleet (2) — new replies; "
         "to stop it: botdeploy hold prod"
     )
-    assert message.mood is Mood.INFO
+    assert message.severity is Severity.INFO
 
 
 def test_a_rollout_that_was_begun_before_goes_on() -> None:
@@ -50,7 +50,7 @@ def test_a_rollout_that_was_begun_before_goes_on() -> None:
 
 
 def test_a_pass_and_its_promotion_are_one_message() -> None:
-    """Verdict, reasons and hosts; the mood is good."""
+    """Verdict, reasons and hosts; the severity is good."""
     message = compose(
         "echobot",
         [
@@ -63,7 +63,7 @@ def test_a_pass_and_its_promotion_are_one_message() -> None:
         "ring canary passed: no problems were found",
         "ring canary passed on w1",
     ]
-    assert message.mood is Mood.SUCCESS
+    assert message.severity is Severity.SUCCESS
 
 
 def test_hosts_that_went_back_alike_are_one_line() -> None:
@@ -78,7 +78,7 @@ def test_hosts_that_went_back_alike_are_one_line() -> None:
     assert message.body.splitlines()[1:] == [
         "w0, w1, w2, w3, w4, w5, w6, w7 and 92 more: back on R1, reverted by controller"
     ]
-    assert message.mood is Mood.FAILURE
+    assert message.severity is Severity.FAILURE
 
 
 def test_a_host_that_went_back_by_itself_says_why() -> None:
@@ -103,7 +103,7 @@ def test_a_failure_is_loud_and_leads_to_the_report() -> None:
     assert message.title == "echobot prod: failed and reverted"
     assert "w1: ring canary failed: new error" in message.body
     assert message.body.endswith("w1: runs R1; next: botdeploy report prod")
-    assert message.mood is Mood.FAILURE
+    assert message.severity is Severity.FAILURE
 
 
 def test_a_gate_asks_for_an_approval() -> None:
@@ -123,7 +123,7 @@ def test_a_gate_asks_for_an_approval() -> None:
     assert message.title == "echobot prod: ring beta needs an approval"
     assert message.body.endswith("next: botdeploy approve prod")
     assert message.body.count("next:") == 1
-    assert message.mood is Mood.WARNING
+    assert message.severity is Severity.WARNING
 
 
 @pytest.mark.parametrize("code", list(ExitCode))
