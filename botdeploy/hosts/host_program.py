@@ -5,9 +5,10 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+from enum import Enum, auto
 from importlib import resources
 from shlex import quote
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from botdeploy.core.lines.line import JOURNAL_FIELDS
 from botdeploy.errors import UserError
@@ -93,70 +94,72 @@ _DECODE = (
 )
 
 
+class How(Enum):
+    """Which program runs an act."""
+
+    INSTALLED = auto()
+    """The one that is installed, as root."""
+    SENT = auto()
+    """One that comes on standard input, as root; an act that reads its input is not for it."""
+    UNPRIVILEGED = auto()
+    """One that comes on standard input, without root's rights: ``check``."""
+    INSTALLING = auto()
+    """None: the program that comes on standard input is installed; repeatable."""
+
+
+class Rights(NamedTuple):
+    """How a program becomes root."""
+
+    with_password: bool = False
+    """The first line of standard input is sudo's password, which need not ask for it."""
+    become_user: str | None = None
+
+
+WITHOUT_PASSWORD = Rights()
+
+
 def call(
     bot: str,
     nonce: str,
     act: str,
     arguments: Iterable[str] = (),
-    *,
-    with_password: bool = False,
-    become_user: str | None = None,
+    how: How = How.INSTALLED,
+    rights: Rights = WITHOUT_PASSWORD,
 ) -> str:
-    """Give the command line that runs an act of the installed program as root.
+    """Give the command line that runs an act; safe for any login shell.
 
-    Where the program is not there it tells the fault ``missing``, where sudo refuses ``sudo``.
-    ``with_password``: the first line of standard input is sudo's password (it is taken away also
-    where sudo does not ask). Safe for any login shell.
+    Where the installed program is not there it tells the fault ``missing``, where sudo refuses
+    ``sudo``, where not all of a program came on standard input ``input``.
     """
-    script = (
-        _TELL
-        + '[ -x "$0" ] || tell missing "this version of the program is not on the host"; '
-        + _as_root('"$0" "$@"', probe='"$0" "$1" version', with_password=with_password)
-    )
-    return _shell(script, [path(bot), _checked(nonce), act, *arguments], become_user)
+    program = path(bot)
+    match how:
+        case How.INSTALLED:
+            script = (
+                '[ -x "$0" ] || tell missing "this version of the program is not on the host"; '
+            )
+            script += _as_root('"$0" "$@"', '"$0" "$1" version', rights)
+        case How.SENT:
+            script = _as_root(_nested(_EVAL), "true", rights)
+        case How.INSTALLING:
+            script = _as_root(_nested(_installation()), "true", rights)
+        case How.UNPRIVILEGED:
+            script = _EVAL
+    name = program if how is How.INSTALLED else bot
+    return _shell(_TELL + script, [name, _checked(nonce), act, *arguments], rights.become_user)
 
 
-def ephemeral_command(
-    bot: str,
-    nonce: str,
-    act: str,
-    arguments: Iterable[str] = (),
-    *,
-    with_password: bool = False,
-    become_user: str | None = None,
-) -> str:
-    """Give the command line that runs an act as root without installing anything.
-
-    The program comes on standard input (after the password's line where there is one), so an act
-    that reads its input is not for this. For ``observe``, ``check`` and ``setup``.
-    """
-    path(bot)
-    run = f'/bin/sh -c {quote(_TELL + _EVAL)} "$0" "$@"'
-    script = _TELL + _as_root(run, probe="true", with_password=with_password)
-    return _shell(script, [bot, _checked(nonce), act, *arguments], become_user)
+def _nested(script: str) -> str:
+    return f'/bin/sh -c {quote(_TELL + script)} "$0" "$@"'
 
 
-def unprivileged_command(bot: str, nonce: str, act: str, arguments: Iterable[str] = ()) -> str:
-    """Give the command line that runs ``check``, ``follow`` or ``lines`` without root's rights.
-
-    The program comes on standard input.
-    """
-    path(bot)
-    return _shell(_TELL + _EVAL, [bot, _checked(nonce), act, *arguments], None)
-
-
-def install_command(
-    bot: str, nonce: str, *, with_password: bool = False, become_user: str | None = None
-) -> str:
-    """Give the command line that installs the program, which comes on standard input.
+def _installation() -> str:
+    """Write shell that installs what comes on standard input, and tells ``{"installed": path}``.
 
     Written beside, checked against the sum that stands in this command, then renamed: a cut
-    connection leaves no half program. Repeatable. Tells ``{"installed": path}``, or the fault
-    ``install``, or ``input`` where something else arrived.
+    connection leaves no half program. Tells the fault ``install`` where it can't be written.
     """
-    path(bot)
     whole = hashlib.sha256(PROGRAM).hexdigest()
-    steps = (
+    return (
         f'umask 022; d={LIBRARY}/{DIGEST}; t=$d/$0.new.$$; trap "rm -f $t" EXIT; '
         'e="cannot write $d/$0"; mkdir -p "$d" && chown root:root "$d" && chmod 0755 "$d" && '
         'cat >"$t" || tell install "$e"; '
@@ -166,12 +169,9 @@ def install_command(
         'sync "$t" && mv -T "$t" "$d/$0" && sync "$d" || tell install "$e"; '
         'for t in "{@installed@: @$d/$0@}" "{@final@: true, @rc@: 0}"; do say "$t"; done; t='
     )
-    run = f'/bin/sh -c {quote(_TELL + steps)} "$0" "$@"'
-    script = _TELL + _as_root(run, probe="true", with_password=with_password)
-    return _shell(script, [bot, _checked(nonce), "install"], become_user)
 
 
-def _as_root(run: str, *, probe: str, with_password: bool) -> str:
+def _as_root(run: str, probe: str, rights: Rights) -> str:
     """Shell that runs ``run`` as root. What it says on standard error comes after its end.
 
     sudo alone ends with 1 (the program never does); 127 is a host without sudo. A password is tried
@@ -179,7 +179,7 @@ def _as_root(run: str, *, probe: str, with_password: bool) -> str:
     once and sudo neither waits for another nor takes what is meant for the program for one.
     """
     drop, feed, ask = "", "", 'o="-n"; '
-    if with_password:
+    if rights.with_password:
         drop = "IFS= read -r x; "
         # Not asked although there is a password: the line must not reach the program.
         ask = (

@@ -21,6 +21,7 @@ from botdeploy.errors import HostError
 from botdeploy.hosts.acts.acts import Acts
 from botdeploy.hosts.acts.call import Caller
 from botdeploy.hosts.follower import Delivery, Follower
+from botdeploy.hosts.host_program import How
 from botdeploy.hosts.ssh.connector import Connector
 from botdeploy.inventory import load
 from tests.bench import bots
@@ -241,7 +242,7 @@ def _follow(lab: Lab, side: _Side) -> list[Row]:
             acts = Acts(caller)
             try:
                 acts.state.observe()
-                caller.install()
+                caller.call("install", how=How.INSTALLING)
             except HostError as error:
                 note(f"follow: {error}")
             followers.append(

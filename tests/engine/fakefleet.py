@@ -22,8 +22,9 @@ from botdeploy.engine.fleet.fleet import Interrupted, StillAtWork
 from botdeploy.engine.manifest_cache import ManifestCache
 from botdeploy.errors import HostError, OutcomeUnknown, Unreachable
 from botdeploy.hosts.acts.acts import Acts
-from botdeploy.hosts.acts.call import Caller, How, OpenCall
+from botdeploy.hosts.acts.call import Caller, OpenCall
 from botdeploy.hosts.acts.records import Reply
+from botdeploy.hosts.host_program import How
 from tests.engine.fakehost import (
     BEGIN,
     FakeClock,

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from botdeploy.errors import UserError
 from botdeploy.hosts import host_program
+from botdeploy.hosts.host_program import How, Rights
 from tests.effort import examples
 from tests.hosts.acts.actkit import parse
 
@@ -86,7 +87,7 @@ def test_a_name_that_is_no_bots_is_refused(bot: str) -> None:
 def test_only_root_can_be_become() -> None:
     """An inventory that asks for another user learns that there is none."""
     with pytest.raises(UserError, match="deployer"):
-        host_program.call("echobot", "n", "observe", become_user="deployer")
+        host_program.call("echobot", "n", "observe", rights=Rights(become_user="deployer"))
 
 
 def test_an_argument_of_two_lines_is_refused() -> None:
@@ -220,7 +221,7 @@ TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0\n"))
 @settings(max_examples=examples(30), deadline=None)
 def test_any_argument_arrives_through_every_login_shell(words: list[str]) -> None:
     """Whatever a reason or a name holds, the program gets exactly that."""
-    command = host_program.unprivileged_command("echobot", "n1", "act", words)
+    command = host_program.call("echobot", "n1", "act", words, how=How.UNPRIVILEGED)
     echo = b'#!/bin/sh\nfor one; do printf "<%s>" "$one"; done\n'
     meant = "\n" + "".join(f"<{word}>" for word in ["n1", "act", *words])
     for shell in LOGIN_SHELLS:
@@ -238,8 +239,8 @@ def test_what_is_sent_holds_nothing_that_login_shells_take_for_theirs(
     with_password: bool,  # noqa: FBT001
 ) -> None:
     """No backslash (fish before 3.2), no exclamation mark (tcsh), and nothing but ASCII."""
-    for made in (host_program.call, host_program.ephemeral_command):
-        command = made("echobot", "n1", "act", words, with_password=with_password)
+    for how in How:
+        command = host_program.call("echobot", "n1", "act", words, how, Rights(with_password))
         assert not set(command) & set("\\!\n\t")
         assert command.isascii()
         assert command.isprintable()
@@ -250,9 +251,9 @@ def test_what_the_login_shell_prints_first_hides_no_record(stage: Path) -> None:
     put(stage / "bin/id", "#!/bin/sh\necho 0\n")
     for command, stdin in (
         (host_program.call("echobot", "n1", "observe"), b""),
-        (host_program.ephemeral_command("echobot", "n1", "version"), host_program.PROGRAM),
-        (host_program.unprivileged_command("echobot", "n1", "version"), host_program.PROGRAM),
-        (host_program.install_command("echobot", "n1"), b"something else"),
+        (host_program.call("echobot", "n1", "version", how=How.SENT), host_program.PROGRAM),
+        (host_program.call("echobot", "n1", "version", how=How.UNPRIVILEGED), host_program.PROGRAM),
+        (host_program.call("echobot", "n1", "install", how=How.INSTALLING), b"something else"),
     ):
         _, out, _ = run(f"printf hello; {command}", ["bash"], stdin)
         assert [sorted(record) for record in parse("n1", out)][-1] == ["final", "rc"]
@@ -264,8 +265,12 @@ def test_a_beginning_that_somebody_swallowed_is_told(stage: Path) -> None:
     put(stage / "bin/id", "#!/bin/sh\necho 1000\n")
     put(stage / "bin/sudo", "#!/bin/sh\n" + SWALLOW)
     for command in (
-        host_program.ephemeral_command("echobot", "n1", "version", with_password=True),
-        host_program.install_command("echobot", "n1", with_password=True),
+        host_program.call(
+            "echobot", "n1", "version", how=How.SENT, rights=Rights(with_password=True)
+        ),
+        host_program.call(
+            "echobot", "n1", "install", how=How.INSTALLING, rights=Rights(with_password=True)
+        ),
     ):
         rc, out, _ = run(command, stdin=b"pass word\n" + host_program.PROGRAM)
         assert (rc, parse("n1", out)[0]["fault"]) == (3, "input")
@@ -344,7 +349,7 @@ def test_the_password_never_reaches_the_program(
     put(Path(host_program.path("echobot")), "#!/bin/sh\ncat\n")
     put(stage / "bin/id", "#!/bin/sh\necho 1000\n")
     put(stage / "bin/sudo", SUDO)
-    command = host_program.call("echobot", "n1", "stage", with_password=True)
+    command = host_program.call("echobot", "n1", "stage", rights=Rights(with_password=True))
     rc, out, _ = run(command, stdin=b"pass word\nfirst\nsecond")
     assert (rc, out) == (0, "\nfirst\nsecond")
     assert "pass word" not in command
@@ -360,9 +365,13 @@ def test_wrong_password_is_told_at_once(
     put(stage / "bin/id", "#!/bin/sh\necho 1000\n")
     put(stage / "bin/sudo", SUDO)
     command = {
-        "call": host_program.call("echobot", "n1", "enter", with_password=True),
-        "ephemeral": host_program.ephemeral_command("echobot", "n1", "check", with_password=True),
-        "install": host_program.install_command("echobot", "n1", with_password=True),
+        "call": host_program.call("echobot", "n1", "enter", rights=Rights(with_password=True)),
+        "ephemeral": host_program.call(
+            "echobot", "n1", "check", how=How.SENT, rights=Rights(with_password=True)
+        ),
+        "install": host_program.call(
+            "echobot", "n1", "install", how=How.INSTALLING, rights=Rights(with_password=True)
+        ),
     }[kind]
     with subprocess.Popen(
         ["sh", "-c", command], stdin=subprocess.PIPE, stdout=subprocess.PIPE
@@ -390,7 +399,7 @@ def test_program_that_ends_first_does_not_wait_for_input(
     put(Path(host_program.path("echobot")), '#!/bin/sh\n[ "$2" != enter ] || exit 4\n')
     put(stage / "bin/id", "#!/bin/sh\necho 1000\n")
     put(stage / "bin/sudo", SUDO)
-    command = host_program.call("echobot", "n1", "enter", with_password=True)
+    command = host_program.call("echobot", "n1", "enter", rights=Rights(with_password=True))
     with subprocess.Popen(
         ["sh", "-c", command], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as process:
@@ -414,7 +423,7 @@ def test_the_programs_own_fault_is_not_taken_for_sudos(stage: Path) -> None:
 def test_an_ephemeral_run_leaves_nothing(stage: Path) -> None:
     """The program over standard input runs under the bot's name and tells records."""
     put(stage / "bin/id", "#!/bin/sh\necho 0\n")
-    command = host_program.ephemeral_command("echobot", "n1", "version")
+    command = host_program.call("echobot", "n1", "version", how=How.SENT)
     rc, out, said = run(command, stdin=host_program.PROGRAM)
     assert (rc, said) == (0, "")
     assert parse("n1", out) == [{"version": True}, {"final": True, "rc": 0}]
@@ -425,7 +434,7 @@ def test_installing_checks_what_arrived(stage: Path) -> None:
     """A program that is cut short, or another one, is not put in place."""
     put(stage / "bin/id", "#!/bin/sh\necho 0\n")
     put(stage / "bin/chown", "#!/bin/sh\n")
-    command = host_program.install_command("echobot", "n1")
+    command = host_program.call("echobot", "n1", "install", how=How.INSTALLING)
     for wrong in (b"", host_program.PROGRAM[:-1], host_program.PROGRAM + b"\n"):
         rc, out, _ = run(command, stdin=wrong)
         assert (rc, parse("n1", out)[0]["fault"]) == (3, "input")

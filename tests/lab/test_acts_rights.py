@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from botdeploy.hosts import host_program
+from botdeploy.hosts.host_program import How, Rights
 from tests.hosts.acts.actkit import BOT, LIFE, Actor, release, tar_of, unit_text
 
 if TYPE_CHECKING:
@@ -232,7 +233,7 @@ def test_check_tells_what_is_missing(lab: Lab) -> None:
     assert set(bad) == {"unit", "place"}
     assert all(one["mend"] for one in bad.values())
     nonce = "n1"
-    command = host_program.unprivileged_command(BOT, nonce, "check")
+    command = host_program.call(BOT, nonce, "check", how=How.UNPRIVILEGED)
     said = host.ssh(command, user="plain", stdin=host_program.PROGRAM).stdout
     assert '"name": "root", "ok": false' in said
     assert '"name": "journal", "ok": false' in said
@@ -249,17 +250,19 @@ def test_sudo_with_a_password(rule: str, lab: Lab) -> None:
     host = lab["h1"]
     host.root("echo 'plain:pass word' | chpasswd")
     host.root(f"echo 'plain ALL=(root) {rule}' >/etc/sudoers.d/zz-plain")
-    install = host_program.install_command(BOT, "n1", with_password=True)
+    install = host_program.call(
+        BOT, "n1", "install", how=How.INSTALLING, rights=Rights(with_password=True)
+    )
     done = host.ssh(install, user="plain", stdin=b"pass word\n" + host_program.PROGRAM)
     assert '"installed"' in done.stdout
     actor = Actor(host)
     actor.enter()
     meta = R1.meta()
     arguments = [actor.token, "R1", "-", str(len(meta)), "1000", "20", "roll1", "canary"]
-    stage = host_program.call(BOT, "n1", "stage", arguments, with_password=True)
+    stage = host_program.call(BOT, "n1", "stage", arguments, rights=Rights(with_password=True))
     done = host.ssh(stage, user="plain", stdin=b"pass word\n" + meta + R1.body())
     assert '"staged": "R1"' in done.stdout
-    wrong = host_program.call(BOT, "n1", "observe", with_password=True)
+    wrong = host_program.call(BOT, "n1", "observe", rights=Rights(with_password=True))
     said = host.ssh(wrong, user="plain", stdin=b"guess\n", check=False).stdout
     if rule == "ALL":
         assert '"fault": "sudo"' in said

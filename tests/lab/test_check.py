@@ -9,6 +9,7 @@ import pytest
 
 from botdeploy.core.release.required_programs import encoded
 from botdeploy.hosts import host_program
+from botdeploy.hosts.host_program import How
 from tests.core.release.test_required_programs import bot
 from tests.hosts.acts.actkit import BOT, Actor, parse, unit_text
 from tests.lab.rollouts import Project
@@ -229,7 +230,7 @@ def test_every_volume_that_is_used_is_looked_at(project: Project, host: Breakabl
 def test_without_rights_it_says_what_it_could_not_try(host: BreakableHost) -> None:
     """Programs can be looked for; a unit can't be tried."""
     wanted = encoded(bot("gone-program x"), unit_text("R1"), None)
-    command = host_program.unprivileged_command(BOT, "n1", "check", ["", wanted])
+    command = host_program.call(BOT, "n1", "check", ["", wanted], how=How.UNPRIVILEGED)
     said = host.ssh(command, user="plain", stdin=host_program.PROGRAM).stdout
     wrong = {
         one["check"]["name"]: one["check"]["message"]

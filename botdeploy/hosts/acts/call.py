@@ -8,18 +8,18 @@ from __future__ import annotations
 import secrets
 import threading
 from contextlib import suppress
-from enum import Enum, auto
 from itertools import chain
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING
 
 from botdeploy.core.text.secret_mask import Mask
 from botdeploy.errors import HostError
 from botdeploy.hosts import host_program
 from botdeploy.hosts.acts.faults import ProgramMissing
 from botdeploy.hosts.acts.records import RecordReader
+from botdeploy.hosts.host_program import WITHOUT_PASSWORD, How, Rights
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator
     from typing import Self
 
     from botdeploy.core.model.address import Address
@@ -29,19 +29,6 @@ if TYPE_CHECKING:
 
 QUICK_S = 60.0
 """Longest time for an act that only reads or writes state."""
-
-
-class How(Enum):
-    """Which program runs an act."""
-
-    INSTALLED = auto()
-    """The one that is installed; ProgramMissing where it is not."""
-    LOOKING = auto()
-    """The installed one, else one that is sent along: for acts that change nothing."""
-    SENT = auto()
-    """One that is sent along, as root."""
-    UNPRIVILEGED = auto()
-    """One that is sent along, without root's rights."""
 
 
 class OpenCall:
@@ -88,13 +75,6 @@ class OpenCall:
         self._session.close()
 
 
-class _Rights(TypedDict):
-    """How a program becomes root."""
-
-    with_password: bool
-    become_user: str | None
-
-
 class Caller:
     """Calls acts of one bot on one host over a connection, by a program for each call."""
 
@@ -108,8 +88,21 @@ class Caller:
         self._mask = Mask() if mask is None else mask
         self._user = str(getattr(connection, "user", "") or address.user or "")
         password = address.become_password
-        self._password = None if password is None else f"{password}\n".encode()
-        self._rights = _Rights(with_password=password is not None, become_user=address.become_user)
+        self._password = b"" if password is None else f"{password}\n".encode()
+        self._rights = Rights(password is not None, address.become_user)
+
+    def look(
+        self,
+        act: str,
+        *arguments: object,
+        stdin: bytes = b"",
+        timeout_s: float = QUICK_S,
+    ) -> Reply:
+        """Run an act that changes nothing; the program is sent along where it is not installed."""
+        try:
+            return self.call(act, *arguments, stdin=stdin, timeout_s=timeout_s)
+        except ProgramMissing:
+            return self.call(act, *arguments, timeout_s=timeout_s, how=How.SENT)
 
     def call(
         self,
@@ -123,53 +116,25 @@ class Caller:
 
         ``stdin`` is for the installed program only: one that is sent along comes that way itself.
         """
-        if how is How.LOOKING:
-            try:
-                return self.call(act, *arguments, stdin=stdin, timeout_s=timeout_s)
-            except ProgramMissing:
-                how = How.SENT
         reader = self._reader(act)
-        command = self._command(how, reader.nonce, act, arguments)
-        sent = self._input(stdin if how is How.INSTALLED else host_program.PROGRAM, how)
-        return self._finish(reader, command, sent, timeout_s)
+        rights = WITHOUT_PASSWORD if how is How.UNPRIVILEGED else self._rights
+        words = [str(one) for one in arguments]
+        command = host_program.call(self._bot, reader.nonce, act, words, how, rights)
+        sent = stdin if how is How.INSTALLED else host_program.PROGRAM
+        if rights.with_password:
+            sent = chain((self._password,), (sent,) if isinstance(sent, bytes) else sent)
+        done = self.connection.run(command, stdin=sent, timeout_s=timeout_s)
+        return reader.reply(done.stdout.split(b"\n"), done.stderr)
 
     def open(self, act: str, *arguments: object) -> OpenCall:
         """Begin an act of the installed program that is heard while it runs."""
         reader = self._reader(act)
-        command = self._command(How.INSTALLED, reader.nonce, act, arguments)
-        return OpenCall(self.connection.start(command, stdin=self._password or b""), reader)
-
-    def install(self) -> None:
-        """Put this version of the program on the host; repeatable."""
-        reader = self._reader("install")
-        command = host_program.install_command(self._bot, reader.nonce, **self._rights)
-        self._finish(reader, command, self._input(host_program.PROGRAM, How.SENT), QUICK_S)
-
-    def _finish(
-        self,
-        reader: RecordReader,
-        command: str,
-        stdin: bytes | Iterable[bytes],
-        timeout_s: float,
-    ) -> Reply:
-        done = self.connection.run(command, stdin=stdin, timeout_s=timeout_s)
-        return reader.reply(done.stdout.split(b"\n"), done.stderr)
+        words = [str(one) for one in arguments]
+        command = host_program.call(self._bot, reader.nonce, act, words, rights=self._rights)
+        return OpenCall(self.connection.start(command, stdin=self._password), reader)
 
     def _reader(self, act: str) -> RecordReader:
         return RecordReader(self.host, act, secrets.token_hex(8), self._user, self._mask)
-
-    def _command(self, how: How, nonce: str, act: str, arguments: Sequence[object]) -> str:
-        words = [str(one) for one in arguments]
-        if how is How.UNPRIVILEGED:
-            return host_program.unprivileged_command(self._bot, nonce, act, words)
-        write = host_program.call if how is How.INSTALLED else host_program.ephemeral_command
-        return write(self._bot, nonce, act, words, **self._rights)
-
-    def _input(self, stdin: bytes | Iterable[bytes], how: How) -> bytes | Iterable[bytes]:
-        """Put the password's line before what the program reads."""
-        if self._password is None or how is How.UNPRIVILEGED:
-            return stdin
-        return chain((self._password,), (stdin,) if isinstance(stdin, bytes) else stdin)
 
 
 class Subject:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from botdeploy.hosts.acts.call import How, Subject
+from botdeploy.hosts.acts.call import Subject
 from botdeploy.hosts.acts.faults import ProgramMissing
+from botdeploy.hosts.host_program import How
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

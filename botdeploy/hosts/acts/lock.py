@@ -10,6 +10,7 @@ from botdeploy.hosts.acts.call import Subject
 from botdeploy.hosts.acts.faults import NameTaken, ProgramMissing
 from botdeploy.hosts.acts.records import one_line, plain
 from botdeploy.hosts.acts.state import read_state
+from botdeploy.hosts.host_program import How
 
 if TYPE_CHECKING:
     from botdeploy.core.host.host_state import HostState
@@ -81,7 +82,7 @@ class LockActs(Subject):
             try:
                 return self._enter(ttl_s, request)
             except ProgramMissing:
-                self._caller.install()
+                self._caller.call("install", how=How.INSTALLING)
                 return self._enter(ttl_s, request)
         except ActFailed as error:
             if request.kind != "rollback" and error.code in {"foreign-unit", "foreign-folder"}:

@@ -7,7 +7,7 @@ import json
 from typing import TYPE_CHECKING
 
 from botdeploy.errors import ActFailed
-from botdeploy.hosts.acts.call import How, Subject
+from botdeploy.hosts.acts.call import Subject
 from botdeploy.hosts.acts.records import one_line
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class RolloutActs(Subject):
 
     def evidence(self, release: str) -> bytes | None:
         """Read what was kept of the journal for a release; None when nothing was."""
-        packed = self._caller.call("evidence", release, how=How.LOOKING).get("evidence")
+        packed = self._caller.look("evidence", release).get("evidence")
         if not packed:
             return None
         try:

@@ -6,9 +6,10 @@ from botdeploy.core.host import host_state
 from botdeploy.core.host.running import unit_of
 from botdeploy.core.text.untrusted import told
 from botdeploy.errors import ActFailed, OutcomeUnknown
-from botdeploy.hosts.acts.call import How, Subject
+from botdeploy.hosts.acts.call import Subject
 from botdeploy.hosts.acts.faults import parsing
-from botdeploy.hosts.acts.records import Record, Reply, plain
+from botdeploy.hosts.acts.records import Record, plain
+from botdeploy.hosts.host_program import How
 
 CHECK_S = 180.0
 """Longest time for a check, which tries a unit's settings one by one where not all work."""
@@ -28,13 +29,14 @@ class SetupActs(Subject):
         the host reports nothing.
         """
         items: list[Record] = []
+        words = (user, wanted)
         try:
-            reply = self._check(user, wanted, How.LOOKING)
+            reply = self._caller.look("check", *words, stdin=b"arrived\n", timeout_s=CHECK_S)
         except ActFailed as error:
             if error.code not in {"sudo", "input"}:
                 raise
             items = [_not_ok(error)]
-            reply = self._check(user, wanted, How.UNPRIVILEGED)
+            reply = self._caller.call("check", *words, how=How.UNPRIVILEGED)
         with parsing(self._host, "check"):
             items += [_item(record["check"]) for record in reply.records if "check" in record]
             items += [
@@ -45,11 +47,6 @@ class SetupActs(Subject):
         if not items:
             raise OutcomeUnknown(self._host, "check: the host reported nothing")
         return items
-
-    def _check(self, user: str, wanted: str, how: How) -> Reply:
-        return self._caller.call(
-            "check", user, wanted, stdin=b"arrived\n", timeout_s=CHECK_S, how=how
-        )
 
     def prepare(self, user: str, deployer: str, *, is_dry: bool) -> list[str]:
         """Prepare the host with an administrator's rights; gives what changed or is odd, in words.

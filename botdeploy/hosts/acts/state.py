@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from botdeploy.core.host import host_state
 from botdeploy.core.text.untrusted import instant
 from botdeploy.errors import ActFailed, OutcomeUnknown
-from botdeploy.hosts.acts.call import How, Subject
+from botdeploy.hosts.acts.call import Subject
 from botdeploy.hosts.acts.faults import parsing
 from botdeploy.hosts.acts.records import one_line, plain
 
@@ -24,12 +24,12 @@ class StateActs(Subject):
 
     def observe(self) -> HostState:
         """Read the host's state."""
-        reply = self._caller.call("observe", how=How.LOOKING)
+        reply = self._caller.look("observe")
         return read_state(self._host, reply.get("state"))
 
     def audit(self) -> list[Record]:
         """Read the last entries of the host's audit log."""
-        reply = self._caller.call("audit", MOST_AUDITED, how=How.LOOKING)
+        reply = self._caller.look("audit", MOST_AUDITED)
         with parsing(self._host, "audit"):
             return [_entry(record["audit"]) for record in reply.records if "audit" in record]
 

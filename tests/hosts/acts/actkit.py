@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from botdeploy.hosts import host_program
+from botdeploy.hosts.host_program import How
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -204,7 +205,11 @@ class Actor:
     def install(self) -> Reply:
         """Put the program there."""
         nonce = secrets.token_hex(4)
-        return self.run(nonce, host_program.install_command(self.bot, nonce), host_program.PROGRAM)
+        return self.run(
+            nonce,
+            host_program.call(self.bot, nonce, "install", how=How.INSTALLING),
+            host_program.PROGRAM,
+        )
 
     def __call__(
         self, act: str, *arguments: object, stdin: bytes = b"", timeout: float = 60
@@ -218,7 +223,7 @@ class Actor:
         """Run one act without installing the program."""
         nonce = secrets.token_hex(4)
         words = [str(one) for one in arguments]
-        command = host_program.ephemeral_command(self.bot, nonce, act, words)
+        command = host_program.call(self.bot, nonce, act, words, how=How.SENT)
         return self.run(nonce, command, host_program.PROGRAM)
 
     def run(self, nonce: str, command: str, stdin: bytes = b"", timeout: float = 60) -> Reply:
