@@ -30,7 +30,7 @@ _HONOURED = frozenset(
 )
 
 #: Options that change where we connect, whom we trust or what runs, and that can't be followed.
-_REFUSED = {
+REFUSED = {
     "bindinterface": "use BindAddress",
     "localcommand": "botdeploy runs no local command",
     "knownhostscommand": "list the host's key in a known_hosts file",
@@ -41,7 +41,7 @@ _REFUSED = {
     "sessiontype": "botdeploy sends its own commands",
     "tunnel": "botdeploy forwards nothing",
 }
-_OFF = frozenset({"none", "no", "false"})
+OFF = frozenset({"none", "no", "false"})
 
 #: Options that may stand in a shared inventory and mean nothing here: our own transport already
 #: multiplexes, keeps alive, picks algorithms, forwards nothing and never asks.
@@ -252,10 +252,10 @@ def _sort_out(options: list[tuple[str, str]]) -> Address:
                 kept.append((name, value))
             case _ if name in _HONOURED:
                 kept.append((name, value))
-            case _ if name in _WITHOUT_MEANING or (name in _REFUSED and value.lower() in _OFF):
+            case _ if name in _WITHOUT_MEANING or (name in REFUSED and value.lower() in OFF):
                 passed_over.append(f"-o {name}={value}")
             case _:
-                advice = _REFUSED.get(name, "check its spelling in ssh_config(5)")
+                advice = REFUSED.get(name, "check its spelling in ssh_config(5)")
                 refused = refused or f"ssh arguments: option {name!r} is not supported; {advice}"
     jumps: tuple[str, ...] = ()
     jump_text = first.get("proxyjump")

@@ -14,7 +14,7 @@ from botdeploy.errors import UserError
 from botdeploy.user_dirs import home_of, user_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from botdeploy.hosts.ssh.ssh_config_file import Found
 
@@ -91,3 +91,7 @@ class Tokens:
         if text == "~" or text.startswith("~/"):
             return self.home / text[2:]
         return Path(os.path.expanduser(text))  # noqa: PTH111 (an unknown user's stays)
+
+    def paths(self, texts: Iterable[str], tokens: Mapping[str, str]) -> tuple[Path, ...]:
+        """Expand files' names; ``none`` names no file."""
+        return tuple(self.path(text, tokens) for text in texts if text.lower() != "none")

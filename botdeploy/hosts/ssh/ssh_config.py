@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from botdeploy.core.model.address import Address, Jump, parse_jump
+from botdeploy.core.model.address import OFF, REFUSED, Address, Jump, parse_jump
 from botdeploy.errors import UserError
 from botdeploy.hosts.ssh import canonical_name
 from botdeploy.hosts.ssh.config_tokens import Tokens, name_tokens
@@ -26,13 +26,6 @@ DEFAULT_IDENTITIES = ("id_rsa", "id_ecdsa", "id_ecdsa_sk", "id_ed25519", "id_ed2
 _HIGHEST_PORT = 65535
 _TIME = re.compile(r"(?:(\d+)([smhdw]?))+", re.IGNORECASE)
 _SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
-
-#: Keywords that change where we connect or whom we trust, and that we can't follow: refused for
-#: the hosts that they apply to.
-_UNSUPPORTED = {
-    "bindinterface": "use BindAddress",
-    "proxyusefdpass": "use a ProxyCommand that carries the connection itself",
-}
 
 
 class SshConfig:
@@ -52,45 +45,37 @@ class SshConfig:
         Raises UserError for a config that can't be read, understood or followed for this host.
         """
         found = self._look_up(address)
-        for keyword, advice in _UNSUPPORTED.items():
-            value = found.first(keyword)
-            if value is not None and value.lower() not in {"none", "no", "false"}:
+        for keyword in ("bindinterface", "proxyusefdpass"):
+            value = found.first(keyword) or "none"
+            if value.lower() not in OFF:
+                advice = REFUSED[keyword]
                 raise UserError(f"ssh config: {keyword} {value} is not supported; {advice}")
-        name, hostname = address.hostname, found.options["hostname"][0]
-        port = _port(found.first("port"), name)
+        hostname = found.options["hostname"][0]
         user = found.first("user") or self.user
         if "%" in user or "${" in user:  # OpenSSH 10 expands these.
             user = self._tokens.expand(user, self._tokens.of(found), with_environment=True)
         tokens = self._tokens.of(found)
         required = tuple(self._tokens.path(text, tokens) for text in address.identity_files)
         named = found.options.get("identityfile", ())
-        identities = tuple(
-            self._tokens.path(text, tokens) for text in named if text.lower() != "none"
-        )
+        identities = self._tokens.paths(named, tokens)
         is_default = not required and not named
         if is_default:
             identities = tuple(self.home / ".ssh" / name for name in DEFAULT_IDENTITIES)
         jumps, command = self._way(address, found, hostname)
         alias = found.first("hostkeyalias")
-        revoked = found.first("revokedhostkeys") or "none"
+        revoked = self._tokens.paths([found.first("revokedhostkeys") or "none"], tokens)
         return Destination(
             hostname=hostname,
-            port=port,
+            port=_port(found.first("port"), address.hostname),
             user=user,
             required_identities=required,
             identities=tuple(dict.fromkeys(path for path in identities if path not in required)),
             has_default_identities=is_default,
-            certificates=tuple(
-                self._tokens.path(text, tokens)
-                for text in found.options.get("certificatefile", ())
-                if text.lower() != "none"
-            ),
+            certificates=self._tokens.paths(found.options.get("certificatefile", ()), tokens),
             identities_only=_flag(found.first("identitiesonly")),
             agent=self._agent(found.first("identityagent"), tokens),
             known_hosts=self._known_hosts(address, found, tokens),
-            revoked_host_keys=self._tokens.path(revoked, tokens)
-            if revoked.lower() != "none"
-            else None,
+            revoked_host_keys=next(iter(revoked), None),
             host_key_alias=alias.lower() if alias else None,
             jumps=jumps,
             proxy_command=self._tokens.expand(command, tokens) if command else None,
@@ -171,16 +156,13 @@ class SshConfig:
     def _known_hosts(
         self, address: Address, found: Found, tokens: Mapping[str, str]
     ) -> tuple[Path, ...]:
-        users = address.known_hosts_files or found.options.get("userknownhostsfile", ())
-        if users:
-            files = [self._tokens.path(text, tokens) for text in users if text.lower() != "none"]
-        else:
-            files = [self.home / ".ssh" / name for name in ("known_hosts", "known_hosts2")]
-        system = found.options.get("globalknownhostsfile", ())
-        if system:
-            files += [self._tokens.path(text, tokens) for text in system if text.lower() != "none"]
-        else:
-            files += SYSTEM_KNOWN_HOSTS
+        users = address.known_hosts_files or found.options.get("userknownhostsfile")
+        of_user = tuple(self.home / ".ssh" / name for name in ("known_hosts", "known_hosts2"))
+        system = found.options.get("globalknownhostsfile")
+        files = (
+            *(self._tokens.paths(users, tokens) if users else of_user),
+            *(self._tokens.paths(system, tokens) if system else SYSTEM_KNOWN_HOSTS),
+        )
         return tuple(dict.fromkeys(files))
 
     def _way(
