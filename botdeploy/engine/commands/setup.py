@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from botdeploy.hosts.ssh.ssh_config import SshConfig
+from botdeploy.hosts.ssh.config.ssh_config import SshConfig
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from botdeploy.hosts.process.program import HostConnection
-from botdeploy.hosts.ssh.remote_programs import RemotePrograms
+from botdeploy.hosts.ssh.channels.remote_programs import RemotePrograms
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from botdeploy.hosts.ssh.channels.remote_session import RemoteSession
     from botdeploy.hosts.ssh.link import SshLink
-    from botdeploy.hosts.ssh.remote_session import RemoteSession
 
 
 class SshConnection(HostConnection):

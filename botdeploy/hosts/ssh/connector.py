@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING
 
 from botdeploy.errors import AddressRefused, Unreachable, UserError
 from botdeploy.hosts.process.local import LocalConnection
+from botdeploy.hosts.ssh.config.ssh_config import SshConfig
 from botdeploy.hosts.ssh.connection import SshConnection
 from botdeploy.hosts.ssh.gateway import Gateway
 from botdeploy.hosts.ssh.links import Links
 from botdeploy.hosts.ssh.retry import Deadline, with_tries
-from botdeploy.hosts.ssh.ssh_config import SshConfig
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from botdeploy.core.model.address import Address, Jump
     from botdeploy.hosts.process.program import HostConnection
-    from botdeploy.hosts.ssh.destination import Destination
+    from botdeploy.hosts.ssh.config.destination import Destination
     from botdeploy.hosts.ssh.link import SshLink
 
 _HOPS = 8

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 import paramiko
 
 from botdeploy.errors import Unreachable
+from botdeploy.hosts.ssh.channels.silence import SilenceWatch
+from botdeploy.hosts.ssh.channels.transport import Transport, shut
 from botdeploy.hosts.ssh.fabric_import import fabric
-from botdeploy.hosts.ssh.silence import SilenceWatch
 from botdeploy.hosts.ssh.ssh_errors import of_ssh
-from botdeploy.hosts.ssh.transport import Transport, shut
 
 if TYPE_CHECKING:
-    from botdeploy.hosts.ssh.destination import Destination
-    from botdeploy.hosts.ssh.host_key_policy import HostKeyPolicy
-    from botdeploy.hosts.ssh.login import KeyLogin
+    from botdeploy.hosts.ssh.config.destination import Destination
+    from botdeploy.hosts.ssh.keys.host_key_policy import HostKeyPolicy
+    from botdeploy.hosts.ssh.keys.login import KeyLogin
     from botdeploy.hosts.ssh.proxy_command import ProxyProcess
 
 #: For the handshake and for logging in, each.

@@ -11,19 +11,19 @@ import paramiko
 from botdeploy.errors import HostKeyUnknown, Unreachable
 from botdeploy.hosts.ssh.dial import StopSignal, dial
 from botdeploy.hosts.ssh.fabric_import import fabric
-from botdeploy.hosts.ssh.host_key_policy import HostKeyPolicy
-from botdeploy.hosts.ssh.known_hosts import HostKeys, KnownHosts, host_name
+from botdeploy.hosts.ssh.keys.host_key_policy import HostKeyPolicy
+from botdeploy.hosts.ssh.keys.known_hosts import HostKeys, KnownHosts, host_name
+from botdeploy.hosts.ssh.keys.login import KeyLogin
+from botdeploy.hosts.ssh.keys.user_keys import UserKeys
 from botdeploy.hosts.ssh.link import Route, SshLink
-from botdeploy.hosts.ssh.login import KeyLogin
 from botdeploy.hosts.ssh.proxy_command import ProxyProcess
 from botdeploy.hosts.ssh.ssh_errors import TryAgain, of_dialing
-from botdeploy.hosts.ssh.user_keys import UserKeys
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
-    from botdeploy.hosts.ssh.destination import Destination
+    from botdeploy.hosts.ssh.config.destination import Destination
     from botdeploy.hosts.ssh.gateway import Gateway
     from botdeploy.hosts.ssh.retry import Deadline
 

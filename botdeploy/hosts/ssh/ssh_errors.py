@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 import paramiko
 
 from botdeploy.errors import AuthenticationFailed, HostError, Unreachable
-from botdeploy.hosts.ssh.known_hosts import KnownKey, fingerprint, host_name
+from botdeploy.hosts.ssh.keys.known_hosts import KnownKey, fingerprint, host_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from botdeploy.hosts.ssh.destination import Destination
+    from botdeploy.hosts.ssh.config.destination import Destination
     from botdeploy.hosts.ssh.proxy_command import ProxyProcess
 
 

@@ -35,11 +35,13 @@ from botdeploy.hosts.acts.acts import Acts
 from botdeploy.hosts.acts.call import Caller
 from botdeploy.hosts.acts.lock import LockRequest
 from botdeploy.hosts.ssh import link as link_module
-from botdeploy.hosts.ssh import retry, silence, ssh_config
+from botdeploy.hosts.ssh import retry
+from botdeploy.hosts.ssh.channels import silence
+from botdeploy.hosts.ssh.channels.packetizer import WatchfulPacketizer
+from botdeploy.hosts.ssh.channels.silence import SilenceLimits
+from botdeploy.hosts.ssh.config import ssh_config
 from botdeploy.hosts.ssh.connector import Connector
-from botdeploy.hosts.ssh.known_hosts import fingerprint
-from botdeploy.hosts.ssh.packetizer import WatchfulPacketizer
-from botdeploy.hosts.ssh.silence import SilenceLimits
+from botdeploy.hosts.ssh.keys.known_hosts import fingerprint
 from tests.hosts.connection_contract import (
     ConnectionContract,
     closing,

@@ -17,7 +17,7 @@ from paramiko.channel import Channel
 from paramiko.message import Message
 
 if TYPE_CHECKING:
-    from botdeploy.hosts.ssh.transport import Transport
+    from botdeploy.hosts.ssh.channels.transport import Transport
 
 Place = tuple[str, int]
 

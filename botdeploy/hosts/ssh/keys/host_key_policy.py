@@ -9,14 +9,18 @@ import paramiko
 
 from botdeploy.errors import HostKeyChanged, HostKeyUnknown
 from botdeploy.hosts.ssh import ssh_errors
-from botdeploy.hosts.ssh.host_certificate import BadCertificate, HostCertificate, certificate_types
-from botdeploy.hosts.ssh.known_hosts import HostKeys, KeyStatus, revoked_keys
-from botdeploy.hosts.ssh.transport import HOST_KEY_TYPES
+from botdeploy.hosts.ssh.channels.transport import HOST_KEY_TYPES
+from botdeploy.hosts.ssh.keys.host_certificate import (
+    BadCertificate,
+    HostCertificate,
+    certificate_types,
+)
+from botdeploy.hosts.ssh.keys.known_hosts import HostKeys, KeyStatus, revoked_keys
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from botdeploy.hosts.ssh.destination import Destination
+    from botdeploy.hosts.ssh.config.destination import Destination
 
 
 class HostKeyPolicy(paramiko.MissingHostKeyPolicy):

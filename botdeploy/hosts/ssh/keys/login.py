@@ -9,13 +9,13 @@ from paramiko.auth_strategy import AuthResult, AuthSource, AuthStrategy
 
 from botdeploy.errors import AuthenticationFailed
 from botdeploy.hosts.ssh import ssh_errors
-from botdeploy.hosts.ssh.user_keys import KeyProblem, UserKeys
+from botdeploy.hosts.ssh.keys.user_keys import KeyProblem, UserKeys
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from botdeploy.hosts.ssh.destination import Destination
-    from botdeploy.hosts.ssh.transport import Transport
+    from botdeploy.hosts.ssh.channels.transport import Transport
+    from botdeploy.hosts.ssh.config.destination import Destination
 
 #: sshd hangs up at the sixth refusal, or earlier (MaxAuthTries).
 _REFUSALS = 2

@@ -17,15 +17,15 @@ from hypothesis import strategies as st
 
 from botdeploy.core.model.address import Address, Jump
 from botdeploy.errors import UserError
-from botdeploy.hosts.ssh import ssh_config
-from botdeploy.hosts.ssh.ssh_config import SshConfig
+from botdeploy.hosts.ssh.config import ssh_config
+from botdeploy.hosts.ssh.config.ssh_config import SshConfig
 from botdeploy.user_dirs import home_of, shell_of
 from tests.effort import examples
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from botdeploy.hosts.ssh.destination import Destination
+    from botdeploy.hosts.ssh.config.destination import Destination
 
 
 class Resolve(Protocol):

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from botdeploy.hosts.ssh.host_certificate import BadCertificate, HostCertificate
+from botdeploy.hosts.ssh.keys.host_certificate import BadCertificate, HostCertificate
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from botdeploy.hosts.ssh.known_hosts import (
+from botdeploy.hosts.ssh.keys.known_hosts import (
     HostKeys,
     KeyStatus,
     KnownHosts,

@@ -22,7 +22,7 @@ from botdeploy.hosts.ssh.patterns import is_included
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from botdeploy.hosts.ssh.match_conditions import MatchConditions
+    from botdeploy.hosts.ssh.config.match_conditions import MatchConditions
 
 _DEPTH = 16
 _KEYWORD = re.compile(r'\s*(?:"([^"]*)"|([^\s="]+))(?:[ \t]*=[ \t]*|[ \t]+|$)')

@@ -12,8 +12,8 @@ from paramiko import ChannelException
 
 from botdeploy.errors import HostError, Unreachable
 from botdeploy.hosts.process.slots import Slots
-from botdeploy.hosts.ssh.program_channel import start_program
-from botdeploy.hosts.ssh.remote_session import RemoteSession
+from botdeploy.hosts.ssh.channels.program_channel import start_program
+from botdeploy.hosts.ssh.channels.remote_session import RemoteSession
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from paramiko.channel import Channel
 
     from botdeploy.hosts.process.program import ConnectionCounts
+    from botdeploy.hosts.ssh.channels.openings import Opening
     from botdeploy.hosts.ssh.link import SshLink
-    from botdeploy.hosts.ssh.openings import Opening
 
 #: Programs at a time on one connection; sshd allows 10 sessions unless told otherwise.
 CHANNELS = 8

@@ -8,15 +8,15 @@ import subprocess
 from typing import TYPE_CHECKING
 
 from botdeploy.errors import UserError
-from botdeploy.hosts.ssh import network_interfaces
+from botdeploy.hosts.ssh.config import network_interfaces
 from botdeploy.hosts.ssh.patterns import in_list
 from botdeploy.user_dirs import shell_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from botdeploy.hosts.ssh.config_tokens import Tokens
-    from botdeploy.hosts.ssh.ssh_config_file import Found, Line
+    from botdeploy.hosts.ssh.config.config_tokens import Tokens
+    from botdeploy.hosts.ssh.config.ssh_config_file import Found, Line
 
 #: How every command begins that is sent to a host: what ``Match command`` compares.
 COMMAND = "exec /bin/sh -c"

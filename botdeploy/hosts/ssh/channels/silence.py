@@ -12,7 +12,7 @@ from paramiko.message import Message
 from botdeploy.hosts.ssh.dial import TCP_ASK_AFTER_S, unheard_for_s
 
 if TYPE_CHECKING:
-    from botdeploy.hosts.ssh.transport import Transport
+    from botdeploy.hosts.ssh.channels.transport import Transport
 
 
 @dataclass(frozen=True, slots=True)

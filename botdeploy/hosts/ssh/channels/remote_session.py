@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from paramiko.channel import Channel
 
     from botdeploy.hosts.process.program import ConnectionCounts
-    from botdeploy.hosts.ssh.program_channel import Program
-    from botdeploy.hosts.ssh.transport import Transport
+    from botdeploy.hosts.ssh.channels.program_channel import Program
+    from botdeploy.hosts.ssh.channels.transport import Transport
 
 _READ_BYTES = 1024 * 1024
 

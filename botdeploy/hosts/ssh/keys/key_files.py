@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import paramiko
 from cryptography.exceptions import UnsupportedAlgorithm
 
-from botdeploy.hosts.ssh.host_certificate import BadCertificate, FieldReader, plain_key
+from botdeploy.hosts.ssh.keys.host_certificate import BadCertificate, FieldReader, plain_key
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,15 +12,15 @@ from paramiko.auth_handler import AuthHandler
 from paramiko.channel import Channel
 from paramiko.message import Message
 
-from botdeploy.hosts.ssh.openings import Openings
-from botdeploy.hosts.ssh.packetizer import WatchfulPacketizer
-from botdeploy.hosts.ssh.program_channel import HANDLERS, Program
+from botdeploy.hosts.ssh.channels.openings import Openings
+from botdeploy.hosts.ssh.channels.packetizer import WatchfulPacketizer
+from botdeploy.hosts.ssh.channels.program_channel import HANDLERS, Program
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from botdeploy.hosts.ssh.openings import Place
-    from botdeploy.hosts.ssh.silence import SilenceWatch
+    from botdeploy.hosts.ssh.channels.openings import Place
+    from botdeploy.hosts.ssh.channels.silence import SilenceWatch
 
 #: What a host may send before we read it: enough for a fast link with a long way, and the
 #: bound on what a reader that falls behind costs in memory.

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from paramiko.channel import Channel
 
-    from botdeploy.hosts.ssh.transport import Transport
+    from botdeploy.hosts.ssh.channels.transport import Transport
 
 #: What ssh calls signals, with Linux's numbers.
 _NAMES = "HUP INT QUIT ILL TRAP ABRT BUS FPE KILL USR1 SEGV USR2 PIPE ALRM TERM"

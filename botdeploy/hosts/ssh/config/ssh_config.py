@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 from botdeploy.core.model.address import OFF, REFUSED, Address, Jump, parse_jump
 from botdeploy.errors import UserError
-from botdeploy.hosts.ssh import canonical_name
-from botdeploy.hosts.ssh.config_tokens import Tokens, name_tokens
-from botdeploy.hosts.ssh.destination import Destination
-from botdeploy.hosts.ssh.match_conditions import MatchConditions
-from botdeploy.hosts.ssh.ssh_config_file import ConfigFiles, Found, split
+from botdeploy.hosts.ssh.config import canonical_name
+from botdeploy.hosts.ssh.config.config_tokens import Tokens, name_tokens
+from botdeploy.hosts.ssh.config.destination import Destination
+from botdeploy.hosts.ssh.config.match_conditions import MatchConditions
+from botdeploy.hosts.ssh.config.ssh_config_file import ConfigFiles, Found, split
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -12,8 +12,8 @@ from paramiko.agent import AgentSSH
 from paramiko.message import Message
 from paramiko.pkey import PublicBlob
 
-from botdeploy.hosts.ssh import key_files
-from botdeploy.hosts.ssh.host_certificate import BadCertificate, plain_key
+from botdeploy.hosts.ssh.keys import key_files
+from botdeploy.hosts.ssh.keys.host_certificate import BadCertificate, plain_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from paramiko import PKey
     from paramiko.agent import AgentKey
 
-    from botdeploy.hosts.ssh.destination import Destination
-    from botdeploy.hosts.ssh.key_files import KeyFile
+    from botdeploy.hosts.ssh.config.destination import Destination
+    from botdeploy.hosts.ssh.keys.key_files import KeyFile
 
 #: An agent may have to ask its user; an unattended run must not wait for ever.
 _AGENT_TIMEOUT_S = 60.0

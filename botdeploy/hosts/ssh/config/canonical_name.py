@@ -10,7 +10,7 @@ from botdeploy.errors import UserError
 from botdeploy.hosts.ssh.patterns import in_list
 
 if TYPE_CHECKING:
-    from botdeploy.hosts.ssh.ssh_config_file import Found
+    from botdeploy.hosts.ssh.config.ssh_config_file import Found
 
 _MAX_DOTS = 1
 #: What could be an address, as far as the C library is asked.

@@ -16,7 +16,7 @@ from botdeploy.user_dirs import home_of, user_of
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from botdeploy.hosts.ssh.ssh_config_file import Found
+    from botdeploy.hosts.ssh.config.ssh_config_file import Found
 
 _TOKEN = re.compile(r"\$\{(\w+)\}|%.?")
 

@@ -1,0 +1,1 @@
+"""One connection's transport, and programs over its channels."""

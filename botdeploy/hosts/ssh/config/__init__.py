@@ -1,0 +1,1 @@
+"""ssh's configuration: where ssh would go, as whom, and by which keys."""

@@ -1,0 +1,1 @@
+"""Trust and login: the host's keys and the user's."""
