@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
     from botdeploy.core.events import Listener
-    from botdeploy.core.lines.line import LogLine
     from botdeploy.engine.fleet.clock import Clock
     from botdeploy.engine.fleet.fleet import Fleet
     from botdeploy.engine.fleet.lock import EnvironmentLock
@@ -35,7 +34,6 @@ class Dependencies:
     manifests: ManifestCache
     owner: str
     stop: threading.Event
-    on_line: Callable[[str, LogLine], None] = lambda _host, _line: None
     mask: Mask = field(default_factory=Mask)
     """Hides secrets in all that is told; the fleet's, which learns from hosts."""
     take_over: str = ""

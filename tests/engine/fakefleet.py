@@ -316,6 +316,7 @@ class FakeWatch:
     def __init__(self, fleet: FakeFleet, clock: FakeClock, make_assembler: Any, *_: Any) -> None:
         """Look at ``fleet``'s hosts."""
         self._fleet, self._clock, self._make = fleet, clock, make_assembler
+        self.following = self.judging = self.passed = self.processes = self
         self._ring: Ring | None = None
         self._soak_s = 0.0
         self._judged: tuple[str, ...] = ()
@@ -340,7 +341,7 @@ class FakeWatch:
     def close(self) -> None:
         """Stop reading."""
 
-    def assembler(self) -> Assembler:
+    def make_assembler(self) -> Assembler:
         """Make what turns entries into lines."""
         made: Assembler = self._make()
         return made

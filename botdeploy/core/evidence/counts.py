@@ -149,12 +149,20 @@ class CountingRule:
     has_latency: bool = False
     """Whether the journal has latencies: a probe's would be another kind, and are left out."""
 
-    def counts(self, line: LogLine) -> bool:
-        """Tell whether a line counts; the lines of one host are given in order."""
-        if line.kind is not LineKind.PROBE:
-            self.has_latency = self.has_latency or line.latency_ms is not None
-            return True
-        if line.latency_ms is not None and self.has_latency:
-            return False
+    def note(self, line: LogLine) -> None:
+        """Learn from a line of the journal."""
+        self.has_latency = self.has_latency or line.latency_ms is not None
+
+    def is_in_grace(self, line: LogLine) -> bool:
+        """Tell whether a line is a probe's failure so soon after the switch."""
         since_us = line.at_us - self.switched_us
-        return not (self.switched_us and 0 <= since_us < self.grace_us and is_failure(line))
+        return bool(self.switched_us) and 0 <= since_us < self.grace_us and is_failure(line)
+
+    def is_other_latency(self, line: LogLine) -> bool:
+        """Tell whether a line is a probe's latency where the journal has latencies."""
+        is_probe = line.kind is LineKind.PROBE
+        return is_probe and line.latency_ms is not None and self.has_latency
+
+    def counts(self, line: LogLine) -> bool:
+        """Tell whether a line of a probe counts; all of the journal do."""
+        return not self.is_in_grace(line) and not self.is_other_latency(line)

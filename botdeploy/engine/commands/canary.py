@@ -88,7 +88,6 @@ def _run(
         dependencies.clock,
         lambda: Assembler(rules, dependencies.mask),
         inventory.policy.judge,
-        dependencies.on_line,
     )
     try:
         run = Run(inventory, dependencies, lock, watch, target=target, build=build, options=options)
@@ -99,7 +98,7 @@ def _run(
             return _with_faults(Ended(ExitCode.DONE, summary), faults)
         return _with_faults(run.go(), faults)
     finally:
-        watch.close()
+        watch.following.close()
 
 
 def _faults(run: Run, lock: EnvironmentLock) -> dict[str, BotFault]:

@@ -78,7 +78,7 @@ def collect(
     rule = CountingRule(switched_us, round(grace_s * 1e6), bool(kept.get("latency")))
     states_levels = kept.get("levels", None if cursor else False)
     for line in read.lines:
-        rule.counts(line)
+        rule.note(line)
         lives.feed(line)
         states_levels = states_levels or line.states_level
         evidence.add(line, attributed.release_of(line))

@@ -140,7 +140,7 @@ class Run:
         self._await_late()
         while True:
             self._ticker.tick()
-            self._refresh.whether_they_run(self._watch.fallen())
+            self._refresh.whether_they_run(self._watch.processes.fallen())
             decision = decide(self._facts())
             if not isinstance(decision, Wait | End):
                 self._begin()

@@ -56,7 +56,7 @@ class SoakEvidence:
             self._locked_fleet.token,
             self._rollout_hosts.target.release,
             state,
-            self._watch.assembler(),
+            self._watch.following.make_assembler(),
             since_s=(RECENT_S if is_short else HISTORY_S) + max(0, age_s),
             bucket_us=(5 if is_short else 60) * 1_000_000,
             probe=self._locked_fleet.fleet.host(name).bot.probe,
@@ -69,7 +69,7 @@ class SoakEvidence:
         known = {
             name: first
             for name in self._rollout_hosts.of_ring(ring.name, *UNPROVEN)
-            if (first := self._watch.first_reading(name)) is not None
+            if (first := self._watch.following.first_reading(name)) is not None
         }
 
         def keep(name: str) -> Evidence:

@@ -75,8 +75,8 @@ class Verdicts:
         """What the verdict that failed has named: kept with the quarantine."""
         self._judged: tuple[str, ...] = ()
         """Hosts whose release is judged now, live."""
-        locked_fleet.ticker.on_miss(watch.missed)
-        locked_fleet.ticker.add(lambda _now: watch.pump(in_doubt()))
+        locked_fleet.ticker.on_miss(watch.following.missed)
+        locked_fleet.ticker.add(lambda _now: watch.following.pump(in_doubt()))
         locked_fleet.ticker.add(self._tell_in_time)
 
     # --- the verdict ------------------------------------------------------------------------
@@ -85,7 +85,7 @@ class Verdicts:
         """Give what is known now of each ring; a failure is never taken back."""
         self._leave_lapsed()
         found = dict(self._known)
-        judged = self._watch.verdict(between_lives=self._that(Runs.STARTING))
+        judged = self._watch.judging.verdict(between_lives=self._that(Runs.STARTING))
         if judged is not None:
             ring, verdict = judged
             earlier = found.get(ring)
@@ -106,7 +106,7 @@ class Verdicts:
             if not words.told:
                 continue
             error, errors = words.error, verdict.errors
-            if error is not None and error.fingerprint and self._watch.is_news(error):
+            if error is not None and error.fingerprint and self._watch.judging.is_news(error):
                 errors = ((error.fingerprint, quote(error.message).strip("“”")),)
             reasons = (*verdict.reasons, words.told)
             self._known[ring] = replace(verdict, reasons=reasons, errors=errors)
@@ -119,10 +119,10 @@ class Verdicts:
 
     def _with_what_runs(self, verdicts: Mapping[str, Verdict]) -> Mapping[str, Verdict]:
         members = self._rollout_hosts
-        members.excuse(self._watch.excused())
+        members.excuse(self._watch.judging.excused())
         views = {name: members[name].view for name in members.within()}
-        unread = self._watch.unread()
-        doubts = self._watch.silenced({name: members[name].pids for name in views})
+        unread = self._watch.processes.unread()
+        doubts = self._watch.processes.silenced({name: members[name].pids for name in views})
         found = {
             ring.name: judged_ring(
                 ring, members.rings[ring.name], views, verdicts.get(ring.name), unread, doubts
@@ -143,7 +143,7 @@ class Verdicts:
 
     def _seen(self, hosts: Sequence[str]) -> str:
         """Sum up what some hosts wrote since their switch."""
-        seen = [self._watch.evidence(name) for name in hosts]
+        seen = [self._watch.judging.evidence(name) for name in hosts]
         lines, errors = sum(one["lines"] for one in seen), sum(one["errors"] for one in seen)
         where = f" on {listing(list(hosts))}" if hosts else ""
         return f"{count(lines, 'line')}{where}, {count(errors, 'error')} among them"
@@ -157,7 +157,7 @@ class Verdicts:
 
     def revoked(self) -> Mapping[str, Verdict]:
         """Give the rings that had passed, and fail by what came since."""
-        return self._watch.revoked(self._that(Runs.STARTING))
+        return self._watch.passed.revoked(self._that(Runs.STARTING))
 
     def pronounce_failure(self) -> None:
         """Keep the verdict that failed, where one did, and tell it with the evidence."""
@@ -188,7 +188,7 @@ class Verdicts:
 
     def _uptime(self, hosts: Iterable[str]) -> float | None:
         """Give the lowest share of the soak in which a bot of these hosts ran; None: not known."""
-        told = self._watch.uptime()
+        told = self._watch.processes.uptime()
         known = [share for name in hosts if (share := told.get(name)) is not None]
         return round(min(known), 4) if known else None
 
@@ -228,7 +228,7 @@ class Verdicts:
             ring=ring,
             outcome=verdict.outcome.value,
             reasons=list(verdict.reasons),
-            not_excluded=list(self._watch.cannot_exclude()),
+            not_excluded=list(self._watch.judging.cannot_exclude()),
             uptime=uptime,
         )
         self._emit(Kind.PROMOTED, ring=ring, hosts=list(hosts))
@@ -241,7 +241,7 @@ class Verdicts:
         if not self._is_attended or not proven or not (self._is_more_due() or members.policy.watch):
             return
         now_us = int(self._clock.now().timestamp() * 1e6)
-        self._watch.watch_on(ring, dict.fromkeys(proven, now_us), self._baseline(proven))
+        self._watch.passed.watch_on(ring, dict.fromkeys(proven, now_us), self._baseline(proven))
 
     def _is_more_due(self) -> bool:
         return bool(self._rollout_hosts.without(Standing.PROVEN, Standing.AWAY))
@@ -253,20 +253,20 @@ class Verdicts:
 
         Without the wait an error of the past that arrives late would look new.
         """
-        self._watch.catch_up(self._follow(hosts), self._locked_fleet.ticker.tick)
-        self._watch.leave(hosts)
+        self._watch.following.catch_up(self._follow(hosts), self._locked_fleet.ticker.tick)
+        self._watch.passed.leave(hosts)
 
     def _follow(self, hosts: Sequence[str]) -> tuple[str, ...]:
         """Follow hosts, and some that stay as they are, to compare them with; gives both."""
         followed = (*hosts, *self._baseline(hosts))
-        self._watch.follow(followed, self._rollout_hosts.ahead_us)
+        self._watch.following.follow(followed, self._rollout_hosts.ahead_us)
         return followed
 
     def _leave_lapsed(self) -> None:
         """Judge without the hosts that went back by themselves: what they told does not count."""
         left = [n for n in self._judged if self._rollout_hosts[n].standing is Standing.LAPSED]
         if left:
-            self._watch.forget(left)
+            self._watch.following.forget(left)
             self.begin(self._rollout_hosts.ring(self._rollout_hosts.ring_of(left[0])))
 
     def begin(self, ring: Ring) -> None:
@@ -280,9 +280,9 @@ class Verdicts:
         if switched:
             soak = ring.soak or ring.settle
             baseline = self._baseline(names)
-            self._watch.judge(ring, switched, soak, baseline, self._rollout_hosts.states)
+            self._watch.judging.judge(ring, switched, soak, baseline, self._rollout_hosts.states)
         else:
-            self._watch.rest()
+            self._watch.judging.rest()
 
     def take_up(self) -> None:
         """Watch again what an earlier run left pending or confirmed.
@@ -348,7 +348,7 @@ class Verdicts:
 
         seen = self._locked_fleet.together((*of, *baseline), read)
         for ring, hosts in rings:
-            self._watch.judge_kept(
+            self._watch.judging.judge_kept(
                 ring,
                 {name: members.by_host_clock(name, members[name].switched_at_us) for name in hosts},
                 ring.soak or ring.settle,
@@ -360,7 +360,9 @@ class Verdicts:
                 members.target.release,
                 members.states,
             )
-            judged = self._watch.verdict(self._that(Runs.STOPPED), self._that(Runs.STARTING))
+            judged = self._watch.judging.verdict(
+                self._that(Runs.STOPPED), self._that(Runs.STARTING)
+            )
             earlier = self._known.get(ring.name)
             has_failed = earlier is not None and earlier.outcome is Outcome.FAIL
             if judged is not None and not has_failed:
@@ -396,7 +398,7 @@ class Verdicts:
             },
         }
         for ring, hosts in passed.items():
-            self._watch.look_after(
+            self._watch.passed.look_after(
                 ring,
                 {name: members.passed_us(name) for name in hosts if name in seen},
                 {name: seen[name] for name in (*hosts, *baseline) if name in seen},
@@ -404,7 +406,7 @@ class Verdicts:
                 members.states,
             )
         if self._is_attended:
-            self._watch.follow((*of, *baseline), members.ahead_us, seen)
+            self._watch.following.follow((*of, *baseline), members.ahead_us, seen)
 
     # --- telling ----------------------------------------------------------------------------
 
@@ -416,4 +418,4 @@ class Verdicts:
         self._told_at = self._clock.monotonic()
         for name in self._rollout_hosts.within(*UNPROVEN):
             ring = self._rollout_hosts.ring_of(name)
-            self._emit(Kind.EVIDENCE, host=name, ring=ring, **self._watch.evidence(name))
+            self._emit(Kind.EVIDENCE, host=name, ring=ring, **self._watch.judging.evidence(name))

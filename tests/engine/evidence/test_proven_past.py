@@ -18,7 +18,7 @@ from botdeploy.core.model.policy import Policy, Ring, Share
 from botdeploy.engine.commands.canary import canary, promote
 from botdeploy.engine.fleet import ticker
 from botdeploy.engine.rollout.loop import Options
-from botdeploy.engine.watch import watch as watching
+from botdeploy.engine.watch import following
 from botdeploy.engine.watch.watch import Watch
 from botdeploy.errors import ExitCode
 from botdeploy.hosts.follower import Delivery
@@ -102,11 +102,16 @@ HELD_UP: dict[str, Callable[[float], int | None]] = {}
 class MemoryWatch(Watch):
     """The real watch, over journals in memory."""
 
-    def pump(self, in_doubt: Collection[str] = ()) -> bool:
-        """Take in what came."""
-        for stream in self._streams.values():
-            stream.follower.poll()  # type: ignore[attr-defined]
-        return super().pump(in_doubt)
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        take = self.following.pump
+
+        def pump(in_doubt: Collection[str] = ()) -> bool:
+            for host in self.following.hosts.values():
+                host.follower.poll()  # type: ignore[attr-defined]
+            return take(in_doubt)
+
+        self.following.pump = pump  # type: ignore[method-assign]
 
 
 class Bots:
@@ -175,7 +180,7 @@ def _in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     ) -> Reader:
         return Reader(connect()._caller.its, deliver, maker)
 
-    monkeypatch.setattr(watching, "Follower", follower)
+    monkeypatch.setattr(following, "Follower", follower)
 
 
 def bots_of(preset: str, *, is_kept: bool = False, hosts: int = 2, hours: float = 2.0) -> Bots:
