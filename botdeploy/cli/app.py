@@ -216,9 +216,9 @@ def approve(
     ctx: typer.Context, env: opt.Env, message: opt.Message = "", dry_run: opt.DryRun = False
 ) -> None:
     """Let the rollout go on to the ring that waits for it."""
-    from botdeploy.cli import gates
+    from botdeploy.cli.gates import gate
 
-    finish(ctx, lambda context: gates.approve(context, env, message, dry_run=dry_run))
+    finish(ctx, lambda context: gate(context, "approve", env, message, dry_run=dry_run))
 
 
 @app.command()
@@ -226,9 +226,9 @@ def hold(
     ctx: typer.Context, env: opt.Env, message: opt.Message = "", dry_run: opt.DryRun = False
 ) -> None:
     """Stop promotions until resume; bots keep running."""
-    from botdeploy.cli import gates
+    from botdeploy.cli.gates import gate
 
-    finish(ctx, lambda context: gates.hold(context, env, message, dry_run=dry_run))
+    finish(ctx, lambda context: gate(context, "hold", env, message, dry_run=dry_run))
 
 
 @app.command()
@@ -236,9 +236,9 @@ def resume(
     ctx: typer.Context, env: opt.Env, message: opt.Message = "", dry_run: opt.DryRun = False
 ) -> None:
     """End a hold."""
-    from botdeploy.cli import gates
+    from botdeploy.cli.gates import gate
 
-    finish(ctx, lambda context: gates.resume(context, env, message, dry_run=dry_run))
+    finish(ctx, lambda context: gate(context, "resume", env, message, dry_run=dry_run))
 
 
 @app.command()
@@ -246,9 +246,9 @@ def unlock(
     ctx: typer.Context, env: opt.Env, message: opt.Message = "", dry_run: opt.DryRun = False
 ) -> None:
     """Remove the lock that another command left or holds."""
-    from botdeploy.cli import gates
+    from botdeploy.cli.gates import gate
 
-    finish(ctx, lambda context: gates.unlock(context, env, message, dry_run=dry_run))
+    finish(ctx, lambda context: gate(context, "unlock", env, message, dry_run=dry_run))
 
 
 @app.command()

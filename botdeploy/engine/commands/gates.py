@@ -30,8 +30,10 @@ class Signed:
     message: str = ""
 
 
-def hold(inventory: Inventory, fleet: Fleet, by: Signed) -> Ended:
+def hold(inventory: Inventory, fleet: Fleet, by: Signed, *, is_dry: bool) -> Ended:
     """Stop promotions."""
+    if is_dry:
+        return Ended(ExitCode.DONE, f"would hold {inventory.environment}")
     states(fleet, inventory)
     return _everywhere(
         fleet,
@@ -41,8 +43,10 @@ def hold(inventory: Inventory, fleet: Fleet, by: Signed) -> Ended:
     )
 
 
-def resume(inventory: Inventory, fleet: Fleet, by: Signed) -> Ended:
+def resume(inventory: Inventory, fleet: Fleet, by: Signed, *, is_dry: bool) -> Ended:
     """End a hold."""
+    if is_dry:
+        return Ended(ExitCode.DONE, f"would resume {inventory.environment}")
     seen = states(fleet, inventory)
     is_held = any(state.hold for state in seen.values())
     if not is_held and len(seen) == len(inventory.hosts):

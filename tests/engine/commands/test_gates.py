@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def gate(stage: Stage, act: str) -> Ended:
     """Hold or resume, as ``botdeploy hold`` and ``resume`` do."""
     fleet = cast("Any", stage.controller())
-    return cast("Ended", getattr(gates, act)(stage.inventory, fleet, Signed("ann")))
+    return cast("Ended", getattr(gates, act)(stage.inventory, fleet, Signed("ann"), is_dry=False))
 
 
 def test_a_hold_that_is_none_is_not_ended() -> None:
