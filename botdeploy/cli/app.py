@@ -151,12 +151,8 @@ def rollback(
     from botdeploy.cli import deploy
 
     del yes  # a rollback never asks: it is typed in a hurry
-    finish(
-        ctx,
-        lambda context: deploy.rollback(
-            context, env, limit, to=to, is_check=check or dry_run, keep=keep, message=message
-        ),
-    )
+    asked = deploy.RollbackRequest(to, limit, message, keep=keep, is_check=check or dry_run)
+    finish(ctx, lambda context: deploy.rollback(context, env, asked))
 
 
 @app.command()
@@ -282,9 +278,5 @@ def judge(
     from botdeploy.cli import judge
 
     others = [*(baseline or ()), *(files or ())]
-    finish(
-        ctx,
-        lambda context: judge.judge(
-            context, replay, others, environment=env, preset=preset, soak=soak, at=at
-        ),
-    )
+    journals = judge.Journals(replay, tuple(others), at)
+    finish(ctx, lambda context: judge.judge(context, journals, env, preset=preset, soak=soak))

@@ -237,7 +237,7 @@ class Context:
             return None
         from botdeploy.engine.fleet.lock import owner_name
         from botdeploy.sources.secrets import read_secret
-        from botdeploy.views.notices.notices import Notices
+        from botdeploy.views.notices.notices import NotedRun, Notices
         from botdeploy.views.notices.repeat_filter import RepeatFilter
 
         place = Path(inventory.path)
@@ -253,9 +253,7 @@ class Context:
             read_url,
             self.output.masked,
             RepeatFilter(self.environ, inventory.environment, inventory.path),
-            is_attended=is_attended,
-            who=owner_name(self.environ),
-            changes=changes,
+            NotedRun(is_attended, owner_name(self.environ), changes or {}),
         )
 
 

@@ -40,6 +40,17 @@ class Request:
     take_over: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class RollbackRequest:
+    """What a person asked of ``rollback``."""
+
+    to: str | None = None
+    limit: str | None = None
+    message: str = ""
+    keep: bool = False
+    is_check: bool = False
+
+
 def canary(context: Context, environment: str, request: Request) -> int:
     """Build and roll out; the exit code says how it ended."""
     inventory = context.load(environment)
@@ -150,34 +161,25 @@ def plan(context: Context, environment: str, request: Request) -> int:
     return int(ExitCode.UNREACHABLE if found.is_out_of_reach else ExitCode.DONE)
 
 
-def rollback(
-    context: Context,
-    environment: str | None,
-    limit: str | None,
-    *,
-    to: str | None,
-    is_check: bool,
-    keep: bool,
-    message: str,
-) -> int:
+def rollback(context: Context, environment: str | None, asked: RollbackRequest) -> int:
     """Revert hosts."""
     from botdeploy.engine.commands.rollback import rollback as run
 
-    if to is not None and not _ID.fullmatch(to):
-        raise UserError(f"--to {to!r} is not a valid release id; see: botdeploy releases ENV")
+    if asked.to is not None and not _ID.fullmatch(asked.to):
+        raise UserError(f"--to {asked.to!r} is not a valid release id; see: botdeploy releases ENV")
     inventory = context.load_known(environment)
-    hosts = context.chosen(inventory, limit)
+    hosts = context.chosen(inventory, asked.limit)
     with context.fleet(inventory) as fleet:
-        notices = None if is_check else context.notices_of(inventory, is_attended=True)
+        notices = None if asked.is_check else context.notices_of(inventory, is_attended=True)
         with context.listening(notices) as listener:
             ended = run(
                 inventory,
                 hosts,
                 context.dependencies(fleet, listener),
-                to=to,
-                keep=keep,
-                is_check=is_check,
-                why=message or "rollback",
+                to=asked.to,
+                keep=asked.keep,
+                is_check=asked.is_check,
+                why=asked.message or "rollback",
             )
         return context.ended(ended)
 

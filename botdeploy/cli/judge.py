@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import sys
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +20,7 @@ from botdeploy.errors import ExitCode, UserError
 from botdeploy.views import tables
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping
     from datetime import timedelta
 
     from botdeploy.cli.context import Context
@@ -63,15 +64,18 @@ def fingerprint(context: Context, file: str, environment: str | None) -> int:
     return int(ExitCode.DONE)
 
 
+@dataclass(frozen=True, slots=True)
+class Journals:
+    """Exported journals, by file."""
+
+    canary: str
+    baseline: tuple[str, ...] = ()
+    at: str | None = None
+    """When the canary was switched, where it is not seen in its journal."""
+
+
 def judge(
-    context: Context,
-    canary: str,
-    baseline: Sequence[str],
-    *,
-    environment: str | None,
-    preset: str | None,
-    soak: str,
-    at: str | None = None,
+    context: Context, journals: Journals, environment: str | None, *, preset: str | None, soak: str
 ) -> int:
     """Judge exported journals as a rollout would have, minute by minute."""
     from botdeploy.inventory import parse_duration
@@ -88,10 +92,10 @@ def judge(
     last = None
     try:
         for minutes, verdict in replay(
-            {Path(canary).name: _lines(canary, rules)},
-            {Path(name).name: _lines(name, rules) for name in baseline},
+            {Path(journals.canary).name: _lines(journals.canary, rules)},
+            {Path(name).name: _lines(name, rules) for name in journals.baseline},
             options,
-            switched_at_us=None if at is None else _microseconds(at),
+            switched_at_us=None if journals.at is None else _microseconds(journals.at),
         ):
             last = verdict
             if context.as_json:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from botdeploy.core.events import Event, Kind
@@ -26,6 +27,16 @@ _SENT = frozenset(
 _CHANGES = frozenset((Kind.STAGED, Kind.SWITCHED, Kind.VERDICT, Kind.PROMOTED, Kind.REVERTED))
 
 
+@dataclass(frozen=True, slots=True)
+class NotedRun:
+    """The command whose notices are sent."""
+
+    is_attended: bool
+    who: str = ""
+    changes: Mapping[str, str] = field(default_factory=dict)
+    """Its ``--set`` values, for announcements."""
+
+
 class Notices:
     """Listens to a command's events. Never raises, never waits but in ``close``.
 
@@ -39,24 +50,19 @@ class Notices:
         read_url: ReadUrl,
         mask: Callable[[str], str],
         repeats: RepeatFilter,
-        *,
-        is_attended: bool,
-        who: str = "",
-        changes: Mapping[str, str] | None = None,
+        run: NotedRun,
         timing: Timing | None = None,
     ) -> None:
         """Prepare channels; nothing is read or reached before there is something to tell.
 
         ``read_url`` gives the URL that a value of ``notify`` or ``to`` is or refers to; it is
-        called in the channel's own thread, and raises UserError. ``who`` runs the command;
-        ``changes`` are this run's ``--set`` values, for announcements.
+        called in the channel's own thread, and raises UserError.
         """
         self.failures: list[str] = []
         """What could not be told, and why, in words without tokens; complete after ``close``."""
         self._timing = timing or Timing()
         self._repeats = repeats
-        self._is_attended = is_attended
-        self._who = who
+        self._run = run
         self._waiting: list[Event] = []
         self._waits: Event | None = None
         self._has_begun = False
@@ -72,7 +78,7 @@ class Notices:
             for name, value in _named("rollout.notify", inventory.policy.notify)
         ]
         self._announcements = Announcements(
-            inventory, read_url, changes or {}, self._timing, self.failures.append, mask
+            inventory, read_url, run.changes, self._timing, self.failures.append, mask
         )
 
     def __call__(self, event: Event) -> None:
@@ -103,7 +109,7 @@ class Notices:
                 self._waits = event  # the outcome follows at once and says it with what to type
             case Kind.OUTCOME:
                 self._end(event)
-            case Kind.ROLLOUT_STARTED if not self._is_attended:
+            case Kind.ROLLOUT_STARTED if not self._run.is_attended:
                 pass  # every tick of cron's begins with it
             case _:
                 is_start = event.kind is Kind.ROLLOUT_STARTED
@@ -125,7 +131,9 @@ class Notices:
         what = " ".join((about.rollout or "" if about else "", waits or str(int(code)), ring or ""))
         if not needs_person:
             self._repeats.forget()
-        if not (self._has_begun or (not self._is_attended and self._is_news(code, what, event))):
+        if not (
+            self._has_begun or (not self._run.is_attended and self._is_news(code, what, event))
+        ):
             return
         if needs_person:
             self._repeats.remember(what, event.at)
@@ -140,7 +148,7 @@ class Notices:
                 **event.data,
                 "waits": waits,
                 "was_reverted": self._was_reverted,
-                "by": self._who,
+                "by": self._run.who,
             },
         )
         self._send([*self._waiting, end])

@@ -24,7 +24,7 @@ from botdeploy.engine.outcome import Ended
 from botdeploy.errors import ExitCode, LockedError, UserError
 from botdeploy.inventory import load
 from botdeploy.views.notices.channel import Timing
-from botdeploy.views.notices.notices import Notices
+from botdeploy.views.notices.notices import NotedRun, Notices
 from botdeploy.views.notices.repeat_filter import RepeatFilter
 from tests.views.servers import hanging, hook, nobody
 
@@ -85,9 +85,7 @@ def notices(
         lambda value: value,
         Mask(["hunter2"]),
         told,
-        is_attended=is_attended,
-        who="ann@laptop",
-        changes=changes,
+        NotedRun(is_attended, "ann@laptop", changes or {}),
         timing=timing,
     )
 
@@ -530,7 +528,7 @@ def test_a_url_that_raises_is_a_failure(tmp_path: Path) -> None:
         refuse,
         Mask(),
         RepeatFilter({}, "prod", "prod.yml"),
-        is_attended=True,
+        NotedRun(is_attended=True),
         timing=QUICK,
     )
     one(started())
