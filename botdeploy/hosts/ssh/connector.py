@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import resource
 import threading
+from functools import partial
 from typing import TYPE_CHECKING
 
 from botdeploy.errors import AddressRefused, Unreachable, UserError
@@ -89,7 +90,7 @@ class Connector:
             return with_tries(
                 lambda: self._links.open(address.host, place, gateway, deadline),
                 deadline,
-                self._links.stop.event,
+                self._links.stop,
             )
 
         return SshConnection(address.host, open_link)
@@ -106,7 +107,7 @@ class Connector:
             connection.close()
 
     def _connect_local(self, address: Address) -> LocalConnection:
-        if self._links.stop.is_set:
+        if self._links.stop.is_set():
             raise Unreachable(address.host, "interrupted")
         connection = LocalConnection(address.host, self._environ)
         with self._lock:
@@ -126,7 +127,8 @@ class Connector:
             with self._lock:
                 key = (place, last)
                 if key not in self._gateways:
-                    self._gateways[key] = Gateway(place, last, self._links.open)
+                    log_in = partial(self._links.open, f"gateway {place}", place, last)
+                    self._gateways[key] = Gateway(place, log_in)
                 last = self._gateways[key]
         return last
 

@@ -2,64 +2,26 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 import select
 import socket
 import struct
 import sys
-import threading
 import time
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    import threading
 
 TCP_ASK_AFTER_S = 10
 _TCP_USER_TIMEOUT_MS = 20_000
 #: Where ``tcpi_last_ack_recv`` stands in Linux's ``struct tcp_info``; in milliseconds.
 _LAST_ACK_RECV = 56
+#: How often to look, while connecting, whether to stop.
+_LOOK_MS = 50
 _DARWIN_TCP_KEEPALIVE = 0x10
 _DARWIN_TCP_RXT_CONNDROPTIME = 0x80
-
-
-class StopSignal:
-    """Set once, from any thread; ends waits for an event and waits on sockets."""
-
-    def __init__(self) -> None:
-        self._reader, self._writer = socket.socketpair()
-        self._lock = threading.Lock()
-        self._waiting = 0
-        self.event = threading.Event()
-
-    @property
-    def is_set(self) -> bool:
-        """Whether it was set."""
-        return self.event.is_set()
-
-    def set(self) -> None:
-        """End all waits, present and future; harmless to repeat."""
-        with self._lock:
-            self.event.set()
-            self._writer.close()
-            if not self._waiting:
-                self._reader.close()
-
-    @contextlib.contextmanager
-    def waiting(self) -> Iterator[int]:
-        """Give a descriptor that is readable once it is set; InterruptedError if it was."""
-        with self._lock:
-            if self.event.is_set():
-                raise InterruptedError("interrupted")
-            self._waiting += 1
-        try:
-            yield self._reader.fileno()
-        finally:
-            with self._lock:
-                self._waiting -= 1
-                if self.event.is_set() and not self._waiting:
-                    self._reader.close()
 
 
 def dial(
@@ -67,7 +29,7 @@ def dial(
     port: int,
     *,
     timeout_s: float,
-    stop: StopSignal,
+    stop: threading.Event,
     family: socket.AddressFamily = socket.AF_UNSPEC,
     bind_address: str | None = None,
 ) -> socket.socket:
@@ -91,7 +53,7 @@ def dial(
         except OSError as error:
             sock.close()
             failure = error
-            if stop.is_set:
+            if stop.is_set():
                 break
         except BaseException:
             sock.close()
@@ -101,20 +63,19 @@ def dial(
     raise failure
 
 
-def _connect(sock: socket.socket, place: Any, timeout_s: float, stop: StopSignal) -> None:
+def _connect(sock: socket.socket, place: Any, timeout_s: float, stop: threading.Event) -> None:
+    ends_at = time.monotonic() + timeout_s
     sock.setblocking(False)  # noqa: FBT003
     status = sock.connect_ex(place)
     if status not in (0, errno.EINPROGRESS):
         raise OSError(status, os.strerror(status))
-    with stop.waiting() as descriptor:
-        poll = select.poll()
-        poll.register(sock, select.POLLOUT)
-        poll.register(descriptor, select.POLLIN)
-        ready = poll.poll(max(0.0, timeout_s) * 1000)
-    if stop.is_set:
-        raise InterruptedError("interrupted")
-    if not ready:
-        raise TimeoutError(f"no answer within {timeout_s:.3g} s")
+    poll = select.poll()
+    poll.register(sock, select.POLLOUT)
+    while not poll.poll(_LOOK_MS):
+        if stop.is_set():
+            raise InterruptedError("interrupted")
+        if time.monotonic() >= ends_at:
+            raise TimeoutError(f"no answer within {timeout_s:.3g} s")
     status = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
     if status != 0:
         raise OSError(status, os.strerror(status))

@@ -28,15 +28,9 @@ _PROHIBITED = 1
 class Gateway:
     """One jump host; its connection is opened by whoever needs it first."""
 
-    def __init__(
-        self,
-        place: Destination,
-        before: Gateway | None,
-        open_link: Callable[[str, Destination, Gateway | None, Deadline], SshLink],
-    ) -> None:
-        """Take the gateway on the way to this one, and what logs in; see ``Links.open``."""
+    def __init__(self, place: Destination, open_link: Callable[[Deadline], SshLink]) -> None:
+        """Take what logs in at the place until a deadline."""
         self._place = place
-        self._before = before
         self._open_link = open_link
         self._slots = Slots(_OPENINGS)
         self._lock = threading.Lock()
@@ -88,9 +82,7 @@ class Gateway:
             # a hundred hosts must not cause a hundred logins.
             if not isinstance(fault, HostError) and not (fault and self._failed_at >= asked_at):
                 try:
-                    self._link = self._open_link(
-                        f"gateway {self._place}", self._place, self._before, deadline
-                    )
+                    self._link = self._open_link(deadline)
                 except (HostError, TryAgain) as error:
                     fault = self._fault = error
                     self._failed_at = time.monotonic()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import paramiko
 
 from botdeploy.errors import HostKeyUnknown, Unreachable
-from botdeploy.hosts.ssh.dial import StopSignal, dial
+from botdeploy.hosts.ssh.dial import dial
 from botdeploy.hosts.ssh.fabric_import import fabric
 from botdeploy.hosts.ssh.keys.host_key_policy import HostKeyPolicy
 from botdeploy.hosts.ssh.keys.known_hosts import HostKeys, KnownHosts, host_name
@@ -37,7 +37,7 @@ class Links:
         self._environ = environ
         self._now_s = now_s
         self._connect_timeout_s = connect_timeout_s
-        self.stop = StopSignal()
+        self.stop = threading.Event()
         self._keys = UserKeys()
         # Lazy: files of Fabric's own on this machine must not change where we connect.
         self._config = fabric.Config(ssh_config=paramiko.SSHConfig(), lazy=True)
@@ -72,7 +72,7 @@ class Links:
             if len(self._links) > self._prune_at:
                 self._links = {key: one for key, one in self._links.items() if not one.has_ended}
                 self._prune_at = 2 * len(self._links) + 100
-        if self.stop.is_set:
+        if self.stop.is_set():
             link.close()
             raise Unreachable(name, "interrupted")
         return link
@@ -95,12 +95,12 @@ class Links:
     @contextlib.contextmanager
     def _until_interrupted(self, name: str) -> Iterator[None]:
         """Raise Unreachable once ``stop`` is set, instead of what this has caused."""
-        if self.stop.is_set:
+        if self.stop.is_set():
             raise Unreachable(name, "interrupted")
         try:
             yield
         except (TryAgain, OSError) as error:
-            if self.stop.is_set:
+            if self.stop.is_set():
                 raise Unreachable(name, "interrupted") from error
             raise
 
