@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from botdeploy.core.model.address import Address, Jump
     from botdeploy.hosts.process.program import HostConnection
-    from botdeploy.hosts.ssh.config.destination import Destination
+    from botdeploy.hosts.ssh.config.ssh_config import Destination
     from botdeploy.hosts.ssh.link import SshLink
 
 _HOPS = 8

@@ -15,7 +15,7 @@ from botdeploy.hosts.ssh.ssh_errors import TryAgain
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from botdeploy.hosts.ssh.config.destination import Destination
+    from botdeploy.hosts.ssh.config.ssh_config import Destination
     from botdeploy.hosts.ssh.link import SshLink
     from botdeploy.hosts.ssh.retry import Deadline
 

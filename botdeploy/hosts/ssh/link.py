@@ -14,7 +14,7 @@ from botdeploy.hosts.ssh.fabric_import import fabric
 from botdeploy.hosts.ssh.ssh_errors import of_ssh
 
 if TYPE_CHECKING:
-    from botdeploy.hosts.ssh.config.destination import Destination
+    from botdeploy.hosts.ssh.config.ssh_config import Destination
     from botdeploy.hosts.ssh.keys.host_key_policy import HostKeyPolicy
     from botdeploy.hosts.ssh.keys.login import KeyLogin
     from botdeploy.hosts.ssh.proxy_command import ProxyProcess

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
-    from botdeploy.hosts.ssh.config.destination import Destination
+    from botdeploy.hosts.ssh.config.ssh_config import Destination
     from botdeploy.hosts.ssh.gateway import Gateway
     from botdeploy.hosts.ssh.retry import Deadline
 

@@ -15,7 +15,7 @@ from botdeploy.hosts.ssh.keys.known_hosts import KnownKey, fingerprint, host_nam
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from botdeploy.hosts.ssh.config.destination import Destination
+    from botdeploy.hosts.ssh.config.ssh_config import Destination
     from botdeploy.hosts.ssh.proxy_command import ProxyProcess
 
 

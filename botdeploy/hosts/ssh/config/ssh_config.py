@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import socket
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +12,6 @@ from botdeploy.core.model.address import OFF, REFUSED, Address, Jump, parse_jump
 from botdeploy.errors import UserError
 from botdeploy.hosts.ssh.config import canonical_name
 from botdeploy.hosts.ssh.config.config_tokens import Tokens, name_tokens
-from botdeploy.hosts.ssh.config.destination import Destination
 from botdeploy.hosts.ssh.config.match_conditions import MatchConditions
 from botdeploy.hosts.ssh.config.ssh_config_file import ConfigFiles, Found, split
 
@@ -26,6 +25,39 @@ DEFAULT_IDENTITIES = ("id_rsa", "id_ecdsa", "id_ecdsa_sk", "id_ed25519", "id_ed2
 _HIGHEST_PORT = 65535
 _TIME = re.compile(r"(?:(\d+)([smhdw]?))+", re.IGNORECASE)
 _SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """Where ssh would go, as whom and by which keys: nothing is left open."""
+
+    hostname: str
+    port: int
+    user: str
+    #: Named in the inventory: each must exist.
+    required_identities: tuple[Path, ...] = ()
+    #: Named in ssh's config, or its defaults: tried where they exist.
+    identities: tuple[Path, ...] = ()
+    #: Whether ``identities`` are ssh's defaults, which no setting named.
+    has_default_identities: bool = False
+    #: Certificates for one's own keys, in the order in which they are offered.
+    certificates: tuple[Path, ...] = ()
+    identities_only: bool = False
+    agent: Path | None = None
+    known_hosts: tuple[Path, ...] = ()
+    #: A list of keys that no host may show, as OpenSSH reads it.
+    revoked_host_keys: Path | None = None
+    host_key_alias: str | None = None
+    jumps: tuple[Jump, ...] = ()
+    proxy_command: str | None = None
+    family: socket.AddressFamily = socket.AF_UNSPEC
+    connect_timeout_s: float | None = None
+    bind_address: str | None = None
+
+    def __str__(self) -> str:
+        """Write the place as ``host:port``."""
+        name = f"[{self.hostname}]" if ":" in self.hostname else self.hostname
+        return f"{name}:{self.port}"
 
 
 class SshConfig:

@@ -20,7 +20,7 @@ from botdeploy.hosts.ssh.keys.known_hosts import HostKeys, KeyStatus, revoked_ke
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from botdeploy.hosts.ssh.config.destination import Destination
+    from botdeploy.hosts.ssh.config.ssh_config import Destination
 
 
 class HostKeyPolicy(paramiko.MissingHostKeyPolicy):

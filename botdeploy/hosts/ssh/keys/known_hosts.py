@@ -73,13 +73,6 @@ class Finding:
     because: tuple[KnownKey, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class _Hashed:
-    salt: bytes
-    digest: bytes
-    key: KnownKey
-
-
 def fingerprint(blob: bytes) -> str:
     """Give a key's fingerprint as ssh prints it: ``SHA256:`` and base64 without padding."""
     digest = base64.b64encode(hashlib.sha256(blob).digest()).decode()
@@ -97,7 +90,8 @@ class KnownHosts:
 
     def __init__(self) -> None:
         self._by_name: dict[str, list[KnownKey]] = {}
-        self._hashed: list[_Hashed] = []
+        #: Salt, digest and key of each hashed name.
+        self._hashed: list[tuple[bytes, bytes, KnownKey]] = []
         self._patterns: list[tuple[str, KnownKey]] = []
 
     @classmethod
@@ -142,7 +136,7 @@ class KnownHosts:
                     digest = base64.b64decode(parts[3], validate=True)
                 except (binascii.Error, ValueError):
                     return
-                self._hashed.append(_Hashed(salt, digest, key))
+                self._hashed.append((salt, digest, key))
             return
         names = names.lower()
         if any(sign in names for sign in "*?!"):
@@ -159,9 +153,9 @@ class KnownHosts:
         if self._hashed:
             wire = name.encode("utf-8", "surrogateescape")
             found.extend(
-                entry.key
-                for entry in self._hashed
-                if hmac.digest(entry.salt, wire, "sha1") == entry.digest
+                key
+                for salt, digest, key in self._hashed
+                if hmac.digest(salt, wire, "sha1") == digest
             )
         found.extend(key for names, key in self._patterns if in_list(names, name))
         return tuple(found)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from botdeploy.hosts.ssh.channels.transport import Transport
-    from botdeploy.hosts.ssh.config.destination import Destination
+    from botdeploy.hosts.ssh.config.ssh_config import Destination
 
 #: sshd hangs up at the sixth refusal, or earlier (MaxAuthTries).
 _REFUSALS = 2

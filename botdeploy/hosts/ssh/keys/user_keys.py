@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from paramiko import PKey
     from paramiko.agent import AgentKey
 
-    from botdeploy.hosts.ssh.config.destination import Destination
+    from botdeploy.hosts.ssh.config.ssh_config import Destination
     from botdeploy.hosts.ssh.keys.key_files import KeyFile
 
 #: An agent may have to ask its user; an unattended run must not wait for ever.
@@ -179,10 +179,9 @@ class UserKeys:
 
     def _file(self, path: Path) -> KeyFile:
         with self._lock:
-            found = self._files.get(path)
-            if found is None:
-                found = self._files[path] = key_files.load(path)
-            return found
+            if path not in self._files:
+                self._files[path] = key_files.load(path)
+            return self._files[path]
 
     def _certificate(self, path: Path) -> bytes | str:
         """Read a certificate; what is wrong with it is given as text."""

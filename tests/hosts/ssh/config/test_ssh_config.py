@@ -25,7 +25,7 @@ from tests.effort import examples
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from botdeploy.hosts.ssh.config.destination import Destination
+    from botdeploy.hosts.ssh.config.ssh_config import Destination
 
 
 class Resolve(Protocol):
