@@ -63,7 +63,8 @@ class OpenCall:
         except TimeoutError as error:
             raise self._reader.no_answer(self._session.read_error()) from error
         if not self._reader.is_complete:
-            raise self._reader.unfinished(self._session.read_error())
+            said = self._session.read_error()
+            raise self._reader.unfinished(said, self._session.unknown_because)
 
     def write(self, data: bytes) -> None:
         """Send something to the program; that it could not be sent shows at the next act."""
@@ -123,8 +124,7 @@ class Caller:
         sent = stdin if how is How.INSTALLED else host_program.PROGRAM
         if rights.with_password:
             sent = chain((self._password,), (sent,) if isinstance(sent, bytes) else sent)
-        done = self.connection.run(command, stdin=sent, timeout_s=timeout_s)
-        return reader.reply(done.stdout.split(b"\n"), done.stderr)
+        return reader.reply(self.connection.run(command, stdin=sent, timeout_s=timeout_s))
 
     def open(self, act: str, *arguments: object) -> OpenCall:
         """Begin an act of the installed program that is heard while it runs."""

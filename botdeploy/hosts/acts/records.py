@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from botdeploy.core.text.secret_mask import Mask
+    from botdeploy.hosts.process.program import Completed
 
 Record = dict[str, Any]
 
@@ -81,16 +82,18 @@ class RecordReader:
             else:
                 yield record
 
-    def reply(self, lines: Iterable[bytes], stderr: bytes) -> Reply:
+    def reply(self, done: Completed) -> Reply:
         """Read all of a program's output; raises OutcomeUnknown without its final record."""
-        items = tuple(self.items(lines))
+        items = tuple(self.items(done.stdout.split(b"\n")))
         if not self.is_complete:
-            raise self.unfinished(stderr)
+            raise self.unfinished(done.stderr, done.unknown_because)
         return Reply(items)
 
-    def unfinished(self, stderr: bytes) -> OutcomeUnknown:
-        """Give the error of a program that ended without its final record."""
+    def unfinished(self, stderr: bytes, because: str = "") -> OutcomeUnknown:
+        """Give the error of a program whose final record did not come."""
         why = "the connection ended before the host said how it went"
+        if because:
+            why = f"the host did not say how it went: {because}"
         if self._is_damaged:
             why = "the host's answer can't be read"
         return OutcomeUnknown(self._host, f"{self._act}: {why}{self._last_words(stderr)}")

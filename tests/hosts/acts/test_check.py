@@ -69,3 +69,18 @@ def test_a_program_that_was_cut_in_two_names_sudo() -> None:
     assert first["message"] == "of what was sent the beginning is missing"
     assert "sudo-rs" in first["mend"]
     assert second == FINE["check"]
+
+
+def test_a_check_that_took_too_long_says_so() -> None:
+    """Nobody knows how it went, and it was not the connection."""
+
+    class Slow(Connection):
+        """A host whose programs do not end."""
+
+        def run(self, command: str, *, stdin: object = b"", timeout_s: float = 60.0) -> Completed:
+            del command, stdin
+            return Completed(None, b"", b"", f"it did not end within {timeout_s:.0f} s")
+
+    acts = Acts(Caller(cast("HostConnection", Slow()), "tbot", Address("h1", "127.0.0.1")))
+    with pytest.raises(OutcomeUnknown, match=r"^h1: check: .* it did not end within 180 s$"):
+        acts.setup.check()

@@ -28,6 +28,8 @@ REFUSED = {"fault": "locked", "message": "somebody else has the lock", "lock": H
 class Session:
     """What a program says, and whether its channel was closed."""
 
+    unknown_because = ""
+
     def __init__(self, nonce: str, *records: dict[str, Any]) -> None:
         """Take what it will say."""
         self._rows = [f"@@{nonce} {json.dumps(record)}".encode() for record in records]
