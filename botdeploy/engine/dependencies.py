@@ -10,6 +10,7 @@ from botdeploy.engine.event_emitter import EventEmitter
 from botdeploy.engine.fleet.lock import take
 from botdeploy.engine.fleet.locked_fleet import LockedFleet
 from botdeploy.engine.rollout.peer_copy import checked
+from botdeploy.hosts.acts.lock import LockRequest
 
 if TYPE_CHECKING:
     import threading
@@ -56,11 +57,8 @@ class Dependencies:
         return take(
             self.fleet,
             names,
-            kind,
-            owner=self.owner,
-            why=why,
-            clock=self.clock,
-            take_over=self.take_over,
+            LockRequest(kind, self.owner, why, take_over=self.take_over),
+            self.clock,
             patience_s=patience_s,
             last=last,
         )

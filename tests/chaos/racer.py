@@ -20,6 +20,7 @@ from botdeploy.engine.fleet import lock as locking
 from botdeploy.engine.fleet.clock import SystemClock
 from botdeploy.engine.fleet.fleet import Fleet
 from botdeploy.errors import LockedError
+from botdeploy.hosts.acts.lock import LockRequest
 from botdeploy.hosts.ssh.connector import Connector
 from botdeploy.inventory import load
 
@@ -48,7 +49,7 @@ def _race(fleet: Fleet, inventory: Inventory, owner: str, instant_ns: int) -> No
     begun = time.monotonic()
     lock = None
     try:
-        lock = locking.take(fleet, names, "rollout", owner=owner, why="race", clock=SystemClock())
+        lock = locking.take(fleet, names, LockRequest("rollout", owner, "race"), SystemClock())
     except LockedError as error:
         _tell(won=False, code=int(error.exit_code), said=str(error), took_s=_since(begun))
     else:

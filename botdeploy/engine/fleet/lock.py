@@ -6,14 +6,13 @@ import getpass
 import os
 import secrets
 import socket
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from botdeploy.engine.fleet.fleet import StillAtWork
 from botdeploy.engine.fleet.ownership import refuse
 from botdeploy.errors import BotdeployError, HostError, LockedError, NextStep, Todo
 from botdeploy.hosts.acts.faults import LockRefused, OtherEnvironment
-from botdeploy.hosts.acts.lock import LockRequest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
     from botdeploy.engine.fleet.clock import Clock
     from botdeploy.engine.fleet.fleet import Fleet
     from botdeploy.hosts.acts.faults import LockLost
-    from botdeploy.hosts.acts.lock import Entered
+    from botdeploy.hosts.acts.lock import Entered, LockRequest
 
     _Enter = Callable[[str], LockRefused | None]
 
@@ -156,12 +155,9 @@ def owner_name(environ: Mapping[str, str]) -> str:
 def take(
     fleet: Fleet,
     names: Sequence[str],
-    kind: str,
-    *,
-    owner: str,
-    why: str,
+    request: LockRequest,
     clock: Clock,
-    take_over: str = "",
+    *,
     patience_s: float | None = None,
     last: Collection[str] = (),
 ) -> EnvironmentLock:
@@ -183,15 +179,15 @@ def take(
     deadline = clock.monotonic() + YIELD_S
 
     def enter(name: str) -> LockRefused | None:
-        request = LockRequest(
-            kind, fleet.host(name).bot.run_as, owner, why, fleet.inventory.known_as, take_over
+        asked = replace(
+            request, user=fleet.host(name).bot.run_as, environment=fleet.inventory.known_as
         )
         while True:
             try:
                 acts = fleet.acts(name).under(lock.token)
-                session, state = acts.lock.enter(LOCK_TTL_S, request)
+                session, state = acts.lock.enter(LOCK_TTL_S, asked)
             except LockRefused as refused:
-                if _gives_way(lock, refused, kind) or clock.monotonic() > deadline:
+                if _gives_way(lock, refused, request.kind) or clock.monotonic() > deadline:
                     return refused
                 fleet.pause(0.3)
                 continue
@@ -208,17 +204,23 @@ def take(
             refused = _enter_some(fleet, [reachable.pop(0)], enter, lock, patience_s)
         if reachable and not refused:
             refused = _enter_some(fleet, reachable, enter, lock, patience_s)
-        theirs = {
-            name: error.environment
-            for name, error in lock.away.items()
-            if isinstance(error, OtherEnvironment)
-        }
-        refuse(fleet.inventory, theirs)
+        _need_all(lock, refused)
     except BaseException:
         lock.leave()
         raise
+    lock.renewed_at = clock.monotonic()
+    return lock
+
+
+def _need_all(lock: EnvironmentLock, refused: Sequence[LockRefused]) -> None:
+    """Refuse where a host belongs to another environment, or somebody else has its lock."""
+    theirs = {
+        name: error.environment
+        for name, error in lock.away.items()
+        if isinstance(error, OtherEnvironment)
+    }
+    refuse(lock.fleet.inventory, theirs)
     if refused:
-        lock.leave()
         holders = "; ".join(f"{one.host} by {one.holder}" for one in refused[:3])
         more = f" and {len(refused) - 3} more" if len(refused) > 3 else ""  # noqa: PLR2004
         raise LockedError(
@@ -226,8 +228,6 @@ def take(
             f"The lock of a controller that died ends within {LOCK_TTL_S} s",
             next_step=NextStep(Todo.UNLOCK),
         )
-    lock.renewed_at = clock.monotonic()
-    return lock
 
 
 def _gives_way(lock: EnvironmentLock, refused: LockRefused, kind: str) -> bool:

@@ -27,10 +27,10 @@ class LockRequest:
 
     kind: str
     """``rollout`` or ``rollback``."""
-    user: str
-    """The user that the bot is to run as."""
     owner: str
     why: str
+    user: str = ""
+    """The user that the bot is to run as."""
     environment: str = ""
     """The environment that the bot on this host must belong to, where it belongs to any."""
     take_over: str = ""

@@ -276,7 +276,7 @@ ACTS: dict[str, tuple[Done, Callable[[Acts], object]]] = {
     ),
     "lock.enter": (
         [{"state": STATE}],
-        lambda acts: acts.lock.enter(60, LockRequest("rollout", "bot", "ben", ""))[1],
+        lambda acts: acts.lock.enter(60, LockRequest("rollout", "ben", "", "bot"))[1],
     ),
     "lock.renew": ([{}], lambda acts: acts.lock.renew(60)),
     "lock.leave": ([{}], lambda acts: acts.lock.leave()),

@@ -89,7 +89,7 @@ def test_who_does_not_get_a_lock_leaves_no_channel_open(
     acts = acts_over(connection, "echobot")
     for _ in range(3):
         with pytest.raises(error):
-            acts.lock.enter(30, LockRequest("rollout", "echobot", "ada", "a test"))
+            acts.lock.enter(30, LockRequest("rollout", "ada", "a test", "echobot"))
     assert [session.is_open for session in connection.sessions] == [False] * 3
 
 
@@ -133,7 +133,7 @@ def test_a_name_that_is_taken_is_wrong_usage_but_on_the_way_back(code: str) -> N
     connection = Connection({"fault": code, "message": place})
     acts = acts_over(connection, "rsync")
     with pytest.raises(NameTaken, match=f"h1: .*{place}") as taken:
-        acts.lock.enter(30, LockRequest("rollout", "rsync", "ada", "a test"))
+        acts.lock.enter(30, LockRequest("rollout", "ada", "a test", "rsync"))
     assert taken.value.exit_code is ExitCode.USAGE
     with pytest.raises(ActFailed):
-        acts.lock.enter(30, LockRequest("rollback", "rsync", "ada", "a test"))
+        acts.lock.enter(30, LockRequest("rollback", "ada", "a test", "rsync"))

@@ -1043,7 +1043,7 @@ def test_login_that_runs_nothing_is_quoted(server: SshServer, home: Home, act: s
     calls: dict[str, Callable[[], object]] = {
         "check": acts.setup.check,
         "observe": acts.state.observe,
-        "enter": lambda: acts.lock.enter(30, LockRequest("rollout", "u", "ada", "")),
+        "enter": lambda: acts.lock.enter(30, LockRequest("rollout", "ada", "", "u")),
     }
     with pytest.raises(
         OutcomeUnknown, match=rf"^w1: {act}: .*\(as deploy: This account is for backups only\.\)$"
