@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from botdeploy.core.lines.level import level_of_text, looks_bad
+from botdeploy.core.lines.level import Level, level_of_text, looks_bad
 from botdeploy.core.lines.stack_trace import (
     begins_trace,
     belongs_to_trace,
@@ -19,9 +19,10 @@ from botdeploy.core.lines.stack_trace import (
     is_python_trace,
     is_raised,
 )
+from botdeploy.core.text.untrusted import whole
 
 if TYPE_CHECKING:
-    from botdeploy.core.lines.level import Level
+    from collections.abc import Mapping
 
 SAME_WRITE_US = 1_000
 """Entries of one write are stamped alike, or within microseconds of each other."""
@@ -80,6 +81,12 @@ class Block:
     tail: list[str] = field(default_factory=list)
     loose: list[Loose] = field(default_factory=list)
     """Lines that belong to it if a trace follows them, and are lines of their own if none does."""
+
+    def save(self) -> dict[str, Any]:
+        """Give it as plain data."""
+        known = {name: getattr(self, name) for name in self.__slots__}
+        loose = [list(one) for one in self.loose]
+        return {**known, "lines": list(self.lines), "tail": list(self.tail), "loose": loose}
 
     @property
     def text(self) -> str:
@@ -181,3 +188,24 @@ class Block:
 
 def _firm(is_part: bool) -> Fit:  # noqa: FBT001 -- a truth value is what it turns into a Fit
     return Fit.FIRM if is_part else Fit.NO
+
+
+def block_of(values: Mapping[str, Any]) -> Block:
+    """Read what ``Block.save`` gave; raises KeyError, TypeError or ValueError for others."""
+    block = Block(
+        whole(values["at_us"]),
+        whole(values["last_us"]),
+        None if values["level"] is None else Level(values["level"]),
+        None if values["invocation"] is None else str(values["invocation"]),
+        str(values["cursor"]),
+        size=whole(values["size"]),
+        loose=[
+            Loose(str(text), whole(at_us), str(cursor), None if rank is None else str(rank))
+            for text, at_us, cursor, rank in values["loose"]
+        ],
+        lines=[str(one) for one in values["lines"]],
+        tail=[str(one) for one in values["tail"]],
+    )
+    for name in ("is_stated", "is_trace", "is_go", "is_preamble", "is_complete"):
+        setattr(block, name, bool(values[name]))
+    return block

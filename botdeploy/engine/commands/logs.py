@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from botdeploy.core.evidence import proven_past
-from botdeploy.core.lines.assembler import message_of
+from botdeploy.core.lines.entry_text import message_of
 from botdeploy.core.lines.level import Level, level_of_priority, level_of_text
 from botdeploy.core.lines.line import LineKind, LogLine
 from botdeploy.core.text.printable import bare
