@@ -58,7 +58,7 @@ class Gateway:
             message = f"gateway {self._place} cannot reach {place}: {error.text or error}"
             if error.code == _PROHIBITED:
                 raise Unreachable(
-                    host, f"{message}; allow it by AllowTcpForwarding in the gateway's sshd_config"
+                    host, f"{message}; set AllowTcpForwarding in the gateway's sshd_config"
                 ) from error
             raise TryAgain(Unreachable(host, message)) from error
         except (paramiko.SSHException, EOFError, OSError) as error:

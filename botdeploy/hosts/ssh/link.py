@@ -104,12 +104,12 @@ class SshLink(fabric.Connection):  # type: ignore[misc] # Fabric has no types
         }
         try:
             super().open()
+            self.transport.silence = SilenceWatch(self.transport)
         except (paramiko.SSHException, OSError, EOFError) as error:
             raise self._failure(error) from error
         finally:
             if not self.is_connected:
                 self.close()
-        self.transport.silence = SilenceWatch(self.transport)
 
     def _failure(self, error: Exception) -> Exception:
         transport = self.client.get_transport()

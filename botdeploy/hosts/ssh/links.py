@@ -55,12 +55,14 @@ class Links:
     ) -> SshLink:
         """Reach a place and log in; raise TryAgain for what may be different in a moment."""
         with self._until_interrupted(name):
-            checks = HostKeyPolicy(name, place, self._host_keys(name, place), self._now_s)
+            policy = HostKeyPolicy(name, place, self._host_keys(name, place), self._now_s)
             route = self._route(name, place, gateway, deadline)
             login = KeyLogin(name, place, self._keys)
-            link = SshLink(name, place, checks, login, route, self._config)
+            link = SshLink(name, place, policy, login, route, self._config)
             with self._lock:
                 self._links[id(link)] = link
+            if self.stop.is_set():  # ``close`` may not have seen it.
+                link.hang_up()
             try:
                 link.open()
             except BaseException:

@@ -1,4 +1,4 @@
-"""Host certificates made by ssh's own tool: what vouches for a host, and what does not."""
+"""Host certificates made by ssh's own tool: which are accepted, and which are not."""
 
 from __future__ import annotations
 
@@ -8,11 +8,16 @@ import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import paramiko
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from botdeploy.errors import HostKeyUnknown
+from botdeploy.hosts.ssh.config.ssh_config import Destination
 from botdeploy.hosts.ssh.keys.host_certificate import BadCertificate, HostCertificate
+from botdeploy.hosts.ssh.keys.host_key_policy import HostKeyPolicy
+from botdeploy.hosts.ssh.keys.known_hosts import HostKeys, KnownHosts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -69,10 +74,10 @@ def sign(tmp_path: Path, authority: Path) -> Callable[..., bytes]:
 
 @pytest.mark.parametrize("kind", ["ed25519", "ecdsa", "rsa"])
 @pytest.mark.parametrize("authority_kind", ["ed25519", "ecdsa", "rsa"])
-def test_true_certificate_vouches(
+def test_true_certificate_is_accepted(
     sign: Callable[..., bytes], tmp_path: Path, kind: str, authority_kind: str
 ) -> None:
-    """A certificate of any usual kind by any usual authority vouches for its hosts."""
+    """A certificate of any usual kind by any usual authority is accepted for its hosts."""
     by = make_key(tmp_path, "by", authority_kind)
     certificate = HostCertificate.parse(sign("-n", "w1,*.example.org", kind=kind, by=by))
     assert certificate.key_id == "id"
@@ -84,7 +89,7 @@ def test_true_certificate_vouches(
 def test_certificate_without_names_is_for_every_host(
     sign: Callable[..., bytes], authority: Path
 ) -> None:
-    """A certificate that names no hosts vouches for all, as for ssh."""
+    """A certificate that names no hosts is for all, as for ssh."""
     HostCertificate.parse(sign()).check("anything", NOW_S, [public(authority)])
 
 
@@ -105,17 +110,37 @@ def test_what_does_not_prove_the_key(
     host: bool,  # noqa: FBT001
     reason: str,
 ) -> None:
-    """Other names, users' certificates, other times and unknown options do not vouch."""
+    """Other names, users' certificates, other times and unknown options are refused."""
     certificate = HostCertificate.parse(sign(*options, host=host))
     with pytest.raises(BadCertificate, match=reason):
         certificate.check("w1", NOW_S, [public(authority)])
 
 
-def test_unlisted_authority_does_not_vouch(sign: Callable[..., bytes]) -> None:
-    """A true certificate by somebody whom known_hosts does not list is nothing."""
+def test_unlisted_authority_is_refused(sign: Callable[..., bytes]) -> None:
+    """A true certificate by somebody whom known_hosts does not list is refused."""
     certificate = HostCertificate.parse(sign("-n", "w1"))
     with pytest.raises(BadCertificate, match="authority that known_hosts does not list"):
         certificate.check("w1", NOW_S, [b"another"])
+
+
+def test_validity_is_judged_by_the_clock_that_is_handed_in(
+    sign: Callable[..., bytes], tmp_path: Path, authority: Path
+) -> None:
+    """The same certificate is accepted by one clock and refused by a later one."""
+    sign("-n", "w1", "-V", "20200101Z:20210101Z")
+    key = paramiko.Ed25519Key.from_private_key_file(str(tmp_path / "host"))
+    key.load_certificate(str(tmp_path / "host-cert.pub"))
+    known = KnownHosts()
+    known.add(f"@cert-authority w1 {authority.with_suffix('.pub').read_text()}", "known_hosts")
+    place = Destination("w1", 22, "deploy")
+
+    def ask(now_s: float) -> None:
+        policy = HostKeyPolicy("w1", place, HostKeys.of(known, "w1"), lambda: now_s)
+        policy.missing_host_key(None, "w1", key)
+
+    ask(1_600_000_000)
+    with pytest.raises(HostKeyUnknown, match=r"known_hosts:1 lists .* is not valid at this time"):
+        ask(NOW_S)
 
 
 @pytest.fixture(scope="module")
@@ -128,10 +153,10 @@ def good(folder: Path, authority: Path) -> bytes:
 
 
 @given(st.data())
-def test_changed_certificate_never_vouches(
+def test_changed_certificate_is_never_accepted(
     good: bytes, authority: Path, data: st.DataObject
 ) -> None:
-    """Whatever single byte is changed, or whatever is cut off, it vouches for nobody."""
+    """Whatever single byte is changed, or whatever is cut off, it is refused."""
     blob = bytearray(good)
     position = data.draw(st.integers(0, len(blob) - 1))
     if data.draw(st.booleans()):
