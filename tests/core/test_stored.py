@@ -93,7 +93,7 @@ def test_a_pending_switch_and_its_gates_are_read() -> None:
     assert switch is not None
     assert lock is not None
     assert rollout is not None
-    assert (switch.phase.value, switch.run, switch.new, switch.old) == (
+    assert (switch.phase.value, switch.try_id, switch.new, switch.old) == (
         "pending",
         "run3",
         "R3",

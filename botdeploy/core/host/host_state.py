@@ -32,10 +32,10 @@ class Phase(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Switch:
-    """The host's last switch: which run, from what to what, and how far it came."""
+    """The host's last switch: which try of a rollout, from what to what, and how far it came."""
 
     phase: Phase
-    run: str
+    try_id: str
     new: str
     old: str
     by: str = ""
@@ -50,7 +50,7 @@ class Switch:
     """Whether ``age_s`` was counted by the kernel's clock, which never jumps."""
     lease_left_s: int = 0
     earlier: str = ""
-    """The run of the switch that ended the other way before, where one did."""
+    """The try of the switch that ended the other way before, where one did."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -370,7 +370,7 @@ def _hold(hold: Any) -> str:
 def _switch(record: Mapping[str, Any]) -> Switch:
     return Switch(
         phase=Phase(record["phase"]),
-        run=told(record.get("run", "")),
+        try_id=told(record.get("run", "")),
         new=told(record.get("new", "")),
         old=told(record.get("old", "")),
         by=told(record.get("by", "")),

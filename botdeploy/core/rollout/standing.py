@@ -90,7 +90,7 @@ def standing_of(state: HostState, release: str, rollout: str) -> HostStanding:
 
 def _standing(state: HostState, release: str, rollout: str) -> HostStanding:
     switch = state.switch
-    ours = switch is not None and is_try_of(switch.run, rollout) and switch.new == release
+    ours = switch is not None and is_try_of(switch.try_id, rollout) and switch.new == release
     if switch is not None and switch.phase is Phase.REVERTING:
         return HostStanding(Standing.BUSY, why="goes back")
     if switch is not None and switch.phase is Phase.PENDING and switch.new == release:
@@ -111,7 +111,7 @@ def _standing(state: HostState, release: str, rollout: str) -> HostStanding:
             return HostStanding(Standing.PROVEN, age_s, has_passed=staged.proven_in == rollout)
         return HostStanding(Standing.CONFIRMED, _runs_for_s(state, release))
     if switch is not None and switch.phase is Phase.REVERTED and ours:
-        return lapsed(switch.run, rollout, switch.why)
+        return lapsed(switch.try_id, rollout, switch.why)
     if state.rollout is None or state.rollout.id != rollout:
         return HostStanding(Standing.UNSTAGED)
     return HostStanding(Standing.BEHIND)

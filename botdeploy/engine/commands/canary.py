@@ -21,7 +21,7 @@ from botdeploy.engine.fleet.lock import PATIENCE_S
 from botdeploy.engine.fleet.observe import observe
 from botdeploy.engine.fleet.ownership import refuse_others
 from botdeploy.engine.outcome import Ended
-from botdeploy.engine.rollout.loop import Run
+from botdeploy.engine.rollout.loop import RolloutLoop
 from botdeploy.engine.rollout.rollout_ids import new_rollout
 from botdeploy.engine.watch.watch import Watch
 from botdeploy.errors import BotdeployError, ExitCode
@@ -90,25 +90,27 @@ def _run(
         inventory.policy.judge,
     )
     try:
-        run = Run(inventory, dependencies, lock, watch, target=target, build=build, options=options)
-        faults = _faults(run, lock) if options.is_attended else {}
+        loop = RolloutLoop(
+            inventory, dependencies, lock, watch, target=target, build=build, options=options
+        )
+        faults = _faults(loop, lock) if options.is_attended else {}
         # A new rollout would find every host proven, and say that it passed.
-        if run.members.is_over or (faults and not run.members.without(Standing.PROVEN)):
+        if loop.members.is_over or (faults and not loop.members.without(Standing.PROVEN)):
             summary = f"{target.release} is on every host already; nothing to do"
             return _with_faults(Ended(ExitCode.DONE, summary), faults)
-        return _with_faults(run.go(), faults)
+        return _with_faults(loop.go(), faults)
     finally:
         watch.following.close()
 
 
-def _faults(run: Run, lock: EnvironmentLock) -> dict[str, BotFault]:
+def _faults(loop: RolloutLoop, lock: EnvironmentLock) -> dict[str, BotFault]:
     """Tell what is wrong with bots that have the release already and are not started by this run.
 
     A bot that ended by itself is started; one that a person stopped is not.
     """
     return {
         name: fault
-        for name in run.members.within(Standing.PROVEN)
+        for name in loop.members.within(Standing.PROVEN)
         if (fault := bot_fault(lock.states[name])) is not None
     }
 

@@ -40,8 +40,8 @@ def revert_leftovers(
     def revert(name: str) -> Reverted | Unchanged:
         digest, why = left[name]
         state = lock.states[name]
-        run = f"{state.current}-{lock.token[:8]}"
-        return locked_fleet.acts(name).switch.revert(run, None, why, digest, "verdict")
+        try_id = f"{state.current}-{lock.token[:8]}"
+        return locked_fleet.acts(name).switch.revert(try_id, None, why, digest, "verdict")
 
     back, lost = [], []
     results = locked_fleet.together(left, revert)

@@ -101,7 +101,7 @@ class _Work:
         """
         self._locked_fleet, self._lock, self._why = locked_fleet, lock, why
         self._keep, self._is_condemned = keep, is_condemned
-        self._run = new_rollout(dependencies.clock, lock.states)
+        self._try_id = new_rollout(dependencies.clock, lock.states)
         self._emit = dependencies.emitter(inventory.environment)
         record = rollout_records.newest(lock.states)
         ends = record is not None and record.outcome not in (
@@ -142,7 +142,9 @@ class _Work:
         digest = "" if self._keep else _digest(self._lock.states[name])
         locked_fleet, why = self._locked_fleet, self._why
         return locked_fleet.again(
-            lambda: locked_fleet.acts(name).switch.revert(self._run, target, why, digest, "person"),
+            lambda: locked_fleet.acts(name).switch.revert(
+                self._try_id, target, why, digest, "person"
+            ),
             INSIST_S,
         )
 

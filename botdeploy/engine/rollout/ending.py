@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from botdeploy.core.rollout.next_step import End, Wait
-    from botdeploy.engine.event_emitter import EventEmitter
     from botdeploy.engine.rollout.leases import Leases
     from botdeploy.engine.rollout.rollout_hosts import RolloutHosts
     from botdeploy.engine.rollout.rollout_recorder import RolloutRecorder
@@ -43,17 +42,13 @@ class RunEnd:
         leases: Leases,
         soak_evidence: SoakEvidence,
         recorder: RolloutRecorder,
-        emit: EventEmitter,
-        *,
-        is_attended: bool,
     ) -> None:
         """Take what is to be left in order: leases, evidence, and what hosts know of the end."""
         self._rollout_hosts = members
         self._leases = leases
         self._soak_evidence = soak_evidence
         self._recorder = recorder
-        self._emit = emit
-        self._is_attended = is_attended
+        self._emit = members.emit
         self._release = members.target.release
 
     # --- for now ----------------------------------------------------------------------------
@@ -66,7 +61,7 @@ class RunEnd:
         due = f", due {until}" if until else ""
         if is_idle and not has_acted:
             return Ended(ExitCode.DONE, self._leases.shortage(), f"{wait.why}{due}")
-        if self._is_attended and wait.reason in (Reason.SOAK, Reason.VERDICT):
+        if self._rollout_hosts.is_attended and wait.reason in (Reason.SOAK, Reason.VERDICT):
             self._soak_evidence.hand_over(self._rollout_hosts.ring(wait.ring))
         self._emit(
             Kind.WAITING,
@@ -84,7 +79,7 @@ class RunEnd:
 
     def _needs_person(self, wait: Wait) -> bool:
         return wait.reason in (Reason.HOLD, Reason.QUARANTINE, Reason.LAPSED) or (
-            wait.reason is Reason.GATE and not self._is_attended
+            wait.reason is Reason.GATE and not self._rollout_hosts.is_attended
         )
 
     # --- for good ---------------------------------------------------------------------------
@@ -176,7 +171,7 @@ class RunEnd:
             hosts = members.rings[ring.name]
             has_begun = has_begun or any(members[name].has_held for name in hosts)
             for name in members.of_ring(ring.name, Standing.AWAY):
-                if members[name].has_held or (has_begun and not self._is_attended):
+                if members[name].has_held or (has_begun and not self._rollout_hosts.is_attended):
                     return True
         return False
 

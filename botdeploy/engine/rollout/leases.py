@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from botdeploy.core.host.host_state import HostState
-    from botdeploy.engine.fleet.clock import Clock
     from botdeploy.engine.fleet.locked_fleet import LockedFleet
     from botdeploy.engine.rollout.refresh import Refresh
     from botdeploy.engine.rollout.rollout_hosts import RolloutHosts
@@ -52,16 +51,12 @@ class Leases:
         members: RolloutHosts,
         locked_fleet: LockedFleet,
         refresh: Refresh,
-        clock: Clock,
-        *,
-        is_attended: bool,
     ) -> None:
         """Begin to renew with the next beat; somebody who attends never lets a term run low."""
         self._rollout_hosts = members
         self._locked_fleet = locked_fleet
         self._refresh = refresh
-        self._clock = clock
-        self._is_attended = is_attended
+        self._clock = members.clock
         self._ttl = members.policy.lease.ttl_s
         self._found: Mapping[str, HostState] = dict(members.states)
         self._terms: defaultdict[str, _Term] = defaultdict(_Term)
@@ -75,9 +70,9 @@ class Leases:
         """
 
         def confirm(name: str) -> Unit:
-            run = self._rollout_hosts[name].run
+            try_id = self._rollout_hosts[name].try_id
             return self._locked_fleet.again(
-                lambda: self._locked_fleet.acts(name).switch.confirm(run)
+                lambda: self._locked_fleet.acts(name).switch.confirm(try_id)
             )
 
         now = self._clock.monotonic()
@@ -131,7 +126,8 @@ class Leases:
 
     def shortage(self) -> str:
         """Say that a lease came close to its end before this step: promote comes too seldom."""
-        if self._is_attended or self._rollout_hosts.policy.lease.until is not LeaseUntil.VERDICT:
+        members = self._rollout_hosts
+        if members.is_attended or members.policy.lease.until is not LeaseUntil.VERDICT:
             return ""
         left = [
             state.switch.lease_left_s
@@ -157,11 +153,11 @@ class Leases:
             elif self._is_leased(name) and (
                 term.is_due or now - self._heard(name) >= self._ttl / 3
             ):
-                term.renewal = self._extend(name, self._rollout_hosts[name].run)
+                term.renewal = self._extend(name, self._rollout_hosts[name].try_id)
 
-    def _extend(self, name: str, run: str) -> Future[Unit]:
+    def _extend(self, name: str, try_id: str) -> Future[Unit]:
         return self._locked_fleet.beside(
-            lambda: self._locked_fleet.acts(name).switch.extend(run, self._ttl)
+            lambda: self._locked_fleet.acts(name).switch.extend(try_id, self._ttl)
         )
 
     def _is_leased(self, name: str) -> bool:

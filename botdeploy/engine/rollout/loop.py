@@ -23,8 +23,10 @@ from botdeploy.core.rollout.standing import HOLDING, Standing
 from botdeploy.engine.fleet.ticker import TICK_S
 from botdeploy.engine.rollout.ending import RunEnd
 from botdeploy.engine.rollout.leases import Leases
+from botdeploy.engine.rollout.proving import Proving
 from botdeploy.engine.rollout.refresh import Refresh
 from botdeploy.engine.rollout.reverting import Reverting
+from botdeploy.engine.rollout.ring_watch import RingWatch
 from botdeploy.engine.rollout.rollout_hosts import RolloutHosts
 from botdeploy.engine.rollout.rollout_recorder import RolloutRecorder
 from botdeploy.engine.rollout.soak_evidence import SoakEvidence
@@ -61,7 +63,7 @@ class Options:
     """The project's folder of templates, to tell which hosts are alike."""
 
 
-class Run:
+class RolloutLoop:
     """Takes one release as far through the rings as this run may.
 
     ``core.rollout.decide`` says what is next; each of its answers is carried out in a room of its
@@ -80,54 +82,34 @@ class Run:
         options: Options,
     ) -> None:
         """Take the observed states from ``lock``; the tools' ``stop`` ends the run."""
-        clock, is_attended = dependencies.clock, options.is_attended
         self._inventory = inventory
         emit = dependencies.emitter(
             inventory.environment, rollout=target.rollout, release=target.release
         )
-        locked_fleet = dependencies.locked_fleet(lock)
-        away = {name: error.message for name, error in lock.away.items()}
         members = RolloutHosts(
-            inventory, target, lock.states, away, clock, emit, is_attended=is_attended
+            inventory, target, lock, dependencies.clock, emit, is_attended=options.is_attended
         )
-        soak_evidence = SoakEvidence(members, locked_fleet, watch, clock)
-        recorder = RolloutRecorder(members, locked_fleet)
+        locked = dependencies.locked_fleet(lock)
+        soak_evidence = SoakEvidence(members, locked, watch)
+        recorder = RolloutRecorder(members, locked)
         self.members = members
-        self._refresh = Refresh(members, locked_fleet, clock, emit)
-        self._leases = Leases(members, locked_fleet, self._refresh, clock, is_attended=is_attended)
-        self._verdicts = Verdicts(
-            members,
-            locked_fleet,
-            watch,
-            soak_evidence,
-            emit,
-            clock,
-            in_doubt=self._leases.in_doubt,
-            is_attended=is_attended,
-        )
-        self._staging = Staging(
-            members,
-            locked_fleet,
-            recorder,
-            emit,
-            clock,
-            build=build,
-            manifests=dependencies.manifests,
-            templates=options.templates,
-            check_copy=dependencies.check_copy,
-        )
-        self._switching = Switching(members, locked_fleet, watch, clock)
-        self._reverting = Reverting(members, locked_fleet, self._verdicts, recorder, emit)
-        self._ending = RunEnd(
-            members, self._leases, soak_evidence, recorder, emit, is_attended=is_attended
-        )
+        self._refresh = Refresh(members, locked)
+        self._leases = Leases(members, locked, self._refresh)
+        locked.ticker.on_miss(watch.following.missed)
+        locked.ticker.add(lambda _now: watch.following.pump(self._leases.in_doubt()))
+        self._ring_watch = RingWatch(members, locked, watch, soak_evidence)
+        self._verdicts = Verdicts(members, watch, self._ring_watch, soak_evidence)
+        self._proving = Proving(members, locked, watch, self._ring_watch, self._verdicts)
+        self._staging = Staging(members, locked, recorder, dependencies, build, options.templates)
+        self._switching = Switching(members, locked, watch)
+        self._reverting = Reverting(members, locked, self._proving, recorder)
+        self._ending = RunEnd(members, self._leases, soak_evidence, recorder)
         self._lock = lock
-        self._ticker = locked_fleet.ticker
+        self._ticker = locked.ticker
         self._watch = watch
         self._emit = emit
         self._options = options
         self._owner = dependencies.owner
-        self._clock = clock
         self._missing_since: dict[str, float] = {}
         """Since when a ring's soak is over without a verdict."""
         self._missing_told: set[str] = set()
@@ -152,7 +134,7 @@ class Run:
                 case Confirm(_, hosts):
                     self._leases.confirm(hosts)
                 case Prove(ring, hosts, verdict):
-                    self._verdicts.prove(ring, hosts, verdict)
+                    self._proving.prove(ring, hosts, verdict)
                 case Revert(hosts, why, blame):
                     self._reverting.revert(hosts, why, blame)
                 case Wait() if self._may_wait(decision):
@@ -161,7 +143,7 @@ class Run:
                     return self._ending.wait(decision, has_acted=self._has_acted)
                 case End():
                     if decision.result is Result.INCONCLUSIVE:
-                        self._verdicts.pronounce_doubt(decision.ring)
+                        self._proving.tell_doubt(decision.ring)
                     return self._ending.end(decision, has_acted=self._has_acted)
                 case _:
                     assert_never(decision)
@@ -181,7 +163,7 @@ class Run:
         """Take up what an earlier run left: watch it again, or judge what came since."""
         if self._options.is_attended:
             self._begin()
-            self._verdicts.take_up()
+            self._ring_watch.take_up()
         elif not self.members.facts().condemned:  # what has failed needs no more evidence
             self._leases.ask_for_all()
             self._verdicts.judge_kept()
@@ -215,9 +197,9 @@ class Run:
         """Switch and judge, unless what is known of the hosts was old: then decide anew."""
         if self._refresh.before_switch(hosts):
             return
-        self._verdicts.listen(hosts)
+        self._ring_watch.listen(hosts)
         self._switching.switch(hosts)
-        self._verdicts.begin(self.members.ring(ring))
+        self._ring_watch.begin(self.members.ring(ring))
 
     # --- waiting ----------------------------------------------------------------------------
 
@@ -248,7 +230,7 @@ class Run:
         """Tell, once a ring, what a verdict lacks that does not come at the soak's end."""
         if wait.reason is not Reason.VERDICT or wait.ring in self._missing_told:
             return
-        now = self._clock.monotonic()
+        now = self.members.clock.monotonic()
         if now - self._missing_since.setdefault(wait.ring, now) < VERDICT_DUE_S:
             return
         self._missing_told.add(wait.ring)

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
     from botdeploy.core.host.host_state import HostState
-    from botdeploy.engine.event_emitter import EventEmitter
-    from botdeploy.engine.fleet.clock import Clock
     from botdeploy.engine.fleet.locked_fleet import LockedFleet
     from botdeploy.engine.rollout.rollout_hosts import RolloutHosts
 
@@ -32,13 +30,15 @@ class Refresh:
     """Brings what the run knows of hosts up to date."""
 
     def __init__(
-        self, members: RolloutHosts, locked_fleet: LockedFleet, clock: Clock, emit: EventEmitter
+        self,
+        members: RolloutHosts,
+        locked_fleet: LockedFleet,
     ) -> None:
         """Begin with what the hosts said when the lock was taken."""
         self._rollout_hosts = members
         self._locked_fleet = locked_fleet
-        self._clock = clock
-        self._emit = emit
+        self._clock = members.clock
+        self._emit = members.emit
         self._busy_since: dict[str, float] = {}
 
     def again(self, hosts: Iterable[str]) -> None:

@@ -7,18 +7,17 @@ from typing import TYPE_CHECKING
 from botdeploy.core.events import Kind
 from botdeploy.core.rollout.next_step import Blame
 from botdeploy.core.rollout.standing import Standing
-from botdeploy.engine.rollout.rollout_ids import next_run
+from botdeploy.engine.rollout.rollout_ids import next_try_id
 from botdeploy.errors import HostError
 from botdeploy.hosts.acts.switch import Reverted, Unchanged
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from botdeploy.engine.event_emitter import EventEmitter
     from botdeploy.engine.fleet.locked_fleet import LockedFleet
+    from botdeploy.engine.rollout.proving import Proving
     from botdeploy.engine.rollout.rollout_hosts import RolloutHosts
     from botdeploy.engine.rollout.rollout_recorder import RolloutRecorder
-    from botdeploy.engine.rollout.verdicts import Verdicts
 
 RETURN_S = 180.0
 """Longest wait for a host that can't be reached to go back by itself."""
@@ -31,28 +30,27 @@ class Reverting:
         self,
         members: RolloutHosts,
         locked_fleet: LockedFleet,
-        verdicts: Verdicts,
+        proving: Proving,
         recorder: RolloutRecorder,
-        emit: EventEmitter,
     ) -> None:
         """Take who knows the verdict that failed, and who writes it down."""
         self._rollout_hosts = members
         self._locked_fleet = locked_fleet
-        self._verdicts = verdicts
+        self._proving = proving
         self._recorder = recorder
-        self._emit = emit
+        self._emit = members.emit
 
     def revert(self, hosts: Sequence[str], why: str, blame: Blame) -> None:
         """Take hosts back, all at once, and note what came of it."""
         has_failed = blame is not Blame.NOBODY
         if has_failed:
-            self._verdicts.pronounce_failure()
+            self._proving.tell_failure()
         # All hosts know at once that it failed: whoever goes on from here takes the rest back.
         others = self._recorder.untold(hosts) if blame is Blame.RELEASE else ()
 
         def act(name: str) -> Reverted | Unchanged | None:
             if name in others:
-                self._recorder.condemn_on(name, why, self._verdicts.refused)
+                self._recorder.condemn_on(name, why, self._proving.refused)
                 return None
             return self._revert(name, why, has_failed=has_failed)
 
@@ -73,13 +71,13 @@ class Reverting:
     def _revert(self, name: str, why: str, *, has_failed: bool) -> Reverted | Unchanged:
         """Insist for as long as a host that is out of reach may take to go back by itself."""
         target, state = self._rollout_hosts.target, self._rollout_hosts.states.get(name)
-        run = self._rollout_hosts[name].run or next_run(target.rollout, state)
+        try_id = self._rollout_hosts[name].try_id or next_try_id(target.rollout, state)
         digest = target.digest if has_failed else ""
-        refused = self._verdicts.refused if has_failed else ()
+        refused = self._proving.refused if has_failed else ()
         cause = "verdict" if has_failed else "lease"
         return self._locked_fleet.again(
             lambda: self._locked_fleet.acts(name).switch.revert(
-                run, None, why, digest, cause, refused
+                try_id, None, why, digest, cause, refused
             ),
             RETURN_S,
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -14,13 +14,13 @@ from botdeploy.core.rollout.facts import facts_of
 from botdeploy.core.rollout.standing import (
     HOLDING,
     OWN_DOING,
-    UNPROVEN,
     HostStanding,
     Standing,
     lapsed,
     standing_in,
 )
 from botdeploy.engine.event_emitter import told_unseen
+from botdeploy.engine.rollout.ring_hosts import RingHosts, RolloutHost
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -28,49 +28,15 @@ if TYPE_CHECKING:
     from botdeploy.core.host.host_state import HostState
     from botdeploy.core.host.running import Unit
     from botdeploy.core.model.inventory import Inventory
-    from botdeploy.core.model.policy import Ring
     from botdeploy.core.rollout.facts import Facts
     from botdeploy.core.rollout.target import Target
     from botdeploy.engine.event_emitter import EventEmitter
     from botdeploy.engine.fleet.clock import Clock
+    from botdeploy.engine.fleet.lock import EnvironmentLock
     from botdeploy.hosts.acts.switch import Reverted, Switched
 
 
-@dataclass(slots=True)
-class RolloutHost:
-    """One host during the run."""
-
-    view: HostStanding
-    since: float
-    """Monotonic second from which ``view.age_s`` counts on."""
-    seen: float
-    """Monotonic second at which it was last observed."""
-    run: str = ""
-    """The try of the rollout under which it was switched last."""
-    switching_since: float | None = None
-    """Monotonic second at which it was asked to switch, until its answer: its lease counts."""
-    armed_at_us: int = 0
-    """When this run asked it to switch, by this clock."""
-    switched_at_us: int = 0
-    """When it switched, by this clock."""
-    has_held: bool = False
-    """It ran the release when it was last heard of."""
-    pids: tuple[int, ...] = ()
-    """The processes of its unit, when it was asked last."""
-    is_enabled: bool = True
-    """Whether its unit would start at the next boot, when it was asked last."""
-    asked: float = 0.0
-    """Monotonic second at which it was asked last whether it runs."""
-    is_back: bool = False
-    """Whether this run saw it go back: what it runs is known, also where it is out of reach."""
-
-    @property
-    def standing(self) -> Standing:
-        """Where it stands with the release."""
-        return self.view.standing
-
-
-class RolloutHosts:
+class RolloutHosts(RingHosts):
     """Every host of the rings, in their order.
 
     All of it is a copy of what the hosts said; a run that dies loses nothing that another one
@@ -82,28 +48,28 @@ class RolloutHosts:
         self,
         inventory: Inventory,
         target: Target,
-        states: Mapping[str, HostState],
-        away: Mapping[str, str],
+        lock: EnvironmentLock,
         clock: Clock,
         emit: EventEmitter,
         *,
         is_attended: bool = False,
     ) -> None:
-        """Begin with what the hosts said just now, and why some could not be asked.
+        """Begin with what the hosts said when they were locked, and why some could not be.
 
         A person who attends has bots started again that ended by themselves.
         """
-        self._is_attended = is_attended
+        self.is_attended = is_attended
         self.inventory = inventory
         self.policy = inventory.policy
         self.target = target
-        self.states: dict[str, HostState] = dict(states)
-        """What each host said last, kept up with what was done to it since."""
-        self.rings: dict[str, tuple[str, ...]] = ring_members.members(
+        states = lock.states
+        away = {name: error.message for name, error in lock.away.items()}
+        self.states = dict(states)
+        self.rings = ring_members.members(
             inventory, self.states, away, rollout=target.rollout, release=target.release
         )
-        self._clock = clock
-        self._emit = emit
+        self.clock = clock
+        self.emit = emit
         now, unit = clock.now(), timedelta(microseconds=1)
         self.ahead_us = {name: state.ahead(now) // unit for name, state in states.items()}
         """How far the clocks of some hosts are before ours."""
@@ -111,91 +77,16 @@ class RolloutHosts:
             name: self._seen_now(name, away) for hosts in self.rings.values() for name in hosts
         }
 
-    # --- asking -----------------------------------------------------------------------------
-
-    def __getitem__(self, name: str) -> RolloutHost:
-        """Give what is known of one host."""
-        return self._hosts[name]
-
-    def within(self, *standings: Standing) -> list[str]:
-        """Name the hosts that stand so; without any standing, all hosts."""
-        return [
-            name for name, one in self._hosts.items() if not standings or one.standing in standings
-        ]
-
-    def without(self, *standings: Standing) -> list[str]:
-        """Name the hosts that do not stand so."""
-        return [name for name, one in self._hosts.items() if one.standing not in standings]
-
-    def ring(self, name: str) -> Ring:
-        """Look a ring up by its name."""
-        return next(ring for ring in self.policy.rings if ring.name == name)
-
-    def ring_of(self, host: str) -> str:
-        """Name the ring that a host is in."""
-        return ring_members.ring_of(self.rings, host)
-
-    def of_ring(self, ring: str, *standings: Standing) -> list[str]:
-        """Name the hosts of a ring that stand so, in the order in which they are switched."""
-        return [name for name in self.rings[ring] if self._hosts[name].standing in standings]
-
-    def unproven(self, ring: Ring) -> list[str]:
-        """Name the hosts of a ring that run the release and wait for its verdict."""
-        return self.of_ring(ring.name, *UNPROVEN)
-
-    def passed(self) -> dict[str, list[str]]:
-        """Name, by ring, the hosts that this rollout has proven, until it is over."""
-        if self.outcome:
-            return {}
-        found: dict[str, list[str]] = {}
-        for ring in self.policy.rings:
-            names = [n for n in self.of_ring(ring.name, Standing.PROVEN) if self.passed_us(n)]
-            if names:
-                found[ring.name] = names
-        return found
-
-    def passed_us(self, name: str) -> int:
-        """When this rollout proved the release on a host, by the host's clock; 0: not known."""
-        state = self.states.get(name)
-        staged = state.release(self.target.release) if state is not None else None
-        if staged is None or not staged.is_proven or staged.proven_in != self.target.rollout:
-            return 0
-        return staged.proven_us
-
-    def has_release(self, name: str) -> bool:
-        """Tell whether the release is on a host, whatever runs there."""
-        state = self.states.get(name)
-        return state is not None and state.release(self.target.release) is not None
-
-    def knows_rollout(self, name: str) -> bool:
-        """Tell whether a host was told of this rollout."""
-        state = self.states.get(name)
-        record = state.rollout if state is not None else None
-        return record is not None and record.id == self.target.rollout
-
-    @property
-    def outcome(self) -> str:
-        """How the rollout ended, where a host has that written down; else empty."""
-        record = rollout_records.known(self.states, self.target.rollout)
-        return record.outcome if record is not None else ""
-
-    @property
-    def is_over(self) -> bool:
-        """Whether every host has the release proven, and that is written down."""
-        return not self.without(Standing.PROVEN) and bool(self._hosts) and self.outcome != ""
-
     def facts(self) -> Facts:
         """Give the decision what is known of the hosts now, without any verdict."""
-        now = self._clock.monotonic()
+        now = self.clock.monotonic()
         seen = {
             name: replace(one.view, age_s=one.view.age_s + (now - one.since))
             if one.standing in HOLDING
             else one.view
             for name, one in self._hosts.items()
         }
-        return facts_of(self.policy, self.rings, seen, self.states, self.target, self._clock.now())
-
-    # --- noting -----------------------------------------------------------------------------
+        return facts_of(self.policy, self.rings, seen, self.states, self.target, self.clock.now())
 
     def answered_late(
         self, late: Collection[str], states: Mapping[str, HostState], away: Mapping[str, str]
@@ -204,7 +95,7 @@ class RolloutHosts:
 
         ``away`` tells why some of them did not answer at all.
         """
-        now, unit = self._clock.now(), timedelta(microseconds=1)
+        now, unit = self.clock.now(), timedelta(microseconds=1)
         for name in states.keys() & set(late):
             self.states[name] = states[name]
             self.ahead_us[name] = states[name].ahead(now) // unit
@@ -230,14 +121,14 @@ class RolloutHosts:
     def lost(self, name: str, why: str) -> None:
         """Note that a host can't be worked on, and tell it."""
         self.stands(name, Standing.AWAY, why)
-        self._emit(Kind.HOST_FAILED, host=name, ring=self.ring_of(name) or None, error=why)
+        self.emit(Kind.HOST_FAILED, host=name, ring=self.ring_of(name) or None, error=why)
 
     def stands(self, name: str, standing: Standing, why: str = "") -> None:
         """Note where a host stands now."""
         self._hosts[name].view = HostStanding(
             standing, why=why, has_passed=standing is Standing.PROVEN
         )
-        self._hosts[name].since = self._clock.monotonic()
+        self._hosts[name].since = self.clock.monotonic()
 
     def switched(self, name: str, result: Switched) -> None:
         """Note that a host runs the release, under lease, and tell it."""
@@ -245,19 +136,19 @@ class RolloutHosts:
         member.view = HostStanding(Standing.PENDING)  # it was seen ready just now
         member.pids, member.is_enabled = (), True
         member.has_held = True
-        member.since = self._clock.monotonic()
+        member.since = self.clock.monotonic()
         member.switched_at_us = self._by_our_clock(name, result.at_us)
         state = self.states.get(name)
         if state is not None:
             new = self.target.release
-            at_us = result.at_us or int(self._clock.now().timestamp() * 1e6)
+            at_us = result.at_us or int(self.clock.now().timestamp() * 1e6)
             known = (*timeline(state), (at_us, new))
             runs = state.now_runs(new, result.old)
             self.states[name] = replace(runs, current=new, switches=known)
         ring = self.ring_of(name)
         downtime_s = result.downtime_s
         unseen = told_unseen(result)
-        self._emit(Kind.SWITCHED, host=name, ring=ring, downtime_s=downtime_s, **unseen)
+        self.emit(Kind.SWITCHED, host=name, ring=ring, downtime_s=downtime_s, **unseen)
 
     def confirmed(self, name: str, at: float) -> None:
         """Note that a host keeps the release; ``at`` is the monotonic second of that."""
@@ -271,12 +162,12 @@ class RolloutHosts:
         member = self._hosts[name]
         if member.standing not in HOLDING:
             return
-        ran_s = member.view.age_s + self._clock.monotonic() - member.since
+        ran_s = member.view.age_s + self.clock.monotonic() - member.since
         is_known = member.switched_at_us > 0
         found = seen(unit, self.target.release, ran_s if is_known else 0.0)
         member.view = replace(member.view, seen=found)
         member.pids, member.is_enabled = unit.pids, unit.is_enabled
-        member.asked = self._clock.monotonic()
+        member.asked = self.clock.monotonic()
 
     def excuse(self, names: Collection[str]) -> None:
         """Note whose end may be the world's doing; of the others it is their own."""
@@ -290,7 +181,7 @@ class RolloutHosts:
         """Note that a host left the release, and tell it; not every return is a failure."""
         state = self.states.get(name)
         if state is not None:
-            gone_us = int((self._clock.now().timestamp() - result.seconds) * 1e6)
+            gone_us = int((self.clock.now().timestamp() - result.seconds) * 1e6)
             known = (
                 *timeline(state),
                 (gone_us + self.ahead_us.get(name, 0), result.old or NOBODY),
@@ -304,10 +195,10 @@ class RolloutHosts:
             self.stands(name, Standing.RETURNED, result.why)
         else:
             member = self._hosts[name]
-            member.view = lapsed(member.run, self.target.rollout, result.why)
+            member.view = lapsed(member.try_id, self.target.rollout, result.why)
             member.seen = float("-inf")  # the next try has a name that the host must tell first
         self._hosts[name].is_back = True
-        self._emit(
+        self.emit(
             Kind.REVERTED,
             host=name,
             ring=self.ring_of(name),
@@ -320,9 +211,9 @@ class RolloutHosts:
 
     def _seen_now(self, name: str, away: Mapping[str, str]) -> RolloutHost:
         view = standing_in(name, self.states, away, self.target.release, self.target.rollout)
-        if self._is_attended and view.standing is Standing.PROVEN:
+        if self.is_attended and view.standing is Standing.PROVEN:
             view = self._to_start_again(name, view)
-        now = self._clock.monotonic()
+        now = self.clock.monotonic()
         member = RolloutHost(view, since=now, seen=now, has_held=view.standing in HOLDING)
         state = self.states.get(name)
         switch = state.switch if state is not None else None
@@ -330,8 +221,8 @@ class RolloutHosts:
             member.pids, member.asked = state.unit.pids, now
             member.is_enabled = state.unit.is_enabled
         if switch is not None and switch.new == self.target.release:
-            member.run = switch.run
-            begun = self._clock.now() - timedelta(seconds=switch.age_s)
+            member.try_id = switch.try_id
+            begun = self.clock.now() - timedelta(seconds=switch.age_s)
             member.switched_at_us = int(begun.timestamp() * 1e6)
             if switch.armed_us:
                 member.switched_at_us = self._by_our_clock(name, switch.armed_us)
@@ -355,5 +246,5 @@ class RolloutHosts:
 
     def _by_our_clock(self, name: str, at_us: int) -> int:
         if not at_us:
-            return int(self._clock.now().timestamp() * 1e6)
+            return int(self.clock.now().timestamp() * 1e6)
         return at_us - self.ahead_us.get(name, 0)

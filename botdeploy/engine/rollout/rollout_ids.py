@@ -21,7 +21,7 @@ def new_rollout(clock: Clock, states: Mapping[str, HostState]) -> str:
     return f"{rollout_records.next_stamp(clock.now(), known)}-{secrets.token_hex(2)}"
 
 
-def next_run(rollout: str, state: HostState | None) -> str:
+def next_try_id(rollout: str, state: HostState | None) -> str:
     """Name the next try of a rollout on a host; a try that is over is never reused."""
     switch = state.switch if state is not None else None
-    return next_try(rollout, (switch.run, switch.earlier) if switch is not None else ())
+    return next_try(rollout, (switch.try_id, switch.earlier) if switch is not None else ())

@@ -9,13 +9,15 @@ from botdeploy.core.evidence.proven_past import HISTORY_S, RECENT_S
 from botdeploy.core.judge import JudgeOptions
 from botdeploy.core.rollout.standing import UNPROVEN
 from botdeploy.engine.evidence.collect import collect
+from botdeploy.errors import HostError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
     from botdeploy.core.evidence.evidence import Evidence
     from botdeploy.core.host.host_state import HostState
     from botdeploy.core.model.policy import Ring
     from botdeploy.core.probes.probe import ProbeReading
-    from botdeploy.engine.fleet.clock import Clock
     from botdeploy.engine.fleet.locked_fleet import LockedFleet
     from botdeploy.engine.rollout.rollout_hosts import RolloutHosts
     from botdeploy.engine.watch.watch import Watch
@@ -24,14 +26,11 @@ if TYPE_CHECKING:
 class SoakEvidence:
     """Reads on where the last controller stopped reading, whichever it was."""
 
-    def __init__(
-        self, members: RolloutHosts, locked_fleet: LockedFleet, watch: Watch, clock: Clock
-    ) -> None:
+    def __init__(self, members: RolloutHosts, locked_fleet: LockedFleet, watch: Watch) -> None:
         """Take the watch for the inventory's rules of log lines, and what its probes heard."""
         self._rollout_hosts = members
         self._locked_fleet = locked_fleet
         self._watch = watch
-        self._clock = clock
 
     def read(
         self,
@@ -48,7 +47,7 @@ class SoakEvidence:
         it did. Raises HostError.
         """
         switched = self._rollout_hosts[name].switched_at_us if is_new else 0
-        age_s = int(self._clock.now().timestamp() - switched / 1e6) if switched else 0
+        age_s = int(self._rollout_hosts.clock.now().timestamp() - switched / 1e6) if switched else 0
         # A short soak is judged as a person would, second by second.
         is_short = ring.soak < timedelta(minutes=10)
         return collect(
@@ -63,6 +62,20 @@ class SoakEvidence:
             first=first,
             grace_s=JudgeOptions.from_policy(self._rollout_hosts.policy.judge, ring.soak).grace_s,
         )
+
+    def read_all(self, rings: Mapping[str, Ring], names: Iterable[str]) -> dict[str, Evidence]:
+        """Read hosts on, all at once; those that can't be read are left out.
+
+        ``rings`` has the ring of those that run the new release. Others are compared with these.
+        """
+        shortest = min(rings.values(), key=lambda ring: ring.soak)
+
+        def read(name: str) -> Evidence:
+            state = self._rollout_hosts.states[name]
+            return self.read(rings.get(name, shortest), name, state, is_new=name in rings)
+
+        found = self._locked_fleet.together(names, read)
+        return {name: one for name, one in found.items() if not isinstance(one, HostError)}
 
     def hand_over(self, ring: Ring) -> None:
         """Keep on the hosts what only this run knows: what the probe said before the switch."""

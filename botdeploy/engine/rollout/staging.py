@@ -17,10 +17,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from botdeploy.core.release.manifest import Manifest
-    from botdeploy.engine.event_emitter import EventEmitter
-    from botdeploy.engine.fleet.clock import Clock
+    from botdeploy.engine.dependencies import Dependencies
     from botdeploy.engine.fleet.locked_fleet import LockedFleet
-    from botdeploy.engine.manifest_cache import ManifestCache
     from botdeploy.engine.rollout.rollout_hosts import RolloutHosts
     from botdeploy.engine.rollout.rollout_recorder import RolloutRecorder
     from botdeploy.hosts.acts.release import Fetched
@@ -66,28 +64,21 @@ class Staging:
         members: RolloutHosts,
         locked_fleet: LockedFleet,
         recorder: RolloutRecorder,
-        emit: EventEmitter,
-        clock: Clock,
-        *,
+        dependencies: Dependencies,
         build: Build | None,
-        manifests: ManifestCache,
         templates: Path | None,
-        check_copy: Callable[..., Build],
     ) -> None:
-        """Take ``templates``, the project's folder of them, to tell which hosts are alike.
-
-        ``check_copy`` holds what a host gives of a release against its digest.
-        """
+        """Take ``templates``, the project's folder of them, to tell which hosts are alike."""
         self._rollout_hosts = members
         self._locked_fleet = locked_fleet
         self._recorder = recorder
-        self._emit = emit
-        self._clock = clock
+        self._emit = members.emit
+        self._clock = members.clock
         self._target = members.target
         self._build = build
-        self._manifests = manifests
+        self._manifests = dependencies.manifests
         self._templates = templates
-        self._check_copy = check_copy
+        self._check_copy = dependencies.check_copy
 
     def stage(self, hosts: Sequence[str]) -> None:
         """Put the release on hosts, all at once; those that have it are told of the rollout.

@@ -5,14 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from botdeploy.engine.rollout.rollout_ids import next_run
+from botdeploy.engine.rollout.rollout_ids import next_try_id
 from botdeploy.errors import HostError
 from botdeploy.hosts.acts.switch import Reverted, Switched
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from botdeploy.engine.fleet.clock import Clock
     from botdeploy.engine.fleet.locked_fleet import LockedFleet
     from botdeploy.engine.rollout.rollout_hosts import RolloutHosts
     from botdeploy.engine.watch.watch import Watch
@@ -26,19 +25,22 @@ class Switching:
     """
 
     def __init__(
-        self, members: RolloutHosts, locked_fleet: LockedFleet, watch: Watch, clock: Clock
+        self,
+        members: RolloutHosts,
+        locked_fleet: LockedFleet,
+        watch: Watch,
     ) -> None:
         """Take the watch for the last words of a release that does not come up."""
         self._rollout_hosts = members
         self._locked_fleet = locked_fleet
         self._watch = watch
-        self._clock = clock
+        self._clock = members.clock
 
     def switch(self, hosts: Sequence[str]) -> None:
         """Switch hosts over, all at once, and note what came of it."""
         for name in hosts:
             member = self._rollout_hosts[name]
-            member.run = next_run(
+            member.try_id = next_try_id(
                 self._rollout_hosts.target.rollout, self._rollout_hosts.states.get(name)
             )
             member.armed_at_us = int(self._clock.now().timestamp() * 1e6)
@@ -55,10 +57,10 @@ class Switching:
                     self._rollout_hosts.lost(name, result.message)
 
     def _switch(self, name: str) -> Switched | Reverted:
-        run = self._rollout_hosts[name].run
+        try_id = self._rollout_hosts[name].try_id
         release, ttl_s = self._rollout_hosts.target.release, self._rollout_hosts.policy.lease.ttl_s
         outcome = self._locked_fleet.again(
-            lambda: self._locked_fleet.acts(name).switch.start(run, release, ttl_s)
+            lambda: self._locked_fleet.acts(name).switch.start(try_id, release, ttl_s)
         )
         if isinstance(outcome, Switched):
             # Over this one it is confirmed later: a release that breaks ssh does not pass.

@@ -61,27 +61,27 @@ class Unchanged:
 class SwitchActs(Subject):
     """Switches a host, under lease, and takes it back."""
 
-    def start(self, run: str, release: str, ttl_s: int) -> Switched | Reverted:
-        """Stop the old release and start the new one, under lease. Repeatable by ``run``."""
+    def start(self, try_id: str, release: str, ttl_s: int) -> Switched | Reverted:
+        """Stop the old release and start the new one, under lease. Repeatable by ``try_id``."""
         return self._outcome(
-            "switch", self._locked("switch", run, release, ttl_s, timeout_s=SWITCH_S)
+            "switch", self._locked("switch", try_id, release, ttl_s, timeout_s=SWITCH_S)
         )
 
-    def confirm(self, run: str) -> Unit:
+    def confirm(self, try_id: str) -> Unit:
         """Let the host keep what it runs, unless that ended; gives what is known of the unit.
 
         Raises LeaseLost when it went back already, NotRunning where the bot does not run and
         no person stopped it.
         """
-        return self._unit("confirm", self._locked("confirm", run))
+        return self._unit("confirm", self._locked("confirm", try_id))
 
-    def extend(self, run: str, ttl_s: int) -> Unit:
+    def extend(self, try_id: str, ttl_s: int) -> Unit:
         """Renew the lease; raises LeaseLost when it went back already."""
-        return self._unit("extend", self._locked("extend", run, ttl_s))
+        return self._unit("extend", self._locked("extend", try_id, ttl_s))
 
     def revert(
         self,
-        run: str,
+        try_id: str,
         target: str | None,
         why: str,
         digest: str = "",
@@ -94,7 +94,7 @@ class SwitchActs(Subject):
         """
         reply = self._locked(
             "revert",
-            run,
+            try_id,
             target or "-",
             one_line(why),
             digest or "-",

@@ -9,6 +9,7 @@ from datetime import timedelta
 import pytest
 
 from botdeploy.core.rollout.target import Target
+from botdeploy.engine.fleet.lock import EnvironmentLock
 from botdeploy.engine.rollout.rollout_hosts import RolloutHosts
 from tests.engine.fakefleet import Stage
 
@@ -35,8 +36,7 @@ def test_a_switch_is_by_our_clock_also_where_it_is_taken_over(hours: int) -> Non
     members = RolloutHosts(
         stage.inventory,
         Target("roll", "R0001", "d" * 64),
-        {"h1": state},
-        {},
+        EnvironmentLock(TOKEN, stage.fleet, states={"h1": state}),  # type: ignore[arg-type]
         stage.clock,
         lambda *_args, **_more: None,  # type: ignore[arg-type]
     )
