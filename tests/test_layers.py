@@ -24,6 +24,21 @@ BELOW = {
     "cli": {"core", "inventory", "sources", "starter", "hosts", "engine", "views"},
 }
 
+WITHIN = {
+    "core": (
+        "text", "events", "verdict", "model", "lines", "probes", "host", "release", "evidence",
+        "judge", "rollout", "report",
+    ),
+    "hosts": (
+        "host_program", "host_secrets", "process", "ssh", "acts", "journal_reader", "follower",
+    ),
+    "engine": (
+        "fleet", "event_emitter", "manifest_cache", "outcome", "watch", "evidence",
+        "dependencies", "rollout", "commands",
+    ),
+}  # fmt: skip
+"""The folders and modules of a layer: each may import those that stand before it."""
+
 WORLD = {
     "asyncio", "concurrent", "fabric", "glob", "http", "invoke", "io", "jinja2",
     "multiprocessing", "os", "paramiko", "pathlib", "pydantic", "random", "requests", "rich",
@@ -75,6 +90,24 @@ def test_imports_point_downwards(path: Path) -> None:
         allowed.add("user_dirs")
     used = {name.split(".")[1] for name in imported(path) if name.startswith("botdeploy.")}
     assert used <= allowed, f"{layer} imports {sorted(used - allowed)}"
+
+
+@pytest.mark.parametrize("layer", WITHIN)
+def test_imports_within_a_layer_have_one_direction(layer: str) -> None:
+    """Type hints count, too: who knows a folder only by its types knows it all the same."""
+    order = WITHIN[layer]
+    found = set()
+    for path in sorted((PACKAGE / layer).rglob("*.py")):
+        own = path.relative_to(PACKAGE / layer).with_suffix("").parts[0]
+        if own == "__init__":
+            continue
+        found.add(own)
+        used = {
+            name.split(".")[2] for name in imported(path) if name.startswith(f"botdeploy.{layer}.")
+        }
+        later = used - {own} - set(order[: order.index(own)])
+        assert not later, f"{path.relative_to(PACKAGE)} imports {sorted(later)}"
+    assert found == set(order)
 
 
 @pytest.mark.parametrize(

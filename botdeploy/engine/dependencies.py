@@ -9,7 +9,6 @@ from botdeploy.core.text.secret_mask import Mask
 from botdeploy.engine.event_emitter import EventEmitter
 from botdeploy.engine.fleet.lock import take
 from botdeploy.engine.fleet.locked_fleet import LockedFleet
-from botdeploy.engine.rollout.peer_copy import checked
 from botdeploy.hosts.acts.lock import LockRequest
 
 if TYPE_CHECKING:
@@ -39,8 +38,8 @@ class Dependencies:
     """Hides secrets in all that is told; the fleet's, which learns from hosts."""
     take_over: str = ""
     """Another environment whose hosts a person takes for this one."""
-    check_copy: Callable[..., Build] = checked
-    """What holds a release that a host gave against its digest; another one only for tests."""
+    check_copy: Callable[..., Build] | None = None
+    """What checks a release that a host gave, where it is not ``peer_copy``; for tests."""
     make_watch: Callable[..., Watch] | None = None
     """What judges a run, where it is not the journals; for tests."""
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from botdeploy.core.events import Kind
 from botdeploy.core.rollout import rollout_records
 from botdeploy.core.rollout.standing import Standing
-from botdeploy.engine.rollout.peer_copy import Likeness
+from botdeploy.engine.rollout.peer_copy import Likeness, checked
 from botdeploy.errors import ActFailed, BotdeployError, ExitCode, HostError, UserError
 from botdeploy.hosts.acts.release import Upload
 
@@ -78,7 +78,7 @@ class Staging:
         self._build = build
         self._manifests = dependencies.manifests
         self._templates = templates
-        self._check_copy = dependencies.check_copy
+        self._check_copy = dependencies.check_copy or checked
 
     def stage(self, hosts: Sequence[str]) -> None:
         """Put the release on hosts, all at once; those that have it are told of the rollout.
