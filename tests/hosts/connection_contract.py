@@ -181,7 +181,7 @@ class ConnectionContract:
         assert list(lines) == []
         closer.join()
         assert session.exit_status is None
-        assert session.unknown_because == "it was closed from here"
+        assert session.unknown_because == "botdeploy closed it"
         session.close()
 
     def test_closing_the_connection_wakes_a_reader(self, connection: HostConnection) -> None:

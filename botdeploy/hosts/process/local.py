@@ -74,7 +74,7 @@ class LocalSession(Session):
     @property
     def unknown_because(self) -> str:
         """Why there is no exit status although the session ended."""
-        return "it was closed from here" if self._was_cut_short else ""
+        return "botdeploy closed it" if self._was_cut_short else ""
 
     @property
     def is_over(self) -> bool:

@@ -133,7 +133,7 @@ class SshConnection(HostConnection):
         return self._next()._open_somewhere(command, ends_at)  # noqa: SLF001
 
     def _next(self) -> SshConnection:
-        """Give the next connection, opened by whoever needs it first."""
+        """Give the further connection, opened when it is first needed."""
         with self._further_lock:
             further = self._further
             if further is not None and further.is_alive:

@@ -26,7 +26,7 @@ _PROHIBITED = 1
 
 
 class Gateway:
-    """One jump host; its connection is opened by whoever needs it first."""
+    """One jump host; its connection is opened when it is first needed."""
 
     def __init__(self, place: Destination, open_link: Callable[[Deadline], SshLink]) -> None:
         """Take what logs in at the place until a deadline."""

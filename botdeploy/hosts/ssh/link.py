@@ -39,7 +39,7 @@ class Route:
 
 
 class SshLink(fabric.Connection):  # type: ignore[misc] # Fabric has no types
-    """Fabric's connection with our own way in: strict keys, tuned socket, no surprises.
+    """Fabric's connection over our socket: strict host keys, our login, opened once.
 
     Stock Fabric accepts unknown host keys, opens a gateway per host, leaks a thread for each
     refused login, and quietly reconnects in ``run`` after a loss.
@@ -136,9 +136,9 @@ class SshLink(fabric.Connection):  # type: ignore[misc] # Fabric has no types
             self.transport.close()
         self._route.close()
 
-    def hang_up(self) -> None:
+    def abort(self) -> None:
         """End the connection, or its opening, without waiting for anything."""
         if self.transport is not None:
-            self.transport.hang_up()
+            self.transport.abort()
         else:
             shut(self._route.sock)

@@ -62,7 +62,7 @@ class Links:
             with self._lock:
                 self._links[id(link)] = link
             if self.stop.is_set():  # ``close`` may not have seen it.
-                link.hang_up()
+                link.abort()
             try:
                 link.open()
             except BaseException:
@@ -88,7 +88,7 @@ class Links:
         # those of the hosts behind it. Then wait for the threads' ends. A link that is being
         # opened is closed by its opener.
         for link in links:
-            link.hang_up()
+            link.abort()
         for link in links:
             if link.transport is not None:
                 link.close()

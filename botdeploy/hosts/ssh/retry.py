@@ -22,7 +22,7 @@ LONGEST_PAUSE_S = 3.0
 
 
 class Deadline:
-    """When to stop trying; waiting for one's turn at a gateway does not count."""
+    """When to stop trying; waiting for a free slot of a gateway does not count."""
 
     def __init__(self, timeout_s: float) -> None:
         self._ends_at = time.monotonic() + timeout_s

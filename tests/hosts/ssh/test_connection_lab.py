@@ -112,7 +112,7 @@ def test_killed_sshd_is_an_unknown_outcome(lab: Lab, connector: Connector) -> No
 
     done = connection.run("cat > /dev/null", stdin=pieces(), timeout_s=60)
     assert done.exit_status is None
-    assert done.unknown_because == "the connection ended first"
+    assert done.unknown_because == "the connection ended before the program"
 
 
 def test_frozen_sshd_does_not_outlast_the_timeout(lab: Lab, connector: Connector) -> None:

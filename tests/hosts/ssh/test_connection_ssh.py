@@ -859,7 +859,7 @@ def test_outcome_is_unknown_when_the_host_dies(
     killer.join()
     assert done.exit_status is None
     assert done.stdout == b"begun\n"
-    assert done.unknown_because == "the connection ended first"
+    assert done.unknown_because == "the connection ended before the program"
     assert not connection.is_alive
 
 
@@ -873,7 +873,7 @@ def test_session_ends_without_status_when_the_host_dies(
     server.kill_connections()
     assert list(lines) == []
     assert session.exit_status is None
-    assert session.unknown_because == "the connection ended first"
+    assert session.unknown_because == "the connection ended before the program"
 
 
 def test_never_connects_again_by_itself(connection: HostConnection, server: SshServer) -> None:

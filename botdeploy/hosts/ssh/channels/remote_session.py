@@ -56,10 +56,10 @@ class RemoteSession(Session):
         if self._program.refused:
             return "the host refused to run it"
         if self._was_closed_by_us:
-            return "it was closed from here"
+            return "botdeploy closed it"
         if self._transport.is_active():
-            return "the host closed the channel without saying how it went"
-        return "the connection ended first"
+            return "the host closed the channel without an exit status"
+        return "the connection ended before the program"
 
     def write_some(self, data: memoryview) -> int:
         """Send what the host takes now, in whole packets; raise OSError when it takes no more."""
@@ -106,7 +106,7 @@ class RemoteSession(Session):
         except (OSError, EOFError, paramiko.SSHException):
             # paramiko could not ask for more; what it had taken is lost, and with it the end.
             self._is_broken = True
-            self._transport.hang_up()
+            self._transport.abort()
             return b"", b""
         if stdout or stderr:
             self._counts.add(received=len(stdout) + len(stderr))

@@ -26,8 +26,7 @@ if TYPE_CHECKING:
 #: bound on what a reader that falls behind costs in memory.
 WINDOW_BYTES = 4 * 1024 * 1024
 
-# paramiko logs what we turn into errors of our own; where nobody set logging up, Python would
-# print it.
+# paramiko logs what we turn into errors of our own; without a handler Python would print it.
 logging.getLogger("paramiko").addHandler(logging.NullHandler())
 
 
@@ -50,7 +49,7 @@ class _EagerAuthHandler(AuthHandler):
         super()._parse_service_accept(accepted)  # type: ignore[misc]
 
     def _parse_service_accept(self, message: Message) -> None:
-        """Ignore the answer; the login is on its way."""
+        """Ignore the answer; the login was sent already."""
 
 
 class Transport(paramiko.Transport):
@@ -104,7 +103,7 @@ class Transport(paramiko.Transport):
 
     @property
     def preferred_keys(self) -> tuple[str, ...]:
-        """Give the host key types to ask for: certificates only where somebody can check them."""
+        """Give the host key types to ask for: certificates only where an authority is known."""
         return self._preferred_keys
 
     def auth_publickey(
@@ -136,8 +135,8 @@ class Transport(paramiko.Transport):
         opening = self.openings.ask(kind, dest_addr, src_addr or ("127.0.0.1", 0))
         return opening.wait(self.channel_timeout if timeout is None else timeout)
 
-    # While new keys are exchanged, nothing else may be sent. paramiko makes whoever wants to
-    # send wait for the end of the exchange, the thread that reads included: when a channel
+    # While new keys are exchanged, nothing else may be sent. paramiko makes each thread that
+    # sends wait for the end of the exchange, the thread that reads included: when a channel
     # ends in that moment it answers, waits for itself, and gives the connection up after 30 s.
 
     def _send_user_message(self, message: Message) -> None:
@@ -163,7 +162,7 @@ class Transport(paramiko.Transport):
         message.packet.seek(position)
         super()._parse_disconnect(message)  # type: ignore[misc]
 
-    def hang_up(self) -> None:
+    def abort(self) -> None:
         """End the connection without waiting for anything; ``close`` waits for its thread."""
         self.active = False
         shut(self.sock)
@@ -172,13 +171,13 @@ class Transport(paramiko.Transport):
 
     def stop_thread(self) -> None:
         """End the reading thread at once instead of at its next look at the clock."""
-        self.hang_up()
+        self.abort()
         if self.is_alive() and self is not threading.current_thread():
             self.join(1.0)
         self.packetizer.close()
 
     def close(self) -> None:
-        """End the connection and see its thread off; harmless to repeat."""
+        """End the connection and wait for its thread; harmless to repeat."""
         if self.ident is None:
             shut(self.sock)
             self.sock.close()

@@ -176,7 +176,7 @@ def _lines(path: Path, *, is_checked: bool) -> tuple[Line, ...] | None:
         return None
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}") from error
-    # Its commands run as us, so whoever may write it is us.
+    # Its commands run as the user, so nobody else may write it.
     if is_checked and (
         status.st_uid not in {0, os.getuid()} or stat.S_IMODE(status.st_mode) & 0o022
     ):

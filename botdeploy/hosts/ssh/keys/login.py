@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from botdeploy.hosts.ssh.channels.transport import Transport
     from botdeploy.hosts.ssh.config.ssh_config import Destination
 
-#: sshd hangs up at the sixth refusal, or earlier (MaxAuthTries).
+#: sshd disconnects at the sixth refusal, or earlier (MaxAuthTries).
 _REFUSALS = 2
 
 

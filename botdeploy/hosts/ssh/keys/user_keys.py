@@ -132,7 +132,7 @@ class UserKeys:
         The order is: certificates that are named, the inventory's key files, key files that ssh's
         config names, default ones that the agent holds too, the agent's others, other default
         ones. (ssh has the agent's others before key files that the agent does not hold; a host
-        takes six tries, and what somebody named is likelier.) Raises KeyProblem for a key file of
+        takes six tries, and what a person named is likelier.) Raises KeyProblem for a key file of
         the inventory that does not exist or can't be read.
         """
         paths = (*place.required_identities, *place.identities)
