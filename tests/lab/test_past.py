@@ -145,7 +145,7 @@ def test_a_failure_quotes_the_line_that_tells_why(project: Project) -> None:
         project.write()
         failed = project.canary("--source", source, code=1)
         told[name] = failed.summary
-        assert "See: botdeploy logs prod --limit h1" in failed.summary
+        assert "see: botdeploy logs prod --limit h1" in failed.summary
         assert "status 0" not in failed.summary
     assert "cannot load the replies: KeyError: 'guild' (in main.py" in told["raises"]
     assert "ValueError: no such guild" in told["dies"]
