@@ -48,7 +48,7 @@ class Todo(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class NextStep:
+class Hint:
     """One thing that a person may do next."""
 
     todo: Todo
@@ -61,13 +61,13 @@ class BotdeployError(Exception):
     """Base of every error that is told to the user as a message, never as a traceback."""
 
     exit_code: ExitCode = ExitCode.FAULT
-    next: tuple[NextStep, ...] = ()
+    hints: tuple[Hint, ...] = ()
 
-    def __init__(self, message: str = "", *, next_step: NextStep | None = None) -> None:
-        """Say what happened; ``next_step`` is what mends it."""
+    def __init__(self, message: str = "", *, hint: Hint | None = None) -> None:
+        """Say what happened; ``hint`` is what a person may do about it."""
         super().__init__(message)
-        if next_step is not None:
-            self.next = (next_step,)
+        if hint is not None:
+            self.hints = (hint,)
 
 
 class UserError(BotdeployError):

@@ -149,7 +149,7 @@ class Context:
 
     def failed(self, error: BotdeployError) -> int:
         """Tell an error that a person can mend, and give its exit code."""
-        ended = Ended(error.exit_code, self.output.masked(str(error)), next=error.next)
+        ended = Ended(error.exit_code, self.output.masked(str(error)), hints=error.hints)
         self.output.complain(self.sentence(ended))
         if self.as_json:
             self.ended(ended)

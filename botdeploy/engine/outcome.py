@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from botdeploy.core.rollout.next_step import Decision, End, Reason, Wait
-from botdeploy.errors import NextStep, Todo
+from botdeploy.errors import Hint, Todo
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,15 +34,15 @@ class Ended:
     """What a step that had nothing to do waits for: for who asks, cron stays silent."""
     faults: Mapping[str, BotFault] = field(default_factory=dict)
     """Hosts whose bot does not run as it should, and that this command did not start."""
-    next: tuple[NextStep, ...] = ()
+    hints: tuple[Hint, ...] = ()
 
 
-def next_step(decision: Decision, release: str) -> NextStep | None:
+def hint_for(decision: Decision, release: str) -> Hint | None:
     """Give what takes a rollout on; None where nothing is left to do."""
     match decision:
         case End():
             return None
         case Wait(reason):
-            return NextStep(_TODO.get(reason, Todo.PROMOTE), name=release)
+            return Hint(_TODO.get(reason, Todo.PROMOTE), name=release)
         case _:
-            return NextStep(Todo.PROMOTE, name=release)
+            return Hint(Todo.PROMOTE, name=release)

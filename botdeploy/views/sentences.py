@@ -17,7 +17,7 @@ from botdeploy.core.rollout.next_step import (
 )
 from botdeploy.core.rollout.standing import Standing
 from botdeploy.core.text.phrases import few
-from botdeploy.errors import NextStep, Todo
+from botdeploy.errors import Hint, Todo
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -37,18 +37,18 @@ def outcome(ended: Ended, environment: str, bot: str) -> str:
         f"{host}: {bot_fault(fault, environment, bot, host)}"
         for host, fault in ended.faults.items()
     ]
-    return with_next("; ".join(parts), ended.next, environment, bot)
+    return with_hints("; ".join(parts), ended.hints, environment, bot)
 
 
-def with_next(sentence: str, steps: Iterable[NextStep], environment: str, bot: str) -> str:
+def with_hints(sentence: str, hints: Iterable[Hint], environment: str, bot: str) -> str:
     """Put the commands that may follow behind what was said."""
-    return "; ".join([*([sentence] if sentence else []), *_next(steps, environment, bot)])
+    return "; ".join([*([sentence] if sentence else []), *_next(hints, environment, bot)])
 
 
-def _next(steps: Iterable[NextStep], environment: str, bot: str) -> Iterable[str]:
+def _next(hints: Iterable[Hint], environment: str, bot: str) -> Iterable[str]:
     """Say each step with its command: the first is what to do next, others come after it."""
     is_first = True
-    for step in steps:
+    for step in hints:
         match step.todo:
             case Todo.LOGS:
                 for host in step.hosts:
@@ -72,7 +72,7 @@ def _next(steps: Iterable[NextStep], environment: str, bot: str) -> Iterable[str
             yield f"{label}: {text}"
 
 
-def _commands(step: NextStep, environment: str, bot: str) -> Iterable[str]:
+def _commands(step: Hint, environment: str, bot: str) -> Iterable[str]:
     match step.todo:
         case Todo.START_UNIT | Todo.SHOW_UNIT:
             verb = "start" if step.todo is Todo.START_UNIT else "status"
@@ -83,7 +83,7 @@ def _commands(step: NextStep, environment: str, bot: str) -> Iterable[str]:
             return (command(step, environment),)
 
 
-def command(step: NextStep, environment: str) -> str:
+def command(step: Hint, environment: str) -> str:
     """Give the command for a step that is one of ours, for the whole environment."""
     match step.todo:
         case Todo.FORCE:
@@ -204,7 +204,7 @@ def check_item(item: Mapping[str, Any], inventory: Inventory, host: str) -> dict
     if fault := item.get("fault"):
         shown["message"] = bot_fault(fault, inventory.environment, inventory.bot_name, host)
     if owner := item.get("owner"):
-        step = NextStep(Todo.TAKE_OVER, name=owner)
+        step = Hint(Todo.TAKE_OVER, name=owner)
         shown["mend"] += (
             f". To take it from '{owner}' for good:\n{command(step, inventory.environment)}"
         )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from botdeploy.core.host.host_state import Phase
 from botdeploy.core.rollout.next_step import Reason, Wait
-from botdeploy.engine.outcome import next_step
+from botdeploy.engine.outcome import hint_for
 from botdeploy.views import sentences
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def _rollout(rollout: RolloutStatus, environment: str) -> dict[str, Any]:
     }
     if decision is None:
         return found
-    step = next_step(decision, last.release)
+    step = hint_for(decision, last.release)
     found["next"] = sentences.command(step, environment) if step is not None else None
     if not isinstance(decision, Wait):
         return {**found, "why": sentences.decided(decision)}

@@ -24,64 +24,62 @@ from botdeploy.core.rollout.next_step import (
 )
 from botdeploy.core.verdict import Outcome, Verdict
 from botdeploy.engine.commands.canary import Due
-from botdeploy.engine.outcome import Ended, next_step
-from botdeploy.errors import ExitCode, NextStep, Todo
+from botdeploy.engine.outcome import Ended, hint_for
+from botdeploy.errors import ExitCode, Hint, Todo
 from botdeploy.views import sentences
 from tests.views.canned import inventory
 
 
-def said(*steps: NextStep) -> str:
+def said(*hints: Hint) -> str:
     """Say what may be typed after something happened."""
-    return sentences.with_next("it failed", steps, "prod", "echobot")
+    return sentences.with_hints("it failed", hints, "prod", "echobot")
 
 
 @pytest.mark.parametrize(
-    ("steps", "sentence"),
+    ("hints", "sentence"),
     [
         ((), "it failed"),
-        ((NextStep(Todo.PROMOTE),), "it failed; next: botdeploy promote prod"),
+        ((Hint(Todo.PROMOTE),), "it failed; next: botdeploy promote prod"),
         (
-            (NextStep(Todo.APPROVE), NextStep(Todo.ROLLBACK)),
+            (Hint(Todo.APPROVE), Hint(Todo.ROLLBACK)),
             "it failed; next: botdeploy approve prod; to go back: botdeploy rollback prod",
         ),
         (
-            (NextStep(Todo.START_UNIT, ("w1", "w2")), NextStep(Todo.PROMOTE)),
+            (Hint(Todo.START_UNIT, ("w1", "w2")), Hint(Todo.PROMOTE)),
             "it failed; next: on w1, w2: systemctl start echobot; then: botdeploy promote prod",
         ),
         (
-            (NextStep(Todo.SHOW_UNIT, ("w1",)),),
+            (Hint(Todo.SHOW_UNIT, ("w1",)),),
             "it failed; next: on w1: systemctl status echobot",
         ),
         (
-            (NextStep(Todo.LOGS, ("w1", "w2")), NextStep(Todo.ROLLBACK, ("w2",))),
+            (Hint(Todo.LOGS, ("w1", "w2")), Hint(Todo.ROLLBACK, ("w2",))),
             (
                 "it failed; see: botdeploy logs prod --limit w1; "
                 "see: botdeploy logs prod --limit w2; next: botdeploy rollback prod --limit w2"
             ),
         ),
-        ((NextStep(Todo.STATUS),), "it failed; see: botdeploy status prod"),
-        ((NextStep(Todo.UNLOCK),), "it failed; to remove the lock by hand: botdeploy unlock prod"),
+        ((Hint(Todo.STATUS),), "it failed; see: botdeploy status prod"),
+        ((Hint(Todo.UNLOCK),), "it failed; to remove the lock by hand: botdeploy unlock prod"),
         (
-            (NextStep(Todo.FORCE, name="R2"),),
+            (Hint(Todo.FORCE, name="R2"),),
             "it failed; to release it all the same: botdeploy canary prod --force --release R2",
         ),
         (
-            (NextStep(Todo.TAKE_OVER, name="dev"),),
+            (Hint(Todo.TAKE_OVER, name="dev"),),
             "it failed; to take it from 'dev' for good: botdeploy canary prod --take-over dev",
         ),
     ],
 )
-def test_each_step_has_its_command_and_its_purpose(
-    steps: tuple[NextStep, ...], sentence: str
-) -> None:
+def test_each_step_has_its_command_and_its_purpose(hints: tuple[Hint, ...], sentence: str) -> None:
     """The first one is next; what only looks, or goes back, says so."""
-    assert said(*steps) == sentence
+    assert said(*hints) == sentence
 
 
 def test_a_command_ends_with_what_happened_then_what_is_wrong_then_what_to_type() -> None:
     """Each host that is not well is named once."""
     fault = BotFault(Runs.LOOPING, "systemd started it 5 times", "R1")
-    ended = Ended(ExitCode.HELD, "R1: done", faults={"w1": fault}, next=(NextStep(Todo.PROMOTE),))
+    ended = Ended(ExitCode.HELD, "R1: done", faults={"w1": fault}, hints=(Hint(Todo.PROMOTE),))
     assert sentences.outcome(ended, "prod", "echobot") == (
         "R1: done; w1: systemd started it 5 times; see: botdeploy logs prod --limit w1; "
         "next: botdeploy promote prod"
@@ -137,7 +135,7 @@ def test_a_decision_is_said_with_its_hosts_and_times(sentence: str) -> None:
 @pytest.mark.parametrize("reason", Reason)
 def test_every_wait_has_a_command_that_ends_it(reason: Reason) -> None:
     """What time alone ends is promote's."""
-    step = next_step(Wait(reason, "it waits", "canary"), "R2")
+    step = hint_for(Wait(reason, "it waits", "canary"), "R2")
     assert step is not None
     told = sentences.command(step, "prod")
     special = {
@@ -151,8 +149,8 @@ def test_every_wait_has_a_command_that_ends_it(reason: Reason) -> None:
 
 def test_what_is_over_has_no_next_command() -> None:
     """And what is to be done is done by promote."""
-    assert next_step(End(Result.DONE, "every ring passed"), "R2") is None
-    assert next_step(Stage(("w1",)), "R2") == NextStep(Todo.PROMOTE, name="R2")
+    assert hint_for(End(Result.DONE, "every ring passed"), "R2") is None
+    assert hint_for(Stage(("w1",)), "R2") == Hint(Todo.PROMOTE, name="R2")
 
 
 def test_a_dry_run_tells_of_leftovers_and_of_the_next_step() -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from botdeploy.core.host.host_state import meant
 from botdeploy.core.rollout import ring_members, rollout_records
 from botdeploy.core.rollout.standing import HOLDING, Standing, standing_of
-from botdeploy.errors import BotdeployError, ExitCode, NextStep, Todo, UserError
+from botdeploy.errors import BotdeployError, ExitCode, Hint, Todo, UserError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -130,7 +130,7 @@ def _of_staged(
     if not found:
         raise UserError(
             f"--release {release}: no host has it. Nothing was changed",
-            next_step=NextStep(Todo.RELEASES),
+            hint=Hint(Todo.RELEASES),
         )
     digests = {one.digest for one in found}
     if len(digests) > 1:
@@ -138,7 +138,7 @@ def _of_staged(
         raise UserError(
             f"--release {release}: the hosts that have it ({has}) have different contents under "
             "this id, so one was changed. Nothing was changed",
-            next_step=NextStep(Todo.CANARY),
+            hint=Hint(Todo.CANARY),
         )
     record = _to_go_on(inventory, states, is_forced=is_forced)
     if record is not None and record.release == release:
@@ -171,5 +171,5 @@ def refuse_quarantined(
         raise Quarantined(
             f"{target.release} is in quarantine: it failed before on {name} ({why}). Nothing was "
             "changed. Fix the bot and release again",
-            next_step=NextStep(Todo.FORCE, name=target.release),
+            hint=Hint(Todo.FORCE, name=target.release),
         )

@@ -15,7 +15,7 @@ from botdeploy.core.rollout import target as targets
 from botdeploy.core.rollout.standing import Standing
 from botdeploy.core.rollout.target import Target
 from botdeploy.engine.commands.leftovers import revert_leftovers
-from botdeploy.engine.commands.next_step import next_decision
+from botdeploy.engine.commands.preview import next_decision
 from botdeploy.engine.fleet.fleet import StillAtWork
 from botdeploy.engine.fleet.lock import PATIENCE_S
 from botdeploy.engine.fleet.observe import observe

@@ -12,7 +12,7 @@ from botdeploy.engine.commands.since_pass import since_pass
 from botdeploy.engine.fleet.observe import observe_some
 from botdeploy.engine.fleet.ownership import refuse_others
 from botdeploy.engine.outcome import Ended
-from botdeploy.errors import ExitCode, HostError, NextStep, Todo, UserError
+from botdeploy.errors import ExitCode, Hint, HostError, Todo, UserError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -69,7 +69,7 @@ def approve(inventory: Inventory, fleet: Fleet, by: Signed, *, is_dry: bool) -> 
     if not ring:
         raise UserError(
             f"no ring waits for an approval of {record.release}",
-            next_step=NextStep(Todo.STATUS),
+            hint=Hint(Todo.STATUS),
         )
     what = f"ring {ring} of {record.release}"
     if has_begun:
@@ -85,7 +85,7 @@ def approve(inventory: Inventory, fleet: Fleet, by: Signed, *, is_dry: bool) -> 
             "approve", by.who, by.message, record.release, ring
         ),
         f"approved {what} by {by.who}{note}",
-        next_step=NextStep(Todo.PROMOTE),
+        hint=Hint(Todo.PROMOTE),
     )
 
 
@@ -141,7 +141,7 @@ def _everywhere(
     inventory: Inventory,
     act: Callable[[str], Any],
     done: str,
-    next_step: NextStep | None = None,
+    hint: Hint | None = None,
 ) -> Ended:
     """Do it on every host; a majority must have answered, for a majority decides a rollout."""
     names = [host.name for host in inventory.hosts]
@@ -152,4 +152,4 @@ def _everywhere(
         return Ended(ExitCode.UNREACHABLE, f"no host could be reached: {'; '.join(failed)}")
     note = f" (not on every host: {'; '.join(failed)})" if failed else ""
     code = ExitCode.DONE if reached * 2 > len(names) else ExitCode.UNREACHABLE
-    return Ended(code, done + note, next=(next_step,) if next_step is not None else ())
+    return Ended(code, done + note, hints=(hint,) if hint is not None else ())

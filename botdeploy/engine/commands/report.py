@@ -16,7 +16,7 @@ from botdeploy.core.report.rollout_report import rollout_report
 from botdeploy.core.rollout.rollout_records import newest, newest_under_way
 from botdeploy.engine.fleet.observe import clock_note, observe_timed
 from botdeploy.engine.fleet.ownership import own
-from botdeploy.errors import HostError, NextStep, NoneReached, Todo, UserError
+from botdeploy.errors import Hint, HostError, NoneReached, Todo, UserError
 from botdeploy.hosts.journal_reader import JournalReader
 from botdeploy.sources.secrets import read_secret
 
@@ -60,7 +60,7 @@ def report(inventory: Inventory, fleet: Fleet, clock: Clock, environ: Mapping[st
     if record is None:
         raise UserError(
             f"no host of {inventory.environment} knows of a rollout",
-            next_step=NextStep(Todo.CANARY),
+            hint=Hint(Todo.CANARY),
         )
     is_open = newest_under_way(own(inventory, states), inventory.policy) is not None
     acts = acts_of(

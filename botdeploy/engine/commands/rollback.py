@@ -16,7 +16,7 @@ from botdeploy.engine.fleet.observe import observe
 from botdeploy.engine.fleet.ownership import refuse_others
 from botdeploy.engine.outcome import Ended
 from botdeploy.engine.rollout.rollout_ids import new_rollout
-from botdeploy.errors import ExitCode, HostError, NextStep, Todo, UserError
+from botdeploy.errors import ExitCode, Hint, HostError, Todo, UserError
 from botdeploy.hosts.acts.switch import Reverted, Unchanged
 
 if TYPE_CHECKING:
@@ -230,10 +230,10 @@ def _ended(
     }
     bad += [f"{name} stays on {ways[name].running}" for name in faults]
     if bad:
-        steps = [NextStep(Todo.LOGS, tuple(unready))] if unready else []
-        steps += [NextStep(Todo.ROLLBACK, tuple(lost))] if lost else []
+        steps = [Hint(Todo.LOGS, tuple(unready))] if unready else []
+        steps += [Hint(Todo.ROLLBACK, tuple(lost))] if lost else []
         told = "; ".join([*bad, *back])
-        return Ended(ExitCode.NEEDS_PERSON, told, faults=faults, next=tuple(steps))
+        return Ended(ExitCode.NEEDS_PERSON, told, faults=faults, hints=tuple(steps))
     if away:
         told = "; ".join(str(error) for error in away.values())
         return Ended(ExitCode.UNREACHABLE, "; ".join([*back, *kept, told]))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from botdeploy.engine.fleet.fleet import StillAtWork
 from botdeploy.engine.fleet.ownership import refuse
-from botdeploy.errors import BotdeployError, HostError, LockedError, NextStep, Todo
+from botdeploy.errors import BotdeployError, Hint, HostError, LockedError, Todo
 from botdeploy.hosts.acts.faults import LockRefused, OtherEnvironment
 
 if TYPE_CHECKING:
@@ -226,7 +226,7 @@ def _need_all(lock: EnvironmentLock, refused: Sequence[LockRefused]) -> None:
         raise LockedError(
             f"locked: {holders}{more}. Nothing was changed. "
             f"The lock of a controller that died ends within {LOCK_TTL_S} s",
-            next_step=NextStep(Todo.UNLOCK),
+            hint=Hint(Todo.UNLOCK),
         )
 
 

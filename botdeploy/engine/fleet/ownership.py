@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from botdeploy.errors import NextStep, Todo, UserError
+from botdeploy.errors import Hint, Todo, UserError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -48,7 +48,7 @@ def refuse(inventory: Inventory, theirs: Mapping[str, str]) -> None:
     raise UserError(
         f"{told}; this is '{inventory.known_as}'. Nothing was changed. "
         f"{same_environment(inventory, other)}",
-        next_step=NextStep(Todo.TAKE_OVER, name=other),
+        hint=Hint(Todo.TAKE_OVER, name=other),
     )
 
 

@@ -10,8 +10,8 @@ from botdeploy.core.host.running import Runs
 from botdeploy.core.rollout import rollout_records
 from botdeploy.core.rollout.next_step import Blame, Reason, Result
 from botdeploy.core.rollout.standing import HOLDING, UNPROVEN, Standing
-from botdeploy.engine.outcome import Ended, next_step
-from botdeploy.errors import ExitCode, NextStep, Todo
+from botdeploy.engine.outcome import Ended, hint_for
+from botdeploy.errors import ExitCode, Hint, Todo
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -73,9 +73,9 @@ class RunEnd:
         where = f". {self._where_they_are()}" if wait.reason is Reason.LAPSED else ""
         told = [f"{wait.why}{due}{where}", self._leases.shortage()]
         code = ExitCode.HELD if self._needs_person(wait) else ExitCode.DONE
-        step = next_step(wait, self._release)
+        step = hint_for(wait, self._release)
         steps = (step,) if step is not None else ()
-        return Ended(code, "; ".join(one for one in told if one), next=steps)
+        return Ended(code, "; ".join(one for one in told if one), hints=steps)
 
     def _needs_person(self, wait: Wait) -> bool:
         return wait.reason in (Reason.HOLD, Reason.QUARANTINE, Reason.LAPSED) or (
@@ -97,13 +97,13 @@ class RunEnd:
                 if end.result is Result.FAILED and self._may_hold():
                     code = ExitCode.UNREACHABLE
                 told = f"{self._release} failed: {why}. {self._where_they_are()}"
-                return Ended(code, told, next=self._where_to_look(why))
+                return Ended(code, told, hints=self._where_to_look(why))
             case Result.ABANDONED:
                 self._recorder.end(rollout_records.ABANDONED, why)
                 return Ended(
                     code,
                     f"the rollout of {self._release} is over: {why}. {self._where_they_are()}",
-                    next=(NextStep(Todo.CANARY),),
+                    hints=(Hint(Todo.CANARY),),
                 )
             case Result.UNREACHABLE:
                 where = self._where_they_are()
@@ -113,7 +113,7 @@ class RunEnd:
                 return Ended(
                     code,
                     f"inconclusive: {why}; nothing was promoted",
-                    next=self._on_or_back(),
+                    hints=self._on_or_back(),
                 )
             case Result.STOPPED:
                 self._recorder.end(rollout_records.ABANDONED, why)
@@ -121,12 +121,12 @@ class RunEnd:
             case Result.DONE:
                 return self._done(why, has_acted=has_acted)
 
-    def _where_to_look(self, why: str) -> tuple[NextStep, ...]:
+    def _where_to_look(self, why: str) -> tuple[Hint, ...]:
         """Give the logs of the host that a failure begins with, and of those that are stuck."""
         members = self._rollout_hosts
         stuck = members.within(Standing.STUCK)
         hosts = [name for name in members.within() if why.startswith(f"{name}: ") or name in stuck]
-        return (NextStep(Todo.LOGS, tuple(hosts)),) if hosts else ()
+        return (Hint(Todo.LOGS, tuple(hosts)),) if hosts else ()
 
     def _done(self, why: str, *, has_acted: bool) -> Ended:
         """Write down that every ring passed; hosts that are away are behind, and told so."""
@@ -146,19 +146,19 @@ class RunEnd:
         }
         return Ended(ExitCode.DONE, f"{self._release}: {why}{told}", faults=faults)
 
-    def _on_or_back(self) -> tuple[NextStep, ...]:
+    def _on_or_back(self) -> tuple[Hint, ...]:
         """Give what may follow an inconclusive verdict; a bot that is down has to be started."""
-        members, back = self._rollout_hosts, NextStep(Todo.ROLLBACK)
+        members, back = self._rollout_hosts, Hint(Todo.ROLLBACK)
         down = [
             name
             for name in members.within(*UNPROVEN)
             if members[name].view.seen.runs in (Runs.STOPPED, Runs.OTHER, Runs.UNKNOWN, Runs.ENDED)
         ]
         if not down:
-            return NextStep(Todo.APPROVE), back
+            return Hint(Todo.APPROVE), back
         is_known = any(members[name].view.seen.runs is not Runs.UNKNOWN for name in down)
         unit = Todo.START_UNIT if is_known else Todo.SHOW_UNIT
-        return NextStep(unit, tuple(down)), NextStep(Todo.PROMOTE), back
+        return Hint(unit, tuple(down)), Hint(Todo.PROMOTE), back
 
     def _may_hold(self) -> bool:
         """Tell whether a host that can't be reached may still run the release.

@@ -11,9 +11,9 @@ from botdeploy.core.text.untrusted import told
 from botdeploy.errors import (
     ActFailed,
     ExitCode,
+    Hint,
     HostError,
     LockedError,
-    NextStep,
     OutcomeUnknown,
     Todo,
     UserError,
@@ -77,7 +77,7 @@ class LockLost(LockedError):
         super().__init__(
             f"{host}: {message}. Another rollout or rollback has taken over; a host that is not "
             "confirmed returns to its previous release by itself",
-            next_step=NextStep(Todo.HISTORY),
+            hint=Hint(Todo.HISTORY),
         )
         self.host = host
 

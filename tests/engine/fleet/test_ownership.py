@@ -66,7 +66,7 @@ def test_another_environment_is_refused_with_both_names(stage: Stage) -> None:
     before = [(host.current, dict(host.rollout)) for host in stage.hosts.values()]
     with pytest.raises(UserError) as caught:
         release(stage, named(stage.inventory, "slow"))
-    said = sentences.with_next(str(caught.value), caught.value.next, "slow", "tbot")
+    said = sentences.with_hints(str(caught.value), caught.value.hints, "slow", "tbot")
     assert caught.value.exit_code is ExitCode.USAGE
     assert "belongs to environment 'prod'; this is 'slow'" in said.replace("; h", "\nh")
     assert ": botdeploy canary slow --take-over prod" in said
