@@ -38,7 +38,7 @@ def hold(inventory: Inventory, fleet: Fleet, by: Signed, *, is_dry: bool) -> End
     return _everywhere(
         fleet,
         inventory,
-        lambda name: fleet.acts(name).gates.record("hold", by.who, by.message),
+        lambda name: fleet.acts(name).rollout.gate("hold", by.who, by.message),
         f"{inventory.environment} is held by {by.who}",
     )
 
@@ -54,7 +54,7 @@ def resume(inventory: Inventory, fleet: Fleet, by: Signed, *, is_dry: bool) -> E
     return _everywhere(
         fleet,
         inventory,
-        lambda name: fleet.acts(name).gates.record("resume", by.who, by.message),
+        lambda name: fleet.acts(name).rollout.gate("resume", by.who, by.message),
         f"{inventory.environment} was resumed by {by.who}",
     )
 
@@ -81,7 +81,7 @@ def approve(inventory: Inventory, fleet: Fleet, by: Signed, *, is_dry: bool) -> 
     return _everywhere(
         fleet,
         inventory,
-        lambda name: fleet.acts(name).gates.record(
+        lambda name: fleet.acts(name).rollout.gate(
             "approve", by.who, by.message, record.release, ring
         ),
         f"approved {what} by {by.who}{note}",

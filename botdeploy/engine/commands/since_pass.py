@@ -41,7 +41,6 @@ def since_pass(
         rules = LineRules.from_policy(inventory.policy.judge)
         return collect(
             fleet.acts(name),
-            "",
             record.release,
             states[name],
             Assembler(rules, fleet.mask),

@@ -32,7 +32,6 @@ KEPT_US = 3 * 24 * 3600 * 1_000_000
 
 def collect(
     acts: Acts,
-    token: str,
     release: str,
     state: HostState,
     assembler: Assembler,
@@ -51,9 +50,9 @@ def collect(
     was too much to be read at once (``JournalActs.entries``); the newest is read.
 
     With a ``probe``, the bot is asked once; ``first`` is what it answered before the switch, for
-    the first reader. A probe that fails within ``grace_s`` of the switch does not count. Without a
-    ``token`` nothing is kept, and the next reader reads the same again. All times are by the
-    host's clock: another machine goes on from them. Raises HostError.
+    the first reader. A probe that fails within ``grace_s`` of the switch does not count. Where
+    ``acts`` are under no lock nothing is kept, and the next reader reads the same again. All times
+    are by the host's clock: another machine goes on from them. Raises HostError.
     """
     evidence = _kept(acts, release, bucket_us, assembler)
     kept = evidence.reader
@@ -102,8 +101,8 @@ def collect(
         **({"is_cut": True} if read.is_cut or kept.get("is_cut") else {}),
         **({"probe": counters} if counters else {}),
     }
-    if token:
-        acts.under(token).rollout.keep(release, evidence.to_json().encode())
+    if acts.token:
+        acts.rollout.keep(release, evidence.to_json().encode())
     return evidence
 
 

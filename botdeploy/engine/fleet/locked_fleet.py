@@ -39,14 +39,9 @@ class LockedFleet:
         self._stop = stop
         self.ticker.add(lock.renew)
 
-    @property
-    def token(self) -> str:
-        """What shows the hosts that the lock is ours."""
-        return self._lock.token
-
     def acts(self, name: str) -> Acts:
         """Give a host's acts, under the lock; raises HostError where it can't be reached."""
-        return self.fleet.acts(name).under(self.token)
+        return self.fleet.acts(name).under(self._lock.token)
 
     def together(self, hosts: Iterable[str], work: Callable[[str], T]) -> dict[str, T | HostError]:
         """Do ``work`` on hosts at once and wait for all; a host's own error is its result.

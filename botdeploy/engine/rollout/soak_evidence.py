@@ -52,7 +52,6 @@ class SoakEvidence:
         is_short = ring.soak < timedelta(minutes=10)
         return collect(
             self._locked_fleet.acts(name),
-            self._locked_fleet.token,
             self._rollout_hosts.target.release,
             state,
             self._watch.following.make_assembler(),

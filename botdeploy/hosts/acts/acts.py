@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from botdeploy.hosts.acts.gates import GateActs
 from botdeploy.hosts.acts.journal import JournalActs
 from botdeploy.hosts.acts.lock import LockActs
 from botdeploy.hosts.acts.probe import ProbeActs
@@ -23,6 +22,7 @@ class Acts:
 
     def __init__(self, caller: Caller, token: str = "") -> None:
         self._caller = caller
+        self.token = token
         self.host = caller.host
         self.connection = caller.connection
         self.state = StateActs(caller, token)
@@ -32,7 +32,6 @@ class Acts:
         self.rollout = RolloutActs(caller, token)
         self.journal = JournalActs(caller, token)
         self.probe = ProbeActs(caller, token)
-        self.gates = GateActs(caller, token)
         self.setup = SetupActs(caller, token)
 
     def under(self, token: str) -> Acts:

@@ -93,11 +93,7 @@ class Caller:
         self._rights = Rights(password is not None, address.become_user)
 
     def look(
-        self,
-        act: str,
-        *arguments: object,
-        stdin: bytes = b"",
-        timeout_s: float = QUICK_S,
+        self, act: str, *arguments: object, stdin: bytes = b"", timeout_s: float = QUICK_S
     ) -> Reply:
         """Run an act that changes nothing; the program is sent along where it is not installed."""
         try:
@@ -143,10 +139,7 @@ class Subject:
     def __init__(self, caller: Caller, token: str) -> None:
         self._caller = caller
         self._token = token
-
-    @property
-    def _host(self) -> str:
-        return self._caller.host
+        self._host = caller.host
 
     def _locked(
         self,

@@ -1,4 +1,4 @@
-"""What a host writes down of a rollout: begin and end, verdicts, evidence."""
+"""What a host writes down of a rollout: begin and end, verdicts, people's decisions, evidence."""
 
 from __future__ import annotations
 
@@ -40,6 +40,11 @@ class RolloutActs(Subject):
     def condemn(self, digest: str, why: str, refused: Sequence[RefusedError] = ()) -> None:
         """Put a release into this host's quarantine, with the errors that it was refused for."""
         self._locked("condemn", digest, one_line(why), *refused_words(refused))
+
+    def gate(self, act: str, who: str, why: str, release: str = "", ring: str = "") -> None:
+        """Record a person's ``hold``, ``resume``, or ``approve`` for a release at a ring."""
+        about = [release, ring] if act == "approve" else []
+        self._caller.call("gate", act, one_line(who), one_line(why), *about)
 
     def evidence(self, release: str) -> bytes | None:
         """Read what was kept of the journal for a release; None when nothing was."""

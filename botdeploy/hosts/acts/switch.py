@@ -123,22 +123,21 @@ class SwitchActs(Subject):
         return read_unit(self._host, act, next((one for one in reply.records if "unit" in one), {}))
 
 
+def _texts(record: Record, *names: str) -> dict[str, str]:
+    return {name: told(record.get(name, "")) for name in names}
+
+
 def _switched(record: Record) -> Switched:
     return Switched(
-        old=told(record.get("old", "")),
+        **_texts(record, "old", "unseen"),
         downtime_s=real(record.get("downtime_s", 0)),
         at_us=whole(record.get("at_us", 0), most=LATEST_US),
-        unseen=told(record.get("unseen", "")),
     )
 
 
 def _reverted(record: Record) -> Reverted:
     return Reverted(
-        old=told(record.get("old", "")),
-        by=told(record.get("by", "")),
-        why=told(record.get("why", "")),
-        cause=told(record.get("cause", "")),
+        **_texts(record, "old", "by", "why", "cause", "unseen"),
         seconds=real(record.get("seconds", 0)),
         is_running=bool(record.get("runs", True)),
-        unseen=told(record.get("unseen", "")),
     )

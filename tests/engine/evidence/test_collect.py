@@ -40,8 +40,7 @@ def read(stage: Stage) -> Evidence:
     """Read on, as the next tick on some machine does."""
     host = stage.hosts["h1"]
     return collect(
-        stage.fleet.acts("h1"),
-        TOKEN,
+        stage.fleet.acts("h1").under(TOKEN),
         RELEASE,
         host.state(),
         Assembler(),

@@ -323,8 +323,7 @@ PROBE = Probe(ProbeKind.COMMAND, "numbers")
 
 def collected(caller: FakeCaller, clock: Time, armed: datetime | None, **more: Any) -> Evidence:
     return collect(
-        Acts(caller),
-        "T",
+        Acts(caller, "T"),
         "R2",
         state_at(clock, armed),
         Assembler(),

@@ -29,7 +29,7 @@ from botdeploy.core.model.bot import Probe, ProbeKind
 from botdeploy.core.probes.probe import ProbeReading, lines_of, read
 from botdeploy.core.report.audit_log import read_acts
 from botdeploy.core.text.secret_mask import Mask
-from botdeploy.core.text.untrusted import entry_of
+from botdeploy.core.text.untrusted import entry_of, time_of
 from botdeploy.engine.commands.logs import AsWritten
 from botdeploy.engine.evidence.collect import collect
 from botdeploy.engine.evidence.traffic import _seen
@@ -298,7 +298,7 @@ ACTS: dict[str, tuple[Done, Callable[[Acts], object]]] = {
     "switch.confirm": ([{"unit": STATE}], lambda acts: acts.switch.confirm("r")),
     "switch.extend": ([{"unit": STATE}], lambda acts: acts.switch.extend("r", 60)),
     "switch.revert": ([REVERTED], lambda acts: acts.switch.revert("r", "o", "w")),
-    "gates.record": ([{}], lambda acts: acts.gates.record("hold", "ben", "w")),
+    "rollout.gate": ([{}], lambda acts: acts.rollout.gate("hold", "ben", "w")),
     "probe.ask": ([PROBED], lambda acts: acts.probe.ask(QUESTION)),
     "journal.entries": (
         [{"hidden": "YQ=="}, READ],
@@ -379,7 +379,7 @@ def test_nothing_absurd_is_evidence() -> None:
     for text in _all_absurd(KEPT):
         packed = json.dumps({"evidence": base64.b64encode(text).decode()}).encode()
         acts = acts_of([packed, b'{"final": true}'])
-        collect(acts, "t", "n", from_record(STATE), Assembler(), since_s=60, bucket_us=5_000_000)
+        collect(acts, "n", from_record(STATE), Assembler(), since_s=60, bucket_us=5_000_000)
 
 
 # --- what is read beside the acts -----------------------------------------------------------------
@@ -477,7 +477,7 @@ def test_a_soak_is_read_on_whatever_was_kept(
         seen = acts.state.observe()
         seen.ahead(datetime.now(UTC))
         _seen(acts, seen, Assembler(), QUESTION)
-        collect(acts, "t", "n", seen, Assembler(), since_s=60, bucket_us=5_000_000, probe=QUESTION)
+        collect(acts, "n", seen, Assembler(), since_s=60, bucket_us=5_000_000, probe=QUESTION)
     except HostError as error:
         _is_told(error)
 
@@ -530,3 +530,9 @@ def test_secrets_that_cannot_be_read_hide_nothing(packed: str) -> None:
 def test_a_json_line_of_a_bot_is_a_line(text: bytes) -> None:
     """What a bot prints as JSON is read as such or not at all."""
     read_structured(text.decode("utf-8", "replace"))
+
+
+def test_a_time_holds_nothing_that_moves_a_terminal() -> None:
+    """Python reads a time past a character that it does not know; it is told as it was written."""
+    with pytest.raises(ValueError, match="is no time"):
+        time_of("2026-11-24T09:00:00.000000\x1bZ")
