@@ -115,8 +115,13 @@ def time_of(value: object) -> datetime | None:
         return None
     text = str(value)[:64]
     try:
-        at = datetime.fromisoformat(text)
-        if at.tzinfo is not None and 0 <= at.timestamp() * 1e6 < LATEST_US and at.year > 1:
+        at = datetime.fromisoformat(text)  # takes any character after the sixth digit of a second
+        if (
+            text.isprintable()
+            and at.tzinfo is not None
+            and 0 <= at.timestamp() * 1e6 < LATEST_US
+            and at.year > 1
+        ):
             at.astimezone(UTC)
             return at
     except (ValueError, OverflowError):
