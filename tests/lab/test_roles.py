@@ -89,7 +89,7 @@ def test_sums_behind_a_link_are_refused(lab: Lab) -> None:
     sums = {"sums": (plain.sums + f"{guess}  l/pin\n").encode()}
     said = actor.stage(replace(plain, links={"l": "/root"}, extra=sums))
     assert said.fault == "corrupt"
-    assert "no file of the release" in str(said.records[0]["message"])
+    assert "not a file of the release" in str(said.records[0]["message"])
     # The second line of this one's name looks like the name behind the link.
     decoy = {**plain.files, "a\nl/pin": b"guess"}
     assert actor.stage(replace(plain, files=decoy, links={"l": "/root"}, extra=sums)).fault == (
