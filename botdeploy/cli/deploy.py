@@ -240,7 +240,7 @@ def source_of(context: Context, inventory: Inventory, request: Request) -> Build
     from botdeploy.sources import read
     from botdeploy.sources.build import build
 
-    bot = inventory.hosts[0].bot
+    bot = inventory.bot
     source = bot.source
     if request.source is not None:
         source = absolute_source(request.source, str(Path.cwd() / "x"))

@@ -82,7 +82,8 @@ def _load(name: str, path: Path, environ: Mapping[str, str]) -> Inventory:
         *slips_of_connection(scope.variables for scope in chosen.values()),
         *elsewhere(folder_of(path), tree, chosen, environ),
     )
-    return Inventory(name, str(path), hosts, policy, inside, left_out, notes)
+    variables = {host: Plain(scope) for host, scope in chosen.items()}
+    return Inventory(name, str(path), hosts, policy, inside, left_out, notes, variables)
 
 
 def _chosen(node: Located | None, with_bot: dict[str, Scope], names: Names) -> dict[str, Scope]:
@@ -125,7 +126,6 @@ def _hosts(tree: GroupTree, by_host: dict[str, Scope], base: Path) -> tuple[Host
             address=Connection(scope, base).address(),
             bot=bots.of(scope),
             groups=tuple(tree.members[name].groups),
-            variables=Plain(scope),
         )
         for name, scope in by_host.items()
     )

@@ -95,7 +95,3 @@ class Plain(Mapping[str, Any]):
 
     def __repr__(self) -> str:
         return f"Plain({self._scope.host})"
-
-    def __reduce__(self) -> tuple[type[dict[str, Any]], tuple[dict[str, Any]]]:
-        """Travel to another process as plain values, without the other hosts' variables."""
-        return (dict, ({name: value for name, value in self.items() if name != "hostvars"},))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import threading
 from concurrent.futures import Future
@@ -14,10 +13,8 @@ from typing import TYPE_CHECKING
 from botdeploy.core.model.bot import SecretsBy
 from botdeploy.core.release.environment_file import variables
 from botdeploy.core.release.manifest import (
-    Recipe,
     Release,
     delta,
-    digest,
     has_hidden_characters,
     is_plain_path,
     release_id,
@@ -25,6 +22,7 @@ from botdeploy.core.release.manifest import (
 from botdeploy.core.text.credentials import STARS
 from botdeploy.core.text.secret_mask import Mask
 from botdeploy.errors import SourceError, UserError
+from botdeploy.sources.release_digest import in_environment, mark_of, release_digest
 from botdeploy.sources.render import Renderer, check_environment
 from botdeploy.sources.secrets import read_secret
 from botdeploy.sources.systemd_quoting import check_value
@@ -39,9 +37,6 @@ if TYPE_CHECKING:
     from botdeploy.core.model.inventory import Host, Inventory
     from botdeploy.core.model.policy import Ring
     from botdeploy.core.release.manifest import Manifest
-
-#: Stands for the id while the digest, of which the id is made, is not known yet.
-_PLACEHOLDER_ID = "00000000T000000Z-00000000"
 
 _BLOCK_BYTES = 4096
 
@@ -76,23 +71,21 @@ def build(
         for name, reference in host.bot.secrets.items():
             if reference not in values:
                 values[reference] = read_secret(name, reference, base, environ)
-    renderers = {
-        folder: Renderer(folder, templates)
-        for folder in {host.bot.templates for host in inventory.hosts}
-    }
+    renderer = Renderer(templates, inventory.variables)
     for bot in {id(host.bot): host.bot for host in inventory.hosts}.values():
         check_shared(bot, tree)
         _ready(bot)
-        for name, reference in _in_environment(bot, bot.secrets).items():
+        for name, reference in in_environment(bot, bot.secrets).items():
             check_value(name, values[reference].reveal())
     for ring in inventory.policy.rings:
         check_environment(ring.env)
-    recipes = [_recipe(host, renderers[host.bot.templates], changes) for host in inventory.hosts]
-    ring_env = {ring.name: ring.env for ring in inventory.policy.rings}
-    made = digest(tree.manifest, recipes, ring_env)
-    mark = _mark(values, salt=made) if values else ""
-    if mark:
-        made = digest(tree.manifest, recipes, ring_env, mark)
+    made, mark = release_digest(
+        inventory,
+        tree.manifest,
+        renderer,
+        changes,
+        lambda salt: mark_of(values, salt=salt) if values else "",
+    )
     release = Release(release_id(now, made), made, tree.manifest, source=tree.describe)
     about = {
         "release": release.id,
@@ -104,7 +97,7 @@ def build(
         "message": message,
         "secrets_mark": mark,
     }
-    return Build(release, tree, changes, values, renderers, about)
+    return Build(release, tree, changes, values, renderer, about)
 
 
 def remade(
@@ -123,16 +116,18 @@ def remade(
     Where it can't know all secrets of the inventory its mark of their values stands for them; the
     mark, too, is a part of the digest.
     """
-    renderers = {
-        folder: Renderer(folder, templates)
-        for folder in {host.bot.templates for host in inventory.hosts}
-    }
-    ring_env = {ring.name: ring.env for ring in inventory.policy.rings}
+    renderer = Renderer(templates, inventory.variables)
     references = {one for host in inventory.hosts for one in host.bot.secrets.values()}
     host, ring, given = told
     tree = SourceTree({}, "")
+
+    def mark(salt: str) -> str:
+        if references and references <= values.keys():
+            return mark_of({one: values[one] for one in references}, salt=salt)
+        return str(about.get("secrets_mark") or "") if references else ""
+
     usual = variables(
-        Build(release, tree, {}, values, renderers, about).masked_environment(host, ring)
+        Build(release, tree, {}, values, renderer, about).masked_environment(host, ring)
     )
     odd = {
         name: value
@@ -140,47 +135,10 @@ def remade(
         if name not in host.bot.secrets and usual.get(name) != value
     }
     for changes in ({}, odd) if odd else ({},):
-        recipes = [_recipe(one, renderers[one.bot.templates], changes) for one in inventory.hosts]
-        made = digest(release.manifest, recipes, ring_env)
-        if references:
-            mark = str(about.get("secrets_mark") or "")
-            if references <= values.keys():
-                mark = _mark({one: values[one] for one in references}, salt=made)
-            made = digest(release.manifest, recipes, ring_env, mark)
+        made, _ = release_digest(inventory, release.manifest, renderer, changes, mark)
         if made == release.digest:
-            return Build(release, tree, changes, values, renderers, about)
+            return Build(release, tree, changes, values, renderer, about)
     return None
-
-
-def _mark(values: Mapping[str, Secret], *, salt: str) -> str:
-    """Mark which values the secrets have: a new token makes a new release.
-
-    The release's digest, which this goes into, is no secret, and a value may be a short password:
-    scrypt (RFC 7914; 16 MB and some 50 ms a guess) makes trying them out expensive.
-    """
-    told = json.dumps(sorted((name, value.reveal()) for name, value in values.items()))
-    return hashlib.scrypt(told.encode(), salt=salt.encode(), n=2**14, r=8, p=1, dklen=32).hex()
-
-
-def _recipe(host: Host, renderer: Renderer, changes: Mapping[str, str]) -> Recipe:
-    bot = host.bot
-    plain = {**bot.env, **changes}
-    return Recipe(
-        command=bot.command,
-        unit=renderer.unit(bot, host, _PLACEHOLDER_ID, plain),
-        environment=renderer.environment(
-            bot, host, _PLACEHOLDER_ID, {**plain, **_in_environment(bot, dict(bot.secrets))}
-        ),
-        build=bot.build,
-        shared=bot.shared,
-        ready=bot.ready,
-        secrets=bot.secrets,
-        secrets_by=bot.secrets_by,
-    )
-
-
-def _in_environment(bot: Bot, secrets: Mapping[str, str]) -> Mapping[str, str]:
-    return secrets if bot.secrets_by is SecretsBy.ENVIRONMENT else {}
 
 
 class Build:
@@ -192,7 +150,7 @@ class Build:
         tree: SourceTree,
         changes: Mapping[str, str],
         values: Mapping[str, Secret],
-        renderers: Mapping[str | None, Renderer],
+        renderer: Renderer,
         about: Mapping[str, object],
     ) -> None:
         """Keep the parts; made by ``build``."""
@@ -200,7 +158,7 @@ class Build:
         self.tree = tree
         self._changes = changes
         self._values = values
-        self._renderers = renderers
+        self._renderer = renderer
         self._about = about
         self._packages: dict[frozenset[str], Future[bytes]] = {}
         self._lock = threading.Lock()
@@ -214,7 +172,7 @@ class Build:
             self.tree,
             self._changes,
             self._values,
-            self._renderers,
+            self._renderer,
             {**self._about, "release": release},
         )
         again._packages, again._lock = self._packages, self._lock  # its own kind
@@ -278,16 +236,15 @@ class Build:
     def unit(self, host: Host, ring: Ring | None = None) -> str:
         """Give the unit file of a host; it holds no secret."""
         plain = self._plain(host.bot, ring)
-        return self._renderers[host.bot.templates].unit(host.bot, host, self.release.id, plain)
+        return self._renderer.unit(host, self.release.id, plain)
 
     def masked_environment(self, host: Host, ring: Ring | None = None) -> str:
         """Give the environment file of a host with stars for secrets, to be shown."""
         return self._environment(host, ring, dict.fromkeys(host.bot.secrets, STARS))
 
     def _environment(self, host: Host, ring: Ring | None, secrets: Mapping[str, str]) -> str:
-        env = {**self._plain(host.bot, ring), **_in_environment(host.bot, secrets)}
-        renderer = self._renderers[host.bot.templates]
-        return renderer.environment(host.bot, host, self.release.id, env)
+        env = {**self._plain(host.bot, ring), **in_environment(host.bot, secrets)}
+        return self._renderer.environment(host, self.release.id, env)
 
     def _plain(self, bot: Bot, ring: Ring | None) -> dict[str, str]:
         return {**bot.env, **(ring.env if ring else {}), **self._changes}

@@ -6,6 +6,7 @@ import traceback
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from jinja2 import ChoiceLoader, FileSystemLoader, StrictUndefined, TemplateError, TemplateNotFound
@@ -79,39 +80,44 @@ class TemplateHost:
 
 
 class Renderer:
-    """Renders templates from the project's folders first, then from botdeploy's own."""
+    """Renders templates from the bot's folder first, then the project's, then botdeploy's own."""
 
-    def __init__(self, *folders: str | Path | None) -> None:
-        """Take the folders in order of precedence; None and missing ones are skipped."""
-        places = [Path(folder) for folder in folders if folder is not None]
-        self._environment = ImmutableSandboxedEnvironment(
-            loader=ChoiceLoader(
-                [FileSystemLoader(place) for place in [*places, packaged_templates()]]
-            ),
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-            keep_trailing_newline=True,
-            autoescape=False,
-        )
-        self._environment.filters["systemd_quote"] = quote_environment
-        self._environment.filters["unit_quote"] = quote_word
-
-    def unit(
+    def __init__(
         self,
-        bot: Bot,
-        host: Host,
-        release: str,
-        env: Mapping[str, str] | None = None,
-    ) -> str:
+        project: str | Path | None = None,
+        variables: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
+    ) -> None:
+        """Take the project's folder of templates, and each host's variables."""
+        self._project = project
+        self._variables = variables
+        self._environments: dict[str | None, ImmutableSandboxedEnvironment] = {}
+
+    def _environment(self, folder: str | None) -> ImmutableSandboxedEnvironment:
+        if folder not in self._environments:
+            folders = [Path(one) for one in (folder, self._project) if one is not None]
+            environment = ImmutableSandboxedEnvironment(
+                loader=ChoiceLoader(
+                    [FileSystemLoader(one) for one in [*folders, packaged_templates()]]
+                ),
+                undefined=StrictUndefined,
+                trim_blocks=True,
+                lstrip_blocks=True,
+                keep_trailing_newline=True,
+                autoescape=False,
+            )
+            environment.filters["systemd_quote"] = quote_environment
+            environment.filters["unit_quote"] = quote_word
+            self._environments[folder] = environment
+        return self._environments[folder]
+
+    def unit(self, host: Host, release: str, env: Mapping[str, str] | None = None) -> str:
         """Render the unit file; ``env`` holds no secrets: all users of a host may read a unit."""
         text = self._render(
             UNIT_TEMPLATE,
-            bot=bot,
-            host=_view(host),
+            host,
             release=release,
             env=dict(sorted((env or {}).items())),
-            service=service_directives(bot, tuple(sorted(bot.secrets))),
+            service=service_directives(host.bot, tuple(sorted(host.bot.secrets))),
         )
         if "\0" in text or not is_systemd_text(text):
             raise UserError(f"{UNIT_TEMPLATE}: the unit is not text that systemd reads")
@@ -119,21 +125,22 @@ class Renderer:
             raise UserError(f"{UNIT_TEMPLATE}: the unit has no ExecStart=")
         return text if text.endswith("\n") else text + "\n"
 
-    def environment(self, bot: Bot, host: Host, release: str, env: Mapping[str, str]) -> str:
+    def environment(self, host: Host, release: str, env: Mapping[str, str]) -> str:
         """Render the environment file from all variables, secrets revealed among them."""
         check_environment(env)
         text = self._render(
             ENVIRONMENT_TEMPLATE,
-            bot=bot,
-            host=_view(host),
+            host,
             release=release,
             env={RELEASE_VARIABLE: release, **dict(sorted(env.items()))},
         )
         return text if text.endswith("\n") else text + "\n"
 
-    def _render(self, name: str, **context: object) -> str:
+    def _render(self, name: str, host: Host, **context: object) -> str:
+        view = TemplateHost(host.name, host.groups, self._variables.get(host.name, {}))
         try:
-            return self._environment.get_template(name).render(**context)
+            template = self._environment(host.bot.templates).get_template(name)
+            return template.render(bot=host.bot, host=view, **context)
         except TemplateError as error:
             raise UserError(_told(name, error)) from error
         except (UnicodeDecodeError, OSError) as error:
@@ -167,10 +174,6 @@ def packaged_templates() -> Path:
     package = Path(str(resources.files("botdeploy")))
     installed = package / "_templates"
     return installed if (installed / UNIT_TEMPLATE).is_file() else package.parent / "templates"
-
-
-def _view(host: Host) -> TemplateHost:
-    return TemplateHost(host.name, host.groups, host.variables)
 
 
 def current_folder(bot_name: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pickle
 import re
 from datetime import timedelta
 from pathlib import Path
@@ -493,7 +492,7 @@ def test_a_hosts_variables_are_there_for_templates(tmp_path: Path) -> None:
         "a: {b: '{{ inventory_hostname }}'}\nbroken: '{{ x | unknown_filter }}'\n"
         "ansible_become_password: hunter2\nansible_password: hunter2",
     )
-    variables = inventory.hosts[0].variables
+    variables = inventory.variables["h1"]
     assert variables["a"] == {"b": "h1"}
     assert variables["inventory_dir"] == str(tmp_path)
     assert variables["groups"] == {"all": ["h1"], "ungrouped": ["h1"]}
@@ -507,20 +506,12 @@ def test_a_hosts_variables_are_there_for_templates(tmp_path: Path) -> None:
     assert "hunter2" not in repr(inventory)
 
 
-def test_a_host_can_travel_to_another_process(tmp_path: Path) -> None:
-    """Hosts are plain values when they are pickled."""
-    host = with_vars(tmp_path, "a: '{{ inventory_hostname }}'").hosts[0]
-    copy = pickle.loads(pickle.dumps(host))  # noqa: S301 (our own bytes)
-    assert copy.variables["a"] == "h1"
-    assert copy.bot == host.bot
-
-
 def test_vaulted_values_may_stand_in_an_inventory(tmp_path: Path) -> None:
     """What ansible-vault encrypted is no fault until botdeploy needs it; then it is named."""
     put(tmp_path, "$ANSIBLE_VAULT;1.1;AES256\n6162\n", "group_vars/all/vault.yml")
     put(tmp_path, "a: 1\n", "group_vars/all/open.yml")
     inventory = with_vars(tmp_path, "unused: !vault |\n  $ANSIBLE_VAULT;1.1;AES256\n  61")
-    assert inventory.hosts[0].variables["a"] == 1
+    assert inventory.variables["h1"]["a"] == 1
     with pytest.raises(UserError, match=r"'vault_user' is undefined.*vault\.yml"):
         with_vars(tmp_path, "ansible_user: '{{ vault_user }}'")
 

@@ -24,14 +24,12 @@ BOT = Bot(name="echobot", command=".venv/bin/python -m echobot", source="/x")
 
 def host_of(bot: Bot) -> Host:
     """Give a host that runs a bot."""
-    return Host(
-        "w1", Address("w1", "w1.example.org"), bot, groups=("workers",), variables={"region": "eu"}
-    )
+    return Host("w1", Address("w1", "w1.example.org"), bot, groups=("workers",))
 
 
 def unit_of(bot: Bot) -> dict[str, list[str]]:
     """Render the default unit and give its directives."""
-    text = Renderer().unit(bot, host_of(bot), ID)
+    text = Renderer().unit(host_of(bot), ID)
     found: dict[str, list[str]] = {}
     for line in text.splitlines():
         if "=" in line and not line.startswith("#"):
@@ -52,7 +50,7 @@ def test_the_default_unit_is_the_same_for_every_release() -> None:
     assert unit["ReadWritePaths"] == ["/opt/echobot/shared"]
     assert unit["SyslogIdentifier"] == ["echobot"]
     assert unit["TimeoutStopSec"] == ["20"]
-    first, _, rest = Renderer().unit(BOT, host_of(BOT), ID).partition("\n")
+    first, _, rest = Renderer().unit(host_of(BOT), ID).partition("\n")
     assert first.startswith("#")
     assert ID in first
     assert ID not in rest
@@ -131,7 +129,7 @@ def test_systemd_takes_the_default_unit_and_finds_it_safe(tmp_path: Path) -> Non
         secrets_by=SecretsBy.CREDENTIAL,
     )
     place = tmp_path / "echobot.service"
-    place.write_text(Renderer().unit(bot, host_of(bot), ID))
+    place.write_text(Renderer().unit(host_of(bot), ID))
     verified = subprocess.run(
         ["systemd-analyze", "verify", str(place)], capture_output=True, text=True, check=False
     )
@@ -174,7 +172,7 @@ def test_a_host_takes_the_units_that_we_write(bot: Bot, tmp_path: Path) -> None:
     """A host refuses units that would give more than a bot's rights; ours never do."""
     program = Path(str(resources.files("botdeploy"))) / "hosts/shell/unit.sh"
     unit = tmp_path / "echobot.service"
-    unit.write_text(Renderer().unit(bot, host_of(bot), ID))
+    unit.write_text(Renderer().unit(host_of(bot), ID))
     done = subprocess.run(
         ["sh", "-c", HARNESS, "sh", str(program), ID, str(unit)],
         capture_output=True,
@@ -190,7 +188,7 @@ def test_a_host_takes_the_units_that_we_write(bot: Bot, tmp_path: Path) -> None:
 def test_an_environment_file_holds_every_variable_sorted() -> None:
     """The release comes first; order in the inventory does not make another release."""
     env = {"B": "it's", "A": "x y", "C": "", "D": "a\nb"}
-    text = Renderer().environment(BOT, host_of(BOT), ID, env)
+    text = Renderer().environment(host_of(BOT), ID, env)
     lines = text.splitlines()
     assert lines[0].startswith("#")
     assert ID in lines[0]
@@ -201,7 +199,7 @@ def test_an_environment_file_holds_every_variable_sorted() -> None:
 def test_the_release_variable_is_botdeploy_s_own() -> None:
     """An inventory that sets it would make every host say that it runs that."""
     with pytest.raises(UserError, match="BOTDEPLOY_RELEASE is set by botdeploy"):
-        Renderer().environment(BOT, host_of(BOT), ID, {"BOTDEPLOY_RELEASE": "x"})
+        Renderer().environment(host_of(BOT), ID, {"BOTDEPLOY_RELEASE": "x"})
 
 
 # --- templates of one's own ---------------------------------------------------------------------
@@ -218,10 +216,11 @@ def test_the_bot_s_templates_come_before_the_project_s_and_those_before_ours(
     (tmp_path / "bot/environment.j2").write_text(
         "# bot\n{% for k, v in env.items() %}{{ k }}={{ v | systemd_quote }}\n{% endfor %}"
     )
-    renderer = Renderer(tmp_path / "bot", tmp_path / "project")
-    assert "/bin/project" in renderer.unit(BOT, host_of(BOT), ID)
-    assert renderer.environment(BOT, host_of(BOT), ID, {"A": "b c"}).endswith("\nA='b c'\n")
-    assert "NoNewPrivileges" in Renderer(None, tmp_path / "none").unit(BOT, host_of(BOT), ID)
+    renderer = Renderer(tmp_path / "project")
+    host = host_of(replace(BOT, templates=str(tmp_path / "bot")))
+    assert "/bin/project" in renderer.unit(host, ID)
+    assert renderer.environment(host, ID, {"A": "b c"}).endswith("\nA='b c'\n")
+    assert "NoNewPrivileges" in Renderer(tmp_path / "none").unit(host_of(BOT), ID)
 
 
 def test_a_template_sees_bot_host_release_env_and_service(tmp_path: Path) -> None:
@@ -232,7 +231,7 @@ def test_a_template_sees_bot_host_release_env_and_service(tmp_path: Path) -> Non
         "{{ host.variables.region }} {{ release }} {{ env.LEVEL }}\n"
         "ExecStart={{ service.ExecStart[0] }} --name {{ 'a $b' | unit_quote }}\n"
     )
-    text = Renderer(tmp_path).unit(BOT, host_of(BOT), ID, {"LEVEL": "info"})
+    text = Renderer(tmp_path, {"w1": {"region": "eu"}}).unit(host_of(BOT), ID, {"LEVEL": "info"})
     assert f"# echobot w1 workers eu {ID} info" in text
     assert text.endswith('--name "a $$b"\n')
 
@@ -255,14 +254,14 @@ def test_a_faulty_template_is_named_with_its_line(
     """The person who wrote it is told where; nothing was touched."""
     (tmp_path / "unit.service.j2").write_text(template)
     with pytest.raises(UserError, match=words):
-        Renderer(tmp_path).unit(BOT, host_of(BOT), ID)
+        Renderer(tmp_path).unit(host_of(BOT), ID)
 
 
 def test_a_template_cannot_change_what_it_sees(tmp_path: Path) -> None:
     """The sandbox keeps one host's template from changing another host's values."""
     (tmp_path / "unit.service.j2").write_text("ExecStart=/x\n{{ env.update({'A': '1'}) }}")
     with pytest.raises(UserError, match=r"unsafe|not safely"):
-        Renderer(tmp_path).unit(BOT, host_of(BOT), ID, {})
+        Renderer(tmp_path).unit(host_of(BOT), ID, {})
 
 
 def test_botdeploy_s_own_templates_are_found() -> None:

@@ -21,8 +21,6 @@ class Host:
     address: Address
     bot: Bot
     groups: tuple[str, ...] = ()
-    variables: Mapping[str, Any] = field(default_factory=dict)
-    """All merged Ansible variables, for templates (``inventory_hostname`` and the rest)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +36,8 @@ class Inventory:
     """Hosts of the files that are no part of the environment, and why."""
     notes: tuple[str, ...] = ()
     """What a person should know of how the inventory was read, one sentence each."""
+    variables: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Each host's Ansible variables, for templates; worked out where a template names one."""
 
     @property
     def known_as(self) -> str:
@@ -45,9 +45,14 @@ class Inventory:
         return self.policy.id or self.environment
 
     @property
+    def bot(self) -> Bot:
+        """The environment's bot, as its first host has it; variables and secrets may differ."""
+        return self.hosts[0].bot
+
+    @property
     def bot_name(self) -> str:
         """The one bot of the environment; hosts agree on it or the inventory does not load."""
-        return self.hosts[0].bot.name
+        return self.bot.name
 
     def host(self, name: str) -> Host:
         """Look a host up by its inventory name; raises KeyError."""

@@ -34,7 +34,7 @@ _MEND_SESSIONS = "raise MaxSessions in its sshd_config to 10, sshd's own default
 class RolloutNeeds:
     """What can be told of the release before any host is asked."""
 
-    templates: Path | None
+    renderer: Renderer
     build: Build | None = None
     items: list[required_programs.Item] = field(default_factory=list)
     """What is wrong here, on the controller, or that nothing is."""
@@ -48,22 +48,23 @@ class RolloutNeeds:
         environ: Mapping[str, str],
     ) -> RolloutNeeds:
         """Make the release as ``canary`` would, and tell what it lacks."""
+        renderer = Renderer(templates, inventory.variables)
         try:
             build = made()
         except BotdeployError as error:
             items = _unset(inventory, environ)
             if str(error) not in {one["message"] for one in items}:
                 items.insert(0, required_programs.item("source", str(error)))
-            return cls(templates, None, items)
+            return cls(renderer, None, items)
         source = build.release.source if build is not None else ""
-        return cls(templates, build, [required_programs.item("source", source, ok=True)])
+        return cls(renderer, build, [required_programs.item("source", source, ok=True)])
 
     def of_host(self, host: Host) -> tuple[str, list[required_programs.Item]]:
         """Give what the release wants of a host, encoded, and what is wrong with that itself."""
         bot = host.bot
         items = []
         try:
-            unit = Renderer(bot.templates, self.templates).unit(bot, host, "check", bot.env)
+            unit = self.renderer.unit(host, "check", bot.env)
         except UserError as error:
             return "", [required_programs.item("unit", str(error))]
         if self.build is not None:

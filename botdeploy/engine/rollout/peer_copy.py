@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
-    from botdeploy.core.model.bot import Bot
     from botdeploy.core.model.inventory import Host, Inventory
     from botdeploy.core.model.policy import Ring
     from botdeploy.core.rollout.target import Target
@@ -51,8 +50,7 @@ class Likeness:
         """Render by ``inventory``; ``rings`` names each host's ring."""
         self._inventory = inventory
         self._rings = rings
-        self._templates = templates
-        self._renderers: dict[str | None, Renderer] = {}
+        self._renderer = Renderer(templates, inventory.variables)
         self._known: dict[str, object] = {}
 
     def source_for(self, host: str, sources: Iterable[str]) -> str | None:
@@ -70,22 +68,17 @@ class Likeness:
     def _rendered(self, host: Host, ring: Ring) -> object:
         bot = host.bot
         plain = {**bot.env, **ring.env}
-        renderer = self._renderer(bot)
+        renderer = self._renderer
         secrets = dict.fromkeys(bot.secrets, "")
         return (
-            renderer.unit(bot, host, _PLACEHOLDER, plain),
-            renderer.environment(bot, host, _PLACEHOLDER, {**plain, **secrets}),
+            renderer.unit(host, _PLACEHOLDER, plain),
+            renderer.environment(host, _PLACEHOLDER, {**plain, **secrets}),
             sorted(bot.secrets.items()),
             bot.secrets_by,
             bot.build,
             bot.shared,
             bot.ready,
         )
-
-    def _renderer(self, bot: Bot) -> Renderer:
-        if bot.templates not in self._renderers:
-            self._renderers[bot.templates] = Renderer(bot.templates, self._templates)
-        return self._renderers[bot.templates]
 
 
 def checked(

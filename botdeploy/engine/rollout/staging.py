@@ -144,7 +144,7 @@ class Staging:
                 return self._send(name, whole, begun)
 
         self._take(self._locked_fleet.together(hosts, stage))
-        if not self._rollout_hosts.inventory.hosts[0].bot.build:
+        if not self._rollout_hosts.inventory.bot.build:
             self._manifests.keep(self._target.digest, build.release.manifest)
 
     def _base(self, name: str) -> _Base | None:

@@ -1,0 +1,71 @@
+"""The digest of a release: of its files, and of what each host is to get beside them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import TYPE_CHECKING
+
+from botdeploy.core.model.bot import SecretsBy
+from botdeploy.core.release.manifest import Recipe, digest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from botdeploy.core.model.bot import Bot, Secret
+    from botdeploy.core.model.inventory import Host, Inventory
+    from botdeploy.core.release.manifest import Manifest
+    from botdeploy.sources.render import Renderer
+
+_PLACEHOLDER_ID = "00000000T000000Z-00000000"
+"""Stands for the id while the digest, of which the id is made, is not known yet."""
+
+
+def release_digest(
+    inventory: Inventory,
+    manifest: Manifest,
+    renderer: Renderer,
+    changes: Mapping[str, str],
+    mark: Callable[[str], str],
+) -> tuple[str, str]:
+    """Give the digest, and the mark of the secrets' values that is a part of it.
+
+    ``changes``: what ``--set`` says. ``mark`` makes the mark from a salt; empty without secrets.
+    """
+    recipes = [_recipe(host, renderer, changes) for host in inventory.hosts]
+    ring_env = {ring.name: ring.env for ring in inventory.policy.rings}
+    plain = digest(manifest, recipes, ring_env)
+    marked = mark(plain)
+    return (digest(manifest, recipes, ring_env, marked) if marked else plain), marked
+
+
+def mark_of(values: Mapping[str, Secret], *, salt: str) -> str:
+    """Mark which values the secrets have: a new token makes a new release.
+
+    The release's digest, which this goes into, is no secret, and a value may be a short password:
+    scrypt (RFC 7914; 16 MB and some 50 ms a guess) makes trying them out expensive.
+    """
+    text = json.dumps(sorted((name, value.reveal()) for name, value in values.items()))
+    return hashlib.scrypt(text.encode(), salt=salt.encode(), n=2**14, r=8, p=1, dklen=32).hex()
+
+
+def _recipe(host: Host, renderer: Renderer, changes: Mapping[str, str]) -> Recipe:
+    bot = host.bot
+    plain = {**bot.env, **changes}
+    return Recipe(
+        command=bot.command,
+        unit=renderer.unit(host, _PLACEHOLDER_ID, plain),
+        environment=renderer.environment(
+            host, _PLACEHOLDER_ID, {**plain, **in_environment(bot, dict(bot.secrets))}
+        ),
+        build=bot.build,
+        shared=bot.shared,
+        ready=bot.ready,
+        secrets=bot.secrets,
+        secrets_by=bot.secrets_by,
+    )
+
+
+def in_environment(bot: Bot, secrets: Mapping[str, str]) -> Mapping[str, str]:
+    """Give the secrets that a bot finds in its environment: all of them, or none."""
+    return secrets if bot.secrets_by is SecretsBy.ENVIRONMENT else {}
