@@ -30,7 +30,8 @@ try:
 except ModuleNotFoundError as missing:
     sys.exit(f"{missing.name} is missing; type: .venv/bin/python -m pip install --group bench")
 
-from botdeploy.core.judge.sequential import CALM, NEWS_MIN, OUTAGE, bar, least_bar
+from botdeploy.core.judge.sequential import DOUBTFUL, NEW_ERROR_MIN, OUTAGE
+from botdeploy.core.judge.threshold import least_threshold, threshold
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -94,19 +95,19 @@ def judged(row: Row, rate: float, seed: int, number: int) -> tuple[int, int]:
     watch = judge.watch()
     young = judge.young
     worth = watch.worth
-    limit = least_bar(FALSE_ABORTS, judge.burst)
+    limit = least_threshold(FALSE_ABORTS, judge.burst)
     if (worth[GRACE:] >= limit).any():
-        limit = bar(FALSE_ABORTS, limit, judge.replays())
+        limit = threshold(FALSE_ABORTS, limit, judge.replays())
     over = [int(t) for t in np.flatnonzero(worth >= limit) if t >= GRACE]
     failed = next((t + 1 for t in over if judge.in_hindsight(watch, t) >= limit), 0)
     news = np.flatnonzero(young)
     passed = 0
     for t in range(SOAK - 1, world.watch if not failed else failed - 1):
         before = news[news <= t]
-        if len(before) and t + 1 - before[-1] < min(NEWS_MIN, SOAK):
+        if len(before) and t + 1 - before[-1] < min(NEW_ERROR_MIN, SOAK):
             continue
         proofs = (watch.safety[t], watch.traffic[t], watch.slow[t])
-        if worth[t] < CALM and watch.level[t] < OUTAGE and min(proofs) >= PROOF:
+        if worth[t] < DOUBTFUL and watch.level[t] < OUTAGE and min(proofs) >= PROOF:
             passed = t + 1
             break
     return failed, passed

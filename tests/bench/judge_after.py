@@ -29,7 +29,7 @@ except ModuleNotFoundError as missing:
 from botdeploy.core.judge.after_pass import ALONE, ALONE_MIN, BESIDE, BOUND, EVERY_MIN, GONE
 from botdeploy.core.judge.comparison import SHARES
 from botdeploy.core.judge.count_table import LINES, WORK, YOUNG
-from botdeploy.core.judge.sequential import REPLAY_MIN
+from botdeploy.core.judge.past_windows import WINDOW_MIN
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -64,7 +64,7 @@ def failed(row: Row, rate: float, number: int) -> int:
     """Watch one run; gives the minute since the pass, or the fault's begin, of the fail, or 0."""
     is_good = row.fault == NO_FAULT
     many = DAY_MIN if is_good else FOUND_MIN
-    world = replace(row.world, rate=rate, watch=many + 2 * REPLAY_MIN, noise=0.0)
+    world = replace(row.world, rate=rate, watch=many + 2 * WINDOW_MIN, noise=0.0)
     seeds = (SEED, crc32(row.name.encode()), int(rate), number)
     judge = CompiledJudge(judge_worlds.simulate(world, row.fault, seeds))
     rng = np.random.default_rng(seeds)

@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import inspect
-from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +17,7 @@ import botdeploy.core.judge.baseline_level as level_module
 import botdeploy.core.judge.bet as bet_module
 import botdeploy.core.judge.latency as latency_module
 import botdeploy.core.judge.rates as rates_module
-from botdeploy.core.judge import history_model, sequential, streams
+from botdeploy.core.judge import history_model, past_windows, streams
 from botdeploy.core.judge.comparison import SHARES
 from botdeploy.core.judge.count_table import LINES, WEIGHED, WORK, YOUNG, YOUNG_MIN
 
@@ -284,7 +283,7 @@ class CompiledJudge:
         """Weigh an hour; ``canary`` and ``begin`` other than given replay the past."""
         is_replay = begin is not None
         start = self.past if begin is None else begin
-        minutes = sequential.REPLAY_MIN if is_replay else self.run.world.watch
+        minutes = past_windows.WINDOW_MIN if is_replay else self.run.world.watch
         out = Weighed(minutes)
         active = np.ones(minutes)
         active[: 0 if is_replay else grace] = 0.0
@@ -450,11 +449,8 @@ class CompiledJudge:
 
     def replays(self) -> list[float]:
         """Give the most that each replay of the past comes to."""
-        windows = min(
-            self.past // sequential.REPLAY_MIN - 2, ceil(sequential.REPLAYS / max(1, self.hosts))
-        )
         return [
-            float(self.watch(host, self.past - (window + 1) * sequential.REPLAY_MIN).worth.max())
-            for window in range(windows)
+            float(self.watch(host, self.past - (window + 1) * past_windows.WINDOW_MIN).worth.max())
+            for window in range(past_windows.windows_of(self.past, self.hosts))
             for host in range(self.hosts)
         ]

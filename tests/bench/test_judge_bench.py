@@ -75,7 +75,7 @@ def test_compiled_and_plain_judge_weigh_the_same(world: World, fault: Fault, rat
     compiled = judge.watch()
     for minute in range(run.world.watch):
         end_us = (FIRST + run.world.past + minute + 1) * MINUTE_US + LATE_US
-        condemned = plain.weigh(end_us)
+        condemned = plain.advance(end_us)
         parts = plain.parts()
         for kind, share in parts.items():
             assert share[1] == pytest.approx(compiled.parts[kind][minute], rel=1e-6), (minute, kind)

@@ -407,7 +407,7 @@ class FakeWatch:
     def leave(self, _hosts: Sequence[str]) -> None:
         """Note who leaves the baseline."""
 
-    def revoked(self, _between_lives: Collection[str] = ()) -> dict[str, Verdict]:
+    def revoked(self, _start_due: Collection[str] = ()) -> dict[str, Verdict]:
         """Say which passes do not hold: what shows itself late, shows itself."""
         found = {}
         for ring, names in self.after.items():
@@ -423,7 +423,7 @@ class FakeWatch:
     def verdict(
         self,
         _stopped: Collection[str] = (),
-        between_lives: Collection[str] = (),  # noqa: ARG002
+        start_due: Collection[str] = (),  # noqa: ARG002
     ) -> tuple[str, Verdict] | None:
         """Say what the truth shows so far, and take a time without lines for the bot's silence."""
         if self._ring is None:
@@ -461,7 +461,7 @@ class FakeWatch:
 
     def excused(self) -> frozenset[str]:
         """Name the hosts on which the world fails the bot."""
-        return frozenset(one for one in self._judged if self._fleet.hosts[one].is_worlds_doing)
+        return frozenset(one for one in self._judged if self._fleet.hosts[one].is_end_external)
 
     def silenced(self, _pids: Mapping[str, Any]) -> dict[str, str]:
         """Give nothing: no bot here has more than one process."""

@@ -192,7 +192,7 @@ class FakeHost:
     restarts: int = 0
     is_mute: bool = False
     """systemd does not answer."""
-    is_worlds_doing: bool = False
+    is_end_external: bool = False
     """What ends the bot is an error of the world."""
     is_unread: bool = False
     """journald keeps nothing."""

@@ -20,7 +20,7 @@ BETWEEN_S = 1800.0
 """How long a start that is due is waited for beyond the soak."""
 UNREAD = "its journal is unread: not even systemd's own lines are in it; see: botdeploy check"
 MOST_PIDS = 1000
-WORLD = "its last error may be the world's doing"
+EXTERNAL = "its last error may have an external cause"
 _UP = frozenset({"active", "reloading", "refreshing"})
 _DOWN = frozenset({"inactive", "failed"})
 
@@ -96,7 +96,7 @@ class Seen:
     crashes: int = 0
     """Crashes since it was ready that systemd's counter alone is proof of."""
     is_excused: bool = False
-    """What ended it may be the world's doing, by the last that it said."""
+    """What ended it may have an external cause, by its last error."""
 
 
 def seen(unit: Unit, release: str, ran_s: float = 0.0) -> Seen:
@@ -165,7 +165,7 @@ def judged(
     for name, one in hosts.items():
         if one.runs in {Runs.STOPPED, Runs.OTHER, Runs.LOOPING, Runs.ENDED}:
             outcome = Outcome.WAIT if over_s < 0 else Outcome.INCONCLUSIVE
-            told = f"; {WORLD}" if one.is_excused else ""
+            told = f"; {EXTERNAL}" if one.is_excused else ""
             return Verdict(outcome, (f"{name}: {one.why}{told}",), name)
     for name, one in hosts.items():
         if one.runs in {Runs.UNKNOWN, Runs.STARTING}:

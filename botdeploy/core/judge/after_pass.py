@@ -8,20 +8,17 @@ from typing import TYPE_CHECKING
 from botdeploy.core.evidence.incidents import FATAL
 from botdeploy.core.judge.comparison import Comparison
 from botdeploy.core.judge.count_table import LINES, WORK, YOUNG, Table
+from botdeploy.core.judge.evidence_text import EvidenceText
 from botdeploy.core.judge.fleet_tally import FleetTally
 from botdeploy.core.judge.hard import HardRules
 from botdeploy.core.judge.history_model import Usual
-from botdeploy.core.judge.host_tally import MINUTE_US
+from botdeploy.core.judge.host_tally import MINUTE_US, ProcessEvent
 from botdeploy.core.judge.journal_gaps import JournalGaps
 from botdeploy.core.judge.options import JudgeOptions, Preset
+from botdeploy.core.judge.past_windows import WINDOW_MIN
 from botdeploy.core.judge.rates import BLOCK_MIN
-from botdeploy.core.judge.sequential import (
-    CALM_PROVED,
-    LATE_US,
-    MOST_PAST_MIN,
-    REPLAY_MIN,
-    SequentialTest,
-)
+from botdeploy.core.judge.sequential import LATE_US, MOST_PAST_MIN
+from botdeploy.core.judge.threshold import SMOOTH_SHARE
 from botdeploy.core.lines.systemd_record import SystemKind
 from botdeploy.core.verdict import Outcome, Verdict
 
@@ -36,7 +33,7 @@ EVERY_MIN = 30
 """How often a watch of an hour begins: what a host strays from hour to hour does not add up."""
 FALSE_A_DAY = 0.01
 """Share of good releases that may be failed in a day."""
-BOUND = CALM_PROVED * (1440 / EVERY_MIN) / FALSE_A_DAY
+BOUND = SMOOTH_SHARE * (1440 / EVERY_MIN) / FALSE_A_DAY
 """Evidence that fails a release: so much is reached by chance about once in as many watches as a
 hundred days have, twice over, because what is usual is only learnt. Measured: docs/verdict.md."""
 BESIDE = 2.0
@@ -109,8 +106,8 @@ class AfterPass(JournalGaps):
             is_stop = any(at_us <= one.at_us < at_us + evidence.bucket_us for at_us in stops)
             if not (is_stop and one.kind == SystemKind.CRASHED):
                 kind = SystemKind(one.kind)
-                told = (one.text, one.at_us, "", one.status)
-                self._take(self._hard.at_record(tally, kind, *told))
+                event = ProcessEvent(one.at_us, kind, one.text, status=one.status)
+                self._take(self._hard.at_event(tally, event))
 
     def leave(self, host: str, at_us: int) -> None:
         """Note that a host of the baseline gets the new release: it says nothing of the old one."""
@@ -161,8 +158,8 @@ class AfterPass(JournalGaps):
         table.append()
         if (minute - table.first - table.past) % EVERY_MIN == 0 and now - minute <= LOOK_BACK_MIN:
             canary = range(len(self._fleet.canary))
-            self._comparisons.append((minute, Comparison(table, usual, canary, REPLAY_MIN)))
-        self._comparisons = [one for one in self._comparisons if minute - one[0] < REPLAY_MIN]
+            self._comparisons.append((minute, Comparison(table, usual, canary, WINDOW_MIN)))
+        self._comparisons = [one for one in self._comparisons if minute - one[0] < WINDOW_MIN]
         ready = [
             number
             for number, tally in enumerate(self._fleet.canary.values())
@@ -171,8 +168,8 @@ class AfterPass(JournalGaps):
         for _, comparison in self._comparisons:
             comparison.minute(table.length - 1, ready)
             if ready and self._is_plain(comparison, usual) and comparison.in_hindsight() >= BOUND:
-                said = SequentialTest.of(self._fleet, self._options, comparison, usual)
-                self._fail(said.against(), said.host())
+                text = EvidenceText(self._fleet, comparison)
+                self._fail(text.against(), text.host())
                 return
 
     def _is_plain(self, comparison: Comparison, usual: Usual) -> bool:

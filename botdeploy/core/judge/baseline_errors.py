@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from botdeploy.core.judge.host_tally import SECOND_US
-from botdeploy.core.lines.external_errors import is_of_world
+from botdeploy.core.lines.external_errors import is_external
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -30,9 +30,9 @@ class ExternalErrors:
     def note(self, error: str, message: str) -> None:
         """Look at the first message of a class of errors."""
         if error not in self._is_external:
-            self._is_external[error] = is_of_world(error, message)
+            self._is_external[error] = is_external(error, message)
 
-    def is_of_world(self, error: str) -> bool:
+    def is_external(self, error: str) -> bool:
         """Tell whether an error says that the world failed the bot (``core.world``)."""
         return self._is_external.get(error, False)
 
@@ -42,11 +42,11 @@ class ExternalErrors:
         return len(self._baseline) >= WITNESSES
 
     def is_excused(self, error: str) -> bool:
-        """Tell whether an error may be the world's doing, because nobody shows that it is not.
+        """Tell whether an error may have an external cause, because no host shows otherwise.
 
         Two hosts of the old release, and more than half of them, have to be spared of such errors.
         """
-        if not self.is_of_world(error):
+        if not self.is_external(error):
             return False
         spared = sum(self._is_spared(tally) for tally in self._baseline.values())
         return spared < WITNESSES or 2 * spared <= len(self._baseline)
@@ -65,11 +65,11 @@ class ExternalErrors:
             number
             for bucket in buckets
             for error, number in bucket.errors.items()
-            if self.is_of_world(error)
+            if self.is_external(error)
         )
 
     def each_s(self, tally: HostTally) -> float:
         """Tell how many errors of the world a host met in a second before the switch."""
         known_s = tally.history_s
-        met = sum(n for error, n in tally.errors_before.items() if self.is_of_world(error))
+        met = sum(n for error, n in tally.errors_before.items() if self.is_external(error))
         return met / known_s if known_s > 0.0 else 0.0

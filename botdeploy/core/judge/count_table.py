@@ -23,7 +23,7 @@ _FREQUENT = 5
 """Lines of a class in the past from which on it can be watched by itself."""
 YOUNG_MIN = 90
 """For so many minutes after its first sight an error is young."""
-_SPELL_MIN = 2
+_APART_MIN = 2
 """Minutes without it after which an error has come back."""
 _REWORDED = 0.3
 """Words shared with a known error that is gone, from which on a new one is its rewording."""
@@ -151,7 +151,7 @@ class Table:
         return {
             name: number
             for name, number in bucket.errors.items()
-            if (self._is_well or not fleet.external.is_of_world(name))
+            if (self._is_well or not fleet.external.is_external(name))
             and (not is_cut or fleet.is_known(name))
         }
 
@@ -202,7 +202,7 @@ class Table:
         for number, kind in seen:
             last = self._last_seen.get((number, kind))
             self._last_seen[number, kind] = minute
-            if last is not None and minute - last < _SPELL_MIN:
+            if last is not None and minute - last < _APART_MIN:
                 continue
             if self.is_young(number, kind, minute):
                 counts[number] += 1.0

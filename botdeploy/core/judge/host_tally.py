@@ -15,10 +15,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from botdeploy.core.lines.line import LogLine
+    from botdeploy.core.lines.systemd_record import SystemRecord
 
 MINUTE_US = 60_000_000
 SECOND_US = 1_000_000
-_SAME_SPELL_US = SECOND_US
+_SAME_OCCASION_US = SECOND_US
 
 TROUBLE = frozenset(
     {
@@ -36,8 +37,8 @@ _UP = frozenset({SystemKind.STARTING, SystemKind.STARTED, SystemKind.RESTART})
 
 
 @dataclass(frozen=True, slots=True)
-class Happening:
-    """Something that happened to the bot's process."""
+class ProcessEvent:
+    """A start, an end or a fault of the bot's process."""
 
     at_us: int
     kind: SystemKind
@@ -64,15 +65,15 @@ class Quote:
     occasions: int = 1
     """Times it came a second or more after the one counted before: a stream has one a second."""
     lines: int = 1
-    spell_us: int = 0
+    occasion_us: int = 0
     """When the occasion counted last began."""
 
     def again(self, line: LogLine) -> None:
         """Note that it came once more."""
         self.lines += line.count
-        if line.at_us - self.spell_us >= _SAME_SPELL_US:
+        if line.at_us - self.occasion_us >= _SAME_OCCASION_US:
             self.occasions += 1
-            self.spell_us = line.at_us
+            self.occasion_us = line.at_us
         self.last_us = max(self.last_us, line.at_us)
 
 
@@ -93,8 +94,8 @@ class HostTally:
         """Before the switch."""
         self.errors_before: dict[str, int] = {}
         self.quotes: dict[str, Quote] = {}
-        self.happenings: list[Happening] = []
-        self.happenings_before: list[Happening] = []
+        self.process_events: list[ProcessEvent] = []
+        self.process_events_before: list[ProcessEvent] = []
         self.starts_before = 0
         self.first_us: int | None = None
         self.last_us: int | None = None
@@ -104,7 +105,7 @@ class HostTally:
         self.last_error: str | None = None
         """Its last error since the switch."""
         self.is_stopping = False
-        self.is_between_lives = False
+        self.is_start_due = False
         """Its host says that a start is due; until then it is down, and not silent."""
         self.is_absorbed = False
         """Whether what was kept of its journal was taken in, instead of its lines."""
@@ -140,7 +141,7 @@ class HostTally:
         if record is not None:
             self.starts_before += record.kind is SystemKind.STARTED
             if record.kind in TROUBLE:
-                self.happenings_before.append(_happening(line))
+                self.process_events_before.append(process_event(line, record))
             return
         name = line.fingerprint
         if name is not None:
@@ -158,7 +159,7 @@ class HostTally:
         if line.kind is not LineKind.PROBE:
             self.unheard.mend(line.at_us)
         if line.system is not None:
-            self.note(_happening(line))
+            self.note(process_event(line, line.system))
             return
         if line.fingerprint is not None:
             self._quote(line, line.fingerprint)
@@ -166,18 +167,18 @@ class HostTally:
         if line.is_traffic and (self.last_us is None or line.at_us > self.last_us):
             self.last_us = line.at_us
 
-    def note(self, one: Happening) -> None:
+    def note(self, one: ProcessEvent) -> None:
         """Take in what happened to the process since the switch."""
         if one.kind is SystemKind.STOPPING:
             self.is_stopping = True
         elif one.kind in _UP:
-            self.is_stopping = self.is_between_lives = False
+            self.is_stopping = self.is_start_due = False
             self.down_us = None
         if one.kind not in TROUBLE or (self.is_stopping and one.kind is SystemKind.CRASHED):
             return
         if one.kind in {SystemKind.FAILED, SystemKind.START_LIMIT} and self.down_us is None:
             self.down_us = one.at_us
-        self.happenings.append(one)
+        self.process_events.append(one)
 
     def _quote(self, line: LogLine, name: str) -> None:
         said = self.quotes.get(name)
@@ -190,9 +191,9 @@ class HostTally:
 
     # -- what is known --------------------------------------------------------------------------
 
-    def unforgiven(self) -> list[Happening]:
+    def unforgiven(self) -> list[ProcessEvent]:
         """Give what happened since the switch and was not put down to the baseline's trouble."""
-        return [one for one in self.happenings if one.at_us > self.forgiven_us]
+        return [one for one in self.process_events if one.at_us > self.forgiven_us]
 
     @property
     def history_s(self) -> float:
@@ -223,7 +224,7 @@ class HostTally:
         """Lines since the switch that journald left out."""
         return sum(bucket.dropped for bucket in self.after.values())
 
-    def quiet_spells(self, length_s: float, span_s: float) -> float:
+    def quiet_times(self, length_s: float, span_s: float) -> float:
         """Estimate how many times in ``span_s`` the old release was quiet for ``length_s`` or more.
 
         With one time more, as if seen in that span: it never says 0, and 1 where there is no past.
@@ -237,8 +238,6 @@ class HostTally:
                 yield bucket
 
 
-def _happening(line: LogLine) -> Happening:
-    record = line.system
-    if record is None:  # pragma: no cover - callers ask for systemd's lines only
-        return Happening(line.at_us, SystemKind.OTHER, line.message)
-    return Happening(line.at_us, record.kind, line.message, record.count, record.status)
+def process_event(line: LogLine, record: SystemRecord) -> ProcessEvent:
+    """Read a record of systemd's, which came with this line."""
+    return ProcessEvent(line.at_us, record.kind, line.message, record.count, record.status)

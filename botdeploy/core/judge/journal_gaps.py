@@ -13,11 +13,11 @@ class JournalGaps:
 
     _fleet: FleetTally
 
-    def between_lives(self, host: str) -> None:
+    def start_due(self, host: str) -> None:
         """Note that a host's bot is down and that systemd starts it again: that is waited for."""
         tally = self._fleet.host(host)
         if tally is not None:
-            tally.is_between_lives = True
+            tally.is_start_due = True
 
     def gap(self, host: str, at_us: int) -> None:
         """Note that a host's stream broke; what follows until its next line is not silence."""

@@ -11,12 +11,13 @@ from botdeploy.core.judge.hard import HardRules
 from botdeploy.core.judge.host_tally import MINUTE_US, SECOND_US
 from botdeploy.core.judge.journal_gaps import JournalGaps
 from botdeploy.core.judge.options import JudgeOptions, Preset
-from botdeploy.core.judge.quarantined_errors import TWICE, QuarantinedErrors
-from botdeploy.core.judge.quick import QuickRules, unexcluded
+from botdeploy.core.judge.pass_conditions import PassConditions
+from botdeploy.core.judge.quarantined_errors import QuarantinedErrors
+from botdeploy.core.judge.quick import QuickRules
 from botdeploy.core.judge.sequential import SequentialTest
-from botdeploy.core.lines.external_errors import is_of_world
+from botdeploy.core.judge.unexcluded import unexcluded
+from botdeploy.core.lines.external_errors import is_external
 from botdeploy.core.lines.quote import quote
-from botdeploy.core.text.phrases import count, duration, listing
 from botdeploy.core.verdict import Outcome, Verdict
 
 if TYPE_CHECKING:
@@ -73,6 +74,7 @@ class Judge(JournalGaps):
         self._hard = HardRules(self._fleet, options)
         self._quick = QuickRules(self._fleet, options)
         self._sequential = None if quick else SequentialTest(self._fleet, options)
+        self._pass = PassConditions(self._fleet, options, self._hard, self._quick, self._sequential)
         self._failed: Verdict | None = None
         self._now_us = self._fleet.watch_us
         for host, past in (history or {}).items():
@@ -116,15 +118,15 @@ class Judge(JournalGaps):
     def _naming(self, failed: Verdict, error: str | None = None) -> Verdict:
         """Add the errors that a failing verdict names, so that they are known when they come back.
 
-        Only the release's own: none that the past knows, and none of the world.
+        Only the release's own: none that the past knows, and none with an external cause.
         """
         named: dict[str, str] = {}
         for tally in self._fleet.canary.values():
-            for name, said in tally.quotes.items():
-                if name != error and not any(quote(said.text) in one for one in failed.reasons):
+            for name, seen in tally.quotes.items():
+                if name != error and not any(quote(seen.text) in one for one in failed.reasons):
                     continue
-                if self._is_own(name, said.text):
-                    named.setdefault(name, quote(said.text).strip("“”"))
+                if self._is_own(name, seen.text):
+                    named.setdefault(name, quote(seen.text).strip("“”"))
         return replace(failed, errors=tuple(named.items())[:MOST_NAMED])
 
     def is_news(self, line: LogLine) -> bool:
@@ -132,7 +134,7 @@ class Judge(JournalGaps):
         return line.fingerprint is not None and self._is_own(line.fingerprint, line.message)
 
     def _is_own(self, error: str, text: str) -> bool:
-        return not self._fleet.is_known(error) and not is_of_world(error, text)
+        return not self._fleet.is_known(error) and not is_external(error, text)
 
     def stopped(self, host: str) -> None:
         """Note that a person has stopped a host's bot: until it starts again it is not silent."""
@@ -146,22 +148,22 @@ class Judge(JournalGaps):
         if self._failed is None:
             ruled = self._hard.standing(now_us)
             if ruled is not None and ruled.outcome is Outcome.WAIT:
-                return self._late(ruled, now_us)
+                return self._pass.late(ruled, now_us)
             ruled = ruled or self._condemned(now_us)
             if ruled is None:
-                return self._at_rest(now_us)
+                return self._pass.verdict(now_us)
             self._failed = self._naming(ruled)
         return self._failed
 
-    def worlds_doing(self) -> frozenset[str]:
-        """Name the canary hosts whose last error may be the world's doing."""
+    def external_ends(self) -> frozenset[str]:
+        """Name the canary hosts whose last error may have an external cause."""
         return frozenset(
-            name for name, tally in self._fleet.canary.items() if self._hard.is_worlds_doing(tally)
+            name for name, tally in self._fleet.canary.items() if self._hard.may_be_external(tally)
         )
 
     def cannot_exclude(self) -> tuple[str, ...]:
-        """Say what a pass now could not vouch for, in sentences."""
-        return unexcluded(self._fleet, self.options, self._now_us)
+        """Say what a pass now would not exclude, in sentences."""
+        return unexcluded(self._fleet, self._now_us)
 
     def _condemned(self, now_us: int) -> Verdict | None:
         """FAIL where the evidence, or in quick what a person would see, condemns the release."""
@@ -170,102 +172,6 @@ class Judge(JournalGaps):
             return back
         if self._sequential is None:
             return self._quick.suspicion(now_us)
-        if self._sequential.weigh(now_us):
-            return Verdict(Outcome.FAIL, self._sequential.against(), self._sequential.host())
+        if self._sequential.advance(now_us):
+            return Verdict(Outcome.FAIL, *self._sequential.against())
         return None if self._sequential.is_open else self._quick.suspicion(now_us)
-
-    def _ran_s(self, now_us: int) -> float:
-        return (now_us - self._fleet.last_switch_us) / 1e6
-
-    def _late(self, waiting: Verdict, now_us: int) -> Verdict:
-        """Turn a wait into inconclusive once the deadline is over."""
-        if self._ran_s(now_us) < self.options.deadline_s:
-            return waiting
-        over = f"no answer after {duration(self.options.deadline_s)}"
-        return Verdict(Outcome.INCONCLUSIVE, (*waiting.reasons, over), waiting.host)
-
-    def _at_rest(self, now_us: int) -> Verdict:
-        """Nothing bad: wait for the soak's end, then pass unless something is in doubt."""
-        ran_s = self._ran_s(now_us)
-        if ran_s < self.options.soak_s:
-            left = f"{duration(self.options.soak_s - max(0.0, ran_s))} of the soak are left"
-            return Verdict(Outcome.WAIT, (f"nothing bad so far: {self._seen()}; {left}",))
-        for tally in self._fleet.canary.values():
-            if tally.unheard.is_broken:
-                blind = "its journal can't be read, and an unread journal is not a quiet one"
-                return self._late(Verdict(Outcome.WAIT, (blind,), tally.name), now_us)
-            torn_us = tally.unheard.between(tally.start_us, now_us)
-            if 2 * torn_us > now_us - tally.start_us:
-                blind = f"{duration(torn_us / 1e6)} of its journal could not be read"
-                return self._late(Verdict(Outcome.WAIT, (blind,), tally.name), now_us)
-        unread = self._unread_news()
-        if unread is not None:
-            return self._late(unread, now_us)
-        crashed = self._hard.crash_count()
-        if crashed and not self._hard.is_usual_crasher:
-            once = f"it crashed {count(crashed, 'time')}, which the old release never did"
-            return self._late(Verdict(Outcome.WAIT, (once,)), now_us)
-        doubt = self._quick.of_world(now_us)
-        if doubt is not None:
-            host, reason = doubt
-            return self._late(Verdict(Outcome.WAIT, (reason,), host), now_us)
-        if self._sequential is not None:
-            lacking = self._sequential.missing(now_us)
-            if lacking:
-                return self._late(Verdict(Outcome.WAIT, (*lacking, self._seen())), now_us)
-            proved = (f"{self._seen()}; {self._sequential.figures()}", *self._caveats())
-            return Verdict(Outcome.PASS, proved)
-        doubt = self._quick.doubt(now_us)
-        if doubt is not None:
-            host, reason = doubt
-            return self._late(Verdict(Outcome.WAIT, (reason,), host), now_us)
-        return Verdict(Outcome.PASS, (f"nothing bad was seen: {self._seen()}", *self._caveats()))
-
-    def _unread_news(self) -> Verdict | None:
-        """WAIT for an error that comes again and that may be in the past that was not read."""
-        if not self._fleet.is_past_cut:
-            return None
-        for tally in self._fleet.canary.values():
-            for name, said in tally.quotes.items():
-                if said.lines < TWICE or self._fleet.is_known(name):
-                    continue
-                known_s = self._fleet.history_s
-                why = (
-                    f"an error came {count(said.lines, 'time')} that is not in the"
-                    f" {duration(known_s)} of the old release that could be read, and there was"
-                    f" more: {quote(said.text)}"
-                )
-                return Verdict(Outcome.WAIT, (why,), tally.name)
-        return None
-
-    def _seen(self) -> str:
-        lines = errors = probed = 0
-        for tally in self._fleet.canary.values():
-            for bucket in tally.after.values():
-                lines += bucket.lines
-                probed += bucket.probed
-                errors += bucket.error_lines
-        names = listing(list(self._fleet.canary))
-        work = f" and {probed} units of work by its probe" if probed else ""
-        return f"{count(lines, 'line')}{work} on {names}, {count(errors, 'error')} among them"
-
-    def _caveats(self) -> list[str]:
-        said = []
-        for tally in self._fleet.canary.values():
-            if not tally.lines_after:
-                said.append(f"but {tally.name} printed nothing, which is no proof that it works")
-            if tally.dropped:
-                said.append(
-                    f"but journald dropped {count(tally.dropped, 'line')} on {tally.name}:"
-                    " nobody can vouch for those"
-                )
-        if self._fleet.history_s <= 0.0:
-            said.append(
-                "but there was no past to compare with: no release that passed here has left lines"
-            )
-        elif self._fleet.is_past_cut:
-            said.append(
-                f"but only {duration(self._fleet.history_s)} of the old release could be read:"
-                " there was more than could be read"
-            )
-        return said

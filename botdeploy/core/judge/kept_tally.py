@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from botdeploy.core.judge.host_tally import MINUTE_US, TROUBLE, Happening, HostTally, Quote
+from botdeploy.core.judge.host_tally import MINUTE_US, TROUBLE, HostTally, ProcessEvent, Quote
 from botdeploy.core.lines.fingerprint import TRACE
 from botdeploy.core.lines.systemd_record import SystemKind
 
@@ -108,8 +108,8 @@ def _absorb_incidents(
             kind = SystemKind(one.kind)
         except ValueError:
             continue  # a fatal line: the judge asks for those by themselves
-        seen = Happening(one.at_us, kind, one.text, one.count, status=one.status)
+        seen = ProcessEvent(one.at_us, kind, one.text, one.count, status=one.status)
         if is_after:
             tally.note(seen)
         elif kind in TROUBLE:
-            tally.happenings_before.append(seen)
+            tally.process_events_before.append(seen)

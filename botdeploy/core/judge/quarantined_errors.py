@@ -53,10 +53,10 @@ class QuarantinedErrors:
         back = self._same(error)
         if back is None or self._fleet.is_known(error):
             return None
-        whose = f"the error that failed {back.release}" if back.release else "an error that failed"
+        failed = back.release or "an earlier release"
         return Verdict(
             Outcome.FAIL,
-            (f"{whose} is back, {said.lines} times: {quote(said.text)}",),
+            (f"the error that failed {failed} is back, {said.lines} times: {quote(said.text)}",),
             tally.name,
         )
 

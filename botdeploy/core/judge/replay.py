@@ -55,7 +55,7 @@ def replay(
         found = switched_at_us if switched_at_us is not None else find_switch(lines[name])
         if found is None:
             raise ValueError(
-                f"{name}: no start of the bot is in the journal; tell when it was switched (--at)"
+                f"{name}: the journal holds no start of the bot; name its switch by --at"
             )
         switches[name] = found
     judge = Judge(options, canary=list(canary), baseline=list(baseline), switched_at_us=switches)

@@ -105,7 +105,7 @@ _OWN = re.compile(
 )
 
 
-def is_of_world(name: str, text: str = "") -> bool:
+def is_external(name: str, text: str = "") -> bool:
     """Tell whether an error says that the world failed the bot, and nothing of the bot's own.
 
     Names that don't resolve, connects that are refused, reset or time out, TLS handshakes, and

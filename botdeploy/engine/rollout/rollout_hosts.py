@@ -170,7 +170,7 @@ class RolloutHosts(RingHosts):
         member.asked = self.clock.monotonic()
 
     def excuse(self, names: Collection[str]) -> None:
-        """Note whose end may be the world's doing; of the others it is their own."""
+        """Note whose end may have an external cause; of the others it is their own."""
         for name, member in self._hosts.items():
             is_excused = name in names
             if member.view.seen.is_excused != is_excused and member.standing in HOLDING:

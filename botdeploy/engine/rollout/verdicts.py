@@ -49,7 +49,7 @@ class Verdicts:
         """Give what is known now of each ring; a failure is never taken back."""
         self._ring_watch.leave_lapsed()
         found = dict(self.known)
-        judged = self._watch.judging.verdict(between_lives=self._that(Runs.STARTING))
+        judged = self._watch.judging.verdict(start_due=self._that(Runs.STARTING))
         if judged is not None:
             ring, verdict = judged
             earlier = found.get(ring)

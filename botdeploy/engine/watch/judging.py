@@ -192,12 +192,12 @@ class Judging:
     # --- what is found ----------------------------------------------------------------------
 
     def verdict(
-        self, stopped: Collection[str] = (), between_lives: Collection[str] = ()
+        self, stopped: Collection[str] = (), start_due: Collection[str] = ()
     ) -> tuple[str, Verdict] | None:
         """Give the ring that is judged and its verdict now; None when nothing is judged.
 
         What some hosts don't say is no silence: those whose bot a person has ``stopped``, and those
-        where it is ``between_lives``.
+        where it is ``start_due``.
         """
         if not self._ring:
             return None
@@ -207,14 +207,14 @@ class Judging:
         self._following.ask_quiet(self._following.judged())
         for name in stopped:
             self._judge.stopped(name)
-        for name in between_lives:
-            self._judge.between_lives(name)
+        for name in start_due:
+            self._judge.start_due(name)
         now_us = self._read_until_us or self._following.now_us()
         return self._ring, self._failed or self._judge.verdict(now_us)
 
     def excused(self) -> frozenset[str]:
-        """Name the hosts whose bots may have ended by the world's doing."""
-        return self._judge.worlds_doing() if self._judge is not None else frozenset()
+        """Name the hosts whose bots may have ended by an external cause."""
+        return self._judge.external_ends() if self._judge is not None else frozenset()
 
     def is_news(self, line: LogLine) -> bool:
         """Tell whether an error is the release's own: not of the past, and not of the world."""

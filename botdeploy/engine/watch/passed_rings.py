@@ -80,12 +80,12 @@ class PassedRings:
             for name in hosts:
                 after.leave(name, now_us)
 
-    def revoked(self, between_lives: Collection[str] = ()) -> dict[str, Verdict]:
+    def revoked(self, start_due: Collection[str] = ()) -> dict[str, Verdict]:
         """Give the rings whose pass does not hold, and why; as ``Judging.verdict`` takes it."""
         found = {}
         for ring, after in self._after.items():
-            for name in between_lives:
-                after.between_lives(name)
+            for name in start_due:
+                after.start_due(name)
             is_followed = any(name in self._following.hosts for name in after.hosts)
             now_us = self._following.now_us() if is_followed else self._read_until_us[ring]
             verdict = after.failure(now_us)

@@ -244,14 +244,15 @@ def evidence_of(judge: Judge) -> list[float]:
     that a replay of the past reached, and what is excluded of errors, of silence and of slowness.
     """
     test = judge._sequential
-    if test is None or test._comparison is None:
+    if test is None or test._watch is None:
         return []
-    found = test._comparison
+    watch = test._watch
+    found = watch.comparison
     return [
         *(worth for _, (_, worth) in sorted(test.parts().items())),
         test.in_hindsight(),
         test.limit,
-        max(test._replays, default=0.0),
+        max(watch.windows.so_far if watch.windows else (), default=0.0),
         *(one.safety if one else 0.0 for one in (found.weighed, found.traffic, found.slow)),
     ]
 

@@ -8,7 +8,7 @@ import pytest
 
 from botdeploy.core.evidence.evidence import Evidence
 from botdeploy.core.judge.after_pass import BOUND, EVERY_MIN, FALSE_A_DAY, AfterPass
-from botdeploy.core.judge.sequential import CALM_PROVED
+from botdeploy.core.judge.threshold import SMOOTH_SHARE
 from botdeploy.core.lines.assembler import Assembler
 from botdeploy.core.lines.line import LineKind, LogLine
 from botdeploy.core.lines.systemd_record import SystemKind, SystemRecord
@@ -82,7 +82,7 @@ def fails_in(after: AfterPass, minutes: int = 120) -> int:
 
 def test_the_bound_is_that_of_a_hundredth_a_day() -> None:
     """So many watches begin in a day, and a calm past is asked for twice the proof."""
-    assert pytest.approx(CALM_PROVED / BOUND) == FALSE_A_DAY / (1440 / EVERY_MIN)
+    assert pytest.approx(SMOOTH_SHARE / BOUND) == FALSE_A_DAY / (1440 / EVERY_MIN)
 
 
 @pytest.mark.parametrize("is_kept", [False, True])
@@ -113,7 +113,7 @@ def test_a_long_wait_for_the_next_life_is_not_a_unit_that_stays_down(*, is_told:
         record = SystemRecord(kind, "exited", 1)
         after.feed("w1", LogLine(at_us, LineKind.SYSTEMD, None, "tbot.service: …", system=record))
     if is_told:
-        after.between_lives("w1")
+        after.start_due("w1")
     assert (after.failure(at_us + 9_000_000) is None) is is_told
 
 

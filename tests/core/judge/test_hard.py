@@ -305,7 +305,7 @@ def test_ends_without_fault_again_and_again_are_a_loop(preset: Preset) -> None:
     found = first_fail(judge(preset), entries)
     assert found is not None
     assert found[0] == 5
-    assert "ended without fault and was started again 2 times" in found[1].reasons[0]
+    assert "ended without an error and was started again 2 times" in found[1].reasons[0]
 
 
 def test_a_loop_that_the_old_release_had_is_its_own() -> None:

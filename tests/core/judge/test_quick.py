@@ -187,7 +187,7 @@ def test_a_new_error_that_never_pauses_has_come_back() -> None:
 
 
 def test_an_error_that_the_baseline_shows_too_is_not_new() -> None:
-    """What the old release says meanwhile is the world's doing."""
+    """What the old release says meanwhile has an external cause."""
     lines = {"w1": [*steady(1, 60), error(12, "new"), error(15, "new"), error(20, "new")]}
     rest = others()
     rest["w3"] = [*rest["w3"], error(11, "new")]
@@ -590,7 +590,7 @@ def test_work_that_takes_three_times_as_long_is_a_doubt_and_no_fail() -> None:
     when, ruled = run(slow_judge(), lines, until=120)
     assert (when, ruled.outcome) == (120.0, Outcome.INCONCLUSIVE)
     assert (
-        "work takes 3.0 times as long as before the switch, beside the baseline"
+        "work takes 3.0 times as long as before the switch, compared with the baseline"
         in (ruled.reasons[0])
     )
 
@@ -665,7 +665,7 @@ def test_a_long_wait_for_the_next_life_is_neither_silence_nor_a_unit_that_stays_
     for line in [*steady(0, 20), *(happens(20, kind) for kind in ends)]:
         it.feed("w1", line)
     if is_told:
-        it.between_lives("w1")
+        it.start_due("w1")
     assert (it.verdict(at(78)).outcome is Outcome.FAIL) is not is_told
     if is_told:
         it.feed("w1", happens(80, SystemKind.STARTED))

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from botdeploy.core.lines.assembler import Assembler, feed_all
-from botdeploy.core.lines.external_errors import is_of_world
+from botdeploy.core.lines.external_errors import is_external
 
 DATA = Path(__file__).parents[2] / "data" / "errors"
 WORLD = (DATA / "of_the_world.txt").read_text().splitlines()
@@ -28,13 +28,13 @@ def error_of(text: str) -> tuple[str, str]:
 @pytest.mark.parametrize("text", WORLD)
 def test_what_the_world_did_is_told_as_such(text: str) -> None:
     """Names, connects, handshakes and others' answers are of the world, in whatever words."""
-    assert is_of_world(*error_of(text))
+    assert is_external(*error_of(text))
 
 
 @pytest.mark.parametrize("text", OWN)
 def test_what_a_program_did_is_its_own(text: str) -> None:
     """Faults of a program and answers to its own requests are none, whatever words they hold."""
-    assert not is_of_world(*error_of(text))
+    assert not is_external(*error_of(text))
 
 
 def traced(*raised: str) -> str:
@@ -60,18 +60,18 @@ OWN_ERROR = "KeyError: 'guild'"
 )
 def test_of_a_trace_the_last_exception_counts(text: str, *, of_world: bool) -> None:
     """A program that trips over its own handling of an outage has a fault of its own."""
-    assert is_of_world(*error_of(text)) is of_world
+    assert is_external(*error_of(text)) is of_world
 
 
 def test_a_trace_of_which_the_end_was_cut_off_is_told_by_its_name() -> None:
     """Kept evidence has a trace's beginning only; type and message stand in the fingerprint."""
     name, text = error_of(traced(REFUSED))
-    assert is_of_world(name, text[:40])
-    assert is_of_world(name)
+    assert is_external(name, text[:40])
+    assert is_external(name)
     name, text = error_of(traced(REFUSED, OWN_ERROR))
-    assert not is_of_world(name, text[:120])
+    assert not is_external(name, text[:120])
 
 
 def test_what_a_probe_found_is_the_bots_own() -> None:
     """A bot that refuses botdeploy's own question is no outage."""
-    assert not is_of_world("probe!question", "Connection refused")
+    assert not is_external("probe!question", "Connection refused")

@@ -235,10 +235,10 @@ def test_a_bot_that_the_world_ended_is_inconclusive(*, is_unread: bool) -> None:
     """It passes no more than any other that is down, and is not quarantined for it."""
     stage = stage_of()
     host = stage.hosts["h1"]
-    host.is_worlds_doing, host.is_unread = True, is_unread
+    host.is_end_external, host.is_unread = True, is_unread
     ended = release(stage, dying(stage, 8.0))  # type: ignore[arg-type]
     assert ended.code is ExitCode.HELD, ended.summary
-    assert "world's doing" in ended.summary
+    assert "external cause" in ended.summary
     assert (proven(stage), host.quarantine) == ([], {})
     stage.clock.advance(300)
     assert stage.running() == ["R0001"]  # its lease is over

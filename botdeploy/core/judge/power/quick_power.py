@@ -5,8 +5,10 @@ from __future__ import annotations
 from math import exp, lgamma, log
 from typing import TYPE_CHECKING
 
-from botdeploy.core.judge import quick
+from botdeploy.core.judge.error_flood import FLOOD, is_flood
+from botdeploy.core.judge.fleet_tally import ENOUGH_S
 from botdeploy.core.judge.power.scenario import BURST_LINES, MOST_LINES, rarest
+from botdeploy.core.judge.silence import CLEARLY_STEADY, LEAST_QUIET_S, QUIET_CHANCE, STEADY
 from botdeploy.core.judge.tails import bursts_of
 
 if TYPE_CHECKING:
@@ -46,7 +48,7 @@ class QuickPower:
         quiet = [1.0]
         for look in range(1, _LOOKS + 1):
             mean = look * step_s * (errors_s + burst / known_s)
-            limit = _least(lambda n, m=mean: quick.is_flood(n, m, burst, scenario.options.worse))  # type: ignore[misc]
+            limit = _least(lambda n, m=mean: is_flood(n, m, burst, scenario.options.worse))  # type: ignore[misc]
             quiet = _added(quiet, each, limit)
         return 1.0 - sum(quiet) ** scenario.hosts
 
@@ -54,7 +56,7 @@ class QuickPower:
         """Give how rarely a new error may come and still be found coming back."""
         scenario = self._scenario
         hosts = scenario.hosts + scenario.baseline
-        needed = 2 if scenario.history_s * hosts >= quick.HOUR_S else 3
+        needed = 2 if scenario.history_s * hosts >= ENOUGH_S else 3
         watch_s, early = self.watch_s, self._grace_s / max(self.watch_s, 1e-9)
 
         def found(every_s: float) -> float:
@@ -71,12 +73,12 @@ class QuickPower:
         a_second = self._scenario.lines / 60.0
         known_s = max(1.0, self._scenario.history_s)
         longest_s = log(max(2.0, known_s * a_second)) / a_second
-        far_s = max(quick.LEAST_QUIET_S, quick.CLEARLY_STEADY / a_second, 2.5 * longest_s)
-        quiet_s = max(quick.LEAST_QUIET_S, quick.STEADY / a_second)
+        far_s = max(LEAST_QUIET_S, CLEARLY_STEADY / a_second, 2.5 * longest_s)
+        quiet_s = max(LEAST_QUIET_S, STEADY / a_second)
         while quiet_s < far_s:
             quiets = known_s * a_second * exp(-a_second * quiet_s) + 1.0
             soak_s = self._scenario.options.soak_s
-            if quiets * soak_s / (known_s + soak_s) <= quick.QUIET_CHANCE:
+            if quiets * soak_s / (known_s + soak_s) <= QUIET_CHANCE:
                 break
             quiet_s += max(0.5, 0.02 * far_s)
         quiet_s = min(quiet_s, far_s)
@@ -101,7 +103,7 @@ def _added(some: list[float], more: list[float], below: int) -> list[float]:
 
 def _least(is_enough: Callable[[int], bool]) -> int:
     """Find the least count that is enough."""
-    high = quick.FLOOD
+    high = FLOOD
     while not is_enough(high) and high < MOST_LINES:
         high *= 2
     low = high // 2

@@ -8,16 +8,12 @@ from typing import TYPE_CHECKING
 from botdeploy.core.judge import bet, rates
 from botdeploy.core.judge.comparison import SHARES
 from botdeploy.core.judge.count_table import LINES, WEIGHED, WORK, YOUNG, YOUNG_MIN
+from botdeploy.core.judge.past_windows import WINDOW_MIN, windows_of
 from botdeploy.core.judge.power.scenario import BURST_LINES, MOST_LINES, rarest
-from botdeploy.core.judge.sequential import (
-    ENOUGH_REPLAYS,
-    MOST_PAST_MIN,
-    REPLAY_MIN,
-    least_bar,
-    replay_windows,
-)
+from botdeploy.core.judge.sequential import MOST_PAST_MIN
 from botdeploy.core.judge.streams import Stream, Variation
 from botdeploy.core.judge.tails import at_least, bursts_of
+from botdeploy.core.judge.threshold import ENOUGH_WINDOWS, least_threshold
 
 if TYPE_CHECKING:
     from botdeploy.core.judge.power.scenario import Scenario
@@ -154,13 +150,13 @@ class SequentialPower:
 
 
 def _limit(scenario: Scenario, past_min: float, burst: float) -> float:
-    """Give the evidence that condemns; less where replays of the past can back it."""
+    """Give the evidence that condemns; less where windows of the past support it."""
     rate = scenario.options.false_abort_rate
-    least = least_bar(rate, burst)
+    least = least_threshold(rate, burst)
     hosts = scenario.hosts + scenario.baseline
-    windows = replay_windows(int(past_min), hosts)
-    is_backed = past_min >= 3 * REPLAY_MIN and windows * hosts >= ENOUGH_REPLAYS
-    if not is_backed or scenario.options.deadline_s > 90.0 * REPLAY_MIN:
+    windows = windows_of(int(past_min), hosts)
+    is_backed = past_min >= 3 * WINDOW_MIN and windows * hosts >= ENOUGH_WINDOWS
+    if not is_backed or scenario.options.deadline_s > 90.0 * WINDOW_MIN:
         return max(least, 1.0 / rate)
     return least
 

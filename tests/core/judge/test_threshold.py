@@ -10,26 +10,26 @@ from hypothesis import strategies as st
 
 from botdeploy.core.judge import bet
 from botdeploy.core.judge.baseline_level import trust_in
-from botdeploy.core.judge.sequential import bar, least_bar
+from botdeploy.core.judge.threshold import least_threshold, threshold
 
 ROUGH, CALM = 2.2, 1.05
 
 
 def test_a_rough_past_backs_a_third_of_villes_bound() -> None:
     """Where errors come in bursts the replays vouch for the rate, and 6.6 is enough for 5 %."""
-    least = least_bar(0.05, ROUGH)
+    least = least_threshold(0.05, ROUGH)
     assert least == pytest.approx(6.6)
-    assert bar(0.05, least, [1.0] * 24) == least
+    assert threshold(0.05, least, [1.0] * 24) == least
 
 
 def test_a_calm_past_asks_for_twice_the_bound() -> None:
     """Where errors come one by one each tells much, and replays of nothing vouch for nothing."""
-    assert least_bar(0.05, CALM) == pytest.approx(40.0)
+    assert least_threshold(0.05, CALM) == pytest.approx(40.0)
 
 
 def test_there_is_no_edge_between_calm_and_rough() -> None:
     """A little more of bursts asks for a little less."""
-    steps = [least_bar(0.05, 1.2 + 0.01 * n) for n in range(51)]
+    steps = [least_threshold(0.05, 1.2 + 0.01 * n) for n in range(51)]
     assert steps == sorted(steps, reverse=True)
     assert max(one - other for one, other in pairwise(steps)) < 1.5
 
@@ -37,15 +37,15 @@ def test_there_is_no_edge_between_calm_and_rough() -> None:
 def test_the_evidence_must_beat_what_replays_reach() -> None:
     """Of 24 replays one in twenty lies between the greatest and the second."""
     reached = [30.0, 10.0, *[1.0] * 22]
-    assert 10.0 < bar(0.05, 6.6, reached) < 30.0
-    assert bar(0.05, 6.6, sorted(reached)) == bar(0.05, 6.6, reached)
+    assert 10.0 < threshold(0.05, 6.6, reached) < 30.0
+    assert threshold(0.05, 6.6, sorted(reached)) == threshold(0.05, 6.6, reached)
 
 
 def test_few_replays_back_nothing() -> None:
     """With less than 19 the whole bound is asked for, and more than the greatest of them."""
-    assert bar(0.05, 6.6, [2.0] * 18) == pytest.approx(20.0)
-    assert bar(0.05, 6.6, [2.0, 50.0]) == pytest.approx(50.0)
-    assert bar(0.05, 6.6, [2.0] * 24, is_backed=False) == pytest.approx(20.0)
+    assert threshold(0.05, 6.6, [2.0] * 18) == pytest.approx(20.0)
+    assert threshold(0.05, 6.6, [2.0, 50.0]) == pytest.approx(50.0)
+    assert threshold(0.05, 6.6, [2.0] * 24, is_backed=False) == pytest.approx(20.0)
 
 
 @given(
@@ -57,8 +57,8 @@ def test_the_bar_lies_between_what_is_asked_and_what_was_reached(
     reached: list[float], rate: float, burst: float
 ) -> None:
     """Never under the least, never over the greatest replay where that is more than enough."""
-    least = least_bar(rate, burst)
-    found = bar(rate, least, reached)
+    least = least_threshold(rate, burst)
+    found = threshold(rate, least, reached)
     assert least <= found <= max([least, 1.0 / rate, *reached]) * (1 + 1e-9)
 
 

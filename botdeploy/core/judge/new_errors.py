@@ -1,0 +1,97 @@
+"""New errors in a short soak: which come back, and which leave a doubt."""
+
+from __future__ import annotations
+
+from math import ceil, inf, log, log1p
+from typing import TYPE_CHECKING
+
+from botdeploy.core.judge.fleet_tally import ENOUGH_S
+from botdeploy.core.judge.host_tally import MINUTE_US, SECOND_US
+from botdeploy.core.lines.quote import quote
+from botdeploy.core.text.phrases import duration
+
+if TYPE_CHECKING:
+    from collections.abc import Set as AbstractSet
+
+    from botdeploy.core.judge.host_tally import HostTally, Quote
+    from botdeploy.core.judge.quick_facts import QuickFacts
+
+_BY_CHANCE = 0.02
+"""How often a past may lack an error of the old release where the watch shows it so often."""
+_HEARD_S = 3.0
+"""How long after its first line an error can fail a release: one that all hosts have shows on all
+of them by then."""
+_ALONE = 0.01
+"""Chance that hosts which have an external error as often show none meanwhile."""
+
+
+class NewErrors:
+    """Finds errors that the old release never had."""
+
+    def __init__(self, facts: QuickFacts) -> None:
+        self._facts = facts
+
+    def coming_back(self, tally: HostTally, now_us: int, ignored: AbstractSet[str]) -> str | None:
+        """Find a new error that came back after the grace; three times where little is known.
+
+        Where next to nothing is known of the old release, no error is new: it must come so often
+        that a past of this length would not lack it by chance, or every minute, and be a tenth of
+        all lines.
+        """
+        known_s = self._facts.fleet.history_s
+        least = 2 if known_s >= ENOUGH_S else 3
+        by_chance = self._by_chance(tally, now_us)
+        for name, said in self._facts.new_errors(tally):
+            heard_us = round(_HEARD_S * SECOND_US) if self._facts.fleet.baseline else 0
+            if name in ignored or now_us - said.first_us < heard_us:
+                continue
+            if said.last_us < self._facts.grace_end_us(tally):
+                continue
+            needed = max(least, self._occasions(name))
+            often = said.occasions - 1 >= (said.last_us - said.first_us) / MINUTE_US
+            often = often and 10 * said.lines >= tally.lines_after
+            if said.occasions >= (needed if often else max(needed, by_chance)):
+                is_news = said.occasions >= by_chance
+                what = f"an error never seen {self._facts.known_span()}" if is_news else "one error"
+                return (
+                    f"{what} came {said.lines} times within"
+                    f" {duration((said.last_us - said.first_us) / 1e6)}: {quote(said.text)}"
+                )
+        return None
+
+    def once(self, tally: HostTally, now_us: int) -> str | None:
+        """Find a new error that came once, where that means something: it is not proven to stay."""
+        for _, one in self._facts.new_errors(tally):
+            if self._is_telling(tally, one, now_us):
+                span = self._facts.known_span()
+                return f"an error never seen {span} came once: {quote(one.text)}"
+        return None
+
+    def _by_chance(self, tally: HostTally, now_us: int) -> float:
+        """Tell how often an error has to come before its lack in so short a past is no chance."""
+        known_s = self._facts.fleet.history_s
+        if known_s <= 0.0:
+            return inf
+        watched_s = self._facts.watched_s(tally, tally.start_us, now_us)
+        known_s += watched_s * len(self._facts.fleet.baseline)
+        return log(_BY_CHANCE) / -log1p(known_s / max(watched_s, 1.0))
+
+    def _occasions(self, name: str) -> int:
+        """Give how often an external error has to come before others would show it as well."""
+        if (
+            not self._facts.fleet.external.is_external(name)
+            or not self._facts.fleet.external.has_witnesses
+        ):
+            return 0
+        return ceil(log(_ALONE) / -log(1 + len(self._facts.fleet.baseline)))
+
+    def _is_telling(self, tally: HostTally, said: Quote, now_us: int) -> bool:
+        """Tell whether an error that came once is new: only where the past is long enough."""
+        known_s = self._facts.fleet.history_s
+        if known_s <= 0.0 or self._facts.fleet.is_past_cut:
+            return False
+        if said.first_us < self._facts.grace_end_us(tally):
+            # What the old release says while it starts is only known where a start of it is.
+            return said.is_traced and any(one.starts_before for one in self._facts.fleet.parts())
+        watched_s = min(self._facts.options.soak_s, (now_us - tally.start_us) / 1e6)
+        return watched_s / (known_s + watched_s) <= _BY_CHANCE

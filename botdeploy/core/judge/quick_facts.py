@@ -1,0 +1,138 @@
+"""What the rules of ``quick`` ask about a host: how long it was watched, and what is usual."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from botdeploy.core.judge.host_tally import MINUTE_US, SECOND_US
+from botdeploy.core.text.phrases import duration
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from botdeploy.core.judge.fleet_tally import FleetTally
+    from botdeploy.core.judge.host_tally import HostTally, Quote
+    from botdeploy.core.judge.options import JudgeOptions
+
+_START_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class UsualRates:
+    """What is usual for a host by its own past, or by the baseline where it has none."""
+
+    errors_s: float
+    """Error lines a second."""
+    lines_s: float
+    """Lines a second."""
+    burst: float
+    """Lines that come together, at least 1.5."""
+    known_s: float
+    """Host-seconds this rests on."""
+    own: bool
+
+
+class QuickFacts:
+    """What is known of each host now, for the rules of ``quick``."""
+
+    def __init__(self, fleet: FleetTally, options: JudgeOptions) -> None:
+        """Answer for what ``fleet`` holds at the moment of asking."""
+        self.fleet = fleet
+        self.options = options
+        self._usual: dict[str, UsualRates | None] = {}
+
+    def grace_end_us(self, tally: HostTally) -> int:
+        """Give when the grace of a host ends, microseconds since the epoch."""
+        return tally.start_us + round(self.options.grace_s * SECOND_US)
+
+    def known_span(self) -> str:
+        """Say how much of the old release is known, behind "never seen"."""
+        known_s = self.fleet.history_s
+        return f"in {duration(known_s)} of the old release" if known_s else "before"
+
+    def new_errors(self, tally: HostTally) -> Iterator[tuple[str, Quote]]:
+        """Give the errors of a host, since the switch, that the old release does not know."""
+        is_known = self.fleet.is_known
+        return ((name, one) for name, one in tally.quotes.items() if not is_known(name))
+
+    @staticmethod
+    def watched_s(tally: HostTally, from_us: int, now_us: int) -> float:
+        """Give the seconds of this stretch in which the journal of a host was read."""
+        return max(0.0, (now_us - from_us - tally.unheard.between(from_us, now_us)) / 1e6)
+
+    def baseline_ratio(self, from_us: int, now_us: int) -> float:
+        """Give how many times its usual errors the baseline has now, at least 1."""
+        seen = expected = 0.0
+        burst = 1.5
+        for tally in self.fleet.baseline.values():
+            usual = self.usual(tally)
+            if usual is None:
+                continue
+            burst = max(burst, usual.burst)
+            expected += usual.errors_s * self.watched_s(tally, from_us, now_us)
+            seen += sum(bucket.error_lines for bucket in tally.between(from_us, now_us))
+        return max(1.0, (1.0 + seen / burst) / (1.0 + expected / burst))
+
+    def baseline_errors_s(self, tally: HostTally, from_us: int, now_us: int) -> float:
+        """Give the errors a second that the baseline has now, for as much traffic as here.
+
+        The rate is known to within a burst; 0 where the baseline has no errors.
+        """
+        errors = seconds = traffic = 0.0
+        burst = 1.5
+        others = 0
+        for other in self.fleet.baseline.values():
+            errors += sum(bucket.error_lines for bucket in other.between(from_us, now_us))
+            seconds += self.watched_s(other, from_us, now_us)
+            usual = self.usual(other)
+            if usual is not None:
+                burst = max(burst, usual.burst)
+                traffic += usual.lines_s
+                others += 1
+        own = self.usual(tally)
+        if not errors or seconds <= 0.0:
+            return 0.0
+        share = 1.0
+        if own is not None and own.own and traffic > 0.0:
+            share = max(1.0, own.lines_s * others / traffic)
+        return share * (errors + burst) / seconds
+
+    def usual(self, tally: HostTally) -> UsualRates | None:
+        """Give what is usual for a host; None where nothing is known."""
+        if tally.name not in self._usual:
+            self._usual[tally.name] = self._learn(tally)
+        return self._usual[tally.name]
+
+    def _learn(self, tally: HostTally) -> UsualRates | None:
+        """Take the host's own past; else all hosts' past; else nothing.
+
+        A past of seconds is mostly a start, which prints more than is usual: it counts only
+        where a baseline tells whether the old release still goes on like that.
+        """
+        baseline = self.fleet.baseline.values()
+        needed_s = (
+            _START_S if any(one.is_known_before for one in baseline) else MINUTE_US / SECOND_US
+        )
+        if tally.history_s >= needed_s and tally.is_known_before:
+            return _usual([tally], own=True)
+        others = [one for one in baseline if one.history_s >= needed_s and one.is_known_before]
+        return _usual(others, own=False) if others else None
+
+
+def _usual(parts: list[HostTally], *, own: bool) -> UsualRates:
+    known_s = sum(tally.history_s for tally in parts)
+    lines = errors = squares = 0.0
+    minutes = 0
+    for tally in parts:
+        minutes += max(1, round(tally.history_s / 60.0))
+        for bucket in tally.before.values():
+            lines += bucket.events
+            bad = bucket.error_lines
+            errors += bad
+            squares += bad * bad
+    # variance over mean of the counts by minute, drawn towards 3 by ten lines' worth
+    mean = errors / minutes
+    surplus = squares - minutes * mean * mean
+    burst = min(60.0, max(1.5, (surplus + 30.0) / (errors + 10.0)))
+    return UsualRates(errors / known_s, lines / known_s, burst, known_s, own)
