@@ -94,11 +94,11 @@ def judged(row: Row, rate: float, seed: int, number: int) -> tuple[int, int]:
     judge = CompiledJudge(judge_worlds.simulate(world, row.fault, seeds))
     watch = judge.watch()
     young = judge.young
-    worth = watch.worth
+    e_values = watch.e_value
     limit = least_threshold(FALSE_ABORTS, judge.burst)
-    if (worth[GRACE:] >= limit).any():
+    if (e_values[GRACE:] >= limit).any():
         limit = threshold(FALSE_ABORTS, limit, judge.replays())
-    over = [int(t) for t in np.flatnonzero(worth >= limit) if t >= GRACE]
+    over = [int(t) for t in np.flatnonzero(e_values >= limit) if t >= GRACE]
     failed = next((t + 1 for t in over if judge.in_hindsight(watch, t) >= limit), 0)
     news = np.flatnonzero(young)
     passed = 0
@@ -107,7 +107,7 @@ def judged(row: Row, rate: float, seed: int, number: int) -> tuple[int, int]:
         if len(before) and t + 1 - before[-1] < min(NEW_ERROR_MIN, SOAK):
             continue
         proofs = (watch.safety[t], watch.traffic[t], watch.slow[t])
-        if worth[t] < DOUBTFUL and watch.level[t] < OUTAGE and min(proofs) >= PROOF:
+        if e_values[t] < DOUBTFUL and watch.level[t] < OUTAGE and min(proofs) >= PROOF:
             passed = t + 1
             break
     return failed, passed

@@ -28,7 +28,7 @@ except ModuleNotFoundError as missing:
 
 from botdeploy.core.judge.after_pass import ALONE, ALONE_MIN, BESIDE, BOUND, EVERY_MIN, GONE
 from botdeploy.core.judge.comparison import SHARES
-from botdeploy.core.judge.count_table import LINES, WORK, YOUNG
+from botdeploy.core.judge.count_table import LINES, NEW_ERRORS, WORK
 from botdeploy.core.judge.past_windows import WINDOW_MIN
 
 if TYPE_CHECKING:
@@ -80,22 +80,27 @@ def failed(row: Row, rate: float, number: int) -> int:
 def _minute(judge: CompiledJudge, begin: int) -> int:
     """Give the minute at which a watch of an hour fails the release, 0 for never."""
     watch = judge.watch(0, begin)
-    over = (int(t) for t in np.flatnonzero(watch.worth >= BOUND) if _is_plain(judge, watch, int(t)))
+    over = (
+        int(t) for t in np.flatnonzero(watch.e_value >= BOUND) if _is_plain(judge, watch, int(t))
+    )
     return next((t + 1 for t in over if judge.in_hindsight(watch, t) >= BOUND), 0)
 
 
 def _is_plain(judge: CompiledJudge, watch: Weighed, t: int) -> bool:
     """Tell whether what is seen is as plain as it has to be, as ``AfterPass`` does."""
     is_alone = judge.hosts == 1
-    worths = {kind: SHARES[kind] * watch.parts[kind][t] for kind in SHARES}
-    if sum(worths[kind] for kind in ((YOUNG,) if is_alone else (YOUNG, LINES, WORK))) >= BOUND:
+    values = {kind: SHARES[kind] * watch.parts[kind][t] for kind in SHARES}
+    if (
+        sum(values[kind] for kind in ((NEW_ERRORS,) if is_alone else (NEW_ERRORS, LINES, WORK)))
+        >= BOUND
+    ):
         return True
     counted = {name: about for name, about, _ in watch.kept}
     own, mean, *_ = counted["weighed"]
     if not is_alone:
         expected = (mean * watch.level)[: t + 1].sum()
         return bool(own[: t + 1].sum() >= judge.bad(BESIDE) * expected)
-    is_gone = worths[LINES] >= BOUND
+    is_gone = values[LINES] >= BOUND
     if is_gone:
         own, mean, *_ = counted["lines"]
     ends = [t + 1 - back * ALONE_MIN for back in range(3)]

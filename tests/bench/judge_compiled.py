@@ -19,7 +19,7 @@ import botdeploy.core.judge.latency as latency_module
 import botdeploy.core.judge.rates as rates_module
 from botdeploy.core.judge import history_model, past_windows, streams
 from botdeploy.core.judge.comparison import SHARES
-from botdeploy.core.judge.count_table import LINES, WEIGHED, WORK, YOUNG, YOUNG_MIN
+from botdeploy.core.judge.count_table import LINES, NEW_ERRORS, NEW_FOR_MIN, WEIGHED, WORK
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -119,7 +119,7 @@ class Weighed:
         self.kept: list[tuple[str, tuple[Floats, ...], tuple[Any, ...]]] = []
 
     @property
-    def worth(self) -> Floats:
+    def e_value(self) -> Floats:
         """The whole evidence."""
         return np.sum([share * self.parts[kind] for kind, share in SHARES.items()], axis=0)
 
@@ -263,7 +263,7 @@ class CompiledJudge:
                 last[host, kind] = minute
                 if before is not None and minute - before < 2:
                     continue
-                if minute - first[kind] >= YOUNG_MIN or len(on[kind]) > 1:
+                if minute - first[kind] >= NEW_FOR_MIN or len(on[kind]) > 1:
                     continue
                 if minute < self.past and first[kind] < half:
                     continue
@@ -321,7 +321,7 @@ class CompiledJudge:
                 ceiling = bet_module.greatest_gain(mean)
                 own = mean * swing[span]
                 rest = (rates[others] * self.lines[others]).sum() * swing[span]
-            worth = np.ones(minutes)
+            values = np.ones(minutes)
             counted = (
                 rows[canary, span].astype(float),
                 own,
@@ -331,10 +331,18 @@ class CompiledJudge:
             )
             about = (burst, swings, doubt, ratios, weights, ceiling, minutes)
             _BET["follow"](
-                *counted, *about, safe, worth, safety, level, outages_in, outages_out, _AS_IT_COMES
+                *counted,
+                *about,
+                safe,
+                values,
+                safety,
+                level,
+                outages_in,
+                outages_out,
+                _AS_IT_COMES,
             )
             out.kept.append((name, counted, about))
-            return worth
+            return values
 
         bad = np.array([*streams.FINE, self.bad(self.worse)]) if not is_replay else _NONE
         busy = np.array([*streams.BUSY, 0.2]) if not is_replay else _NONE
@@ -353,7 +361,7 @@ class CompiledJudge:
             axis=0,
         )
         young, rate = self._young(canary, start, minutes, grace)
-        worth = np.ones(minutes)
+        values = np.ones(minutes)
         nothing = np.zeros(minutes)
         _BET["follow"](
             young,
@@ -369,14 +377,14 @@ class CompiledJudge:
             streams.NEW_GAIN,
             minutes,
             _NONE,
-            worth,
+            values,
             unused,
             levels,
             _NONE,
             unused,
             _AS_IT_COMES,
         )
-        out.parts[YOUNG] = worth
+        out.parts[NEW_ERRORS] = values
         self.young = young
         self._slow(canary, start, active, out)
         return out
@@ -448,9 +456,13 @@ class CompiledJudge:
         return float(times * (laid + 1.0) / (single + 1.0)) if single else float(times)
 
     def replays(self) -> list[float]:
-        """Give the most that each replay of the past comes to."""
-        return [
-            float(self.watch(host, self.past - (window + 1) * past_windows.WINDOW_MIN).worth.max())
+        """Give the most that each hour of the past comes to."""
+        begins = (
+            self.past - (window + 1) * past_windows.WINDOW_MIN
             for window in range(past_windows.windows_of(self.past, self.hosts))
+        )
+        return [
+            float(self.watch(host, begin).e_value.max())
+            for begin in begins
             for host in range(self.hosts)
         ]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from botdeploy.core.evidence.incidents import FATAL
 from botdeploy.core.judge.comparison import Comparison
-from botdeploy.core.judge.count_table import LINES, WORK, YOUNG, Table
+from botdeploy.core.judge.count_table import LINES, NEW_ERRORS, WORK, Table
 from botdeploy.core.judge.evidence_text import EvidenceText
 from botdeploy.core.judge.fleet_tally import FleetTally
 from botdeploy.core.judge.hard import HardRules
@@ -39,8 +39,8 @@ hundred days have, twice over, because what is usual is only learnt. Measured: d
 BESIDE = 2.0
 """Times as many errors that it takes beside a baseline: a host may have changed for good."""
 ALONE = 10.0
-"""The same without one, in each of the last three times four minutes: the hour and the world may
-be to blame, and nobody shows that they are not, but outages end."""
+"""The same without one, in each of the last three times four minutes: the hour or an outage may
+be the cause, and no host shows otherwise, but outages end."""
 ALONE_MIN = 4
 GONE = 0.05
 """Share of the usual lines below which traffic has stopped, where no baseline tells the hour."""
@@ -177,14 +177,14 @@ class AfterPass(JournalGaps):
         if comparison.e_value < BOUND:
             return False
         is_alone = not self._fleet.baseline
-        worths = {kind: share * value for kind, (share, value) in comparison.parts().items()}
-        others = (YOUNG,) if is_alone else (YOUNG, LINES, WORK)
-        if sum(worths.get(kind, 0.0) for kind in others) >= BOUND:
+        values = {kind: share * value for kind, (share, value) in comparison.parts().items()}
+        others = (NEW_ERRORS,) if is_alone else (NEW_ERRORS, LINES, WORK)
+        if sum(values.get(kind, 0.0) for kind in others) >= BOUND:
             return True
         if not is_alone:
             weighed, ratio = comparison.weighed, usual.weighed_ratio(usual.too_many(BESIDE))
             return weighed is not None and weighed.seen >= ratio * weighed.expected
-        if worths[LINES] >= BOUND:
+        if values[LINES] >= BOUND:
             return _is_lately(comparison.traffic, lambda seen, mean: seen <= GONE * mean)
         ratio = usual.weighed_ratio(usual.too_many(ALONE))
         return _is_lately(comparison.weighed, lambda seen, mean: seen >= ratio * mean)

@@ -13,14 +13,14 @@ if TYPE_CHECKING:
     from botdeploy.core.evidence.counts import Counts
     from botdeploy.core.judge.host_tally import HostTally
 
-WITNESSES = 2
-"""Hosts of the old release that it takes to say that the world is well."""
+ENOUGH_HOSTS = 2
+"""Hosts of the old release that it takes to say that there is no outage outside."""
 TROUBLE_RATIO = 3.0
-"""Times its usual that a host meets errors of the world, from which on it is in trouble itself."""
+"""Times its usual external errors of a host from which on it has the problem itself."""
 
 
 class ExternalErrors:
-    """Which errors are of the world, and what the baseline shows of them."""
+    """Which errors have an external cause, and what the baseline shows of them."""
 
     def __init__(self, baseline: Mapping[str, HostTally]) -> None:
         """Take the hosts of the old release."""
@@ -33,26 +33,26 @@ class ExternalErrors:
             self._is_external[error] = is_external(error, message)
 
     def is_external(self, error: str) -> bool:
-        """Tell whether an error says that the world failed the bot (``core.world``)."""
+        """Tell whether an error has an external cause (``core.lines.external_errors``)."""
         return self._is_external.get(error, False)
 
     @property
-    def has_witnesses(self) -> bool:
-        """Whether there are hosts enough of the old release to say that the world is well."""
-        return len(self._baseline) >= WITNESSES
+    def has_enough_hosts(self) -> bool:
+        """Whether enough hosts run the old release to say that there is no outage outside."""
+        return len(self._baseline) >= ENOUGH_HOSTS
 
     def is_excused(self, error: str) -> bool:
         """Tell whether an error may have an external cause, because no host shows otherwise.
 
-        Two hosts of the old release, and more than half of them, have to be spared of such errors.
+        Two hosts of the old release, and more than half of them, have to be free of such errors.
         """
         if not self.is_external(error):
             return False
-        spared = sum(self._is_spared(tally) for tally in self._baseline.values())
-        return spared < WITNESSES or 2 * spared <= len(self._baseline)
+        unaffected = sum(self._is_unaffected(tally) for tally in self._baseline.values())
+        return unaffected < ENOUGH_HOSTS or 2 * unaffected <= len(self._baseline)
 
-    def _is_spared(self, tally: HostTally) -> bool:
-        """Tell whether a host is heard, and meets no more errors of the world than it ever did."""
+    def _is_unaffected(self, tally: HostTally) -> bool:
+        """Tell whether a host is heard, and has no more external errors than before."""
         if tally.unheard.is_broken or not tally.lines_after:
             return False
         met = self.count_in(tally.after.values())
@@ -60,7 +60,7 @@ class ExternalErrors:
         return met <= TROUBLE_RATIO * self.each_s(tally) * span_s
 
     def count_in(self, buckets: Iterable[Counts]) -> int:
-        """Count the errors of the world in some stretches."""
+        """Count the external errors in some stretches."""
         return sum(
             number
             for bucket in buckets
@@ -69,7 +69,7 @@ class ExternalErrors:
         )
 
     def each_s(self, tally: HostTally) -> float:
-        """Tell how many errors of the world a host met in a second before the switch."""
+        """Give the external errors of a host, a second, before the switch."""
         known_s = tally.history_s
         met = sum(n for error, n in tally.errors_before.items() if self.is_external(error))
         return met / known_s if known_s > 0.0 else 0.0

@@ -23,7 +23,7 @@ _LEAVE = 0.2
 """Chance that it ends in a minute."""
 
 
-class Level(NamedTuple):
+class BaselineLevel(NamedTuple):
     """What the baseline counts in a minute, compared with what was expected of it."""
 
     ratio: float
@@ -52,7 +52,7 @@ class Baseline(NamedTuple):
     """What the baseline counted until now, and its level in the last minute."""
 
     totals: Totals
-    level: Level
+    level: BaselineLevel
 
 
 def unseen_baseline(swing: float, outage: float = 0.0) -> Baseline:
@@ -60,7 +60,7 @@ def unseen_baseline(swing: float, outage: float = 0.0) -> Baseline:
 
     ``swing``: shape of its usual ups and downs. ``outage``: probability of an outage.
     """
-    return Baseline(Totals(0.0, 0.0, 0.0, 0.0, 0.0, 0.0), Level(1.0, 1.0 / swing, outage))
+    return Baseline(Totals(0.0, 0.0, 0.0, 0.0, 0.0, 0.0), BaselineLevel(1.0, 1.0 / swing, outage))
 
 
 def follow_baseline(
@@ -114,13 +114,15 @@ def _outage_prior(outage: float, enter: float) -> float:
     return outage * (1.0 - _LEAVE) + (1.0 - outage) * enter
 
 
-def _mixed(share: float, outage: float, shape: float, usual: float, usual_shape: float) -> Level:
+def _mixed(
+    share: float, outage: float, shape: float, usual: float, usual_shape: float
+) -> BaselineLevel:
     """Mix the level in an outage, which has this ``share``, and the usual one (both gamma)."""
     rest = 1.0 - share
     ratio = share * outage + rest * usual
     square = share * outage * outage / shape + rest * usual * usual / usual_shape
     square += share * rest * (outage - usual) * (outage - usual)
-    return Level(ratio, square / (ratio * ratio), share)
+    return BaselineLevel(ratio, square / (ratio * ratio), share)
 
 
 def trust_in(ratio: float, outage: float) -> float:
@@ -139,7 +141,7 @@ def enter_beside(outage: float) -> float:
 
 def look_back(
     counts: list[float], means: list[float], burst: float, swing: float, outages: list[float]
-) -> list[Level]:
+) -> list[BaselineLevel]:
     """Give the baseline's level in each minute, knowing what came after it as well.
 
     Smooths what ``follow_baseline`` filters (forward and backward pass). A count of the baseline
@@ -169,7 +171,7 @@ def _enter_at(outages: list[float], t: int) -> float:
 
 def _smoothed(
     seen: float, expected: float, swing: float, enter: float, past: Baseline, future: Baseline
-) -> Level:
+) -> BaselineLevel:
     """Join what was known after a minute with what is known of the minutes that follow it."""
     before, after = past.totals, future.totals
     known = past.level.outage

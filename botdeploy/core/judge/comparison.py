@@ -9,10 +9,10 @@ from botdeploy.core.judge.count_table import (
     CLASS,
     ERRORS,
     LINES,
+    NEW_ERRORS,
     SLOW,
     WEIGHED,
     WORK,
-    YOUNG,
     Table,
 )
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 APART = "apart"
 """Evidence of each frequent error by itself, a mean over them."""
-SHARES = {WEIGHED: 0.45, APART: 0.12, YOUNG: 0.15, LINES: 0.10, WORK: 0.18}
+SHARES = {WEIGHED: 0.45, APART: 0.12, NEW_ERRORS: 0.15, LINES: 0.10, WORK: 0.18}
 """How the stake is shared among the kinds of evidence; they sum to 1."""
 
 
@@ -101,7 +101,7 @@ class Comparison:
         self._others = [h for h in range(len(table.names)) if h not in canary]
         self.weighed = usual.stream(WEIGHED, canary, minutes, worse)
         self.traffic = usual.stream(LINES, canary, minutes, worse)
-        self.young = usual.stream(YOUNG, canary, minutes, None)
+        self.new_errors = usual.stream(NEW_ERRORS, canary, minutes, None)
         self.apart = {
             kind: opened
             for kind in ("", *table.apart)
@@ -127,14 +127,14 @@ class Comparison:
         is_whole = all(table.whole[h][t] for h in own)
         self._take(self.weighed, WEIGHED, t, own, rest, is_whole=is_whole)
         for kind, one in self.apart.items():
-            self._take(one, CLASS + kind, t, own, rest, is_whole=is_whole, beside=self.weighed)
+            self._take(one, CLASS + kind, t, own, rest, is_whole=is_whole)
         if is_whole and len(busy) == len(own):
             self._take(self.traffic, LINES, t, time, dict.fromkeys(rest, 1.0))
-        if self.young is not None:
+        if self.new_errors is not None:
             # a new error seen while starting counts, if it comes back
             alive = [h for h in self.canary if table.covered[h][t]]
-            self.young.canary(
-                sum(table.rows[YOUNG][h][t] for h in alive), usual.young_rate * len(alive)
+            self.new_errors.canary(
+                sum(table.rows[NEW_ERRORS][h][t] for h in alive), usual.new_error_rate * len(alive)
             )
         if not own:
             return
@@ -155,7 +155,6 @@ class Comparison:
         rest: dict[int, float],
         *,
         is_whole: bool = True,
-        beside: Stream | None = None,
     ) -> None:
         if stream is None:
             return
@@ -165,7 +164,7 @@ class Comparison:
             stream.baseline(
                 sum(row[h][t] for h in rest),
                 sum(about.rates[h] * size for h, size in rest.items()),
-                beside,
+                self.weighed if kind.startswith(CLASS) else None,
             )
         if own:
             stream.canary(
@@ -191,7 +190,7 @@ class Comparison:
         values = {
             WEIGHED: weighed,
             APART: sum(apart) / len(apart) if apart else 1.0,
-            YOUNG: _value(self.young),
+            NEW_ERRORS: _value(self.new_errors),
             LINES: traffic,
             WORK: _value(self.slow),
         }

@@ -6,7 +6,7 @@ from math import log2
 from typing import TYPE_CHECKING
 
 from botdeploy.core.evidence.counts import Counts
-from botdeploy.core.judge.baseline_errors import TROUBLE_RATIO, WITNESSES
+from botdeploy.core.judge.baseline_errors import ENOUGH_HOSTS, TROUBLE_RATIO
 from botdeploy.core.judge.host_tally import MINUTE_US, SECOND_US
 from botdeploy.core.lines.error_grouping import group, overlap
 from botdeploy.core.lines.fingerprint import PROBE, TRACE
@@ -21,8 +21,8 @@ CLASSES_APART = 12
 """The most frequent classes of errors are watched one by one, the rest together."""
 _FREQUENT = 5
 """Lines of a class in the past from which on it can be watched by itself."""
-YOUNG_MIN = 90
-"""For so many minutes after its first sight an error is young."""
+NEW_FOR_MIN = 90
+"""For so many minutes after its first sight an error is new."""
 _APART_MIN = 2
 """Minutes without it after which an error has come back."""
 _REWORDED = 0.3
@@ -33,7 +33,7 @@ LINES = "lines"
 ERRORS = "errors"
 WEIGHED = "weighed"
 """Errors with bursts damped: log2(1 + lines) of each class in a minute."""
-YOUNG = "young"
+NEW_ERRORS = "new errors"
 WORK = "work"
 """Lines with a latency."""
 SLOW = "slow"
@@ -56,19 +56,19 @@ class Table:
         self.past = past
         self.rows: dict[str, list[list[float]]] = {
             kind: [[] for _ in self._parts]
-            for kind in (LINES, ERRORS, WEIGHED, YOUNG, WORK, SLOW, SQUARES)
+            for kind in (LINES, ERRORS, WEIGHED, NEW_ERRORS, WORK, SLOW, SQUARES)
         }
         self.covered: list[list[bool]] = [[] for _ in self._parts]
         self.whole: list[list[bool]] = [[] for _ in self._parts]
         self.cut_off: list[list[bool]] = [[] for _ in self._parts]
-        """Whether the world fails it: such a minute is neither silence nor slowness."""
+        """Whether an outage outside hits it: such a minute is neither silence nor slowness."""
         self.length = 0
-        self._is_well = True
+        self._has_no_outage_now = True
         self._class_of = group(fleet.known)
         self._first_seen: dict[str, int] = {}
         self._hosts_of: dict[str, set[int]] = {}
         self._last_seen: dict[tuple[int, str], int] = {}
-        self._had_young: set[int] = set()
+        self._had_new: set[int] = set()
         self._frequent: list[str] = []
         """Classes that came at least once an hour on a host; with the rest as ``apart``."""
         self._in_known_words: set[str] = set()
@@ -93,7 +93,7 @@ class Table:
         """Read the next minute of all hosts; in ``grace`` (host numbers) new errors count once."""
         minute = self.first + self.length
         starting = set(grace)
-        self._is_well = self._is_world_well(minute)
+        self._has_no_outage_now = self._has_no_outage(minute)
         for number, tally in enumerate(self._parts):
             bucket = self._bucket(tally, minute)
             begin_us = minute * MINUTE_US
@@ -107,7 +107,7 @@ class Table:
             self.cut_off[number].append(
                 not is_past
                 and number < self.canaries
-                and not self._is_well
+                and not self._has_no_outage_now
                 and self._is_troubled(tally, bucket)
             )
             self.whole[number].append(bucket.dropped == 0)
@@ -116,42 +116,42 @@ class Table:
             self.rows[SLOW][number].append(bucket.latency_sum)
             self.rows[SQUARES][number].append(bucket.latency_squares)
             self._append_errors(number, bucket)
-        self._append_young(minute, starting)
+        self._append_new_errors(minute, starting)
         self.length += 1
 
     def _is_troubled(self, tally: HostTally, bucket: Counts) -> bool:
-        """Tell whether the world fails a host in a minute more than it usually does."""
+        """Tell whether a host has more external errors in a minute than usual."""
         usual = self._fleet.external.each_s(tally) * MINUTE_US / SECOND_US
         return self._fleet.external.count_in([bucket]) > TROUBLE_RATIO * usual
 
-    def _is_world_well(self, minute: int) -> bool:
-        """Tell whether so many hosts of the old release are spared that the world is well.
+    def _has_no_outage(self, minute: int) -> bool:
+        """Tell whether so many hosts of the old release are free of external errors.
 
         In the past it counts as well where there are hosts enough to say so in the watch.
         """
         baseline = self._parts[self.canaries :]
-        if self.length < self.past or not self._fleet.external.has_witnesses:
-            return self._fleet.external.has_witnesses
-        spared = sum(
+        if self.length < self.past or not self._fleet.external.has_enough_hosts:
+            return self._fleet.external.has_enough_hosts
+        unaffected = sum(
             not self._is_troubled(tally, self._bucket(tally, minute))
             and not tally.unheard.is_broken
             for tally in baseline
         )
-        return spared >= WITNESSES and 2 * spared > len(baseline)
+        return unaffected >= ENOUGH_HOSTS and 2 * unaffected > len(baseline)
 
     def _errors(self, bucket: Counts) -> dict[str, int]:
-        """Give a bucket's errors; without the world's where nobody can tell whose they are.
+        """Give a bucket's errors; without external ones where no host shows their cause.
 
         Nor with those that may be in a past that was not read.
         """
         fleet = self._fleet
         is_cut = fleet.is_past_cut
-        if self._is_well and not is_cut:
+        if self._has_no_outage_now and not is_cut:
             return bucket.errors
         return {
             name: number
             for name, number in bucket.errors.items()
-            if (self._is_well or not fleet.external.is_external(name))
+            if (self._has_no_outage_now or not fleet.external.is_external(name))
             and (not is_cut or fleet.is_known(name))
         }
 
@@ -188,8 +188,8 @@ class Table:
         for kind, damped in apart.items():
             self.rows[CLASS + kind][number].append(damped)
 
-    def _append_young(self, minute: int, starting: set[int]) -> None:
-        """Count, a host, the errors that are young, come (back), and were on no other host."""
+    def _append_new_errors(self, minute: int, starting: set[int]) -> None:
+        """Count, a host, the errors that are new, come (back), and were on no other host."""
         seen: list[tuple[int, str]] = []
         parts = [] if self._fleet.is_past_cut else self._parts
         for number, tally in enumerate(parts):
@@ -204,19 +204,19 @@ class Table:
             self._last_seen[number, kind] = minute
             if last is not None and minute - last < _APART_MIN:
                 continue
-            if self.is_young(number, kind, minute):
+            if self.is_new(number, kind, minute):
                 counts[number] += 1.0
         for number, count in enumerate(counts):
             if number in starting and count:
                 # what a start prints is one event, however much of it is new
-                self.rows[YOUNG][number].append(0.0 if number in self._had_young else 1.0)
-                self._had_young.add(number)
+                self.rows[NEW_ERRORS][number].append(0.0 if number in self._had_new else 1.0)
+                self._had_new.add(number)
             else:
-                self.rows[YOUNG][number].append(count)
+                self.rows[NEW_ERRORS][number].append(count)
 
-    def is_young(self, number: int, kind: str, minute: int) -> bool:
+    def is_new(self, number: int, kind: str, minute: int) -> bool:
         """Tell whether an error of this host is new, and this host's alone."""
-        if minute - self._first_seen[kind] >= YOUNG_MIN:
+        if minute - self._first_seen[kind] >= NEW_FOR_MIN:
             return False
         if self.length < self.past:
             # what the first half of the past knew is not news in the second

@@ -6,7 +6,7 @@ from math import exp
 from typing import TYPE_CHECKING
 
 from botdeploy.core.judge.comparison import APART
-from botdeploy.core.judge.count_table import LINES, WEIGHED, WORK, YOUNG
+from botdeploy.core.judge.count_table import LINES, NEW_ERRORS, WEIGHED, WORK
 from botdeploy.core.lines.quote import quote
 from botdeploy.core.text.phrases import count, duration
 
@@ -68,7 +68,7 @@ class EvidenceText:
 
     def _sentences(self, kind: str) -> list[str]:
         comparison = self._comparison
-        if kind == YOUNG:
+        if kind == NEW_ERRORS:
             return self._new_errors()
         if kind == WORK and comparison.slow is not None:
             middle, spread = comparison.slow.middle

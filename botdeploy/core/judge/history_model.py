@@ -11,11 +11,11 @@ from botdeploy.core.judge import latency, rates
 from botdeploy.core.judge.count_table import (
     ERRORS,
     LINES,
+    NEW_ERRORS,
     SLOW,
     SQUARES,
     WEIGHED,
     WORK,
-    YOUNG,
     Table,
 )
 from botdeploy.core.judge.streams import Stream, Variation
@@ -112,11 +112,11 @@ class Usual:
         return self._kinds[kind]
 
     @cached_property
-    def young_rate(self) -> float:
-        """How often a host shows a young error, a minute, by the past's second half."""
+    def new_error_rate(self) -> float:
+        """How often a host shows a new error, a minute, by the past's second half."""
         half = self._table.past // 2
         events = minutes = 0.0
-        for row, covered in zip(self._table.rows[YOUNG], self._table.covered, strict=True):
+        for row, covered in zip(self._table.rows[NEW_ERRORS], self._table.covered, strict=True):
             for t in range(half, self._table.past):
                 if covered[t]:
                     events += row[t]
@@ -160,7 +160,7 @@ class Usual:
         self, kind: str, canary: Collection[int], minutes: int, worse: float | None
     ) -> Stream | None:
         """Open a stream for a watch of so many minutes; None where nothing is usual of it."""
-        if kind == YOUNG:
+        if kind == NEW_ERRORS:
             return Stream.of_new_errors(minutes)
         usual = self.of(kind)
         is_traffic = kind == LINES

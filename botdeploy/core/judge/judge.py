@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from botdeploy.core.evidence.evidence import Evidence
@@ -31,6 +31,21 @@ MOST_NAMED = 5
 """Errors that a failing verdict hands on."""
 
 
+@dataclass(frozen=True, slots=True)
+class PastFacts:
+    """What is known of the past beside its lines."""
+
+    left_out: Mapping[str, Iterable[tuple[int, int]]] = field(default_factory=dict)
+    """By host, the times (µs) in which others ran than the past is made of: unknown, not quiet."""
+    has_unread: bool = False
+    """Whether there is more of the past than was read."""
+    refused: Sequence[RefusedError] = ()
+    """Errors that earlier releases failed for."""
+
+
+NO_FACTS = PastFacts()
+
+
 class Judge(JournalGaps):
     """Judges one ring's release by the journals of its hosts and of the baseline.
 
@@ -46,17 +61,13 @@ class Judge(JournalGaps):
         baseline: Sequence[str],
         switched_at_us: Mapping[str, int],
         history: Mapping[str, Iterable[LogLine] | Evidence] | None = None,
-        left_out: Mapping[str, Iterable[tuple[int, int]]] | None = None,
-        has_unread: bool = False,
-        refused: Iterable[RefusedError] = (),
+        known: PastFacts = NO_FACTS,
     ) -> None:
         """Start with what is known of the old release.
 
         ``switched_at_us``: microseconds since the epoch, for each canary host, when the release
-        was started there; lines of a canary before it are its past. ``left_out``: by host, the
-        times before it in which others ran than the past is made of; they are unknown, not quiet.
-        ``has_unread``: whether there is more of the past than was read. ``refused``: errors that
-        earlier releases failed for. Raises ValueError without a canary or a switch time.
+        was started there; lines of a canary before it are its past. Raises ValueError without a
+        canary or a switch time.
         """
         if not canary or not switched_at_us:
             raise ValueError("a judge needs a canary host and the time of its switch")
@@ -65,12 +76,12 @@ class Judge(JournalGaps):
         self._fleet = FleetTally(
             canary, baseline, dict(switched_at_us), _QUICK_STEP_US if quick else MINUTE_US
         )
-        self._fleet.has_unread = has_unread
-        for host, spans in (left_out or {}).items():
+        self._fleet.has_unread = known.has_unread
+        for host, spans in known.left_out.items():
             tally = self._fleet.host(host)
             if tally is not None:
                 tally.unheard.leave_out(spans)
-        self._refused = QuarantinedErrors(self._fleet, refused)
+        self._refused = QuarantinedErrors(self._fleet, known.refused)
         self._hard = HardRules(self._fleet, options)
         self._quick = QuickRules(self._fleet, options)
         self._sequential = None if quick else SequentialTest(self._fleet, options)

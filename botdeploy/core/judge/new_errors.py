@@ -80,7 +80,7 @@ class NewErrors:
         """Give how often an external error has to come before others would show it as well."""
         if (
             not self._facts.fleet.external.is_external(name)
-            or not self._facts.fleet.external.has_witnesses
+            or not self._facts.fleet.external.has_enough_hosts
         ):
             return 0
         return ceil(log(_ALONE) / -log(1 + len(self._facts.fleet.baseline)))

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from botdeploy.core.judge.error_flood import ErrorFlood
+from botdeploy.core.judge.long_silence import LongSilence
 from botdeploy.core.judge.new_errors import NewErrors
 from botdeploy.core.judge.quick_facts import QuickFacts
-from botdeploy.core.judge.silence import Silence
 from botdeploy.core.judge.slower import slower
 from botdeploy.core.verdict import Outcome, Verdict
 
@@ -31,7 +31,7 @@ class QuickRules:
         self._facts = QuickFacts(fleet, options)
         self._new_errors = NewErrors(self._facts)
         self._flood = ErrorFlood(self._facts)
-        self._silence = Silence(self._facts)
+        self._silence = LongSilence(self._facts)
 
     def suspicion(self, now_us: int) -> Verdict | None:
         """FAIL for what is plainly worse, else None; every rule waits out the grace."""

@@ -7,7 +7,7 @@ from math import ceil
 from typing import TYPE_CHECKING
 
 from botdeploy.core.judge.comparison import Comparison
-from botdeploy.core.judge.count_table import WEIGHED, YOUNG, Table
+from botdeploy.core.judge.count_table import NEW_ERRORS, WEIGHED, Table
 from botdeploy.core.judge.evidence_text import EvidenceText
 from botdeploy.core.judge.history_model import Usual
 from botdeploy.core.judge.host_tally import MINUTE_US, SECOND_US
@@ -116,7 +116,7 @@ class SequentialTest:
         watch.table.append(starting)
         t = watch.table.length - 1
         comparison.minute(t, ready)
-        if any(watch.table.rows[YOUNG][h][t] for h in comparison.canary):
+        if any(watch.table.rows[NEW_ERRORS][h][t] for h in comparison.canary):
             watch.last_new = minute
         watch.next += 1
         if ready and comparison.e_value >= self._least(watch):

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from botdeploy.core.judge.host_tally import HostTally
 
 PLAINLY = log(2.0)
-"""How much longer work must take (logarithm of the ratio) before it is worth a word."""
+"""How much longer work must take (logarithm of the ratio) before it is mentioned."""
 _SURE = 4.0
 """Standard errors that it must be, too."""
 _LEAST = 10
@@ -31,7 +31,7 @@ class Slower:
     ratio: float
     measured: int
     is_beside: bool
-    """Whether a baseline was there to tell that the world did not slow down."""
+    """Whether it was compared with a baseline."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from botdeploy.core.judge import baseline_level, bet
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from botdeploy.core.judge.baseline_level import Level
+    from botdeploy.core.judge.baseline_level import BaselineLevel
 
 WORSE = (1.5, 2.0, 3.0, 4.5, 7.0, 10.0, 15.0, 22.0, 33.0, 50.0)
 """Ratios that are bet on for errors."""
@@ -162,7 +162,7 @@ class Stream:
         self.others += x
 
     @property
-    def level(self) -> Level:
+    def level(self) -> BaselineLevel:
         """What the baseline counts now, compared with its usual."""
         return self._baseline.level
 
@@ -184,11 +184,11 @@ class Stream:
         self.seen += x
         self.expected += mean * self.level.ratio
 
-    def _fit(self, x: float, mean: float, level: Level) -> None:
+    def _fit(self, x: float, mean: float, level: BaselineLevel) -> None:
         middle = mean * level.ratio * exp(-0.5 * self._about.doubt * self._about.doubt)
         bet.likelihoods(x, middle, level.variance, self._about.burst, self._grid, self._fits)
 
-    def _bet(self, pairs: _Pairs, unspent: float, level: Level) -> float:
+    def _bet(self, pairs: _Pairs, unspent: float, level: BaselineLevel) -> float:
         """Bet on the minute that was fitted last; gives the stake that is kept for later ones."""
         late = self._late if unspent >= self._late else 0.0
         trust = baseline_level.trust_in(level.ratio, level.outage)
@@ -218,10 +218,7 @@ class Stream:
             if one.own is not None:
                 self._fit(*one.own, level)
                 unspent = self._bet(pairs, unspent, level)
-        return self._value(pairs, unspent), [level.outage for level in levels]
-
-    def _value(self, pairs: _Pairs, unspent: float) -> float:
-        return min(bet.MOST, bet.e_value(pairs.table, list(self._wager.stakes)) + unspent)
+        return _e_value(pairs, self._wager, unspent), [level.outage for level in levels]
 
     @property
     def e_value(self) -> float:
@@ -229,7 +226,7 @@ class Stream:
 
         A mean over the ratios that are bet on.
         """
-        return self._value(self._against, self._unspent)
+        return _e_value(self._against, self._wager, self._unspent)
 
     @property
     def safety(self) -> float:
@@ -249,3 +246,7 @@ class Stream:
         variance = 1.0 / (self.seen / burst + 0.5) + self._about.doubt**2
         spread = 1.96 * sqrt(variance + 1.0 / (self.others / burst + 4))
         return middle * exp(-spread), middle * exp(spread)
+
+
+def _e_value(pairs: _Pairs, wager: Wager, unspent: float) -> float:
+    return min(bet.MOST, bet.e_value(pairs.table, list(wager.stakes)) + unspent)

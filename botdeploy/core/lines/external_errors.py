@@ -1,4 +1,4 @@
-"""Errors of the world: what an error says of names, networks, TLS and other people's servers."""
+"""Errors with an external cause: name resolution, networks, TLS and other services."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ _OWN = re.compile(
 
 
 def is_external(name: str, text: str = "") -> bool:
-    """Tell whether an error says that the world failed the bot, and nothing of the bot's own.
+    """Tell whether an error has an external cause, and none in the bot.
 
     Names that don't resolve, connects that are refused, reset or time out, TLS handshakes, and
     others' 5xx and 429. ``name`` is the error's fingerprint; ``text`` its line or stack trace, as

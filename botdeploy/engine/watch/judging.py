@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from botdeploy.core.evidence.process_lives import lives_of
 from botdeploy.core.evidence.proven_past import attribution, counted, left_out, past_of, proven
 from botdeploy.core.host.host_state import HostState
-from botdeploy.core.judge import Judge, JudgeOptions
+from botdeploy.core.judge import Judge, JudgeOptions, PastFacts
 from botdeploy.core.verdict import Outcome, Verdict
 
 if TYPE_CHECKING:
@@ -87,9 +87,11 @@ class Judging:
             baseline=compared,
             switched_at_us={name: switched_at_us[name] for name in canary},
             history={name: past.lines for name, past in pasts.items()},
-            left_out={name: past.left_out for name, past in pasts.items()},
-            has_unread=any(followed[name].has_unread for name in pasts),
-            refused=[one for state in states.values() for one in state.refused],
+            known=PastFacts(
+                left_out={name: past.left_out for name, past in pasts.items()},
+                has_unread=any(followed[name].has_unread for name in pasts),
+                refused=[one for state in states.values() for one in state.refused],
+            ),
         )
         for name in canary:
             if not followed[name].follower.has_caught_up:
@@ -149,9 +151,11 @@ class Judging:
             canary=list(switched_at_us),
             baseline=[name for name in evidence if name not in switched_at_us],
             switched_at_us=dict(switched_at_us),
-            left_out=left,
-            has_unread=any(one.reader.get("is_cut") for one in evidence.values()),
-            refused=[one for state in states.values() for one in state.refused],
+            known=PastFacts(
+                left_out=left,
+                has_unread=any(one.reader.get("is_cut") for one in evidence.values()),
+                refused=[one for state in states.values() for one in state.refused],
+            ),
         )
         for name in switched_at_us:
             if name not in evidence:
@@ -217,7 +221,7 @@ class Judging:
         return self._judge.external_ends() if self._judge is not None else frozenset()
 
     def is_news(self, line: LogLine) -> bool:
-        """Tell whether an error is the release's own: not of the past, and not of the world."""
+        """Tell whether an error is the release's own: not of the past, and not external."""
         return self._judge is not None and self._judge.is_news(line)
 
     def cannot_exclude(self) -> tuple[str, ...]:

@@ -23,6 +23,8 @@ from botdeploy.__main__ import run
 from botdeploy.core.evidence.evidence import Evidence
 from botdeploy.core.judge import Judge, JudgeOptions
 from botdeploy.core.judge.after_pass import AfterPass
+from botdeploy.core.judge.comparison import APART
+from botdeploy.core.judge.count_table import LINES, NEW_ERRORS, WEIGHED, WORK
 from botdeploy.core.lines.assembler import Assembler
 
 if TYPE_CHECKING:
@@ -239,17 +241,17 @@ def _row(judge: Judge, minute: int, now_us: int) -> list[float | str]:
 def evidence_of(judge: Judge) -> list[float]:
     """Give what the judge holds beside its words, to the last digit.
 
-    The one place of these tests that knows how the judge is built. In this order: the worth of
-    each kind of evidence by its name, what all are worth in hindsight, what condemns, the most
-    that a replay of the past reached, and what is excluded of errors, of silence and of slowness.
+    The one place of these tests that knows how the judge is built. In this order: the e-value of
+    each kind of evidence, that of all in hindsight, what condemns, the most that an hour of the
+    past reached, and what is excluded of errors, of silence and of slowness.
     """
     test = judge._sequential
     if test is None or test._watch is None:
         return []
     watch = test._watch
-    found = watch.comparison
+    found, parts = watch.comparison, test.parts()
     return [
-        *(worth for _, (_, worth) in sorted(test.parts().items())),
+        *(parts[kind][1] for kind in (APART, LINES, WEIGHED, WORK, NEW_ERRORS) if kind in parts),
         test.in_hindsight(),
         test.limit,
         max(watch.windows.so_far if watch.windows else (), default=0.0),

@@ -172,7 +172,7 @@ def test_a_wrong_name_that_only_the_new_release_uses_fails(
     assert ruled.outcome is Outcome.FAIL, ruled
 
 
-def test_two_hosts_vouch_only_where_they_are_heard_and_spared() -> None:
+def test_two_hosts_vouch_only_where_they_are_heard_and_unaffected() -> None:
     """Neither a silent host nor one with an outage of its own says that the world is well."""
     canary = [*well(60), *every(15, 60, 3.0, DNS)]
     refused = "ERROR connect ECONNREFUSED 192.0.2.1:443"

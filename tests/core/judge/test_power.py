@@ -100,7 +100,7 @@ def test_rarer_errors_need_longer_soaks() -> None:
     [
         (60.0, 0.0, 0.0, "nothing known of the old release"),
         (60.0, 4.0, 0.02, "with about 4 lines a minute (2 % errors) this soak finds a new error"),
-        (60.0, 4.0, 0.02, "can't tell more of the usual errors or silence"),
+        (60.0, 4.0, 0.02, "can't find more of the usual errors or silence"),
         (60.0, 600.0, 0.02, "silence within 5 s"),
         (1800.0, 10.0, 0.02, "a 5x error rate in"),
         (60.0, 1.0, 0.0, "with about 1 line a minute this soak"),
@@ -115,7 +115,7 @@ def test_a_bot_that_hardly_errs_cannot_be_judged_by_its_errors() -> None:
     """A bot that errs once a day shows no rise of the rate in ten minutes, and it is said so."""
     said = str(foretell(options(600.0, "normal"), 0.1, 0.01, 3))
     assert "error rate" not in said
-    assert "can't tell more of the usual errors" in said
+    assert "can't find more of the usual errors" in said
 
 
 def test_the_scales_find_about_what_the_simulation_found() -> None:

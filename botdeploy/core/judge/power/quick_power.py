@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from botdeploy.core.judge.error_flood import FLOOD, is_flood
 from botdeploy.core.judge.fleet_tally import ENOUGH_S
+from botdeploy.core.judge.long_silence import CLEARLY_STEADY, LEAST_QUIET_S, QUIET_CHANCE, STEADY
 from botdeploy.core.judge.power.scenario import BURST_LINES, MOST_LINES, rarest
-from botdeploy.core.judge.silence import CLEARLY_STEADY, LEAST_QUIET_S, QUIET_CHANCE, STEADY
 from botdeploy.core.judge.tails import bursts_of
 
 if TYPE_CHECKING:

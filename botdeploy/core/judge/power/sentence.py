@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def sentence(it: Power) -> str:
-    """Say what a soak finds and what it cannot tell."""
+    """Say what a soak finds and what it does not."""
     if it.lines_per_minute > 0.0:
         about = _number(it.lines_per_minute)
         begin = f"with about {about} {'line' if about == '1' else 'lines'} a minute"
@@ -31,7 +31,7 @@ def sentence(it: Power) -> str:
         said.append(f"finds {_joined(finds, 'and')}")
     blind = [*_blind(it)]
     if blind:
-        said.append(f"{'but ' if finds else ''}can't tell {_joined(blind, 'or')}")
+        said.append(f"{'but ' if finds else ''}can't find {_joined(blind, 'or')}")
     return " ".join(said)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from botdeploy.core.judge import bet, rates
 from botdeploy.core.judge.comparison import SHARES
-from botdeploy.core.judge.count_table import LINES, WEIGHED, WORK, YOUNG, YOUNG_MIN
+from botdeploy.core.judge.count_table import LINES, NEW_ERRORS, NEW_FOR_MIN, WEIGHED, WORK
 from botdeploy.core.judge.past_windows import WINDOW_MIN, windows_of
 from botdeploy.core.judge.power.scenario import BURST_LINES, MOST_LINES, rarest
 from botdeploy.core.judge.sequential import MOST_PAST_MIN
@@ -115,7 +115,7 @@ class SequentialPower:
             for minute in range(minutes):
                 came = times * (minute + 1) // minutes - times * minute // minutes
                 opened.canary(float(came), usual)
-            return SHARES[YOUNG] * opened.e_value + _REST
+            return SHARES[NEW_ERRORS] * opened.e_value + _REST
 
         needed = next((n for n in range(1, minutes // 2 + 1) if evidence(n) >= self._limit), None)
         if needed is None:
@@ -125,10 +125,10 @@ class SequentialPower:
             # a minute without it must lie between, or it has not come back; and an error is young
             # for so long only
             apart_s = every_s + 60.0
-            if self.watch_s <= 60.0 * YOUNG_MIN:
+            if self.watch_s <= 60.0 * NEW_FOR_MIN:
                 return at_least(float(needed), self.watch_s / apart_s)
-            first = at_least(1.0, (self.watch_s - 60.0 * YOUNG_MIN) / apart_s)
-            return first * at_least(needed - 1.0, 60.0 * YOUNG_MIN / apart_s)
+            first = at_least(1.0, (self.watch_s - 60.0 * NEW_FOR_MIN) / apart_s)
+            return first * at_least(needed - 1.0, 60.0 * NEW_FOR_MIN / apart_s)
 
         return rarest(found, self.watch_s)
 

@@ -20,7 +20,7 @@ LEAST_QUIET_S = 5.0
 """A bot may well need some seconds to log in again after its start."""
 
 
-class Silence:
+class LongSilence:
     """Finds bots that print nothing."""
 
     def __init__(self, facts: QuickFacts) -> None:
