@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 #: For the handshake and for logging in, each.
 HANDSHAKE_TIMEOUT_S = 15.0
+_TIMEOUTS = ("timeout", "banner_timeout", "auth_timeout", "channel_timeout")
 
 
 @dataclass(slots=True)
@@ -97,10 +98,7 @@ class SshLink(fabric.Connection):  # type: ignore[misc] # Fabric has no types
             "sock": self._route.sock,
             "transport_factory": self._transport_over,
             "auth_strategy": self._login,
-            "timeout": HANDSHAKE_TIMEOUT_S,
-            "banner_timeout": HANDSHAKE_TIMEOUT_S,
-            "auth_timeout": HANDSHAKE_TIMEOUT_S,
-            "channel_timeout": HANDSHAKE_TIMEOUT_S,
+            **dict.fromkeys(_TIMEOUTS, HANDSHAKE_TIMEOUT_S),
         }
         try:
             super().open()

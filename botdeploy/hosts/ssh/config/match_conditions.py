@@ -100,14 +100,19 @@ class MatchConditions:
 
     def _succeeds(self, command: str) -> bool:
         """Run a command of ``Match exec`` with the user's shell, as ssh does."""
-        ended = subprocess.run(
-            [shell_of(self._environ), "-c", command],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            env=dict(self._environ),
-            check=False,
-        )
+        shell = shell_of(self._environ)
+        none = subprocess.DEVNULL
+        try:
+            ended = subprocess.run(
+                [shell, "-c", command],
+                stdin=none,
+                stdout=none,
+                stderr=none,
+                env=dict(self._environ),
+                check=False,
+            )
+        except OSError as error:
+            raise CannotTell(f"exec: cannot run {shell}: {error.strerror}") from error
         return ended.returncode == 0
 
     def _client_version(self) -> str:

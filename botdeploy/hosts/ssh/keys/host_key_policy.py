@@ -60,10 +60,7 @@ class HostKeyPolicy(paramiko.MissingHostKeyPolicy):
                 "with ssh; botdeploy reads lists of public keys, not a KRL",
             ) from error
         if is_listed:
-            raise HostKeyChanged(
-                self._name,
-                ssh_errors.revoked(self._place, key, str(file)),
-            )
+            raise HostKeyChanged(self._name, ssh_errors.revoked(self._place, key, str(file)))
 
     def _certificate_problem(self, key: paramiko.PKey) -> str | None:
         """Say why no certificate proves the key; None when one does, empty without authorities."""
@@ -98,11 +95,7 @@ class HostKeyPolicy(paramiko.MissingHostKeyPolicy):
             case KeyStatus.UNKNOWN:
                 raise HostKeyUnknown(self._name, ssh_errors.unknown(self._place, key, problem))
             case KeyStatus.REVOKED:
-                raise HostKeyChanged(
-                    self._name,
-                    ssh_errors.revoked(self._place, key, finding.because[0].place),
-                )
+                message = ssh_errors.revoked(self._place, key, finding.because[0].place)
             case KeyStatus.CHANGED:
-                raise HostKeyChanged(
-                    self._name, ssh_errors.changed(self._place, finding.because, key)
-                )
+                message = ssh_errors.changed(self._place, finding.because, key)
+        raise HostKeyChanged(self._name, message)

@@ -25,6 +25,8 @@ _MAGIC = b"openssh-key-v1\0"
 #: How a file begins that holds a public key.
 _PUBLIC = (b"ssh-", b"ecdsa-", b"sk-")
 
+_NOT_OF_THIS_KIND = (ValueError, TypeError, IndexError, struct.error, UnsupportedAlgorithm)
+
 
 @dataclass(frozen=True, slots=True)
 class KeyFile:
@@ -86,14 +88,7 @@ def _private_key(data: bytes) -> PKey | None:
     for kind in (paramiko.Ed25519Key, paramiko.ECDSAKey, paramiko.RSAKey):
         try:
             key: PKey = kind.from_private_key(io.StringIO(text))
-        except (
-            ValueError,
-            TypeError,
-            IndexError,
-            struct.error,
-            UnsupportedAlgorithm,
-            paramiko.SSHException,
-        ):
+        except (*_NOT_OF_THIS_KIND, paramiko.SSHException):
             continue
         return key
     return None

@@ -594,6 +594,19 @@ def test_commands_run_in_the_users_shell(shell: str, expected: str) -> None:
     assert shell_of({"SHELL": shell} if shell else {}) == expected
 
 
+def test_shell_that_does_not_run_is_told(write: Callable[..., Path], tmp_path: Path) -> None:
+    """A SHELL that does not exist is told where its answer would count, and only there."""
+    write("Host other\nMatch exec true\n  Port 2\nHost w1\n  Port 3\n")
+    config = SshConfig({"HOME": str(tmp_path), "SHELL": "/nowhere/shell"})
+    with pytest.raises(
+        UserError, match=r"config:2: Match exec: cannot run /nowhere/shell: No such"
+    ):
+        config.resolve(Address("w1", "w1"))
+    write("Match host other exec true\n  Port 2\n")
+    config = SshConfig({"HOME": str(tmp_path), "SHELL": "/nowhere/shell"})
+    assert config.resolve(Address("w1", "w1")).port == 22
+
+
 LINES = st.one_of(
     settings_lines(),
     settings_lines(),
