@@ -316,7 +316,7 @@ class FakeWatch:
     def __init__(self, fleet: FakeFleet, clock: FakeClock, make_assembler: Any, *_: Any) -> None:
         """Look at ``fleet``'s hosts."""
         self._fleet, self._clock, self._make = fleet, clock, make_assembler
-        self.following = self.judging = self.passed = self.processes = self
+        self.following = self.judging = self.passed = self.processes = self.prober = self
         self._ring: Ring | None = None
         self._soak_s = 0.0
         self._judged: tuple[str, ...] = ()
@@ -381,6 +381,10 @@ class FakeWatch:
     def missed(self, since: float, now: float) -> None:
         """Take it that nobody listened meanwhile."""
         self._pumped += now - since
+
+    def now_us(self) -> int:
+        """Give the time."""
+        return int(self._clock.now().timestamp() * 1e6)
 
     def rest(self) -> None:
         """Judge nothing."""
@@ -479,7 +483,7 @@ class FakeWatch:
         """Know no errors."""
         return False
 
-    def first_reading(self, _host: str) -> None:
+    def first(self, _host: str) -> None:
         """Give nothing: no bot here has a probe."""
 
     def cannot_exclude(self) -> tuple[str, ...]:

@@ -91,7 +91,7 @@ class RingWatch:
         """Judge without the hosts that went back by themselves: what they told does not count."""
         left = [n for n in self._judged if self._rollout_hosts[n].standing is Standing.LAPSED]
         if left:
-            self._watch.following.forget(left)
+            self._watch.judging.forget(left)
             self.begin(self._rollout_hosts.ring(self._rollout_hosts.ring_of(left[0])))
 
     def watch_on(self, ring: str) -> None:

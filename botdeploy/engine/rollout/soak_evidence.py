@@ -81,7 +81,7 @@ class SoakEvidence:
         known = {
             name: first
             for name in self._rollout_hosts.of_ring(ring.name, *UNPROVEN)
-            if (first := self._watch.following.first_reading(name)) is not None
+            if (first := self._watch.following.prober.first(name)) is not None
         }
 
         def keep(name: str) -> Evidence:

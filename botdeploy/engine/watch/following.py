@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from botdeploy.core.evidence.evidence import Evidence
     from botdeploy.core.lines.assembler import Assembler
     from botdeploy.core.lines.line import LogLine
-    from botdeploy.core.probes.probe import ProbeReading
     from botdeploy.engine.fleet.clock import Clock
     from botdeploy.engine.fleet.fleet import Fleet
 
@@ -113,16 +112,6 @@ class Following:
             self.prober.drop(name)
             host.follower.stop()
         self.hosts.clear()
-
-    def first_reading(self, host: str) -> ProbeReading | None:
-        """Give the first good answer of a host's probe."""
-        return self.prober.first(host)
-
-    def forget(self, hosts: Sequence[str]) -> None:
-        """Forget what these hosts wrote since their switch: it is over, and was not judged."""
-        for name in hosts:
-            if name in self.hosts:
-                self.hosts[name].forget()
 
     def judged(self) -> list[str]:
         """List the hosts that run the judged release and are followed."""

@@ -173,6 +173,12 @@ class Judging:
         self._failed = self._judge = None
         self._following.canary = ()
 
+    def forget(self, hosts: Sequence[str]) -> None:
+        """Forget what these hosts wrote since their switch: it is over, and was not judged."""
+        for name in hosts:
+            if name in self._following.hosts:
+                self._following.hosts[name].forget()
+
     # --- what comes -------------------------------------------------------------------------
 
     def feed(self, host: str, line: LogLine) -> None:

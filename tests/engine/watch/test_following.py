@@ -71,7 +71,7 @@ def test_what_waits_is_forgotten_with_what_came_since_the_switch(stand: Stand) -
     stand.journal("w1").brings(line(2, "late"))
     stand.watch.following.pump(in_doubt={"w1"})
     assert stand.watch.following.judged() == ["w1"]
-    stand.watch.following.forget(["w1", "nobody"])
+    stand.watch.judging.forget(["w1", "nobody"])
     assert [one.message for one in host.lines] == ["old"]
     assert stand.watch.following.judged() == []
     stand.heard.clear()
