@@ -126,9 +126,8 @@ def checked(
     raise ActFailed(
         source,
         "fetch",
-        f"what it has of {target.release} is not what the release's digest stands for: it was "
-        "changed there, or the inventory has changed since; "
-        f"next: botdeploy canary {inventory.environment}",
+        f"its copy of {target.release} does not match the release's digest: it was changed there, "
+        "or the inventory has changed since. Only canary can stage it anew",
     )
 
 

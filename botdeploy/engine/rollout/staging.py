@@ -204,9 +204,9 @@ class Staging:
         for name in hosts:
             source = likeness.source_for(name, proven_first)
             if source is None:
-                told = f"{self._target.release} is not staged there, and no host like it has it"
-                next_step = f"botdeploy canary {members.inventory.environment}"
-                members.lost(name, f"{told}; next: {next_step}")
+                release = self._target.release
+                why = f"no host of the same kind has {release}: only canary can stage it there"
+                members.lost(name, why)
             else:
                 sources.setdefault(source, []).append(name)
         return sources

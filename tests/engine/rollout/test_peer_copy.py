@@ -157,7 +157,7 @@ def test_an_inventory_that_changed_since_is_no_judge_of_it(made: tuple[Inventory
     """What can't be told from something else is refused, with the way on."""
     of, it = made
     now = inventory(*(replace(host.bot, command="python3 other.py") for host in of.hosts))
-    with pytest.raises(ActFailed, match=r"next: botdeploy canary prod$"):
+    with pytest.raises(ActFailed, match=r"Only canary can stage it anew$"):
         copy(now, it, fetched(it.files(of.hosts[0], BETA)))
 
 
