@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from botdeploy.engine.outcome import Ended
-from botdeploy.errors import ExitCode, UserError
+from botdeploy.errors import ExitCode, Hint, Todo, UserError
 from botdeploy.views import sentences
 
 if TYPE_CHECKING:
@@ -165,9 +165,9 @@ def rollback(context: Context, environment: str | None, asked: RollbackRequest) 
     """Revert hosts."""
     from botdeploy.engine.commands.rollback import rollback as run
 
-    if asked.to is not None and not _ID.fullmatch(asked.to):
-        raise UserError(f"--to {asked.to!r} is not a valid release id; see: botdeploy releases ENV")
     inventory = context.load_known(environment)
+    if asked.to is not None and not _ID.fullmatch(asked.to):
+        raise UserError(f"--to {asked.to!r} is not a valid release id", hint=Hint(Todo.RELEASES))
     hosts = context.chosen(inventory, asked.limit)
     with context.fleet(inventory) as fleet:
         notices = None if asked.is_check else context.notices_of(inventory, is_attended=True)

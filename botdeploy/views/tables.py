@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from botdeploy.core.rollout.audit_names import actor
+from botdeploy.core.text.phrases import count
 from botdeploy.core.text.printable import visible
 from botdeploy.views.local_time import with_local_times
 
@@ -112,7 +113,7 @@ def checks(record: Mapping[str, Any], *, verbose: bool) -> Table:
     for host in ({"host": "(here)", "checks": record["controller"]}, *record["hosts"]):
         bad = [item for item in host["checks"] if not item.get("ok")]
         if not bad:
-            rows.append([host["host"], Text("ok", "green"), f"{len(host['checks'])} checks"])
+            rows.append([host["host"], Text("ok", "green"), count(len(host["checks"]), "check")])
         for item in host["checks"] if verbose else bad:
             mark = Text("ok", "green") if item.get("ok") else Text("fault", "red")
             text = f"{item['name']}: {item.get('message', '')}".rstrip(": ")

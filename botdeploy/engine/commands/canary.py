@@ -133,7 +133,7 @@ def _need_majority(inventory: Inventory, lock: EnvironmentLock, dependencies: De
         emit(Kind.HOST_FAILED, host=name, error=error.message)
     errors = "; ".join(str(error) for error in lock.away.values())
     raise TooFew(
-        f"only {len(lock.entered)} of {total} hosts are available, and a rollout needs more than "
+        f"{len(lock.entered)} of {total} hosts are available, and a rollout needs more than "
         f"half of them, so that two controllers can't both start one. Nothing was changed. {errors}"
     )
 
@@ -153,9 +153,7 @@ def promote(inventory: Inventory, dependencies: Dependencies, options: Options) 
         states, away = observe(dependencies.fleet, names)
     if len(states) * 2 <= len(names):
         errors = "; ".join(str(error) for error in away.values())
-        raise TooFew(
-            f"only {len(states)} of {len(names)} hosts answer. Nothing was changed. {errors}"
-        )
+        raise TooFew(f"{len(states)} of {len(names)} hosts answer. Nothing was changed. {errors}")
     refuse_others(inventory, states)
     if not _is_due(inventory, states):
         return Ended(ExitCode.DONE, "")
