@@ -163,7 +163,7 @@ def plan(context: Context, environment: str, request: Request) -> int:
 
 def rollback(context: Context, environment: str | None, asked: RollbackRequest) -> int:
     """Revert hosts."""
-    from botdeploy.engine.commands.rollback import rollback as run
+    from botdeploy.engine.commands import rollback as command
 
     inventory = context.load_known(environment)
     if asked.to is not None and not _ID.fullmatch(asked.to):
@@ -172,15 +172,18 @@ def rollback(context: Context, environment: str | None, asked: RollbackRequest) 
     with context.fleet(inventory) as fleet:
         notices = None if asked.is_check else context.notices_of(inventory, is_attended=True)
         with context.listening(notices) as listener:
-            ended = run(
-                inventory,
-                hosts,
-                context.dependencies(fleet, listener),
-                to=asked.to,
-                keep=asked.keep,
-                is_check=asked.is_check,
-                why=asked.message or "rollback",
-            )
+            dependencies = context.dependencies(fleet, listener)
+            if asked.is_check:
+                ended = command.would_roll_back(inventory, hosts, dependencies, asked.to)
+            else:
+                ended = command.rollback(
+                    inventory,
+                    hosts,
+                    dependencies,
+                    to=asked.to,
+                    keep=asked.keep,
+                    why=asked.message or "rollback",
+                )
         return context.ended(ended)
 
 

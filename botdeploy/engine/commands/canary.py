@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING
 from botdeploy.core.events import Kind
 from botdeploy.core.host.host_state import bot_fault
 from botdeploy.core.host.running import Runs
-from botdeploy.core.lines.assembler import Assembler
-from botdeploy.core.lines.line import LineRules
 from botdeploy.core.rollout import rollout_records
 from botdeploy.core.rollout import target as targets
 from botdeploy.core.rollout.standing import Standing
@@ -23,7 +21,6 @@ from botdeploy.engine.fleet.ownership import refuse_others
 from botdeploy.engine.outcome import Ended
 from botdeploy.engine.rollout.loop import RolloutLoop
 from botdeploy.engine.rollout.rollout_ids import new_rollout
-from botdeploy.engine.watch.watch import Watch
 from botdeploy.errors import BotdeployError, ExitCode
 
 if TYPE_CHECKING:
@@ -80,27 +77,15 @@ def _run(
     target: Target,
     lock: EnvironmentLock,
 ) -> Ended:
-    rules = LineRules.from_policy(inventory.policy.judge)
     if build is not None:
         dependencies.mask.add(build.mask)
-    watch = (dependencies.make_watch or Watch)(
-        dependencies.fleet,
-        dependencies.clock,
-        lambda: Assembler(rules, dependencies.mask),
-        inventory.policy.judge,
-    )
-    try:
-        loop = RolloutLoop(
-            inventory, dependencies, lock, watch, target=target, build=build, options=options
-        )
+    with RolloutLoop(inventory, dependencies, lock, target, build, options) as loop:
         faults = _faults(loop, lock) if options.is_attended else {}
         # A new rollout would find every host proven, and say that it passed.
         if loop.members.is_over or (faults and not loop.members.without(Standing.PROVEN)):
             summary = f"{target.release} is on every host already; nothing to do"
             return _with_faults(Ended(ExitCode.DONE, summary), faults)
         return _with_faults(loop.go(), faults)
-    finally:
-        watch.following.close()
 
 
 def _faults(loop: RolloutLoop, lock: EnvironmentLock) -> dict[str, BotFault]:

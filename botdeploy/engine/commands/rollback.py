@@ -41,7 +41,6 @@ def rollback(
     *,
     to: str | None = None,
     keep: bool = False,
-    is_check: bool = False,
     why: str = "rollback",
 ) -> Ended:
     """Take hosts back at once and see that they run; one that hangs keeps no other waiting.
@@ -49,10 +48,6 @@ def rollback(
     A second rollback changes nothing. Takes the lock from a rollout, but not from another
     rollback. Raises UserError (exit 2) where there is nothing proven to return to.
     """
-    if is_check:
-        states, away = observe(dependencies.fleet, hosts)
-        refuse_others(inventory, states)
-        return _check(states, away, to and meant(to, states))
     with dependencies.lock(hosts, "rollback", why, patience_s=PATIENCE_S) as lock:
         locked_fleet = dependencies.locked_fleet(lock)
         if not lock.entered or to is not None:
@@ -69,7 +64,7 @@ def rollback(
         is_whole = set(hosts) == {host.name for host in inventory.hosts}
         is_condemned = is_whole and not keep and any(way.target for way in ways.values())
         work = _Work(
-            inventory, dependencies, locked_fleet, lock, why, keep=keep, is_condemned=is_condemned
+            inventory, dependencies, locked_fleet, why, keep=keep, is_condemned=is_condemned
         )
         results = work.go(ways)
         late = lock.await_late(locked_fleet.ticker.tick)
@@ -88,7 +83,6 @@ class _Work:
         inventory: Inventory,
         dependencies: Dependencies,
         locked_fleet: LockedFleet,
-        lock: EnvironmentLock,
         why: str,
         *,
         keep: bool,
@@ -99,7 +93,8 @@ class _Work:
         One that is condemned (on the hosts, too, that do not go back from it now) has failed:
         hosts that are away go back from it later.
         """
-        self._locked_fleet, self._lock, self._why = locked_fleet, lock, why
+        lock = locked_fleet.lock
+        self._locked_fleet, self._states, self._why = locked_fleet, lock.states, why
         self._keep, self._is_condemned = keep, is_condemned
         self._try_id = new_rollout(dependencies.clock, lock.states)
         self._emit = dependencies.emitter(inventory.environment)
@@ -139,7 +134,7 @@ class _Work:
         acts.rollout.end(record.id, outcome, self._why)
 
     def _revert(self, name: str, target: str) -> Reverted | Unchanged:
-        digest = "" if self._keep else _digest(self._lock.states[name])
+        digest = "" if self._keep else _digest(self._states[name])
         locked_fleet, why = self._locked_fleet, self._why
         return locked_fleet.again(
             lambda: locked_fleet.acts(name).switch.revert(
@@ -168,7 +163,13 @@ def _need_way(ways: Mapping[str, WayBack]) -> None:
         raise UserError(f"rollback is not possible: {told}. Nothing was changed")
 
 
-def _check(states: Mapping[str, HostState], away: Mapping[str, HostError], to: str | None) -> Ended:
+def would_roll_back(
+    inventory: Inventory, hosts: Sequence[str], dependencies: Dependencies, to: str | None
+) -> Ended:
+    """Tell what ``rollback`` would do; changes nothing."""
+    states, away = observe(dependencies.fleet, hosts)
+    refuse_others(inventory, states)
+    to = to and meant(to, states)
     ways = ways_back(states, states, to).values()
     rows = [
         f"{way.host}: {way.running or 'nothing'} → {way.target}"

@@ -34,14 +34,14 @@ class LockedFleet:
         """Work under ``lock``, which is renewed from now on with every beat of ``ticker``."""
         self.fleet = fleet
         self.ticker = Ticker(clock, stop)
-        self._lock = lock
+        self.lock = lock
         self._clock = clock
         self._stop = stop
         self.ticker.add(lock.renew)
 
     def acts(self, name: str) -> Acts:
         """Give a host's acts, under the lock; raises HostError where it can't be reached."""
-        return self.fleet.acts(name).under(self._lock.token)
+        return self.fleet.acts(name).under(self.lock.token)
 
     def together(self, hosts: Iterable[str], work: Callable[[str], T]) -> dict[str, T | HostError]:
         """Do ``work`` on hosts at once and wait for all; a host's own error is its result.
@@ -60,7 +60,7 @@ class LockedFleet:
 
     def meaning_of(self, lost: LockLost) -> BotdeployError:
         """Say what a lost lock means: the host's own fault (a HostError), or the run's end."""
-        return self._lock.meaning_of(lost)
+        return self.lock.meaning_of(lost)
 
     def beside(self, work: Callable[[], T]) -> Future[T]:
         """Do something while the loop goes on, such as a heartbeat."""

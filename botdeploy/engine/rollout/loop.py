@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, assert_never
 
 from botdeploy.core.events import Kind
+from botdeploy.core.lines.assembler import Assembler
+from botdeploy.core.lines.line import LineRules
 from botdeploy.core.rollout.decision import decide
 from botdeploy.core.rollout.next_step import (
     Blame,
@@ -33,10 +35,12 @@ from botdeploy.engine.rollout.soak_evidence import SoakEvidence
 from botdeploy.engine.rollout.staging import Staging
 from botdeploy.engine.rollout.switching import Switching
 from botdeploy.engine.rollout.verdicts import Verdicts
+from botdeploy.engine.watch.watch import Watch
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
+    from typing import Self
 
     from botdeploy.core.model.inventory import Inventory
     from botdeploy.core.rollout.facts import Facts
@@ -44,7 +48,6 @@ if TYPE_CHECKING:
     from botdeploy.engine.dependencies import Dependencies
     from botdeploy.engine.fleet.lock import EnvironmentLock
     from botdeploy.engine.outcome import Ended
-    from botdeploy.engine.watch.watch import Watch
     from botdeploy.sources.build import Build
 
 
@@ -75,8 +78,6 @@ class RolloutLoop:
         inventory: Inventory,
         dependencies: Dependencies,
         lock: EnvironmentLock,
-        watch: Watch,
-        *,
         target: Target,
         build: Build | None,
         options: Options,
@@ -90,6 +91,13 @@ class RolloutLoop:
             inventory, target, lock, dependencies.clock, emit, is_attended=options.is_attended
         )
         locked = dependencies.locked_fleet(lock)
+        rules = LineRules.from_policy(inventory.policy.judge)
+        watch = (dependencies.make_watch or Watch)(
+            dependencies.fleet,
+            dependencies.clock,
+            lambda: Assembler(rules, dependencies.mask),
+            inventory.policy.judge,
+        )
         soak_evidence = SoakEvidence(members, locked, watch)
         recorder = RolloutRecorder(members, locked)
         self.members = members
@@ -115,6 +123,14 @@ class RolloutLoop:
         self._missing_told: set[str] = set()
         self._has_acted = False
         """Whether anything was begun: a run that only looked says nothing."""
+
+    def __enter__(self) -> Self:
+        """Take the rollout on in a block; what is followed is left at its end."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Follow nothing any more."""
+        self._watch.following.close()
 
     def go(self) -> Ended:
         """Run to the end of what is due in this run."""

@@ -9,7 +9,7 @@ import pytest
 
 from botdeploy.core.host.host_state import HostState, StagedRelease, meant
 from botdeploy.engine.commands.canary import canary, promote
-from botdeploy.engine.commands.rollback import rollback
+from botdeploy.engine.commands.rollback import rollback, would_roll_back
 from botdeploy.engine.fleet.observe import observe
 from botdeploy.engine.fleet.ownership import others, own, owner_item
 from botdeploy.engine.rollout.loop import Options
@@ -84,7 +84,7 @@ def test_nothing_else_is_done_for_another_environment(stage: Stage, act: str) ->
     acts = {
         "promote": lambda: promote(other, stage.dependencies(), Options()),
         "rollback": lambda: rollback(other, names, stage.dependencies()),
-        "rollback --check": lambda: rollback(other, names, stage.dependencies(), is_check=True),
+        "rollback --check": lambda: would_roll_back(other, names, stage.dependencies(), None),
     }
     with pytest.raises(UserError, match="belongs to environment 'prod'"):
         acts[act]()
