@@ -382,10 +382,6 @@ class FakeWatch:
         """Take it that nobody listened meanwhile."""
         self._pumped += now - since
 
-    def now_us(self) -> int:
-        """Give the time."""
-        return int(self._clock.now().timestamp() * 1e6)
-
     def rest(self) -> None:
         """Judge nothing."""
         self._ring = None

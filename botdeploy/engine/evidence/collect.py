@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from botdeploy.core.evidence.counts import CountingRule
 from botdeploy.core.evidence.evidence import Evidence
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from botdeploy.core.lines.line import LogLine
     from botdeploy.core.model.bot import Probe
     from botdeploy.hosts.acts.acts import Acts
+    from botdeploy.hosts.journal_reader import JournalExcerpt
 
 START_US = 10 * 1_000_000
 """How long after a switch was ordered the first word of it stands in the journal."""
@@ -44,48 +45,35 @@ def collect(
 ) -> Evidence:
     """Read a host's journal on from where the last reader ended, and keep what it told.
 
-    The position is kept together with the counts, in one write: a reader that dies before it has
-    counted nothing. The first reader begins ``since_s`` seconds back, or with the first entry that
-    is left of them: what nobody wrote, or was rotated away, is not known to be silence. Nor is what
-    was too much to be read at once (``JournalActs.entries``); the newest is read.
+    Position and counts are kept in one write: a reader that dies before it has counted nothing. The
+    first reader begins ``since_s`` seconds back, or with the first entry that is left of them: what
+    was rotated away, or was too much to be read at once, is not known to be silence.
 
-    With a ``probe``, the bot is asked once; ``first`` is what it answered before the switch, for
-    the first reader. A probe that fails within ``grace_s`` of the switch does not count. Where
-    ``acts`` are under no lock nothing is kept, and the next reader reads the same again. All times
-    are by the host's clock: another machine goes on from them. Raises HostError.
+    The ``probe`` is asked once; ``first`` is what it answered before the switch, for the first
+    reader. A probe that fails within ``grace_s`` of the switch does not count. Where ``acts`` are
+    under no lock nothing is kept. All times are by the host's clock: another machine goes on from
+    them. Raises HostError.
     """
     evidence = _kept(acts, release, bucket_us, assembler)
     kept = evidence.reader
     attributed = attribution(state, kept.get("runs", {}))
-    cursor = told(kept.get("cursor", ""))
+    cursor, counters = told(kept.get("cursor", "")), kept.get("probe")
     switched_us = _switched_us(state, release)
     past_us = state.at_us - since_s * 1_000_000
-    lives = lives_of(evidence)
-    if lives is None or lives.since_us != switched_us:
-        # One that begins in the middle, after a reader of another version, was not told the start.
-        lives = Lives(switched_us, is_told=bool(cursor))
+    lives = _lives(evidence, switched_us)
     if probe is not None and not cursor:
         evidence.open(past_us)  # its counters tell of the whole time, whatever the journal keeps
     reader = JournalReader(assembler, cursor=cursor)
     read = reader.read(acts.journal.entries(cursor or f"since:{since_s}"), now_us=state.at_us)
     end_us = max(state.at_us, reader.last_us, *(line.at_us for line in read.lines))
-    until_us = int(kept.get("until_us", 0))
-    if read.goes_on:
-        evidence.open(until_us)
-    else:
-        _open_late(evidence, read.first_us or end_us, until_us, switched_us)
+    _open(evidence, read, end_us, switched_us)
     rule = CountingRule(switched_us, round(grace_s * 1e6), bool(kept.get("latency")))
-    states_levels = kept.get("levels", None if cursor else False)
     for line in read.lines:
         rule.note(line)
         lives.feed(line)
-        states_levels = states_levels or line.states_level
         evidence.add(line, attributed.release_of(line))
-    counters = kept.get("probe")
     if probe is not None:
-        before = ProbeReading.from_record(counters) if counters else None
-        found, lines = _probed(acts, probe, before, first, switched_us, past_us)
-        counters = found.to_record() if found is not None else counters
+        counters, lines = _probed(acts, probe, counters, first, switched_us, past_us)
         for line in filter(rule.counts, lines):
             evidence.add(replace(line, at_us=min(line.at_us, end_us)), attributed.release_of(line))
     evidence.extend(end_us)
@@ -96,7 +84,8 @@ def collect(
         "assembler": assembler.save(),
         "runs": dict(list(attributed.runs.items())[-MOST_RUNS:]),
         "lives": lives.to_record(),
-        "levels": states_levels,
+        "levels": any(line.states_level for line in read.lines)
+        or kept.get("levels", None if cursor else False),
         **({"latency": True} if rule.has_latency else {}),
         **({"is_cut": True} if read.is_cut or kept.get("is_cut") else {}),
         **({"probe": counters} if counters else {}),
@@ -112,12 +101,25 @@ def _switched_us(state: HostState, release: str) -> int:
     return switch.armed_us if switch is not None and switch.new == release else 0
 
 
-def _open_late(evidence: Evidence, at_us: int, until_us: int, switched_us: int) -> None:
-    """Begin to read at an entry that is not the one where the last reader ended.
+def _lives(evidence: Evidence, switched_us: int) -> Lives:
+    """Give what the last reader kept of the bot's lives since this switch, or begin anew.
+
+    A reader that begins in the middle, after one of another version, was not told the start.
+    """
+    known = lives_of(evidence)
+    if known is not None and known.since_us == switched_us:
+        return known
+    return Lives(switched_us, is_told=bool(evidence.reader.get("cursor")))
+
+
+def _open(evidence: Evidence, read: JournalExcerpt, end_us: int, switched_us: int) -> None:
+    """Begin to read where the last reader ended, or at the first entry that is there.
 
     What lies between was rotated away: a gap, and a gap is no silence. For the first reader the
     release's own time begins with its switch, which systemd writes down at once.
     """
+    until_us = int(evidence.reader.get("until_us", 0))
+    at_us = until_us if read.goes_on else read.first_us or end_us
     known_us = until_us or switched_us
     if known_us and at_us > known_us + (0 if until_us else START_US):
         if not until_us:
@@ -131,12 +133,12 @@ def _open_late(evidence: Evidence, at_us: int, until_us: int, switched_us: int) 
 def _probed(
     acts: Acts,
     probe: Probe,
-    before: ProbeReading | None,
+    counters: dict[str, Any] | None,
     first: ProbeReading | None,
     since_us: int,
     past_us: int,
-) -> tuple[ProbeReading | None, list[LogLine]]:
-    """Ask once; give what to go on from, and what happened since it was asked before.
+) -> tuple[dict[str, Any] | None, list[LogLine]]:
+    """Ask once; give what to go on from (``counters``), and what happened since it was asked last.
 
     Where nobody asked before, the counters of a process that is older than the switch tell of
     the past. Times are the host's. A host that can't be asked tells nothing.
@@ -144,7 +146,8 @@ def _probed(
     try:
         reading = read(probe.kind, acts.probe.ask(probe))
     except HostError:
-        return before, []
+        return counters, []
+    before = ProbeReading.from_record(counters) if counters else None
     text = about(probe)
     past: list[LogLine] = []
     if before is None:
@@ -156,7 +159,7 @@ def _probed(
             past = past_of(first, past_us, first.at_us, about=text)
             before, _ = lines_of(None, first)
     kept, lines = lines_of(before, reading, about=text, since_us=since_us or None)
-    return kept, past + lines
+    return kept.to_record() if kept is not None else counters, past + lines
 
 
 def _kept(acts: Acts, release: str, bucket_us: int, assembler: Assembler) -> Evidence:

@@ -234,8 +234,7 @@ class Judging:
         """Give what a pass does not vouch for."""
         if self._judge is None:
             return ()
-        unasked = (f"the probe of {one}" for one in self._following.prober.troubles())
-        return (*self._judge.cannot_exclude(), *unasked)
+        return (*self._judge.cannot_exclude(), *self._following.prober.troubles())
 
     def evidence(self, host: str) -> dict[str, Any]:
         """Summarise what a host wrote since its switch, for the ``evidence`` event."""

@@ -164,8 +164,12 @@ class Prober:
         return list(moved(lines, -one.offset_us))
 
     def troubles(self) -> list[str]:
-        """Say which hosts can't be asked, and why."""
-        return [f"{name}: {one.trouble}" for name, one in self._hosts.items() if one.trouble]
+        """Say what nobody knows since probes could not be asked, and why."""
+        return [
+            f"what the probe on {name} measures: it could not be asked: {one.trouble}"
+            for name, one in self._hosts.items()
+            if one.trouble
+        ]
 
 
 def about(probe: Probe) -> str:

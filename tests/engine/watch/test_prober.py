@@ -258,7 +258,11 @@ def test_a_host_that_cannot_be_asked_is_no_fault_of_the_bots(fleet: FakeFleet, c
     fleet.bots["w2"].fault = ActFailed("w2", "probe", "neither curl nor wget", code="no-client")
     assert step(prober, fleet, clock) == []
     assert prober.has_tried(["w1", "w2"])
-    assert prober.troubles() == ["w1: no route", "w2: probe: neither curl nor wget"]
+    unasked = "what the probe on {} measures: it could not be asked: {}"
+    assert prober.troubles() == [
+        unasked.format("w1", "no route"),
+        unasked.format("w2", "probe: neither curl nor wget"),
+    ]
     step(prober, fleet, clock)
     assert [bot.asked for bot in fleet.bots.values()] == [2, 1]
     fleet.bots["w1"].fault = None
