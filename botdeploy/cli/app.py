@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from botdeploy import __version__
-from botdeploy.cli import options as opt  # noqa: TC001 (Typer reads them)
+from botdeploy.cli import parameters as opt  # noqa: TC001 (Typer reads them)
 from botdeploy.cli.context import Context
 from botdeploy.cli.finish import finish
 

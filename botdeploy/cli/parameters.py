@@ -1,4 +1,4 @@
-"""The options and arguments of all commands, each with its help text."""
+"""The parameters of all commands, arguments and options, each with its help text."""
 
 from __future__ import annotations
 
