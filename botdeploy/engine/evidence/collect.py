@@ -46,13 +46,11 @@ def collect(
     """Read a host's journal on from where the last reader ended, and keep what it told.
 
     Position and counts are kept in one write: a reader that dies before it has counted nothing. The
-    first reader begins ``since_s`` seconds back, or with the first entry that is left of them: what
-    was rotated away, or was too much to be read at once, is not known to be silence.
-
-    The ``probe`` is asked once; ``first`` is what it answered before the switch, for the first
-    reader. A probe that fails within ``grace_s`` of the switch does not count. Where ``acts`` are
-    under no lock nothing is kept. All times are by the host's clock: another machine goes on from
-    them. Raises HostError.
+    first one begins ``since_s`` seconds back, or with the first entry that is left of them: what
+    was rotated away, or too much to be read at once, is not known to be silence. ``first``: what
+    the ``probe`` answered before the switch, for the first reader; that it fails within ``grace_s``
+    of the switch does not count. Nothing is kept where ``acts`` are under no lock. All times are by
+    the host's clock: another machine goes on from them. Raises HostError.
     """
     evidence = _kept(acts, release, bucket_us, assembler)
     kept = evidence.reader
