@@ -36,7 +36,7 @@ def test_the_first_deploy_and_the_next(project: Project) -> None:
     assert {host["current"] for host in status.values()} == {two}
     assert {host["previous"] for host in status.values()} == {one}
     again = project.canary("--source", project.version("v2", "good"))
-    assert "nothing was due" in again.summary
+    assert "nothing to do" in again.summary
     project.assert_never_two()
 
 
