@@ -399,7 +399,7 @@ class Year(RuleBasedStateMachine):
             if self._is_over():
                 break
             if ended is not None and (
-                "in quarantine" in ended.summary or "went back by itself 4 times" in ended.summary
+                "in quarantine" in ended.summary or "reverted by itself 4 times" in ended.summary
             ):
                 # What a person forced, and died over, no cron goes on with, nor with a release
                 # that lapses each time: a person ends it.

@@ -138,8 +138,8 @@ def test_a_failed_return_names_both_reasons_and_the_next_command(lab: Lab, tmp_p
     (tmp_path / "v2").mkdir()
     (tmp_path / "v2" / "main.py").write_text(VANDAL)
     bad = project.canary("--source", str(tmp_path / "v2"), code=7)
-    assert bad.summary.count("did not become ready after the return") == 1
-    assert f"{one} did not become ready after the return" in bad.summary
+    assert bad.summary.count("did not become ready after the revert") == 1
+    assert f"{one} did not become ready after the revert" in bad.summary
     assert "the vandal was here" in bad.summary
     assert "botdeploy logs prod --limit h1" in bad.summary
     assert project.run("logs", "prod", "--limit", "h1").code == 0

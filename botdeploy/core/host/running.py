@@ -18,7 +18,7 @@ PATIENCE_S = 30.0
 """How long a systemd that does not answer is asked again before that is the answer."""
 BETWEEN_S = 1800.0
 """How long a start that is due is waited for beyond the soak."""
-UNREAD = "its journal is unread: not even systemd's own lines are in it; see: botdeploy check"
+UNREAD = "its journal is unreadable: not even systemd's own lines are in it; see: botdeploy check"
 MOST_PIDS = 1000
 EXTERNAL = "its last error may have an external cause"
 _UP = frozenset({"active", "reloading", "refreshing"})
@@ -106,12 +106,12 @@ def seen(unit: Unit, release: str, ran_s: float = 0.0) -> Seen:
         if unit.main_pid <= 0:
             return Seen(Runs.ENDED, f"its main process is gone, though systemd calls it {state}")
         if release and unit.release not in {release, ""}:
-            return Seen(Runs.OTHER, f"what runs is {unit.release}, and not {release}")
+            return Seen(Runs.OTHER, f"{unit.release} runs instead of {release}")
         return _looping(unit, ran_s) or Seen(crashes=unit.crashes_since)
     if unit.active_state in _DOWN and not unit.is_start_due:
         return _down(unit, ran_s)
     if unit.active_state in {"activating", "deactivating"} | _DOWN:
-        return _looping(unit, ran_s) or Seen(Runs.STARTING, f"it is between two lives: {state}")
+        return _looping(unit, ran_s) or Seen(Runs.STARTING, f"it is starting or stopping: {state}")
     return Seen(Runs.UNKNOWN, f"systemd did not say whether it runs: {state}")
 
 
@@ -119,16 +119,16 @@ def _looping(unit: Unit, ran_s: float) -> Seen | None:
     count = unit.restarts_since
     if count < 2 or ran_s <= 0 or ran_s / count >= LOOP_LIFE_S:  # noqa: PLR2004
         return None
-    return Seen(Runs.LOOPING, f"systemd started it {count} times anew within {ran_s:.0f} s")
+    return Seen(Runs.LOOPING, f"systemd restarted it {count} times within {ran_s:.0f} s")
 
 
 def _down(unit: Unit, ran_s: float) -> Seen:
     state = f"the unit is {unit.active_state} ({unit.result or '?'}, status {unit.status})"
     if unit.ended_by == "itself":
-        return Seen(Runs.ENDED, f"the bot ended by itself, and nothing starts it again: {state}")
+        return Seen(Runs.ENDED, f"the bot ended by itself, and nothing restarts it: {state}")
     looping = _looping(unit, ran_s)
     if looping is not None and unit.active_state == "failed" and not unit.ended_by:
-        return Seen(Runs.LOOPING, f"{looping.why}, and gave up: {state}")
+        return Seen(Runs.LOOPING, f"{looping.why}, and no longer does: {state}")
     if unit.ended_by == "person":
         return Seen(Runs.STOPPED, f"a person stopped the bot: {state}")
     return Seen(
@@ -160,7 +160,7 @@ def judged(
         if one.runs is Runs.ENDED or (is_unread and one.runs is Runs.LOOPING):
             return Verdict(Outcome.FAIL, (one.why,), name)
         if is_unread and one.crashes:
-            why = f"systemd started it anew after faults, {one.crashes} in all; {UNREAD}"
+            why = f"systemd restarted it after crashes, {one.crashes} times in all; {UNREAD}"
             return Verdict(Outcome.FAIL, (why,), name)
     for name, one in hosts.items():
         if one.runs in {Runs.STOPPED, Runs.OTHER, Runs.LOOPING, Runs.ENDED}:

@@ -52,8 +52,8 @@ def _next_ring(facts: Facts) -> Decision | None:
             if facts.hosts[host].standing not in (Standing.AWAY, Standing.RETURNED, Standing.STUCK)
         ]
         if not members and facts.members.get(name) and not facts.has_passed(name):
-            told = facts.whys(facts.members[name])
-            return End(Result.UNREACHABLE, f"no host of ring {name} can be reached ({told})", name)
+            why = f"no host of ring {name} can be reached ({facts.whys(facts.members[name])})"
+            return End(Result.UNREACHABLE, why, name)
         if any(facts.hosts[host].standing is not Standing.PROVEN for host in members):
             step = ring_step(facts, ring, members)
             if facts.is_attended or not facts.has_passed(name) or not _can_go_on(step):

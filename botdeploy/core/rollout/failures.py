@@ -29,12 +29,12 @@ def failure(facts: Facts) -> Decision | None:
     if going:
         return Revert(tuple(going), why)
     if facts.within(Standing.BUSY):
-        return Wait(Reason.ACT, "hosts are going back", ring)
+        return Wait(Reason.ACT, "hosts are being reverted", ring)
     stuck = facts.within(Standing.STUCK)
     if stuck:
         others = [f"{name}: {facts.hosts[name].why}" for name in stuck]
-        told = "; ".join(one for one in others if one not in why)
-        more = f"; the way back failed on {told}" if told else ""
+        more = "; ".join(one for one in others if one not in why)
+        more = f"; the revert failed on {more}" if more else ""
         return End(Result.STUCK, why + more, ring)
     return End(Result.FAILED, why, ring)
 
@@ -94,12 +94,11 @@ def beyond_reach(facts: Facts) -> Decision | None:
     if len(away) <= facts.policy.max_unreachable.at_most(len(facts.hosts)):
         return None
     pending = facts.within(Standing.PENDING)
-    told = facts.whys(away)
-    why = f"{len(away)} of {len(facts.hosts)} hosts cannot be worked on ({told})"
+    why = f"{len(away)} of {len(facts.hosts)} hosts are not available ({facts.whys(away)})"
     if pending:
         return Revert(pending, why, Blame.NOBODY)
     if facts.within(Standing.BUSY):
-        return Wait(Reason.ACT, "acts are under way")
+        return Wait(Reason.ACT, "another operation is still running")
     return End(Result.UNREACHABLE, why)
 
 
@@ -113,7 +112,7 @@ def refused_everywhere(facts: Facts) -> Decision | None:
         return None
     for name in facts.within(Standing.BEHIND, Standing.LAPSED):
         if name in facts.refused:
-            why = f"it runs nowhere, and {name} has it in quarantine: {facts.refused[name]}"
+            why = f"no host runs it, and it is in quarantine on {name}: {facts.refused[name]}"
             return End(Result.ABANDONED, why)
     return None
 

@@ -35,7 +35,7 @@ def ring_step(facts: Facts, ring: Ring, members: Sequence[str]) -> Decision:
     """Take a ring that has not passed one step on."""
     views = {name: facts.hosts[name] for name in members}
     if any(view.standing is Standing.BUSY for view in views.values()):
-        return Wait(Reason.ACT, "acts are under way", ring.name)
+        return Wait(Reason.ACT, "another operation is still running", ring.name)
     settling = [
         view.age_s
         for view in views.values()
@@ -52,13 +52,13 @@ def ring_step(facts: Facts, ring: Ring, members: Sequence[str]) -> Decision:
     ]
     if not behind:
         return _soak(facts, ring, views)
-    tired = next((name for name in behind if views[name].has_given_up), None)
-    if tired is not None:
-        why = f"{tired} went back by itself {MOST_AGAIN + 1} times: {views[tired].why}"
+    exhausted = next((name for name in behind if views[name].has_given_up), None)
+    if exhausted is not None:
+        why = f"{exhausted} reverted by itself {MOST_AGAIN + 1} times: {views[exhausted].why}"
         return Wait(Reason.LAPSED, why, ring.name)
-    ill = _ill_batch(ring, views)
-    if ill is not None:
-        return ill
+    stopped = _earlier_batch(ring, views)
+    if stopped is not None:
+        return stopped
     closed = _closed(facts, ring, behind)
     if closed is not None:
         return closed
@@ -66,16 +66,17 @@ def ring_step(facts: Facts, ring: Ring, members: Sequence[str]) -> Decision:
     return SwitchOver(ring.name, tuple(behind[:size]))
 
 
-def _ill_batch(ring: Ring, views: Mapping[str, HostStanding]) -> Decision | None:
+def _earlier_batch(ring: Ring, views: Mapping[str, HostStanding]) -> Decision | None:
     """Tell what stands against the next batch: hosts of earlier ones that do not run now."""
     held = {name: view for name, view in views.items() if view.standing in UNPROVEN}
     over_s = min((view.age_s for view in held.values()), default=0.0) - ring.settle.total_seconds()
-    told = judged(None, {name: view.seen for name, view in held.items()}, over_s=max(0.0, over_s))
-    if told is None:
+    seen = {name: view.seen for name, view in held.items()}
+    verdict = judged(None, seen, over_s=max(0.0, over_s))
+    if verdict is None:
         return None
-    if told.outcome is Outcome.INCONCLUSIVE:
-        return End(Result.INCONCLUSIVE, told.reasons[0], ring.name)
-    return Wait(Reason.SETTLE, told.reasons[0], ring.name)
+    if verdict.outcome is Outcome.INCONCLUSIVE:
+        return End(Result.INCONCLUSIVE, verdict.reasons[0], ring.name)
+    return Wait(Reason.SETTLE, verdict.reasons[0], ring.name)
 
 
 def _closed(facts: Facts, ring: Ring, behind: Sequence[str]) -> Wait | None:
@@ -113,8 +114,8 @@ def _soak(facts: Facts, ring: Ring, views: Mapping[str, HostStanding]) -> Decisi
         return Wait(Reason.SOAK, f"ring {ring.name} soaks", ring.name, facts.now + left)
     verdict = facts.verdicts.get(ring.name)
     if verdict is None or verdict.outcome is Outcome.WAIT:
-        told = f": {'; '.join(verdict.reasons)}" if verdict and verdict.reasons else ""
-        return _without_verdict(facts, ring, views, f"no verdict yet{told}")
+        reasons = f": {'; '.join(verdict.reasons)}" if verdict and verdict.reasons else ""
+        return _without_verdict(facts, ring, views, f"no verdict yet{reasons}")
     pending = _confirmable(views)
     if pending:
         return Confirm(ring.name, pending)

@@ -92,7 +92,7 @@ def _standing(state: HostState, release: str, rollout: str) -> HostStanding:
     switch = state.switch
     ours = switch is not None and is_try_of(switch.try_id, rollout) and switch.new == release
     if switch is not None and switch.phase is Phase.REVERTING:
-        return HostStanding(Standing.BUSY, why="goes back")
+        return HostStanding(Standing.BUSY, why="is being reverted")
     if switch is not None and switch.phase is Phase.PENDING and switch.new == release:
         return HostStanding(Standing.PENDING, _runs_for_s(state, release))
     if switch is not None and switch.phase is Phase.REVERTED and ours:

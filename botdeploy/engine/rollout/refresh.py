@@ -78,7 +78,7 @@ class Refresh:
         self._busy_since = {name: self._busy_since.get(name, now) for name in busy}
         for name, since in self._busy_since.items():
             if now - since > ACT_S:
-                why = f"an act does not end there: {self._rollout_hosts[name].view.why}"
+                why = f"an operation there does not end: {self._rollout_hosts[name].view.why}"
                 self._rollout_hosts.stands(name, Standing.STUCK, why)
                 self._emit(Kind.HOST_FAILED, host=name, error=why)
         self._locked_fleet.ticker.tick(0.5)

@@ -63,8 +63,8 @@ class Reverting:
                 case Unchanged():
                     self._rollout_hosts.stands(name, Standing.RETURNED, why)
                 case HostError():
-                    told = f"it could not be taken back: {result.message}"
-                    self._rollout_hosts.stands(name, Standing.STUCK, told)
+                    error = f"it could not be reverted: {result.message}"
+                    self._rollout_hosts.stands(name, Standing.STUCK, error)
                     ring = self._rollout_hosts.ring_of(name)
                     self._emit(Kind.HOST_FAILED, host=name, ring=ring, error=result.message)
 

@@ -189,7 +189,7 @@ class RolloutHosts(RingHosts):
             runs = state.now_runs(result.old if result.is_running else "")
             self.states[name] = replace(runs, current=result.old, switches=known)
         if result.old and not result.is_running:
-            why = f"{result.why}; and {result.old} did not become ready after the return"
+            why = f"{result.why}; and {result.old} did not become ready after the revert"
             self.stands(name, Standing.STUCK, why)
         elif has_failed and result.cause not in OWN_DOING:
             self.stands(name, Standing.RETURNED, result.why)

@@ -441,7 +441,7 @@ def test_a_host_that_lapsed_too_often_waits_for_a_person() -> None:
         wait = decide(seen)
         assert isinstance(wait, Wait)
         assert (wait.reason, wait.ring) == (Reason.LAPSED, "canary")
-        assert "h1 went back by itself 4 times: nobody came" in wait.why
+        assert "h1 reverted by itself 4 times: nobody came" in wait.why
 
 
 def test_the_tries_of_a_host_are_counted_by_their_names() -> None:

@@ -497,7 +497,7 @@ def test_a_cron_that_always_comes_too_late_stops_trying() -> None:
     release(stage)
     said = wait(stage, 2)
     assert {code for code, _ in said[3:]} == {5}
-    assert "went back by itself 4 times" in said[-1][1]
+    assert "reverted by itself 4 times" in said[-1][1]
     assert "botdeploy canary prod" in said[-1][1]
     assert switches(stage, "h1") == 1 + 4
     assert (stage.running(), stage.hosts["h1"].quarantine) == (["R0001"] * 5, {})
@@ -671,7 +671,7 @@ def test_a_promote_that_dies_in_the_middle_of_a_switch_is_followed_by_others() -
     assert stage.running() == ["R0002", *["R0001"] * 4]
     said = wait(stage, 1)
     assert {code for code, _ in said} == {5}
-    assert all("h2 went back by itself 4 times" in why for _, why in said)
+    assert all("h2 reverted by itself 4 times" in why for _, why in said)
     waiting = [event for event in stage.events if event.kind is Kind.WAITING]
     assert {(one.ring, one.data["reason"]) for one in waiting[-12:]} == {("beta", "lapsed")}
     assert stage.hosts["h2"].quarantine == {}
