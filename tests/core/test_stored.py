@@ -8,7 +8,7 @@ from typing import Any
 
 from botdeploy.core.evidence.evidence import Evidence
 from botdeploy.core.evidence.process_lives import Lives
-from botdeploy.core.host.host_state import from_record
+from botdeploy.core.host.state_record import from_record
 from botdeploy.core.lines.assembler import Assembler
 from botdeploy.core.probes.probe import ProbeReading
 from botdeploy.core.release.manifest import parse_manifest

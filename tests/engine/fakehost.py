@@ -10,8 +10,9 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from botdeploy.core.evidence.proven_past import NOBODY
-from botdeploy.core.host.host_state import HostState, Phase, from_record, lock_holder
+from botdeploy.core.host.host_state import HostState, Phase
 from botdeploy.core.host.running import Runs, seen, unit_of
+from botdeploy.core.host.state_record import from_record, lock_holder
 from botdeploy.errors import ActFailed
 from botdeploy.hosts.acts.faults import (
     LeaseLost,

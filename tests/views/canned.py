@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from botdeploy.core.host import host_state
+from botdeploy.core.host import state_record
 from botdeploy.core.lines.assembler import Assembler
 from botdeploy.core.lines.line import moved
 from botdeploy.core.model.address import Address
@@ -158,7 +158,7 @@ class Canned:
 
     def seen(self, now: datetime) -> HostState:
         """Be observed."""
-        return host_state.from_record(
+        return state_record.from_record(
             {
                 "active_state": "active",
                 "main_pid": 4711,

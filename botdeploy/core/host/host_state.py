@@ -5,19 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from botdeploy.core.host.running import Runs, Seen, Unit, seen, unit_of
-from botdeploy.core.text.untrusted import LATEST_US, instant, object_of, real, time_of, told, whole
+from botdeploy.core.host.running import Runs, Seen, Unit, seen
+from botdeploy.core.text.untrusted import time_of
 from botdeploy.errors import UserError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Mapping
 
 SKEW = timedelta(seconds=5)
 """What a host's clock may differ from ours and still counts as right."""
-LONGEST_S = 10_000_000_000
-"""Three hundred years: no machine runs, and no lease lasts, for longer."""
 
 
 class Phase(StrEnum):
@@ -68,7 +66,7 @@ class StagedRelease:
     @property
     def proven_us(self) -> int:
         """When it was proven: microseconds UTC by the host's clock; 0 where it is not known."""
-        return _microseconds(self.proven_at)
+        return microseconds(self.proven_at)
 
     def proven_for_s(self, at: datetime | None) -> float:
         """Seconds from the proof to ``at``, by the host's clock; 0 where it is not known."""
@@ -186,7 +184,7 @@ class HostState:
     @property
     def at_us(self) -> int:
         """What time it was by the host's clock, in microseconds UTC; 0 when it did not say."""
-        return _microseconds(self.at)
+        return microseconds(self.at)
 
     def ahead(self, now: datetime) -> timedelta:
         """Tell how far the host's clock is before ``now``; 0 where it is as good as equal."""
@@ -286,126 +284,6 @@ def bot_fault(state: HostState) -> BotFault | None:
             return BotFault(found.runs, found.why, state.current, is_given_up=is_given_up)
 
 
-def from_record(record: Mapping[str, Any]) -> HostState:
-    """Read the ``state`` record of a host's program; unknown fields are left out.
-
-    Raises ValueError for a record that is not of this form.
-    """
-    try:
-        return _from_record(record)
-    except (TypeError, KeyError, ValueError, AttributeError) as error:
-        raise ValueError(f"the host's state record is damaged: {error}") from error
-
-
-def _from_record(record: Mapping[str, Any]) -> HostState:
-    phase = record.get("phase")
-    lock = record.get("lock")
-    rollout = record.get("rollout")
-    hold = record.get("hold")
-    return HostState(
-        current=told(record.get("current", "")),
-        previous=told(record.get("previous", "")),
-        unit=unit_of(record),
-        active_since_us=whole(record.get("active_since_us", 0), most=LATEST_US),
-        uptime_s=whole(record.get("uptime_s", 0), most=LONGEST_S),
-        boot_id=told(record.get("boot_id", "")),
-        at=time_of(record.get("at")),
-        is_prepared=bool(record.get("prepared", False)),
-        switch=None if not phase else _switch(phase),
-        releases=tuple(
-            StagedRelease(
-                told(one["id"]),
-                told(one.get("digest", "")),
-                bool(one.get("proven")),
-                told(one.get("proven_in", "")),
-                _time_of(one.get("proven_at")),
-            )
-            for one in record.get("releases", ())
-        ),
-        quarantine={told(key): told(why) for key, why in (record.get("quarantine") or {}).items()},
-        refused=tuple(_refused(record.get("refused") or ())),
-        switches=tuple(
-            (whole(at_us, most=LATEST_US), told(release))
-            for at_us, release in record.get("switches") or ()
-        ),
-        lock=None if not lock else lock_holder(lock),
-        rollout=None
-        if not rollout
-        else RolloutRecord(
-            **{
-                name: (_time if name in {"since", "ended"} else told)(rollout.get(name) or "")
-                for name in RolloutRecord.__dataclass_fields__
-            }
-        ),
-        approvals=tuple(
-            Approval(told(one.get("release")), told(one.get("ring")), at=_time_of(one.get("at")))
-            for one in record.get("approved") or ()
-        ),
-        hold=_hold(hold),
-        stuck=told(record.get("stuck") or ""),
-    )
-
-
-def _refused(lines: Iterable[Any]) -> Iterator[RefusedError]:
-    """Read what stands below the reason in the files of the quarantine; skip what is damaged."""
-    for line in lines:
-        try:
-            one = object_of(str(line))
-            yield RefusedError(
-                told(one["fingerprint"]), told(one.get("text")), told(one.get("release"))
-            )
-        except (ValueError, KeyError):
-            continue
-
-
-def _hold(hold: Any) -> str:
-    if not hold:
-        return ""
-    if isinstance(hold, str):
-        return told(hold)
-    why = f": {hold['why']}" if hold.get("why") else ""
-    return told(f"{hold.get('who') or 'somebody'} since {hold.get('at') or 'some time'}{why}")
-
-
-def _switch(record: Mapping[str, Any]) -> Switch:
-    return Switch(
-        phase=Phase(record["phase"]),
-        try_id=told(record.get("run", "")),
-        new=told(record.get("new", "")),
-        old=told(record.get("old", "")),
-        by=told(record.get("by", "")),
-        why=told(record.get("why", "")),
-        cause=told(record.get("cause", "")),
-        armed_us=_microseconds(time_of(record.get("armed"))),
-        age_s=real(record.get("ran_s", record.get("age_s")) or 0, most=LONGEST_S),
-        is_steady="ran_s" in record,
-        lease_left_s=whole(record.get("lease_left_s") or 0, most=LONGEST_S),
-        earlier=told(record.get("earlier", "")),
-    )
-
-
-def lock_holder(record: Mapping[str, Any]) -> LockHolder:
-    """Read the ``lock`` part of a record."""
-    return LockHolder(
-        id=told(record.get("id", "")),
-        owner=told(record.get("owner", "")),
-        kind=told(record.get("kind", "")),
-        why=told(record.get("why", "")),
-        since=_time(record.get("since")),
-    )
-
-
-def _time(value: object) -> str:
-    """Give a time that is only told, never reckoned with; empty for one that is none."""
-    try:
-        return instant(value)
-    except ValueError:
-        return ""
-
-
-def _time_of(value: object) -> datetime | None:
-    return time_of(_time(value))
-
-
-def _microseconds(at: datetime | None) -> int:
+def microseconds(at: datetime | None) -> int:
+    """Give a time in microseconds UTC; 0 where it is not known."""
     return 0 if at is None else int(at.timestamp() * 1e6)

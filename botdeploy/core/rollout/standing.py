@@ -13,7 +13,7 @@ from botdeploy.core.host.host_state import Phase
 from botdeploy.core.host.running import Seen
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
     from botdeploy.core.host.host_state import HostState
 
@@ -140,8 +140,10 @@ def is_try_of(try_id: str, rollout: str) -> bool:
     return try_id == rollout or try_id.startswith(f"{rollout}.")
 
 
-def next_try(rollout: str, earlier: Iterable[str]) -> str:
-    """Name a try of a rollout that is none of a host's earlier ones."""
+def next_try_id(rollout: str, state: HostState | None) -> str:
+    """Name the next try of a rollout on a host; a try that is over is never reused."""
+    switch = state.switch if state is not None else None
+    earlier = (switch.try_id, switch.earlier) if switch is not None else ()
     last = max((_tries(one, rollout) for one in earlier if is_try_of(one, rollout)), default=0)
     return f"{rollout}.{last + 1}" if last else rollout
 

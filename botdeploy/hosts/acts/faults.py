@@ -5,8 +5,8 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from botdeploy.core.host.host_state import LockHolder, lock_holder
 from botdeploy.core.host.running import Unit, unit_of
+from botdeploy.core.host.state_record import lock_holder
 from botdeploy.core.text.untrusted import told
 from botdeploy.errors import (
     ActFailed,
@@ -21,6 +21,8 @@ from botdeploy.errors import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+
+    from botdeploy.core.host.host_state import LockHolder
 
 
 class ProgramMissing(HostError):

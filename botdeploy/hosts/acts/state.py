@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from botdeploy.core.host import host_state
+from botdeploy.core.host import state_record
 from botdeploy.core.text.untrusted import instant
 from botdeploy.errors import ActFailed, OutcomeUnknown
 from botdeploy.hosts.acts.call import Subject
@@ -43,7 +43,7 @@ def read_state(host: str, record: object) -> HostState:
     if not isinstance(record, dict):
         raise OutcomeUnknown(host, "observe: the host sent no state")
     with parsing(host, "observe", ActFailed):
-        state = host_state.from_record(record)
+        state = state_record.from_record(record)
         if not state.at:
             raise ValueError("it does not say what time it is")
         return state

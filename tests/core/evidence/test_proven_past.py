@@ -17,15 +17,9 @@ from botdeploy.core.evidence.proven_past import (
     proven,
     timeline,
 )
-from botdeploy.core.host.host_state import (
-    HostState,
-    Phase,
-    RefusedError,
-    StagedRelease,
-    Switch,
-    from_record,
-)
+from botdeploy.core.host.host_state import HostState, Phase, RefusedError, StagedRelease, Switch
 from botdeploy.core.host.running import Unit
+from botdeploy.core.host.state_record import from_record
 from botdeploy.core.lines.level import Level
 from botdeploy.core.lines.line import LineKind, LogLine
 from botdeploy.core.lines.systemd_record import SystemKind, SystemRecord

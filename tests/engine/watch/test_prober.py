@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from botdeploy.core.evidence.evidence import Evidence
-from botdeploy.core.host.host_state import from_record
+from botdeploy.core.host.state_record import from_record
 from botdeploy.core.lines.assembler import Assembler
 from botdeploy.core.model.bot import Probe, ProbeKind
 from botdeploy.engine.evidence.collect import collect

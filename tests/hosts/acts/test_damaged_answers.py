@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from botdeploy.core.evidence.evidence import Evidence
 from botdeploy.core.evidence.process_lives import Lives
-from botdeploy.core.host.host_state import from_record
+from botdeploy.core.host.state_record import from_record
 from botdeploy.core.judge import Judge, JudgeOptions
 from botdeploy.core.lines.assembler import Assembler
 from botdeploy.core.lines.structured import read_structured
