@@ -18,15 +18,14 @@ from pathlib import Path
 from statistics import median
 from time import monotonic
 from typing import TYPE_CHECKING
-from zlib import crc32
 
 try:
     import numpy as np
 
-    from tests.bench import judge_rivals, judge_worlds
+    from tests.bench import judge_rivals, judge_scenarios
     from tests.bench.judge_compiled import CompiledJudge
     from tests.bench.judge_plots import JUDGE, write_plots
-    from tests.bench.judge_worlds import IDEAL, NASTY, OTHER, REAL, Fault, World
+    from tests.bench.judge_scenarios import IDEAL, NASTY, OTHER, REAL, Fault, Scenario
 except ModuleNotFoundError as missing:
     sys.exit(f"{missing.name} is missing; type: .venv/bin/python -m pip install --group bench")
 
@@ -51,17 +50,17 @@ class Row:
     """One line of the table."""
 
     name: str
-    world: World
+    scenario: Scenario
     fault: Fault
     is_null: bool = False
     has_rivals: bool = False
 
 
 ROWS = (
-    Row("good, rough world", REAL, Fault(), is_null=True, has_rivals=True),
-    Row("good, ideal world", IDEAL, Fault(), is_null=True),
-    Row("good, nasty world", NASTY, Fault(), is_null=True),
-    Row("good, other world", OTHER, Fault(), is_null=True),
+    Row("good, rough scenario", REAL, Fault(), is_null=True, has_rivals=True),
+    Row("good, ideal scenario", IDEAL, Fault(), is_null=True),
+    Row("good, nasty scenario", NASTY, Fault(), is_null=True),
+    Row("good, other scenario", OTHER, Fault(), is_null=True),
     Row("good, outage of all", REAL, Fault(outage=10)),
     Row("errors x 1.5", REAL, Fault(errors=1.5)),
     Row("errors x 2", REAL, Fault(errors=2.0), has_rivals=True),
@@ -73,8 +72,8 @@ ROWS = (
     Row("gone silent", REAL, Fault(traffic=0.0), has_rivals=True),
     Row("latency + 20 %", REAL, Fault(slow=1.2)),
     Row("latency + 100 %", REAL, Fault(slow=2.0)),
-    Row("errors x 5, nasty world", NASTY, Fault(errors=5.0)),
-    Row("errors x 20, nasty world", NASTY, Fault(errors=20.0)),
+    Row("errors x 5, nasty scenario", NASTY, Fault(errors=5.0)),
+    Row("errors x 20, nasty scenario", NASTY, Fault(errors=20.0)),
 )
 RIVALS = {
     "grep ERROR": judge_rivals.grep,
@@ -89,9 +88,9 @@ def judged(row: Row, rate: float, seed: int, number: int) -> tuple[int, int]:
 
     The abort is that of a watch of an hour; the promotion that of a soak of ten minutes.
     """
-    world = judge_worlds.at_rate(row.world, rate)
-    seeds = (seed, crc32(row.name.encode()), int(rate), number)
-    judge = CompiledJudge(judge_worlds.simulate(world, row.fault, seeds))
+    scenario = judge_scenarios.at_rate(row.scenario, rate)
+    seeds = (seed, judge_scenarios.seed_of(row.name), int(rate), number)
+    judge = CompiledJudge(judge_scenarios.simulate(scenario, row.fault, seeds))
     watch = judge.watch()
     young = judge.young
     e_values = watch.e_value
@@ -102,7 +101,7 @@ def judged(row: Row, rate: float, seed: int, number: int) -> tuple[int, int]:
     failed = next((t + 1 for t in over if judge.in_hindsight(watch, t) >= limit), 0)
     news = np.flatnonzero(young)
     passed = 0
-    for t in range(SOAK - 1, world.watch if not failed else failed - 1):
+    for t in range(SOAK - 1, scenario.watch if not failed else failed - 1):
         before = news[news <= t]
         if len(before) and t + 1 - before[-1] < min(NEW_ERROR_MIN, SOAK):
             continue
@@ -115,9 +114,9 @@ def judged(row: Row, rate: float, seed: int, number: int) -> tuple[int, int]:
 
 def rivals(row: Row, rate: float, seed: int, number: int) -> list[int]:
     """Let the others judge one run: the minute of each one's abort, 0 for never."""
-    world = judge_worlds.at_rate(row.world, rate)
-    seeds = (seed, crc32(row.name.encode()), int(rate), number)
-    run = judge_worlds.simulate(world, row.fault, seeds)
+    scenario = judge_scenarios.at_rate(row.scenario, rate)
+    seeds = (seed, judge_scenarios.seed_of(row.name), int(rate), number)
+    run = judge_scenarios.simulate(scenario, row.fault, seeds)
     return [rival(run) for rival in RIVALS.values()]
 
 

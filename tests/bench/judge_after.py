@@ -15,14 +15,13 @@ from math import sqrt
 from statistics import median
 from time import monotonic
 from typing import TYPE_CHECKING
-from zlib import crc32
 
 try:
     import numpy as np
 
-    from tests.bench import judge_worlds
+    from tests.bench import judge_scenarios
     from tests.bench.judge_compiled import CompiledJudge, Weighed
-    from tests.bench.judge_worlds import NASTY, REAL, Fault, World
+    from tests.bench.judge_scenarios import NASTY, REAL, Fault, Scenario
 except ModuleNotFoundError as missing:
     sys.exit(f"{missing.name} is missing; type: .venv/bin/python -m pip install --group bench")
 
@@ -46,17 +45,19 @@ class Row:
     """One line of the table."""
 
     name: str
-    world: World
+    scenario: Scenario
     fault: Fault = NO_FAULT
 
 
 ROWS = (
-    Row("good, rough world, a day", REAL),
-    Row("good, nasty world, a day", NASTY),
-    Row("good, rough world, one host alone, a day", replace(REAL, hosts=1)),
-    Row("errors x 20, rough world beside others", REAL, Fault(errors=20.0)),
-    Row("errors x 20, rough world, one host alone", replace(REAL, hosts=1), Fault(errors=20.0)),
-    Row("errors x 20, rough world, ten minutes of past", replace(REAL, past=10), Fault(errors=20)),
+    Row("good, rough scenario, a day", REAL),
+    Row("good, nasty scenario, a day", NASTY),
+    Row("good, rough scenario, one host alone, a day", replace(REAL, hosts=1)),
+    Row("errors x 20, rough scenario beside others", REAL, Fault(errors=20.0)),
+    Row("errors x 20, rough scenario, one host alone", replace(REAL, hosts=1), Fault(errors=20.0)),
+    Row(
+        "errors x 20, rough scenario, ten minutes of past", replace(REAL, past=10), Fault(errors=20)
+    ),
 )
 
 
@@ -64,9 +65,9 @@ def failed(row: Row, rate: float, number: int) -> int:
     """Watch one run; gives the minute since the pass, or the fault's begin, of the fail, or 0."""
     is_good = row.fault == NO_FAULT
     many = DAY_MIN if is_good else FOUND_MIN
-    world = replace(row.world, rate=rate, watch=many + 2 * WINDOW_MIN, noise=0.0)
-    seeds = (SEED, crc32(row.name.encode()), int(rate), number)
-    judge = CompiledJudge(judge_worlds.simulate(world, row.fault, seeds))
+    scenario = replace(row.scenario, rate=rate, watch=many + 2 * WINDOW_MIN, noise=0.0)
+    seeds = (SEED, judge_scenarios.seed_of(row.name), int(rate), number)
+    judge = CompiledJudge(judge_scenarios.simulate(scenario, row.fault, seeds))
     rng = np.random.default_rng(seeds)
     first = 0 if is_good else -int(rng.integers(0, min(EVERY_MIN, judge.past)))
     found = [

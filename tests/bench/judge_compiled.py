@@ -24,7 +24,7 @@ from botdeploy.core.judge.count_table import LINES, NEW_ERRORS, NEW_FOR_MIN, WEI
 if TYPE_CHECKING:
     from types import ModuleType
 
-    from tests.bench.judge_worlds import Floats, Run
+    from tests.bench.judge_scenarios import Floats, Run
 
 _DRIVER = """
 def follow(own, own_mean, rest, rest_mean, active, burst, swing, doubt, ratios, weights, ceiling,
@@ -130,14 +130,14 @@ class CompiledJudge:
     def __init__(self, run: Run, worse: float = 3.0) -> None:
         """Learn the past of all hosts."""
         self.run = run
-        self.past = run.world.past
-        self.hosts = run.world.hosts
+        self.past = run.scenario.past
+        self.hosts = run.scenario.hosts
         self.worse = worse
         past = self.past
         self.lines = run.events[:, :past].mean(axis=1)
         damped = np.log2(1.0 + run.errors)
         often = run.errors[:, :past].sum(axis=(0, 1)) >= 5
-        self.apart = [damped[:, :, kind] for kind in range(run.world.kinds) if often[kind]]
+        self.apart = [damped[:, :, kind] for kind in range(run.scenario.kinds) if often[kind]]
         self.weighed = damped.sum(axis=2)
         self.blocks = past // rates_module.BLOCK_MIN
         everyone = list(range(self.hosts))
@@ -158,7 +158,7 @@ class CompiledJudge:
     def _fresh(self) -> list[tuple[int, int, int]]:
         """List the errors that the past's first half does not know, in order."""
         fresh = list(self.run.unseen)
-        for kind in range(self.run.world.kinds):
+        for kind in range(self.run.scenario.kinds):
             hosts, minutes = np.nonzero(self.run.errors[:, :, kind])
             if not len(minutes) or minutes.min() >= self.past // 2:
                 fresh += [
@@ -245,7 +245,7 @@ class CompiledJudge:
         first: dict[int, int] = {}
         last: dict[tuple[int, int], int] = {}
         on: dict[int, set[int]] = {}
-        rows = np.zeros((self.hosts, self.past + self.run.world.watch))
+        rows = np.zeros((self.hosts, self.past + self.run.scenario.watch))
         had = False
         unseen = self.fresh
         for minute, _host, kind in unseen:
@@ -283,7 +283,7 @@ class CompiledJudge:
         """Weigh an hour; ``canary`` and ``begin`` other than given replay the past."""
         is_replay = begin is not None
         start = self.past if begin is None else begin
-        minutes = past_windows.WINDOW_MIN if is_replay else self.run.world.watch
+        minutes = past_windows.WINDOW_MIN if is_replay else self.run.scenario.watch
         out = Weighed(minutes)
         active = np.ones(minutes)
         active[: 0 if is_replay else grace] = 0.0

@@ -21,7 +21,7 @@ Cell = dict[str, Any]
 Figures = dict[str, dict[str, dict[str, Cell]]]
 """By row, by judge, by events a minute."""
 
-GOOD = "good, rough world"
+GOOD = "good, rough scenario"
 JUDGE = "botdeploy"
 FALSE_ABORTS = "verdict-false-aborts.svg"
 DETECTIONS = "verdict-detections.svg"

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from tests.bench.judge_worlds import Floats, Run
+    from tests.bench.judge_scenarios import Floats, Run
 
 GRACE = 2
 
 
 def _watched(run: Run) -> tuple[Floats, Floats, Floats, Floats]:
     """Give errors and events of the canary and of the rest, a minute after the grace."""
-    past = run.world.past + GRACE
+    past = run.scenario.past + GRACE
     errors = run.errors.sum(axis=2)
     for minute, host, _ in run.unseen:
         errors[host, minute] += 1
@@ -37,7 +37,7 @@ def grep(run: Run) -> int:
 def threshold(run: Run) -> int:
     """Abort at the fifth minute whose error ratio is over 2.5 times the usual one."""
     own, events, _, _ = _watched(run)
-    past = run.world.past
+    past = run.scenario.past
     usual = run.errors[:, :past].sum() / max(1, run.events[:, :past].sum())
     bad = np.flatnonzero(own > 2.5 * usual * np.maximum(events, 1))
     return int(bad[4]) + GRACE + 1 if len(bad) >= 5 else 0
@@ -50,7 +50,7 @@ def kayenta(run: Run) -> int:
     ten minutes from the twentieth on.
     """
     own, _, rest, _ = _watched(run)
-    mean = rest / (run.world.hosts - 1)
+    mean = rest / (run.scenario.hosts - 1)
     for end in range(20 - GRACE, len(own) + 1, 10):
         one, other = own[:end].astype(float), mean[:end].astype(float)
         shifts = np.sort((one[:, None] - other[None, :]).ravel())

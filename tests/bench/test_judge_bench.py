@@ -12,13 +12,13 @@ pytest.importorskip("numba", reason="the simulation's packages are not installed
 from botdeploy.core.evidence.counts import Counts
 from botdeploy.core.judge.fleet_tally import FleetTally
 from botdeploy.core.judge.host_tally import MINUTE_US
-from botdeploy.core.judge.options import JudgeOptions, Preset
+from botdeploy.core.judge.judge_options import JudgeOptions, Preset
 from botdeploy.core.judge.sequential import LATE_US, SequentialTest
 from tests.bench.judge_compiled import CompiledJudge
-from tests.bench.judge_worlds import IDEAL, REAL, Fault, World, at_rate, simulate
+from tests.bench.judge_scenarios import IDEAL, REAL, Fault, Scenario, at_rate, simulate
 
 if TYPE_CHECKING:
-    from tests.bench.judge_worlds import Run
+    from tests.bench.judge_scenarios import Run
 
 FIRST = 28_000_000
 """The minute in which the past begins."""
@@ -26,8 +26,8 @@ FIRST = 28_000_000
 
 def ledger_of(run: Run) -> FleetTally:
     """Fill a ledger with a simulated run."""
-    names = [f"h{host}" for host in range(run.world.hosts)]
-    past = run.world.past
+    names = [f"h{host}" for host in range(run.scenario.hosts)]
+    past = run.scenario.past
     switch_us = (FIRST + past) * MINUTE_US
     ledger = FleetTally(names[:1], names[1:], {"h0": switch_us}, MINUTE_US)
     fresh = {(host, minute): kind for minute, host, kind in run.unseen}
@@ -35,7 +35,7 @@ def ledger_of(run: Run) -> FleetTally:
         part = ledger.host(name)
         assert part is not None
         part.first_us = FIRST * MINUTE_US
-        for minute in range(past + run.world.watch):
+        for minute in range(past + run.scenario.watch):
             errors = {
                 f"Traceback!known{kind}": int(many)
                 for kind, many in enumerate(run.errors[host, minute])
@@ -63,18 +63,20 @@ def ledger_of(run: Run) -> FleetTally:
 
 @pytest.mark.parametrize("rate", [1.0, 10.0, 100.0])
 @pytest.mark.parametrize(
-    ("world", "fault"),
+    ("scenario", "fault"),
     [(REAL, Fault()), (IDEAL, Fault(errors=5.0)), (REAL, Fault(new=0.3, slow=1.4))],
 )
-def test_compiled_and_plain_judge_weigh_the_same(world: World, fault: Fault, rate: float) -> None:
+def test_compiled_and_plain_judge_weigh_the_same(
+    scenario: Scenario, fault: Fault, rate: float
+) -> None:
     """Minute by minute the simulation's evidence is the package's."""
-    run = simulate(at_rate(world, rate), fault, (11, int(rate)))
+    run = simulate(at_rate(scenario, rate), fault, (11, int(rate)))
     options = JudgeOptions.preset_for(Preset.NORMAL, 600.0)
     plain = SequentialTest(ledger_of(run), options)
     judge = CompiledJudge(run)
     compiled = judge.watch()
-    for minute in range(run.world.watch):
-        end_us = (FIRST + run.world.past + minute + 1) * MINUTE_US + LATE_US
+    for minute in range(run.scenario.watch):
+        end_us = (FIRST + run.scenario.past + minute + 1) * MINUTE_US + LATE_US
         condemned = plain.advance(end_us)
         parts = plain.parts()
         for kind, share in parts.items():

@@ -1,6 +1,6 @@
 """Judging a release by its journal, beside the hosts that still run the old one."""
 
 from botdeploy.core.judge.judge import Judge, PastFacts
-from botdeploy.core.judge.options import JudgeOptions, Preset
+from botdeploy.core.judge.judge_options import JudgeOptions, Preset
 
 __all__ = ["Judge", "JudgeOptions", "PastFacts", "Preset"]

@@ -14,7 +14,7 @@ from botdeploy.core.judge.hard import HardRules
 from botdeploy.core.judge.history_model import Usual
 from botdeploy.core.judge.host_tally import MINUTE_US, ProcessEvent
 from botdeploy.core.judge.journal_gaps import JournalGaps
-from botdeploy.core.judge.options import JudgeOptions, Preset
+from botdeploy.core.judge.judge_options import JudgeOptions, Preset
 from botdeploy.core.judge.past_windows import WINDOW_MIN
 from botdeploy.core.judge.rates import BLOCK_MIN
 from botdeploy.core.judge.sequential import LATE_US, MOST_PAST_MIN

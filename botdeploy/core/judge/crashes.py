@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from botdeploy.core.judge.host_tally import MINUTE_US
-from botdeploy.core.judge.options import Preset
+from botdeploy.core.judge.judge_options import Preset
 from botdeploy.core.lines.quote import quote
 from botdeploy.core.lines.systemd_record import SystemKind
 from botdeploy.core.text.phrases import count, duration, listing
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from botdeploy.core.judge.fleet_tally import FleetTally
     from botdeploy.core.judge.host_tally import HostTally, ProcessEvent
-    from botdeploy.core.judge.options import JudgeOptions
+    from botdeploy.core.judge.judge_options import JudgeOptions
 
 _WITHIN_US = 10 * MINUTE_US
 _EXITS = (SystemKind.CRASHED, SystemKind.COREDUMP)
@@ -32,7 +32,7 @@ class Crashes:
 
     def total(self) -> int:
         """Crashes of the release on all canary hosts, without what was excused."""
-        return sum(crashes_in(tally.unforgiven()) for tally in self._fleet.canary.values())
+        return sum(crashes_in(tally.not_excused()) for tally in self._fleet.canary.values())
 
     @property
     def are_usual(self) -> bool:
@@ -47,7 +47,7 @@ class Crashes:
     def too_many(self) -> str | None:
         """Say why the crashes so far condemn the release, or None if they do not yet."""
         parts = list(self._fleet.canary.values())
-        shown = [one for tally in parts for one in tally.unforgiven() if _is_crash(one)]
+        shown = [one for tally in parts for one in tally.not_excused() if _is_crash(one)]
         last = max(shown, key=lambda one: one.at_us, default=None)
         if last is None:
             return None
@@ -57,13 +57,13 @@ class Crashes:
             total = self.total()
             if total < 2 and not self._is_quick:
                 return None
-            names = [tally.name for tally in parts if crashes_in(tally.unforgiven())]
+            names = [tally.name for tally in parts if crashes_in(tally.not_excused())]
             where = f" ({listing(names)})" if len(names) > 1 else ""
             known_s = self._fleet.history_s
             past = f", and not once in {duration(known_s)} of the old release" if known_s else ""
             often = f" {total} times since the switch" if total >= 2 else ""
             return f"crashed{often}{where}{past}: {text}"
-        most = max((_most_crashes(tally.unforgiven()) for tally in parts), default=0)
+        most = max((_most_crashes(tally.not_excused()) for tally in parts), default=0)
         usual = max(
             (_most_crashes(tally.process_events_before) for tally in self._fleet.parts()), default=0
         )
@@ -76,7 +76,7 @@ class Crashes:
 
     def faultless_loop(self, tally: HostTally) -> str | None:
         """Say that a bot which ends without an error does so again and again, unlike before."""
-        often = _most_faultless(tally.unforgiven())
+        often = _most_faultless(tally.not_excused())
         usual = max(_most_faultless(other.process_events_before) for other in self._fleet.parts())
         if often < 2 or often <= usual:
             return None

@@ -14,7 +14,7 @@ from botdeploy.core.verdict import Outcome, Verdict
 if TYPE_CHECKING:
     from botdeploy.core.judge.fleet_tally import FleetTally
     from botdeploy.core.judge.host_tally import HostTally, ProcessEvent
-    from botdeploy.core.judge.options import JudgeOptions
+    from botdeploy.core.judge.judge_options import JudgeOptions
     from botdeploy.core.lines.line import LogLine
 
 SAME_TIME_US = 5 * MINUTE_US
@@ -69,7 +69,7 @@ class HardRules:
 
         ``result``: what systemd calls the end of a unit that failed.
         """
-        if event.at_us <= tally.forgiven_us:
+        if event.at_us <= tally.excused_until_us:
             return None
         kind = event.kind
         reason: str | None = None
@@ -98,7 +98,7 @@ class HardRules:
                     return ruled
             if tally.name in self._excused or tally.down_us is None or tally.is_start_due:
                 continue
-            if tally.down_us > tally.forgiven_us and (
+            if tally.down_us > tally.excused_until_us and (
                 now_us - tally.down_us > self._options.restart_s * SECOND_US
             ):
                 last = tally.process_events[-1].text
@@ -117,7 +117,7 @@ class HardRules:
             tally = self._fleet.canary[name]
             if tally.down_us is not None:
                 return _fail(tally, reason, "the baseline had the same problem and recovered")
-            tally.forgiven_us = now_us
+            tally.excused_until_us = now_us
             del self._excused[name]
         return None
 
@@ -127,7 +127,7 @@ class HardRules:
 
     def _kept(self, tally: HostTally) -> str | None:
         """Say what its lines would have shown, where what was kept of them was taken in at once."""
-        seen = tally.unforgiven() if tally.is_absorbed else []
+        seen = tally.not_excused() if tally.is_absorbed else []
         fatal = next((one for one in seen if one.kind in _FATAL), None)
         if fatal is not None:
             return f"{_FATAL[fatal.kind]}: {quote(fatal.text)}"

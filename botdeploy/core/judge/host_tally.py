@@ -111,7 +111,7 @@ class HostTally:
         """Whether what was kept of its journal was taken in, instead of its lines."""
         self.down_us: int | None = None
         """Since when the unit is failed."""
-        self.forgiven_us = start_us - 1
+        self.excused_until_us = start_us - 1
 
     # -- lines ----------------------------------------------------------------------------------
 
@@ -191,9 +191,9 @@ class HostTally:
 
     # -- what is known --------------------------------------------------------------------------
 
-    def unforgiven(self) -> list[ProcessEvent]:
+    def not_excused(self) -> list[ProcessEvent]:
         """Give what happened since the switch and was not put down to the baseline's trouble."""
-        return [one for one in self.process_events if one.at_us > self.forgiven_us]
+        return [one for one in self.process_events if one.at_us > self.excused_until_us]
 
     @property
     def history_s(self) -> float:

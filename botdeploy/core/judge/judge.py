@@ -10,7 +10,7 @@ from botdeploy.core.judge.fleet_tally import FleetTally
 from botdeploy.core.judge.hard import HardRules
 from botdeploy.core.judge.host_tally import MINUTE_US, SECOND_US
 from botdeploy.core.judge.journal_gaps import JournalGaps
-from botdeploy.core.judge.options import JudgeOptions, Preset
+from botdeploy.core.judge.judge_options import JudgeOptions, Preset
 from botdeploy.core.judge.pass_conditions import PassConditions
 from botdeploy.core.judge.quarantined_errors import QuarantinedErrors
 from botdeploy.core.judge.quick import QuickRules

@@ -12,7 +12,7 @@ from botdeploy.core.verdict import Outcome, Verdict
 if TYPE_CHECKING:
     from botdeploy.core.judge.fleet_tally import FleetTally
     from botdeploy.core.judge.hard import HardRules
-    from botdeploy.core.judge.options import JudgeOptions
+    from botdeploy.core.judge.judge_options import JudgeOptions
     from botdeploy.core.judge.quick import QuickRules
     from botdeploy.core.judge.sequential import SequentialTest
 

@@ -14,7 +14,7 @@ from botdeploy.core.verdict import Outcome, Verdict
 if TYPE_CHECKING:
     from botdeploy.core.judge.fleet_tally import FleetTally
     from botdeploy.core.judge.host_tally import HostTally
-    from botdeploy.core.judge.options import JudgeOptions
+    from botdeploy.core.judge.judge_options import JudgeOptions
 
 _EXTERNAL = (
     "such an error (name resolution, connections, TLS, answers of other services) may have an"

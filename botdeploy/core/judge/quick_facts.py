@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from botdeploy.core.judge.fleet_tally import FleetTally
     from botdeploy.core.judge.host_tally import HostTally, Quote
-    from botdeploy.core.judge.options import JudgeOptions
+    from botdeploy.core.judge.judge_options import JudgeOptions
 
 _START_S = 10.0
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from botdeploy.core.judge.host_tally import MINUTE_US, SECOND_US
 from botdeploy.core.judge.judge import Judge
-from botdeploy.core.judge.options import JudgeOptions, Preset
+from botdeploy.core.judge.judge_options import JudgeOptions, Preset
 from botdeploy.core.lines.systemd_record import SystemKind
 from botdeploy.core.verdict import Outcome, Verdict
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from botdeploy.core.judge.fleet_tally import FleetTally
-    from botdeploy.core.judge.options import JudgeOptions
+    from botdeploy.core.judge.judge_options import JudgeOptions
 
 MOST_PAST_MIN = 1440
 """Minutes of history that are learnt from."""

@@ -12,14 +12,14 @@ from itertools import pairwise
 from math import log
 from typing import TYPE_CHECKING
 
-from botdeploy.core.judge.options import Preset
+from botdeploy.core.judge.judge_options import Preset
 from botdeploy.core.judge.power.quick_power import QuickPower
 from botdeploy.core.judge.power.scenario import SURE, Scenario
 from botdeploy.core.judge.power.sentence import sentence
 from botdeploy.core.judge.power.sequential_power import SequentialPower
 
 if TYPE_CHECKING:
-    from botdeploy.core.judge.options import JudgeOptions
+    from botdeploy.core.judge.judge_options import JudgeOptions
 
 RATIOS = (1.5, 2.0, 3.0, 5.0, 7.0, 10.0, 20.0, 50.0, 100.0)
 """How many times the usual errors may come; the ratios that are tried."""

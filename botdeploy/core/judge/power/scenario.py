@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from botdeploy.core.judge.options import JudgeOptions
+    from botdeploy.core.judge.judge_options import JudgeOptions
 
 SURE = 0.8
 """What "finds" means: in so many of all cases."""

@@ -1,4 +1,4 @@
-"""Simulated fleets: what hosts of a bot print in quiet and rough worlds, with and without a fault.
+"""Simulated fleets: what hosts of a bot print in quiet and rough scenarios, good or faulty.
 
 Written for these measurements alone: minutes of counts, not lines. Each run has its own seed.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from typing import Any
+from zlib import crc32
 
 import numpy as np
 
@@ -16,7 +17,7 @@ Ints = Any
 
 
 @dataclass(frozen=True, slots=True)
-class World:
+class Scenario:
     """How a fleet behaves while nothing is wrong with the release."""
 
     rate: float = 10.0
@@ -47,12 +48,12 @@ class World:
     """Bursts of errors that a start prints, on the mean."""
     wander: float = 0.05
     """How far a host's latency strays by itself (log; memory of half an hour)."""
-    weather: float = 0.15
+    fleet_wander: float = 0.15
     """The same for the latency of the whole fleet."""
     latency_sd: float = 0.6
-    mood: float = 0.0
+    host_wander: float = 0.0
     """How far a host's error rate strays by itself from hour to hour (log; memory of 3 hours)."""
-    crowd: float = 0.0
+    traffic_variance: float = 0.0
     """Variance of traffic that comes in crowds, as a share of its mean squared."""
     incident_min: float = 0.0
     """Mean length of incidents that end by chance; 0: all last 3 minutes."""
@@ -60,8 +61,8 @@ class World:
     """Known kinds of errors; the k-th comes 1/k as often as the first."""
 
 
-REAL = World()
-IDEAL = World(
+REAL = Scenario()
+IDEAL = Scenario(
     burst=1.0,
     host_sd=0.0,
     drift=0.0,
@@ -71,11 +72,17 @@ IDEAL = World(
     unseen=0.0,
     noise=0.0,
     wander=0.0,
-    weather=0.0,
+    fleet_wander=0.0,
 )
-NASTY = World(burst=10.0, incidents=6.0, host_sd=0.8, drift=0.3)
-OTHER = World(
-    burst=5.0, drift=0.2, mood=0.3, crowd=0.1, incidents=2.0, incident_min=8.0, wander=0.1
+NASTY = Scenario(burst=10.0, incidents=6.0, host_sd=0.8, drift=0.3)
+OTHER = Scenario(
+    burst=5.0,
+    drift=0.2,
+    host_wander=0.3,
+    traffic_variance=0.1,
+    incidents=2.0,
+    incident_min=8.0,
+    wander=0.1,
 )
 """Another kind of roughness, which nothing in the judge was tuned on."""
 
@@ -100,7 +107,7 @@ class Fault:
 class Run:
     """One fleet over its past and its watch; host 0 is the canary."""
 
-    world: World
+    scenario: Scenario
     events: Ints
     """Host by minute."""
     errors: Ints
@@ -112,65 +119,67 @@ class Run:
     squares: Floats
 
 
-def simulate(world: World, fault: Fault, seed: tuple[int, ...]) -> Run:
+def simulate(scenario: Scenario, fault: Fault, seed: tuple[int, ...]) -> Run:
     """Let a fleet live for its past and its watch."""
     rng = np.random.default_rng(seed)
-    hosts, past = world.hosts, world.past
-    minutes = past + world.watch
+    hosts, past = scenario.hosts, scenario.past
+    minutes = past + scenario.watch
     time = np.arange(minutes)
-    share = np.exp(rng.normal(0.0, world.share_sd, hosts))
+    share = np.exp(rng.normal(0.0, scenario.share_sd, hosts))
     share /= share.mean()
-    day = 1.0 + world.day * np.sin(2.0 * np.pi * (time / 1440.0 + rng.random()))
-    mean = world.rate * share[:, None] * day[None, :]
+    day = 1.0 + scenario.day * np.sin(2.0 * np.pi * (time / 1440.0 + rng.random()))
+    mean = scenario.rate * share[:, None] * day[None, :]
     mean[0, past:] *= fault.traffic
-    if world.crowd:
-        mean = mean * rng.gamma(1.0 / world.crowd, world.crowd, mean.shape)
+    if scenario.traffic_variance:
+        mean = mean * rng.gamma(
+            1.0 / scenario.traffic_variance, scenario.traffic_variance, mean.shape
+        )
     events = rng.poisson(mean)
 
-    level = np.repeat(np.exp(rng.normal(0.0, world.host_sd, hosts))[:, None], minutes, axis=1)
-    level[:, past:] *= np.exp(rng.normal(0.0, world.drift, hosts))[:, None]
-    if world.mood:
-        level = level * np.exp(_stray(rng, (hosts, minutes), world.mood, 180.0))
-    _raise(level, rng, world.outages / 60.0, 5.0)
+    level = np.repeat(np.exp(rng.normal(0.0, scenario.host_sd, hosts))[:, None], minutes, axis=1)
+    level[:, past:] *= np.exp(rng.normal(0.0, scenario.drift, hosts))[:, None]
+    if scenario.host_wander:
+        level = level * np.exp(_stray(rng, (hosts, minutes), scenario.host_wander, 180.0))
+    _raise(level, rng, scenario.outages / 60.0, 5.0)
     for host in range(hosts):
-        _raise(level[host], rng, world.incidents / 1440.0, 3.0, world.incident_min)
+        _raise(level[host], rng, scenario.incidents / 1440.0, 3.0, scenario.incident_min)
     if fault.outage:
         begin = past + 3 + int(rng.integers(0, 15))
         level[:, begin : begin + fault.outage] *= 15.0
 
-    weights = 1.0 / np.arange(1, world.kinds + 1)
+    weights = 1.0 / np.arange(1, scenario.kinds + 1)
     weights /= weights.sum()
-    ratio = np.ones((hosts, minutes, world.kinds))
+    ratio = np.ones((hosts, minutes, scenario.kinds))
     if fault.is_one_kind:
         ratio[0, past:, 1] = fault.errors
     else:
         ratio[0, past:, :] = fault.errors
-    usual = events * world.errors / world.burst * level
+    usual = events * scenario.errors / scenario.burst * level
     bursts = rng.poisson(usual[:, :, None] * weights * ratio)
-    for _ in range(rng.poisson(world.noise)):
-        bursts[0, past + int(1.5 * rng.random()), rng.integers(world.kinds)] += 1
+    for _ in range(rng.poisson(scenario.noise)):
+        bursts[0, past + int(1.5 * rng.random()), rng.integers(scenario.kinds)] += 1
     errors = bursts.copy()
-    if world.burst > 1.0:
+    if scenario.burst > 1.0:
         some = bursts > 0
-        errors[some] += rng.negative_binomial(bursts[some], 1.0 / world.burst)
+        errors[some] += rng.negative_binomial(bursts[some], 1.0 / scenario.burst)
 
     unseen: list[tuple[int, int, int]] = []
     for host in range(hosts):
-        many = rng.poisson(world.unseen / 1440.0 * minutes)
+        many = rng.poisson(scenario.unseen / 1440.0 * minutes)
         unseen += [(int(at), host, -1) for at in rng.random(many) * minutes]
     unseen = [(at, host, number) for number, (at, host, _) in enumerate(sorted(unseen))]
     if fault.new:
-        many = rng.poisson(fault.new * world.watch)
-        unseen += [(past + int(at), 0, 10**6) for at in rng.random(many) * world.watch]
+        many = rng.poisson(fault.new * scenario.watch)
+        unseen += [(past + int(at), 0, 10**6) for at in rng.random(many) * scenario.watch]
 
-    centre = rng.normal(5.0, 0.3, hosts)[:, None] + _stray(rng, (1, minutes), world.weather)
-    centre = centre + _stray(rng, (hosts, minutes), world.wander)
+    centre = rng.normal(5.0, 0.3, hosts)[:, None] + _stray(rng, (1, minutes), scenario.fleet_wander)
+    centre = centre + _stray(rng, (hosts, minutes), scenario.wander)
     centre[0, past:] += np.log(fault.slow)
-    spread = world.latency_sd
+    spread = scenario.latency_sd
     work = events * centre + rng.standard_normal((hosts, minutes)) * spread * np.sqrt(events)
     inner = rng.chisquare(np.maximum(1, events - 1)) * spread**2 * (events > 1)
     squares = np.divide(work**2, events, out=np.zeros_like(work), where=events > 0) + inner
-    return Run(world, events, errors, sorted(unseen), work, squares)
+    return Run(scenario, events, errors, sorted(unseen), work, squares)
 
 
 def _raise(
@@ -201,6 +210,11 @@ def _stray(
     return out
 
 
-def at_rate(world: World, rate: float) -> World:
-    """Give the same world with another traffic."""
-    return replace(world, rate=rate)
+def at_rate(scenario: Scenario, rate: float) -> Scenario:
+    """Give the same scenario with another traffic."""
+    return replace(scenario, rate=rate)
+
+
+def seed_of(name: str) -> int:
+    """Give the seed of a row; scenarios were called worlds when the page's figures were drawn."""
+    return crc32(name.replace("scenario", "world").encode())
