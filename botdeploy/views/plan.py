@@ -28,10 +28,10 @@ def head(record: Mapping[str, Any]) -> Iterator[Styled]:
         yield f"{name} belongs to environment '{other}'; canary would refuse it", "red"
     for ring in record["rings"]:
         yield f"ring {ring['name']}: {', '.join(_ring(ring))}", ""
-        if foretold := record["power"]["rings"].get(ring["name"]):
-            yield f"  {foretold['text']}", ""
-            if foretold["lacking"]:
-                yield f"  {foretold['lacking']}", "yellow"
+        if forecast := record["power"]["rings"].get(ring["name"]):
+            yield f"  {forecast['text']}", ""
+            if forecast["lacking"]:
+                yield f"  {forecast['lacking']}", "yellow"
     traffic = record["power"]["traffic"]
     if traffic is not None and not traffic["states_levels"]:
         yield f"no soak can exclude {NO_LEVELS}", "yellow"

@@ -78,11 +78,12 @@ def test_compiled_and_plain_judge_weigh_the_same(
     for minute in range(run.scenario.watch):
         end_us = (FIRST + run.scenario.past + minute + 1) * MINUTE_US + LATE_US
         condemned = plain.advance(end_us)
-        parts = plain.parts()
+        assert plain.comparison is not None
+        parts = plain.comparison.parts()
         for kind, share in parts.items():
             assert share[1] == pytest.approx(compiled.parts[kind][minute], rel=1e-6), (minute, kind)
         if minute % 20 == 19 or condemned:
-            looked_back = plain.in_hindsight()
+            looked_back = plain.comparison.in_hindsight()
             assert looked_back == pytest.approx(judge.in_hindsight(compiled, minute), rel=1e-6)
         if condemned:
             break

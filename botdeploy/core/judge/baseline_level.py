@@ -1,6 +1,8 @@
 """How many times its usual the baseline counts, minute by minute, and whether that is an outage.
 
-Like ``bet``, plain loops that the simulation compiles.
+Like ``bet``, plain loops that the simulation compiles. A hidden Markov model of two states, usual
+and outage (Rabiner, 1989, "A tutorial on hidden Markov models"), whose levels are gamma
+distributed, so that counts are negative binomial.
 """
 
 from __future__ import annotations
@@ -68,9 +70,8 @@ def follow_baseline(
 ) -> Baseline:
     """Take in what the baseline counted in a minute, ``x`` where ``mean`` was expected.
 
-    Two states take turns (a hidden Markov model, filtered forward): usual minutes, whose swings
-    were learnt from the past, and an outage, in which something happens to all hosts at once that
-    no past need have shown. ``enter``: the chance that an outage begins in this minute.
+    Usual minutes have swings that were learnt from the past; in an outage something happens to all
+    hosts at once that no past need have shown. ``enter``: the chance that one begins now.
     """
     seen = x / burst
     expected = mean / burst

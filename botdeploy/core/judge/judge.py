@@ -185,4 +185,4 @@ class Judge(JournalGaps):
             return self._quick.suspicion(now_us)
         if self._sequential.advance(now_us):
             return Verdict(Outcome.FAIL, *self._sequential.against())
-        return None if self._sequential.is_open else self._quick.suspicion(now_us)
+        return None if self._sequential.comparison is not None else self._quick.suspicion(now_us)

@@ -53,7 +53,7 @@ class PassConditions:
             return Verdict(Outcome.WAIT, (f"nothing bad so far: {self._seen()}; {left}",))
         for tally in self._fleet.canary.values():
             if tally.unheard.is_broken:
-                blind = "its journal can't be read, so nobody knows what it does"
+                blind = "its journal can't be read, so it is not known what the bot does"
                 return self.late(Verdict(Outcome.WAIT, (blind,), tally.name), now_us)
             torn_us = tally.unheard.between(tally.start_us, now_us)
             if 2 * torn_us > now_us - tally.start_us:

@@ -16,7 +16,7 @@ _PRIOR_EVENTS = 4.0
 """A host's rate is drawn towards the fleet's by as much as so many bursts would weigh."""
 _PRIOR_BURST = 3.0
 _PRIOR_LINES = 10.0
-CALM = 10.0
+NO_SWING = 10.0
 """``swing`` of a fleet whose hosts share no ups and downs."""
 _OUTAGE = 2.5
 """Blocks in which the whole fleet counted more than so many times its usual are left out."""
@@ -45,7 +45,7 @@ def learn(counts: list[float], exposure: list[float], blocks: int, rates: list[f
     the fleet and incidents of a host.
     """
     burst = _PRIOR_BURST
-    swing = CALM
+    swing = NO_SWING
     outages = [False] * blocks
     incidents = [False] * len(counts)
     means = [0.0] * len(counts)
@@ -56,7 +56,7 @@ def learn(counts: list[float], exposure: list[float], blocks: int, rates: list[f
             means[at] = rates[at // blocks] * exposure[at]
         burst, shared = _moments(counts, means, outages, burst)
         if again:
-            swing = min(CALM, max(0.3, 1.0 / shared)) if shared > 0.0 else CALM
+            swing = min(NO_SWING, max(0.3, 1.0 / shared)) if shared > 0.0 else NO_SWING
         else:
             _mark(counts, means, burst, outages, incidents)
     return Spread(burst, swing, _wander(counts, means, outages, burst))

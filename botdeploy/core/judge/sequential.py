@@ -60,9 +60,9 @@ class SequentialTest:
         self.failed = False
 
     @property
-    def is_open(self) -> bool:
-        """Whether there is a past to compare with."""
-        return self._watch is not None
+    def comparison(self) -> Comparison | None:
+        """The comparison with the past; None where there is none to compare with."""
+        return self._watch.comparison if self._watch is not None else None
 
     def advance(self, now_us: int) -> bool:
         """Take in the minutes that are over; True once the evidence condemns the release."""
@@ -122,14 +122,6 @@ class SequentialTest:
         if ready and comparison.e_value >= self._least(watch):
             limit = self.limit
             self.failed = comparison.e_value >= limit and comparison.in_hindsight() >= limit
-
-    def parts(self) -> dict[str, tuple[float, float]]:
-        """Give each kind of evidence's share of the stake, and its e-value by now."""
-        return self._watch.comparison.parts() if self._watch is not None else {}
-
-    def in_hindsight(self) -> float:
-        """Give the whole evidence, by what the baseline showed after each minute as well."""
-        return self._watch.comparison.in_hindsight() if self._watch is not None else 1.0
 
     @property
     def limit(self) -> float:

@@ -1,4 +1,7 @@
-"""Tail probabilities and likelihoods of counts that come in bursts."""
+"""Tail probabilities and likelihoods of counts that come in bursts.
+
+Johnson, Kemp & Kotz, 2005, "Univariate Discrete Distributions", chapters 5 and 9.
+"""
 
 from __future__ import annotations
 

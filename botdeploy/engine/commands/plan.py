@@ -10,7 +10,7 @@ from botdeploy.core.lines.line import LineRules
 from botdeploy.core.release.manifest import delta
 from botdeploy.core.rollout import ring_members
 from botdeploy.core.rollout.target import named
-from botdeploy.engine.evidence.traffic import foretold, traffic
+from botdeploy.engine.evidence.traffic import forecast, traffic
 from botdeploy.engine.fleet.observe import observe
 from botdeploy.engine.fleet.ownership import others
 from botdeploy.engine.rollout.rollout_ids import new_rollout
@@ -91,7 +91,7 @@ class Plan:
             "left_out": dict(inventory.left_out),
             "power": {
                 "traffic": self.traffic.record() if self.traffic is not None else None,
-                "rings": foretold(inventory, self.rings, self.traffic),
+                "rings": forecast(inventory, self.rings, self.traffic),
             },
         }
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from botdeploy.core.evidence.counts import Counts
 from botdeploy.core.evidence.proven_past import HISTORY_S, RECENT_S
 from botdeploy.core.judge import JudgeOptions, Preset
-from botdeploy.core.judge.power import foretell
+from botdeploy.core.judge.power import power_of
 from botdeploy.core.judge.rates import BLOCK_MIN
 from botdeploy.core.judge.unexcluded import FEW
 from botdeploy.core.lines.assembler import Assembler
@@ -132,7 +132,7 @@ def _by_probe(acts: Acts, probe: Probe) -> tuple[float, float]:
     return sum(reading.handled.values()) / minutes, sum(reading.errors.values()) / minutes
 
 
-def foretold(
+def forecast(
     inventory: Inventory,
     rings: Mapping[str, Sequence[str]],
     seen: Traffic | None,
@@ -151,7 +151,7 @@ def foretold(
         if ring.soak > policy.attended_soak and known_s >= RECENT_S:
             known_s = float(HISTORY_S)
         options = JudgeOptions.from_policy(policy.judge, ring.soak)
-        it = foretell(
+        it = power_of(
             options,
             seen.lines_per_minute if seen is not None else 0.0,
             seen.error_rate if seen is not None else 0.0,

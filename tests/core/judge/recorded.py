@@ -249,10 +249,10 @@ def evidence_of(judge: Judge) -> list[float]:
     if test is None or test._watch is None:
         return []
     watch = test._watch
-    found, parts = watch.comparison, test.parts()
+    found, parts = watch.comparison, watch.comparison.parts()
     return [
         *(parts[kind][1] for kind in (APART, LINES, WEIGHED, WORK, NEW_ERRORS) if kind in parts),
-        test.in_hindsight(),
+        found.in_hindsight(),
         test.limit,
         max(watch.windows.so_far if watch.windows else (), default=0.0),
         *(one.safety if one else 0.0 for one in (found.weighed, found.traffic, found.slow)),

@@ -1,4 +1,4 @@
-"""What is made of a ring that has passed, from what its journals told since."""
+"""A ring that has passed: what its journals since then lead to."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def fails_in(after: AfterPass, minutes: int = 120) -> int:
 
 
 def test_the_bound_is_that_of_a_hundredth_a_day() -> None:
-    """So many watches begin in a day, and a calm past is asked for twice the proof."""
+    """So many watches begin in a day, and a smooth past is asked for twice the proof."""
     assert pytest.approx(SMOOTH_SHARE / BOUND) == FALSE_A_DAY / (1440 / EVERY_MIN)
 
 
@@ -104,17 +104,17 @@ def test_a_single_new_error_and_a_short_silence_fail_nothing() -> None:
     assert not fails_in(watched(said, is_kept=False))
 
 
-@pytest.mark.parametrize("is_told", [True, False])
-def test_a_long_wait_for_the_next_life_is_not_a_unit_that_stays_down(*, is_told: bool) -> None:
+@pytest.mark.parametrize("is_known", [True, False])
+def test_a_long_wait_for_the_next_start_is_not_a_unit_that_stays_down(*, is_known: bool) -> None:
     """RestartSec=10 after one fault: its host says that a start is due."""
     after = watched(good, is_kept=False)
     at_us = PASS + 130 * MINUTE
     for kind in (SystemKind.CRASHED, SystemKind.FAILED):
         record = SystemRecord(kind, "exited", 1)
         after.feed("w1", LogLine(at_us, LineKind.SYSTEMD, None, "tbot.service: …", system=record))
-    if is_told:
+    if is_known:
         after.start_due("w1")
-    assert (after.failure(at_us + 9_000_000) is None) is is_told
+    assert (after.failure(at_us + 9_000_000) is None) is is_known
 
 
 def test_all_hosts_in_trouble_is_not_the_release() -> None:

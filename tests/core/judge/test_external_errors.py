@@ -1,4 +1,4 @@
-"""What the world does, told from what the release does: outages, and errors that all hosts meet."""
+"""External causes and those in the release: outages, and errors that all hosts meet."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def judged(
     past: list[LogLine] | None = None,
     is_kept: bool = False,
 ) -> tuple[Verdict, Judge]:
-    """Judge w1 beside w2 … to its end, asked every second; all have a calm past."""
+    """Judge w1 beside w2 … to its end, asked every second; all have a quiet past."""
     names = [f"w{2 + i}" for i in range(len(baseline))]
     before = [*every(-3600 * hours, 0, 3.0), *(past or [])]
     before.sort(key=lambda line: line.at_us)
@@ -88,9 +88,9 @@ def judged(
         while index < len(feed) and feed[index][0] <= at(second):
             _, name, line = feed[index]
             index += 1
-            told = it.feed(name, line)
-            if told is not None and told.outcome is not Outcome.WAIT:
-                return told, it
+            at_line = it.feed(name, line)
+            if at_line is not None and at_line.outcome is not Outcome.WAIT:
+                return at_line, it
         ruled = it.verdict(at(second))
         if ruled.outcome is not Outcome.WAIT:
             return ruled, it

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from botdeploy.core.judge import Judge, JudgeOptions
-from botdeploy.core.judge.power import foretell
+from botdeploy.core.judge.power import power_of
 from botdeploy.core.judge.power.forecast import RATIOS
 from botdeploy.core.judge.power.scenario import BURST_LINES, SURE
 from botdeploy.core.judge.tails import at_least, bursts_of
@@ -58,7 +58,7 @@ def test_very_many_bursts_still_sum_to_one() -> None:
     assert sum(chances) == pytest.approx(1.0, abs=1e-3)
 
 
-# --- what is foretold -----------------------------------------------------------------------------
+# --- what is forecast -----------------------------------------------------------------------------
 
 traffics = st.floats(0.05, 500.0)
 rates = st.floats(0.0, 0.5)
@@ -70,7 +70,7 @@ def test_more_errors_are_never_harder_to_find(
     soak_s: float, lines: float, rate: float, hosts: int
 ) -> None:
     """Chances grow with the ratio and lie between 0 and 1."""
-    it = foretell(options(soak_s), lines, rate, hosts, baseline=2)
+    it = power_of(options(soak_s), lines, rate, hosts, baseline=2)
     chances = [chance for _, chance in it.finds]
     assert chances == sorted(chances)
     assert all(0.0 <= chance <= 1.0 for chance in chances)
@@ -80,17 +80,17 @@ def test_more_errors_are_never_harder_to_find(
 def test_a_longer_soak_and_more_traffic_find_more() -> None:
     """Both quick and normal."""
     for soaks in ((30.0, 120.0, 500.0), (1800.0, 3600.0, 7200.0)):
-        seen = [foretell(options(one), 10.0, 0.02, history_s=3600).chance(5.0) for one in soaks]
+        seen = [power_of(options(one), 10.0, 0.02, history_s=3600).chance(5.0) for one in soaks]
         assert seen == sorted(seen)
         assert seen[-1] > seen[0] + 0.02
     for soak_s in (60.0, 1800.0):
-        seen = [foretell(options(soak_s), n, 0.02).chance(5.0) for n in (1.0, 10.0, 100.0)]
+        seen = [power_of(options(soak_s), n, 0.02).chance(5.0) for n in (1.0, 10.0, 100.0)]
         assert seen == sorted(seen)
 
 
 def test_rarer_errors_need_longer_soaks() -> None:
     """A new error that is found may come as rarely as the soak is long."""
-    every = [foretell(options(one), 10.0, 0.02).new_s or 0.0 for one in (15.0, 60.0, 300.0)]
+    every = [power_of(options(one), 10.0, 0.02).new_s or 0.0 for one in (15.0, 60.0, 300.0)]
     assert every == sorted(every)
     assert 15.0 < every[1] < 25.0
 
@@ -108,12 +108,12 @@ def test_rarer_errors_need_longer_soaks() -> None:
 )
 def test_a_soak_is_told_in_a_sentence(soak_s: float, lines: float, rate: float, said: str) -> None:
     """With the traffic that it rests on, what is found and what is not."""
-    assert said in str(foretell(options(soak_s), lines, rate, 1, baseline=2))
+    assert said in str(power_of(options(soak_s), lines, rate, 1, baseline=2))
 
 
 def test_a_bot_that_hardly_errs_cannot_be_judged_by_its_errors() -> None:
     """A bot that errs once a day shows no rise of the rate in ten minutes, and it is said so."""
-    said = str(foretell(options(600.0, "normal"), 0.1, 0.01, 3))
+    said = str(power_of(options(600.0, "normal"), 0.1, 0.01, 3))
     assert "error rate" not in said
     assert "can't find more of the usual errors" in said
 
@@ -122,7 +122,7 @@ def test_the_scales_find_about_what_the_simulation_found() -> None:
     """An hour beside five others, 2 % errors: ``make bench-judge``, in a world without outages."""
     simulated = {(1.0, 5.0): 0.23, (1.0, 20.0): 0.87, (4.0, 10.0): 0.89, (10.0, 5.0): 0.86}
     for (lines, ratio), found in simulated.items():
-        it = foretell(options(1800.0), lines, 0.02, 1, baseline=5, history_s=43200.0)
+        it = power_of(options(1800.0), lines, 0.02, 1, baseline=5, history_s=43200.0)
         assert it.chance(ratio) == pytest.approx(found, abs=0.1)
 
 
@@ -182,21 +182,21 @@ def is_found(seed: int, soak_s: float, lines: float, rate: float, ratio: float) 
     ("soak_s", "lines", "rate", "ratio"),
     [(300.0, 60.0, 0.03, 5.0), (60.0, 60.0, 0.05, 10.0), (120.0, 20.0, 0.05, 20.0)],
 )
-def test_the_quick_judge_finds_what_was_foretold(
+def test_the_quick_judge_finds_what_was_forecast(
     soak_s: float, lines: float, rate: float, ratio: float
 ) -> None:
-    """In 60 soaks it finds as many as foretold, within what chance allows and a tenth."""
+    """In 60 soaks it finds as many as forecast, within what chance allows and a tenth."""
     runs = max(15, examples(60))
-    foretold = foretell(options(soak_s), lines, rate, 1, baseline=1).chance(ratio)
+    forecast = power_of(options(soak_s), lines, rate, 1, baseline=1).chance(ratio)
     found = sum(is_found(seed, soak_s, lines, rate, ratio) for seed in range(runs)) / runs
     slack = 0.10 + 2.0 * sqrt(0.25 / runs)
-    assert abs(found - foretold) < slack, f"found {found:.2f}, foretold {foretold:.2f}"
+    assert abs(found - forecast) < slack, f"found {found:.2f}, forecast {forecast:.2f}"
 
 
-def test_the_quick_judge_finds_new_errors_as_rare_as_foretold() -> None:
+def test_the_quick_judge_finds_new_errors_as_rare_as_forecast() -> None:
     """A new error that comes by chance, as often as is said, is found in about 8 of 10 soaks."""
     soak_s = 60.0
-    every_s = foretell(options(soak_s), 20.0, 0.0, 1, baseline=1).new_s
+    every_s = power_of(options(soak_s), 20.0, 0.0, 1, baseline=1).new_s
     assert every_s is not None
     found = 0
     for seed in range(100):

@@ -1,4 +1,4 @@
-"""The quick judge and the hard rules, told as a person watching a journal would."""
+"""The quick judge and the hard rules, by what a person would see in a journal."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def test_a_good_release_passes_when_its_soak_is_over() -> None:
 
 
 def test_a_pass_says_what_it_could_not_exclude() -> None:
-    """The shortness of the soak is told with the rate that it could have seen."""
+    """A pass names how short the soak was, and the rate that it could have seen."""
     it = judge()
     run(it, {"w1": steady(1, 60), **others()})
     assert any("once in 20 s" in said for said in it.cannot_exclude())
@@ -301,7 +301,7 @@ def test_a_gap_that_closed_is_told_by_the_pass() -> None:
 
 
 def test_dropped_lines_are_told_and_are_no_silence() -> None:
-    """Lines that journald dropped are told by the pass, which can't vouch for them."""
+    """Lines that journald dropped are named by the pass, which does not cover them."""
     it = judge()
     record = SystemRecord(SystemKind.DROPPED, count=400)
     dropped = LogLine(at(5), LineKind.DROPPED, None, "Suppressed 400 messages", system=record)
@@ -474,7 +474,7 @@ def test_a_failed_unit_fails_when_only_the_baseline_recovers() -> None:
 
 
 def test_trouble_of_the_whole_fleet_that_lasts_is_inconclusive() -> None:
-    """At the deadline a person is told, nobody is rolled back for the world's fault."""
+    """At the deadline a person decides: nothing is rolled back for an external cause."""
     it = judge()
     it.feed("w2", happens(10, SystemKind.FAILED))
     it.feed("w1", happens(11, SystemKind.FAILED))
@@ -610,7 +610,7 @@ def test_work_that_is_slow_on_all_hosts_is_no_doubt() -> None:
 
 
 def test_work_that_takes_half_as_long_again_is_no_doubt() -> None:
-    """A minute can't tell that from a host's mood."""
+    """In a minute that is no more than a host varies by itself."""
     lines = {"w1": worked(1, 60, 150.0), **same_pace()}
     assert run(slow_judge(), lines)[1].outcome is Outcome.PASS
 
@@ -648,9 +648,9 @@ def test_a_bot_that_a_person_stopped_is_not_silent(*, by_journal: bool) -> None:
     assert it.verdict(at(1200)).outcome is Outcome.FAIL
 
 
-@pytest.mark.parametrize("is_told", [True, False])
+@pytest.mark.parametrize("is_known", [True, False])
 def test_a_long_wait_for_the_next_life_is_neither_silence_nor_a_unit_that_stays_down(
-    *, is_told: bool
+    *, is_known: bool
 ) -> None:
     """With RestartSec=60, in a bot that always failed now and then; its host tells of the start."""
     ends = [SystemKind.CRASHED, SystemKind.FAILED]
@@ -664,9 +664,9 @@ def test_a_long_wait_for_the_next_life_is_neither_silence_nor_a_unit_that_stays_
     it = judge(baseline=(), history=sorted(past, key=lambda line: line.at_us))
     for line in [*steady(0, 20), *(happens(20, kind) for kind in ends)]:
         it.feed("w1", line)
-    if is_told:
+    if is_known:
         it.start_due("w1")
-    assert (it.verdict(at(78)).outcome is Outcome.FAIL) is not is_told
-    if is_told:
+    assert (it.verdict(at(78)).outcome is Outcome.FAIL) is not is_known
+    if is_known:
         it.feed("w1", happens(80, SystemKind.STARTED))
         assert it.verdict(at(1200)).outcome is Outcome.FAIL  # now it is silence

@@ -253,7 +253,7 @@ def test_a_first_deploy_that_mostly_errs_fails() -> None:
 
 
 def test_a_torn_stream_is_neither_silence_nor_health() -> None:
-    """Minutes that were not read are left out: no fail for silence, no pass for calm."""
+    """Minutes that were not read are left out: no fail for silence, no pass for quiet."""
     it = judge(soak_min=10)
     lines = watch(until=5)
     lines.update(others(62))

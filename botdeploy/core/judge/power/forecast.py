@@ -59,7 +59,7 @@ class Power:
         return sentence(self)
 
 
-def foretell(
+def power_of(
     options: JudgeOptions,
     lines_per_minute: float,
     error_rate: float,
@@ -68,7 +68,7 @@ def foretell(
     baseline: float = 0,
     history_s: float = 3600.0,
 ) -> Power:
-    """Foretell what the judge finds within its time, with so much traffic.
+    """Compute what the judge finds within its time, with so much traffic.
 
     ``lines_per_minute`` and ``error_rate`` (errors a line, 0 to 1) are of one host of the old
     release; ``hosts`` run the new one, ``baseline`` hosts the old one beside them; ``history_s``

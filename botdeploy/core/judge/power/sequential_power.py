@@ -56,7 +56,7 @@ class SequentialPower:
     def _variation(self) -> Variation:
         """How the weighed errors vary, by what the judge will know of them."""
         doubt = rates.doubt(self._mean * self._past_min, self._burst, rates.WANDER)
-        return Variation(self._burst, rates.CALM, doubt)
+        return Variation(self._burst, rates.NO_SWING, doubt)
 
     @property
     def _steps(self) -> int:
@@ -138,7 +138,7 @@ class SequentialPower:
         mean = scenario.lines * scenario.hosts
         doubt = rates.doubt(mean * self._past_min, 1.5, rates.WANDER)
         minutes = max(1, round(self._minutes))
-        opened = Stream.of_traffic(Variation(1.5, rates.CALM, doubt), minutes)
+        opened = Stream.of_traffic(Variation(1.5, rates.NO_SWING, doubt), minutes)
         rest = scenario.lines * scenario.baseline
         for minute in range(1, min(240, max(1, int(self._minutes))) + 1):
             if rest > 0.0:
