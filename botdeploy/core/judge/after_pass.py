@@ -17,7 +17,7 @@ from botdeploy.core.judge.journal_gaps import JournalGaps
 from botdeploy.core.judge.judge_options import JudgeOptions, Preset
 from botdeploy.core.judge.past_windows import WINDOW_MIN
 from botdeploy.core.judge.rates import BLOCK_MIN
-from botdeploy.core.judge.sequential import LATE_US, MOST_PAST_MIN
+from botdeploy.core.judge.sequential import LATE_US, past_minutes
 from botdeploy.core.judge.threshold import SMOOTH_SHARE
 from botdeploy.core.lines.systemd_record import SystemKind
 from botdeploy.core.verdict import Outcome, Verdict
@@ -133,20 +133,13 @@ class AfterPass(JournalGaps):
 
     def _begin(self) -> bool:
         """Learn what is usual; a past shorter than ten minutes counts for what it is."""
-        fleet = self._fleet
-        watch = fleet.watch_us // MINUTE_US
-        known = [
-            tally.first_us
-            for tally in fleet.parts()
-            if tally.first_us is not None and tally.history_s >= _LEAST_PAST_S
-        ]
-        if not known:
+        past = past_minutes(self._fleet, _LEAST_PAST_S)
+        if past is None:
             return False
-        past = min(MOST_PAST_MIN, watch - min(known) // MINUTE_US)
-        past = max(BLOCK_MIN, past - past % BLOCK_MIN)
-        self._table = Table(fleet, past, watch - past)
+        past = max(BLOCK_MIN, past)
+        self._next = self._fleet.watch_us // MINUTE_US
+        self._table = Table(self._fleet, past, self._next - past)
         self._usual = Usual(self._table)
-        self._next = watch
         return True
 
     def _minute(self, now: int) -> None:

@@ -53,12 +53,12 @@ class PassConditions:
             return Verdict(Outcome.WAIT, (f"nothing bad so far: {self._seen()}; {left}",))
         for tally in self._fleet.canary.values():
             if tally.unheard.is_broken:
-                blind = "its journal can't be read, so it is not known what the bot does"
-                return self.late(Verdict(Outcome.WAIT, (blind,), tally.name), now_us)
+                unread_why = "its journal can't be read, so it is not known what the bot does"
+                return self.late(Verdict(Outcome.WAIT, (unread_why,), tally.name), now_us)
             torn_us = tally.unheard.between(tally.start_us, now_us)
             if 2 * torn_us > now_us - tally.start_us:
-                blind = f"{duration(torn_us / 1e6)} of its journal could not be read"
-                return self.late(Verdict(Outcome.WAIT, (blind,), tally.name), now_us)
+                unread_why = f"{duration(torn_us / 1e6)} of its journal could not be read"
+                return self.late(Verdict(Outcome.WAIT, (unread_why,), tally.name), now_us)
         unread = self._unread_news()
         if unread is not None:
             return self.late(unread, now_us)

@@ -49,6 +49,22 @@ class _Watch:
     """The last one with a new error."""
 
 
+def past_minutes(fleet: FleetTally, least_s: float) -> int | None:
+    """Give how many minutes before the watch are learnt from, in blocks; None where none are.
+
+    ``least_s``: seconds of the old release that a host must know to count.
+    """
+    known = [
+        tally.first_us // MINUTE_US
+        for tally in fleet.parts()
+        if tally.first_us is not None and tally.history_s >= least_s
+    ]
+    if not known:
+        return None
+    past = min(MOST_PAST_MIN, fleet.watch_us // MINUTE_US - min(known))
+    return past - past % BLOCK_MIN
+
+
 class SequentialTest:
     """Compares a watch with the past, for the presets that ask for proof."""
 
@@ -81,16 +97,9 @@ class SequentialTest:
         """Learn the past; where there is none, the baseline's first minutes stand for it."""
         fleet = self._fleet
         first_min = fleet.watch_us // MINUTE_US
-        known = [
-            tally.first_us // MINUTE_US
-            for tally in fleet.parts()
-            if tally.first_us is not None and tally.history_s >= BLOCK_MIN * 60
-        ]
-        past = BLOCK_MIN
-        if known:
-            past = min(MOST_PAST_MIN, first_min - min(known))
-            past -= past % BLOCK_MIN
-        else:
+        known = past_minutes(fleet, BLOCK_MIN * 60.0)
+        past = BLOCK_MIN if known is None else known
+        if known is None:
             first_min += 1 + past
             if not fleet.baseline or now_us < first_min * MINUTE_US + LATE_US:
                 return None
@@ -99,9 +108,8 @@ class SequentialTest:
         minutes = max(1, ceil(self._options.deadline_s / 60.0))
         canary = range(len(fleet.canary))
         comparison = Comparison(table, usual, canary, minutes, self._options.worse)
-        return _Watch(
-            table, usual, comparison, PastWindows(table, usual) if known else None, first_min
-        )
+        windows = PastWindows(table, usual) if known is not None else None
+        return _Watch(table, usual, comparison, windows, first_min)
 
     def _minute(self, watch: _Watch) -> None:
         minute, comparison = watch.next, watch.comparison
