@@ -91,6 +91,9 @@ class HardRules:
     def standing(self, now_us: int) -> Verdict | None:
         """Answer what no line answered: a unit that stays down, and what was excused before."""
         for tally in self._fleet.canary.values():
+            for error, message in tally.fatal_errors:
+                if (ruled := self.at_fatal(tally, error, message)) is not None:
+                    return ruled
             reason = self._kept(tally)
             if reason is not None and tally.name not in self._excused:
                 ruled = self._ruled(tally, reason, tally.process_events[-1].at_us)

@@ -94,6 +94,8 @@ class HostTally:
         """Before the switch."""
         self.errors_before: dict[str, int] = {}
         self.quotes: dict[str, Quote] = {}
+        self.fatal_errors: list[tuple[str, str]] = []
+        """Fingerprint and text of fatal lines since the switch, of what was kept."""
         self.process_events: list[ProcessEvent] = []
         self.process_events_before: list[ProcessEvent] = []
         self.starts_before = 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from botdeploy.core.evidence.incidents import FATAL
 from botdeploy.core.judge.host_tally import MINUTE_US, TROUBLE, HostTally, ProcessEvent, Quote
 from botdeploy.core.lines.fingerprint import TRACE
 from botdeploy.core.lines.systemd_record import SystemKind
@@ -104,10 +105,11 @@ def _absorb_incidents(
         is_judged = one.release == judged and is_after
         if counted is not None and one.release not in counted and not is_judged:
             continue
-        try:
-            kind = SystemKind(one.kind)
-        except ValueError:
-            continue  # a fatal line: the judge asks for those by themselves
+        if one.kind == FATAL:
+            if is_judged:
+                tally.fatal_errors.append((one.fingerprint, one.text))
+            continue
+        kind = SystemKind(one.kind)
         seen = ProcessEvent(one.at_us, kind, one.text, one.count, status=one.status)
         if is_after:
             tally.note(seen)

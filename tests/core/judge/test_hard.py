@@ -345,17 +345,22 @@ def test_a_crash_after_such_an_end_is_a_crash() -> None:
         ([*once(1), *once(2)], True),
         ([CRASH, GOES_DOWN, restart(1), STARTED, CRASH, GOES_DOWN, restart(2)], True),
         ([systemd("bot.service: Start request repeated too quickly.")], True),
+        ([said("CRITICAL the database of sessions is gone")], True),
+        ([said("CRITICAL the cache is gone, going on without it")], False),
+        ([said("ERROR the database of sessions is gone")], False),
     ],
 )
 def test_what_was_kept_says_the_same(entries: list[dict[str, Any]], *, fails: bool) -> None:
     """A rollout that is judged later, by what was kept of its journal, knows the same rules."""
     assembler, evidence = Assembler(), Evidence("w1")
-    for entry in talk(-3000, -2000):
-        for line in assembler.feed(entry):
-            evidence.add(line, "R1")
-    for number, entry in enumerate(entries):
-        for line in assembler.feed(entry | stamp(5 + number)):
-            evidence.add(line, "R2")
+    known = said("CRITICAL the cache is gone, going on without it") | stamp(-1900)
+    new = [entry | stamp(5 + number) for number, entry in enumerate(entries)]
+    for release, its in (("R1", [*talk(-3000, -2000), known]), ("R2", new)):
+        for entry in its:
+            for line in assembler.feed(entry):
+                evidence.add(line, release)
+        for line in assembler.flush():
+            evidence.add(line, release)
     it = Judge(
         JudgeOptions.from_policy({"preset": "normal"}, 3600.0),
         canary=["w1"],
