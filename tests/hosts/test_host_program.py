@@ -560,7 +560,7 @@ def test_the_documented_list_of_directives_is_the_programs() -> None:
     cases = re.findall(r"^\t([A-Z][A-Za-z |]+)\)", service, re.MULTILINE)
     checked = {name.strip() for case in cases for name in case.split("|")}
     page = (Path(__file__).parents[2] / "docs/security.md").read_text()
-    listed = page[page.index("## What a unit may say") : page.index("Not in the list")]
+    listed = page[page.index("## What a unit may contain") : page.index("Not in the list")]
     documented = set(re.findall(r"`([A-Z][A-Za-z]+)`", listed))
     assert documented - {"BOT"} == free | checked | {"Wants", "Requires", "WantedBy"}
 
