@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from collections.abc import Set as AbstractSet
 
+    from botdeploy.core.evidence.evidence import Evidence
     from botdeploy.core.host.host_state import HostState
     from botdeploy.core.lines.line import LogLine
 
@@ -100,6 +101,14 @@ def counted(wrote: Iterable[str], is_proven: AbstractSet[str]) -> frozenset[str]
     """
     found = set(wrote)
     return frozenset(found & is_proven or found & {BEFORE})
+
+
+def counted_in(
+    evidence: Evidence, states: Mapping[str, HostState], host: str, until_us: int | None = None
+) -> frozenset[str]:
+    """Choose whose lines are a host's past, of what was kept of it before an instant."""
+    wrote = (one for one in evidence.releases() if evidence.totals(one, to_us=until_us).lines)
+    return counted(wrote, proven(states, host))
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from botdeploy.core.evidence.process_lives import lives_of
-from botdeploy.core.evidence.proven_past import attribution, counted, left_out, past_of, proven
+from botdeploy.core.evidence.proven_past import attribution, counted_in, left_out, past_of, proven
 from botdeploy.core.host.host_state import HostState
 from botdeploy.core.judge import Judge, JudgeOptions, PastFacts
 from botdeploy.core.verdict import Outcome, Verdict
@@ -142,8 +142,7 @@ class Judging:
         for name, one in evidence.items():
             begin = switched_at_us.get(name, first)
             until = begin if name in switched_at_us else None
-            wrote = (who for who in one.releases() if one.totals(who, to_us=until).lines)
-            self._counted[name] = counted(wrote, proven(states, name))
+            self._counted[name] = counted_in(one, states, name, until)
             spans = attribution(states.get(name, HostState())).spans(one.coverage.begin_us, begin)
             left[name] = left_out(spans, self._counted[name])
         self._judge = Judge(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from botdeploy.core.evidence.proven_past import counted, proven
+from botdeploy.core.evidence.proven_past import counted_in
 from botdeploy.core.judge.after_pass import AfterPass
 
 if TYPE_CHECKING:
@@ -66,9 +66,8 @@ class PassedRings:
         after = AfterPass(list(passed_at_us), baseline, dict(passed_at_us))
         until_us = max(one.coverage.end_us for one in evidence.values())
         for name, one in evidence.items():
-            until = passed_at_us.get(name)
-            wrote = (who for who in one.releases() if one.totals(who, to_us=until).lines)
-            after.absorb(name, one, release, counted(wrote, proven(states, name)) | {release})
+            past = counted_in(one, states, name, passed_at_us.get(name))
+            after.absorb(name, one, release, past | {release})
             after.unheard(name, one.coverage.end_us, until_us)
         self._after[ring] = after
         self._read_until_us[ring] = until_us
