@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from botdeploy.core.events import Kind
@@ -33,23 +34,14 @@ _EXIT: Mapping[Result, ExitCode] = {
 }
 
 
+@dataclass(slots=True)
 class RunEnd:
     """Leaves hosts so that anybody can go on, and says where they are and what to type next."""
 
-    def __init__(
-        self,
-        members: RolloutHosts,
-        leases: Leases,
-        soak_evidence: SoakEvidence,
-        recorder: RolloutRecorder,
-    ) -> None:
-        """Take what is to be left in order: leases, evidence, and what hosts know of the end."""
-        self._rollout_hosts = members
-        self._leases = leases
-        self._soak_evidence = soak_evidence
-        self._recorder = recorder
-        self._emit = members.emit
-        self._release = members.target.release
+    _hosts: RolloutHosts
+    _leases: Leases
+    _soak_evidence: SoakEvidence
+    _recorder: RolloutRecorder
 
     # --- for now ----------------------------------------------------------------------------
 
@@ -61,9 +53,9 @@ class RunEnd:
         due = f", due {until}" if until else ""
         if is_idle and not has_acted:
             return Ended(ExitCode.DONE, self._leases.shortage(), f"{wait.why}{due}")
-        if self._rollout_hosts.is_attended and wait.reason in (Reason.SOAK, Reason.VERDICT):
-            self._soak_evidence.hand_over(self._rollout_hosts.ring(wait.ring))
-        self._emit(
+        if self._hosts.is_attended and wait.reason in (Reason.SOAK, Reason.VERDICT):
+            self._soak_evidence.hand_over(self._hosts.ring(wait.ring))
+        self._hosts.emit(
             Kind.WAITING,
             ring=wait.ring or None,
             until=until,
@@ -73,13 +65,13 @@ class RunEnd:
         where = f". {self._where_they_are()}" if wait.reason is Reason.LAPSED else ""
         told = [f"{wait.why}{due}{where}", self._leases.shortage()]
         code = ExitCode.HELD if self._needs_person(wait) else ExitCode.DONE
-        step = hint_for(wait, self._release)
+        step = hint_for(wait, self._hosts.release)
         steps = (step,) if step is not None else ()
         return Ended(code, "; ".join(one for one in told if one), hints=steps)
 
     def _needs_person(self, wait: Wait) -> bool:
         return wait.reason in (Reason.HOLD, Reason.QUARANTINE, Reason.LAPSED) or (
-            wait.reason is Reason.GATE and not self._rollout_hosts.is_attended
+            wait.reason is Reason.GATE and not self._hosts.is_attended
         )
 
     # --- for good ---------------------------------------------------------------------------
@@ -88,23 +80,20 @@ class RunEnd:
         """Write down how the rollout ended, and say it."""
         code, why = _EXIT[end.result], end.why
         match end.result:
-            case Result.FAILED | Result.STUCK if not has_acted and self._rollout_hosts.outcome:
+            case Result.FAILED | Result.STUCK if not has_acted and self._hosts.outcome:
                 return Ended(ExitCode.DONE, "")  # an earlier run told it and wrote it down
             case Result.FAILED | Result.STUCK if end.blame is Blame.HOST:
-                return Ended(code, f"{why}; {self._release} had passed every ring before")
+                return Ended(code, f"{why}; {self._hosts.release} had passed every ring before")
             case Result.FAILED | Result.STUCK:
                 self._recorder.condemn(why)
                 if end.result is Result.FAILED and self._may_hold():
                     code = ExitCode.UNREACHABLE
-                told = f"{self._release} failed: {why}. {self._where_they_are()}"
+                told = f"{self._hosts.release} failed: {why}. {self._where_they_are()}"
                 return Ended(code, told, hints=self._where_to_look(why))
             case Result.ABANDONED:
                 self._recorder.end(rollout_records.ABANDONED, why)
-                return Ended(
-                    code,
-                    f"the rollout of {self._release} is over: {why}. {self._where_they_are()}",
-                    hints=(Hint(Todo.CANARY),),
-                )
+                over = f"the rollout of {self._hosts.release} is over: {why}. "
+                return Ended(code, over + self._where_they_are(), hints=(Hint(Todo.CANARY),))
             case Result.UNREACHABLE:
                 where = self._where_they_are()
                 return Ended(code, f"{why}. {where}. The same command goes on from there")
@@ -117,38 +106,38 @@ class RunEnd:
                 )
             case Result.STOPPED:
                 self._recorder.end(rollout_records.ABANDONED, why)
-                return Ended(code, f"{self._release}: {why}")
+                return Ended(code, f"{self._hosts.release}: {why}")
             case Result.DONE:
                 return self._done(why, has_acted=has_acted)
 
     def _where_to_look(self, why: str) -> tuple[Hint, ...]:
         """Give the logs of the host that a failure begins with, and of those that are stuck."""
-        members = self._rollout_hosts
+        members = self._hosts
         stuck = members.within(Standing.STUCK)
         hosts = [name for name in members.within() if why.startswith(f"{name}: ") or name in stuck]
         return (Hint(Todo.LOGS, tuple(hosts)),) if hosts else ()
 
     def _done(self, why: str, *, has_acted: bool) -> Ended:
         """Write down that every ring passed; hosts that are away are behind, and told so."""
-        has_ended = self._rollout_hosts.outcome == rollout_records.PASSED
-        if not has_ended and self._rollout_hosts.policy.only is None:
+        has_ended = self._hosts.outcome == rollout_records.PASSED
+        if not has_ended and self._hosts.policy.only is None:
             self._recorder.end(rollout_records.PASSED, why)
         elif not has_ended:
             self._recorder.end(rollout_records.ABANDONED, "it was limited to some hosts, as asked")
         if has_ended and not has_acted:
             return Ended(ExitCode.DONE, "")
-        behind = self._rollout_hosts.within(Standing.AWAY)
+        behind = self._hosts.within(Standing.AWAY)
         told = f"; behind: {', '.join(behind)}" if behind else ""
         faults = {
-            name: BotFault(Runs.RUNNING, "", self._release)
-            for name in self._rollout_hosts.within(Standing.PROVEN)
-            if not self._rollout_hosts[name].is_enabled
+            name: BotFault(Runs.RUNNING, "", self._hosts.release)
+            for name in self._hosts.within(Standing.PROVEN)
+            if not self._hosts[name].is_enabled
         }
-        return Ended(ExitCode.DONE, f"{self._release}: {why}{told}", faults=faults)
+        return Ended(ExitCode.DONE, f"{self._hosts.release}: {why}{told}", faults=faults)
 
     def _on_or_back(self) -> tuple[Hint, ...]:
         """Give what may follow an inconclusive verdict; a bot that is down has to be started."""
-        members, back = self._rollout_hosts, Hint(Todo.ROLLBACK)
+        members, back = self._hosts, Hint(Todo.ROLLBACK)
         down = [
             name
             for name in members.within(*UNPROVEN)
@@ -165,25 +154,25 @@ class RunEnd:
 
         A run that did not begin the rollout can't know of any host of a ring that has begun.
         """
-        members = self._rollout_hosts
+        members = self._hosts
         has_begun = False
         for ring in reversed(members.policy.rings):
             hosts = members.rings[ring.name]
             has_begun = has_begun or any(members[name].has_held for name in hosts)
             for name in members.of_ring(ring.name, Standing.AWAY):
-                if members[name].has_held or (has_begun and not self._rollout_hosts.is_attended):
+                if members[name].has_held or (has_begun and not self._hosts.is_attended):
                     return True
         return False
 
     def _where_they_are(self) -> str:
         """Tell what runs where after a failure: the state that the hosts are in now."""
         by_state: dict[str, list[str]] = {}
-        for name in self._rollout_hosts.within():
+        for name in self._hosts.within():
             by_state.setdefault(self._where(name), []).append(name)
         return "; ".join(f"{', '.join(hosts)}: {text}" for text, hosts in by_state.items())
 
     def _where(self, name: str) -> str:
-        member, state = self._rollout_hosts[name], self._rollout_hosts.states.get(name)
+        member, state = self._hosts[name], self._hosts.states.get(name)
         runs = (state.running or "nothing") if state is not None else ""
         match member.standing:
             case Standing.AWAY if not member.is_back:
@@ -191,6 +180,6 @@ class RunEnd:
             case Standing.STUCK:
                 return "needs a person"
             case standing if standing in HOLDING:
-                return f"runs {self._release}"
+                return f"runs {self._hosts.release}"
             case _:
                 return f"runs {runs or 'nothing'}"

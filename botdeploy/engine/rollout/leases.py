@@ -53,7 +53,7 @@ class Leases:
         refresh: Refresh,
     ) -> None:
         """Begin to renew with the next beat; somebody who attends never lets a term run low."""
-        self._rollout_hosts = members
+        self._hosts = members
         self._locked_fleet = locked_fleet
         self._refresh = refresh
         self._clock = members.clock
@@ -70,7 +70,7 @@ class Leases:
         """
 
         def confirm(name: str) -> Unit:
-            try_id = self._rollout_hosts[name].try_id
+            try_id = self._hosts[name].try_id
             return self._locked_fleet.again(
                 lambda: self._locked_fleet.acts(name).switch.confirm(try_id)
             )
@@ -81,16 +81,16 @@ class Leases:
                 case LeaseLost():
                     self._refresh.after_lease(name)
                 case NotRunning():
-                    self._rollout_hosts.told_of(name, result.unit)
+                    self._hosts.told_of(name, result.unit)
                 case HostError():
-                    self._rollout_hosts.lost(name, result.message)
+                    self._hosts.lost(name, result.message)
                 case Unit():
-                    self._rollout_hosts.confirmed(name, now)
-                    self._rollout_hosts.told_of(name, result)
+                    self._hosts.confirmed(name, now)
+                    self._hosts.told_of(name, result)
 
     def ask_for_all(self) -> None:
         """Have every lease renewed with the next beat; ``await_all`` waits for the answers."""
-        for name in self._rollout_hosts.within(Standing.PENDING):
+        for name in self._hosts.within(Standing.PENDING):
             if self._terms[name].renewal is None:
                 self._terms[name].is_due = True
 
@@ -99,7 +99,7 @@ class Leases:
         deadline = self._clock.monotonic() + RETRY_S
         while any(
             term.renewal is not None
-            or (term.is_due and self._rollout_hosts[name].standing is Standing.PENDING)
+            or (term.is_due and self._hosts[name].standing is Standing.PENDING)
             for name, term in self._terms.items()
         ):
             self._locked_fleet.ticker.tick(TICK_S)
@@ -120,13 +120,13 @@ class Leases:
         now, term_s = self._clock.monotonic(), self._ttl - min(2.0, self._ttl / 4)
         return frozenset(
             name
-            for name in self._rollout_hosts.within(Standing.PENDING)
+            for name in self._hosts.within(Standing.PENDING)
             if now - self._heard(name) > term_s
         )
 
     def shortage(self) -> str:
         """Say that a lease came close to its end before this step: promote comes too seldom."""
-        members = self._rollout_hosts
+        members = self._hosts
         if members.is_attended or members.policy.lease.until is not LeaseUntil.VERDICT:
             return ""
         left = [
@@ -134,7 +134,7 @@ class Leases:
             for state in self._found.values()
             if state.switch is not None
             and state.switch.phase is Phase.PENDING
-            and state.switch.new == self._rollout_hosts.target.release
+            and state.switch.new == self._hosts.release
         ]
         if not left or min(left) >= self._ttl / 4:
             return ""
@@ -144,7 +144,7 @@ class Leases:
         )
 
     def _renew(self, now: float) -> None:
-        for name in self._rollout_hosts.within():
+        for name in self._hosts.within():
             term = self._terms[name]
             if term.renewal is not None:
                 if term.renewal.done():
@@ -153,7 +153,7 @@ class Leases:
             elif self._is_leased(name) and (
                 term.is_due or now - self._heard(name) >= self._ttl / 3
             ):
-                term.renewal = self._extend(name, self._rollout_hosts[name].try_id)
+                term.renewal = self._extend(name, self._hosts[name].try_id)
 
     def _extend(self, name: str, try_id: str) -> Future[Unit]:
         return self._locked_fleet.beside(
@@ -161,25 +161,25 @@ class Leases:
         )
 
     def _is_leased(self, name: str) -> bool:
-        member = self._rollout_hosts[name]
+        member = self._hosts[name]
         return member.standing is Standing.PENDING or member.switching_since is not None
 
     def _heard(self, name: str) -> float:
         """Give when the term began: with a renewal, or with the order or the word to a switch."""
-        member = self._rollout_hosts[name]
+        member = self._hosts[name]
         began = member.since if member.switching_since is None else member.switching_since
         return max(self._terms[name].renewed, began)
 
     def _renewed(self, name: str, term: _Term, renewal: Future[Unit], now: float) -> None:
         was_due, term.is_due = term.is_due, False
-        if self._rollout_hosts[name].switching_since is not None:
+        if self._hosts[name].switching_since is not None:
             # Not armed yet, or gone back: the answer to the switch tells. Else the term goes on.
             term.renewed = now
             return
-        if self._rollout_hosts[name].standing is not Standing.PENDING:
+        if self._hosts[name].standing is not Standing.PENDING:
             return
         try:
-            self._rollout_hosts.told_of(name, renewal.result())
+            self._hosts.told_of(name, renewal.result())
         except LeaseLost:
             self._refresh.after_lease(name)
         except LockLost as lost:
@@ -189,6 +189,6 @@ class Leases:
         except HostError as error:
             if was_due or now - self._heard(name) > self._ttl:
                 why = f"{error.message}; it goes back by itself within {self._ttl} s"
-                self._rollout_hosts.lost(name, why)
+                self._hosts.lost(name, why)
         else:
             term.renewed = now

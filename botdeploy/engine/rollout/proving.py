@@ -39,7 +39,7 @@ class Proving:
         verdicts: Verdicts,
     ) -> None:
         """Tell a person who attends what the journals bring, with the beat."""
-        self._rollout_hosts = members
+        self._hosts = members
         self._locked_fleet = locked_fleet
         self._watch = watch
         self._ring_watch = ring_watch
@@ -59,7 +59,7 @@ class Proving:
         uptime = self._uptime(hosts)
         if uptime is not None:
             verdict = replace(verdict, reasons=(*verdict.reasons, in_words(uptime)))
-        target, why = self._rollout_hosts.target, "; ".join(verdict.reasons)
+        target, why = self._hosts.target, "; ".join(verdict.reasons)
 
         def prove(name: str) -> None:
             keep = self._locked_fleet.fleet.host(name).bot.keep
@@ -73,11 +73,11 @@ class Proving:
         refused = {name: one for name, one in results.items() if isinstance(one, NotRunning)}
         for name, result in results.items():
             if isinstance(result, NotRunning):
-                self._rollout_hosts.told_of(name, result.unit)
+                self._hosts.told_of(name, result.unit)
             elif isinstance(result, HostError):
-                self._rollout_hosts.lost(name, result.message)
+                self._hosts.lost(name, result.message)
             elif not refused:
-                self._rollout_hosts.stands(name, Standing.PROVEN)
+                self._hosts.stands(name, Standing.PROVEN)
         if refused:
             return
         self._verdicts.known[ring] = verdict
@@ -108,8 +108,7 @@ class Proving:
         ring, verdict = failed
         self._verdicts.known[ring] = verdict
         self.refused = tuple(
-            RefusedError(name, text, self._rollout_hosts.target.release)
-            for name, text in verdict.errors
+            RefusedError(name, text, self._hosts.release) for name, text in verdict.errors
         )
         self._tell_no_pass(ring, verdict)
 
@@ -123,7 +122,7 @@ class Proving:
             outcome=verdict.outcome.value,
             reasons=list(verdict.reasons),
             not_excluded=[],
-            uptime=self._uptime(self._rollout_hosts.rings[ring]),
+            uptime=self._uptime(self._hosts.rings[ring]),
         )
 
     def _uptime(self, hosts: Iterable[str]) -> float | None:
@@ -133,11 +132,11 @@ class Proving:
         return round(min(known), 4) if known else None
 
     def _tell_in_time(self, now: float) -> None:
-        if self._rollout_hosts.is_attended and now - self._told_at >= EVIDENCE_EVERY_S:
+        if self._hosts.is_attended and now - self._told_at >= EVIDENCE_EVERY_S:
             self._tell_evidence()
 
     def _tell_evidence(self) -> None:
-        self._told_at = self._rollout_hosts.clock.monotonic()
-        for name in self._rollout_hosts.within(*UNPROVEN):
-            ring = self._rollout_hosts.ring_of(name)
+        self._told_at = self._hosts.clock.monotonic()
+        for name in self._hosts.within(*UNPROVEN):
+            ring = self._hosts.ring_of(name)
             self._emit(Kind.EVIDENCE, host=name, ring=ring, **self._watch.judging.evidence(name))

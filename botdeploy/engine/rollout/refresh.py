@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from botdeploy.core.events import Kind
@@ -26,20 +27,13 @@ ACT_S = 1000.0
 """Longest wait for an act that another controller began: a bot may take 15 minutes to stop."""
 
 
+@dataclass(slots=True)
 class Refresh:
     """Brings what the run knows of hosts up to date."""
 
-    def __init__(
-        self,
-        members: RolloutHosts,
-        locked_fleet: LockedFleet,
-    ) -> None:
-        """Begin with what the hosts said when the lock was taken."""
-        self._rollout_hosts = members
-        self._locked_fleet = locked_fleet
-        self._clock = members.clock
-        self._emit = members.emit
-        self._busy_since: dict[str, float] = {}
+    _hosts: RolloutHosts
+    _locked_fleet: LockedFleet
+    _busy_since: dict[str, float] = field(default_factory=dict)
 
     def again(self, hosts: Iterable[str]) -> None:
         """Observe hosts anew and take over what they say."""
@@ -49,9 +43,9 @@ class Refresh:
 
         for name, result in self._locked_fleet.together(hosts, look).items():
             if isinstance(result, HostError):
-                self._rollout_hosts.lost(name, result.message)
+                self._hosts.lost(name, result.message)
             else:
-                self._rollout_hosts.observed(name, result)
+                self._hosts.observed(name, result)
 
     def before_switch(self, hosts: Sequence[str]) -> bool:
         """Look at hosts that are about to be switched; False where that was done just now.
@@ -60,30 +54,28 @@ class Refresh:
         """
         old = self._not_just_seen(hosts)
         self.again(old)
-        states = self._rollout_hosts.states
+        states = self._hosts.states
         if any(states[name].hold for name in old if name in states):
-            self.again(
-                self._not_just_seen(self._rollout_hosts.within(Standing.BEHIND, Standing.PROVEN))
-            )
+            self.again(self._not_just_seen(self._hosts.within(Standing.BEHIND, Standing.PROVEN)))
         return bool(old)
 
     def _not_just_seen(self, hosts: Sequence[str]) -> list[str]:
-        now = self._clock.monotonic()
-        return [name for name in hosts if now - self._rollout_hosts[name].seen > LOOK_S]
+        now = self._hosts.clock.monotonic()
+        return [name for name in hosts if now - self._hosts[name].seen > LOOK_S]
 
     def until_idle(self) -> None:
         """Look whether what another controller began is done; wait for it, but not for ever."""
-        busy = self._rollout_hosts.within(Standing.BUSY)
-        now = self._clock.monotonic()
+        busy = self._hosts.within(Standing.BUSY)
+        now = self._hosts.clock.monotonic()
         self._busy_since = {name: self._busy_since.get(name, now) for name in busy}
         for name, since in self._busy_since.items():
             if now - since > ACT_S:
-                why = f"an operation there does not end: {self._rollout_hosts[name].view.why}"
-                self._rollout_hosts.stands(name, Standing.STUCK, why)
-                self._emit(Kind.HOST_FAILED, host=name, error=why)
+                why = f"an operation there does not end: {self._hosts[name].view.why}"
+                self._hosts.stands(name, Standing.STUCK, why)
+                self._hosts.emit(Kind.HOST_FAILED, host=name, error=why)
         self._locked_fleet.ticker.tick(0.5)
-        self.again(self._rollout_hosts.within(Standing.BUSY))
-        still = self._rollout_hosts.within(Standing.BUSY)
+        self.again(self._hosts.within(Standing.BUSY))
+        still = self._hosts.within(Standing.BUSY)
         self._busy_since = {name: self._busy_since[name] for name in still}
 
     def whether_they_run(self, suspects: Collection[str] = ()) -> None:
@@ -91,8 +83,8 @@ class Refresh:
 
         ``suspects``: hosts whose journals tell of an end. One that runs is not asked.
         """
-        now = self._clock.monotonic()
-        members = self._rollout_hosts
+        now = self._hosts.clock.monotonic()
+        members = self._hosts
         due = [
             name
             for name in members.within(*HOLDING)
@@ -103,7 +95,7 @@ class Refresh:
         if not due:
             return
         for name, result in self._locked_fleet.together(due, self._observe).items():
-            members[name].asked = self._clock.monotonic()
+            members[name].asked = self._hosts.clock.monotonic()
             if isinstance(result, HostError):
                 continue  # whether it is there at all is asked by whoever keeps its lease
             switch = result.switch
@@ -120,7 +112,7 @@ class Refresh:
         try:
             state = self._observe(name)
         except HostError as unreachable:
-            self._rollout_hosts.lost(name, unreachable.message)
+            self._hosts.lost(name, unreachable.message)
             return
         self._take(name, state)
 
@@ -128,10 +120,10 @@ class Refresh:
         """Take over what a host says that may have gone back by itself."""
         switch = state.switch
         if switch is None or switch.phase is not Phase.REVERTED:
-            self._rollout_hosts.observed(name, state)
+            self._hosts.observed(name, state)
             return
-        self._rollout_hosts.states[name] = state
-        self._rollout_hosts.went_back(
+        self._hosts.states[name] = state
+        self._hosts.went_back(
             name,
             Reverted(
                 old=switch.old,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from botdeploy.core.events import Kind
@@ -22,22 +23,14 @@ RETURN_S = 180.0
 """Longest wait for a host that can't be reached to go back by itself."""
 
 
+@dataclass(slots=True)
 class Reverting:
     """Takes hosts back, and says what that means of the release."""
 
-    def __init__(
-        self,
-        members: RolloutHosts,
-        locked_fleet: LockedFleet,
-        proving: Proving,
-        recorder: RolloutRecorder,
-    ) -> None:
-        """Take who knows the verdict that failed, and who writes it down."""
-        self._rollout_hosts = members
-        self._locked_fleet = locked_fleet
-        self._proving = proving
-        self._recorder = recorder
-        self._emit = members.emit
+    _hosts: RolloutHosts
+    _locked_fleet: LockedFleet
+    _proving: Proving
+    _recorder: RolloutRecorder
 
     def revert(self, hosts: Sequence[str], why: str, blame: Blame) -> None:
         """Take hosts back, all at once, and note what came of it."""
@@ -58,19 +51,19 @@ class Reverting:
                 continue
             match result:
                 case Reverted():
-                    self._rollout_hosts.went_back(name, result, has_failed=has_failed)
+                    self._hosts.went_back(name, result, has_failed=has_failed)
                 case Unchanged():
-                    self._rollout_hosts.stands(name, Standing.RETURNED, why)
+                    self._hosts.stands(name, Standing.RETURNED, why)
                 case HostError():
                     error = f"it could not be reverted: {result.message}"
-                    self._rollout_hosts.stands(name, Standing.STUCK, error)
-                    ring = self._rollout_hosts.ring_of(name)
-                    self._emit(Kind.HOST_FAILED, host=name, ring=ring, error=result.message)
+                    self._hosts.stands(name, Standing.STUCK, error)
+                    ring = self._hosts.ring_of(name)
+                    self._hosts.emit(Kind.HOST_FAILED, host=name, ring=ring, error=result.message)
 
     def _revert(self, name: str, why: str, *, has_failed: bool) -> Reverted | Unchanged:
         """Insist for as long as a host that is out of reach may take to go back by itself."""
-        target, state = self._rollout_hosts.target, self._rollout_hosts.states.get(name)
-        try_id = self._rollout_hosts[name].try_id or next_try_id(target.rollout, state)
+        target, state = self._hosts.target, self._hosts.states.get(name)
+        try_id = self._hosts[name].try_id or next_try_id(target.rollout, state)
         digest = target.digest if has_failed else ""
         refused = self._proving.refused if has_failed else ()
         cause = "verdict" if has_failed else "lease"

@@ -120,6 +120,11 @@ class RingHosts:
         return record is not None and record.id == self.target.rollout
 
     @property
+    def release(self) -> str:
+        """The id of the release that is rolled out."""
+        return self.target.release
+
+    @property
     def outcome(self) -> str:
         """How the rollout ended, where a host has that written down; else empty."""
         record = rollout_records.known(self.states, self.target.rollout)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from botdeploy.core.evidence.proven_past import proven, timeline
@@ -20,23 +21,16 @@ if TYPE_CHECKING:
     from botdeploy.engine.watch.watch import Watch
 
 
+@dataclass(slots=True)
 class RingWatch:
     """Has one ring judged at a time, and those that have passed watched on."""
 
-    def __init__(
-        self,
-        members: RolloutHosts,
-        locked_fleet: LockedFleet,
-        watch: Watch,
-        soak_evidence: SoakEvidence,
-    ) -> None:
-        """Begin with nothing watched."""
-        self._rollout_hosts = members
-        self._locked_fleet = locked_fleet
-        self._watch = watch
-        self._soak_evidence = soak_evidence
-        self._judged: tuple[str, ...] = ()
-        """Hosts whose release is judged now, live."""
+    _hosts: RolloutHosts
+    _locked_fleet: LockedFleet
+    _watch: Watch
+    _soak_evidence: SoakEvidence
+    _judged: tuple[str, ...] = ()
+    """Hosts whose release is judged now, live."""
 
     def listen(self, hosts: Sequence[str]) -> None:
         """Follow hosts that are about to be switched, and wait for what was written until now.
@@ -49,21 +43,21 @@ class RingWatch:
     def _follow(self, hosts: Sequence[str]) -> tuple[str, ...]:
         """Follow hosts, and some that stay as they are, to compare them with; gives both."""
         followed = (*hosts, *self.baseline(hosts))
-        self._watch.following.follow(followed, self._rollout_hosts.ahead_us)
+        self._watch.following.follow(followed, self._hosts.ahead_us)
         return followed
 
     def begin(self, ring: Ring) -> None:
         """Judge the ring's hosts that run the release; without a soak, the last batch alone."""
-        names = self._rollout_hosts.unproven(ring)
-        last = self._rollout_hosts.of_ring(ring.name, Standing.PENDING)
+        names = self._hosts.unproven(ring)
+        last = self._hosts.of_ring(ring.name, Standing.PENDING)
         if last and not ring.soak:
             names = last
         self._judged = tuple(names)
-        switched = {name: self._rollout_hosts[name].switched_at_us for name in names}
+        switched = {name: self._hosts[name].switched_at_us for name in names}
         if switched:
             soak = ring.soak or ring.settle
             baseline = self.baseline(names)
-            self._watch.judging.judge(ring, switched, soak, baseline, self._rollout_hosts.states)
+            self._watch.judging.judge(ring, switched, soak, baseline, self._hosts.states)
         else:
             self._watch.judging.rest()
 
@@ -73,30 +67,30 @@ class RingWatch:
         Where nothing is, the past of the hosts that come first is read while the release is
         staged.
         """
-        self.look_after(self._rollout_hosts.passed(), {})
-        for ring in self._rollout_hosts.policy.rings:
-            left = self._rollout_hosts.unproven(ring)
+        self.look_after(self._hosts.passed(), {})
+        for ring in self._hosts.policy.rings:
+            left = self._hosts.unproven(ring)
             if left:
                 self.listen(left)
                 self.begin(ring)
                 return
-        for ring in self._rollout_hosts.policy.rings:
-            due = self._rollout_hosts.of_ring(ring.name, Standing.BEHIND, Standing.UNSTAGED)
+        for ring in self._hosts.policy.rings:
+            due = self._hosts.of_ring(ring.name, Standing.BEHIND, Standing.UNSTAGED)
             if due:
-                size = max(1, ring.batch.of(len(self._rollout_hosts.rings[ring.name])))
+                size = max(1, ring.batch.of(len(self._hosts.rings[ring.name])))
                 self._follow(due[:size])
                 return
 
     def leave_lapsed(self) -> None:
         """Judge without the hosts that went back by themselves: what they told does not count."""
-        left = [n for n in self._judged if self._rollout_hosts[n].standing is Standing.LAPSED]
+        left = [n for n in self._judged if self._hosts[n].standing is Standing.LAPSED]
         if left:
             self._watch.judging.forget(left)
-            self.begin(self._rollout_hosts.ring(self._rollout_hosts.ring_of(left[0])))
+            self.begin(self._hosts.ring(self._hosts.ring_of(left[0])))
 
     def watch_on(self, ring: str) -> None:
         """Watch a ring that has passed just now, for as long as this run goes on."""
-        members = self._rollout_hosts
+        members = self._hosts
         proven = members.of_ring(ring, Standing.PROVEN)
         is_more_due = members.without(Standing.PROVEN, Standing.AWAY) or members.policy.watch
         if not members.is_attended or not proven or not is_more_due:
@@ -113,7 +107,7 @@ class RingWatch:
         """
         if not passed:
             return
-        members = self._rollout_hosts
+        members = self._hosts
         of = {name: members.ring(ring) for ring, hosts in passed.items() for name in hosts}
         baseline = self.baseline(tuple(of))
 
@@ -134,9 +128,9 @@ class RingWatch:
         """Name hosts of the old release to compare with: staged or not, but running."""
         return tuple(
             name
-            for name in self._rollout_hosts.within(Standing.BEHIND, Standing.UNSTAGED)
+            for name in self._hosts.within(Standing.BEHIND, Standing.UNSTAGED)
             if name not in canary
-            and (state := self._rollout_hosts.states.get(name)) is not None
+            and (state := self._hosts.states.get(name)) is not None
             and state.active_state == "active"
             and self._is_fit(name, state)
         )[:MOST_BASELINE]
@@ -147,4 +141,4 @@ class RingWatch:
         Or it is what somebody put there before botdeploy.
         """
         is_first = not timeline(state)
-        return is_first or state.running in proven(self._rollout_hosts.states, name)
+        return is_first or state.running in proven(self._hosts.states, name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from botdeploy.core.rollout import rollout_records
@@ -15,20 +16,18 @@ if TYPE_CHECKING:
     from botdeploy.engine.rollout.rollout_hosts import RolloutHosts
 
 
+@dataclass(slots=True)
 class RolloutRecorder:
     """Lets every host know the end, so that any controller that comes later knows it too."""
 
-    def __init__(self, members: RolloutHosts, locked_fleet: LockedFleet) -> None:
-        """Begin with nothing written by this run."""
-        self._rollout_hosts = members
-        self._locked_fleet = locked_fleet
-        self._target = members.target
-        self._told: set[str] = set()
-        """Hosts that were told by this run that the release failed."""
+    _hosts: RolloutHosts
+    _locked_fleet: LockedFleet
+    _told: set[str] = field(default_factory=set)
+    """Hosts that were told by this run that the release failed."""
 
     def end(self, outcome: str, why: str) -> None:
         """Write down on every host that can be reached that this rollout is over."""
-        reached = self._rollout_hosts.without(Standing.AWAY)
+        reached = self._hosts.without(Standing.AWAY)
         self._locked_fleet.together(reached, lambda name: self._end_one(name, outcome, why))
 
     def condemn(self, why: str) -> None:
@@ -41,18 +40,18 @@ class RolloutRecorder:
         ``refused`` are the errors that it failed for.
         """
         self._told.add(name)
-        if self._rollout_hosts[name].standing not in (Standing.RETURNED, Standing.STUCK):
+        if self._hosts[name].standing not in (Standing.RETURNED, Standing.STUCK):
             acts = self._locked_fleet.acts(name)
-            acts.rollout.condemn(self._target.digest, why, refused)
+            acts.rollout.condemn(self._hosts.target.digest, why, refused)
         self._end_one(name, rollout_records.FAILED, why)
 
     def untold(self, besides: Sequence[str]) -> tuple[str, ...]:
         """Name the hosts besides some that can be told of the failure, and were not yet."""
         return tuple(
             name
-            for name in self._rollout_hosts.without(Standing.AWAY, Standing.BUSY)
+            for name in self._hosts.without(Standing.AWAY, Standing.BUSY)
             if name not in besides and name not in self._told
         )
 
     def _end_one(self, name: str, outcome: str, why: str) -> None:
-        self._locked_fleet.acts(name).rollout.end(self._target.rollout, outcome, why)
+        self._locked_fleet.acts(name).rollout.end(self._hosts.target.rollout, outcome, why)

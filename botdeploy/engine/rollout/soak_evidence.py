@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -23,14 +24,13 @@ if TYPE_CHECKING:
     from botdeploy.engine.watch.watch import Watch
 
 
+@dataclass(slots=True)
 class SoakEvidence:
     """Reads on where the last controller stopped reading, whichever it was."""
 
-    def __init__(self, members: RolloutHosts, locked_fleet: LockedFleet, watch: Watch) -> None:
-        """Take the watch for the inventory's rules of log lines, and what its probes heard."""
-        self._rollout_hosts = members
-        self._locked_fleet = locked_fleet
-        self._watch = watch
+    _hosts: RolloutHosts
+    _locked_fleet: LockedFleet
+    _watch: Watch
 
     def read(
         self,
@@ -46,20 +46,20 @@ class SoakEvidence:
         ``is_new`` says that it runs the new release; ``first`` is what its probe answered before
         it did. Raises HostError.
         """
-        switched = self._rollout_hosts[name].switched_at_us if is_new else 0
-        age_s = int(self._rollout_hosts.clock.now().timestamp() - switched / 1e6) if switched else 0
+        switched = self._hosts[name].switched_at_us if is_new else 0
+        age_s = int(self._hosts.clock.now().timestamp() - switched / 1e6) if switched else 0
         # A short soak is judged as a person would, second by second.
         is_short = ring.soak < timedelta(minutes=10)
         return collect(
             self._locked_fleet.acts(name),
-            self._rollout_hosts.target.release,
+            self._hosts.release,
             state,
             self._watch.following.make_assembler(),
             since_s=(RECENT_S if is_short else HISTORY_S) + max(0, age_s),
             bucket_us=(5 if is_short else 60) * 1_000_000,
             probe=self._locked_fleet.fleet.host(name).bot.probe,
             first=first,
-            grace_s=JudgeOptions.from_policy(self._rollout_hosts.policy.judge, ring.soak).grace_s,
+            grace_s=JudgeOptions.from_policy(self._hosts.policy.judge, ring.soak).grace_s,
         )
 
     def read_all(self, rings: Mapping[str, Ring], names: Iterable[str]) -> dict[str, Evidence]:
@@ -70,7 +70,7 @@ class SoakEvidence:
         shortest = min(rings.values(), key=lambda ring: ring.soak)
 
         def read(name: str) -> Evidence:
-            state = self._rollout_hosts.states[name]
+            state = self._hosts.states[name]
             return self.read(rings.get(name, shortest), name, state, is_new=name in rings)
 
         found = self._locked_fleet.together(names, read)
@@ -80,7 +80,7 @@ class SoakEvidence:
         """Keep on the hosts what only this run knows: what the probe said before the switch."""
         known = {
             name: first
-            for name in self._rollout_hosts.of_ring(ring.name, *UNPROVEN)
+            for name in self._hosts.of_ring(ring.name, *UNPROVEN)
             if (first := self._watch.following.prober.first(name)) is not None
         }
 

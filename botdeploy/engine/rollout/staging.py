@@ -69,7 +69,7 @@ class Staging:
         templates: Path | None,
     ) -> None:
         """Take ``templates``, the project's folder of them, to tell which hosts are alike."""
-        self._rollout_hosts = members
+        self._hosts = members
         self._locked_fleet = locked_fleet
         self._recorder = recorder
         self._emit = members.emit
@@ -85,7 +85,7 @@ class Staging:
 
         Raises BuildFailed or UserError where the fault is the release's own.
         """
-        there = [name for name in hosts if self._rollout_hosts.has_release(name)]
+        there = [name for name in hosts if self._hosts.has_release(name)]
         self.tell_of_rollout(there)
         left = [name for name in hosts if name not in there]
         if not left:
@@ -99,7 +99,7 @@ class Staging:
         """Note the rollout on hosts that have its release from an earlier one."""
 
         def begin(name: str) -> None:
-            ring = self._rollout_hosts.ring_of(name)
+            ring = self._hosts.ring_of(name)
             acts = self._locked_fleet.acts(name)
             self._locked_fleet.again(
                 lambda: acts.rollout.begin(self._target.rollout, self._target.release, ring)
@@ -107,9 +107,9 @@ class Staging:
 
         for name, result in self._locked_fleet.together(hosts, begin).items():
             if isinstance(result, HostError):
-                self._rollout_hosts.lost(name, result.message)
-            elif self._rollout_hosts[name].standing is Standing.UNSTAGED:
-                self._rollout_hosts.stands(name, Standing.BEHIND)
+                self._hosts.lost(name, result.message)
+            elif self._hosts[name].standing is Standing.UNSTAGED:
+                self._hosts.stands(name, Standing.BEHIND)
 
     # --- from the build ---------------------------------------------------------------------
 
@@ -124,7 +124,7 @@ class Staging:
         def stage(name: str) -> _Sent:
             begun = self._clock.monotonic()
             base = bases[name]
-            ring = self._rollout_hosts.ring(self._rollout_hosts.ring_of(name))
+            ring = self._hosts.ring(self._hosts.ring_of(name))
             meta = build.meta(self._locked_fleet.fleet.host(name), ring)
             upload = Upload(
                 self._target.release,
@@ -144,11 +144,11 @@ class Staging:
                 return self._send(name, whole, begun)
 
         self._take(self._locked_fleet.together(hosts, stage))
-        if not self._rollout_hosts.inventory.bot.build:
+        if not self._hosts.inventory.bot.build:
             self._manifests.keep(self._target.digest, build.release.manifest)
 
     def _base(self, name: str) -> _Base | None:
-        state = self._rollout_hosts.states.get(name)
+        state = self._hosts.states.get(name)
         if state is None:
             return None
         for release in (state.current, state.previous):
@@ -185,13 +185,13 @@ class Staging:
             except HostError as error:
                 for name in names:
                     why = f"{self._target.release} could not be copied from {error}"
-                    self._rollout_hosts.lost(name, why)
+                    self._hosts.lost(name, why)
                 continue
             self._take(self._locked_fleet.together(names, self._copier(build, fetched)))
 
     def _sources(self, hosts: Sequence[str]) -> dict[str, list[str]]:
         """Find for each host one that is like it and has the release: source → hosts."""
-        members = self._rollout_hosts
+        members = self._hosts
         rings = {
             name: members.ring(ring) for ring, names in members.rings.items() for name in names
         }
@@ -217,7 +217,7 @@ class Staging:
         )
 
     def _checked(self, source: str, fetched: Fetched) -> Build:
-        members = self._rollout_hosts
+        members = self._hosts
         ring = members.ring(members.ring_of(source))
         return self._check_copy(
             members.inventory, self._target, source, ring, fetched, self._templates
@@ -226,7 +226,7 @@ class Staging:
     def _copier(self, build: Build, fetched: Fetched) -> Callable[[str], _Sent]:
         def copy(name: str) -> _Sent:
             begun = self._clock.monotonic()
-            ring = self._rollout_hosts.ring(self._rollout_hosts.ring_of(name))
+            ring = self._hosts.ring(self._hosts.ring_of(name))
             meta = build.meta(self._locked_fleet.fleet.host(name), ring)
             need = (fetched.size_bytes, fetched.inodes)
             upload = Upload(self._target.release, None, meta, fetched.files, *need)
@@ -238,7 +238,7 @@ class Staging:
 
     def _send(self, name: str, upload: Upload, begun: float) -> _Sent:
         """Send a release to one host; ``begun`` is the monotonic second at which it was packed."""
-        rollout, ring = self._target.rollout, self._rollout_hosts.ring_of(name)
+        rollout, ring = self._target.rollout, self._hosts.ring_of(name)
         is_new = self._locked_fleet.again(
             lambda: self._locked_fleet.acts(name).release.stage(upload, rollout, ring)
         )
@@ -252,13 +252,13 @@ class Staging:
         _refuse_unbuildable(staged)
         for name, result in staged.items():
             if isinstance(result, HostError):
-                self._rollout_hosts.lost(name, result.message)
+                self._hosts.lost(name, result.message)
                 continue
-            self._rollout_hosts.stands(name, Standing.BEHIND)
+            self._hosts.stands(name, Standing.BEHIND)
             self._emit(
                 Kind.STAGED,
                 host=name,
-                ring=self._rollout_hosts.ring_of(name),
+                ring=self._hosts.ring_of(name),
                 bytes_sent=result.size_bytes if result.is_new else 0,
                 seconds=round(result.seconds, 3),
             )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from botdeploy.core.rollout.standing import next_try_id
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from botdeploy.engine.watch.watch import Watch
 
 
+@dataclass(slots=True)
 class Switching:
     """Switches hosts over, each try under a name of its own.
 
@@ -24,41 +25,31 @@ class Switching:
     nor repeats that, and asking again under the same name of the try tells how it went.
     """
 
-    def __init__(
-        self,
-        members: RolloutHosts,
-        locked_fleet: LockedFleet,
-        watch: Watch,
-    ) -> None:
-        """Take the watch for the last words of a release that does not come up."""
-        self._rollout_hosts = members
-        self._locked_fleet = locked_fleet
-        self._watch = watch
-        self._clock = members.clock
+    _hosts: RolloutHosts
+    _locked_fleet: LockedFleet
+    _watch: Watch
 
     def switch(self, hosts: Sequence[str]) -> None:
         """Switch hosts over, all at once, and note what came of it."""
         for name in hosts:
-            member = self._rollout_hosts[name]
-            member.try_id = next_try_id(
-                self._rollout_hosts.target.rollout, self._rollout_hosts.states.get(name)
-            )
-            member.armed_at_us = int(self._clock.now().timestamp() * 1e6)
-            member.switching_since = self._clock.monotonic()
+            member = self._hosts[name]
+            member.try_id = next_try_id(self._hosts.target.rollout, self._hosts.states.get(name))
+            member.armed_at_us = int(self._hosts.clock.now().timestamp() * 1e6)
+            member.switching_since = self._hosts.clock.monotonic()
         results = self._locked_fleet.together(hosts, self._switch)
         for name, result in results.items():
-            self._rollout_hosts[name].switching_since = None
+            self._hosts[name].switching_since = None
             match result:
                 case Switched():
-                    self._rollout_hosts.switched(name, result)
+                    self._hosts.switched(name, result)
                 case Reverted():
-                    self._rollout_hosts.went_back(name, self._with_last_words(name, result))
+                    self._hosts.went_back(name, self._with_last_words(name, result))
                 case HostError():
-                    self._rollout_hosts.lost(name, result.message)
+                    self._hosts.lost(name, result.message)
 
     def _switch(self, name: str) -> Switched | Reverted:
-        try_id = self._rollout_hosts[name].try_id
-        release, ttl_s = self._rollout_hosts.target.release, self._rollout_hosts.policy.lease.ttl_s
+        try_id = self._hosts[name].try_id
+        release, ttl_s = self._hosts.release, self._hosts.policy.lease.ttl_s
         outcome = self._locked_fleet.again(
             lambda: self._locked_fleet.acts(name).switch.start(try_id, release, ttl_s)
         )
@@ -71,8 +62,8 @@ class Switching:
         """Add to why a release did not become ready the line that tells most of it."""
         if result.cause != "ready":
             return result
-        state = self._rollout_hosts.states.get(name)
+        state = self._hosts.states.get(name)
         old = state.invocation if state is not None else ""
-        since_us = self._rollout_hosts[name].armed_at_us
+        since_us = self._hosts[name].armed_at_us
         said = self._watch.last_words(name, since_us, old, back_s=result.seconds).told
         return replace(result, why=f"{result.why}; {said}") if said else result

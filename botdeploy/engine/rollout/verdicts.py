@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from botdeploy.core.host.running import Runs
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from botdeploy.engine.watch.watch import Watch
 
 
+@dataclass(slots=True)
 class Verdicts:
     """Knows each ring's verdict.
 
@@ -28,22 +29,14 @@ class Verdicts:
     looks in (``promote``) judges it by what was kept on the hosts and came since.
     """
 
-    def __init__(
-        self,
-        members: RolloutHosts,
-        watch: Watch,
-        ring_watch: RingWatch,
-        soak_evidence: SoakEvidence,
-    ) -> None:
-        """Begin without any verdict."""
-        self._rollout_hosts = members
-        self._watch = watch
-        self._ring_watch = ring_watch
-        self._soak_evidence = soak_evidence
-        self.known: dict[str, Verdict] = {}
-        """Verdicts that were given, by ring; that of the ring judged now is the watch's."""
-        self._asked: set[str] = set()
-        """Rings whose failure was asked for its last words."""
+    _hosts: RolloutHosts
+    _watch: Watch
+    _ring_watch: RingWatch
+    _soak_evidence: SoakEvidence
+    known: dict[str, Verdict] = field(default_factory=dict)
+    """Verdicts that were given, by ring; that of the ring judged now is the watch's."""
+    _asked: set[str] = field(default_factory=set)
+    """Rings whose failure was asked for its last words."""
 
     def verdicts(self) -> Mapping[str, Verdict]:
         """Give what is known now of each ring; a failure is never taken back."""
@@ -66,7 +59,7 @@ class Verdicts:
 
         And what came to rings that have passed, since they did.
         """
-        members = self._rollout_hosts
+        members = self._hosts
         rings = [
             (ring, hosts) for ring in members.policy.rings if (hosts := members.unproven(ring))
         ]
@@ -103,7 +96,7 @@ class Verdicts:
             if verdict.outcome is not Outcome.FAIL or is_asked or host is None:
                 continue
             self._asked.add(ring)
-            since_us = self._rollout_hosts[host].switched_at_us
+            since_us = self._hosts[host].switched_at_us
             words = self._watch.last_words(host, since_us, must_end=True)
             if not words.told:
                 continue
@@ -115,7 +108,7 @@ class Verdicts:
         return {**verdicts, **{one: self.known[one] for one in self._asked if one in self.known}}
 
     def _with_what_runs(self, verdicts: Mapping[str, Verdict]) -> Mapping[str, Verdict]:
-        members = self._rollout_hosts
+        members = self._hosts
         members.excuse(self._watch.judging.excused())
         views = {name: members[name].view for name in members.within()}
         unread = self._watch.processes.unread()
@@ -130,15 +123,15 @@ class Verdicts:
 
     def _that(self, runs: Runs) -> list[str]:
         """Name the hosts whose bot was so when they were asked last."""
-        members = self._rollout_hosts
+        members = self._hosts
         return [name for name in members.within(*HOLDING) if members[name].view.seen.runs is runs]
 
     def _by_hard_rules(self, ring: str, verdict: Verdict) -> Verdict:
         """Judge a ring without a soak by the hard rules alone."""
-        if self._rollout_hosts.ring(ring).soak or verdict.outcome is Outcome.FAIL:
+        if self._hosts.ring(ring).soak or verdict.outcome is Outcome.FAIL:
             return verdict
         # The judge saw the last batch alone; the ring passes by what all its hosts showed.
-        hosts = self._rollout_hosts.of_ring(ring, *UNPROVEN)
+        hosts = self._hosts.of_ring(ring, *UNPROVEN)
         told = f"every host was ready and stayed healthy: {self._seen(hosts)}"
         more = verdict.reasons[1:] if verdict.outcome is Outcome.PASS else ()
         return Verdict(Outcome.PASS, (told, *more))
