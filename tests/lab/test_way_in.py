@@ -39,7 +39,7 @@ def test_few_sessions_are_enough(project: Project, lab: Lab, limit: int) -> None
     lab["h1"].root(f"echo MaxSessions {limit} >{SETTING}; systemctl reload ssh")
     seen = project.run("check", "prod")
     assert seen.code == 0, seen.out
-    assert f"allows {limit} on a connection" in str(items(seen)["sessions"]["message"])
+    assert f"allows {limit} sessions per connection" in str(items(seen)["sessions"]["message"])
     project.canary()
     assert len(project.lives("h1")) == 1
 
