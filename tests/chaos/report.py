@@ -14,54 +14,54 @@ if TYPE_CHECKING:
 PAGE = Path(__file__).parents[2] / "docs/reliability.md"
 
 _HEAD = """\
-# What was broken, and what came of it
+# Reliability: what was interrupted, and the results
 
-Made by `make chaos`: nobody wrote these rows. Real hosts of the [lab](../tests/lab/README.md),
-each with a disk of its own (ext4, which forgets at a power cut what was not synced), live through
-an act again and again; each time something else is broken before another step of it.
+`make chaos` wrote these tables from its measurements. It runs each act again and again on real
+hosts of the [lab](../tests/lab/README.md), and each time causes a fault before another step of the
+act. Each host has its own disk (ext4, which loses data that was not synced at a power cut).
 
-**The steps are not chosen.** A stop stands before every program that an act calls; what only
-reads between two changes counts as one step, because on the disk nothing is different. In the
-name of a step, "…after X" is the last command that changed something. A new line in an act is a
-new step here.
+**The steps are not chosen by hand.** The test stops before every program that an act calls.
+Programs that only read between two changes count as one step, because the disk is the same. In
+the name of a step, "…after X" is the last command that changed something. A new line in an act
+makes a new step here.
 
 **Checked each time**, right after the fault, when the host is safe, and at the end: `current`
-names a whole release, whose every file has its sum; never two processes of the bot at once (it
-writes its own life down by the kernel's clock); releases are not writable and secrets not
-readable by others; shared data is as it was; nothing is pending. Then the same commands again
-must stage, switch, confirm and revert without a fault, and leave no litter.
+names a complete release, whose every file has its hash; two processes of the bot never ran at once
+(the bot records its starts and ends by the kernel's clock); releases are not writable and secrets
+not readable by others; shared data is unchanged; nothing is pending. Then the same commands must
+stage, switch, confirm and revert again without a fault, and leave no files behind.
 
-A cell says how long it took from the fault until a release ran with nothing open, and which
-releases ran one after the other meanwhile: `o` the old one, `n` the new one, `s` one that is
-never ready, `l` one whose lines are dropped (what the disk had forgotten of its notes is missing).
-Most of the time is the lease of {lease} s or the time that a host takes to boot.
-`(…)`: this time the act went another way and did not come to the step.
-`-`: {left_out}. Each of these faults can be made in the lab at each step. What
-can't be made there, and so is in no row: another time on a host's clock (it is the machine's), and
-a unit that runs out of its memory where the machine has cgroup v1.
+A cell says how long it took from the fault until a release ran and nothing was pending, and which
+releases ran one after the other meanwhile: `o` the old one, `n` the new one, `s` one that never
+becomes ready, `l` one whose lines are dropped. (A power cut may lose the record of the last one.)
+Most of the time is the lease of {lease} s or the boot of the host.
+`(…)`: the act took another path this time and did not reach the step.
+`-`: {left_out}. Each of these faults can be made in the lab at each step. Two
+faults can't be made there and are missing: a changed clock of a host (all hosts use the machine's),
+and a unit that runs out of its memory where the machine has cgroup v1.
 
-| fault | is |
+| fault | means |
 | --- | --- |
-| SIGKILL | the guard with all its children, or the act, is killed; nobody tells it anything again |
-| stopped | `systemctl stop` of the guard, its controller is killed, too; SIGTERM to an act |
-| power cut | the whole host stops, unsynced data is lost, and it boots |
-| reboot | in good order, in the middle of the step |
-| network cut | the link is pulled and the controller is killed; mended when the host is safe |
+| SIGKILL | the guard with all its children, or the act, is killed; no controller comes back |
+| stopped | `systemctl stop` of the guard, and its controller is killed too; SIGTERM to an act |
+| power cut | the whole host stops, data that was not synced is lost, and it boots |
+| reboot | a normal reboot in the middle of the step |
+| network cut | the network is cut and the controller is killed; repaired when the host is safe |
 | controller killed | its ssh gets SIGKILL |
 | sshd killed | the sshd process of the connection gets SIGKILL |
-| disk full, inodes used up | the one disk that has everything; mended when safe, or after 25 s |
-| /opt or state read-only | as a disk that finds itself broken; mended when safe, or after 25 s |
-| /opt read-only at boot | a power cut, then a disk that can only be read, until it is mended |
-| /run full | where lock and lease are; mended when the host is safe |
-| second rollback | somebody else takes the lock and rolls back, from another place, in the middle |
+| disk full, inodes used up | the one disk that has everything; repaired when safe, or after 25 s |
+| /opt or state read-only | as after a disk error; repaired when safe, or after 25 s |
+| /opt read-only at boot | a power cut, then a disk that is read-only until it is repaired |
+| /run full | the file system of lock and lease; repaired when the host is safe |
+| second rollback | another controller takes the lock and rolls back in the middle |
 
 While the state's file system cannot be written, an unconfirmed release stays where it is, and the
-guard tries again every two seconds; the same for /opt, where a link cannot be moved. The bot is
-not stopped for a return that the disk would refuse. `p` in a cell: the old release did not start
-on the broken disk (it can't write to its shared data), the host said that it needs a person, and
-the next `revert` brought it up when the disk was mended; or, with nothing pending, the bot itself
-could not live on that disk until systemd gave it up, `status` said so with the command to type
-(`rollback --to` that same release), and that brought it up.
+guard tries again every two seconds; the same holds for /opt, where a link cannot be moved. The bot
+is not stopped for a revert that the disk would refuse. `p` in a cell: a person was needed. Either
+the old release did not start on the broken disk (it can't write to its shared data), the host
+reported that, and the next `revert` started it when the disk was repaired. Or nothing was pending
+and the bot itself could not run on that disk until systemd no longer restarted it; `status` said so
+with the command to type (`rollback --to` that same release), and that started it.
 
 """
 
@@ -88,8 +88,8 @@ def write(rows: Sequence[Row], lease_s: int, every: int) -> str:
     slowest = max((row.safe_s for row in reached), default=0)
     middle = sorted(row.safe_s for row in reached)[len(reached) // 2] if reached else 0
     left_out = "not in this run" + (
-        f", in which each fault met every {_ORDINAL.get(every, f'{every}th')} step, each beginning"
-        "\nat another one"
+        f", in which each fault was made at every {_ORDINAL.get(every, f'{every}th')} step, each"
+        "\nbeginning at another one"
         if every > 1
         else ""
     )

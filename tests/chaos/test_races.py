@@ -165,8 +165,8 @@ def test_who_is_blind_to_the_other_s_first_host_crosses_it(
     found = raced(projects, lab, max(2, ROUNDS // 10))
     fair = sum(one.is_fair for one in found)
     page.append(
-        "Where each could not reach the host that the other begins with, so that they met only\n"
-        f"when each had one already, exactly one went on {fair} times of {len(found)}.\n"
+        "If neither can reach the host that the other begins with, they meet only when each\n"
+        f"has one host's lock already. Then exactly one went on, {fair} times of {len(found)}.\n"
     )
     assert [one for one in found if not one.is_fair] == []
 
@@ -185,8 +185,8 @@ def told(found: list[Round], hosts: int) -> str:
     return f"""
 ## Two controllers at the same instant
 
-Two processes, each with the engine and connections of its own, take the lock of one environment
-of {hosts} hosts. Each time the hosts themselves are asked who has it.
+Two processes, each with its own engine and connections, take the lock of one environment
+of {hosts} hosts. Each time the hosts are asked who has it.
 
 **At the same instant exactly one won, on all hosts, {fair} times of {len(same)}** ({first} times
 the first of them). 1, 3 or 10 ms apart: {sum(one.is_fair for one in apart)} times of {len(apart)}.
