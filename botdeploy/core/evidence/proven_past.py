@@ -58,8 +58,8 @@ def attribution(
     ``ahead_us``: how far the host's clock is ahead of the one that lines' times are by.
     """
     known = dict(runs or {})
-    if state.invocation and state.running:
-        known[state.invocation] = state.running
+    if state.unit.invocation and state.running:
+        known[state.unit.invocation] = state.running
     switches = timeline(state)
     # One that has never seen a switch runs what somebody else put there.
     first = BEFORE if switches or not state.current else NOBODY

@@ -196,21 +196,6 @@ class HostState:
         """The release of the process that runs, which the link ``current`` does not tell."""
         return self.unit.release
 
-    @property
-    def active_state(self) -> str:
-        """The unit's state, in systemd's word."""
-        return self.unit.active_state
-
-    @property
-    def restarts(self) -> int:
-        """Restarts by systemd since the last start that was asked for."""
-        return self.unit.restarts
-
-    @property
-    def invocation(self) -> str:
-        """The id of the process run."""
-        return self.unit.invocation
-
     def now_runs(self, release: str, previous: str | None = None) -> HostState:
         """Give the state after an act that has made ``release`` the one that runs; "": none.
 
@@ -234,7 +219,7 @@ class HostState:
     @property
     def active_since(self) -> datetime | None:
         """When the unit became active (UTC), from the host's clock and its monotonic stamp."""
-        if self.at is None or not self.active_since_us or self.active_state != "active":
+        if self.at is None or not self.active_since_us or self.unit.active_state != "active":
             return None
         return datetime.fromtimestamp(
             self.at.timestamp() - self.uptime_s + self.active_since_us / 1e6, tz=UTC

@@ -238,7 +238,7 @@ def _standing(
         return Standing.AWAY, error
     if state.stuck:
         return Standing.STUCK, state.stuck
-    why = "" if state.is_running else f"the bot is {state.active_state}"
+    why = "" if state.is_running else f"the bot is {state.unit.active_state}"
     if state.running == record.release:
         is_proven = state.is_proven(record.release)
         return (Standing.PROVEN if is_proven else Standing.CONFIRMED), why

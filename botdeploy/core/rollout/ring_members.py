@@ -111,7 +111,7 @@ def _is_unproven(state: HostState | None) -> bool:
 
 
 def _is_healthy(state: HostState | None) -> bool:
-    return state is not None and state.active_state == "active" and state.restarts == 0
+    return state is not None and state.unit.active_state == "active" and state.unit.restarts == 0
 
 
 def ring_of(rings: Mapping[str, Sequence[str]], host: str) -> str:

@@ -47,27 +47,29 @@ def named(
     *,
     is_forced: bool,
 ) -> Target:
-    """Name the rollout of a staged release where one is given, else of a build."""
+    """Name the rollout of a staged release where one is given, else of a build.
+
+    One that is under way with the same release goes on.
+    """
+    target = _to_go_on(inventory, states, is_forced=is_forced)
     if release is not None:
-        return _of_staged(inventory, states, release, new_rollout, is_forced=is_forced)
-    return _of_build(inventory, states, built, new_rollout, is_forced=is_forced)
+        release = meant(release, states)
+        digest = _digest(states, release)
+        if target is not None and target.release == release:
+            return target
+        return Target(new_rollout, release, digest)
+    if built is None:
+        raise UserError("nothing to release: name a source or a release")
+    if target is not None and target.digest == built.digest:
+        return target
+    return _of_build(inventory, states, built, new_rollout)
 
 
 def _of_build(
-    inventory: Inventory,
-    states: Mapping[str, HostState],
-    built: Release | None,
-    new_rollout: str,
-    *,
-    is_forced: bool,
+    inventory: Inventory, states: Mapping[str, HostState], built: Release, new_rollout: str
 ) -> Target:
-    """Name the rollout: one that is under way with the same release goes on."""
-    if built is None:
-        raise UserError("nothing to release: name a source or a release")
+    """Name a build as hosts know it: the id that runs, else the newest that is staged."""
     digest = built.digest
-    record = _to_go_on(inventory, states, is_forced=is_forced)
-    if record is not None and record.digest == digest:
-        return record
     ids = sorted(
         one.id for state in states.values() for one in state.releases if one.digest == digest
     )
@@ -116,16 +118,8 @@ def _is_everywhere(inventory: Inventory, states: Mapping[str, HostState], releas
     )
 
 
-def _of_staged(
-    inventory: Inventory,
-    states: Mapping[str, HostState],
-    release: str,
-    new_rollout: str,
-    *,
-    is_forced: bool,
-) -> Target:
-    """Name the rollout of a release that some host has already."""
-    release = meant(release, states)
+def _digest(states: Mapping[str, HostState], release: str) -> str:
+    """Give the digest of a release that hosts have already."""
     found = [one for state in states.values() if (one := state.release(release)) is not None]
     if not found:
         raise UserError(
@@ -140,10 +134,7 @@ def _of_staged(
             "this id, so one was changed. Nothing was changed",
             hint=Hint(Todo.CANARY),
         )
-    record = _to_go_on(inventory, states, is_forced=is_forced)
-    if record is not None and record.release == release:
-        return record
-    return Target(new_rollout, release, found[0].digest)
+    return found[0].digest
 
 
 def refuse_quarantined(

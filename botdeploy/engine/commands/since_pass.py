@@ -72,6 +72,6 @@ def _describe(
 
 def _up(state: HostState, passed_s: float) -> str:
     if not state.is_running:
-        return f"not running now ({state.active_state})"
+        return f"not running now ({state.unit.active_state})"
     for_s = max(0.0, state.uptime_s - state.active_since_us / 1e6)
     return "running all the time" if for_s >= passed_s else f"running for {duration(for_s)}"

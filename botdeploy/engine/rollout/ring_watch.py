@@ -131,7 +131,7 @@ class RingWatch:
             for name in self._hosts.within(Standing.BEHIND, Standing.UNSTAGED)
             if name not in canary
             and (state := self._hosts.states.get(name)) is not None
-            and state.active_state == "active"
+            and state.unit.active_state == "active"
             and self._is_fit(name, state)
         )[:MOST_BASELINE]
 

@@ -63,7 +63,7 @@ class Switching:
         if result.cause != "ready":
             return result
         state = self._hosts.states.get(name)
-        old = state.invocation if state is not None else ""
+        old = state.unit.invocation if state is not None else ""
         since_us = self._hosts[name].armed_at_us
         said = self._watch.last_words(name, since_us, old, back_s=result.seconds).told
         return replace(result, why=f"{result.why}; {said}") if said else result
