@@ -120,13 +120,32 @@ def test_every_exit_code_is_documented() -> None:
 
 
 @pytest.mark.parametrize(
-    "page", sorted([PROJECT / "README.md", *DOCS.glob("*.md")]), ids=lambda path: path.name
+    "page",
+    sorted([PROJECT / "README.md", PROJECT / "CHANGELOG.md", *DOCS.glob("*.md")]),
+    ids=lambda path: path.name,
 )
 def test_links_lead_somewhere(page: Path) -> None:
-    """A relative link names a file that is there."""
-    text = re.sub(r"^```.*?^```", "", page.read_text("utf-8"), flags=re.MULTILINE | re.DOTALL)
-    targets = [target for target, _ in LINK.findall(text) if "://" not in target]
-    assert [target for target in targets if not (page.parent / target).exists()] == []
+    """A relative link names a file that is there, and a heading that it has."""
+    text = without_blocks(page)
+    wrong = []
+    for name, anchor in re.findall(r"\[[^\]]*\]\(([^)#\s]*)(#[^)\s]*)?\)", text):
+        target = page.parent / name if name else page
+        if "://" in name:
+            continue
+        if not target.exists() or (anchor and anchor[1:] not in anchors(target)):
+            wrong.append(name + anchor)
+    assert wrong == []
+
+
+def without_blocks(page: Path) -> str:
+    """Give a page's text without its blocks of code."""
+    return re.sub(r"^```.*?^```", "", page.read_text("utf-8"), flags=re.MULTILINE | re.DOTALL)
+
+
+def anchors(page: Path) -> set[str]:
+    """Give the names of a page's headings in links, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.*)$", without_blocks(page), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", one.lower()).replace(" ", "-") for one in headings}
 
 
 def test_every_page_is_in_the_index() -> None:
