@@ -1,4 +1,4 @@
-"""Tools: what every command that changes something is handed where the program starts."""
+"""Dependencies: what every command that changes something is handed where the program starts."""
 
 from __future__ import annotations
 

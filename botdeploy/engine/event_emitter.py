@@ -1,4 +1,4 @@
-"""Telling: what happens during a command becomes an event, with what is known of it anyway."""
+"""Events: what happens during a command becomes one, with what is known of it anyway."""
 
 from __future__ import annotations
 

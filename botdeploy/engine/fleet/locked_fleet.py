@@ -1,4 +1,4 @@
-"""The hands: do acts on many hosts at once, under the environment's lock."""
+"""Acts on many hosts at once, under the environment's lock."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class LockedFleet:
     def __init__(
         self, fleet: Fleet, lock: EnvironmentLock, clock: Clock, stop: threading.Event
     ) -> None:
-        """Work under ``lock``, which is renewed from now on with every beat of ``ticker``."""
+        """Work under ``lock``, which is renewed from now on with every tick of ``ticker``."""
         self.fleet = fleet
         self.ticker = Ticker(clock, stop)
         self.lock = lock

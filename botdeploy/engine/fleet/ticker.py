@@ -1,4 +1,4 @@
-"""The pulse: what has to go on for as long as anything is waited for."""
+"""The ticker: what has to go on for as long as anything is waited for."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ if TYPE_CHECKING:
 TICK_S = 0.1
 """How long the loop waits between two looks at what the journals brought."""
 LAG_S = 2.0
-"""A beat that comes so much too late was missed: what should have been heard since was not."""
+"""A tick that comes so much too late was missed: what should have been heard since was not."""
 
 
 class Ticker:
     """Renews locks and leases and takes journals in, whatever the loop is busy with.
 
     A run waits in many places: for acts on hosts, for a soak, for the past to arrive. Each of
-    them beats, and who has something to be kept alive is called at every beat. All of it happens
-    in the loop's own thread, so nothing that hangs on the pulse needs a lock.
+    them ticks, and who has something to be kept alive is called at every tick. All of it happens
+    in the loop's own thread, so nothing that hangs on the ticker needs a lock.
     """
 
     def __init__(self, clock: Clock, stop: threading.Event) -> None:
-        """Begin with nothing to be called; ``stop`` ends the run at the next beat."""
+        """Begin with nothing to be called; ``stop`` ends the run at the next tick."""
         self._clock = clock
         self._stop = stop
         self._works: list[Callable[[float], object]] = []
         self._misses: list[Callable[[float, float], object]] = []
         self._next = clock.monotonic()
-        """When the next beat is to come at the latest, but for its own lag."""
+        """When the next tick is to come at the latest, but for its own lag."""
 
     def add(self, work: Callable[[float], object]) -> None:
-        """Have ``work`` called at every beat, with the monotonic second; it must be quick."""
+        """Have ``work`` called at every tick, with the monotonic second; it must be quick."""
         self._works.append(work)
 
     def on_miss(self, work: Callable[[float, float], object]) -> None:
@@ -47,7 +47,7 @@ class Ticker:
         self._misses.append(work)
 
     def tick(self, seconds: float = 0.0) -> None:
-        """Call everything that hangs on the pulse, then wait at most ``seconds``.
+        """Call everything that hangs on the ticker, then wait at most ``seconds``.
 
         Raises Interrupted when the run was told to stop.
         """

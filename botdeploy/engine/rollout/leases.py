@@ -44,7 +44,7 @@ class _Term:
 
 
 class Leases:
-    """Renews the leases of all pending hosts with the pulse, beside whatever else is done."""
+    """Renews the leases of all pending hosts with each tick, beside whatever else is done."""
 
     def __init__(
         self,
@@ -52,7 +52,7 @@ class Leases:
         locked_fleet: LockedFleet,
         refresh: Refresh,
     ) -> None:
-        """Begin to renew with the next beat; somebody who attends never lets a term run low."""
+        """Begin to renew with the next tick; somebody who attends never lets a term run low."""
         self._hosts = members
         self._locked_fleet = locked_fleet
         self._refresh = refresh
@@ -89,7 +89,7 @@ class Leases:
                     self._hosts.told_of(name, result)
 
     def ask_for_all(self) -> None:
-        """Have every lease renewed with the next beat; ``await_all`` waits for the answers."""
+        """Have every lease renewed with the next tick; ``await_all`` waits for the answers."""
         for name in self._hosts.within(Standing.PENDING):
             if self._terms[name].renewal is None:
                 self._terms[name].is_due = True

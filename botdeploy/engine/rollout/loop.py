@@ -69,7 +69,7 @@ class Options:
 class RolloutLoop:
     """Takes one release as far through the rings as this run may.
 
-    ``core.rollout.decide`` says what is next; each of its answers is carried out in a room of its
+    ``decide`` says what is next; each of its answers is carried out by a part of its
     own. Nothing is remembered here but whether anything was begun.
     """
 
@@ -82,7 +82,7 @@ class RolloutLoop:
         build: Build | None,
         options: Options,
     ) -> None:
-        """Take the observed states from ``lock``; the tools' ``stop`` ends the run."""
+        """Take the observed states from ``lock``; ``stop`` of the dependencies ends it."""
         self._inventory = inventory
         emit = dependencies.emitter(
             inventory.environment, rollout=target.rollout, release=target.release

@@ -38,7 +38,7 @@ class Proving:
         ring_watch: RingWatch,
         verdicts: Verdicts,
     ) -> None:
-        """Tell a person who attends what the journals bring, with the beat."""
+        """Tell a person who attends what the journals bring, with each tick."""
         self._hosts = members
         self._locked_fleet = locked_fleet
         self._watch = watch

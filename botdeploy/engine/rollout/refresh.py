@@ -1,4 +1,4 @@
-"""Looking: ask hosts again where what is known of them may not be true any more."""
+"""Refresh: ask hosts again where what is known of them may not be true any more."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Returning: hosts go back, each to the release that was recorded when it was switched."""
+"""Reverting: each host returns to the release that was recorded when it was switched."""
 
 from __future__ import annotations
 

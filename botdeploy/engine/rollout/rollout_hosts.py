@@ -1,4 +1,4 @@
-"""The members: what a run knows of each host of its rings, and how that changes."""
+"""The hosts of a rollout: what is known of each, and how that changes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The ledger: what the hosts write down of how a rollout ended."""
+"""The recorder: what the hosts write down of how a rollout ended."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Keeping: what a soak has told stays on its host, so that any controller can go on from there."""
+"""Evidence of a soak: it stays on its host, so that any controller can go on from there."""
 
 from __future__ import annotations
 
