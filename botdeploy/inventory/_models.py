@@ -37,8 +37,8 @@ class ReadyKeys(KeyModel):
     port: Annotated[int, Field(ge=1, le=65535)] | None = Field(
         None, description="TCP port on the host on which a process of the bot listens."
     )
-    http: f.Url | None = Field(None, description="URL, asked on the host, that answers with 2xx.")
-    command: f.Line | None = Field(None, description="Shell command on the host that ends with 0.")
+    http: f.Url | None = Field(None, description="URL on the host that must answer with 2xx.")
+    command: f.Line | None = Field(None, description="Command on the host that must exit with 0.")
     timeout: f.PositiveDuration = Field(
         Readiness().timeout, description="How long a bot may take until it is ready."
     )
@@ -60,10 +60,10 @@ class ProbeKeys(KeyModel):
         " JSON or NAME VALUE lines.",
     )
     http: f.OwnUrl | None = Field(
-        None, description="URL of the host's own that answers with less than 500; the time counts."
+        None, description="URL on the host itself, with a status below 500; the time counts."
     )
     prometheus: f.OwnUrl | None = Field(
-        None, description="URL of the host's own of metrics in Prometheus' text form."
+        None, description="URL on the host itself with metrics in Prometheus' text form."
     )
     interval: f.PositiveDuration = Field(
         timedelta(seconds=5), description="How often it is asked during a soak."
@@ -103,7 +103,7 @@ class BotKeys(KeyModel):
         "(files in $CREDENTIALS_DIRECTORY).",
     )
     shared: Annotated[list[f.SharedPath], BeforeValidator(_listed)] = Field(
-        [], description="Paths in the release that outlive it, kept in NAME/shared."
+        [], description="Paths of data that outlives releases, in /opt/NAME/shared."
     )
     exclude: Annotated[list[f.Line], BeforeValidator(_listed)] = Field(
         [], description="Patterns (as in .gitignore) of files that stay out of a release."
@@ -130,9 +130,7 @@ class BotKeys(KeyModel):
         description="Folder (relative to this file) with unit.service.j2 and environment.j2 "
         "of your own.",
     )
-    probe: ProbeKeys | None = Field(
-        None, description="Where numbers come from that the journal does not tell."
-    )
+    probe: ProbeKeys | None = Field(None, description="Where the bot's own counters are read.")
 
 
 class AnnounceKeys(KeyModel):
@@ -144,7 +142,7 @@ class AnnounceKeys(KeyModel):
     end: f.Text | None = Field(None, description="Text (Jinja2) when the ring has passed.")
     to: Annotated[list[f.Notice], BeforeValidator(_listed)] = Field(
         [],
-        description="Where they go: Apprise URLs, or references to them; left out: rollout.notify.",
+        description="Where they are sent: Apprise URLs or references; left out: rollout.notify.",
     )
 
 
@@ -175,7 +173,7 @@ class RingKeys(KeyModel):
         {}, description="Environment variables of this ring only; they win over bot.env."
     )
     announce: AnnounceKeys | None = Field(
-        None, description="Texts for the bot's users, at the ring's begin and end."
+        None, description="Texts for the bot's users, when the ring begins and ends."
     )
 
 
@@ -187,7 +185,7 @@ class LeaseKeys(KeyModel):
     """``rollout.lease``."""
 
     ttl: f.PositiveDuration = Field(
-        Lease().ttl, description="How long a pending release lives without a controller."
+        Lease().ttl, description="How long a host runs a pending release without a controller."
     )
     until: LeaseUntil = Field(
         LeaseUntil.SETTLE,
@@ -206,8 +204,8 @@ class LeaseKeys(KeyModel):
 class SameKeys(KeyModel):
     """One of ``rollout.judge.same``."""
 
-    pattern: f.Regex = Field(description="Lines that match it are one kind of line.")
-    name: f.Line | None = Field(None, description="What to call that kind.")
+    pattern: f.Regex = Field(description="Lines that match it count as one kind.")
+    name: f.Line | None = Field(None, description="A name for that kind.")
 
 
 def _same(value: object) -> object:
@@ -221,13 +219,13 @@ class JudgeKeys(KeyModel):
         None, description="How much proof a pass needs; left out: by the length of the soak."
     )
     false_abort_rate: Annotated[float, Field(gt=0, lt=1)] | None = Field(
-        None, description="Share of good releases that may be failed by mistake."
+        None, description="Share of good releases that may fail by mistake."
     )
     worse: Annotated[float, Field(gt=1, le=1000)] | None = Field(
         None, description="How many times the usual rate of errors is too much."
     )
     grace: f.Duration | None = Field(
-        None, description="Time after a start whose lines are not weighed."
+        None, description="Time after a start in which errors don't count."
     )
     deadline: f.PositiveDuration | None = Field(
         None, description="When a missing proof becomes inconclusive."
@@ -239,14 +237,14 @@ class JudgeKeys(KeyModel):
         [], description="Lines that fail a release at once."
     )
     same: list[Annotated[SameKeys, BeforeValidator(_same)]] = Field(
-        [], description="Lines that are one kind, however they differ."
+        [], description="Lines that count as one kind."
     )
     latency: f.LatencyRegex | None = Field(
         None, description="Finds how long work took: a group named ms, s or us."
     )
     handled: f.Regex | None = Field(
         None,
-        description="Lines that tell of one unit of work done; errors are counted against them.",
+        description="Lines that each report one unit of work; errors are counted per unit.",
     )
 
 
@@ -275,14 +273,14 @@ class RolloutKeys(KeyModel):
         description="How long the last ring is watched after its pass; the others always are.",
     )
     max_unreachable: f.AnyShare = Field(
-        Share(count=0), description="Hosts (or percentage) that may be away in a rollout."
+        Share(count=0), description="How many hosts may be unreachable in a rollout."
     )
     on_fail: OnFail = Field(
-        OnFail.FLEET, strict=False, description="What goes back on a fail: fleet, ring or host."
+        OnFail.FLEET, strict=False, description="What is reverted on a fail: fleet, ring or host."
     )
     judge: JudgeKeys | None = Field(None, description="How strict the verdict is.")
     notify: Annotated[list[f.Notice], BeforeValidator(_listed)] = Field(
-        [], description="Where the team is told: Apprise URLs, or references to them (env:NAME)."
+        [], description="Where notices are sent: Apprise URLs, or references to them (env:NAME)."
     )
 
 
