@@ -130,9 +130,9 @@ def promote(
     ctx: typer.Context, env: opt.Env, limit: opt.Limit = None, dry_run: opt.DryRun = False
 ) -> None:
     """Do what is due in a rollout; for cron."""
-    from botdeploy.cli import deploy
+    from botdeploy.cli import promote as command
 
-    finish(ctx, lambda context: deploy.promote(context, env, limit, dry_run=dry_run))
+    finish(ctx, lambda context: command.promote(context, env, limit, dry_run=dry_run))
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""The commands plan, canary, promote and rollback."""
+"""The commands plan, canary and rollback."""
 
 from __future__ import annotations
 
@@ -8,17 +8,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from botdeploy.engine.outcome import Ended
 from botdeploy.errors import ExitCode, Hint, Todo, UserError
-from botdeploy.views import sentences
 
 if TYPE_CHECKING:
     from botdeploy.cli.context import Context
     from botdeploy.core.model.inventory import Inventory
     from botdeploy.sources.build import Build
 
-_FIGURES = re.compile(r"[\d.:T+-]*\d[\d.:T+-]*")
-"""Numbers and times: what changes in a sentence that says the same."""
 _KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _ENVIRONMENT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -56,7 +52,7 @@ def canary(context: Context, environment: str, request: Request) -> int:
     inventory = context.load(environment)
     _check(inventory, request)
     context.say_notes(inventory)
-    inventory = _limited(context, inventory, request.limit)
+    inventory = limited(context, inventory, request.limit)
     if request.take_over:
         _ask(
             context,
@@ -89,50 +85,6 @@ def canary(context: Context, environment: str, request: Request) -> int:
         return context.ended(ended)
 
 
-def promote(context: Context, environment: str, limit: str | None, *, dry_run: bool) -> int:
-    """Do what is due now."""
-    from botdeploy.engine.commands.canary import due
-    from botdeploy.engine.commands.canary import promote as run
-    from botdeploy.engine.rollout.loop import Options
-
-    inventory = _limited(context, context.load(environment), limit)
-    with context.fleet(inventory) as fleet:
-        notices = None if dry_run else context.notices_of(inventory, is_attended=False)
-        with context.listening(notices, is_step=True) as listener:
-            dependencies = context.dependencies(fleet, listener)
-            options = Options(templates=project_templates(Path(inventory.path)))
-            if dry_run:
-                sentence = sentences.due(due(inventory, dependencies))
-                return context.ended(Ended(ExitCode.DONE, sentence))
-            ended = run(inventory, dependencies, options)
-        is_printed = is_news(context, inventory, ended)
-        if not ended.summary and context.verbose:
-            why = f": {ended.waits_for}" if ended.waits_for else ""
-            ended = replace(ended, summary=f"nothing is due{why}")
-        return context.ended(ended, is_news=is_printed)
-
-
-def is_news(context: Context, inventory: Inventory, ended: Ended) -> bool:
-    """Tell whether a step has something to print that it did not print today already.
-
-    What waits for a person would else come in a mail of cron's every five minutes. Terminals,
-    ``-v`` and ``--json`` always get all of it.
-    """
-    from botdeploy.views.notices.repeat_filter import RepeatFilter
-
-    repeats = RepeatFilter(context.environ, f"{inventory.environment}.said", inventory.path)
-    if ended.code is not ExitCode.HELD:
-        repeats.forget()
-        return True
-    if context.verbose or context.as_json or context.output.console.is_terminal:
-        return True
-    message, now = _FIGURES.sub("", context.sentence(ended)), context.clock.now()
-    if repeats.is_known(message, now):
-        return False
-    repeats.remember(message, now)
-    return True
-
-
 def plan(context: Context, environment: str, request: Request) -> int:
     """Show what canary would do."""
     from botdeploy.engine.commands.plan import plan as run
@@ -140,7 +92,7 @@ def plan(context: Context, environment: str, request: Request) -> int:
 
     inventory = context.load(environment)
     _check(inventory, request)
-    inventory = _limited(context, inventory, request.limit)
+    inventory = limited(context, inventory, request.limit)
     build = source_of(context, inventory, request)
     with context.fleet(inventory) as fleet:
         found = run(
@@ -226,7 +178,7 @@ def changes(pairs: tuple[str, ...]) -> dict[str, str]:
     return found
 
 
-def _limited(context: Context, inventory: Inventory, limit: str | None) -> Inventory:
+def limited(context: Context, inventory: Inventory, limit: str | None) -> Inventory:
     """Leave in the rings only the hosts of ``--limit``; the lock still covers all hosts."""
     if limit is None:
         return inventory

@@ -9,7 +9,7 @@ import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from botdeploy.core.model.policy import LeaseUntil
+from botdeploy.core.model.lease import LeaseUntil
 from botdeploy.core.rollout.promote_schedule import cron_gap_s, cron_user, timer_gap_s
 
 if TYPE_CHECKING:

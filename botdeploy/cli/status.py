@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def status(context: Context, environment: str | None, limit: str | None) -> int:
     """Say what truly runs."""
     from botdeploy.engine.commands.status import status as put_together
-    from botdeploy.views import status as view
+    from botdeploy.views import status_record as view
 
     inventory = context.load_known(environment)
     names = context.chosen(inventory, limit)
@@ -28,7 +28,7 @@ def status(context: Context, environment: str | None, limit: str | None) -> int:
     if context.as_json:
         context.output.json.write(record)
         return code
-    from botdeploy.views import tables
+    from botdeploy.views import status as status_table
 
     say = context.output.say
     if rollout := record["rollout"]:
@@ -37,7 +37,7 @@ def status(context: Context, environment: str | None, limit: str | None) -> int:
         say(f"{record['bot']}: {sentence}", "bold")
         for line in view.what_comes(rollout):
             say(line)
-    context.output.console.print(tables.status(record))
+    context.output.console.print(status_table.table(record))
     for host in record["hosts"]:
         if host["error"]:
             say(f"{host['host']}: {host['error']}", "red")
@@ -55,7 +55,7 @@ def status(context: Context, environment: str | None, limit: str | None) -> int:
 
 def releases(context: Context, environment: str, limit: str | None) -> int:
     """List the releases on each host."""
-    from botdeploy.views import status as view
+    from botdeploy.views import status_record as view
 
     inventory = context.load(environment)
     names = context.chosen(inventory, limit)

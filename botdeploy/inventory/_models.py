@@ -8,7 +8,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from botdeploy.core.model.bot import Readiness, SecretsBy
-from botdeploy.core.model.policy import Gate, Lease, LeaseUntil, OnFail, Share
+from botdeploy.core.model.lease import Lease, LeaseUntil
+from botdeploy.core.model.policy import Gate, OnFail, Share
 from botdeploy.inventory import _fields as f  # noqa: TC001 (pydantic reads the annotations)
 
 _SECOND = timedelta(seconds=1)

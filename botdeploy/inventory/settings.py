@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from botdeploy.core.model.bot import Bot, Probe, ProbeKind, Readiness, ReadyKind
-from botdeploy.core.model.policy import Lease, Policy, Ring, Share
+from botdeploy.core.model.lease import Lease
+from botdeploy.core.model.policy import Policy, Ring, Share
 from botdeploy.core.release.git_url import is_git_address
 from botdeploy.errors import InventoryError
 from botdeploy.inventory import _models as models

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from botdeploy.core.model.inventory import Inventory
     from botdeploy.core.report.report_model import HostReport
     from botdeploy.core.rollout.next_step import Decision
-    from botdeploy.engine.commands.canary import Due
+    from botdeploy.engine.commands.promote import Due
     from botdeploy.engine.outcome import Ended
 
 

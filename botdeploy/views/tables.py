@@ -16,8 +16,6 @@ from botdeploy.views.local_time import with_local_times
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-_STATES = {"active": "green", "failed": "bold red", "activating": "yellow", "inactive": "dim"}
-
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str | Text]]) -> Table:
     """Lay rows out under plain headings; nothing is cut off, and no terminal obeys a cell."""
@@ -36,35 +34,6 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str | Text]]) -> Table
 
 def _shown(text: str) -> str:
     return with_local_times(visible(text))
-
-
-def status(record: Mapping[str, Any]) -> Table:
-    """Show what runs on each host."""
-    rows = []
-    for host in record["hosts"]:
-        if not host["reachable"]:
-            rows.append([host["host"], host["ring"] or "", Text("cannot be reached", "red")])
-            continue
-        runs = host["running"] or "nothing"
-        if host["current"] and host["running"] and host["current"] != host["running"]:
-            runs += f" (current: {host['current']})"
-        state = host["active_state"] or "unknown"
-        notes = []
-        if host["lease_until"]:
-            notes.append(f"pending, lease until {host['lease_until']}")
-        rows.append(
-            [
-                host["host"],
-                host["ring"] or "",
-                runs,
-                Text(state, _STATES.get(state, "")),
-                str(host["restarts"]),
-                host["since"] or "",
-                host["previous"] or "",
-                "; ".join(notes),
-            ]
-        )
-    return table(("host", "ring", "runs", "state", "restarts", "since", "previous", "note"), rows)
 
 
 def releases(record: Mapping[str, Any]) -> Table:

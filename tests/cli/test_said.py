@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from botdeploy.cli.context import Context
-from botdeploy.cli.deploy import is_news
+from botdeploy.cli.promote import is_news
 from botdeploy.core.events import Event, Kind
 from botdeploy.engine.outcome import Ended
 from botdeploy.errors import ExitCode

@@ -14,7 +14,8 @@ from botdeploy.cli.context import Context
 from botdeploy.core.events import Event, Kind
 from botdeploy.core.model.policy import Gate, Policy, Ring, Share
 from botdeploy.core.rollout.next_step import Reason
-from botdeploy.engine.commands.canary import canary, promote
+from botdeploy.engine.commands.canary import canary
+from botdeploy.engine.commands.promote import promote
 from botdeploy.engine.commands.rollback import rollback
 from botdeploy.engine.outcome import Ended
 from botdeploy.engine.rollout.loop import Options

@@ -24,9 +24,11 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from botdeploy.core.model.policy import Gate, Lease, LeaseUntil, OnFail, Policy, Ring, Share
+from botdeploy.core.model.lease import Lease, LeaseUntil
+from botdeploy.core.model.policy import Gate, OnFail, Policy, Ring, Share
 from botdeploy.core.rollout import rollout_records
-from botdeploy.engine.commands.canary import canary, promote
+from botdeploy.engine.commands.canary import canary
+from botdeploy.engine.commands.promote import promote
 from botdeploy.engine.commands.rollback import rollback
 from botdeploy.engine.rollout.loop import Options
 from botdeploy.errors import BotdeployError, ExitCode

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from botdeploy.core.model.bot import Probe, ProbeKind, Readiness, ReadyKind, SecretsBy
-from botdeploy.core.model.policy import Gate, LeaseUntil, OnFail, Share
+from botdeploy.core.model.lease import LeaseUntil
+from botdeploy.core.model.policy import Gate, OnFail, Share
 from botdeploy.errors import InventoryError, UserError
 from botdeploy.inventory import load, select
 

@@ -23,7 +23,7 @@ from botdeploy.core.rollout.next_step import (
     Wait,
 )
 from botdeploy.core.verdict import Outcome, Verdict
-from botdeploy.engine.commands.canary import Due
+from botdeploy.engine.commands.promote import Due
 from botdeploy.engine.outcome import Ended, hint_for
 from botdeploy.errors import ExitCode, Hint, Todo
 from botdeploy.views import sentences

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from rich.console import Console
 
+from botdeploy.views import status as status_table
 from botdeploy.views import tables
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def printed(table: Table, width: int = 160) -> list[str]:
 
 def status(**changes: object) -> str:
     """Give the line of one host."""
-    _, line = printed(tables.status({"hosts": [{**HOST, **changes}]}))
+    _, line = printed(status_table.table({"hosts": [{**HOST, **changes}]}))
     return line
 
 

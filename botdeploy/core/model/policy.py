@@ -8,6 +8,8 @@ from enum import StrEnum
 from math import ceil
 from typing import TYPE_CHECKING, Any
 
+from botdeploy.core.model.lease import Lease
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -76,32 +78,12 @@ class Ring:
     """Where those go: Apprise URLs or references to them; empty: where the team is told."""
 
 
-class LeaseUntil(StrEnum):
-    """When a host stops needing a controller to keep its new release."""
-
-    SETTLE = "settle"
-    VERDICT = "verdict"
-
-
-@dataclass(frozen=True, slots=True)
-class Lease:
-    """How long a pending release lives without hearing from a controller."""
-
-    ttl: timedelta = timedelta(seconds=90)
-    until: LeaseUntil = LeaseUntil.SETTLE
-
-    @property
-    def ttl_s(self) -> int:
-        """The term in whole seconds, as hosts are given it; at least one."""
-        return max(1, int(self.ttl.total_seconds()))
-
-
 @dataclass(frozen=True, slots=True)
 class Policy:
     """How a release goes through the rings."""
 
     rings: tuple[Ring, ...]
-    lease: Lease = Lease()
+    lease: Lease = field(default_factory=Lease)
     attended_soak: timedelta = timedelta(minutes=30)
     watch: timedelta = timedelta(0)
     """For how long the last ring is watched after its pass, before the rollout is over."""

@@ -6,7 +6,9 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from botdeploy.core.host.running import CONFIRMABLE, Runs, judged
-from botdeploy.core.model.policy import Gate, LeaseUntil
+from botdeploy.core.model.lease import LeaseUntil
+from botdeploy.core.model.policy import Gate
+from botdeploy.core.rollout.batch import next_batch
 from botdeploy.core.rollout.next_step import (
     Confirm,
     End,
@@ -62,8 +64,7 @@ def ring_step(facts: Facts, ring: Ring, members: Sequence[str]) -> Decision:
     closed = _closed(facts, ring, behind)
     if closed is not None:
         return closed
-    size = max(1, ring.batch.of(len(members)))
-    return SwitchOver(ring.name, tuple(behind[:size]))
+    return SwitchOver(ring.name, next_batch(ring, members, behind))
 
 
 def _earlier_batch(ring: Ring, views: Mapping[str, HostStanding]) -> Decision | None:

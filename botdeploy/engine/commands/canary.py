@@ -1,23 +1,16 @@
-"""Canary and promote: take the lock, find the rollout, run it, release the lock."""
+"""Canary: take the lock, find the rollout, run it, release the lock."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from botdeploy.core.events import Kind
 from botdeploy.core.host.host_state import bot_fault
 from botdeploy.core.host.running import Runs
-from botdeploy.core.rollout import rollout_records
 from botdeploy.core.rollout import target as targets
 from botdeploy.core.rollout.standing import Standing
-from botdeploy.core.rollout.target import Target
 from botdeploy.engine.commands.leftovers import revert_leftovers
-from botdeploy.engine.commands.preview import next_decision
-from botdeploy.engine.fleet.fleet import StillAtWork
-from botdeploy.engine.fleet.lock import PATIENCE_S
-from botdeploy.engine.fleet.observe import observe
-from botdeploy.engine.fleet.ownership import refuse_others
 from botdeploy.engine.outcome import Ended
 from botdeploy.engine.rollout.loop import RolloutLoop
 from botdeploy.engine.rollout.rollout_ids import new_rollout
@@ -26,9 +19,9 @@ from botdeploy.errors import BotdeployError, ExitCode
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from botdeploy.core.host.host_state import BotFault, HostState
+    from botdeploy.core.host.host_state import BotFault
     from botdeploy.core.model.inventory import Inventory
-    from botdeploy.core.rollout.next_step import Decision
+    from botdeploy.core.rollout.target import Target
     from botdeploy.engine.dependencies import Dependencies
     from botdeploy.engine.fleet.lock import EnvironmentLock
     from botdeploy.engine.rollout.loop import Options
@@ -57,7 +50,7 @@ def canary(
     """
     names = [host.name for host in inventory.hosts]
     with dependencies.lock(names, "rollout", options.message or "canary") as lock:
-        _need_majority(inventory, lock, dependencies)
+        need_majority(inventory, lock, dependencies)
         built = build.release if build is not None else None
         new = new_rollout(dependencies.clock, lock.states)
         target = targets.named(inventory, lock.states, built, release, new, is_forced=is_forced)
@@ -66,10 +59,10 @@ def canary(
         if build is not None:
             build = build.under(target.release)
         revert_leftovers(inventory, dependencies, lock, besides=target.release)
-        return _run(inventory, build, dependencies, options, target, lock)
+        return run(inventory, build, dependencies, options, target, lock)
 
 
-def _run(
+def run(
     inventory: Inventory,
     build: Build | None,
     dependencies: Dependencies,
@@ -77,6 +70,7 @@ def _run(
     target: Target,
     lock: EnvironmentLock,
 ) -> Ended:
+    """Go on with the rollout of ``target`` under the lock, until it ends or must wait."""
     if build is not None:
         dependencies.mask.add(build.mask)
     with RolloutLoop(inventory, dependencies, lock, target, build, options) as loop:
@@ -109,7 +103,8 @@ def _with_faults(ended: Ended, faults: Mapping[str, BotFault]) -> Ended:
     return replace(ended, code=code, faults={**ended.faults, **faults})
 
 
-def _need_majority(inventory: Inventory, lock: EnvironmentLock, dependencies: Dependencies) -> None:
+def need_majority(inventory: Inventory, lock: EnvironmentLock, dependencies: Dependencies) -> None:
+    """Raise TooFew where no more than half of the hosts are under the lock."""
     total = len(inventory.hosts)
     if len(lock.entered) * 2 > total:
         return
@@ -121,73 +116,3 @@ def _need_majority(inventory: Inventory, lock: EnvironmentLock, dependencies: De
         f"{len(lock.entered)} of {total} hosts are available, and a rollout needs more than "
         f"half of them, so that two controllers can't both start one. Nothing was changed. {errors}"
     )
-
-
-def promote(inventory: Inventory, dependencies: Dependencies, options: Options) -> Ended:
-    """Do what is due now of the rollout that is under way; silent when nothing is.
-
-    Reads everything from the hosts, so that any controller takes the same next step. Hosts that
-    were unreachable when a release failed are reverted from it first. Where most hosts answer soon,
-    one that hangs keeps no lease from being renewed and no failed host from being reverted.
-    """
-    names = [host.name for host in inventory.hosts]
-    states, away = observe(dependencies.fleet, names, patience_s=PATIENCE_S)
-    late = [name for name, error in away.items() if isinstance(error, StillAtWork)]
-    is_hasty = len(states) * 2 > len(names) and _is_due(inventory, states)
-    if late and not is_hasty:
-        states, away = observe(dependencies.fleet, names)
-    if len(states) * 2 <= len(names):
-        errors = "; ".join(str(error) for error in away.values())
-        raise TooFew(f"{len(states)} of {len(names)} hosts answer. Nothing was changed. {errors}")
-    refuse_others(inventory, states)
-    if not _is_due(inventory, states):
-        return Ended(ExitCode.DONE, "")
-    patience_s = PATIENCE_S if is_hasty else None
-    with dependencies.lock(names, "rollout", "promote", patience_s=patience_s, last=late) as lock:
-        ticker = dependencies.locked_fleet(lock).ticker
-        if len(lock.entered) * 2 <= len(names):
-            lock.await_late(ticker.tick)
-        _need_majority(inventory, lock, dependencies)
-        swept = revert_leftovers(inventory, dependencies, lock)
-        record = rollout_records.newest_under_way(lock.states, inventory.policy)
-        if record is None:
-            lock.await_late(ticker.tick)  # else it would keep the lock that it takes meanwhile
-            return swept or Ended(ExitCode.DONE, "")
-        options = replace(options, is_attended=False)
-        ended = _run(inventory, None, dependencies, options, Target.of(record), lock)
-    if swept is None:
-        return ended
-    code = swept.code if ended.code is ExitCode.DONE else ended.code
-    summary = "; ".join(one for one in (swept.summary, ended.summary) if one)
-    return replace(ended, code=code, summary=summary)
-
-
-def _is_due(inventory: Inventory, states: Mapping[str, HostState]) -> bool:
-    policy = inventory.policy
-    return bool(
-        rollout_records.newest_under_way(states, policy)
-        or rollout_records.leftovers(states, policy)
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class Due:
-    """What ``promote`` would do."""
-
-    leftovers: Mapping[str, str] = field(default_factory=dict)
-    """Hosts that it would revert from a release that failed: host → why."""
-    release: str = ""
-    decision: Decision | None = None
-    """What comes next in the rollout of ``release``; None where none is under way."""
-
-
-def due(inventory: Inventory, dependencies: Dependencies) -> Due:
-    """Tell what ``promote`` would do; changes nothing."""
-    states, unreached = observe(dependencies.fleet, [host.name for host in inventory.hosts])
-    policy = inventory.policy
-    left = {name: why for name, (_, why) in rollout_records.leftovers(states, policy).items()}
-    record = rollout_records.newest_under_way(states, policy)
-    if record is None:
-        return Due(left)
-    now = dependencies.clock.now()
-    return Due(left, record.release, next_decision(inventory, states, unreached, record, now))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from botdeploy.core.evidence.proven_past import proven, timeline
+from botdeploy.core.rollout.batch import next_batch
 from botdeploy.core.rollout.standing import Standing
 from botdeploy.engine.watch.watch import MOST_BASELINE
 
@@ -77,8 +78,7 @@ class RingWatch:
         for ring in self._hosts.policy.rings:
             due = self._hosts.of_ring(ring.name, Standing.BEHIND, Standing.UNSTAGED)
             if due:
-                size = max(1, ring.batch.of(len(self._hosts.rings[ring.name])))
-                self._follow(due[:size])
+                self._follow(next_batch(ring, self._hosts.rings[ring.name], due))
                 return
 
     def leave_lapsed(self) -> None:

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from botdeploy.core.host.running import CONFIRMABLE, Runs, Seen
-from botdeploy.core.model.policy import Gate, Lease, LeaseUntil, OnFail, Policy, Ring, Share
+from botdeploy.core.model.lease import Lease, LeaseUntil
+from botdeploy.core.model.policy import Gate, OnFail, Policy, Ring, Share
 from botdeploy.core.rollout.decision import decide
 from botdeploy.core.rollout.facts import Facts
 from botdeploy.core.rollout.next_step import (

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from botdeploy.core.events import Kind
-from botdeploy.core.model.policy import Lease, OnFail, Policy, Ring, Share
+from botdeploy.core.model.lease import Lease
+from botdeploy.core.model.policy import OnFail, Policy, Ring, Share
 from botdeploy.core.rollout.target import Quarantined
-from botdeploy.engine.commands.canary import TooFew, canary, promote
+from botdeploy.engine.commands.canary import TooFew, canary
+from botdeploy.engine.commands.promote import promote
 from botdeploy.engine.fleet.fleet import Interrupted
 from botdeploy.engine.rollout.loop import Options
 from botdeploy.errors import ExitCode, LockedError

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from botdeploy.core.events import Kind
-from botdeploy.core.model.policy import Gate, Lease, LeaseUntil, Policy, Ring, Share
-from botdeploy.engine.commands.canary import canary, due, promote
+from botdeploy.core.model.lease import Lease, LeaseUntil
+from botdeploy.core.model.policy import Gate, Policy, Ring, Share
+from botdeploy.engine.commands.canary import canary
+from botdeploy.engine.commands.promote import due, promote
 from botdeploy.engine.commands.rollback import rollback
 from botdeploy.engine.fleet.lock import PATIENCE_S
 from botdeploy.engine.rollout.loop import Options

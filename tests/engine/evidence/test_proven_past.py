@@ -15,7 +15,8 @@ import pytest
 from botdeploy.core.events import Kind
 from botdeploy.core.evidence.proven_past import HISTORY_S
 from botdeploy.core.model.policy import Policy, Ring, Share
-from botdeploy.engine.commands.canary import canary, promote
+from botdeploy.engine.commands.canary import canary
+from botdeploy.engine.commands.promote import promote
 from botdeploy.engine.fleet import ticker
 from botdeploy.engine.rollout.loop import Options
 from botdeploy.engine.watch import following

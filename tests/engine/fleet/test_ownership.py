@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from botdeploy.core.host.host_state import HostState, StagedRelease, meant
-from botdeploy.engine.commands.canary import canary, promote
+from botdeploy.engine.commands.canary import canary
+from botdeploy.engine.commands.promote import promote
 from botdeploy.engine.commands.rollback import rollback, would_roll_back
 from botdeploy.engine.fleet.observe import observe
 from botdeploy.engine.fleet.ownership import others, own, owner_item

@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from botdeploy.core.events import Kind
-from botdeploy.core.model.policy import Gate, Lease, LeaseUntil, Policy, Ring, Share
+from botdeploy.core.model.lease import Lease, LeaseUntil
+from botdeploy.core.model.policy import Gate, Policy, Ring, Share
 from botdeploy.engine.commands.rollback import rollback
 from botdeploy.errors import ExitCode
 from tests.effort import examples

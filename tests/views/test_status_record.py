@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from botdeploy.core.model.policy import Gate, Policy, Ring, Share
-from botdeploy.engine.commands.canary import canary, promote
+from botdeploy.engine.commands.canary import canary
+from botdeploy.engine.commands.promote import promote
 from botdeploy.engine.commands.status import status
 from botdeploy.engine.fleet.observe import observe
 from botdeploy.engine.rollout.loop import Options
 from botdeploy.errors import ExitCode
-from botdeploy.views.status import record as record_of
-from botdeploy.views.status import what_comes
+from botdeploy.views.status_record import record as record_of
+from botdeploy.views.status_record import what_comes
 from tests.engine.fakefleet import Stage
 
 if TYPE_CHECKING:
