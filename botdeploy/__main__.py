@@ -16,9 +16,9 @@ import typer
 
 from botdeploy import __version__
 from botdeploy.cli.context import Fault
-from botdeploy.core.text.credentials import mask_tokens
 from botdeploy.core.text.printable import visible
 from botdeploy.core.text.secret_mask import Mask
+from botdeploy.core.text.token_patterns import mask_tokens
 from botdeploy.errors import ExitCode
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import zlib
 from pathlib import PurePosixPath
 
 from botdeploy.core.release.environment_file import variables
-from botdeploy.core.text.credentials import STARS
+from botdeploy.core.text.token_patterns import STARS
 
 _MOST_BYTES = 32 * 1024 * 1024
 

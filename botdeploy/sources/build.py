@@ -19,8 +19,8 @@ from botdeploy.core.release.manifest import (
     is_plain_path,
     release_id,
 )
-from botdeploy.core.text.credentials import STARS
 from botdeploy.core.text.secret_mask import Mask
+from botdeploy.core.text.token_patterns import STARS
 from botdeploy.errors import SourceError, UserError
 from botdeploy.sources.release_digest import in_environment, mark_of, release_digest
 from botdeploy.sources.render import Renderer, check_environment

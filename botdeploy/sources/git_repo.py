@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from botdeploy.core.release.manifest import has_hidden_characters
-from botdeploy.core.text.credentials import STARS
+from botdeploy.core.text.token_patterns import STARS
 from botdeploy.errors import SourceError
 from botdeploy.sources.archive import read_tar
 from botdeploy.sources.ignore import DEFAULT_PATTERNS, IGNORE_FILE, Ignore

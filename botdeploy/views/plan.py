@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from botdeploy.core.judge.unexcluded import NO_LEVELS
+from botdeploy.core.judge.pass_caveats import NO_LEVELS
 from botdeploy.core.text.phrases import count
 from botdeploy.views.local_time import duration
 from botdeploy.views.tables import table

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from botdeploy.core.host.running import Runs
+from botdeploy.core.rollout.host_standing import Standing
 from botdeploy.core.rollout.next_step import (
     Confirm,
     End,
@@ -15,7 +16,6 @@ from botdeploy.core.rollout.next_step import (
     SwitchOver,
     Wait,
 )
-from botdeploy.core.rollout.standing import Standing
 from botdeploy.core.text.phrases import few
 from botdeploy.errors import Hint, Todo
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from hypothesis import given
 from hypothesis import strategies as st
 
-from botdeploy.core.text.credentials import STARS
+from botdeploy.core.text.token_patterns import STARS
 from botdeploy.hosts.host_secrets import secret_values
 from botdeploy.sources.systemd_quoting import quote_environment
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from botdeploy.core.text.credentials import STARS
+from botdeploy.core.text.token_patterns import STARS
 from tests.core.lines.test_secrets import SECRETS as TOKENS
 from tests.lab.rollouts import BOT, Project, releases_of
 from tests.lab.watcher import Watcher

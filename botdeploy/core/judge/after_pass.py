@@ -10,7 +10,7 @@ from botdeploy.core.judge.comparison import Comparison
 from botdeploy.core.judge.count_table import LINES, NEW_ERRORS, WORK, Table
 from botdeploy.core.judge.evidence_text import EvidenceText
 from botdeploy.core.judge.fleet_tally import FleetTally
-from botdeploy.core.judge.hard import HardRules
+from botdeploy.core.judge.hard_rules import HardRules
 from botdeploy.core.judge.history_model import Usual
 from botdeploy.core.judge.host_tally import MINUTE_US, ProcessEvent
 from botdeploy.core.judge.journal_gaps import JournalGaps

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 
 from botdeploy.core.evidence.evidence import Evidence
 from botdeploy.core.judge.fleet_tally import FleetTally
-from botdeploy.core.judge.hard import HardRules
+from botdeploy.core.judge.hard_rules import HardRules
 from botdeploy.core.judge.host_tally import MINUTE_US, SECOND_US
 from botdeploy.core.judge.journal_gaps import JournalGaps
 from botdeploy.core.judge.judge_options import JudgeOptions, Preset
+from botdeploy.core.judge.pass_caveats import unexcluded
 from botdeploy.core.judge.pass_conditions import PassConditions
 from botdeploy.core.judge.quarantined_errors import QuarantinedErrors
 from botdeploy.core.judge.quick import QuickRules
 from botdeploy.core.judge.sequential import SequentialTest
-from botdeploy.core.judge.unexcluded import unexcluded
 from botdeploy.core.lines.external_errors import is_external
 from botdeploy.core.lines.quote import quote
 from botdeploy.core.verdict import Outcome, Verdict

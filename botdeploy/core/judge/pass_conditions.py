@@ -11,7 +11,7 @@ from botdeploy.core.verdict import Outcome, Verdict
 
 if TYPE_CHECKING:
     from botdeploy.core.judge.fleet_tally import FleetTally
-    from botdeploy.core.judge.hard import HardRules
+    from botdeploy.core.judge.hard_rules import HardRules
     from botdeploy.core.judge.judge_options import JudgeOptions
     from botdeploy.core.judge.quick import QuickRules
     from botdeploy.core.judge.sequential import SequentialTest

@@ -12,9 +12,9 @@ from botdeploy.core.lines.line_reader import LineReader, Origin
 from botdeploy.core.lines.multiline import Block, Fit, block_of
 from botdeploy.core.lines.systemd_record import DUMPED_CORE
 from botdeploy.core.lines.unit_state import UnitState
-from botdeploy.core.text.credentials import mask_tokens
 from botdeploy.core.text.printable import bare
 from botdeploy.core.text.secret_mask import Mask
+from botdeploy.core.text.token_patterns import mask_tokens
 from botdeploy.core.text.untrusted import whole
 
 if TYPE_CHECKING:

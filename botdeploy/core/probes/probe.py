@@ -16,7 +16,7 @@ from botdeploy.core.lines.level import Level
 from botdeploy.core.lines.line import LineKind, LogLine
 from botdeploy.core.model.bot import ProbeKind
 from botdeploy.core.probes.metrics import Metrics, Sample, read_metrics
-from botdeploy.core.text.credentials import mask_tokens
+from botdeploy.core.text.token_patterns import mask_tokens
 from botdeploy.core.text.untrusted import LARGEST, object_of, real, whole
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from botdeploy.core.model.bot import ProbeKind
 from botdeploy.core.probes.probe import read
-from botdeploy.core.text.credentials import mask_tokens
+from botdeploy.core.text.token_patterns import mask_tokens
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

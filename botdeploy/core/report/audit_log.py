@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from botdeploy.core.report.report_model import Act, Frame, Span, instant, microseconds
 from botdeploy.core.rollout.audit_names import actor
-from botdeploy.core.rollout.standing import Standing
+from botdeploy.core.rollout.host_standing import Standing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -21,7 +21,7 @@ from botdeploy.core.report.report_model import (
     Tick,
     microseconds,
 )
-from botdeploy.core.rollout.standing import HOLDING, Standing
+from botdeploy.core.rollout.host_standing import HOLDING, Standing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 from botdeploy.core.rollout import failures
 from botdeploy.core.rollout.facts import with_what_runs
+from botdeploy.core.rollout.host_standing import Standing
 from botdeploy.core.rollout.next_step import End, Reason, Result, Stage, Wait
-from botdeploy.core.rollout.ring_step import ring_step
-from botdeploy.core.rollout.standing import Standing
+from botdeploy.core.rollout.ring_decision import ring_step
 
 if TYPE_CHECKING:
     from botdeploy.core.rollout.facts import Facts

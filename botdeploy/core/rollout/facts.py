@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from botdeploy.core.host.running import judged
 from botdeploy.core.rollout import rollout_records
-from botdeploy.core.rollout.standing import HOLDING, UNPROVEN, HostStanding, Standing
+from botdeploy.core.rollout.host_standing import HOLDING, UNPROVEN, HostStanding, Standing
 from botdeploy.core.verdict import Outcome, Verdict
 
 if TYPE_CHECKING:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from botdeploy.core.model.policy import OnFail
+from botdeploy.core.rollout.host_standing import HOLDING, UNPROVEN, Standing
 from botdeploy.core.rollout.next_step import Blame, End, Reason, Result, Revert, Wait
-from botdeploy.core.rollout.standing import HOLDING, UNPROVEN, Standing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from botdeploy.core.model.policy import OnFail
-from botdeploy.core.rollout.standing import Standing, standing_of
+from botdeploy.core.rollout.host_standing import Standing, standing_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from botdeploy.core.host.host_state import meant
 from botdeploy.core.rollout import ring_members, rollout_records
-from botdeploy.core.rollout.standing import HOLDING, Standing, standing_of
+from botdeploy.core.rollout.host_standing import HOLDING, Standing, standing_of
 from botdeploy.errors import BotdeployError, ExitCode, Hint, Todo, UserError
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import re
 from typing import TYPE_CHECKING
 from urllib.parse import quote, quote_plus
 
-from botdeploy.core.text.credentials import STARS, mask_tokens
+from botdeploy.core.text.token_patterns import STARS, mask_tokens
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -9,7 +9,7 @@ from botdeploy.core.events import Kind
 from botdeploy.core.host.host_state import bot_fault
 from botdeploy.core.host.running import Runs
 from botdeploy.core.rollout import target as targets
-from botdeploy.core.rollout.standing import Standing
+from botdeploy.core.rollout.host_standing import Standing
 from botdeploy.engine.commands.leftovers import revert_leftovers
 from botdeploy.engine.outcome import Ended
 from botdeploy.engine.rollout.loop import RolloutLoop

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from botdeploy.core.model.policy import Gate
 from botdeploy.core.rollout import ring_members, rollout_records
-from botdeploy.core.rollout.standing import UNPROVEN, Standing, standing_of
+from botdeploy.core.rollout.host_standing import UNPROVEN, Standing, standing_of
 from botdeploy.engine.commands.since_pass import since_pass
 from botdeploy.engine.fleet.observe import observe_some
 from botdeploy.engine.fleet.ownership import refuse_others

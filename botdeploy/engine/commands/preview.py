@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from botdeploy.core.rollout import ring_members
 from botdeploy.core.rollout.decision import decide
 from botdeploy.core.rollout.facts import facts_of
-from botdeploy.core.rollout.standing import standing_in
+from botdeploy.core.rollout.host_standing import standing_in
 from botdeploy.core.rollout.target import Target
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from botdeploy.core.events import Kind
 from botdeploy.core.host.host_state import bot_fault, meant
 from botdeploy.core.host.running import Runs
 from botdeploy.core.rollout import rollout_records
-from botdeploy.core.rollout.way_back import ways_back
+from botdeploy.core.rollout.rollback_target import ways_back
 from botdeploy.engine.event_emitter import told_unseen
 from botdeploy.engine.fleet.lock import PATIENCE_S
 from botdeploy.engine.fleet.observe import observe
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from botdeploy.core.host.host_state import BotFault, HostState
     from botdeploy.core.model.inventory import Inventory
-    from botdeploy.core.rollout.way_back import WayBack
+    from botdeploy.core.rollout.rollback_target import WayBack
     from botdeploy.engine.dependencies import Dependencies
     from botdeploy.engine.event_emitter import EventEmitter
     from botdeploy.engine.fleet.lock import EnvironmentLock

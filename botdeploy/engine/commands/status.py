@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from botdeploy.core.host.host_state import BotFault, bot_fault
 from botdeploy.core.rollout import ring_members
+from botdeploy.core.rollout.host_standing import HOLDING, UNPROVEN, Standing, has_run, standing_of
 from botdeploy.core.rollout.next_step import Reason, Wait
 from botdeploy.core.rollout.rollout_records import newest, newest_under_way
-from botdeploy.core.rollout.standing import HOLDING, UNPROVEN, Standing, has_run, standing_of
 from botdeploy.engine.commands.preview import next_decision
 from botdeploy.engine.fleet.ownership import own
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from botdeploy.core.evidence.counts import Counts
 from botdeploy.core.evidence.proven_past import HISTORY_S, RECENT_S
 from botdeploy.core.judge import JudgeOptions, Preset
+from botdeploy.core.judge.pass_caveats import FEW
 from botdeploy.core.judge.power import power_of
 from botdeploy.core.judge.rates import BLOCK_MIN
-from botdeploy.core.judge.unexcluded import FEW
 from botdeploy.core.lines.assembler import Assembler
 from botdeploy.core.probes.probe import YOUNG_S, read
 from botdeploy.core.text.phrases import duration

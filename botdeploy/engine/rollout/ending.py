@@ -9,8 +9,8 @@ from botdeploy.core.events import Kind
 from botdeploy.core.host.host_state import BotFault
 from botdeploy.core.host.running import Runs
 from botdeploy.core.rollout import rollout_records
+from botdeploy.core.rollout.host_standing import HOLDING, UNPROVEN, Standing
 from botdeploy.core.rollout.next_step import Blame, Reason, Result
-from botdeploy.core.rollout.standing import HOLDING, UNPROVEN, Standing
 from botdeploy.engine.outcome import Ended, hint_for
 from botdeploy.errors import ExitCode, Hint, Todo
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from botdeploy.core.rollout.next_step import End, Wait
-    from botdeploy.engine.rollout.leases import Leases
+    from botdeploy.engine.rollout.lease_renewal import Leases
     from botdeploy.engine.rollout.rollout_hosts import RolloutHosts
     from botdeploy.engine.rollout.rollout_recorder import RolloutRecorder
     from botdeploy.engine.rollout.soak_evidence import SoakEvidence

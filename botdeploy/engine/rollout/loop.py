@@ -9,6 +9,7 @@ from botdeploy.core.events import Kind
 from botdeploy.core.lines.assembler import Assembler
 from botdeploy.core.lines.line import LineRules
 from botdeploy.core.rollout.decision import decide
+from botdeploy.core.rollout.host_standing import HOLDING, Standing
 from botdeploy.core.rollout.next_step import (
     Blame,
     Confirm,
@@ -21,10 +22,9 @@ from botdeploy.core.rollout.next_step import (
     SwitchOver,
     Wait,
 )
-from botdeploy.core.rollout.standing import HOLDING, Standing
 from botdeploy.engine.fleet.ticker import TICK_S
 from botdeploy.engine.rollout.ending import RunEnd
-from botdeploy.engine.rollout.leases import Leases
+from botdeploy.engine.rollout.lease_renewal import Leases
 from botdeploy.engine.rollout.proving import Proving
 from botdeploy.engine.rollout.refresh import Refresh
 from botdeploy.engine.rollout.reverting import Reverting

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from botdeploy.core.events import Kind
 from botdeploy.core.evidence.process_lives import in_words
 from botdeploy.core.host.host_state import RefusedError
-from botdeploy.core.rollout.standing import UNPROVEN, Standing
+from botdeploy.core.rollout.host_standing import UNPROVEN, Standing
 from botdeploy.core.verdict import Outcome
 from botdeploy.errors import HostError
 from botdeploy.hosts.acts.faults import NotRunning

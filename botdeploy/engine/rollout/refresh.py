@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from botdeploy.core.events import Kind
 from botdeploy.core.host.host_state import Phase
 from botdeploy.core.host.running import Runs
-from botdeploy.core.rollout.standing import HOLDING, Standing
+from botdeploy.core.rollout.host_standing import HOLDING, Standing
 from botdeploy.errors import HostError
 from botdeploy.hosts.acts.switch import Reverted
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from botdeploy.core.events import Kind
+from botdeploy.core.rollout.host_standing import Standing, next_try_id
 from botdeploy.core.rollout.next_step import Blame
-from botdeploy.core.rollout.standing import Standing, next_try_id
 from botdeploy.errors import HostError
 from botdeploy.hosts.acts.switch import Reverted, Unchanged
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from botdeploy.core.rollout import ring_members, rollout_records
-from botdeploy.core.rollout.standing import UNPROVEN, HostStanding, Standing
+from botdeploy.core.rollout.host_standing import UNPROVEN, HostStanding, Standing
 
 if TYPE_CHECKING:
     from botdeploy.core.host.host_state import HostState

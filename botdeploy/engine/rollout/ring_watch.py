@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from botdeploy.core.evidence.proven_past import proven, timeline
 from botdeploy.core.rollout.batch import next_batch
-from botdeploy.core.rollout.standing import Standing
+from botdeploy.core.rollout.host_standing import Standing
 from botdeploy.engine.watch.watch import MOST_BASELINE
 
 if TYPE_CHECKING:

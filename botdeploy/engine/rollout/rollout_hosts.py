@@ -11,7 +11,7 @@ from botdeploy.core.evidence.proven_past import NOBODY, timeline
 from botdeploy.core.host.running import Runs, seen
 from botdeploy.core.rollout import ring_members, rollout_records
 from botdeploy.core.rollout.facts import facts_of
-from botdeploy.core.rollout.standing import (
+from botdeploy.core.rollout.host_standing import (
     HOLDING,
     OWN_DOING,
     HostStanding,

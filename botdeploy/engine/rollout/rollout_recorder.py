@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from botdeploy.core.rollout import rollout_records
-from botdeploy.core.rollout.standing import Standing
+from botdeploy.core.rollout.host_standing import Standing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

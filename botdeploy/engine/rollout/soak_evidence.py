@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from botdeploy.core.evidence.proven_past import HISTORY_S, RECENT_S
 from botdeploy.core.judge import JudgeOptions
-from botdeploy.core.rollout.standing import UNPROVEN
+from botdeploy.core.rollout.host_standing import UNPROVEN
 from botdeploy.engine.evidence.collect import collect
 from botdeploy.errors import HostError
 

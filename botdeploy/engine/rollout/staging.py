@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from botdeploy.core.events import Kind
 from botdeploy.core.rollout import rollout_records
-from botdeploy.core.rollout.standing import Standing
+from botdeploy.core.rollout.host_standing import Standing
 from botdeploy.engine.rollout.peer_copy import Likeness, checked
 from botdeploy.errors import ActFailed, BotdeployError, ExitCode, HostError, UserError
 from botdeploy.hosts.acts.release import Upload

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from botdeploy.core.rollout.standing import next_try_id
+from botdeploy.core.rollout.host_standing import next_try_id
 from botdeploy.errors import HostError
 from botdeploy.hosts.acts.switch import Reverted, Switched
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from botdeploy.core.host.running import Runs
 from botdeploy.core.lines.quote import quote
 from botdeploy.core.rollout.facts import judged_ring
-from botdeploy.core.rollout.standing import HOLDING, UNPROVEN
+from botdeploy.core.rollout.host_standing import HOLDING, UNPROVEN
 from botdeploy.core.text.phrases import count, listing
 from botdeploy.core.verdict import Outcome, Verdict
 

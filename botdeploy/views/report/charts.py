@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from botdeploy.core.report.report_model import instant
-from botdeploy.core.rollout.standing import HOLDING, Standing
+from botdeploy.core.rollout.host_standing import HOLDING, Standing
 from botdeploy.views import sentences
 from botdeploy.views.local_time import duration
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from botdeploy.core.text.credentials import STARS, mask_tokens
+from botdeploy.core.text.token_patterns import STARS, mask_tokens
 
 # Made up, in the shape of the real ones; put together so that no scanner takes them for one.
 SECRETS = {

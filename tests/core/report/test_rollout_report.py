@@ -14,8 +14,8 @@ from botdeploy.core.lines.line import LineKind, LogLine
 from botdeploy.core.report.audit_log import COARSE_US, read_acts
 from botdeploy.core.report.report_model import Span, instant
 from botdeploy.core.report.rollout_report import MOST_SAMPLE
+from botdeploy.core.rollout.host_standing import Standing
 from botdeploy.core.rollout.next_step import Result
-from botdeploy.core.rollout.standing import Standing
 from botdeploy.core.text.secret_mask import Mask
 from tests.views.canned import (
     BEGIN,

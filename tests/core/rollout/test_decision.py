@@ -12,6 +12,7 @@ from botdeploy.core.model.lease import Lease, LeaseUntil
 from botdeploy.core.model.policy import Gate, OnFail, Policy, Ring, Share
 from botdeploy.core.rollout.decision import decide
 from botdeploy.core.rollout.facts import Facts
+from botdeploy.core.rollout.host_standing import UNPROVEN, HostStanding, Standing, lapsed
 from botdeploy.core.rollout.next_step import (
     Blame,
     Confirm,
@@ -25,7 +26,6 @@ from botdeploy.core.rollout.next_step import (
     SwitchOver,
     Wait,
 )
-from botdeploy.core.rollout.standing import UNPROVEN, HostStanding, Standing, lapsed
 from botdeploy.core.verdict import Outcome, Verdict
 from tests.effort import examples
 

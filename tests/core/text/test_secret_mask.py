@@ -12,9 +12,9 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from botdeploy.core.text.credentials import STARS
 from botdeploy.core.text.printable import bare
 from botdeploy.core.text.secret_mask import Mask
+from botdeploy.core.text.token_patterns import STARS
 
 SECRET = "p@ss \"word\" 'x' \\n $HOME é/1"
 

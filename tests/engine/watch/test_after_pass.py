@@ -12,7 +12,7 @@ from botdeploy.core.events import Kind
 from botdeploy.core.evidence.proven_past import proven
 from botdeploy.core.model.policy import Gate, OnFail
 from botdeploy.core.rollout import rollout_records
-from botdeploy.core.rollout.way_back import way_back
+from botdeploy.core.rollout.rollback_target import way_back
 from botdeploy.core.text.secret_mask import Mask
 from botdeploy.engine.commands.canary import canary
 from botdeploy.engine.commands.since_pass import since_pass

@@ -9,6 +9,7 @@ from botdeploy.core.host.running import CONFIRMABLE, Runs, judged
 from botdeploy.core.model.lease import LeaseUntil
 from botdeploy.core.model.policy import Gate
 from botdeploy.core.rollout.batch import next_batch
+from botdeploy.core.rollout.host_standing import HOLDING, MOST_AGAIN, UNPROVEN, Standing
 from botdeploy.core.rollout.next_step import (
     Confirm,
     End,
@@ -18,7 +19,6 @@ from botdeploy.core.rollout.next_step import (
     SwitchOver,
     Wait,
 )
-from botdeploy.core.rollout.standing import HOLDING, MOST_AGAIN, UNPROVEN, Standing
 from botdeploy.core.verdict import Outcome
 
 if TYPE_CHECKING:
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
     from botdeploy.core.model.policy import Ring
     from botdeploy.core.rollout.facts import Facts
+    from botdeploy.core.rollout.host_standing import HostStanding
     from botdeploy.core.rollout.next_step import Decision
-    from botdeploy.core.rollout.standing import HostStanding
 
 VERDICT_LATE = timedelta(seconds=60)
 """How long after a soak's end its verdict may come and still be waited for in any case."""

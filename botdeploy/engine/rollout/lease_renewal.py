@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from botdeploy.core.host.host_state import Phase
 from botdeploy.core.host.running import Unit
 from botdeploy.core.model.lease import LeaseUntil
-from botdeploy.core.rollout.standing import Standing
+from botdeploy.core.rollout.host_standing import Standing
 from botdeploy.engine.fleet.locked_fleet import RETRY_S
 from botdeploy.engine.fleet.ticker import TICK_S
 from botdeploy.errors import HostError
