@@ -1,4 +1,4 @@
-"""Follow a bot's journal: never a line lost or read twice, however often the connection breaks."""
+"""A follower of a bot's journal: loses no line and reads none twice, whatever breaks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Regular expressions of an inventory, which may take for ever: tried in a process of their own.
+"""A time limit for an inventory's regular expressions: each is tried in a process of its own.
 
 The machinery of ``re`` gives nobody else a turn, not even a signal of the user's, until it is done.
 So what may take long is done by another process first, which can be killed.

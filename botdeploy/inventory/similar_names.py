@@ -1,4 +1,4 @@
-"""Variables that are nearly one of ours.
+"""Similar names: variables that are nearly one of ours.
 
 A slip of ``bot`` or ``rollout`` would switch gates off unseen: it is an error. One of a connection
 variable shows when the host is reached, or is not; it is told.

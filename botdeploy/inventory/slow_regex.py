@@ -1,4 +1,4 @@
-"""Finds lines with which a regular expression takes for ever: what repeats in it, many times over.
+"""Slow regular expressions: finds lines with which one takes too long.
 
 No proof that others end: only what its own repeats match is tried.
 """

@@ -1,4 +1,4 @@
-"""Packages: the tar files that carry a release to a host, the same bytes for the same content."""
+"""Uploads: the tar files that carry a release to a host, the same bytes for the same content."""
 
 from __future__ import annotations
 

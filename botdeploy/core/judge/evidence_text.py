@@ -1,4 +1,4 @@
-"""What a comparison shows, in sentences."""
+"""The evidence in sentences: what a comparison shows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is usual, learnt from a table's past: for each kind of count, and for latency."""
+"""A model of the history: the usual rate of each kind of count, and the usual latency."""
 
 from __future__ import annotations
 

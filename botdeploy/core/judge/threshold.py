@@ -1,4 +1,4 @@
-"""How much evidence condemns a release."""
+"""The threshold: how much evidence fails a release."""
 
 from __future__ import annotations
 

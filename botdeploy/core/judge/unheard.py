@@ -1,4 +1,4 @@
-"""Times of a host's journal that nobody heard: they are not known to be quiet."""
+"""Unheard times of a host's journal: it is not known that they were quiet."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Journal entries in, log lines out: one line for each thing that a bot or systemd said."""
+"""Assemble log lines from journal entries: one for each thing that a bot or systemd said."""
 
 from __future__ import annotations
 

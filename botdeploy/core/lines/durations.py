@@ -1,4 +1,4 @@
-"""How long work took: latencies in the text or the fields of a log line, in milliseconds."""
+"""Durations in log lines: how long work took, from text or fields, in milliseconds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Blocks: the entries of one process that are one line, from an error line to its trace's end."""
+"""Multi-line messages: the entries of one process that are one line, as a stack trace is."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""JSON log lines: level, message, error and latency, by the names that loggers give them."""
+"""Structured log lines (JSON): level, message, error and latency, by loggers' usual names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Addresses of git repositories elsewhere, told from places on this machine as git tells them."""
+"""Git URLs: which sources name a repository elsewhere, by git's own rule."""
 
 from __future__ import annotations
 

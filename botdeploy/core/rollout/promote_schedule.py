@@ -1,4 +1,4 @@
-"""How often a cron line or a systemd timer comes: the longest time between two of its runs."""
+"""The schedule of ``promote``: the longest time between two runs of a cron line or a timer."""
 
 from __future__ import annotations
 

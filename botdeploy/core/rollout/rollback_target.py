@@ -1,4 +1,4 @@
-"""The way back: to which release a host returns when a person takes it back."""
+"""The target of a rollback: to which release a host returns."""
 
 from __future__ import annotations
 

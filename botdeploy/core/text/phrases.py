@@ -1,4 +1,4 @@
-"""Sentences of the judge: durations, counts and quotes as a person writes them."""
+"""Phrases for sentences: durations, counts and lists as a person writes them."""
 
 from __future__ import annotations
 

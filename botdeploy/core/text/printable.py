@@ -1,4 +1,4 @@
-"""What may go to a terminal: text that it shows, and nothing that it obeys."""
+"""Printable text: what may go to a terminal, without control characters."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Credentials in text, and stars in their place."""
+"""Patterns of tokens and passwords in any text, which are replaced by stars."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What others say, before it is believed: JSON, numbers, times and texts, within bounds.
+"""Untrusted input: JSON, numbers, times and texts of hosts and bots, read within bounds.
 
 A host's answers, and what bots print, are read through these and nothing else: whatever they
 hold, what comes out is plain data of a bounded depth and size, or ValueError.

@@ -1,4 +1,4 @@
-"""What comes next in a rollout that is under way, for whoever only looks."""
+"""A preview: what comes next in a rollout, for commands that change nothing."""
 
 from __future__ import annotations
 

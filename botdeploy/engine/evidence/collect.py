@@ -1,4 +1,4 @@
-"""Evidence of a soak: each journal entry is read once, whoever reads, and kept on its host."""
+"""Collect a soak's evidence: each journal entry is read once, and its counts stay on its host."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a forecast assumes of the hosts and of their errors."""
+"""A scenario: what a forecast assumes of the hosts and of their errors."""
 
 from __future__ import annotations
 
