@@ -1,1 +1,1 @@
-"""The commands: parse, wire, turn an outcome into an exit code."""
+"""The command line: parses commands, and turns their result into an exit code."""

@@ -1,1 +1,1 @@
-"""The loop that acts: it alone knows about threads, time and failure."""
+"""Carries out commands: threads, waiting, locks, failures."""

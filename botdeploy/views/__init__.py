@@ -1,1 +1,1 @@
-"""Renderings of events and values."""
+"""Turns values and events into text: sentences, tables, JSON, notices, the report page."""

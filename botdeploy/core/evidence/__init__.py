@@ -1,1 +1,1 @@
-"""What a host's journal showed of each release, minute by minute."""
+"""Counts of a host's lines for each release and minute, and the past to compare with."""

@@ -1,1 +1,1 @@
-"""Journal entries in, log lines out, and which errors among them are the same."""
+"""Journal entries become log lines; errors that are the same get one fingerprint."""

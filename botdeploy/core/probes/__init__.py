@@ -1,1 +1,1 @@
-"""Answers of a running bot, as log lines for the judge."""
+"""Answers of a probe become log lines for the judge."""

@@ -1,1 +1,1 @@
-"""What a report tells of a rollout."""
+"""The content of a report about a rollout."""

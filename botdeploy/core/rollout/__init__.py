@@ -1,1 +1,1 @@
-"""The next step of a rollout, and what it is decided by. Read ``decision`` first."""
+"""The next step of a rollout, and the facts that it depends on. Read ``decision`` first."""

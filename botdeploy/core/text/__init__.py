@@ -1,1 +1,1 @@
-"""Text: secrets hidden, control characters removed, outside input bounded, numbers worded."""
+"""Text: hides secrets, makes text of others safe, puts numbers and lists into words."""

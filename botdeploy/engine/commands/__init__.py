@@ -1,1 +1,1 @@
-"""What each command does once it is parsed."""
+"""One module for each command, after it is parsed."""

@@ -1,1 +1,1 @@
-"""Journals read on from where the last reader stopped."""
+"""Reads journals on from where the last reader stopped."""

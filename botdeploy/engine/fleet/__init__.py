@@ -1,1 +1,1 @@
-"""Many hosts at once: threads, the lock, what keeps both alive."""
+"""Many hosts at once: connections, threads, the lock."""

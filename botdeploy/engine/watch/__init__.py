@@ -1,1 +1,1 @@
-"""Journals and probes while a ring is watched."""
+"""Follows journals and probes while a ring is watched."""

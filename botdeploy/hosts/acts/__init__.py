@@ -1,1 +1,1 @@
-"""Acts on a host: arguments in, parsed outcome back."""
+"""A method for each act of the host program: sends arguments, reads the answer."""

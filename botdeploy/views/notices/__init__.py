@@ -1,1 +1,1 @@
-"""What the team and the bot's users are told."""
+"""Messages to the team and to the bot's users."""

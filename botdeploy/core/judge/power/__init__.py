@@ -1,4 +1,4 @@
-"""What a soak can find, computed from the judge's own rules and the traffic there is."""
+"""What a soak can find, computed from the judge's rules and the traffic."""
 
 from botdeploy.core.judge.power.forecast import Power, power_of
 

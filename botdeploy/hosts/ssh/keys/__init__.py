@@ -1,1 +1,1 @@
-"""Trust and login: the host's keys and the user's."""
+"""Host keys, and the user's keys to log in."""
