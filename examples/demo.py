@@ -193,13 +193,13 @@ def bad_release(tell: Teller, lab: Lab, before: dict[str, str]) -> None:
         " KeyError."
     )
     botdeploy(tell, "canary", "lab", "--source", "examples/echobot/v3", code=1)
-    tell.proof("exit code 1: the verdict was fail, and the canary is back, verified")
+    tell.proof("exit code 1: the verdict was fail, and the canary is reverted and verified")
     botdeploy(tell, "status", "lab")
     after = running(lab)
     expect(after == before, f"hosts run {after}, not what they ran before: {before}")
     tell.proof("every host runs exactly what it ran before version 3")
 
-    tell.chapter("4 · What the hosts say themselves")
+    tell.chapter("4 · What the hosts have recorded")
     errors = {host.name: sum("KeyError" in line for line in journal(host)) for host in lab}
     hit = [host for host in lab if "3" in versions_of(host)]
     expect(len(hit) == 1, f"version 3 ran on {[host.name for host in hit]}, not on one host")
@@ -232,7 +232,7 @@ def two_at_once(tell: Teller, lab: Lab) -> None:
         total["lives"] += len(found)
     tell.proof(
         f"{total['lives']} starts on {len(lab)} hosts, and never two copies of the bot at once:"
-        " each one holds a kernel lock while it lives, and none found it taken"
+        " each holds a kernel lock while it runs, and none found it taken"
     )
 
 
