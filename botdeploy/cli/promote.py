@@ -38,10 +38,10 @@ def promote(context: Context, environment: str, limit: str | None, *, dry_run: b
                 return context.ended(Ended(ExitCode.DONE, sentence))
             ended = run(inventory, dependencies, options)
         is_printed = is_news(context, inventory, ended)
-        if not ended.summary and context.verbose:
+        if ended.is_silent and context.verbose:
             why = f": {ended.waits_for}" if ended.waits_for else ""
             ended = replace(ended, summary=f"nothing is due{why}")
-        return context.ended(ended, is_news=is_printed)
+        return context.ended(ended, is_news=is_printed and not ended.is_silent)
 
 
 def is_news(context: Context, inventory: Inventory, ended: Ended) -> bool:

@@ -6,13 +6,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from botdeploy.core.rollout.next_step import Decision, End, Reason, Wait
-from botdeploy.errors import Hint, Todo
+from botdeploy.errors import ExitCode, Hint, Todo
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from botdeploy.core.host.host_state import BotFault
-    from botdeploy.errors import ExitCode
 
 _TODO = {
     Reason.GATE: Todo.APPROVE,
@@ -35,6 +34,16 @@ class Ended:
     faults: Mapping[str, BotFault] = field(default_factory=dict)
     """Hosts whose bot does not run as it should, and that this command did not start."""
     hints: tuple[Hint, ...] = ()
+
+    @classmethod
+    def silent(cls, waits_for: str = "") -> Ended:
+        """Say that nothing was due: ``promote`` prints nothing then."""
+        return cls(ExitCode.DONE, "", waits_for)
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether nothing was due and nothing is wrong, so that there is nothing to print."""
+        return not self.summary and not self.faults
 
 
 def hint_for(decision: Decision, release: str) -> Hint | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from botdeploy.core.host.running import Runs
 from botdeploy.core.rollout.host_standing import Standing
 from botdeploy.core.rollout.next_step import (
     Confirm,
@@ -18,11 +17,11 @@ from botdeploy.core.rollout.next_step import (
 )
 from botdeploy.core.text.phrases import few
 from botdeploy.errors import Hint, Todo
+from botdeploy.views.status import fault_sentence
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from botdeploy.core.host.host_state import BotFault
     from botdeploy.core.model.inventory import Inventory
     from botdeploy.core.report.report_model import HostReport
     from botdeploy.core.rollout.next_step import Decision
@@ -34,7 +33,7 @@ def outcome(ended: Ended, environment: str, bot: str) -> str:
     """Say how a command ended: what happened, what is wrong on which host, what to type next."""
     parts = [ended.summary] if ended.summary else []
     parts += [
-        f"{host}: {bot_fault(fault, environment, bot, host)}"
+        f"{host}: {fault_sentence(fault, environment, bot, host)}"
         for host, fault in ended.faults.items()
     ]
     return with_hints("; ".join(parts), ended.hints, environment, bot)
@@ -92,28 +91,6 @@ def command(step: Hint, environment: str) -> str:
             return f"botdeploy canary {environment} --take-over {step.name}"
         case todo:
             return f"botdeploy {todo.value} {environment}"
-
-
-def bot_fault(fault: BotFault, environment: str, bot: str, host: str) -> str:
-    """Say what is wrong with a bot that should run, and what to type."""
-    logs = f"see: botdeploy logs {environment} --limit {host}"
-    again = f"botdeploy rollback {environment} --to {fault.release} --limit {host} --keep"
-    match fault.runs:
-        case Runs.RUNNING:
-            unit = f"/opt/{bot}/current/.botdeploy/{bot}.service"
-            return (
-                "it runs, but its unit is not enabled, so it would not start at the next boot; "
-                f"on {host}: systemctl enable {unit}"
-            )
-        case Runs.ENDED:
-            why = f"systemd no longer restarts it: {fault.why}" if fault.is_given_up else fault.why
-            return f"{why}; {logs}; to start it: botdeploy canary {environment}, or {again}"
-        case Runs.LOOPING:
-            return f"{fault.why}; {logs}"
-        case Runs.OTHER:
-            return f"{fault.why}; to run {fault.release}: {again}"
-        case _:
-            return f"{fault.why}; to start it: {again}"
 
 
 _STANDINGS = {
@@ -202,7 +179,7 @@ def check_item(item: Mapping[str, Any], inventory: Inventory, host: str) -> dict
     """Put the values of a check's item into its texts, and take them away."""
     shown = {key: value for key, value in item.items() if key not in ("fault", "owner")}
     if fault := item.get("fault"):
-        shown["message"] = bot_fault(fault, inventory.environment, inventory.bot_name, host)
+        shown["message"] = fault_sentence(fault, inventory.environment, inventory.bot_name, host)
     if owner := item.get("owner"):
         step = Hint(Todo.TAKE_OVER, name=owner)
         shown["mend"] += (

@@ -1,23 +1,27 @@
-"""Status for people: what runs on each host, and in what state."""
+"""Status in words: what runs on each host, and what is wrong with a bot that does not run."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from rich.text import Text
-
-from botdeploy.views import tables
+from botdeploy.core.host.running import Runs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from rich.table import Table
 
+    from botdeploy.core.host.host_state import BotFault
+
 _STATES = {"active": "green", "failed": "bold red", "activating": "yellow", "inactive": "dim"}
 
 
 def table(record: Mapping[str, Any]) -> Table:
     """Show what runs on each host."""
+    from rich.text import Text  # noqa: PLC0415 (--json does without it)
+
+    from botdeploy.views import tables  # noqa: PLC0415
+
     rows = []
     for host in record["hosts"]:
         if not host["reachable"]:
@@ -45,3 +49,25 @@ def table(record: Mapping[str, Any]) -> Table:
     return tables.table(
         ("host", "ring", "runs", "state", "restarts", "since", "previous", "note"), rows
     )
+
+
+def fault_sentence(fault: BotFault, environment: str, bot: str, host: str) -> str:
+    """Say what is wrong with a bot that should run, and what to type."""
+    logs = f"see: botdeploy logs {environment} --limit {host}"
+    again = f"botdeploy rollback {environment} --to {fault.release} --limit {host} --keep"
+    match fault.runs:
+        case Runs.RUNNING:
+            unit = f"/opt/{bot}/current/.botdeploy/{bot}.service"
+            return (
+                "it runs, but its unit is not enabled, so it would not start at the next boot; "
+                f"on {host}: systemctl enable {unit}"
+            )
+        case Runs.ENDED:
+            why = f"systemd no longer restarts it: {fault.why}" if fault.is_given_up else fault.why
+            return f"{why}; {logs}; to start it: botdeploy canary {environment}, or {again}"
+        case Runs.LOOPING:
+            return f"{fault.why}; {logs}"
+        case Runs.OTHER:
+            return f"{fault.why}; to run {fault.release}: {again}"
+        case _:
+            return f"{fault.why}; to start it: {again}"

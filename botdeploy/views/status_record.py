@@ -9,6 +9,7 @@ from botdeploy.core.host.host_state import Phase
 from botdeploy.core.rollout.next_step import Reason, Wait
 from botdeploy.engine.outcome import hint_for
 from botdeploy.views import sentences
+from botdeploy.views.status import fault_sentence
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -77,7 +78,7 @@ def _host(one: HostStatus, found: Status) -> dict[str, Any]:
     wrong = None
     if one.fault is not None:
         environment, bot = inventory.environment, inventory.bot_name
-        wrong = sentences.bot_fault(one.fault, environment, bot, one.name)
+        wrong = fault_sentence(one.fault, environment, bot, one.name)
     return {
         **about,
         "current": state.current or None,

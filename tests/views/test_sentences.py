@@ -26,7 +26,7 @@ from botdeploy.core.verdict import Outcome, Verdict
 from botdeploy.engine.commands.promote import Due
 from botdeploy.engine.outcome import Ended, hint_for
 from botdeploy.errors import ExitCode, Hint, Todo
-from botdeploy.views import sentences
+from botdeploy.views import sentences, status
 from tests.views.canned import inventory
 
 
@@ -102,7 +102,7 @@ AGAIN = "botdeploy rollback prod --to R1 --limit w1 --keep"
 )
 def test_a_bot_that_does_not_run_as_it_should_has_a_way_out(runs: Runs, end: str) -> None:
     """Each fault names the command that mends it, for this host alone."""
-    found = sentences.bot_fault(BotFault(runs, "so it is", "R1"), "prod", "echobot", "w1")
+    found = status.fault_sentence(BotFault(runs, "so it is", "R1"), "prod", "echobot", "w1")
     assert found.endswith(end)
     assert ("so it is" in found) is (runs is not Runs.RUNNING)
 
@@ -110,7 +110,7 @@ def test_a_bot_that_does_not_run_as_it_should_has_a_way_out(runs: Runs, end: str
 def test_a_bot_that_systemd_gave_up_is_told_apart() -> None:
     """It had been restarted before it ended."""
     fault = BotFault(Runs.ENDED, "it ended", "R1", is_given_up=True)
-    found = sentences.bot_fault(fault, "prod", "echobot", "w1")
+    found = status.fault_sentence(fault, "prod", "echobot", "w1")
     assert found.startswith("systemd no longer restarts it: it ended; see: ")
 
 

@@ -47,7 +47,7 @@ def promote(inventory: Inventory, dependencies: Dependencies, options: Options) 
         raise TooFew(f"{len(states)} of {len(names)} hosts answer. Nothing was changed. {errors}")
     refuse_others(inventory, states)
     if not _is_due(inventory, states):
-        return Ended(ExitCode.DONE, "")
+        return Ended.silent()
     patience_s = PATIENCE_S if is_hasty else None
     with dependencies.lock(names, "rollout", "promote", patience_s=patience_s, last=late) as lock:
         ticker = dependencies.locked_fleet(lock).ticker
@@ -58,7 +58,7 @@ def promote(inventory: Inventory, dependencies: Dependencies, options: Options) 
         record = rollout_records.newest_under_way(lock.states, inventory.policy)
         if record is None:
             lock.await_late(ticker.tick)  # else it would keep the lock that it takes meanwhile
-            return swept or Ended(ExitCode.DONE, "")
+            return swept or Ended.silent()
         options = replace(options, is_attended=False)
         ended = run(inventory, None, dependencies, options, Target.of(record), lock)
     if swept is None:

@@ -81,7 +81,7 @@ class RunEnd:
         code, why = _EXIT[end.result], end.why
         match end.result:
             case Result.FAILED | Result.STUCK if not has_acted and self._hosts.outcome:
-                return Ended(ExitCode.DONE, "")  # an earlier run told it and wrote it down
+                return Ended.silent()  # an earlier run told it and wrote it down
             case Result.FAILED | Result.STUCK if end.blame is Blame.HOST:
                 return Ended(code, f"{why}; {self._hosts.release} had passed every ring before")
             case Result.FAILED | Result.STUCK:
@@ -125,7 +125,7 @@ class RunEnd:
         elif not has_ended:
             self._recorder.end(rollout_records.ABANDONED, "it was limited to some hosts, as asked")
         if has_ended and not has_acted:
-            return Ended(ExitCode.DONE, "")
+            return Ended.silent()
         behind = self._hosts.within(Standing.AWAY)
         told = f"; behind: {', '.join(behind)}" if behind else ""
         faults = {
