@@ -10,9 +10,11 @@ if TYPE_CHECKING:
     from botdeploy.core.model.policy import Ring
 
 
-def next_batch(ring: Ring, members: Sequence[str], behind: Sequence[str]) -> tuple[str, ...]:
-    """Give the first of those that are ``behind``: as many as the ring's ``batch`` says.
+def batch_size(ring: Ring, members: Sequence[str]) -> int:
+    """Give how many hosts are switched at once: a percentage is one of all ``members``."""
+    return max(1, ring.batch.of(len(members)))
 
-    A percentage is one of all ``members`` of the ring, and means at least one host.
-    """
-    return tuple(behind[: max(1, ring.batch.of(len(members)))])
+
+def next_batch(ring: Ring, members: Sequence[str], behind: Sequence[str]) -> tuple[str, ...]:
+    """Give the first of those that are ``behind``."""
+    return tuple(behind[: batch_size(ring, members)])

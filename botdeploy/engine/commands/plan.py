@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from botdeploy.core.lines.line import LineRules
 from botdeploy.core.release.manifest import delta
 from botdeploy.core.rollout import ring_members
+from botdeploy.core.rollout.batch import batch_size
 from botdeploy.core.rollout.target import named
 from botdeploy.engine.evidence.traffic import forecast, traffic
 from botdeploy.engine.fleet.observe import observe
@@ -172,7 +173,7 @@ def _ring(ring: Ring, hosts: tuple[str, ...]) -> dict[str, object]:
         "name": ring.name,
         "hosts": list(hosts),
         "batch": str(ring.batch),
-        "batches": -(-len(hosts) // max(1, ring.batch.of(len(hosts)))),
+        "batches": -(-len(hosts) // batch_size(ring, hosts)),
         "soak_s": ring.soak.total_seconds(),
         "settle_s": ring.settle.total_seconds(),
         "gate": ring.gate.value,
