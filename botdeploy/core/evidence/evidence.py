@@ -174,7 +174,9 @@ class Evidence:
         out.first_seen = {name: seen[name] for name in kept}
         incidents = sorted(self.incident_set | other.incident_set, key=incident_order)
         out.incident_set = set(incidents[-MAX_INCIDENTS:])
-        out.reader = max(self.reader, other.reader, key=lambda one: json.dumps(one, sort_keys=True))
+        out.reader = max(
+            self.reader, other.reader, key=lambda one: (bool(one), json.dumps(one, sort_keys=True))
+        )
         return out
 
     def trim(self, before_us: int) -> None:

@@ -222,6 +222,14 @@ def test_a_longer_reading_takes_a_shorter_one_in(
     assert short.merge(whole) == whole
 
 
+def test_where_reading_goes_on_is_not_lost_in_a_merge() -> None:
+    """A reading that was never kept has no position; the other's stays."""
+    kept = Evidence("w1")
+    kept.reader = {"cursor": "s=1"}
+    assert kept.merge(Evidence("w1")).reader == {"cursor": "s=1"}
+    assert Evidence("w1").merge(kept).reader == {"cursor": "s=1"}
+
+
 @given(JOURNALS, st.lists(st.integers(0, 5 * MINUTE), max_size=6).map(sorted))
 def test_many_short_reads_are_one_long_read(
     journal: list[tuple[str, LogLine]], cuts: list[int]
