@@ -315,6 +315,9 @@ def live_through(stand: Stand, life: Life, step: str, fault: str) -> Row:
         mend()
     person, state = _safe_or_told(stand, fault)
     row.safe_s = time.monotonic() - began
+    # The guard that was hit may be an earlier one's, at its end: the act itself is still under way.
+    call.wait(30)
+    state = stand.await_safe()[1]
     row.runs = state["running"]
     row.wrong += broken(stand.host)
     row.between = " → ".join(name for *_, name in lives(stand.host)) + person

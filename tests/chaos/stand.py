@@ -221,8 +221,8 @@ class Call:
             else:
                 done = host.root(self._command, check=False, timeout=120)
                 self.reply = Reply(parse(self._nonce, done.stdout), done.returncode, done.stderr)
-        except (subprocess.TimeoutExpired, OSError):
-            return
+        except (subprocess.TimeoutExpired, OSError, ValueError):
+            return  # it never ended, or its answer was cut off in the middle of a record
 
     def kill_controller(self) -> None:
         """Kill the controller's ssh, as SIGKILL to botdeploy would."""
