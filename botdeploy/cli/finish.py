@@ -13,7 +13,7 @@ from botdeploy.errors import BotdeployError, ExitCode
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-IN_A_FAULT = "hosts keep what they run; a host under lease reverts when the lease ends"
+_IN_A_FAULT = "hosts keep what they run; a host under lease reverts when the lease ends"
 
 
 def finish(ctx: typer.Context, work: Callable[[Context], int]) -> NoReturn:
@@ -28,12 +28,7 @@ def finish(ctx: typer.Context, work: Callable[[Context], int]) -> NoReturn:
     except (typer.Exit, KeyboardInterrupt, BrokenPipeError):
         raise
     except Exception as error:
-        context.tell_end(
-            Ended(
-                ExitCode.FAULT,
-                IN_A_FAULT,
-            )
-        )
+        context.tell_end(Ended(ExitCode.FAULT, _IN_A_FAULT))
         raise Fault(context.mask) from error
     finally:
         context.close()
