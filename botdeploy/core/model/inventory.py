@@ -15,12 +15,21 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """One inventory host, with the address to reach it and the bot as its variables make it."""
+    """One instance: where it is reached, and the bot as the variables make it there."""
 
     name: str
     address: Address
     bot: Bot
     groups: tuple[str, ...] = ()
+    instance: str | None = None
+    """Its name on its machine; None in the plain form, where the bot is alone there."""
+    machine: str = ""
+    """The machine's address and port; equal for hosts on one machine. Empty: one of its own."""
+
+    @property
+    def on_machine(self) -> str:
+        """What tells its machine from all others of the environment."""
+        return self.machine or self.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +62,14 @@ class Inventory:
     def bot_name(self) -> str:
         """The one bot of the environment; hosts agree on it or the inventory does not load."""
         return self.bot.name
+
+    @property
+    def machines(self) -> dict[str, tuple[str, ...]]:
+        """Give the names of the hosts on each machine, both in the inventory's order."""
+        found: dict[str, tuple[str, ...]] = {}
+        for host in self.hosts:
+            found[host.on_machine] = (*found.get(host.on_machine, ()), host.name)
+        return found
 
     def host(self, name: str) -> Host:
         """Look a host up by its inventory name; raises KeyError."""
