@@ -93,6 +93,10 @@ class InventoryError(UserError):
         self.key = key
 
 
+class NoMatch(UserError):
+    """A pattern that means no host of an environment."""
+
+
 class SourceError(UserError):
     """A source that does not exist, is empty, or holds what cannot be released."""
 

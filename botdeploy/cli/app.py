@@ -156,7 +156,7 @@ def rollback(
 
 
 @app.command()
-def status(ctx: typer.Context, env: opt.MaybeEnv = None, limit: opt.Limit = None) -> None:
+def status(ctx: typer.Context, env: opt.AnyEnv = None, limit: opt.Limit = None) -> None:
     """Say what runs on each host, and how the rollout stands."""
     from botdeploy.cli import status
 
@@ -174,7 +174,7 @@ def releases(ctx: typer.Context, env: opt.Env, limit: opt.Limit = None) -> None:
 @app.command()
 def history(
     ctx: typer.Context,
-    env: opt.Env,
+    env: opt.AnyEnv = None,
     lines: opt.Entries = None,
     since: opt.Since = None,
     limit: opt.Limit = None,
@@ -188,7 +188,7 @@ def history(
 @app.command()
 def logs(
     ctx: typer.Context,
-    env: opt.Env,
+    env: opt.AnyEnv = None,
     follow: opt.Follow = False,
     lines: opt.Lines = 50,
     limit: opt.Limit = None,

@@ -76,17 +76,22 @@ class Context:
                 self.output.say(line, "dim")
         return inventory
 
+    def environments(self) -> list[str]:
+        """Name the environments of the folder; raises UserError where there is none."""
+        from botdeploy.inventory import environments
+
+        known = environments(self.inventory_dir)
+        if not known:
+            raise UserError(f"no inventory in {self.inventory_dir}; next: botdeploy init")
+        return known
+
     def load_known(self, environment: str | None) -> Inventory:
         """Load the named environment, or the only one that there is."""
         if environment is not None:
             return self.load(environment)
-        from botdeploy.inventory import environments
-
-        known = environments(self.inventory_dir)
+        known = self.environments()
         if len(known) == 1:
             return self.load(known[0])
-        if not known:
-            raise UserError(f"no inventory in {self.inventory_dir}; next: botdeploy init")
         raise UserError(
             f"name an environment: {self.inventory_dir} has more than one ({', '.join(known)})"
         )
@@ -147,9 +152,16 @@ class Context:
             note(self._fleet, names, owner_name(self.environ), what)
         return unsent
 
+    def _of(self, error: BotdeployError) -> Ended:
+        return Ended(error.exit_code, self.output.masked(str(error)), hints=error.hints)
+
+    def told(self, error: BotdeployError) -> str:
+        """Say what an error is, and what may be done about it."""
+        return self.sentence(self._of(error))
+
     def failed(self, error: BotdeployError) -> int:
         """Tell an error that a person can mend, and give its exit code."""
-        ended = Ended(error.exit_code, self.output.masked(str(error)), hints=error.hints)
+        ended = self._of(error)
         self.output.complain(self.sentence(ended))
         if self.as_json:
             self.ended(ended)
@@ -162,7 +174,7 @@ class Context:
         """Open a fleet and close all of it at the end; SIGINT and SIGTERM end the run.
 
         After an error it stays open until ``close``, where the team is still to be told: what
-        can't be told is written down on a host.
+        can't be told is written down on a host. Several may be open, closed in reverse order.
         """
         from botdeploy.engine.fleet.fleet import Fleet
         from botdeploy.hosts.ssh.connector import Connector
@@ -173,7 +185,7 @@ class Context:
             self.stop.set()
 
         fleet = Fleet(inventory, Connector(self.environ, time.time), stop=self.stop, mask=self.mask)
-        self._fleet = fleet
+        outer, self._fleet = self._fleet, fleet
         previous = {}
         is_done = False
         if threading.current_thread() is threading.main_thread():
@@ -187,6 +199,7 @@ class Context:
                 signal.signal(number, handler)
             if is_done or self.notices is None:
                 self.close()
+                self._fleet = outer
 
     def close(self) -> None:
         """Close what is open still; harmless to repeat."""

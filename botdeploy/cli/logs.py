@@ -2,49 +2,73 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from botdeploy.cli.environments import of_each
 from botdeploy.core.lines.level import Level
 from botdeploy.errors import ExitCode
 
 if TYPE_CHECKING:
     from botdeploy.cli.context import Context
+    from botdeploy.core.model.inventory import Inventory
     from botdeploy.engine.commands.logs import MarkedLine
 
 
-def logs(context: Context, environment: str, limit: str | None, *, follow: bool, count: int) -> int:
-    """Print lines from all hosts, merged by time; with ``follow`` until it is interrupted."""
-    from botdeploy.engine.commands.logs import LogReader
+def logs(
+    context: Context, environment: str | None, limit: str | None, *, follow: bool, count: int
+) -> int:
+    """Print lines from all hosts, merged by time; with ``follow`` until it is interrupted.
 
-    inventory = context.load(environment)
-    names = context.chosen(inventory, limit)
-    width = max(len(name) for name in names)
-    with context.fleet(inventory) as fleet:
-        reader = LogReader(
-            fleet,
-            names,
-            context.mask,
-            context.clock,
-            lambda warning: context.output.say(warning, "yellow"),
-        )
-        if count or not follow:
-            for one in reader.last(count):
-                _print(context, one, width)
-        if not follow:
+    Without ``environment`` the last lines of one environment come after those of the other; new
+    ones are followed in all of them at once.
+    """
+    from botdeploy.engine.commands.logs import LogReader
+    from botdeploy.engine.commands.logs import follow as new_lines
+
+    known = context.environments() if environment is None else []
+    columns = _Columns(max(map(len, known)) if len(known) > 1 else 0)
+    warn = lambda warning: context.output.say(warning, "yellow")  # noqa: E731
+    with ExitStack() as stack:
+        readers: list[LogReader] = []
+
+        def look(inventory: Inventory, names: tuple[str, ...]) -> int:
+            columns.host = max(columns.host, *map(len, names))
+            fleet = stack.enter_context(context.fleet(inventory))
+            reader = LogReader(fleet, names, context.mask, context.clock, warn)
+            readers.append(reader)
+            if count or not follow:
+                for one in reader.last(count):
+                    _print(context, one, columns)
             return int(ExitCode.UNREACHABLE if reader.away else ExitCode.DONE)
-        for one in reader.follow(context.stop):
-            _print(context, one, width)
+
+        code = of_each(context, environment, limit, look)
+        if not follow or not readers:
+            return code
+        for one in new_lines(readers, context.stop):
+            _print(context, one, columns)
         return int(ExitCode.INTERRUPTED)
 
 
-def _print(context: Context, one: MarkedLine, width: int) -> None:
+@dataclass(slots=True)
+class _Columns:
+    """How wide the names in front of each line are."""
+
+    environment: int
+    """0: they are not printed, for there is only one."""
+    host: int = 0
+
+
+def _print(context: Context, one: MarkedLine, columns: _Columns) -> None:
     line = one.line
     at = datetime.fromtimestamp(line.at_us / 1e6, tz=UTC)
     if context.as_json:
         context.output.json.write(
             {
                 "at": at.isoformat(timespec="microseconds").replace("+00:00", "Z"),
+                "environment": one.environment,
                 "host": one.host,
                 "release": one.release or None,
                 "level": line.level.name.lower() if line.level is not None else None,
@@ -55,4 +79,6 @@ def _print(context: Context, one: MarkedLine, width: int) -> None:
     style = "red" if line.level is not None and line.level >= Level.ERROR else ""
     mark = one.release[-8:] if one.release else "-"
     head = at.astimezone().isoformat(sep=" ", timespec="milliseconds")
-    context.output.copy_out(f"{head} {one.host:<{width}} {mark:<8} {line.message}", style)
+    if columns.environment:
+        head += f" {one.environment:<{columns.environment}}"
+    context.output.copy_out(f"{head} {one.host:<{columns.host}} {mark:<8} {line.message}", style)

@@ -12,16 +12,25 @@ def _value(name: str, metavar: str, text: str, **more: Any) -> Any:
     return typer.Option(name, metavar=metavar, help=text, **more)
 
 
+def _environments(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Complete ENV by the names of the folder's environments."""
+    from botdeploy.inventory.find import environments
+
+    options = ctx.parent.params if ctx.parent is not None else {}
+    known = environments(Path(options.get("inventory_dir") or "inventories"))
+    return [name for name in known if name.startswith(incomplete)]
+
+
+def _env(text: str) -> Any:
+    return typer.Argument(metavar="ENV", help=text, autocompletion=_environments)
+
+
 # Optional[…]: Typer reads these types when the program runs, and knows this form in all versions.
 Text = Optional[str]  # noqa: UP045
 
-Env = Annotated[str, typer.Argument(metavar="ENV", help="inventory name or path")]
-MaybeEnv = Annotated[
-    Text,
-    typer.Argument(
-        metavar="ENV", help="inventory name or path; not needed where there is only one"
-    ),
-]
+Env = Annotated[str, _env("inventory name or path")]
+MaybeEnv = Annotated[Text, _env("inventory name or path; not needed where there is only one")]
+AnyEnv = Annotated[Text, _env("inventory name or path; left out: every environment of the folder")]
 InventoryDir = Annotated[Path, _value("--inventory-dir", "DIR", "folder of the inventories")]
 AsJson = Annotated[bool, typer.Option("--json", help="print JSON for programs")]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="print more")]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from botdeploy.cli.environments import of_each
 from botdeploy.engine.fleet.observe import observe
 from botdeploy.engine.fleet.ownership import others
 from botdeploy.errors import ExitCode, UserError
@@ -12,15 +13,18 @@ from botdeploy.views import sentences
 
 if TYPE_CHECKING:
     from botdeploy.cli.context import Context
+    from botdeploy.core.model.inventory import Inventory
 
 
 def status(context: Context, environment: str | None, limit: str | None) -> int:
-    """Say what truly runs."""
+    """Say what truly runs in one environment, or in every one of the folder."""
+    return of_each(context, environment, limit, lambda *hosts: _status(context, *hosts))
+
+
+def _status(context: Context, inventory: Inventory, names: tuple[str, ...]) -> int:
     from botdeploy.engine.commands.status import status as put_together
     from botdeploy.views import status_record as view
 
-    inventory = context.load_known(environment)
-    names = context.chosen(inventory, limit)
     with context.fleet(inventory) as fleet:
         states, away = observe(fleet, names)
     record = view.record(put_together(inventory, names, states, away, context.clock.now()))
@@ -77,20 +81,32 @@ LAST_ENTRIES = 50
 
 def history(
     context: Context,
-    environment: str,
+    environment: str | None,
     limit: str | None,
     *,
     count: int | None = None,
     since: str | None = None,
 ) -> int:
     """Merge the hosts' audit logs: the last ``count`` entries, those not older than ``since``."""
-    from botdeploy.engine.commands.history import history as read
-
-    inventory = context.load(environment)
-    names = context.chosen(inventory, limit)
     begin = _begin_of(since, context.clock.now()) if since is not None else None
     if count is None:
         count = LAST_ENTRIES if since is None and not context.as_json else 0
+
+    def look(inventory: Inventory, names: tuple[str, ...]) -> int:
+        return _history(context, inventory, names, begin, count)
+
+    return of_each(context, environment, limit, look)
+
+
+def _history(
+    context: Context,
+    inventory: Inventory,
+    names: tuple[str, ...],
+    begin: datetime | None,
+    count: int,
+) -> int:
+    from botdeploy.engine.commands.history import history as read
+
     with context.fleet(inventory) as fleet:
         found = read(fleet, names, since=begin, count=count)
     code = int(ExitCode.UNREACHABLE if found.away else ExitCode.DONE)

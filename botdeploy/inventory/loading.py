@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from botdeploy.core.model.inventory import Host, Inventory
 from botdeploy.core.model.policy import Policy
-from botdeploy.errors import InventoryError, UserError
+from botdeploy.errors import InventoryError, NoMatch, UserError
 from botdeploy.inventory import announce
 from botdeploy.inventory.connection_vars import Connection
 from botdeploy.inventory.empty_names import rendered
@@ -105,13 +105,13 @@ def _chosen(node: Located | None, with_bot: dict[str, Scope], names: Names) -> d
 def select(inventory: Inventory, pattern: str) -> tuple[str, ...]:
     """List the hosts that an Ansible pattern means, in inventory order.
 
-    Raises UserError when it matches none.
+    Raises NoMatch when it means none, UserError when it is no pattern.
     """
     names = names_of([host.name for host in inventory.hosts], inventory.groups)
     found = names.match(pattern)
     if not found:
         why = why_none(pattern, names_of(list(inventory.left_out), {}), inventory.left_out)
-        raise UserError(f"no host of '{inventory.environment}' matches '{pattern}'{why}")
+        raise NoMatch(f"no host of '{inventory.environment}' matches '{pattern}'{why}")
     return found
 
 

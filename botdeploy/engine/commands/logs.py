@@ -20,7 +20,7 @@ from botdeploy.hosts.journal_reader import JournalReader
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from botdeploy.core.host.host_state import HostState
     from botdeploy.core.text.secret_mask import Mask
@@ -99,8 +99,9 @@ class Writers:
 
 @dataclass(frozen=True, slots=True)
 class MarkedLine:
-    """A line with the host and the release that wrote it."""
+    """A line with the environment, the host and the release that wrote it."""
 
+    environment: str
     host: str
     release: str
     """Empty where it is not known."""
@@ -159,36 +160,27 @@ class LogReader:
             self._warn(f"{name}: {unread}")
         return read.lines
 
-    def follow(self, stop: threading.Event) -> Iterator[MarkedLine]:
-        """Give new lines as they come, until ``stop`` is set."""
-        arrived: queue.SimpleQueue[Delivery] = queue.SimpleQueue()
-        followers = [
+    def followers(self, deliver: Callable[[Delivery], None]) -> list[Follower]:
+        """Give what follows the hosts, not started yet."""
+        return [
             Follower(
                 name,
                 lambda name=name: self._fleet.acts(name),  # type: ignore[misc]
-                arrived.put,
+                deliver,
                 position="since:0",
                 maker=AsWritten(self._mask),
                 ahead_us=self._ahead_us[name],
             )
             for name in self._writers
         ]
-        for follower in followers:
-            follower.start()
-        try:
-            while not stop.is_set():
-                try:
-                    delivery = arrived.get(timeout=0.2)
-                except queue.Empty:
-                    continue
-                if delivery.gap:
-                    self._warn(f"{delivery.host}: {delivery.gap}")
-                for line in delivery.lines:
-                    self._refresh(delivery.host, line)
-                    yield self._marked(delivery.host, line)
-        finally:
-            for follower in followers:
-                follower.stop()
+
+    def marked(self, delivery: Delivery) -> Iterator[MarkedLine]:
+        """Give the lines of a delivery; ``warn`` is told of a gap."""
+        if delivery.gap:
+            self._warn(f"{delivery.host}: {delivery.gap}")
+        for line in delivery.lines:
+            self._refresh(delivery.host, line)
+            yield self._marked(delivery.host, line)
 
     def _refresh(self, name: str, line: LogLine) -> None:
         """Ask a host anew when a process writes that was not there before."""
@@ -198,4 +190,27 @@ class LogReader:
                 self._writers[name] = Writers(state, self._ahead_us[name])
 
     def _marked(self, name: str, line: LogLine) -> MarkedLine:
-        return MarkedLine(name, self._writers[name].release_of(line), line)
+        environment = self._fleet.inventory.environment
+        return MarkedLine(environment, name, self._writers[name].release_of(line), line)
+
+
+def follow(readers: Iterable[LogReader], stop: threading.Event) -> Iterator[MarkedLine]:
+    """Give new lines of several environments as they come, until ``stop`` is set."""
+    arrived: queue.SimpleQueue[tuple[LogReader, Delivery]] = queue.SimpleQueue()
+    followers = [
+        follower
+        for reader in readers
+        for follower in reader.followers(lambda one, its=reader: arrived.put((its, one)))  # type: ignore[misc]
+    ]
+    for follower in followers:
+        follower.start()
+    try:
+        while not stop.is_set():
+            try:
+                reader, delivery = arrived.get(timeout=0.2)
+            except queue.Empty:
+                continue
+            yield from reader.marked(delivery)
+    finally:
+        for follower in followers:
+            follower.stop()

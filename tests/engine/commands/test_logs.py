@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import threading
+from typing import TYPE_CHECKING, Any
+
 from botdeploy.core.host.host_state import HostState
 from botdeploy.core.host.running import Unit
 from botdeploy.core.text.secret_mask import Mask
-from botdeploy.engine.commands.logs import AsWritten, Writers
+from botdeploy.engine.commands.logs import AsWritten, Writers, follow
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 SECOND = 1_000_000
 
@@ -52,3 +58,40 @@ def test_where_nobody_knows_there_is_no_mark() -> None:
     """A host of an older version wrote nothing down; what runs is known."""
     state = HostState(current="R1", unit=STATE.unit)
     assert marks(state, [(10, "a"), (20, "c" * 32)])[1] == "R1"
+
+
+class Followed:
+    """An environment that delivers one thing as soon as it is followed."""
+
+    def __init__(self, name: str) -> None:
+        """Name it."""
+        self.name, self.is_followed = name, False
+
+    def followers(self, deliver: Callable[[Any], None]) -> list[Followed]:
+        """Give what follows its hosts."""
+        self.deliver = deliver
+        return [self]
+
+    def start(self) -> None:
+        """Deliver."""
+        self.is_followed = True
+        self.deliver("a line")
+
+    def stop(self) -> None:
+        """Follow no more."""
+        self.is_followed = False
+
+    def marked(self, delivery: str) -> Iterator[str]:
+        """Say whose it is."""
+        yield f"{delivery} of {self.name}"
+
+
+def test_all_environments_are_followed_at_once() -> None:
+    """And each line is marked by its own; at the end nothing is followed any more."""
+    both, stop = [Followed("dev"), Followed("prod")], threading.Event()
+    lines = follow(both, stop)  # type: ignore[arg-type]
+    assert {str(next(lines)), str(next(lines))} == {"a line of dev", "a line of prod"}
+    assert all(one.is_followed for one in both)
+    stop.set()
+    assert list(lines) == []
+    assert not any(one.is_followed for one in both)
