@@ -118,6 +118,15 @@ class HostError(BotdeployError):
         self.host = host
         self.message = message
 
+    def of(self, host: str) -> HostError:
+        """Give the same error as another host's: several may be reached over one connection."""
+        if host == self.host:
+            return self
+        other = self.__class__.__new__(self.__class__)
+        other.__dict__.update(self.__dict__)
+        other.host, other.args = host, (f"{host}: {self.message}",)
+        return other
+
 
 class Unreachable(HostError):
     """No connection: refused, timed out, no route, unknown name."""

@@ -1,4 +1,4 @@
-"""The fleet: one connection a host, and acts run on many hosts at once."""
+"""The fleet: one connection a machine, and acts run on many hosts at once."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from botdeploy.core.model.inventory import Host, Inventory
+    from botdeploy.hosts.process.program import HostConnection
     from botdeploy.hosts.ssh.connector import Connector
 
 T = TypeVar("T")
@@ -72,9 +73,10 @@ class Fleet:
         )
         self._stop = stop or threading.Event()
         self._hosts: Mapping[str, Host] = {host.name: host for host in inventory.hosts}
-        self._open: dict[str, Acts] = {}
-        self._locks = {name: threading.Lock() for name in self._hosts}
-        self._early: dict[str, Future[Acts]] = {}
+        self._machines = inventory.machines
+        self._open: dict[str, HostConnection] = {}
+        self._locks = {machine: threading.Lock() for machine in self._machines}
+        self._early: dict[str, Future[HostConnection]] = {}
         self._closing = threading.Event()
 
     def host(self, name: str) -> Host:
@@ -82,46 +84,65 @@ class Fleet:
         return self._hosts[name]
 
     def connect_early(self) -> None:
-        """Begin to connect to every host while something else is done; ``acts`` tells how it went.
+        """Begin to connect to every machine while something else is done; ``acts`` tells of it.
 
         Harmless to repeat, and nothing is done on the hosts.
         """
-        for name in self._hosts:
-            if name not in self._open and name not in self._early:
-                self._early[name] = self._executor.submit(self._opened, name)
+        for machine in self._machines:
+            if machine not in self._open and machine not in self._early:
+                self._early[machine] = self._executor.submit(self._opened, machine)
 
     def acts(self, name: str) -> Acts:
-        """Give a host's acts over its open connection, opened when there is none."""
-        early = self._early.pop(name, None)
-        return self._opened(name) if early is None else early.result()
+        """Give a host's acts over its machine's open connection, opened when there is none."""
+        machine = self._hosts[name].on_machine
+        early = self._early.pop(machine, None)
+        try:
+            return self._acts(name, self._opened(machine) if early is None else early.result())
+        except HostError as error:
+            raise error.of(name) from error
 
     def open_acts(self, name: str) -> Acts | None:
         """Give a host's acts over the connection that stands now; None where none does."""
-        acts = self._open.get(name)
-        return acts if acts is not None and acts.connection.is_alive else None
+        connection = self._open.get(self._hosts[name].on_machine)
+        if connection is None or not connection.is_alive:
+            return None
+        return self._acts(name, connection)
 
-    def _opened(self, name: str) -> Acts:
-        with self._locks[name]:
-            acts = self._open.get(name)
-            if acts is None or not acts.connection.is_alive:
-                acts = self._connect(name)
-                self._open[name] = acts
-            return acts
+    def _opened(self, machine: str) -> HostConnection:
+        with self._locks[machine]:
+            connection = self._open.get(machine)
+            if connection is None or not connection.is_alive:
+                connection = self._open[machine] = self._connect(machine)
+            return connection
 
     def fresh(self, name: str) -> Acts:
         """Give a host's acts over a connection opened now: the proof that it can be reached.
 
         What runs over the connection before it (the lock, a follower) goes on there.
         """
-        with self._locks[name]:
-            acts = self._connect(name)
-            self._open[name] = acts
-            return acts
+        machine = self._hosts[name].on_machine
+        try:
+            with self._locks[machine]:
+                connection = self._open[machine] = self._connect(machine)
+        except HostError as error:
+            raise error.of(name) from error
+        return self._acts(name, connection)
 
-    def _connect(self, name: str) -> Acts:
+    def _connect(self, machine: str) -> HostConnection:
+        """Open a connection as the first of the machine's hosts says; logins may differ."""
+        return self.connector.connect(self._hosts[self._machines[machine][0]].address)
+
+    def _acts(self, name: str, connection: HostConnection) -> Acts:
         host = self._hosts[name]
-        connection = self.connector.connect(host.address)
-        return Acts(Caller(connection, host.bot.name, host.address, self.mask))
+        caller = Caller(
+            connection,
+            host.bot.name,
+            host.address,
+            self.mask,
+            host=host.name,
+            instance=host.instance,
+        )
+        return Acts(caller)
 
     def each(
         self,

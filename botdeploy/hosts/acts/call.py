@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import secrets
 import threading
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from itertools import chain
 from typing import TYPE_CHECKING
 
@@ -77,14 +77,26 @@ class OpenCall:
 
 
 class Caller:
-    """Calls acts of one bot on one host over a connection, by a program for each call."""
+    """Calls acts of one instance of a bot over a connection, by a program for each call."""
 
     def __init__(
-        self, connection: HostConnection, bot: str, address: Address, mask: Mask | None = None
+        self,
+        connection: HostConnection,
+        bot: str,
+        address: Address,
+        mask: Mask | None = None,
+        *,
+        host: str = "",
+        instance: str | None = None,
     ) -> None:
-        """Take an open connection; ``mask`` learns what the host's lines must not show."""
+        """Take an open connection; ``mask`` learns what the host's lines must not show.
+
+        Errors name ``host`` (that of the connection unless given): instances of one machine share
+        a connection.
+        """
         self.connection = connection
-        self.host = connection.host
+        self.host = host or connection.host
+        self.instance = instance
         self._bot = bot
         self._mask = Mask() if mask is None else mask
         self._user = str(getattr(connection, "user", "") or address.user or "")
@@ -116,18 +128,33 @@ class Caller:
         reader = self._reader(act)
         rights = WITHOUT_PASSWORD if how is How.UNPRIVILEGED else self._rights
         words = [str(one) for one in arguments]
-        command = host_program.call(self._bot, reader.nonce, act, words, how, rights)
+        command = host_program.call(self._bot, reader.nonce, self._act(act), words, how, rights)
         sent = stdin if how is How.INSTALLED else host_program.PROGRAM
         if rights.with_password:
             sent = chain((self._password,), (sent,) if isinstance(sent, bytes) else sent)
-        return reader.reply(self.connection.run(command, stdin=sent, timeout_s=timeout_s))
+        with self._named():
+            return reader.reply(self.connection.run(command, stdin=sent, timeout_s=timeout_s))
 
     def open(self, act: str, *arguments: object) -> OpenCall:
         """Begin an act of the installed program that is heard while it runs."""
         reader = self._reader(act)
         words = [str(one) for one in arguments]
-        command = host_program.call(self._bot, reader.nonce, act, words, rights=self._rights)
-        return OpenCall(self.connection.start(command, stdin=self._password), reader)
+        command = host_program.call(
+            self._bot, reader.nonce, self._act(act), words, rights=self._rights
+        )
+        with self._named():
+            return OpenCall(self.connection.start(command, stdin=self._password), reader)
+
+    def _act(self, act: str) -> str:
+        return act if self.instance is None else f"{act}@{self.instance}"
+
+    @contextmanager
+    def _named(self) -> Iterator[None]:
+        """Let an error of the connection name this host."""
+        try:
+            yield
+        except HostError as error:
+            raise error.of(self.host) from error
 
     def _reader(self, act: str) -> RecordReader:
         return RecordReader(self.host, act, secrets.token_hex(8), self._user, self._mask)

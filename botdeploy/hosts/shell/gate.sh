@@ -8,7 +8,7 @@
 act_gate() {
 	need_line who "${2:-}"
 	need_line reason "${3:-}"
-	[ -d "$STATE" ] || fault not-prepared "there is no bot $BOT on this host yet"
+	[ -d "$STATE" ] || fault not-prepared "there is no bot $NAME on this host yet"
 	case ${1:-} in
 	hold)
 		audit_first hold "" "done" "$3" "$2"

@@ -70,7 +70,7 @@ guard_boot() {
 
 switch_release() {
 	load "$PENDING" run new old
-	log "switch $BOT from ${old:-nothing} to $new (run $run)"
+	log "switch $NAME from ${old:-nothing} to $new (run $run)"
 	begin_change "$run"
 	unit_state
 	running_release
@@ -118,7 +118,7 @@ give_up_switch() { # WHY [CAUSE]
 return_release() {
 	load "$REVERTING" run old new by cause why
 	[ -n "$by" ] || load "$CLAIM" by cause why # on a full disk it is in /run only
-	log "return $BOT from $new to ${old:-nothing}: $why"
+	log "return $NAME from $new to ${old:-nothing}: $why"
 	begin_change "$run-back"
 	unit_state
 	running_release

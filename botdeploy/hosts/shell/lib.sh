@@ -4,7 +4,7 @@
 # lib: what every act uses: records, checks of arguments, clocks, state files, what is known of a release,
 # the audit log and the fence. It writes what its callers ask for.
 #
-# Called as   /usr/local/lib/botdeploy/DIGEST/BOT NONCE ACT [ARGUMENT ...]
+# Called as   /usr/local/lib/botdeploy/DIGEST/BOT NONCE ACT[@INSTANCE] [ARGUMENT ...]
 # The bot's name is this file's own name: sudo has matched that path, so a caller can't choose it.
 # Every record is a line "@@NONCE {json}"; the last one carries "final" and the exit code:
 # 0 done, 3 a fault (told in the record before), 4 somebody else has the lock. Never 1: that is sudo.
@@ -27,6 +27,8 @@ PROGRAM=$0
 BOT=${0##*/}
 NONCE=${1:--}
 ACT=${2:-}
+INSTANCE=''
+case $ACT in *@*) INSTANCE=${ACT#*@} ACT=${ACT%%@*} ;; esac
 TAB='	'
 NL='
 '
@@ -70,6 +72,7 @@ read_word() {
 # --- checks: an argument that does not look right never reaches a path or a command -------------
 
 is_name() { case $1 in '' | [!a-z]* | *[!a-z0-9_-]*) return 1 ;; esac && [ ${#1} -le 32 ]; }
+is_instance() { case $1 in '' | [!a-z0-9]* | *[!a-z0-9_-]* | *[!a-z0-9]) return 1 ;; esac && [ ${#1} -le 32 ]; }
 is_id() { case $1 in '' | [.-]* | *[!A-Za-z0-9._-]* | *..*) return 1 ;; esac && [ ${#1} -le 64 ]; }
 is_number() { case $1 in '' | *[!0-9]* | 0[0-9]*) return 1 ;; esac && [ ${#1} -le 15 ]; }
 is_line() { case $1 in *"$NL"*) return 1 ;; esac && [ ${#1} -le 1000 ]; }
@@ -80,6 +83,7 @@ need_line() { is_line "$2" || fault usage "$1 must be one line of at most 1000 c
 need_ring() { is_line "$1" && [ -n "$1" ] && [ ${#1} -le 64 ] || fault usage "a ring's name has 1 to 64 characters"; }
 
 is_name "$BOT" && [ "$BOT" != botdeploy ] || fault usage "this program must be installed under a bot's name"
+[ -z "$INSTANCE" ] || is_instance "$INSTANCE" || fault usage "the instance is not an instance's name"
 
 # --- time: durations by the kernel's clock only, for a wall clock may jump ------------------------
 

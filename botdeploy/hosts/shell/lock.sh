@@ -1,11 +1,12 @@
 # lock: one rollout at a time on this host, for as long as its controller renews the lock.
 # Every act that changes the bot asks for it. It writes LOCK; enter also prepares the host (see prepare).
 #
-#   enter TOKEN TTL KIND USER OWNER WHY [ENVIRONMENT [TAKEN-OVER]]
+#   enter TOKEN TTL KIND USER OWNER WHY [ENVIRONMENT [TAKEN-OVER [INSTANCES]]]
 #                                         take the lock, prepare the host, observe; then stay: each
 #                                         line "renew" on standard input renews the lock, "leave"
 #                                         gives it back. The end of input, or no word for twice
-#                                         the time to live, leaves it to lapse.
+#                                         the time to live, leaves it to lapse. INSTANCES are names with
+#                                         blanks between them: their locks are taken all or none.
 #   renew TOKEN TTL                       once
 #   leave TOKEN                           give it back
 #   unlock WHO                            a person takes it away
@@ -20,19 +21,23 @@ act_enter() {
 	need_line owner "$owner"
 	need_line why "$why"
 	need_line environment "$environment"
-	need_own "${8:-}"
+	entered=${9:-$INSTANCE}
+	for one in $entered; do is_instance "$one" || fault usage "$one is not an instance's name"; done
+	each_instance "$entered" need_own "${8:-}"
 	case $kind in rollout | rollback) ;; *) fault usage "unknown kind of lock" ;; esac
-	take_lock
-	trap 'give_lock "$token"' EXIT
-	prepare "$wanted_user"
-	recover
+	name_machine
+	trap 'each_instance "$entered" give_lock "$token"' EXIT
+	each_instance "$entered" take_lock
+	each_instance "$entered" prepare "$wanted_user"
+	each_instance "$entered" recover
+	remove_old_programs
 	trap - EXIT
-	tell_state
+	each_instance "$entered" tell_state
 	while read_word $((2 * ttl + 10)); do
 		case $word in
-		renew) renew_lock "$token" "$ttl" ;;
+		renew) each_instance "$entered" renew_lock "$token" "$ttl" ;;
 		leave)
-			give_lock "$token"
+			each_instance "$entered" give_lock "$token"
 			emit '{"left": true}'
 			return 0
 			;;
@@ -110,7 +115,16 @@ lock_lost() {
 	finish 4
 }
 
+# name_machine: by this name a controller sees that two of its addresses lead to the same machine.
+name_machine() {
+	[ ! -s "$MACHINE" ] || return 0
+	read -r drawn </proc/sys/kernel/random/uuid
+	{ printf '%s\n' "$drawn" >"$MACHINE.new.$$" && ln "$MACHINE.new.$$" "$MACHINE"; } 2>/dev/null || :
+	rm -f "$MACHINE.new.$$"
+}
+
 take_lock() {
+	prepare_run
 	fence
 	get "$LOCK" token
 	holder=$got
@@ -140,6 +154,7 @@ renew_lock() { # TOKEN TTL
 }
 
 give_lock() {
+	[ -e "$LOCK" ] || return 0
 	fence
 	get "$LOCK" token
 	[ "$got" != "$1" ] || rm -f "$LOCK"
@@ -150,20 +165,17 @@ give_lock() {
 recover() {
 	remove_stale_files
 	rm -rf "$PARTIALS" "$TRASH"
-	if is_open; then
-		systemctl is-active -q "$GUARD" || start_guard
-	else
-		remove_old_programs
-	fi
+	! is_open || systemctl is-active -q "$GUARD" || start_guard
 }
 
-# remove_old_programs: those of other versions go, unless a sudo rule names them. None is at work: nothing
-# is open, and the lock is ours.
+# remove_old_programs: those of other versions go, unless a sudo rule names them, or a unit of an instance
+# that was not entered. None is at work: nothing is open, and the lock is ours.
 remove_old_programs() {
+	! is_any_open || return 0
 	set +f
 	for program in "$LIBRARY"/*/"$BOT"; do
 		[ "$program" != "$PROGRAM" ] && [ -f "$program" ] || continue
-		grep -qsF "$program" "$SUDOERS" || { rm -f "$program" && rmdir "${program%/*}" 2>/dev/null; }
+		grep -qsF "$program" "$SUDOERS" "$UNITS"/botdeploy-*"$BOT"* || { rm -f "$program" && rmdir "${program%/*}" 2>/dev/null; }
 	done
 	set -f
 }

@@ -8,7 +8,7 @@ act_note() {
 	need_line who "$1"
 	need_line note "$2"
 	[ -n "$2" ] || fault usage "a note says something"
-	[ -d "$STATE" ] || fault not-prepared "there is no bot $BOT on this host yet"
+	[ -d "$STATE" ] || fault not-prepared "there is no bot $NAME on this host yet"
 	audit_first note "" "done" "$2" "$1"
 	emit '{"noted": true}'
 }

@@ -1,10 +1,13 @@
 # observe: what stands and runs here. It writes nothing. enter tells the same when it has the lock.
 #
-#   observe
+#   observe [INSTANCE ...]
 #
-# One record {"state": {...}}; every figure is read now, none is remembered.
+# One record {"state": {...}} for each instance; every figure is read now, none is remembered.
 
-act_observe() { tell_state; }
+act_observe() {
+	for one in "$@"; do is_instance "$one" || fault usage "$one is not an instance's name"; done
+	each_instance "${*:-$INSTANCE}" tell_state
+}
 
 tell_state() {
 	printf '@@%s {"state": {' "$NONCE"
@@ -13,6 +16,9 @@ tell_state() {
 	now=$wall_s
 	read_uptime
 	printf '"boot_id": "%s", "uptime_s": %s, "at": "%s"' "$boot" "$now_s" "$wall_at"
+	word_of "$MACHINE"
+	is_id "$got" || got=''
+	printf ', "instance": "%s", "machine": "%s"' "$INSTANCE" "$got"
 	read_standing
 	tell_phase
 	tell_unit

@@ -4,7 +4,7 @@
 NEEDED="awk flock systemd-run systemctl journalctl sha256sum tar gzip find sort comm cmp xargs base64 runuser stat sed sync"
 
 prepare_run() {
-	[ -d "$RUN_DIR" ] || { mkdir -p "$RUN_DIR" && chmod 0700 "$RUN_DIR"; } 2>/dev/null
+	[ -d "$RUN_DIR" ] || { mkdir -p "$ALL_RUN" && (umask 077 && mkdir -p "$RUN_DIR"); } 2>/dev/null
 	[ -w "$RUN_DIR" ] || fault state "cannot write $RUN_DIR"
 	keep_reserve "$RUN_DIR"
 }
@@ -44,7 +44,7 @@ prepare() { # USER
 	fi
 	if ! { [ -d "$PROVEN" ] && [ -d "$QUARANTINE" ] && [ -d "$EVIDENCE" ] && [ -d "$APPROVED" ]; }; then
 		mkdir -p "$PROVEN" "$QUARANTINE" "$EVIDENCE" "$APPROVED" &&
-			chmod 0700 "${STATE%/*}" "$STATE" || fault state "cannot create $STATE"
+			chmod 0700 "${BOT_STATE%/*}" "$BOT_STATE" "$STATE" || fault state "cannot create $STATE"
 	fi
 	keep_reserve "$STATE"
 	run_as
@@ -75,8 +75,9 @@ prepare_user() {
 # that is not there at boot keeps both from starting, or leaves nothing for them to see: then the
 # guard is what waits for it. Nothing of these runs where nothing is open and all disks are there.
 our_units() {
+	guard_act=guard${INSTANCE:+@$INSTANCE}
 	boot_unit="[Unit]
-Description=botdeploy: return $BOT to its proven release when nobody confirmed the new one
+Description=botdeploy: return $NAME to its proven release when nobody confirmed the new one
 ConditionPathExists=|$PENDING
 ConditionPathExists=|$REVERTING
 ConditionPathIsMountPoint=|$OPT
@@ -89,24 +90,24 @@ Before=$UNIT
 
 [Service]
 Type=oneshot
-ExecStart=/bin/sh $PROGRAM - guard boot
+ExecStart=/bin/sh $PROGRAM - $guard_act boot
 
 [Install]
 WantedBy=multi-user.target"
 	guard_unit="[Unit]
-Description=botdeploy: switch of $BOT, kept only if confirmed
+Description=botdeploy: switch of $NAME, kept only if confirmed
 After=$BOOT_UNIT
 StartLimitIntervalSec=0
 CollectMode=inactive-or-failed
 
 [Service]
-ExecStart=/bin/sh $PROGRAM - guard run
+ExecStart=/bin/sh $PROGRAM - $guard_act run
 Restart=on-failure
 RestartSec=2
 OOMScoreAdjust=-900
 TimeoutStopSec=5"
 	guard_path="[Unit]
-Description=botdeploy: start the guard of $BOT while a switch or a return is open
+Description=botdeploy: start the guard of $NAME while a switch or a return is open
 StartLimitIntervalSec=0
 
 [Path]

@@ -146,6 +146,6 @@ check_folder() {
 	CacheDirectory) root=/var/cache ;;
 	*) root=/var/log ;;
 	esac
-	must_be_one_of "$BOT"
-	[ ! -e "$root/$BOT" ] || [ "$(stat -c %U "$root/$BOT")" = "$user" ] || refuse "$name=$value ($root/$BOT belongs to another user)"
+	must_be_one_of "$NAME"
+	[ ! -e "$root/$NAME" ] || [ "$(stat -c %U "$root/$NAME")" = "$user" ] || refuse "$name=$value ($root/$NAME belongs to another user)"
 }

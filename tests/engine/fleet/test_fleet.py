@@ -59,7 +59,7 @@ def test_a_host_is_connected_to_once(fleet: Fleet, connector: FakeConnector) -> 
     fleet.connect_early()
     connector.may_go.set()
     first = fleet.acts("w1")
-    assert fleet.acts("w1") is first
+    assert fleet.acts("w1").connection is first.connection
     assert connector.asked.count("w1") == 1
 
 
@@ -81,5 +81,5 @@ def test_a_fresh_connection_is_another_one(fleet: Fleet, connector: FakeConnecto
     fleet.connect_early()
     before = fleet.acts("w1")
     assert fleet.fresh("w1") is not before
-    assert fleet.acts("w1") is not before
+    assert fleet.acts("w1").connection is not before.connection
     assert connector.asked.count("w1") == 2
