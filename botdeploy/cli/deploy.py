@@ -192,20 +192,19 @@ def source_of(context: Context, inventory: Inventory, request: Request) -> Build
         return None
     from botdeploy.engine.fleet.lock import owner_name
     from botdeploy.inventory.settings import absolute_source
-    from botdeploy.sources import read
     from botdeploy.sources.build import build
+    from botdeploy.sources.host_trees import read_trees
 
-    bot = inventory.bot
-    source = bot.source
-    if request.source is not None:
-        source = absolute_source(request.source, str(Path.cwd() / "x"))
-    tree = read(source, context.environ, ref=request.ref or bot.ref, exclude=bot.exclude)
-    for note in tree.notes:
+    source = request.source
+    if source is not None:
+        source = absolute_source(source, str(Path.cwd() / "x"))
+    trees = read_trees(inventory, context.environ, source=source, ref=request.ref)
+    for note in trees.notes:
         context.output.say(f"note: {note}", "yellow")
     place = Path(inventory.path)
     made = build(
         inventory,
-        tree,
+        trees,
         now=context.clock.now(),
         who=owner_name(context.environ),
         message=request.message,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,7 @@ from botdeploy.core.release.manifest import parse_manifest
 from botdeploy.user_dirs import cache_folder, write_whole
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from botdeploy.core.release.manifest import Manifest
 
@@ -29,8 +30,14 @@ class ManifestCache:
         self._folder = cache / "manifests" if cache else None
         self._memory: dict[str, Manifest] = {}
 
-    def get(self, digest: str) -> Manifest | None:
-        """Find a manifest, or None."""
+    def get(self, digest: str, alike: Sequence[str] = ()) -> Manifest | None:
+        """Find the manifest of a release, or None; ``alike`` are the hosts of one kind.
+
+        Where all hosts were alike when it was released, it is that of every kind.
+        """
+        return self._get(digest) or (self._get(_key(digest, alike)) if alike else None)
+
+    def _get(self, digest: str) -> Manifest | None:
         if digest in self._memory:
             return self._memory[digest]
         if self._folder is None or not _DIGEST.fullmatch(digest):
@@ -42,8 +49,12 @@ class ManifestCache:
         self._memory[digest] = manifest
         return manifest
 
-    def keep(self, digest: str, manifest: Manifest) -> None:
-        """Remember a manifest; failing to write it down is no fault."""
+    def keep(self, digest: str, manifest: Manifest, alike: Sequence[str] = ()) -> None:
+        """Remember the manifest of a release on hosts that are ``alike``, or on all.
+
+        Failing to write it down is no fault.
+        """
+        digest = _key(digest, alike)
         self._memory[digest] = manifest
         if self._folder is None or not _DIGEST.fullmatch(digest):
             return
@@ -55,3 +66,10 @@ class ManifestCache:
                 path.unlink(missing_ok=True)
         except OSError:
             return
+
+
+def _key(digest: str, alike: Sequence[str]) -> str:
+    """Name an entry: a release's digest alone stands for the files of all kinds of hosts."""
+    if not alike:
+        return digest
+    return hashlib.sha256("\n".join([digest, *sorted(alike)]).encode()).hexdigest()

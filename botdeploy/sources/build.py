@@ -12,21 +12,17 @@ from typing import TYPE_CHECKING
 
 from botdeploy.core.model.bot import SecretsBy
 from botdeploy.core.release.environment_file import variables
-from botdeploy.core.release.manifest import (
-    Release,
-    delta,
-    has_hidden_characters,
-    is_plain_path,
-    release_id,
-)
+from botdeploy.core.release.manifest import Manifest, Release, delta, release_id
+from botdeploy.core.release.tree_digest import build_text, shared_text
 from botdeploy.core.text.secret_mask import Mask
 from botdeploy.core.text.token_patterns import STARS
-from botdeploy.errors import SourceError, UserError
+from botdeploy.sources.bot_checks import check_bots, ready_text
+from botdeploy.sources.host_trees import trees_like
 from botdeploy.sources.release_digest import in_environment, mark_of, release_digest
 from botdeploy.sources.render import Renderer, check_environment
 from botdeploy.sources.secrets import read_secret
 from botdeploy.sources.systemd_quoting import check_value
-from botdeploy.sources.tree import RESERVED, Folder, SourceTree
+from botdeploy.sources.tree import Folder
 from botdeploy.sources.upload import delta_tar_gz, meta_tar_gz
 
 if TYPE_CHECKING:
@@ -36,16 +32,19 @@ if TYPE_CHECKING:
     from botdeploy.core.model.bot import Bot, Secret
     from botdeploy.core.model.inventory import Host, Inventory
     from botdeploy.core.model.policy import Ring
-    from botdeploy.core.release.manifest import Manifest
+    from botdeploy.sources.host_trees import HostTrees
 
 _BLOCK_BYTES = 4096
 
 _PUBLIC, _PRIVATE = 0o644, 0o600
 
+Files = dict[str, tuple[bytes, int]]
+"""Name → content and mode, of files of ``.botdeploy/``."""
+
 
 def build(
     inventory: Inventory,
-    tree: SourceTree,
+    trees: HostTrees,
     *,
     now: datetime,
     who: str,
@@ -54,7 +53,7 @@ def build(
     set_env: Mapping[str, str] | None = None,
     templates: str | Path | None = None,
 ) -> Build:
-    """Make a release of a tree for every host of an inventory.
+    """Make a release of the trees of an inventory's hosts.
 
     ``set_env`` are ``--set`` values, over those of the inventory. Secrets are read from
     ``environ`` and from beside the inventory, once each; another
@@ -72,54 +71,56 @@ def build(
             if reference not in values:
                 values[reference] = read_secret(name, reference, base, environ)
     renderer = Renderer(templates, inventory.variables)
+    check_bots(inventory.hosts, trees)
     for bot in {id(host.bot): host.bot for host in inventory.hosts}.values():
-        check_shared(bot, tree)
-        _ready(bot)
         for name, reference in in_environment(bot, bot.secrets).items():
             check_value(name, values[reference].reveal())
     for ring in inventory.policy.rings:
         check_environment(ring.env)
     made, mark = release_digest(
         inventory,
-        tree.manifest,
+        trees.files,
         renderer,
         changes,
         lambda salt: mark_of(values, salt=salt) if values else "",
     )
-    release = Release(release_id(now, made), made, tree.manifest, source=tree.describe)
-    about = {
-        "release": release.id,
-        "digest": made,
-        "source": tree.describe,
-        "commit": tree.commit,
+    release = Release(release_id(now, made), made, source=trees.describe)
+    about: dict[str, object] = {
         "who": who,
         "when": now.isoformat(),
         "message": message,
         "secrets_mark": mark,
     }
-    return Build(release, tree, changes, values, renderer, about)
+    return Build(release, trees, changes, values, renderer, about)
 
 
 def remade(
     inventory: Inventory,
     release: Release,
+    manifest: Manifest,
     about: Mapping[str, object],
+    holders: Mapping[str, list[str]],
     values: Mapping[str, Secret],
     told: tuple[Host, Ring, Mapping[str, str]],
     templates: str | Path | None = None,
 ) -> Build | None:
     """Make a release again of what a host says of it; None where it is not what its digest says.
 
-    ``release`` holds the digest that the release must have and the manifest that the host told,
-    ``values`` what it told of secrets, by reference, ``told`` the host, its ring and the variables
-    that it has in the release's environment: those that are not the inventory's may be ``--set``.
-    Where it can't know all secrets of the inventory its mark of their values stands for them; the
-    mark, too, is a part of the digest.
+    ``release`` holds the digest that the release must have, ``manifest`` is what the host told of
+    its files, ``holders`` which host has which tree, where there are several, ``values`` what it
+    told of secrets, by reference, ``told`` the host, its ring and the variables that it has in the
+    release's environment: those that are not the inventory's may be ``--set``. Where it can't know
+    all secrets of the inventory its mark of their values stands for them; the mark and the holders
+    are parts of the digest, too. The build has a tree for hosts of that host's kind only.
     """
     renderer = Renderer(templates, inventory.variables)
     references = {one for host in inventory.hosts for one in host.bot.secrets.values()}
     host, ring, given = told
-    tree = SourceTree({}, "")
+    trees = trees_like(host, inventory, manifest, holders)
+    if trees is None:
+        return None
+    if holders:
+        about = {"trees": holders, **about}
 
     def mark(salt: str) -> str:
         if references and references <= values.keys():
@@ -127,7 +128,7 @@ def remade(
         return str(about.get("secrets_mark") or "") if references else ""
 
     usual = variables(
-        Build(release, tree, {}, values, renderer, about).masked_environment(host, ring)
+        Build(release, trees, {}, values, renderer, about).masked_environment(host, ring)
     )
     odd = {
         name: value
@@ -135,9 +136,9 @@ def remade(
         if name not in host.bot.secrets and usual.get(name) != value
     }
     for changes in ({}, odd) if odd else ({},):
-        made, _ = release_digest(inventory, release.manifest, renderer, changes, mark)
+        made, _ = release_digest(inventory, holders or manifest, renderer, changes, mark)
         if made == release.digest:
-            return Build(release, tree, changes, values, renderer, about)
+            return Build(release, trees, changes, values, renderer, about)
     return None
 
 
@@ -147,7 +148,7 @@ class Build:
     def __init__(
         self,
         release: Release,
-        tree: SourceTree,
+        trees: HostTrees,
         changes: Mapping[str, str],
         values: Mapping[str, Secret],
         renderer: Renderer,
@@ -155,12 +156,12 @@ class Build:
     ) -> None:
         """Keep the parts; made by ``build``."""
         self.release = release
-        self.tree = tree
+        self.trees = trees
         self._changes = changes
         self._values = values
         self._renderer = renderer
         self._about = about
-        self._packages: dict[frozenset[str], Future[bytes]] = {}
+        self._packages: dict[tuple[int, frozenset[str]], Future[bytes]] = {}
         self._lock = threading.Lock()
 
     def under(self, release: str) -> Build:
@@ -169,11 +170,11 @@ class Build:
             return self
         again = Build(
             replace(self.release, id=release),
-            self.tree,
+            self.trees,
             self._changes,
             self._values,
             self._renderer,
-            {**self._about, "release": release},
+            self._about,
         )
         again._packages, again._lock = self._packages, self._lock  # its own kind
         return again
@@ -183,20 +184,30 @@ class Build:
         """Hides every secret of this build in any text."""
         return Mask(value.reveal() for value in self._values.values())
 
-    def delta(self, base: Manifest | None) -> bytes:
-        """Give the gzip tar for hosts that have ``base``; packed once for all that need the same.
+    def manifest(self, host: Host) -> Manifest:
+        """Give what a host's files must be; raises KeyError where it gets none."""
+        return self.trees.of(host).manifest
+
+    def tree_digest(self, host: Host) -> str:
+        """Give the digest of a host's tree: equal for hosts that can use one together."""
+        return self.trees.digest_of(host)
+
+    def delta(self, host: Host, base: Manifest | None) -> bytes:
+        """Give the gzip tar for a host that has ``base``; packed once for all that need the same.
 
         Raises SourceError when a file is no longer what was hashed.
         """
-        paths = delta(self.release.manifest, base)
+        tree = self.trees.of(host)
+        paths = delta(tree.manifest, base)
+        key = (id(tree), paths)
         with self._lock:
-            package = self._packages.get(paths)
+            package = self._packages.get(key)
             is_first = package is None
             if package is None:
-                package = self._packages[paths] = Future()
+                package = self._packages[key] = Future()
         if is_first:
             try:
-                package.set_result(delta_tar_gz(self.tree, paths))
+                package.set_result(delta_tar_gz(tree, paths))
             except BaseException as error:
                 package.set_exception(error)
                 raise
@@ -206,32 +217,45 @@ class Build:
         """Give the gzip tar of what becomes ``.botdeploy/`` on a host of a ring."""
         return meta_tar_gz(self.files(host, ring))
 
-    def files(self, host: Host, ring: Ring | None = None) -> dict[str, tuple[bytes, int]]:
-        """Give what becomes ``.botdeploy/`` on a host: name → content and mode."""
-        bot = host.bot
-        manifest = self.release.manifest
+    def files(self, host: Host, ring: Ring | None = None) -> Files:
+        """Give what becomes ``.botdeploy/`` where a host has its tree for itself."""
+        return {**self.tree_files(host), **self.instance_files(host, ring)}
+
+    def tree_files(self, host: Host) -> Files:
+        """Give what belongs to a host's tree, of which ``tree_digest`` is made."""
+        bot, manifest = host.bot, self.manifest(host)
+        texts = {
+            "sums": manifest.sums,
+            "tree": manifest.tree,
+            **({"shared": shared_text(bot.shared)} if bot.shared else {}),
+            **({"build": build_text(bot.build)} if bot.build else {}),
+        }
+        return {name: (text.encode(), _PUBLIC) for name, text in texts.items()}
+
+    def instance_files(self, host: Host, ring: Ring | None = None) -> Files:
+        """Give what is a host's own beside its tree: unit, environment, readiness, secrets."""
+        bot, manifest = host.bot, self.manifest(host)
         secrets = self._secrets(bot)
+        size = f"{manifest.file_count} {manifest.size_bytes or 0}"
         texts: dict[str, tuple[str, int]] = {
-            "sums": (manifest.sums, _PUBLIC),
-            "tree": (manifest.tree, _PUBLIC),
-            "digest": (
-                f"{self.release.digest} {manifest.file_count} {manifest.size_bytes or 0}\n",
-                _PUBLIC,
-            ),
+            "digest": (f"{self.release.digest} {size}\n", _PUBLIC),
             f"{bot.name}.service": (self.unit(host, ring), _PUBLIC),
             "environment": (self._environment(host, ring, secrets), _PRIVATE),
             "shown": (self.masked_environment(host, ring), _PRIVATE),
-            "ready": (_ready(bot), _PUBLIC),
-            "about": (json.dumps(self._about, ensure_ascii=False) + "\n", _PUBLIC),
+            "ready": (ready_text(bot), _PUBLIC),
+            "about": (json.dumps(self._about_of(host), ensure_ascii=False) + "\n", _PUBLIC),
         }
-        if bot.shared:
-            texts["shared"] = ("".join(f"{name}\n" for name in bot.shared), _PUBLIC)
-        if bot.build:
-            texts["build"] = ("\n".join(["set -eu", *bot.build]) + "\n", _PUBLIC)
         if bot.secrets_by is SecretsBy.CREDENTIAL:
             for name, value in secrets.items():
                 texts[f"credentials/{name}"] = (value, _PRIVATE)
         return {name: (text.encode(), mode) for name, (text, mode) in texts.items()}
+
+    def _about_of(self, host: Host) -> dict[str, object]:
+        tree, files = self.trees.of(host), self.trees.files
+        own = {"source": tree.describe, "commit": tree.commit}
+        holders = {} if isinstance(files, Manifest) else {"trees": files}
+        name = {"release": self.release.id, "digest": self.release.digest}
+        return {**name, **own, **holders, **self._about}
 
     def unit(self, host: Host, ring: Ring | None = None) -> str:
         """Give the unit file of a host; it holds no secret."""
@@ -255,42 +279,14 @@ class Build:
             for name, reference in sorted(bot.secrets.items())
         }
 
-    @property
-    def need_bytes(self) -> int:
+    def need_bytes(self, host: Host) -> int:
         """Disk space that a host needs for the release, without what a build adds."""
-        blocks = sum(ceil(file.size / _BLOCK_BYTES) for file in self.tree.files().values())
-        folders = sum(isinstance(entry, Folder) for entry in self.tree.values())
-        about = 2 * len(self.release.manifest.text)
+        tree = self.trees.of(host)
+        blocks = sum(ceil(file.size / _BLOCK_BYTES) for file in tree.files().values())
+        folders = sum(isinstance(entry, Folder) for entry in tree.values())
+        about = 2 * len(tree.manifest.text)
         return (blocks + folders + 16) * _BLOCK_BYTES + about
 
-    @property
-    def need_inodes(self) -> int:
+    def need_inodes(self, host: Host) -> int:
         """Inodes that a host needs for the release, without what a build adds."""
-        return len(self.tree) + 16
-
-
-def _ready(bot: Bot) -> str:
-    ready = bot.ready
-    if has_hidden_characters(ready.value.replace("\\", "")):
-        raise UserError("ready: the value must be one line without control characters")
-    limit = max(1, ceil(ready.timeout.total_seconds()))
-    return f"kind={ready.kind}\nvalue={ready.value}\ntimeout={limit}\n"
-
-
-def check_shared(bot: Bot, tree: SourceTree) -> None:
-    """Refuse shared paths that a host could not link; raises UserError or SourceError."""
-    for name in bot.shared:
-        if not is_plain_path(name) or name.split("/")[0] == RESERVED:
-            raise UserError(f"shared: {name!r} is not a path inside the release")
-        parts = name.split("/")
-        for depth in range(1, len(parts)):
-            above = "/".join(parts[:depth])
-            if above in bot.shared:
-                raise UserError(f"shared: {name!r} lies in {above!r}, which is shared already")
-            if above in tree and not isinstance(tree[above], Folder):
-                raise SourceError(f"shared: {name!r}: the source holds {above!r}, not as a folder")
-        if name in tree:
-            raise SourceError(
-                f"shared: the source holds {name!r}, which is shared data; exclude it, or take it "
-                "from shared:"
-            )
+        return len(self.trees.of(host)) + 16

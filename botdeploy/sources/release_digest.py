@@ -10,7 +10,7 @@ from botdeploy.core.model.bot import SecretsBy
 from botdeploy.core.release.manifest import Recipe, digest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from botdeploy.core.model.bot import Bot, Secret
     from botdeploy.core.model.inventory import Host, Inventory
@@ -23,20 +23,21 @@ _PLACEHOLDER_ID = "00000000T000000Z-00000000"
 
 def release_digest(
     inventory: Inventory,
-    manifest: Manifest,
+    files: Manifest | Mapping[str, Iterable[str]],
     renderer: Renderer,
     changes: Mapping[str, str],
     mark: Callable[[str], str],
 ) -> tuple[str, str]:
     """Give the digest, and the mark of the secrets' values that is a part of it.
 
+    ``files``: the manifest that all hosts have, else the digest of each tree → its hosts.
     ``changes``: what ``--set`` says. ``mark`` makes the mark from a salt; empty without secrets.
     """
     recipes = [_recipe(host, renderer, changes) for host in inventory.hosts]
     ring_env = {ring.name: ring.env for ring in inventory.policy.rings}
-    plain = digest(manifest, recipes, ring_env)
+    plain = digest(files, recipes, ring_env)
     marked = mark(plain)
-    return (digest(manifest, recipes, ring_env, marked) if marked else plain), marked
+    return (digest(files, recipes, ring_env, marked) if marked else plain), marked
 
 
 def mark_of(values: Mapping[str, Secret], *, salt: str) -> str:

@@ -77,10 +77,11 @@ class SourceTree(Mapping[str, Entry]):
         describe: str,
         commit: str | None = None,
         notes: tuple[str, ...] = (),
+        manifest: Manifest | None = None,
     ) -> None:
-        """Take entries that a TreeBuilder has checked."""
+        """Take entries that a TreeBuilder has checked, or none and what a host told of them."""
         self._entries = {path: entries[path] for path in sorted(entries)}
-        self._manifest: Manifest | None = None
+        self._manifest = manifest
         self.describe = describe
         self.commit = commit
         self.notes = notes

@@ -499,22 +499,41 @@ def _as_it_came(
     return FakeBuild(target.release, target.digest)
 
 
+class _Everywhere:
+    """The same tree for every host."""
+
+    def __contains__(self, _host: Host) -> bool:
+        """Every host gets it."""
+        return True
+
+
 class FakeBuild:
     """A release to be sent."""
 
-    need_bytes = 1000
-    need_inodes = 10
     mask = Mask(())
 
     def __init__(self, release: str, digest: str) -> None:
         """Name it."""
-        self.release = Release(release, digest, Manifest("", "", 0))
+        self.release = Release(release, digest)
+        self.trees = _Everywhere()
 
     def under(self, release: str) -> FakeBuild:
         """Give it under another name."""
         return FakeBuild(release, self.release.digest)
 
-    def delta(self, _base: Manifest | None) -> bytes:
+    def manifest(self, _host: Host) -> Manifest:
+        """Give none of them."""
+        return Manifest("", "", 0)
+
+    def need_bytes(self, _host: Host) -> int:
+        """Give the space that it takes."""
+        return 1000
+
+    def need_inodes(self, _host: Host) -> int:
+        """Give how many files it has."""
+        return 10
+
+    def delta(self, _host: Host, _base: Manifest | None) -> bytes:
         """Give its files."""
         return b"files"
 

@@ -23,6 +23,7 @@ from botdeploy.hosts import host_program
 from botdeploy.inventory import load
 from botdeploy.sources import read
 from botdeploy.sources.build import build
+from botdeploy.sources.host_trees import HostTrees
 from tests.lab.counts import CountingConnector
 from tests.lab.rollouts import Project
 
@@ -77,9 +78,8 @@ def dependencies(project: Project) -> Iterator[tuple[Inventory, Dependencies]]:
 def roll(project: Project, source: str) -> CountingConnector:
     """Take a source through all rings, and give what went over the network."""
     with dependencies(project) as (inventory, made):
-        release = build(
-            inventory, read(source, os.environ), now=made.clock.now(), who="test", environ={}
-        )
+        trees = HostTrees.same(inventory, read(source, os.environ))
+        release = build(inventory, trees, now=made.clock.now(), who="test", environ={})
         ended = canary(inventory, release, made, Options())
         went = made.fleet.connector
     assert ended.code is ExitCode.DONE, ended.summary

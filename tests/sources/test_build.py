@@ -18,10 +18,12 @@ from botdeploy.core.model.bot import Bot, Readiness, ReadyKind, SecretsBy
 from botdeploy.core.model.inventory import Host, Inventory
 from botdeploy.core.model.policy import Policy, Ring, Share
 from botdeploy.core.release.manifest import parse_manifest
+from botdeploy.core.release.tree_digest import TREE_FILES, tree_digest
 from botdeploy.errors import SourceError, UserError
 from botdeploy.sources import build as build_module
 from botdeploy.sources import read
 from botdeploy.sources.build import Build, build
+from botdeploy.sources.host_trees import HostTrees
 from botdeploy.sources.upload import delta_tar_gz
 
 if TYPE_CHECKING:
@@ -66,6 +68,9 @@ def inventory(
     return Inventory("prod", path, hosts, Policy(rings))
 
 
+HOST = inventory(BOT).hosts[0]
+
+
 @pytest.fixture
 def tree(tmp_path: Path) -> SourceTree:
     """Give a small source."""
@@ -78,7 +83,7 @@ def tree(tmp_path: Path) -> SourceTree:
 def made(of: Inventory, tree: SourceTree, **options: Any) -> Build:
     """Build with a fixed time and a token in the environment."""
     values: dict[str, Any] = {"now": NOW, "who": "ada", "environ": {"TOKEN": VALUE}}
-    return build(of, tree, **(values | options))
+    return build(of, HostTrees.same(of, tree), **(values | options))
 
 
 def test_a_host_gets_what_its_program_reads(tree: SourceTree) -> None:
@@ -107,6 +112,16 @@ def test_a_host_gets_what_its_program_reads(tree: SourceTree) -> None:
     assert files["environment"][1] == 0o600
     with tarfile.open(fileobj=io.BytesIO(it.meta(host))) as tar:
         assert set(tar.getnames()) == set(files)
+
+
+def test_what_is_the_tree_s_and_what_is_the_instance_s(tree: SourceTree) -> None:
+    """Each file belongs to one of them, and the tree's are those that its digest is made of."""
+    it = made(inventory(BOT), tree)
+    of_tree, own = it.tree_files(HOST), it.instance_files(HOST, BETA)
+    assert tuple(of_tree) == TREE_FILES
+    assert set(own) == {"digest", "echobot.service", "environment", "shown", "ready", "about"}
+    assert it.files(HOST, BETA) == {**of_tree, **own}
+    assert it.tree_digest(HOST) == tree_digest(tree.manifest, BOT.shared, BOT.build)
 
 
 def test_optional_files_are_left_out(tree: SourceTree) -> None:
@@ -193,7 +208,9 @@ def test_a_delta_is_packed_once_for_all_hosts(
 
     monkeypatch.setattr(build_module, "delta_tar_gz", slow)
     results: list[bytes] = []
-    threads = [threading.Thread(target=lambda: results.append(it.delta(None))) for _ in range(8)]
+    threads = [
+        threading.Thread(target=lambda: results.append(it.delta(HOST, None))) for _ in range(8)
+    ]
     for thread in threads:
         thread.start()
     go.set()
@@ -202,7 +219,7 @@ def test_a_delta_is_packed_once_for_all_hosts(
     assert len(results) == 8
     assert len(set(results)) == 1
     assert packed == [frozenset({"bot.py", "lib.py"})]
-    it.delta(tree.manifest)
+    it.delta(HOST, tree.manifest)
     assert packed[1:] == [frozenset()]
 
 
@@ -212,7 +229,7 @@ def test_a_delta_that_fails_fails_for_every_host(tree: SourceTree, tmp_path: Pat
     (tmp_path / "src/bot.py").write_text("other")
     for _ in range(2):
         with pytest.raises(SourceError, match=r"bot\.py changed"):
-            it.delta(None)
+            it.delta(HOST, None)
 
 
 @pytest.mark.parametrize(
@@ -259,8 +276,8 @@ def test_what_a_host_needs_is_no_less_than_what_it_gets(tree: SourceTree) -> Non
     """Space and inodes cover the files and what stands beside them."""
     it = made(inventory(BOT), tree)
     meta = sum(len(content) for content, _ in it.files(inventory(BOT).hosts[0]).values())
-    assert it.need_bytes >= tree.manifest.size_bytes + meta  # type: ignore[operator]
-    assert it.need_inodes >= len(tree) + len(it.files(inventory(BOT).hosts[0]))
+    assert it.need_bytes(HOST) >= tree.manifest.size_bytes + meta  # type: ignore[operator]
+    assert it.need_inodes(HOST) >= len(tree) + len(it.files(inventory(BOT).hosts[0]))
 
 
 def test_what_a_host_could_not_take_is_refused_before_anything(tree: SourceTree) -> None:

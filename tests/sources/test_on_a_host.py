@@ -19,6 +19,7 @@ from botdeploy.core.model.inventory import Host, Inventory
 from botdeploy.core.model.policy import Policy
 from botdeploy.sources import read
 from botdeploy.sources.build import Build, build
+from botdeploy.sources.host_trees import HostTrees
 from botdeploy.sources.systemd_quoting import quote_environment, quote_word
 
 if TYPE_CHECKING:
@@ -118,7 +119,7 @@ def install(host: LabHost, made: Build, of: Host) -> None:
         "id -u echobot >/dev/null 2>&1 || useradd --system --no-create-home echobot; "
         "install -d -o echobot -m 0750 /opt/echobot/shared"
     )
-    put(host, made.delta(None), place)
+    put(host, made.delta(of, None), place)
     put(host, made.meta(of), f"{place}/.botdeploy")
     host.root(
         f"ln -sfn {place} /opt/echobot/current; ln -sfn /opt/echobot/current/.botdeploy/"
@@ -165,7 +166,7 @@ def build_of(bot: Bot, source: Path, token: str) -> tuple[Build, Host]:
     inventory = Inventory("lab", "/none/x.yml", (host,), Policy(()))
     made = build(
         inventory,
-        read(str(source), os.environ),
+        HostTrees.same(inventory, read(str(source), os.environ)),
         now=datetime.now(UTC),
         who="t",
         environ={"TOKEN": token},

@@ -183,27 +183,34 @@ class Recipe:
 
 
 def digest(
-    manifest: Manifest,
+    files: Manifest | Mapping[str, Iterable[str]],
     recipes: Iterable[Recipe],
     ring_env: Mapping[str, Mapping[str, str]] | None = None,
     secrets_mark: str = "",
 ) -> str:
     """Hash everything that makes a release what it is: 64 hexadecimal digits.
 
-    ``recipes`` are those of all hosts of the environment; only the distinct ones count, so one
-    more host of the same kind leaves the digest as it is. ``ring_env`` maps a ring's name to its
+    ``files`` is the manifest that all hosts have, else the digest of each tree → the hosts that
+    have it: a host that changes from one kind to another makes another release. ``recipes`` are
+    those of all hosts of the environment; only the distinct ones count, so where all hosts have
+    the same files one more leaves the digest as it is. ``ring_env`` maps a ring's name to its
     environment; rings without one do not count. ``secrets_mark`` changes with the secrets' values
     and must not tell them: everybody on a host may read a digest.
     """
     body: dict[str, object] = {
-        "sums": manifest.sums,
-        "tree": manifest.tree,
+        **_files(files),
         "recipes": sorted({_canonical(recipe.value()) for recipe in recipes}),
         "rings": {name: dict(env) for name, env in (ring_env or {}).items() if env},
     }
     if secrets_mark:
         body["secrets"] = secrets_mark
     return hashlib.sha256(_DOMAIN + _canonical(body).encode()).hexdigest()
+
+
+def _files(files: Manifest | Mapping[str, Iterable[str]]) -> dict[str, object]:
+    if isinstance(files, Manifest):
+        return {"sums": files.sums, "tree": files.tree}
+    return {"trees": {tree: sorted(hosts) for tree, hosts in files.items()}}
 
 
 def _canonical(value: object) -> str:
@@ -225,6 +232,5 @@ class Release:
 
     id: str
     digest: str
-    manifest: Manifest
     source: str = ""
     """Where the files came from, in words: a folder, a git commit, an archive."""

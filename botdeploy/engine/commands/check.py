@@ -68,19 +68,22 @@ class RolloutNeeds:
         except UserError as error:
             return "", [required_programs.item("unit", str(error))]
         if self.build is not None:
-            files = {path: file.mode for path, file in self.build.tree.files().items()}
+            tree = self.build.trees.of(host).files()
+            files = {path: file.mode for path, file in tree.items()}
             found = (
                 required_programs.command_item(bot, files),
                 required_programs.build_item(bot, files),
             )
             items += [wrong for wrong in found if wrong is not None]
         return required_programs.encoded(
-            bot, unit, self._head if self.build is not None else None
+            bot, unit, self._head_of(host) if self.build is not None else None
         ), items
 
-    def _head(self, path: str) -> bytes:
+    def _head_of(self, host: Host) -> Callable[[str], bytes]:
+        """Give what reads the beginning of a file of a host's tree."""
         assert self.build is not None  # noqa: S101 (asked for only then)
-        return self.build.tree.files()[path].read()[:_HEAD_BYTES]
+        files = self.build.trees.of(host).files()
+        return lambda path: files[path].read()[:_HEAD_BYTES]
 
 
 def _unset(inventory: Inventory, environ: Mapping[str, str]) -> list[required_programs.Item]:

@@ -111,8 +111,8 @@ class Plan:
         base = found if isinstance(found, _Base) else _Base(state.current)
         host = next(one for one in self.inventory.hosts if one.name == name)
         if not is_there:
-            record["bytes"] = len(build.delta(base.manifest)) + len(build.meta(host, ring))
-            record["files"] = len(delta(build.release.manifest, base.manifest))
+            record["bytes"] = len(build.delta(host, base.manifest)) + len(build.meta(host, ring))
+            record["files"] = len(delta(build.manifest(host), base.manifest))
         for what, before, after in (
             ("unit", base.unit, build.unit(host, ring)),
             ("environment", base.environment, build.masked_environment(host, ring)),

@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING
 from botdeploy.core.model.bot import Secret, SecretsBy
 from botdeploy.core.release.environment_file import variables
 from botdeploy.core.release.manifest import Release, parse_manifest
+from botdeploy.core.release.tree_digest import holders_of
 from botdeploy.core.text.untrusted import object_of, told, whole
 from botdeploy.errors import ActFailed, UserError
 from botdeploy.sources.build import remade
+from botdeploy.sources.host_trees import TreeSource
 from botdeploy.sources.render import Renderer
 
 if TYPE_CHECKING:
@@ -71,6 +73,7 @@ class Likeness:
         renderer = self._renderer
         secrets = dict.fromkeys(bot.secrets, "")
         return (
+            TreeSource.of(bot),
             renderer.unit(host, _PLACEHOLDER, plain),
             renderer.environment(host, _PLACEHOLDER, {**plain, **secrets}),
             sorted(bot.secrets.items()),
@@ -101,6 +104,7 @@ def checked(
         manifest = parse_manifest(f"{text['sums']}\n{text['tree']}")
         size = whole(text["digest"].split()[2])
         about = object_of(text["about"])
+        holders = holders_of(about.pop("trees", {}))
         given = variables(text["environment"])
     except (ValueError, KeyError, IndexError, OSError, EOFError, zlib.error) as error:
         raise ActFailed(source, "fetch", f"{target.release} came damaged: {error!r}") from error
@@ -114,13 +118,13 @@ def checked(
         )
         for name, reference in bot.secrets.items()
     }
-    release = Release(target.release, target.digest, replace(manifest, size_bytes=size))
-    about = {
-        **{told(name): value and told(value) for name, value in about.items()},
-        "release": target.release,
-        "digest": target.digest,
-    }
-    build = remade(inventory, release, about, values, (host, ring, given), templates)
+    release = Release(target.release, target.digest)
+    manifest = replace(manifest, size_bytes=size)
+    about = {told(name): value and told(value) for name, value in about.items()}
+    about |= {"release": target.release, "digest": target.digest}
+    build = remade(
+        inventory, release, manifest, about, holders, values, (host, ring, given), templates
+    )
     if build is not None:
         return build
     raise ActFailed(

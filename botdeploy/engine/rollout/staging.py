@@ -11,11 +11,13 @@ from botdeploy.core.rollout.host_standing import Standing
 from botdeploy.engine.rollout.peer_copy import Likeness, checked
 from botdeploy.errors import ActFailed, BotdeployError, ExitCode, HostError, UserError
 from botdeploy.hosts.acts.release import Upload
+from botdeploy.sources.host_trees import hosts_alike
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
+    from botdeploy.core.model.inventory import Host
     from botdeploy.core.release.manifest import Manifest
     from botdeploy.engine.dependencies import Dependencies
     from botdeploy.engine.fleet.locked_fleet import LockedFleet
@@ -50,6 +52,8 @@ class _Base:
 
     release: str
     digest: str
+    alike: tuple[str, ...]
+    """The hosts of one kind, which are taken to have the same in it; () where all are alike."""
 
 
 class Staging:
@@ -78,6 +82,7 @@ class Staging:
         self._build = build
         self._manifests = dependencies.manifests
         self._templates = templates
+        self._alike = hosts_alike(members.inventory)
         self._check_copy = dependencies.check_copy or checked
 
     def stage(self, hosts: Sequence[str]) -> None:
@@ -116,23 +121,23 @@ class Staging:
     def _send_build(self, hosts: Sequence[str], build: Build) -> None:
         bases = {name: self._base(name) for name in hosts}
         manifests = self._manifests_of(bases)
+        wanted = {(base, self._alike[name]): (base, name) for name, base in bases.items()}
         packed = {
-            digest: build.delta(manifests.get(digest))
-            for digest in {base.digest if base else "" for base in bases.values()}
+            key: build.delta(self._host(name), manifests.get(base) if base else None)
+            for key, (base, name) in wanted.items()
         }
 
         def stage(name: str) -> _Sent:
             begun = self._clock.monotonic()
-            base = bases[name]
+            base, host = bases[name], self._host(name)
             ring = self._hosts.ring(self._hosts.ring_of(name))
-            meta = build.meta(self._locked_fleet.fleet.host(name), ring)
             upload = Upload(
                 self._target.release,
-                base.release if base and base.digest in manifests else None,
-                meta,
-                packed[base.digest if base else ""],
-                build.need_bytes,
-                build.need_inodes,
+                base.release if base and base in manifests else None,
+                build.meta(host, ring),
+                packed[base, self._alike[name]],
+                build.need_bytes(host),
+                build.need_inodes(host),
             )
             try:
                 return self._send(name, upload, begun)
@@ -140,12 +145,21 @@ class Staging:
                 if error.code != "no-base" and (error.code != "corrupt" or upload.base is None):
                     raise
                 # Its build changed files, it is gone, or another host told wrongly what is in it.
-                whole = replace(upload, base=None, files=build.delta(None))
+                whole = replace(upload, base=None, files=build.delta(host, None))
                 return self._send(name, whole, begun)
 
         self._take(self._locked_fleet.together(hosts, stage))
-        if not self._hosts.inventory.bot.build:
-            self._manifests.keep(self._target.digest, build.release.manifest)
+        self._keep(build)
+
+    def _keep(self, build: Build) -> None:
+        """Remember what hosts have now, but what a build on them may have changed."""
+        for names in dict.fromkeys(self._alike.values()):
+            hosts = [one for one in self._hosts.inventory.hosts if self._alike[one.name] == names]
+            if not any(host.bot.build for host in hosts):
+                self._manifests.keep(self._target.digest, build.manifest(hosts[0]), names)
+
+    def _host(self, name: str) -> Host:
+        return self._locked_fleet.fleet.host(name)
 
     def _base(self, name: str) -> _Base | None:
         state = self._hosts.states.get(name)
@@ -154,24 +168,28 @@ class Staging:
         for release in (state.current, state.previous):
             found = state.release(release)
             if found is not None and found.digest:
-                return _Base(found.id, found.digest)
+                return _Base(found.id, found.digest, self._alike[name])
         return None
 
-    def _manifests_of(self, bases: Mapping[str, _Base | None]) -> dict[str, Manifest]:
-        """Find what each base consists of: from the cache, else from one host that has it."""
-        found: dict[str, Manifest] = {}
+    def _manifests_of(self, bases: Mapping[str, _Base | None]) -> dict[_Base, Manifest]:
+        """Find what each base consists of: from the cache, else from one host that has it.
+
+        What one host of a kind has is taken for all of it. Where one has another tree, because
+        the kinds were others then, it tells that files are missing, and gets all of them.
+        """
+        found: dict[_Base, Manifest] = {}
         for base in dict.fromkeys(bases.values()):
             if base is None:
                 continue
-            manifest = self._manifests.get(base.digest)
+            manifest = self._manifests.get(base.digest, base.alike)
             if manifest is None:
                 host = next(name for name, one in bases.items() if one == base)
                 try:
                     manifest = self._locked_fleet.acts(host).release.manifest(base.release)
                 except HostError:
                     continue
-                self._manifests.keep(base.digest, manifest)
-            found[base.digest] = manifest
+                self._manifests.keep(base.digest, manifest, base.alike)
+            found[base] = manifest
         return found
 
     # --- from a host that has it ------------------------------------------------------------
@@ -187,7 +205,15 @@ class Staging:
                     why = f"{self._target.release} could not be copied from {error}"
                     self._hosts.lost(name, why)
                 continue
-            self._take(self._locked_fleet.together(names, self._copier(build, fetched)))
+            like = [name for name in names if self._host(name) in build.trees]
+            self._lose_other_kinds(name for name in names if name not in like)
+            self._take(self._locked_fleet.together(like, self._copier(build, fetched)))
+
+    def _lose_other_kinds(self, names: Iterable[str]) -> None:
+        for name in names:
+            release = self._target.release
+            why = f"no host of the same kind has {release}: only canary can stage it there"
+            self._hosts.lost(name, why)
 
     def _sources(self, hosts: Sequence[str]) -> dict[str, list[str]]:
         """Find for each host one that is like it and has the release: source → hosts."""
@@ -204,9 +230,7 @@ class Staging:
         for name in hosts:
             source = likeness.source_for(name, proven_first)
             if source is None:
-                release = self._target.release
-                why = f"no host of the same kind has {release}: only canary can stage it there"
-                members.lost(name, why)
+                self._lose_other_kinds([name])
             else:
                 sources.setdefault(source, []).append(name)
         return sources
@@ -227,7 +251,7 @@ class Staging:
         def copy(name: str) -> _Sent:
             begun = self._clock.monotonic()
             ring = self._hosts.ring(self._hosts.ring_of(name))
-            meta = build.meta(self._locked_fleet.fleet.host(name), ring)
+            meta = build.meta(self._host(name), ring)
             need = (fetched.size_bytes, fetched.inodes)
             upload = Upload(self._target.release, None, meta, fetched.files, *need)
             return self._send(name, upload, begun)

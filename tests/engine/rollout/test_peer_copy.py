@@ -22,6 +22,7 @@ from botdeploy.errors import ActFailed
 from botdeploy.hosts.acts.release import Fetched
 from botdeploy.sources import read
 from botdeploy.sources.build import Build, build
+from botdeploy.sources.host_trees import HostTrees
 from botdeploy.sources.upload import meta_tar_gz
 
 if TYPE_CHECKING:
@@ -61,7 +62,9 @@ def made(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Inventory, Bui
     of = inventory(bot, bot)
     changes = {"GUILD": "7", "NEW": "a b"} if request.param == "set" else {}
     tree = read(str(tmp_path / "src"), os.environ)
-    return of, build(of, tree, now=NOW, who="ada", environ=ENVIRON, set_env=changes)
+    return of, build(
+        of, HostTrees.same(of, tree), now=NOW, who="ada", environ=ENVIRON, set_env=changes
+    )
 
 
 def fetched(files: Mapping[str, tuple[bytes, int]], content: bytes = b"") -> Fetched:
@@ -89,7 +92,8 @@ def test_a_host_that_is_like_others_but_for_its_secrets(tmp_path: Path) -> None:
     (tmp_path / "bot.py").write_text("print('READY')")
     other = replace(BOT, secrets={"TOKEN": "env:KEY"})
     of = inventory(BOT, BOT, other)
-    it = build(of, read(str(tmp_path), os.environ), now=NOW, who="ada", environ=ENVIRON)
+    tree = read(str(tmp_path), os.environ)
+    it = build(of, HostTrees.same(of, tree), now=NOW, who="ada", environ=ENVIRON)
     of = replace(of, hosts=(*of.hosts[:2], replace(of.hosts[2], bot=other)))
     files = it.files(of.hosts[0], BETA)
     assert copy(of, it, fetched(files)).files(of.hosts[1], BETA) == it.files(of.hosts[1], BETA)
