@@ -62,6 +62,8 @@ class StagedRelease:
     """The rollout whose verdict proved it."""
     proven_at: datetime | None = None
     """When that was, by the host's clock."""
+    tree: str = ""
+    """The digest of its tree in the machine's store; empty in the plain form."""
 
     @property
     def proven_us(self) -> int:
@@ -136,6 +138,16 @@ class RefusedError:
 
 
 @dataclass(frozen=True, slots=True)
+class Standing:
+    """An instance of the bot that stands on a machine, whatever an inventory names."""
+
+    instance: str
+    """Its name; empty for the plain form."""
+    environment: str = ""
+    """Whose it is; empty where no rollout said."""
+
+
+@dataclass(frozen=True, slots=True)
 class HostState:
     """Everything that a rollout needs to know of one host."""
 
@@ -163,6 +175,17 @@ class HostState:
     approvals: tuple[Approval, ...] = ()
     hold: str = ""
     stuck: str = ""
+    instance: str = ""
+    """Which instance this is; empty in the plain form."""
+    machine: str = ""
+    """A name that its machine draws at each boot: addresses that tell the same lead to one machine.
+
+    Empty where no lock was taken since the boot.
+    """
+    trees: tuple[str, ...] = ()
+    """The digests of the trees in the machine's store: what need not be sent again."""
+    standing: tuple[Standing, ...] = ()
+    """All instances of the bot that stand on the machine."""
 
     @property
     def is_switching(self) -> bool:

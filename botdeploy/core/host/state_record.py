@@ -12,6 +12,7 @@ from botdeploy.core.host.host_state import (
     RefusedError,
     RolloutRecord,
     StagedRelease,
+    Standing,
     Switch,
     microseconds,
 )
@@ -59,6 +60,7 @@ def _from_record(record: Mapping[str, Any]) -> HostState:
                 bool(one.get("proven")),
                 told(one.get("proven_in", "")),
                 _time_of(one.get("proven_at")),
+                told(one.get("tree")),
             )
             for one in record.get("releases", ())
         ),
@@ -83,6 +85,13 @@ def _from_record(record: Mapping[str, Any]) -> HostState:
         ),
         hold=_hold(hold),
         stuck=told(record.get("stuck") or ""),
+        instance=told(record.get("instance") or ""),
+        machine=told(record.get("machine") or ""),
+        trees=tuple(told(one) for one in record.get("trees") or ()),
+        standing=tuple(
+            Standing(told(one.get("instance")), told(one.get("environment")))
+            for one in record.get("standing") or ()
+        ),
     )
 
 

@@ -34,7 +34,11 @@ class NoAnswer(OutcomeUnknown):
 
 
 class NameTaken(UserError):
-    """A unit or a folder of the bot's name is somebody else's on a host; nothing was touched."""
+    """The bot's name is taken on a host; nothing was touched.
+
+    By somebody else's unit or folder, or by the same environment's bot in the other form: plain, or
+    as named instances.
+    """
 
 
 class LeaseLost(ActFailed):

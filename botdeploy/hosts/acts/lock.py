@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from botdeploy.hosts.acts.call import OpenCall
     from botdeploy.hosts.acts.records import Record
 
+_TAKEN = {"foreign-unit", "foreign-folder", "form"}
+
 LEAVE_S = 5.0
 """Longest wait for a host to say that it has its lock back."""
 
@@ -75,8 +77,8 @@ class LockActs(Subject):
 
         Raises OtherEnvironment where the bot there belongs neither to the request's environment
         nor to the one that is taken over, and NameTaken where the bot's name is that of somebody
-        else's unit or folder; that never on the way back, of which one host's word must not keep
-        others.
+        else's unit or folder, or of the environment's own bot in the other form; that never on the
+        way back, of which one host's word must not keep others.
         """
         try:
             try:
@@ -85,7 +87,7 @@ class LockActs(Subject):
                 self._caller.call("install", how=How.INSTALLING)
                 return self._enter(ttl_s, request)
         except ActFailed as error:
-            if request.kind != "rollback" and error.code in {"foreign-unit", "foreign-folder"}:
+            if request.kind != "rollback" and error.code in _TAKEN:
                 raise NameTaken(str(error)) from error
             raise
 

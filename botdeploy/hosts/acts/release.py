@@ -23,19 +23,30 @@ MOST_MANIFEST = 64 * 1024 * 1024
 """Bytes of a manifest: half a million files."""
 
 
+TREE_STANDS = "="
+"""The base of an upload whose tree stands on the machine."""
+
+
 @dataclass(frozen=True, slots=True)
 class Upload:
     """A release as it is sent to one host."""
 
     release: str
     base: str | None
-    """The release there that has the files that are not sent."""
+    """Where the files are that are not sent: a release there, `tree_base`, or TREE_STANDS."""
     meta: bytes
-    """The packed tar of what becomes ``.botdeploy/``."""
+    """The packed tar of what becomes ``.botdeploy/``; of TREE_STANDS without the tree's own."""
     files: bytes
-    """The packed tar of files."""
+    """The packed tar of files; nothing for TREE_STANDS."""
     need_bytes: int
     need_inodes: int
+    tree: str = ""
+    """The digest of its tree; an instance needs it, the plain form has none."""
+
+
+def tree_base(digest: str) -> str:
+    """Name a tree in the machine's store as the base of an upload."""
+    return f"tree:{digest}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +74,11 @@ class ReleaseActs(Subject):
     """Sends releases to a host, and reads those that it has."""
 
     def stage(self, upload: Upload, rollout: str, ring: str) -> bool:
-        """Send a release; gives False when it was there already. Repeatable."""
+        """Send a release; gives False when it was there already. Repeatable.
+
+        Raises ActFailed with the code ``no-tree`` where TREE_STANDS does not hold, and ``no-base``
+        where the base lacks files or was changed by its build.
+        """
         reply = self._locked(
             "stage",
             upload.release,
@@ -73,6 +88,7 @@ class ReleaseActs(Subject):
             upload.need_inodes,
             rollout,
             ring,
+            *([upload.tree] if upload.tree else []),
             stdin=(upload.meta, upload.files),
             timeout_s=STAGE_S,
         )

@@ -69,10 +69,13 @@ STATE = {
     "phase": PHASE, "lock": LOCK, "quarantine": {"ab": "it failed"}, "stuck": "",
     "refused": ['{"fingerprint": "KeyError x", "text": "KeyError", "release": "n"}'],
     "switches": [[0, "-"], [NOW_US - 5, "o"], [NOW_US, "n"]],
-    "releases": [{"id": "n", "digest": "ab", "proven": True, "staged_at": NOW, "proven_in": "r"}],
+    "releases": [{"id": "n", "digest": "ab", "proven": True, "staged_at": NOW, "proven_in": "r",
+                  "tree": "cd"}],
     "rollout": {"id": "r1", "release": "n", "digest": "ab", "ring": "canary", "since": NOW},
     "approved": [{"release": "n", "ring": "fleet", "who": "ben", "why": "", "at": NOW}],
     "hold": {"who": "ben", "why": "x", "at": NOW},
+    "instance": "dev", "machine": "m1", "trees": ["cd"],
+    "standing": [{"instance": "dev", "environment": "prod"}],
     "disk": {"total_bytes": 9, "free_bytes": 5, "total_inodes": 9, "free_inodes": 5},
 }  # fmt: skip
 SWITCHED = {
@@ -273,6 +276,10 @@ ACTS: dict[str, tuple[Done, Callable[[Acts], object]]] = {
     "setup.prepare": (
         [{"change": "made a user"}],
         lambda acts: acts.setup.prepare("bot", "ben", is_dry=True),
+    ),
+    "setup.retire": (
+        [{"retired": {"release": "n", "data": "/opt/echobot/shared"}}],
+        lambda acts: acts.setup.retire("ben"),
     ),
     "lock.enter": (
         [{"state": STATE}],
