@@ -22,12 +22,15 @@ def status(context: Context, environment: str | None, limit: str | None) -> int:
 
 
 def _status(context: Context, inventory: Inventory, names: tuple[str, ...]) -> int:
+    from botdeploy.engine.commands.status import sources_told
     from botdeploy.engine.commands.status import status as put_together
     from botdeploy.views import status_record as view
 
     with context.fleet(inventory) as fleet:
         states, away = observe(fleet, names)
-    record = view.record(put_together(inventory, names, states, away, context.clock.now()))
+        sources = sources_told(fleet, states)
+    found = put_together(inventory, names, states, away, context.clock.now(), sources)
+    record = view.record(found)
     code = int(ExitCode.UNREACHABLE if away else ExitCode.DONE)
     if context.as_json:
         context.output.json.write(record)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from botdeploy.core.judge.pass_caveats import NO_LEVELS
-from botdeploy.core.text.phrases import count
+from botdeploy.core.text.phrases import count, few
 from botdeploy.views.local_time import duration
 from botdeploy.views.tables import table
 
@@ -20,8 +20,11 @@ Styled = tuple[str, str]
 
 def head(record: Mapping[str, Any]) -> Iterator[Styled]:
     """Say which release goes where, what would refuse it, and what each ring does."""
-    source = record["source"] or "staged before"
-    yield f"{record['bot']} → {record['release']} ({source})", "bold"
+    source, kinds = record["source"] or "staged before", record["sources"]
+    several = f"{count(len(kinds), 'kind')} of hosts" if len(kinds) > 1 else source
+    yield f"{record['bot']} → {record['release']} ({several})", "bold"
+    for kind in kinds if len(kinds) > 1 else ():
+        yield f"  {few(kind['hosts'])}: {kind['source']} (tree {kind['tree'][:8]})", ""
     if record["quarantined"]:
         yield f"in quarantine on {record['quarantined']}; canary would refuse it", "red"
     for name, other in record["other_environment"].items():

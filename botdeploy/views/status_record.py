@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from botdeploy.core.host.host_state import Phase
 from botdeploy.core.rollout.next_step import Reason, Wait
+from botdeploy.core.text.phrases import few
 from botdeploy.engine.outcome import hint_for
 from botdeploy.views import sentences
 from botdeploy.views.status import fault_sentence
@@ -33,14 +34,14 @@ def record(found: Status) -> dict[str, Any]:
     return {
         "environment": environment,
         "bot": inventory.bot_name,
-        "rollout": _rollout(found.rollout, environment) if found.rollout is not None else None,
+        "rollout": _rollout(found.rollout, found) if found.rollout is not None else None,
         "hosts": [_host(one, found) for one in found.hosts],
         "left_out": dict(inventory.left_out),
     }
 
 
-def _rollout(rollout: RolloutStatus, environment: str) -> dict[str, Any]:
-    last, decision = rollout.record, rollout.decision
+def _rollout(rollout: RolloutStatus, status: Status) -> dict[str, Any]:
+    last, decision, environment = rollout.record, rollout.decision, status.inventory.environment
     found: dict[str, Any] = {
         "id": last.id,
         "release": last.release,
@@ -48,6 +49,9 @@ def _rollout(rollout: RolloutStatus, environment: str) -> dict[str, Any]:
         "state": rollout.state.value,
         "since": last.since,
         "unproven": list(rollout.unproven),
+        "sources": [
+            {"source": source, "hosts": list(hosts)} for source, hosts in status.sources.items()
+        ],
         **dict.fromkeys(("reason", "why", "until", "next")),
     }
     if decision is None:
@@ -138,6 +142,8 @@ def what_comes(rollout: Mapping[str, Any]) -> Iterator[str]:
         yield f"  {rollout['reason'] or 'next'}: {rollout['why']}{due}"
     if rollout["unproven"]:
         yield f"  no verdict yet: {', '.join(rollout['unproven'])}"
+    for one in rollout["sources"]:
+        yield f"  from {one['source']}: {few(one['hosts'])}"
     if rollout["next"]:
         yield "  next:"
         yield str(rollout["next"])

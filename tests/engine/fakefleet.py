@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from botdeploy.core.rollout.target import Target
     from botdeploy.hosts.acts.records import Record
     from botdeploy.hosts.acts.release import Fetched
+    from botdeploy.sources.host_trees import HostKind
 
 T = TypeVar("T")
 
@@ -501,6 +502,8 @@ def _as_it_came(
 
 class _Everywhere:
     """The same tree for every host."""
+
+    kinds: tuple[HostKind, ...] = ()
 
     def __contains__(self, _host: Host) -> bool:
         """Every host gets it."""

@@ -151,6 +151,8 @@ class Report:
     acts: tuple[Act, ...]
     quarantined: str = ""
     notes: tuple[str, ...] = ()
+    sources: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Where its files came from, in words → the hosts that have them."""
 
 
 @dataclass(slots=True)
@@ -174,6 +176,8 @@ class HostAnswers:
     acts: Sequence[Act]
     """Those of ``acts_of``."""
     readings: Mapping[str, JournalRead]
+    sources: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Where the files came from, in words → the hosts that have them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,6 +80,7 @@ def rollout_report(
             "",
         ),
         notes=tuple(notes),
+        sources=answers.sources,
     )
 
 

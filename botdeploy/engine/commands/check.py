@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from botdeploy.core.release import required_programs
+from botdeploy.core.text.phrases import few
 from botdeploy.engine.fleet.ownership import OWNER, owner_item
 from botdeploy.engine.watch.prober import try_probe
 from botdeploy.errors import BotdeployError, HostError, UserError
@@ -56,8 +57,13 @@ class RolloutNeeds:
             if str(error) not in {one["message"] for one in items}:
                 items.insert(0, required_programs.item("source", str(error)))
             return cls(renderer, None, items)
-        source = build.release.source if build is not None else ""
-        return cls(renderer, build, [required_programs.item("source", source, ok=True)])
+        kinds = build.trees.kinds if build is not None else ()
+        told = [f"{one.source}: {few(one.hosts)}" for one in kinds] if len(kinds) > 1 else []
+        if not told:
+            told = [build.release.source if build is not None else ""]
+        return cls(
+            renderer, build, [required_programs.item("source", one, ok=True) for one in told]
+        )
 
     def of_host(self, host: Host) -> tuple[str, list[required_programs.Item]]:
         """Give what the release wants of a host, encoded, and what is wrong with that itself."""

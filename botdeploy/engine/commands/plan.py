@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from botdeploy.engine.fleet.clock import Clock
     from botdeploy.engine.fleet.fleet import Fleet
     from botdeploy.sources.build import Build
+    from botdeploy.sources.host_trees import HostKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +75,7 @@ class Plan:
             "release": self.release,
             "digest": digest or None,
             "source": build.release.source if build else None,
+            "sources": [_source(kind) for kind in build.trees.kinds] if build else [],
             "quarantined": next(
                 (
                     f"{name}: {state.quarantine[digest]}"
@@ -153,6 +155,15 @@ def plan(
     bases = fleet.each(asked, read)
     seen = traffic(fleet, states, LineRules.from_policy(inventory.policy.judge), names)
     return Plan(inventory, build, release, rings, states, away, bases, seen)
+
+
+def _source(kind: HostKind) -> dict[str, object]:
+    return {
+        "source": kind.source,
+        "commit": kind.commit,
+        "tree": kind.digest,
+        "hosts": list(kind.hosts),
+    }
 
 
 def _neutral(text: str, release: str) -> str:

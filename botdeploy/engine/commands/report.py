@@ -16,6 +16,7 @@ from botdeploy.core.report.rollout_report import rollout_report
 from botdeploy.core.rollout.rollout_records import newest, newest_under_way
 from botdeploy.engine.fleet.observe import clock_note, observe_timed
 from botdeploy.engine.fleet.ownership import own
+from botdeploy.engine.fleet.release_sources import release_sources
 from botdeploy.errors import Hint, HostError, NoneReached, Todo, UserError
 from botdeploy.hosts.journal_reader import JournalReader
 from botdeploy.sources.secrets import read_secret
@@ -90,6 +91,7 @@ def report(inventory: Inventory, fleet: Fleet, clock: Clock, environ: Mapping[st
         {name: error.message for name, error in errors.items()},
         acts,
         {name: one for name, one in readings.items() if not isinstance(one, HostError)},
+        release_sources(fleet, states, record.release),
     )
     return rollout_report(inventory, record, found, frame, is_open=is_open, notes=notes)
 

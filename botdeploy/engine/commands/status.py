@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,8 @@ from botdeploy.core.rollout.next_step import Reason, Wait
 from botdeploy.core.rollout.rollout_records import newest, newest_under_way
 from botdeploy.engine.commands.preview import next_decision
 from botdeploy.engine.fleet.ownership import own
+from botdeploy.engine.fleet.release_sources import release_sources
+from botdeploy.sources.host_trees import hosts_alike
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from botdeploy.core.host.host_state import HostState, RolloutRecord
     from botdeploy.core.model.inventory import Inventory
     from botdeploy.core.rollout.next_step import Decision
+    from botdeploy.engine.fleet.fleet import Fleet
     from botdeploy.errors import HostError
 
 
@@ -70,6 +73,16 @@ class Status:
     rollout: RolloutStatus | None
     hosts: tuple[HostStatus, ...]
     at: datetime
+    sources: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Where the last rollout's files came from → hosts; empty where all have the same."""
+
+
+def sources_told(fleet: Fleet, states: Mapping[str, HostState]) -> Mapping[str, tuple[str, ...]]:
+    """Ask where the last rollout's files came from, where hosts are to have different ones."""
+    last = newest(own(fleet.inventory, states))
+    if last is None or not any(hosts_alike(fleet.inventory).values()):
+        return {}
+    return release_sources(fleet, states, last.release)
 
 
 def status(
@@ -78,8 +91,9 @@ def status(
     states: Mapping[str, HostState],
     away: Mapping[str, HostError],
     now: datetime,
+    sources: Mapping[str, tuple[str, ...]] | None = None,
 ) -> Status:
-    """Put together what the hosts ``names`` have said."""
+    """Put together what the hosts ``names`` have said; ``sources`` as ``sources_told`` gives."""
     every, states = states, own(inventory, states)
     record = newest_under_way(states, inventory.policy)
     rings = ring_members.members(
@@ -102,7 +116,7 @@ def status(
             hosts.append(HostStatus(name, ring, None, error))
         else:
             hosts.append(HostStatus(name, ring, state, fault=bot_fault(state)))
-    return Status(inventory, rollout, tuple(hosts), now)
+    return Status(inventory, rollout, tuple(hosts), now, sources or {})
 
 
 def _rollout(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from botdeploy.core.release.manifest import Manifest, parse_manifest
-from botdeploy.core.text.untrusted import whole
+from botdeploy.core.text.untrusted import told, whole
 from botdeploy.errors import ActFailed
 from botdeploy.hosts.acts.call import Subject
 
@@ -68,6 +68,8 @@ class Shown:
     unit: str
     environment: str
     """With stars for secrets."""
+    source: str = ""
+    """Where its files came from, in words; empty where it does not say."""
 
 
 class ReleaseActs(Subject):
@@ -122,9 +124,11 @@ class ReleaseActs(Subject):
             raise ActFailed(self._host, "manifest", f"{release} is damaged: {error}") from error
 
     def show(self, release: str) -> Shown:
-        """Read what a release says of itself: unit and environment. No secrets."""
+        """Read what a release says of itself: unit, environment and source. No secrets."""
         reply = self._caller.call("about", release)
-        return Shown(_decoded(reply.get("unit")), _decoded(reply.get("shown")))
+        about = reply.get("about")
+        source = about.get("source") if isinstance(about, dict) else None
+        return Shown(_decoded(reply.get("unit")), _decoded(reply.get("shown")), told(source or ""))
 
 
 def _within(size: int) -> int:

@@ -17,12 +17,12 @@ from botdeploy.core.model.bot import Bot, SecretsBy
 from botdeploy.core.model.inventory import Host, Inventory
 from botdeploy.core.model.policy import Policy, Ring
 from botdeploy.core.rollout.target import Target
-from botdeploy.engine.rollout.peer_copy import checked
+from botdeploy.engine.rollout.peer_copy import Likeness, checked
 from botdeploy.errors import ActFailed
 from botdeploy.hosts.acts.release import Fetched
 from botdeploy.sources import read
 from botdeploy.sources.build import Build, build
-from botdeploy.sources.host_trees import HostTrees
+from botdeploy.sources.host_trees import HostTrees, read_trees
 from botdeploy.sources.upload import meta_tar_gz
 
 if TYPE_CHECKING:
@@ -185,3 +185,69 @@ def test_what_a_host_says_of_who_released_it_is_plain_text(made: tuple[Inventory
     files["about"] = (json.dumps(about).encode(), 0o644)
     again = copy(of, it, fetched(files)).files(of.hosts[1], BETA)
     assert json.loads(again["about"][0])["who"] == "eve [31m all passed"
+
+
+# --- hosts of several kinds -------------------------------------------------------------------
+
+
+@pytest.fixture
+def of_kinds(tmp_path: Path) -> tuple[Inventory, Build]:
+    """Give a release of two kinds: hosts 0 and 2, hosts 1 and 3."""
+    bots = []
+    for kind in ("amd64", "arm64"):
+        (tmp_path / kind).mkdir()
+        (tmp_path / kind / "bot.py").write_text(f"print('READY on {kind}')")
+        bots.append(replace(BOT, source=str(tmp_path / kind), env={"LEVEL": "info"}))
+    of = inventory(*bots, *bots)
+    return of, build(of, read_trees(of, os.environ), now=NOW, who="ada", environ=ENVIRON)
+
+
+def test_a_host_gets_a_copy_from_one_of_its_own_kind(of_kinds: tuple[Inventory, Build]) -> None:
+    """Only those of that kind, for what else there is can't be told from its files."""
+    of, it = of_kinds
+    rings = {host.name: BETA for host in of.hosts}
+    likeness = Likeness(of, rings, None)
+    assert likeness.source_for("h2", ["h1", "h3", "h0"]) == "h0"
+    assert likeness.source_for("h3", ["h0", "h2"]) is None
+    again = copy(of, it, fetched(it.files(of.hosts[0], BETA)))
+    assert [host in again.trees for host in of.hosts] == [True, False, True, False]
+    assert again.files(of.hosts[2], BETA) == it.files(of.hosts[2], BETA)
+
+
+def test_the_files_of_another_kind_are_refused(of_kinds: tuple[Inventory, Build]) -> None:
+    """Also where a host says that it was of that kind all along."""
+    of, it = of_kinds
+    lies = [it.files(of.hosts[1], BETA)]
+    about = json.loads(lies[0]["about"][0])
+    amd64, arm64 = sorted(about["trees"], key=lambda one: "h0" not in about["trees"][one])
+    assert about["trees"] == {amd64: ["h0", "h2"], arm64: ["h1", "h3"]}
+    for trees in (
+        {amd64: ["h1", "h3"], arm64: ["h0", "h2"]},
+        {arm64: ["h0", "h1", "h2", "h3"]},
+        {},
+        {"x": 1},
+        "x",
+    ):
+        said = json.dumps({**about, "trees": trees}).encode()
+        lies.append({**lies[0], "about": (said, 0o644)})
+    for files in lies:
+        with pytest.raises(ActFailed, match=r"^h0: fetch: "):
+            copy(of, it, fetched(files))
+
+
+def test_a_host_that_is_new_since_is_of_the_kind_that_its_source_names(
+    of_kinds: tuple[Inventory, Build],
+) -> None:
+    """One that was there keeps the kind that it had, whatever the inventory names by now."""
+    of, it = of_kinds
+    amd64, arm64 = (host.bot for host in of.hosts[:2])
+    hosts = (
+        *of.hosts[:3],
+        replace(of.hosts[3], bot=amd64),
+        Host("new", Address("n", "n"), amd64),
+        Host("newer", Address("o", "o"), arm64),
+    )
+    now = replace(of, hosts=hosts)
+    again = copy(now, it, fetched(it.files(of.hosts[0], BETA)))
+    assert [host.name for host in now.hosts if host in again.trees] == ["h0", "h2", "new"]
+    assert again.manifest(hosts[4]).files() == it.manifest(of.hosts[0]).files()
