@@ -83,6 +83,16 @@ class BotKeys(KeyModel):
     name: f.BotName = Field(
         description="Names the service, the system user and the folder: NAME.service, /opt/NAME."
     )
+    instance: str | int | None = Field(
+        None,
+        description="Names this copy of the bot on its machine; needed where several hosts share "
+        "a machine.",
+    )
+    instances: int | list[str | int] | None = Field(
+        None,
+        description="How many copies of the bot a machine runs, or their names: host w1 becomes "
+        "w1/1, w1/2 and so on.",
+    )
     source: f.Source = Field(
         description="Folder, archive or wheel (relative to this file), or git URL."
     )

@@ -12,6 +12,8 @@ from botdeploy.inventory.connection_vars import Connection
 from botdeploy.inventory.empty_names import rendered
 from botdeploy.inventory.find import find
 from botdeploy.inventory.gather import folder_of, gather
+from botdeploy.inventory.instances import expand, number, only_names, stand_in
+from botdeploy.inventory.machines import check_machines, machine_names
 from botdeploy.inventory.pattern import names_of, why_none
 from botdeploy.inventory.rings import place_hosts
 from botdeploy.inventory.settings import DEFAULT_RINGS, hosts_of, is_raw, read_bot, read_rollout
@@ -23,14 +25,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
-    from botdeploy.core.model.address import Address
     from botdeploy.core.model.bot import Bot
     from botdeploy.inventory.groups import GroupTree
+    from botdeploy.inventory.instances import Instance
     from botdeploy.inventory.located import Located
     from botdeploy.inventory.pattern import Names
     from botdeploy.inventory.template import Scope
-
-_SSH_PORT = 22
 
 
 def load(environment: str, inventory_dir: Path, environ: Mapping[str, str]) -> Inventory:
@@ -49,7 +49,6 @@ def load(environment: str, inventory_dir: Path, environ: Mapping[str, str]) -> I
 
 def _load(name: str, path: Path, environ: Mapping[str, str]) -> Inventory:
     tree, by_host = gather(path, environ)
-    groups = {group: tuple(tree.hosts_of(group)) for group in tree.groups}
     with_bot = {host: scope for host, scope in by_host.items() if "bot" in scope.variables}
     hint = next(iter(by_host.values())).engine.hints()
     if not with_bot:
@@ -59,35 +58,56 @@ def _load(name: str, path: Path, environ: Mapping[str, str]) -> Inventory:
             key="bot",
         )
     node = _agreed_rollout(with_bot)
-    every = names_of(list(by_host), groups)
-    chosen = _chosen(node, with_bot, every)
+    all_instances = expand(with_bot)
+    several = _several(all_instances)
+    groups = {
+        group: tuple(one for host in tree.hosts_of(group) for one in several.get(host, (host,)))
+        for group in tree.groups
+    }
+    listed = [one for host in by_host for one in several.get(host, (host,))]
+    every = names_of(listed, groups, several)
+    chosen = _chosen(node, all_instances, every)
+    number(chosen)
     left_out = {
-        host: f"it has no variable 'bot'{hint}"
-        if host not in with_bot
-        else "rollout.hosts leaves it out"
-        for host in by_host
+        host: "rollout.hosts leaves it out"
+        if host in all_instances
+        else f"it has no variable 'bot'{hint}"
+        for host in listed
         if host not in chosen
     }
     inside = {
         group: tuple(one for one in members if one in chosen) for group, members in groups.items()
     }
+    several = _several(chosen)
     hosts = _hosts(tree, chosen, folder_of(path))
     policy = read_rollout(node) if node is not None else Policy(DEFAULT_RINGS)
     if node is not None:
         _check_ring_env(policy, hosts, node)
-    policy = place_hosts(policy, names_of(list(chosen), inside), node, every, left_out)
+    policy = place_hosts(policy, names_of(list(chosen), inside, several), node, every, left_out)
     if node is not None:
         announce.check(name, policy, hosts, node)
+    scopes = {one.machine_host: one.scope for one in chosen.values()}
     notes = (
-        *slips_of_connection(scope.variables for scope in chosen.values()),
-        *elsewhere(folder_of(path), tree, chosen, environ),
+        *slips_of_connection(scope.variables for scope in scopes.values()),
+        *elsewhere(folder_of(path), tree, scopes, environ),
     )
-    variables = {host: Plain(scope) for host, scope in chosen.items()}
-    return Inventory(name, str(path), hosts, policy, inside, left_out, notes, variables)
+    variables = {host: Plain(one.scope) for host, one in chosen.items()}
+    return Inventory(name, str(path), hosts, policy, inside, left_out, notes, several, variables)
 
 
-def _chosen(node: Located | None, with_bot: dict[str, Scope], names: Names) -> dict[str, Scope]:
-    """Give the hosts that are part of the environment: with ``bot``, and of ``rollout.hosts``."""
+def _several(instances: Mapping[str, Instance]) -> dict[str, tuple[str, ...]]:
+    """List the hosts that stand for several instances, with the names of those."""
+    found: dict[str, tuple[str, ...]] = {}
+    for name, one in instances.items():
+        if name != one.machine_host:
+            found[one.machine_host] = (*found.get(one.machine_host, ()), name)
+    return found
+
+
+def _chosen(
+    node: Located | None, with_bot: dict[str, Instance], names: Names
+) -> dict[str, Instance]:
+    """Give what is part of the environment: hosts with ``bot``, and of ``rollout.hosts``."""
     pattern = None if node is None else hosts_of(node)
     if node is None or pattern is None:
         return with_bot
@@ -95,7 +115,7 @@ def _chosen(node: Located | None, with_bot: dict[str, Scope], names: Names) -> d
         wanted = set(names.match(pattern))
     except UserError as error:
         node.fail(str(error), "rollout.hosts", ("hosts",))
-    chosen = {host: scope for host, scope in with_bot.items() if host in wanted}
+    chosen = {host: one for host, one in with_bot.items() if host in wanted}
     if not chosen:
         why = "no host that has the variable 'bot' is" if wanted else "no host is"
         node.fail(f"{why} meant by '{pattern}'", "rollout.hosts", ("hosts",))
@@ -107,7 +127,7 @@ def select(inventory: Inventory, pattern: str) -> tuple[str, ...]:
 
     Raises NoMatch when it means none, UserError when it is no pattern.
     """
-    names = names_of([host.name for host in inventory.hosts], inventory.groups)
+    names = names_of([host.name for host in inventory.hosts], inventory.groups, inventory.several)
     found = names.match(pattern)
     if not found:
         why = why_none(pattern, names_of(list(inventory.left_out), {}), inventory.left_out)
@@ -118,20 +138,37 @@ def select(inventory: Inventory, pattern: str) -> tuple[str, ...]:
 # --- hosts ------------------------------------------------------------------------------------
 
 
-def _hosts(tree: GroupTree, by_host: dict[str, Scope], base: Path) -> tuple[Host, ...]:
+def _hosts(tree: GroupTree, chosen: dict[str, Instance], base: Path) -> tuple[Host, ...]:
     bots = _Bots()
+    addresses = {one.machine_host: Connection(one.scope, base).address() for one in chosen.values()}
+    machines = machine_names(addresses)
     hosts = tuple(
         Host(
             name=name,
-            address=Connection(scope, base).address(),
-            bot=bots.of(scope),
-            groups=tuple(tree.members[name].groups),
+            address=addresses[one.machine_host],
+            bot=bots.of(one.scope),
+            groups=tuple(tree.members[one.machine_host].groups),
+            instance=one.name,
+            alike=_alike(bots, one),
+            machine=machines[one.machine_host],
         )
-        for name, scope in by_host.items()
+        for name, one in chosen.items()
     )
-    _check_one_bot(hosts, by_host)
-    _check_addresses(tree, hosts)
+    _check_one_bot(hosts, chosen)
+    check_machines(hosts, {name: tree.members[one.machine_host] for name, one in chosen.items()})
     return hosts
+
+
+def _alike(bots: _Bots, one: Instance) -> Bot | None:
+    """Read the bot with a stand-in for the instance's name, where that is all that differs."""
+    scope = stand_in(one)
+    if scope is None or one.name is None:
+        return None
+    try:
+        alike = bots.of(scope)
+    except InventoryError:
+        return None  # its name chooses something that no other name does
+    return alike if only_names(bots.of(one.scope), alike, one.name) else None
 
 
 class _Bots:
@@ -147,41 +184,16 @@ class _Bots:
         return self.known[id(found)][1]
 
 
-def _check_one_bot(hosts: tuple[Host, ...], by_host: dict[str, Scope]) -> None:
+def _check_one_bot(hosts: tuple[Host, ...], chosen: dict[str, Instance]) -> None:
     first = hosts[0]
     for host in hosts:
         if host.bot.name != first.bot.name:
-            by_host[host.name].variables["bot"].fail(
+            chosen[host.name].scope.variables["bot"].fail(
                 f"an environment deploys one bot: host '{host.name}' has '{host.bot.name}', "
                 f"host '{first.name}' has '{first.bot.name}'",
                 "bot.name",
                 ("name",),
             )
-
-
-def _check_addresses(tree: GroupTree, hosts: tuple[Host, ...]) -> None:
-    """Refuse two names for one machine, which would be deployed to twice."""
-    seen: dict[object, str] = {}
-    for host in hosts:
-        machine = _machine(host.address)
-        if machine in seen:
-            where = "this machine" if host.address.local else _shown(host.address)
-            raise tree.members[host.name].place.fault(
-                f"hosts '{seen[machine]}' and '{host.name}' are both {where}: "
-                "it would be deployed to twice"
-            )
-        seen[machine] = host.name
-
-
-def _machine(address: Address) -> object:
-    if address.local:
-        return "local"
-    way = (address.jumps, address.option("proxycommand"))
-    return (address.hostname.lower(), address.port or _SSH_PORT, way)
-
-
-def _shown(address: Address) -> str:
-    return f"{address.hostname} port {address.port or _SSH_PORT}"
 
 
 # --- policy -----------------------------------------------------------------------------------

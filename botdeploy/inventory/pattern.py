@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from botdeploy.errors import UserError
@@ -27,6 +28,8 @@ class Names:
 
     hosts: Sequence[str]
     groups: Mapping[str, Sequence[str]]
+    several: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """Hosts that stand for several instances: only their exact name means them all."""
 
     def match(self, pattern: str) -> tuple[str, ...]:
         """List the hosts that a pattern means, in inventory order; there may be none.
@@ -76,6 +79,7 @@ class Names:
         found = [host for name in groups for host in self.groups.get(name, ())]
         if term == ALL:
             found = list(self.hosts)
+        found.extend(self.several.get(term, ()))
         if not groups or term[0] == "~" or _WILD.intersection(term):
             found.extend(host for host in self.hosts if test(host))
         return list(dict.fromkeys(found))
@@ -116,9 +120,13 @@ def _matches(term: str, name: str) -> bool:
         raise UserError(f"the host pattern '{term}': {error}") from None
 
 
-def names_of(hosts: Sequence[str], groups: Mapping[str, Sequence[str]]) -> Names:
+def names_of(
+    hosts: Sequence[str],
+    groups: Mapping[str, Sequence[str]],
+    several: Mapping[str, Sequence[str]] = MappingProxyType({}),
+) -> Names:
     """Put Ansible's two standing groups beside an inventory's own."""
-    return Names(hosts, {ALL: hosts, UNGROUPED: (), **groups})
+    return Names(hosts, {ALL: hosts, UNGROUPED: (), **groups}, several)
 
 
 def why_none(pattern: str, every: Names, left_out: Mapping[str, str]) -> str:

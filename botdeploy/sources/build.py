@@ -239,7 +239,7 @@ class Build:
         size = f"{manifest.file_count} {manifest.size_bytes or 0}"
         texts: dict[str, tuple[str, int]] = {
             "digest": (f"{self.release.digest} {size}\n", _PUBLIC),
-            f"{bot.name}.service": (self.unit(host, ring), _PUBLIC),
+            host.unit: (self.unit(host, ring), _PUBLIC),
             "environment": (self._environment(host, ring, secrets), _PRIVATE),
             "shown": (self.masked_environment(host, ring), _PRIVATE),
             "ready": (ready_text(bot), _PUBLIC),

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from botdeploy.core.model.bot import SecretsBy
+from botdeploy.core.model.inventory import ANY_INSTANCE
 from botdeploy.core.release.manifest import Recipe, digest
 
 if TYPE_CHECKING:
@@ -51,6 +53,8 @@ def mark_of(values: Mapping[str, Secret], *, salt: str) -> str:
 
 
 def _recipe(host: Host, renderer: Renderer, changes: Mapping[str, str]) -> Recipe:
+    if host.alike is not None:  # one more instance of a bot is no other release of it
+        host = replace(host, bot=host.alike, instance=ANY_INSTANCE)
     bot = host.bot
     plain = {**bot.env, **changes}
     return Recipe(

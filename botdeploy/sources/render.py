@@ -28,7 +28,6 @@ from botdeploy.sources.systemd_quoting import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from botdeploy.core.model.bot import Bot
     from botdeploy.core.model.inventory import Host
 
 UNIT_TEMPLATE = "unit.service.j2"
@@ -117,7 +116,10 @@ class Renderer:
             host,
             release=release,
             env=dict(sorted((env or {}).items())),
-            service=service_directives(host.bot, tuple(sorted(host.bot.secrets))),
+            service=service_directives(host, tuple(sorted(host.bot.secrets))),
+            folder=release_folder(host),
+            shared=f"{home_folder(host)}/shared",
+            instance=host.instance or "",
         )
         if "\0" in text or not is_systemd_text(text):
             raise UserError(f"{UNIT_TEMPLATE}: the unit is not text that systemd reads")
@@ -176,12 +178,21 @@ def packaged_templates() -> Path:
     return installed if (installed / UNIT_TEMPLATE).is_file() else package.parent / "templates"
 
 
-def current_folder(bot_name: str) -> str:
-    """Give the place of the release that runs on a host."""
-    return f"/opt/{bot_name}/current"
+def home_folder(host: Host) -> str:
+    """Give the folder of an instance on its machine."""
+    home = f"/opt/{host.bot.name}"
+    return home if host.instance is None else f"{home}/instances/{host.instance}"
 
 
-def service_directives(bot: Bot, secret_names: tuple[str, ...] = ()) -> dict[str, tuple[str, ...]]:
+def release_folder(host: Host) -> str:
+    """Give the place of the files that run, where the bot is started."""
+    current = f"{home_folder(host)}/current"
+    return current if host.instance is None else f"{current}/tree"
+
+
+def service_directives(
+    host: Host, secret_names: tuple[str, ...] = ()
+) -> dict[str, tuple[str, ...]]:
     """Give ``[Service]`` of the default unit: directive → values, in order.
 
     ``bot.unit`` replaces a directive, removes one (no values), or adds a new one; to those that
@@ -190,30 +201,33 @@ def service_directives(bot: Bot, secret_names: tuple[str, ...] = ()) -> dict[str
     longer than all the rest. No process sees two releases by that: ``current`` moves only when
     the old one is dead, and systemd enters the folder itself, not its link.
     """
-    folder = current_folder(bot.name)
+    bot, folder, shared = host.bot, release_folder(host), f"{home_folder(host)}/shared"
+    known = f"{home_folder(host)}/current/.botdeploy"
     credentials = secret_names if bot.secrets_by is SecretsBy.CREDENTIAL else ()
     directives: dict[str, tuple[str, ...]] = {
         "Type": ("notify" if bot.ready.kind is ReadyKind.NOTIFY else "exec",),
         "User": (bot.run_as,),
         "WorkingDirectory": (folder,),
-        "EnvironmentFile": (f"{folder}/.botdeploy/environment",),
+        "EnvironmentFile": (f"{known}/environment",),
         "Environment": (quote_assignment("PYTHONUNBUFFERED", "1"),),
         "LoadCredential": tuple(
-            f"{check_name(name)}:{folder}/.botdeploy/credentials/{name}" for name in credentials
+            f"{check_name(name)}:{known}/credentials/{name}" for name in credentials
         ),
         "ExecStart": (exec_line(bot.command, folder),),
         "Restart": ("on-failure",),
         "RestartSec": ("2",),
         "KillMode": ("control-group",),
         "TimeoutStopSec": (_seconds(bot.stop_timeout.total_seconds()),),
-        "SyslogIdentifier": (bot.name,),
+        "SyslogIdentifier": (host.service,),
         # Ten times journald's own bound, so that a talkative bot loses no line; never without one,
         # or a single bot would push the whole machine's journal out.
         "LogRateLimitIntervalSec": ("30s",),
         "LogRateLimitBurst": ("100000",),
-        "ReadWritePaths": (f"/opt/{bot.name}/shared",),
+        "ReadWritePaths": (shared,),
         **_HARDENING,
     }
+    if host.instance is not None:
+        directives["Environment"] += (quote_assignment("HOME", shared),)
     if bot.ready.kind is ReadyKind.NOTIFY:
         directives["TimeoutStartSec"] = (_seconds(bot.ready.timeout.total_seconds()),)
     for name, values in bot.unit.items():

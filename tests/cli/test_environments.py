@@ -52,7 +52,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (inventories / other).write_text("no inventory")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setattr(Fleet, "_opened", lambda _fleet, _name: Answer())
+    monkeypatch.setattr(Fleet, "acts", lambda _fleet, _name: Answer())
     return tmp_path
 
 
@@ -97,7 +97,7 @@ def test_a_broken_inventory_has_its_error_and_hides_no_other(
 
     (folder / "inventories/broken.yml").write_text("all:\n  hosts: {w1: {}}\n  nonsense: [\n")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Fleet, "_opened", refuse)
+        patch.setattr(Fleet, "acts", refuse)
         assert program.run(["--json", command]) == 2
         said = capsys.readouterr()
         records = [json.loads(line) for line in said.out.splitlines()]

@@ -122,7 +122,7 @@ TABLE = {
         f"  vars:\n    {BOT}\n",
         4,
         "'a' and 'b'",
-        "10.0.0.1 port 22",
+        "10.0.0.1:22",
     ),
     "two-local": whole(
         f"all:\n  hosts:\n    a:\n    b:\n  vars:\n    ansible_connection: local\n    {BOT}\n",

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from botdeploy.core.model.bot import Bot
     from botdeploy.core.model.policy import Policy
 
+ANY_INSTANCE = "40933718265550"
+"""Stands for an instance's name: one that nobody writes, and that no filter for letters changes."""
+
 
 @dataclass(frozen=True, slots=True)
 class Host:
@@ -23,8 +26,20 @@ class Host:
     groups: tuple[str, ...] = ()
     instance: str | None = None
     """Its name on its machine; None in the plain form, where the bot is alone there."""
+    alike: Bot | None = None
+    """The bot with a stand-in for the instance's name, where nothing else of it depends on that."""
     machine: str = ""
     """The machine's address and port; equal for hosts on one machine. Empty: one of its own."""
+
+    @property
+    def unit(self) -> str:
+        """The systemd unit's name."""
+        return f"{self.service}.service"
+
+    @property
+    def service(self) -> str:
+        """What its unit and its folders in /run and /var are called."""
+        return self.bot.name if self.instance is None else f"{self.bot.name}@{self.instance}"
 
     @property
     def on_machine(self) -> str:
@@ -45,6 +60,8 @@ class Inventory:
     """Hosts of the files that are no part of the environment, and why."""
     notes: tuple[str, ...] = ()
     """What a person should know of how the inventory was read, one sentence each."""
+    several: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Hosts of the files that stand for several instances, and the names of those."""
     variables: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Each host's Ansible variables, for templates; worked out where a template names one."""
 

@@ -7,7 +7,9 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from botdeploy.core.model.address import Address
 from botdeploy.core.model.bot import Bot
+from botdeploy.core.model.inventory import Host
 from botdeploy.sources.render import service_directives
 from tests.bench.figures import BenchError
 
@@ -21,7 +23,9 @@ if TYPE_CHECKING:
 def _unit(name: str) -> str:
     """Write a unit by hand: what botdeploy renders, so that all start the same sandbox."""
     directives = {
-        **service_directives(Bot(name, "/usr/bin/python3 main.py", source="")),
+        **service_directives(
+            Host(name, Address(name, name), Bot(name, "/usr/bin/python3 main.py", source=""))
+        ),
         "User": ("nobody",),
         "EnvironmentFile": (f"/opt/{name}/current/.env",),
         "ReadWritePaths": (f"/opt/{name}",),
