@@ -71,14 +71,9 @@ class Inventory:
         return self.policy.id or self.environment
 
     @property
-    def bot(self) -> Bot:
-        """The environment's bot, as its first host has it; variables and secrets may differ."""
-        return self.hosts[0].bot
-
-    @property
     def bot_name(self) -> str:
         """The one bot of the environment; hosts agree on it or the inventory does not load."""
-        return self.bot.name
+        return self.hosts[0].bot.name
 
     @property
     def machines(self) -> dict[str, tuple[str, ...]]:

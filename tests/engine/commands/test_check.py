@@ -17,7 +17,7 @@ pytestmark = pytest.mark.programs
 PROJECT = Path(__file__).parents[3]
 
 
-def checked(folder: Path, **bot: Any) -> tuple[int, list[dict[str, Any]]]:
+def checked(folder: Path, *, hosts: str = "h", **bot: Any) -> tuple[int, list[dict[str, Any]]]:
     """Let check look at an inventory whose host is out of reach; gives what it says of here."""
     (folder / "v1").mkdir(exist_ok=True)
     (folder / "v1/bot.py").write_text("print('READY')\n")
@@ -26,9 +26,12 @@ def checked(folder: Path, **bot: Any) -> tuple[int, list[dict[str, Any]]]:
         "all": {
             "vars": {
                 "bot": {key: value for key, value in made.items() if value is not None},
-                "rollout": {"rings": [{"name": "canary", "hosts": 1, "soak": "1m"}]},
+                "rollout": {"rings": [{"name": "canary", "hosts": "all", "soak": "1m"}]},
             },
-            "hosts": {"h1": {"ansible_host": "127.0.0.1", "ansible_port": 1}},
+            "hosts": {
+                name: {"ansible_host": "127.0.0.1", "ansible_port": port, "kind": f"v{port}"}
+                for port, name in enumerate(hosts, 1)
+            },
         }
     }
     (folder / "prod.yml").write_text(yaml.safe_dump(inventory))
@@ -46,6 +49,19 @@ def test_a_release_that_can_be_made_is_told(tmp_path: Path) -> None:
     """Where its source is."""
     code, items = checked(tmp_path)
     assert (code, [(one["name"], one["ok"]) for one in items]) == (6, [("source", True)])
+
+
+def test_each_source_is_told_with_its_hosts(tmp_path: Path) -> None:
+    """Where hosts have several; one that is not there is told with its hosts."""
+    _, (gone,) = checked(tmp_path, hosts="ab", source="{{ kind }}")
+    assert gone["message"].startswith(f"b: {tmp_path}/v2: no such file")
+    (tmp_path / "v2").mkdir()
+    (tmp_path / "v2/bot.py").write_text("print('READY 2')\n")
+    _, items = checked(tmp_path, hosts="ab", source="{{ kind }}")
+    assert [(one["message"], one["ok"]) for one in items] == [
+        (f"folder {tmp_path}/v1: a", True),
+        (f"folder {tmp_path}/v2: b", True),
+    ]
 
 
 def test_every_unset_secret_is_told(tmp_path: Path) -> None:
