@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from botdeploy.core.text.secret_mask import Mask
 from botdeploy.engine.event_emitter import EventEmitter
-from botdeploy.engine.fleet.lock import take
+from botdeploy.engine.fleet.lock_taking import take
 from botdeploy.engine.fleet.locked_fleet import LockedFleet
 from botdeploy.hosts.acts.lock import LockRequest
 

@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from botdeploy.engine.fleet import lock as locking
+from botdeploy.engine.fleet import lock_taking as locking
 from botdeploy.engine.fleet.clock import SystemClock
 from botdeploy.engine.fleet.fleet import Fleet
 from botdeploy.errors import LockedError

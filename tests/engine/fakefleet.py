@@ -27,6 +27,7 @@ from botdeploy.hosts.acts.records import Reply
 from botdeploy.hosts.host_program import How
 from tests.engine.fakehost import (
     BEGIN,
+    ENTER_WORDS,
     FakeClock,
     FakeHost,
     FakeStop,
@@ -67,6 +68,7 @@ class FakeCaller(Caller):
         """Call one host's acts."""
         self._fleet, self.its = fleet, its
         self.host = its.name
+        self.instance = its.instance or None
         self.connection = None  # type: ignore[assignment]
 
     def call(
@@ -131,10 +133,12 @@ class FakeOpenCall(OpenCall):
         token, ttl_s, *_ = self._arguments
         if not self._fleet.can_reach(self.its):
             return
-        if data == b"renew\n":
-            self.its.renew(token, ttl_s)
-        else:
-            self.its.leave(token)
+        names = self._arguments[ENTER_WORDS:]
+        for one in [self.its.named(name) for name in names[0].split()] if names else [self.its]:
+            if data == b"renew\n":
+                one.renew(token, ttl_s)
+            else:
+                one.leave(token)
 
     def close(self) -> None:
         """End it."""
@@ -169,6 +173,8 @@ class FakeFleet:
         self.clock = next(iter(hosts.values())).clock
         self.calls: list[tuple[str, str]] = []
         """(host, act) of every act that was begun."""
+        self.renewed: list[str] = []
+        """Hosts to whose machine a new connection was opened."""
         self.faults: dict[tuple[str, str], list[Callable[[], None] | str]] = defaultdict(list)
         """What goes wrong next time: ``lost`` (before the act), ``unheard`` (after it)."""
         self.before: Callable[[str, str], None] = lambda _host, _act: None
@@ -244,7 +250,10 @@ class FakeFleet:
         self._reach(self.hosts[name])
         return Acts(FakeCaller(self, self.hosts[name]))
 
-    fresh = acts
+    def fresh(self, name: str) -> Acts:
+        """Give a host's acts over a new connection."""
+        self.renewed.append(name)
+        return self.acts(name)
 
     def open_acts(self, name: str) -> Acts | None:
         """Give a host's acts over a connection that stands."""
@@ -271,7 +280,7 @@ class FakeFleet:
         for name in list(names):
             if self.stop.is_set() and not is_cleanup:
                 raise Interrupted
-            hangs_s = min(HANGS_S, self.hangs.get(name, 0.0) - self.clock.mono)
+            hangs_s = min(HANGS_S, self._hangs_until(name) - self.clock.mono)
             if hangs_s > 0 and patience_s is not None:
                 waited_s = patience_s
                 late = Late(self.clock, hangs_s, lambda name=name: self._heard(name, work))  # type: ignore[misc]
@@ -287,8 +296,11 @@ class FakeFleet:
         self.clock.advance(waited_s)
         return results
 
+    def _hangs_until(self, name: str) -> float:
+        return max(self.hangs.get(one.name, 0.0) for one in self.hosts[name].of_machine)
+
     def _heard(self, name: str, work: Callable[[str], T]) -> T:
-        if self.hangs.get(name, 0.0) > self.clock.mono:
+        if self._hangs_until(name) > self.clock.mono:
             raise OutcomeUnknown(name, f"it did not answer within {HANGS_S:.0f} s")
         return work(name)
 
@@ -550,10 +562,22 @@ class FakeBuild:
         return json.dumps(about).encode()
 
 
-def inventory_of(names: Sequence[str], policy: Policy) -> Inventory:
-    """Make an environment of hosts with these names."""
+def inventory_of(
+    names: Sequence[str], policy: Policy, machines: Mapping[str, Sequence[str]] | None = None
+) -> Inventory:
+    """Make an environment of hosts with these names; those of ``machines`` are instances there."""
     bot = Bot("tbot", "python3 main.py", "/src")
-    hosts = tuple(Host(name, Address(name, name), bot) for name in names)
+    of = {name: machine for machine, its in (machines or {}).items() for name in its}
+    hosts = tuple(
+        Host(
+            name,
+            Address(name, name),
+            bot,
+            instance=name if name in of else None,
+            machine=of.get(name, ""),
+        )
+        for name in names
+    )
     return Inventory("prod", "/inventories/prod.yml", hosts, policy)
 
 
@@ -572,15 +596,21 @@ class Stage:
         policy: Policy | None = None,
         *,
         groups: Mapping[str, Sequence[str]] | None = None,
+        machines: Mapping[str, Sequence[str]] | None = None,
         tick_s: float = 0.1,
     ) -> None:
-        """Make ``h1`` … and an inventory; ``groups`` names the hosts of rings that are groups."""
+        """Make ``h1`` … and an inventory; ``groups`` names the hosts of rings that are groups.
+
+        ``machines`` names the hosts that are instances of one machine.
+        """
         names = [f"h{number + 1}" for number in range(count)]
         rules = policy or Policy(DEFAULT_RINGS)
-        self.inventory = inventory_of(names, _with_hosts(rules, names, groups or {}))
+        self.inventory = inventory_of(names, _with_hosts(rules, names, groups or {}), machines)
         self.clock = FakeClock()
         self.world = World()
         self.hosts = {name: FakeHost(name, self.clock, self.world) for name in names}
+        for machine, its in (machines or {}).items():
+            share([self.hosts[name] for name in its], machine)
         self.stop = FakeStop(self.clock, tick_s)
         self.fleet = FakeFleet(self.inventory, self.hosts, self.stop)
         self.events: list[Event] = []
@@ -617,6 +647,13 @@ class Stage:
         for host in self.hosts.values():
             host.settle()
         return [host.current if not host.is_stopped else "" for host in self.hosts.values()]
+
+
+def share(hosts: Sequence[FakeHost], machine: str) -> None:
+    """Put hosts on one machine, as instances of their own names."""
+    for host in hosts:
+        host.instance, host.machine = host.name, machine
+        host.neighbours = tuple(one for one in hosts if one is not host)
 
 
 def _with_hosts(

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 BEGIN = datetime(2026, 11, 24, 9, tzinfo=UTC)
 MOST_ENTRIES = 5000
+ENTER_WORDS = 8
+"""Words of ``enter`` before the names of instances."""
 SLOW_S = 30.0
 """How long a slow bot takes to be ready."""
 
@@ -227,6 +229,16 @@ class FakeHost:
     """Everything that truly changed, in order."""
     on_change: Callable[[FakeHost, tuple[str, ...]], None] = lambda _host, _change: None
     entries_written: int = 0
+    instance: str = ""
+    machine: str = ""
+    """What its machine calls itself."""
+    neighbours: tuple[FakeHost, ...] = field(default=(), repr=False, compare=False)
+    """The other instances of its machine, whose fate it shares."""
+
+    @property
+    def of_machine(self) -> tuple[FakeHost, ...]:
+        """Give all instances of its machine."""
+        return (self, *self.neighbours)
 
     # --- what happens to it -----------------------------------------------------------------
 
@@ -237,6 +249,10 @@ class FakeHost:
     def is_reachable(self) -> bool:
         """Tell whether a controller can log in now."""
         self.settle()
+        return all(one.lets_in() for one in self.of_machine)
+
+    def lets_in(self) -> bool:
+        """Tell whether nothing of this instance keeps a controller from its machine."""
         return self.is_up and not self.is_cut and self.world.kind(self.current, self.name) != "deaf"
 
     def settle(self) -> None:
@@ -245,11 +261,17 @@ class FakeHost:
             self._go_back("host", "lease", "no controller confirmed the release in time")
 
     def die(self) -> None:
-        """Lose power."""
-        self.settle()
-        self.is_up = False
+        """Lose power, with all of its machine."""
+        for one in self.of_machine:
+            one.settle()
+            one.is_up = False
 
     def boot(self) -> None:
+        """Come up again, with all of its machine."""
+        for one in self.of_machine:
+            one.start_up()
+
+    def start_up(self) -> None:
         """Come up again: what is unconfirmed goes back before the bot starts."""
         if self.is_up:
             return
@@ -264,6 +286,11 @@ class FakeHost:
         """Come up as new: nothing of botdeploy is there."""
         keep = (self.name, self.clock, self.world)
         fresh = FakeHost(*keep, jump=self.jump, boots=self.boots + 1, on_change=self.on_change)
+        fresh.instance, fresh.machine, fresh.neighbours = (
+            self.instance,
+            self.machine,
+            self.neighbours,
+        )
         did = [*self.did, ("reinstall",)]
         self.__dict__.update(fresh.__dict__)
         self.did = did
@@ -357,6 +384,10 @@ class FakeHost:
 
     def do(self, act: str, *arguments: Any, stdin: bytes = b"") -> Sequence[Record | bytes]:
         """Do an act as the host's program does, and give what it would print."""
+        if act == "observe" and arguments:
+            return [self.named(one).observe() for one in arguments]
+        if act == "enter" and len(arguments) > ENTER_WORDS:
+            return self.enter_all(*arguments)
         more = {"stdin": stdin} if act in ("stage", "keep") else {}
         said = getattr(self, act)(*arguments, **more)
         return said if isinstance(said, list) else [said or {}]
@@ -399,6 +430,13 @@ class FakeHost:
             ],
             "hold": self.hold,
             "stuck": self.stuck,
+            "instance": self.instance,
+            "machine": self.machine,
+            "standing": [
+                {"instance": one.instance, "environment": one.rollout.get("environment", "")}
+                for one in self.of_machine
+                if one.rollout or one.current
+            ],
         }
         return {"state": state}
 
@@ -429,6 +467,21 @@ class FakeHost:
         since = held.since if held is not None and held.token == token else self.wall()
         self.lock = Lock(token, self.clock.mono + ttl_s + 1, kind, owner, why, since, environment)
         return self.observe()
+
+    def named(self, instance: str) -> FakeHost:
+        """Give an instance of its machine."""
+        return next(one for one in self.of_machine if one.instance == instance)
+
+    def enter_all(self, *words: Any) -> list[Record | bytes]:
+        """Take the locks of several instances, all or none."""
+        token, names = words[0], words[ENTER_WORDS].split()
+        entered = [self.named(name) for name in names]
+        try:
+            return [one.enter(*words[:ENTER_WORDS]) for one in entered]
+        except BaseException:
+            for one in entered:
+                one.leave(token)
+            raise
 
     def renew(self, token: str, ttl_s: int) -> None:
         """Renew the lock, if it is still ours."""
@@ -754,7 +807,7 @@ class FakeHost:
     def _refusal(self) -> LockRefused:
         holder = self._holder()
         assert holder is not None
-        return LockRefused(self.name, lock_holder(holder))
+        return LockRefused(self.name, lock_holder(holder), self.instance)
 
     def _holder(self) -> Record | None:
         lock = self.lock

@@ -124,7 +124,7 @@ class LogReader:
         ``warn`` is told in a sentence what could not be read.
         """
         self._fleet, self._mask, self._warn = fleet, mask, warn
-        seen = fleet.each(names, lambda name: observe_timed(fleet.acts(name), clock))
+        seen = observe_timed(fleet, names, clock)
         self.away = {name: one for name, one in seen.items() if isinstance(one, HostError)}
         self._writers: dict[str, Writers] = {}
         self._ahead_us: dict[str, int] = {}

@@ -22,7 +22,7 @@ from botdeploy.hosts.journal_reader import JournalReader
 from botdeploy.sources.secrets import read_secret
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from botdeploy.core.host.host_state import HostState, RolloutRecord
     from botdeploy.core.model.inventory import Inventory
@@ -49,9 +49,7 @@ class _Answer:
 def report(inventory: Inventory, fleet: Fleet, clock: Clock, environ: Mapping[str, str]) -> Report:
     """Read the last rollout; raises UserError where there was none, NoneReached without a host."""
     notes = _learn_secrets(inventory, fleet.mask, environ)
-    seen = fleet.each(
-        [host.name for host in inventory.hosts], lambda name: _ask(fleet.acts(name), clock)
-    )
+    seen = _ask(fleet, [host.name for host in inventory.hosts], clock)
     errors = {name: one for name, one in seen.items() if isinstance(one, HostError)}
     answers = {name: one for name, one in seen.items() if not isinstance(one, HostError)}
     if not answers:
@@ -96,9 +94,17 @@ def report(inventory: Inventory, fleet: Fleet, clock: Clock, environ: Mapping[st
     return rollout_report(inventory, record, found, frame, is_open=is_open, notes=notes)
 
 
-def _ask(acts: Acts, clock: Clock) -> _Answer:
-    state, ahead = observe_timed(acts, clock)
-    return _Answer(state, acts.state.audit() if state.is_prepared else [], ahead)
+def _ask(fleet: Fleet, names: Iterable[str], clock: Clock) -> dict[str, _Answer | HostError]:
+    seen = observe_timed(fleet, names, clock)
+    states = {name: one for name, one in seen.items() if not isinstance(one, HostError)}
+
+    def answer(name: str) -> _Answer:
+        state, ahead = states[name]
+        return _Answer(state, fleet.acts(name).state.audit() if state.is_prepared else [], ahead)
+
+    errors = {name: one for name, one in seen.items() if isinstance(one, HostError)}
+    told = {**errors, **fleet.each(states, answer)}
+    return {name: told[name] for name in seen}
 
 
 def _read_hosts(

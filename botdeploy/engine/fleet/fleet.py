@@ -76,6 +76,8 @@ class Fleet:
         self._machines = inventory.machines
         self._open: dict[str, HostConnection] = {}
         self._locks = {machine: threading.Lock() for machine in self._machines}
+        self._failed: dict[str, tuple[float, HostError]] = {}
+        """The last try of each machine that failed, and when it was over."""
         self._early: dict[str, Future[HostConnection]] = {}
         self._closing = threading.Event()
 
@@ -109,10 +111,20 @@ class Fleet:
         return self._acts(name, connection)
 
     def _opened(self, machine: str) -> HostConnection:
+        """Give the machine's connection; whoever waits for a try learns of its failure, too."""
+        asked = time.monotonic()
         with self._locks[machine]:
             connection = self._open.get(machine)
-            if connection is None or not connection.is_alive:
+            if connection is not None and connection.is_alive:
+                return connection
+            ended, error = self._failed.get(machine, (0.0, None))
+            if error is not None and ended >= asked:
+                raise error
+            try:
                 connection = self._open[machine] = self._connect(machine)
+            except HostError as failure:
+                self._failed[machine] = time.monotonic(), failure
+                raise
             return connection
 
     def fresh(self, name: str) -> Acts:

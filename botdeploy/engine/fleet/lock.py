@@ -1,39 +1,33 @@
-"""The environment's lock: one lease on every reachable host, taken in a fixed order."""
+"""The environment's lock: a lease of every host that was reached, held in a session a machine."""
 
 from __future__ import annotations
 
 import getpass
 import os
-import secrets
 import socket
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from botdeploy.engine.fleet.fleet import StillAtWork
-from botdeploy.engine.fleet.ownership import refuse
-from botdeploy.errors import BotdeployError, Hint, HostError, LockedError, Todo
-from botdeploy.hosts.acts.faults import LockRefused, OtherEnvironment
+from botdeploy.errors import BotdeployError, HostError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Callable, Mapping
     from concurrent.futures import Future
     from typing import Self
 
     from botdeploy.core.host.host_state import HostState
-    from botdeploy.engine.fleet.clock import Clock
     from botdeploy.engine.fleet.fleet import Fleet
-    from botdeploy.hosts.acts.faults import LockLost
-    from botdeploy.hosts.acts.lock import Entered, LockRequest
+    from botdeploy.hosts.acts.faults import LockLost, LockRefused
+    from botdeploy.hosts.acts.lock import Entered
 
-    _Enter = Callable[[str], LockRefused | None]
+    Answer = LockRefused | HostError | None
+    """What came of asking for a host's lock; None: it is ours."""
 
 LOCK_TTL_S = 30
 """How long a host keeps the lock of a controller that it no longer hears."""
 RENEW_EVERY_S = 10.0
 PATIENCE_S = 3.0
 """How long hosts that are to be acted on soon wait for one that does not answer."""
-YIELD_S = 4.0
-"""How long two controllers that began at once may need to find out which goes on."""
 
 
 class HostRestarted(HostError):
@@ -46,11 +40,12 @@ class EnvironmentLock:
 
     token: str
     fleet: Fleet
-    late: dict[str, Future[LockRefused | None]] = field(default_factory=dict)
-    """Hosts that have not answered yet, and that nobody waited for."""
+    late: dict[str, Future[Mapping[str, Answer]]] = field(default_factory=dict)
+    """Hosts whose machine has not answered yet, and that nobody waited for."""
     came_late: dict[str, tuple[Entered, HostState]] = field(default_factory=dict)
     """What they said, until it is asked for."""
     entered: dict[str, Entered] = field(default_factory=dict)
+    """The session of each host; those of one machine share one."""
     states: dict[str, HostState] = field(default_factory=dict)
     away: dict[str, HostError] = field(default_factory=dict)
     renewed_at: float = 0.0
@@ -68,10 +63,11 @@ class EnvironmentLock:
         if now - self.renewed_at < RENEW_EVERY_S:
             return
         self.renewed_at = now
-        for name, entered in self.entered.items():
-            if entered.is_open:
-                entered.renew()
-            else:
+        for session, names in _sessions(self.entered).items():
+            if session.is_open:
+                session.renew()
+                continue
+            for name in names:
                 # Its connection was cut. Whether another one can be had shows at the next act.
                 self.fleet.submit(
                     lambda name=name: (  # type: ignore[misc]
@@ -93,9 +89,11 @@ class EnvironmentLock:
         for name in [name for name, answer in self.late.items() if answer.done()]:
             answer = self.late.pop(name)
             try:
-                refused = answer.result()
+                refused = answer.result()[name]
             except HostError as error:
-                self.away[name] = error
+                refused = error.of(name)
+            if isinstance(refused, HostError):
+                self.away[name] = refused
                 continue
             if refused is not None:
                 self.away[name] = HostError(name, f"locked by {refused.holder}")
@@ -114,14 +112,18 @@ class EnvironmentLock:
         """
         entered = {**self.entered, **{name: one for name, (one, _) in self.came_late.items()}}
         self.entered.clear()
+        sessions = {names[0]: (session, names) for session, names in _sessions(entered).items()}
 
-        def leave(name: str) -> None:
-            if not entered[name].leave():
+        def leave(first: str) -> None:
+            session, names = sessions[first]
+            if session.leave():
+                return
+            for name in names:
                 acts = self.fleet.open_acts(name)
                 if acts is not None:
                     acts.under(self.token).lock.leave()
 
-        self.fleet.each(entered, leave, is_cleanup=True)
+        self.fleet.each(sessions, leave, is_cleanup=True)
 
     def meaning_of(self, lost: LockLost) -> BotdeployError:
         """Say what a lost lock means: somebody has it now, or the host has forgotten it.
@@ -152,103 +154,9 @@ def owner_name(environ: Mapping[str, str]) -> str:
     return f"{user}@{socket.gethostname()}"
 
 
-def take(
-    fleet: Fleet,
-    names: Sequence[str],
-    request: LockRequest,
-    clock: Clock,
-    *,
-    patience_s: float | None = None,
-    last: Collection[str] = (),
-) -> EnvironmentLock:
-    """Take the lock on all ``names`` that can be reached, or on none.
-
-    The first reachable host in order of name decides between controllers that begin at once;
-    the rest follows together. Where two still cross (each can't see the other's first host),
-    the one with the smaller token goes on. Raises LockedError (exit 4) with the
-    holder, and UserError (exit 2) where a host belongs to another environment than the fleet's
-    and the one that is taken over; hosts that cannot be worked on are told in ``away``.
-    With ``patience_s`` nobody waits longer than that for a host that does not answer: it is
-    ``late``, and counts as away for now. ``last`` names hosts that are not to be the first one.
-    """
-    lock = EnvironmentLock(secrets.token_hex(16), fleet)
-    order = sorted(names, key=lambda name: (name in last, name))
-    opened = {} if patience_s is not None else fleet.each(order, fleet.acts)
-    lock.away = {name: error for name, error in opened.items() if isinstance(error, HostError)}
-    reachable = [name for name in order if name not in lock.away]
-    deadline = clock.monotonic() + YIELD_S
-
-    def enter(name: str) -> LockRefused | None:
-        asked = replace(
-            request, user=fleet.host(name).bot.run_as, environment=fleet.inventory.known_as
-        )
-        while True:
-            try:
-                acts = fleet.acts(name).under(lock.token)
-                session, state = acts.lock.enter(LOCK_TTL_S, asked)
-            except LockRefused as refused:
-                if _gives_way(lock, refused, request.kind) or clock.monotonic() > deadline:
-                    return refused
-                fleet.pause(0.3)
-                continue
-            if name in lock.late:
-                lock.came_late[name] = session, state
-            else:
-                lock.entered[name] = session
-                lock.states[name] = state
-            return None
-
-    refused: list[LockRefused] = []
-    try:
-        while reachable and not refused and not lock.entered:
-            refused = _enter_some(fleet, [reachable.pop(0)], enter, lock, patience_s)
-        if reachable and not refused:
-            refused = _enter_some(fleet, reachable, enter, lock, patience_s)
-        _need_all(lock, refused)
-    except BaseException:
-        lock.leave()
-        raise
-    lock.renewed_at = clock.monotonic()
-    return lock
-
-
-def _need_all(lock: EnvironmentLock, refused: Sequence[LockRefused]) -> None:
-    """Refuse where a host belongs to another environment, or somebody else has its lock."""
-    theirs = {
-        name: error.environment
-        for name, error in lock.away.items()
-        if isinstance(error, OtherEnvironment)
-    }
-    refuse(lock.fleet.inventory, theirs)
-    if refused:
-        holders = "; ".join(f"{one.host} by {one.holder}" for one in refused[:3])
-        more = f" and {len(refused) - 3} more" if len(refused) > 3 else ""  # noqa: PLR2004
-        raise LockedError(
-            f"locked: {holders}{more}. Nothing was changed. "
-            f"The lock of a controller that died ends within {LOCK_TTL_S} s",
-            hint=Hint(Todo.UNLOCK),
-        )
-
-
-def _gives_way(lock: EnvironmentLock, refused: LockRefused, kind: str) -> bool:
-    """Tell whether a refusal is final: only the holder of the first host may wait for others."""
-    holder = refused.holder
-    return not lock.entered or holder.kind != kind or not holder.id or holder.id < lock.token[:8]
-
-
-def _enter_some(
-    fleet: Fleet,
-    names: Sequence[str],
-    enter: _Enter,
-    lock: EnvironmentLock,
-    patience_s: float | None,
-) -> list[LockRefused]:
-    refused: list[LockRefused] = []
-    for name, result in fleet.each(names, enter, patience_s=patience_s).items():
-        if isinstance(result, LockRefused):
-            refused.append(result)
-        elif isinstance(result, StillAtWork):
-            lock.late[name], lock.away[name] = result.answer, result
-        elif isinstance(result, HostError):
-            lock.away[name] = result
-    return refused
+def _sessions(entered: Mapping[str, Entered]) -> dict[Entered, list[str]]:
+    """Give the hosts of each session."""
+    found: dict[Entered, list[str]] = {}
+    for name, session in entered.items():
+        found.setdefault(session, []).append(name)
+    return found

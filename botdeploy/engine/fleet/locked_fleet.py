@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
+from botdeploy.engine.fleet.by_machine import each_machine
 from botdeploy.engine.fleet.ticker import Ticker
 from botdeploy.errors import OutcomeUnknown, Unreachable
 from botdeploy.hosts.acts.faults import LockLost
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
     from concurrent.futures import Future
 
     from botdeploy.engine.fleet.clock import Clock
@@ -57,6 +58,14 @@ class LockedFleet:
                 raise self.meaning_of(lost) from lost
 
         return self.fleet.each(hosts, careful, pump=self.ticker.tick)
+
+    def each_machine(
+        self,
+        hosts: Iterable[str],
+        look: Callable[[tuple[str, ...]], Mapping[str, T | HostError]],
+    ) -> dict[str, T | HostError]:
+        """Ask the hosts of each machine together, machines at once, and wait for all."""
+        return each_machine(self.fleet, hosts, look, pump=self.ticker.tick)
 
     def meaning_of(self, lost: LockLost) -> BotdeployError:
         """Say what a lost lock means: the host's own fault (a HostError), or the run's end."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from botdeploy.engine.fleet.by_machine import each_machine, observe_machine
 from botdeploy.errors import HostError, NoneReached
 
 if TYPE_CHECKING:
@@ -13,7 +14,6 @@ if TYPE_CHECKING:
     from botdeploy.core.host.host_state import HostState
     from botdeploy.engine.fleet.clock import Clock
     from botdeploy.engine.fleet.fleet import Fleet
-    from botdeploy.hosts.acts.acts import Acts
 
 
 def observe(
@@ -23,7 +23,9 @@ def observe(
 
     With ``patience_s`` nobody waits longer than that: who has not answered is ``StillAtWork``.
     """
-    seen = fleet.each(names, lambda name: fleet.acts(name).state.observe(), patience_s=patience_s)
+    seen = each_machine(
+        fleet, names, lambda names: observe_machine(fleet, names), patience_s=patience_s
+    )
     return (
         {name: one for name, one in seen.items() if not isinstance(one, HostError)},
         {name: one for name, one in seen.items() if isinstance(one, HostError)},
@@ -40,11 +42,21 @@ def observe_some(
     return states, away
 
 
-def observe_timed(acts: Acts, clock: Clock) -> tuple[HostState, timedelta]:
-    """Observe one host; gives also how far its clock is ahead of ours. Raises HostError."""
-    begun = clock.now()
-    state = acts.state.observe()
-    return state, state.ahead(begun + (clock.now() - begun) / 2)
+def observe_timed(
+    fleet: Fleet, names: Iterable[str], clock: Clock
+) -> dict[str, tuple[HostState, timedelta] | HostError]:
+    """Observe hosts; gives also how far the clock of each is ahead of ours."""
+
+    def observe_at(names: tuple[str, ...]) -> dict[str, tuple[HostState, timedelta] | HostError]:
+        begun = clock.now()
+        states = observe_machine(fleet, names)
+        at = begun + (clock.now() - begun) / 2
+        return {
+            name: one if isinstance(one, HostError) else (one, one.ahead(at))
+            for name, one in states.items()
+        }
+
+    return each_machine(fleet, names, observe_at)
 
 
 def clock_note(name: str, ahead: timedelta) -> str:

@@ -9,11 +9,12 @@ from botdeploy.core.events import Kind
 from botdeploy.core.host.host_state import Phase
 from botdeploy.core.host.running import Runs
 from botdeploy.core.rollout.host_standing import HOLDING, Standing
+from botdeploy.engine.fleet.by_machine import observe_machine
 from botdeploy.errors import HostError
 from botdeploy.hosts.acts.switch import Reverted
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from botdeploy.core.host.host_state import HostState
     from botdeploy.engine.fleet.locked_fleet import LockedFleet
@@ -38,10 +39,10 @@ class Refresh:
     def again(self, hosts: Iterable[str]) -> None:
         """Observe hosts anew and take over what they say."""
 
-        def look(name: str) -> HostState:
-            return self._locked_fleet.again(lambda: self._observe(name))
+        def look(names: tuple[str, ...]) -> Mapping[str, HostState | HostError]:
+            return self._locked_fleet.again(lambda: self._observe(names))
 
-        for name, result in self._locked_fleet.together(hosts, look).items():
+        for name, result in self._locked_fleet.each_machine(hosts, look).items():
             if isinstance(result, HostError):
                 self._hosts.lost(name, result.message)
             else:
@@ -94,7 +95,7 @@ class Refresh:
         ]
         if not due:
             return
-        for name, result in self._locked_fleet.together(due, self._observe).items():
+        for name, result in self._locked_fleet.each_machine(due, self._observe).items():
             members[name].asked = self._hosts.clock.monotonic()
             if isinstance(result, HostError):
                 continue  # whether it is there at all is asked by whoever keeps its lease
@@ -104,13 +105,13 @@ class Refresh:
             else:
                 members.told_of(name, result.unit)
 
-    def _observe(self, name: str) -> HostState:
-        return self._locked_fleet.acts(name).state.observe()
+    def _observe(self, names: tuple[str, ...]) -> Mapping[str, HostState | HostError]:
+        return observe_machine(self._locked_fleet.fleet, names)
 
     def after_lease(self, name: str) -> None:
         """Find out what became of a host that says that its lease is over."""
         try:
-            state = self._observe(name)
+            state = self._locked_fleet.acts(name).state.observe()
         except HostError as unreachable:
             self._hosts.lost(name, unreachable.message)
             return

@@ -68,11 +68,12 @@ class NotRunning(ActFailed):
 class LockRefused(LockedError):
     """One host's lock is somebody else's."""
 
-    def __init__(self, host: str, holder: LockHolder) -> None:
-        """Tell who has it, since when and why."""
+    def __init__(self, host: str, holder: LockHolder, instance: str = "") -> None:
+        """Tell who has it, since when and why, and the instance where several were asked."""
         super().__init__(f"{host}: locked by {holder}")
         self.host = host
         self.holder = holder
+        self.instance = instance
 
 
 class LockLost(LockedError):
@@ -128,7 +129,7 @@ def raise_fault(host: str, act: str, record: Mapping[str, Any]) -> NoReturn:
         case "locked" if isinstance(record.get("lock"), dict):
             with parsing(host, act):
                 holder = lock_holder(record["lock"])
-            raise LockRefused(host, holder)
+            raise LockRefused(host, holder, told(record.get("instance", "")))
         case "environment":
             raise OtherEnvironment(host, message)
         case "lost-lock":

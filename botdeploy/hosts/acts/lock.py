@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING
 
-from botdeploy.errors import ActFailed, BotdeployError, OutcomeUnknown
+from botdeploy.errors import ActFailed, BotdeployError, HostError, OutcomeUnknown
 from botdeploy.hosts.acts.call import Subject
 from botdeploy.hosts.acts.faults import NameTaken, ProgramMissing
 from botdeploy.hosts.acts.records import one_line, plain
-from botdeploy.hosts.acts.state import read_state
+from botdeploy.hosts.acts.state import read_state, read_states
 from botdeploy.hosts.host_program import How
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from botdeploy.core.host.host_state import HostState
     from botdeploy.hosts.acts.call import OpenCall
     from botdeploy.hosts.acts.records import Record
@@ -80,26 +83,55 @@ class LockActs(Subject):
         else's unit or folder, or of the environment's own bot in the other form; that never on the
         way back, of which one host's word must not keep others.
         """
+        call, records = self._enter(ttl_s, request)
+        try:
+            return Entered(call), read_state(self._host, next(iter(records), {}).get("state"))
+        except BaseException:
+            call.close()
+            raise
+
+    def enter_all(
+        self, ttl_s: int, request: LockRequest, instances: Sequence[str]
+    ) -> tuple[Entered, dict[str, HostState | HostError]]:
+        """Take the locks of several instances of one machine, all or none, as ``enter`` does one.
+
+        A state that is damaged is a HostError, unless all are: then the first one is raised.
+        """
+        call, records = self._enter(ttl_s, request, instances)
+        states = read_states(self._host, records, instances)
+        faults = [one for one in states.values() if isinstance(one, HostError)]
+        if len(faults) == len(states):
+            call.close()
+            raise faults[0]
+        return Entered(call), states
+
+    def _enter(
+        self, ttl_s: int, request: LockRequest, instances: Sequence[str] = ()
+    ) -> tuple[OpenCall, list[Record]]:
+        """Take the lock; gives the call that holds it, and the records of the states."""
         try:
             try:
-                return self._enter(ttl_s, request)
+                return self._open(ttl_s, request, instances)
             except ProgramMissing:
                 self._caller.call("install", how=How.INSTALLING)
-                return self._enter(ttl_s, request)
+                return self._open(ttl_s, request, instances)
         except ActFailed as error:
             if request.kind != "rollback" and error.code in _TAKEN:
                 raise NameTaken(str(error)) from error
             raise
 
-    def _enter(self, ttl_s: int, request: LockRequest) -> tuple[Entered, HostState]:
+    def _open(
+        self, ttl_s: int, request: LockRequest, instances: Sequence[str]
+    ) -> tuple[OpenCall, list[Record]]:
         about = (request.user, one_line(request.owner), one_line(request.why))
         environments = (request.environment, request.take_over)
-        call = self._caller.open("enter", self._token, ttl_s, request.kind, *about, *environments)
+        others = (" ".join(instances),) if instances else ()
+        call = self._caller.open(
+            "enter", self._token, ttl_s, request.kind, *about, *environments, *others
+        )
         try:
-            states = (
-                one["state"] for one in call.items() if isinstance(one, dict) and "state" in one
-            )
-            return Entered(call), read_state(self._host, next(states, None))
+            states = (one for one in call.items() if isinstance(one, dict) and "state" in one)
+            return call, list(islice(states, len(instances) or 1))
         except BaseException:
             call.close()  # who asks again and again would run out of sessions
             raise

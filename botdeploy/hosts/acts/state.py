@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING
 
 from botdeploy.core.host import state_record
 from botdeploy.core.text.untrusted import instant
-from botdeploy.errors import ActFailed, OutcomeUnknown
+from botdeploy.errors import ActFailed, HostError, OutcomeUnknown
 from botdeploy.hosts.acts.call import Subject
 from botdeploy.hosts.acts.faults import parsing
 from botdeploy.hosts.acts.records import one_line, plain
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
     from botdeploy.core.host.host_state import HostState
     from botdeploy.hosts.acts.records import Record
 
@@ -26,6 +28,10 @@ class StateActs(Subject):
         """Read the host's state."""
         reply = self._caller.look("observe")
         return read_state(self._host, reply.get("state"))
+
+    def observe_all(self, instances: Sequence[str]) -> dict[str, HostState | HostError]:
+        """Read the states of several instances of one machine; a damaged one is that one's own."""
+        return read_states(self._host, self._caller.look("observe", *instances).records, instances)
 
     def audit(self) -> list[Record]:
         """Read the last entries of the host's audit log."""
@@ -47,6 +53,21 @@ def read_state(host: str, record: object) -> HostState:
         if not state.at:
             raise ValueError("it does not say what time it is")
         return state
+
+
+def read_states(
+    host: str, records: Iterable[Record], instances: Iterable[str]
+) -> dict[str, HostState | HostError]:
+    """Read what a machine says of each of ``instances``, or give why that can't be read."""
+    said = [one["state"] for one in records if isinstance(one.get("state"), dict)]
+    of = {str(one.get("instance")): one for one in said}
+    states: dict[str, HostState | HostError] = {}
+    for instance in instances:
+        try:
+            states[instance] = read_state(host, of.get(instance))
+        except HostError as error:
+            states[instance] = error
+    return states
 
 
 def _entry(record: Record) -> Record:

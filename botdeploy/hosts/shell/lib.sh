@@ -52,10 +52,10 @@ finish() {
 	exit "$1"
 }
 
-# fault CODE MESSAGE: say what could not be done, and end.
+# fault CODE MESSAGE: say what could not be done, of which instance where it has a name, and end.
 fault() {
 	quote "$2"
-	emit "{\"fault\": \"$1\", \"message\": $json}"
+	emit "{\"fault\": \"$1\", \"message\": $json, \"instance\": \"$INSTANCE\"}"
 	finish 3
 }
 
@@ -83,7 +83,10 @@ need_line() { is_line "$2" || fault usage "$1 must be one line of at most 1000 c
 need_ring() { is_line "$1" && [ -n "$1" ] && [ ${#1} -le 64 ] || fault usage "a ring's name has 1 to 64 characters"; }
 
 is_name "$BOT" && [ "$BOT" != botdeploy ] || fault usage "this program must be installed under a bot's name"
-[ -z "$INSTANCE" ] || is_instance "$INSTANCE" || fault usage "the instance is not an instance's name"
+[ -z "$INSTANCE" ] || is_instance "$INSTANCE" || {
+	INSTANCE=''
+	fault usage "the instance is not an instance's name"
+}
 
 # --- time: durations by the kernel's clock only, for a wall clock may jump ------------------------
 

@@ -111,7 +111,7 @@ need_lock() {
 
 lock_lost() {
 	lock_record
-	emit "{\"fault\": \"locked\", \"message\": \"somebody else has the lock\", \"lock\": $record}"
+	emit "{\"fault\": \"locked\", \"message\": \"somebody else has the lock\", \"instance\": \"$INSTANCE\", \"lock\": $record}"
 	finish 4
 }
 

@@ -48,9 +48,11 @@ class Hosts:
         names: Iterable[str],
         work: Callable[[str], object],
         *,
+        pump: object = None,
         patience_s: float | None = None,
     ) -> dict[str, object | HostError]:
         """Do it on all at once."""
+        del pump
         assert patience_s is None, "a plan waits for every host"
         given = list(names)
 
@@ -62,6 +64,10 @@ class Hosts:
 
         with ThreadPoolExecutor() as pool:
             return dict(zip(given, pool.map(attempt, given), strict=True))
+
+    def host(self, name: str) -> Any:
+        """Give a host of the plain form."""
+        return SimpleNamespace(on_machine=name, instance=None)
 
     def acts(self, name: str) -> Any:
         """Give a host's acts."""

@@ -46,6 +46,7 @@ from tests.effort import examples
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from botdeploy.core.host.host_state import HostState
     from botdeploy.core.lines.line import LogLine
     from botdeploy.hosts.process.program import HostConnection
 
@@ -265,8 +266,20 @@ UPLOAD = Upload("n", None, b"m", b"f", 1, 1)
 CHECKED = {"check": {"name": "a", "ok": True, "message": "m", "mend": ""}}
 QUESTION = Probe(ProbeKind.HTTP, "http://127.0.0.1/")
 
+
+def _good(state: HostState | HostError) -> HostState:
+    """Give what was read of an instance, or raise why it could not be."""
+    if isinstance(state, HostError):
+        raise state
+    return state
+
+
 ACTS: dict[str, tuple[Done, Callable[[Acts], object]]] = {
     "state.observe": ([{"state": STATE}], lambda acts: acts.state.observe().active_since),
+    "state.observe_all": (
+        [{"state": STATE}],
+        lambda acts: _good(acts.state.observe_all(["dev"])["dev"]).active_since,
+    ),
     "state.audit": (
         [{"audit": AUDIT}],
         lambda acts: read_acts("h1", acts.state.audit(), timedelta(0)),
@@ -284,6 +297,12 @@ ACTS: dict[str, tuple[Done, Callable[[Acts], object]]] = {
     "lock.enter": (
         [{"state": STATE}],
         lambda acts: acts.lock.enter(60, LockRequest("rollout", "ben", "", "bot"))[1],
+    ),
+    "lock.enter_all": (
+        [{"state": STATE}],
+        lambda acts: _good(
+            acts.lock.enter_all(60, LockRequest("rollout", "ben", "", "bot"), ["dev"])[1]["dev"]
+        ),
     ),
     "lock.renew": ([{}], lambda acts: acts.lock.renew(60)),
     "lock.leave": ([{}], lambda acts: acts.lock.leave()),
