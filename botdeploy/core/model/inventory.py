@@ -83,6 +83,11 @@ class Inventory:
             found[host.on_machine] = (*found.get(host.on_machine, ()), host.name)
         return found
 
+    @property
+    def machine_of(self) -> dict[str, str]:
+        """Say which machine each host is on."""
+        return {host.name: host.on_machine for host in self.hosts}
+
     def host(self, name: str) -> Host:
         """Look a host up by its inventory name; raises KeyError."""
         for host in self.hosts:

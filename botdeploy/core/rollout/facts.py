@@ -45,6 +45,8 @@ class Facts:
     """It is written down that the rollout is over: nothing is watched any more."""
     condemned: str = ""
     """Why this rollout has failed, where a host has that written down."""
+    machines: Mapping[str, str] = field(default_factory=dict)
+    """The machine of each host; one that is not named is on a machine of its own."""
     refused: Mapping[str, str] = field(default_factory=dict)
     """Hosts that hold the release in quarantine, and why: never switched unattended."""
 
@@ -88,6 +90,7 @@ def facts_of(
     states: Mapping[str, HostState],
     target: Target,
     now: datetime,
+    machines: Mapping[str, str],
 ) -> Facts:
     """Give the decision what the hosts say, without any verdict yet."""
     record = rollout_records.known(states, target.rollout)
@@ -103,6 +106,7 @@ def facts_of(
         accepted=rollout_records.accepted(states, target.release),
         hold=rollout_records.hold(states),
         has_ended=record is not None and record.outcome != "",
+        machines=machines,
         condemned=(record.ended_why or "it failed before") if record and has_failed else "",
         refused={
             name: why

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from botdeploy.core.model.policy import OnFail
 from botdeploy.core.rollout.host_standing import HOLDING, UNPROVEN, Standing
+from botdeploy.core.rollout.machine_count import count_machines
 from botdeploy.core.rollout.next_step import Blame, End, Reason, Result, Revert, Wait
 
 if TYPE_CHECKING:
@@ -89,12 +90,17 @@ def _goes_back(facts: Facts, ring: str) -> Sequence[str]:
 
 
 def beyond_reach(facts: Facts) -> Decision | None:
-    """Too many hosts are away: what passed stays, what is pending goes back."""
+    """Too many machines are away: what passed stays, what is pending goes back.
+
+    A machine is away with any of its hosts: what keeps one from being worked on is nothing that
+    may be passed over.
+    """
     away = facts.within(Standing.AWAY)
-    if len(away) <= facts.policy.max_unreachable.at_most(len(facts.hosts)):
+    count = count_machines(facts.machines, facts.hosts, away)
+    if count.some <= facts.policy.max_unreachable.at_most(count.total):
         return None
     pending = facts.within(Standing.PENDING)
-    why = f"{len(away)} of {len(facts.hosts)} hosts are not available ({facts.whys(away)})"
+    why = f"{count} are not available ({facts.whys(away)})"
     if pending:
         return Revert(pending, why, Blame.NOBODY)
     if facts.within(Standing.BUSY):

@@ -64,7 +64,8 @@ def ring_step(facts: Facts, ring: Ring, members: Sequence[str]) -> Decision:
     closed = _closed(facts, ring, behind)
     if closed is not None:
         return closed
-    return SwitchOver(ring.name, next_batch(ring, members, behind))
+    every = facts.members[ring.name]
+    return SwitchOver(ring.name, next_batch(ring, members, behind, facts.machines, every))
 
 
 def _earlier_batch(ring: Ring, views: Mapping[str, HostStanding]) -> Decision | None:

@@ -10,6 +10,7 @@ from botdeploy.core.host.host_state import bot_fault
 from botdeploy.core.host.running import Runs
 from botdeploy.core.rollout import target as targets
 from botdeploy.core.rollout.host_standing import Standing
+from botdeploy.core.rollout.machine_count import machines_with
 from botdeploy.engine.commands.leftovers import revert_leftovers
 from botdeploy.engine.outcome import Ended
 from botdeploy.engine.rollout.loop import RolloutLoop
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 
 class TooFew(BotdeployError):
-    """Less than a majority of the hosts can be reached; nothing was touched."""
+    """Less than a majority of the machines can be reached; nothing was touched."""
 
     exit_code = ExitCode.UNREACHABLE
 
@@ -104,15 +105,15 @@ def _with_faults(ended: Ended, faults: Mapping[str, BotFault]) -> Ended:
 
 
 def need_majority(inventory: Inventory, lock: EnvironmentLock, dependencies: Dependencies) -> None:
-    """Raise TooFew where no more than half of the hosts are under the lock."""
-    total = len(inventory.hosts)
-    if len(lock.entered) * 2 > total:
+    """Raise TooFew where no more than half of the machines are under the lock."""
+    count = machines_with(inventory, lock.entered)
+    if count.is_most:
         return
     emit = dependencies.emitter(inventory.environment)
     for name, error in lock.away.items():
         emit(Kind.HOST_FAILED, host=name, error=error.message)
     errors = "; ".join(str(error) for error in lock.away.values())
     raise TooFew(
-        f"{len(lock.entered)} of {total} hosts are available, and a rollout needs more than "
+        f"{count} are available, and a rollout needs more than "
         f"half of them, so that two controllers can't both start one. Nothing was changed. {errors}"
     )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from botdeploy.core.model.policy import Gate
 from botdeploy.core.rollout import ring_members, rollout_records
 from botdeploy.core.rollout.host_standing import UNPROVEN, Standing, standing_of
+from botdeploy.core.rollout.machine_count import machines_with
 from botdeploy.engine.commands.since_pass import since_pass
 from botdeploy.engine.fleet.observe import observe_some
 from botdeploy.engine.fleet.ownership import refuse_others
@@ -143,13 +144,14 @@ def _everywhere(
     done: str,
     hint: Hint | None = None,
 ) -> Ended:
-    """Do it on every host; a majority must have answered, for a majority decides a rollout."""
+    """Do it on every host; most machines must have answered, for a majority decides a rollout."""
     names = [host.name for host in inventory.hosts]
     results = fleet.each(names, act)
     failed = [str(one) for one in results.values() if isinstance(one, HostError)]
-    reached = len(names) - len(failed)
+    reached = [name for name, one in results.items() if not isinstance(one, HostError)]
     if not reached:
         return Ended(ExitCode.UNREACHABLE, f"no host could be reached: {'; '.join(failed)}")
     note = f" (not on every host: {'; '.join(failed)})" if failed else ""
-    code = ExitCode.DONE if reached * 2 > len(names) else ExitCode.UNREACHABLE
+    is_most = machines_with(inventory, reached).is_most
+    code = ExitCode.DONE if is_most else ExitCode.UNREACHABLE
     return Ended(code, done + note, hints=(hint,) if hint is not None else ())

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from botdeploy.core.lines.line import LineRules
 from botdeploy.core.release.manifest import delta
 from botdeploy.core.rollout import ring_members
-from botdeploy.core.rollout.batch import batch_size
+from botdeploy.core.rollout.batch import batches
 from botdeploy.core.rollout.target import named
 from botdeploy.engine.evidence.traffic import forecast, traffic
 from botdeploy.engine.fleet.observe import observe
@@ -85,7 +85,10 @@ class Plan:
                 None,
             ),
             "other_environment": others(inventory, self.states),
-            "rings": [_ring(ring, self.rings[ring.name]) for ring in inventory.policy.rings],
+            "rings": [
+                _ring(ring, self.rings[ring.name], inventory.machine_of)
+                for ring in inventory.policy.rings
+            ],
             "hosts": [
                 self._host(name, ring)
                 for ring in inventory.policy.rings
@@ -179,12 +182,12 @@ def _diff(before: str, after: str, what: str) -> list[str]:
     return list(lines)[2:]
 
 
-def _ring(ring: Ring, hosts: tuple[str, ...]) -> dict[str, object]:
+def _ring(ring: Ring, hosts: tuple[str, ...], machines: Mapping[str, str]) -> dict[str, object]:
     return {
         "name": ring.name,
         "hosts": list(hosts),
         "batch": str(ring.batch),
-        "batches": -(-len(hosts) // batch_size(ring, hosts)),
+        "batches": len(batches(ring, hosts, machines)),
         "soak_s": ring.soak.total_seconds(),
         "settle_s": ring.settle.total_seconds(),
         "gate": ring.gate.value,

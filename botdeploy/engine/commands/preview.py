@@ -39,5 +39,5 @@ def next_decision(
         for ring in rings.values()
         for name in ring
     }
-    facts = facts_of(inventory.policy, rings, hosts, states, target, now)
+    facts = facts_of(inventory.policy, rings, hosts, states, target, now, inventory.machine_of)
     return decide(replace(facts, is_attended=False))

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from botdeploy.core.rollout import rollout_records
+from botdeploy.core.rollout.machine_count import machines_with
 from botdeploy.core.rollout.target import Target
 from botdeploy.engine.commands.leftovers import revert_leftovers
 from botdeploy.engine.commands.preview import next_decision
@@ -39,19 +40,20 @@ def promote(inventory: Inventory, dependencies: Dependencies, options: Options) 
     names = [host.name for host in inventory.hosts]
     states, away = observe(dependencies.fleet, names, patience_s=PATIENCE_S)
     late = [name for name, error in away.items() if isinstance(error, StillAtWork)]
-    is_hasty = len(states) * 2 > len(names) and _is_due(inventory, states)
+    is_hasty = machines_with(inventory, states).is_most and _is_due(inventory, states)
     if late and not is_hasty:
         states, away = observe(dependencies.fleet, names)
-    if len(states) * 2 <= len(names):
+    answered = machines_with(inventory, states)
+    if not answered.is_most:
         errors = "; ".join(str(error) for error in away.values())
-        raise TooFew(f"{len(states)} of {len(names)} hosts answer. Nothing was changed. {errors}")
+        raise TooFew(f"{answered} answer. Nothing was changed. {errors}")
     refuse_others(inventory, states)
     if not _is_due(inventory, states):
         return Ended.silent()
     patience_s = PATIENCE_S if is_hasty else None
     with dependencies.lock(names, "rollout", "promote", patience_s=patience_s, last=late) as lock:
         ticker = dependencies.locked_fleet(lock).ticker
-        if len(lock.entered) * 2 <= len(names):
+        if not machines_with(inventory, lock.entered).is_most:
             lock.await_late(ticker.tick)
         need_majority(inventory, lock, dependencies)
         swept = revert_leftovers(inventory, dependencies, lock)

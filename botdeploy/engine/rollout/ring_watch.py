@@ -78,7 +78,8 @@ class RingWatch:
         for ring in self._hosts.policy.rings:
             due = self._hosts.of_ring(ring.name, Standing.BEHIND, Standing.UNSTAGED)
             if due:
-                self._follow(next_batch(ring, self._hosts.rings[ring.name], due))
+                machines = self._hosts.inventory.machine_of
+                self._follow(next_batch(ring, self._hosts.rings[ring.name], due, machines))
                 return
 
     def leave_lapsed(self) -> None:

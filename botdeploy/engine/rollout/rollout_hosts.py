@@ -86,7 +86,15 @@ class RolloutHosts(RingHosts):
             else one.view
             for name, one in self._hosts.items()
         }
-        return facts_of(self.policy, self.rings, seen, self.states, self.target, self.clock.now())
+        return facts_of(
+            self.policy,
+            self.rings,
+            seen,
+            self.states,
+            self.target,
+            self.clock.now(),
+            self.inventory.machine_of,
+        )
 
     def answered_late(
         self, late: Collection[str], states: Mapping[str, HostState], away: Mapping[str, str]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -12,6 +14,7 @@ from botdeploy.hosts.acts.switch import Reverted, Switched
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from botdeploy.engine.fleet.fleet import Fleet
     from botdeploy.engine.fleet.locked_fleet import LockedFleet
     from botdeploy.engine.rollout.rollout_hosts import RolloutHosts
     from botdeploy.engine.watch.watch import Watch
@@ -36,27 +39,29 @@ class Switching:
             member.try_id = next_try_id(self._hosts.target.rollout, self._hosts.states.get(name))
             member.armed_at_us = int(self._hosts.clock.now().timestamp() * 1e6)
             member.switching_since = self._hosts.clock.monotonic()
-        results = self._locked_fleet.together(hosts, self._switch)
+        connections = _NewConnections(self._locked_fleet.fleet, hosts)
+        results = self._locked_fleet.together(hosts, lambda name: self._switch(name, connections))
         for name, result in results.items():
             self._hosts[name].switching_since = None
-            match result:
-                case Switched():
-                    self._hosts.switched(name, result)
-                case Reverted():
-                    self._hosts.went_back(name, self._with_last_words(name, result))
-                case HostError():
-                    self._hosts.lost(name, result.message)
+            match connections.error_of(name, result) or result:
+                case Switched() as switched:
+                    self._hosts.switched(name, switched)
+                case Reverted() as reverted:
+                    self._hosts.went_back(name, self._with_last_words(name, reverted))
+                case HostError() as error:
+                    self._hosts.lost(name, error.message)
 
-    def _switch(self, name: str) -> Switched | Reverted:
+    def _switch(self, name: str, connections: _NewConnections) -> Switched | Reverted:
         try_id = self._hosts[name].try_id
         release, ttl_s = self._hosts.release, self._hosts.policy.lease.ttl_s
-        outcome = self._locked_fleet.again(
-            lambda: self._locked_fleet.acts(name).switch.start(try_id, release, ttl_s)
-        )
-        if isinstance(outcome, Switched):
-            # Over this one it is confirmed later: a release that breaks ssh does not pass.
-            self._locked_fleet.fleet.fresh(name)
-        return outcome
+        outcome = None
+        try:
+            outcome = self._locked_fleet.again(
+                lambda: self._locked_fleet.acts(name).switch.start(try_id, release, ttl_s)
+            )
+            return outcome
+        finally:
+            connections.answered(name, is_switched=isinstance(outcome, Switched))
 
     def _with_last_words(self, name: str, result: Reverted) -> Reverted:
         """Add to why a release did not become ready the line that tells most of it."""
@@ -67,3 +72,38 @@ class Switching:
         since_us = self._hosts[name].armed_at_us
         said = self._watch.last_words(name, since_us, old, back_s=result.seconds).told
         return replace(result, why=f"{result.why}; {said}") if said else result
+
+
+class _NewConnections:
+    """Opens a new connection to each machine when the last of its hosts in a batch has answered.
+
+    Over this one they are confirmed later: a release that breaks ssh does not pass.
+    """
+
+    def __init__(self, fleet: Fleet, hosts: Sequence[str]) -> None:
+        """Wait for these hosts."""
+        self._fleet = fleet
+        self._machines = {name: fleet.host(name).on_machine for name in hosts}
+        self._left = Counter(self._machines.values())
+        self._switched: set[str] = set()
+        self._failed: dict[str, HostError] = {}
+        self._lock = threading.Lock()
+
+    def answered(self, name: str, *, is_switched: bool) -> None:
+        """Note that a host has answered, from any thread; connects where it was the last one."""
+        machine = self._machines[name]
+        with self._lock:
+            self._left[machine] -= 1
+            if is_switched:
+                self._switched.add(machine)
+            if self._left[machine] or machine not in self._switched:
+                return
+        try:
+            self._fleet.fresh(name)
+        except HostError as error:
+            self._failed[machine] = error
+
+    def error_of(self, name: str, result: object) -> HostError | None:
+        """Say why a host that has switched could not be reached anew; None where it was."""
+        error = self._failed.get(self._machines[name])
+        return error.of(name) if error is not None and isinstance(result, Switched) else None
