@@ -172,7 +172,9 @@ class RingKeys(KeyModel):
         timedelta(seconds=10), description="How long each batch must be healthy before the next."
     )
     batch: f.SomeShare = Field(
-        Share(count=1), description="How many of the ring's hosts are switched at once."
+        Share(count=1),
+        description="How many of the ring's hosts are switched at once; of those on one machine "
+        "only one, unless it is the whole ring.",
     )
     gate: Gate = Field(
         Gate.NONE, strict=False, description="approve: a person opens the ring with 'approve'."
@@ -284,7 +286,7 @@ class RolloutKeys(KeyModel):
         description="How long the last ring is watched after its pass; the others always are.",
     )
     max_unreachable: f.AnyShare = Field(
-        Share(count=0), description="How many hosts may be unreachable in a rollout."
+        Share(count=0), description="How many machines may be unreachable in a rollout."
     )
     on_fail: OnFail = Field(
         OnFail.FLEET, strict=False, description="What is reverted on a fail: fleet, ring or host."
