@@ -110,6 +110,8 @@ class RolloutRecord:
     ended_why: str = ""
     environment: str = ""
     """Whose rollout it was; empty in records of before this was written down."""
+    same: str = ""
+    """The release that stays in its place, for it is the same here: files, unit, environment."""
 
     @property
     def begun(self) -> datetime | None:

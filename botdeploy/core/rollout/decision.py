@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from botdeploy.core.rollout.next_step import Decision
 
 
+_OUT = (Standing.AWAY, Standing.RETURNED, Standing.STUCK, Standing.SAME)
+"""Standings of hosts that a ring's next step is not about."""
+
+
 def decide(facts: Facts) -> Decision:
     """Give the next step. Pure: the same facts give the same step."""
     facts = with_what_runs(facts)
@@ -47,9 +51,7 @@ def _next_ring(facts: Facts) -> Decision | None:
     for ring in facts.policy.rings:
         name = ring.name
         members = [
-            host
-            for host in facts.members.get(name, ())
-            if facts.hosts[host].standing not in (Standing.AWAY, Standing.RETURNED, Standing.STUCK)
+            host for host in facts.members.get(name, ()) if facts.hosts[host].standing not in _OUT
         ]
         if not members and facts.members.get(name) and not facts.has_passed(name):
             why = f"no host of ring {name} can be reached ({facts.whys(facts.members[name])})"

@@ -65,11 +65,13 @@ class Facts:
     def has_passed(self, ring: str) -> bool:
         """Tell whether a ring has passed: its hosts are proven together, by one verdict.
 
+        One whose hosts all keep what they run passes as it is.
         Where none of them can be asked, a later ring that has begun tells that it had.
         """
         standings = [view.standing for view in self.views(ring).values()]
         if any(one is not Standing.AWAY for one in standings):
-            return Standing.PROVEN in standings
+            asked = {*standings} - {Standing.AWAY}
+            return Standing.PROVEN in asked or asked == {Standing.SAME}
         names = [one.name for one in self.policy.rings]
         return any(
             view.standing in HOLDING

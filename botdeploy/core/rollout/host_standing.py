@@ -36,6 +36,8 @@ class Standing(StrEnum):
     PENDING = "pending"
     CONFIRMED = "confirmed"
     PROVEN = "proven"
+    SAME = "same"
+    """It keeps a proven release that is the same here; nothing is switched, nothing goes back."""
     RETURNED = "returned"
     """It failed here and went back."""
     LAPSED = "lapsed"
@@ -48,6 +50,8 @@ class Standing(StrEnum):
 
 HOLDING = (Standing.PENDING, Standing.CONFIRMED, Standing.PROVEN)
 """Standings in which a host runs the release."""
+SATISFIED = (Standing.PROVEN, Standing.SAME)
+"""Standings that ask for nothing more."""
 UNPROVEN = (Standing.PENDING, Standing.CONFIRMED)
 """Standings in which a host runs the release and waits for its ring's verdict."""
 
@@ -100,6 +104,8 @@ def _standing(state: HostState, release: str, rollout: str) -> HostStanding:
             return HostStanding(Standing.STUCK, why=state.stuck)
         if switch.cause not in OWN_DOING:
             return HostStanding(Standing.RETURNED, why=switch.why)
+    if keeps(state, rollout):
+        return HostStanding(Standing.SAME, why=f"same as {state.current}")
     staged = state.release(release)
     if staged is None:
         return HostStanding(Standing.UNSTAGED)
@@ -115,6 +121,14 @@ def _standing(state: HostState, release: str, rollout: str) -> HostStanding:
     if state.rollout is None or state.rollout.id != rollout:
         return HostStanding(Standing.UNSTAGED)
     return HostStanding(Standing.BEHIND)
+
+
+def keeps(state: HostState, rollout: str) -> bool:
+    """Tell whether a host keeps what it runs in a rollout, because that is the same there."""
+    record = state.rollout
+    if record is None or record.id != rollout or not record.same:
+        return False
+    return state.current == state.running == record.same and state.is_proven(record.same)
 
 
 def lapsed(try_id: str, rollout: str, why: str) -> HostStanding:

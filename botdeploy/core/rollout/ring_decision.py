@@ -64,8 +64,33 @@ def ring_step(facts: Facts, ring: Ring, members: Sequence[str]) -> Decision:
     closed = _closed(facts, ring, behind)
     if closed is not None:
         return closed
+    alone = _alone(facts, ring, views)
+    if alone is not None:
+        return alone
     every = facts.members[ring.name]
     return SwitchOver(ring.name, next_batch(ring, members, behind, facts.machines, every))
+
+
+def _alone(facts: Facts, ring: Ring, views: Mapping[str, HostStanding]) -> Decision | None:
+    """Let one host go first, for the ring's soak, where no ring before it has tried the release.
+
+    Hosts that keep what they run try nothing.
+    """
+    tried = [one.standing for one in facts.hosts.values() if one.standing in HOLDING]
+    earlier = facts.policy.rings[: facts.policy.rings.index(ring)]
+    names = [name for one in earlier for name in facts.members.get(one.name, ())]
+    if not names or any(facts.hosts[name].standing is not Standing.SAME for name in names):
+        return None
+    if not tried:
+        first = next(n for n, view in views.items() if view.standing not in HOLDING)
+        return SwitchOver(ring.name, (first,))
+    if len(tried) > 1:
+        return None
+    age = next(view.age_s for view in views.values() if view.standing in HOLDING)
+    left = ring.soak - timedelta(seconds=age)
+    if left <= timedelta(0):
+        return None
+    return Wait(Reason.SOAK, f"ring {ring.name} soaks, one host first", ring.name, facts.now + left)
 
 
 def _earlier_batch(ring: Ring, views: Mapping[str, HostStanding]) -> Decision | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from botdeploy.core.model.policy import Share
+from botdeploy.core.rollout.host_standing import keeps
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -103,7 +104,11 @@ def _instead(
 
 
 def _runs(state: HostState | None, release: str) -> bool:
-    return bool(release) and state is not None and state.running == release
+    if not release or state is None:
+        return False
+    record = state.rollout
+    is_kept = record is not None and record.release == release and keeps(state, record.id)
+    return state.running == release or is_kept
 
 
 def _is_unproven(state: HostState | None) -> bool:

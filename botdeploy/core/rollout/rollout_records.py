@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from botdeploy.core.model.policy import OnFail
-from botdeploy.core.rollout.host_standing import Standing, standing_of
+from botdeploy.core.rollout.host_standing import SATISFIED, Standing, standing_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -69,7 +69,7 @@ def is_open(states: Mapping[str, HostState], record: RolloutRecord, policy: Poli
             return False
         case "passed":
             late = {Standing.BEHIND, Standing.UNSTAGED, Standing.LAPSED, Standing.BUSY}
-            return Standing.PROVEN in views and not views.isdisjoint(
+            return not views.isdisjoint(SATISFIED) and not views.isdisjoint(
                 {Standing.PENDING, Standing.CONFIRMED, *late}
             )
         case _:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from botdeploy.core.host.host_state import meant
 from botdeploy.core.rollout import ring_members, rollout_records
-from botdeploy.core.rollout.host_standing import HOLDING, Standing, standing_of
+from botdeploy.core.rollout.host_standing import HOLDING, Standing, keeps, standing_of
 from botdeploy.errors import BotdeployError, ExitCode, Hint, Todo, UserError
 
 if TYPE_CHECKING:
@@ -112,10 +112,14 @@ def _to_go_on(
 def _is_everywhere(inventory: Inventory, states: Mapping[str, HostState], release: str) -> bool:
     return all(
         (state := states.get(host.name)) is not None
-        and state.running == release
-        and state.is_proven(release)
+        and ((state.running == release and state.is_proven(release)) or _keeps(state, release))
         for host in inventory.hosts
     )
+
+
+def _keeps(state: HostState, release: str) -> bool:
+    record = state.rollout
+    return record is not None and record.release == release and keeps(state, record.id)
 
 
 def _digest(states: Mapping[str, HostState], release: str) -> str:

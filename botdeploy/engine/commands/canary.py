@@ -9,7 +9,7 @@ from botdeploy.core.events import Kind
 from botdeploy.core.host.host_state import bot_fault
 from botdeploy.core.host.running import Runs
 from botdeploy.core.rollout import target as targets
-from botdeploy.core.rollout.host_standing import Standing
+from botdeploy.core.rollout.host_standing import SATISFIED, Standing
 from botdeploy.core.rollout.machine_count import machines_with
 from botdeploy.engine.commands.leftovers import revert_leftovers
 from botdeploy.engine.outcome import Ended
@@ -77,7 +77,7 @@ def run(
     with RolloutLoop(inventory, dependencies, lock, target, build, options) as loop:
         faults = _faults(loop, lock) if options.is_attended else {}
         # A new rollout would find every host proven, and say that it passed.
-        if loop.members.is_over or (faults and not loop.members.without(Standing.PROVEN)):
+        if loop.members.is_over or (faults and not loop.members.without(*SATISFIED)):
             summary = f"{target.release} is on every host already; nothing to do"
             return _with_faults(Ended(ExitCode.DONE, summary), faults)
         return _with_faults(loop.go(), faults)

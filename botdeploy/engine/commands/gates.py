@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from botdeploy.core.model.policy import Gate
 from botdeploy.core.rollout import ring_members, rollout_records
-from botdeploy.core.rollout.host_standing import UNPROVEN, Standing, standing_of
+from botdeploy.core.rollout.host_standing import SATISFIED, UNPROVEN, standing_of
 from botdeploy.core.rollout.machine_count import machines_with
 from botdeploy.engine.commands.since_pass import since_pass
 from botdeploy.engine.fleet.observe import observe_some
@@ -104,7 +104,7 @@ def _waiting_ring(
             for name in rings[ring.name]
             if name in seen
         ]
-        if all(view is Standing.PROVEN for view in views):
+        if all(view in SATISFIED for view in views):
             continue
         if any(view in UNPROVEN for view in views):
             is_done = ring.name in rollout_records.accepted(seen, release)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from botdeploy.core.events import Kind
 from botdeploy.core.host.host_state import Phase
 from botdeploy.core.host.running import Runs
-from botdeploy.core.rollout.host_standing import HOLDING, Standing
+from botdeploy.core.rollout.host_standing import HOLDING, SATISFIED, Standing
 from botdeploy.engine.fleet.by_machine import observe_machine
 from botdeploy.errors import HostError
 from botdeploy.hosts.acts.switch import Reverted
@@ -57,7 +57,7 @@ class Refresh:
         self.again(old)
         states = self._hosts.states
         if any(states[name].hold for name in old if name in states):
-            self.again(self._not_just_seen(self._hosts.within(Standing.BEHIND, Standing.PROVEN)))
+            self.again(self._not_just_seen(self._hosts.within(Standing.BEHIND, *SATISFIED)))
         return bool(old)
 
     def _not_just_seen(self, hosts: Sequence[str]) -> list[str]:

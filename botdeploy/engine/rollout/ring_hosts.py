@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from botdeploy.core.rollout import ring_members, rollout_records
-from botdeploy.core.rollout.host_standing import UNPROVEN, HostStanding, Standing
+from botdeploy.core.rollout.host_standing import SATISFIED, UNPROVEN, HostStanding, Standing
 
 if TYPE_CHECKING:
     from botdeploy.core.host.host_state import HostState
@@ -133,4 +133,4 @@ class RingHosts:
     @property
     def is_over(self) -> bool:
         """Whether every host has the release proven, and that is written down."""
-        return not self.without(Standing.PROVEN) and bool(self._hosts) and self.outcome != ""
+        return not self.without(*SATISFIED) and bool(self._hosts) and self.outcome != ""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from botdeploy.core.evidence.proven_past import proven, timeline
 from botdeploy.core.rollout.batch import next_batch
-from botdeploy.core.rollout.host_standing import Standing
+from botdeploy.core.rollout.host_standing import SATISFIED, Standing
 from botdeploy.engine.watch.watch import MOST_BASELINE
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ class RingWatch:
         """Watch a ring that has passed just now, for as long as this run goes on."""
         members = self._hosts
         proven = members.of_ring(ring, Standing.PROVEN)
-        is_more_due = members.without(Standing.PROVEN, Standing.AWAY) or members.policy.watch
+        is_more_due = members.without(*SATISFIED, Standing.AWAY) or members.policy.watch
         if not members.is_attended or not proven or not is_more_due:
             return
         now_us = int(members.clock.now().timestamp() * 1e6)

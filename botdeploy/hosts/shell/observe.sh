@@ -168,7 +168,7 @@ tell_age() {
 tell_rollout() {
 	if [ -e "$ROLLOUT" ]; then
 		printf ', "rollout": {"here": true, '
-		members "$ROLLOUT" id release digest ring since owner why outcome ended ended_why environment
+		members "$ROLLOUT" id release digest ring since owner why outcome ended ended_why environment same
 		printf '}'
 	else
 		printf ', "rollout": null'

@@ -76,6 +76,38 @@ def test_the_canary_is_switched_first_and_alone() -> None:
     assert decide(seen) == SwitchOver("canary", ("h1",))
 
 
+def test_a_ring_whose_hosts_keep_what_they_run_passes_at_once() -> None:
+    """The first ring with a changed host is the canary then: one first, with that ring's soak."""
+    rings = (
+        Ring("internal", "all", soak=timedelta(days=2)),
+        Ring("fleet", "all", batch=Share(count=2), soak=timedelta(seconds=60)),
+    )
+    members = {"internal": ("h1",), "fleet": ("h2", "h3", "h4")}
+    behind = dict.fromkeys(("h2", "h3", "h4"), Standing.BEHIND)
+
+    def now(**views: HostStanding | Standing) -> Decision:
+        hosts: dict[str, HostStanding | Standing] = {"h1": Standing.SAME, **behind, **views}
+        return decide(facts(hosts, policy=policy(rings=rings), members=members))
+
+    assert now() == SwitchOver("fleet", ("h2",))
+    waits = now(h2=HostStanding(Standing.CONFIRMED, 20.0))
+    assert isinstance(waits, Wait)
+    assert (waits.reason, waits.until) == (Reason.SOAK, NOW + timedelta(seconds=40))
+    assert now(h2=HostStanding(Standing.CONFIRMED, 60.0)) == SwitchOver("fleet", ("h3", "h4"))
+    passed = now(h2=Standing.PROVEN, h3=Standing.PROVEN, h4=Standing.SAME)
+    assert isinstance(passed, End)
+    assert passed.result is Result.DONE
+
+
+def test_a_host_that_keeps_what_it_runs_never_goes_back() -> None:
+    """It did not get the release that failed."""
+    views: dict[str, HostStanding | Standing] = {"h1": Standing.SAME}
+    views["h2"] = HostStanding(Standing.CONFIRMED, 20.0)
+    back = decide(facts(views, verdicts={"fleet": FAILED}))
+    assert isinstance(back, Revert)
+    assert back.hosts == ("h2",)
+
+
 def test_the_canary_soaks_under_lease() -> None:
     """An attended soak is waited for with the canary unconfirmed."""
     seen = facts({"h1": HostStanding(Standing.PENDING, 20.0), "h2": Standing.BEHIND})
