@@ -60,8 +60,8 @@ def check(context: Context, environment: str, limit: str | None) -> int:
             context.output.say(mend)
         for one in schedules:
             context.output.say(f"{one['where']}: {one['message']}; next: {one['mend']}", "yellow")
-    if not all(one.is_fine(owner=False) for one in hosts):
+    if not all(one.is_fine(usage=False) for one in hosts):
         return int(ExitCode.UNREACHABLE)
     is_ready = all(item["ok"] for item in needs.items) and not schedules
-    is_own = all(one.is_fine(owner=True) for one in hosts)
+    is_own = all(one.is_fine(usage=True) for one in hosts)
     return int(ExitCode.DONE if is_ready and is_own else ExitCode.USAGE)

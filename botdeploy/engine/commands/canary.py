@@ -11,6 +11,7 @@ from botdeploy.core.host.running import Runs
 from botdeploy.core.rollout import target as targets
 from botdeploy.core.rollout.host_standing import SATISFIED, Standing
 from botdeploy.core.rollout.machine_count import machines_with
+from botdeploy.core.rollout.one_machine import as_told
 from botdeploy.engine.commands.leftovers import revert_leftovers
 from botdeploy.engine.outcome import Ended
 from botdeploy.engine.rollout.loop import RolloutLoop
@@ -51,6 +52,7 @@ def canary(
     """
     names = [host.name for host in inventory.hosts]
     with dependencies.lock(names, "rollout", options.message or "canary") as lock:
+        inventory = as_told(inventory, lock.states)
         need_majority(inventory, lock, dependencies)
         built = build.release if build is not None else None
         new = new_rollout(dependencies.clock, lock.states)

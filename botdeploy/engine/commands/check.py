@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from botdeploy.core.release import required_programs
+from botdeploy.core.rollout.one_machine import mend_twins, twin_fault, twins
 from botdeploy.core.text.phrases import few
+from botdeploy.engine.fleet.by_machine import each_machine
 from botdeploy.engine.fleet.ownership import OWNER, owner_item
 from botdeploy.engine.watch.prober import try_probe
 from botdeploy.errors import BotdeployError, HostError, UserError
@@ -27,6 +29,11 @@ _HEAD_BYTES = 512
 
 _AT_ONCE = 3
 """What a rollout has run on a host: the lock's program, the journal's reader and an act."""
+
+MACHINE = "machine"
+"""The item of a check by which a host tells its machine's name."""
+_USAGE = (OWNER, MACHINE)
+"""Items that are a fault of what the inventory names, and not of a host."""
 
 _MEND_SESSIONS = "raise MaxSessions in its sshd_config to 10, sshd's own default"
 
@@ -135,25 +142,48 @@ class HostChecks:
     name: str
     items: list[dict[str, Any]]
 
-    def is_fine(self, *, owner: bool) -> bool:
-        """Tell whether all is well but whose the host is, or with ``owner`` only that."""
-        return all(item["ok"] for item in self.items if (item["name"] == OWNER) is owner)
+    def is_fine(self, *, usage: bool) -> bool:
+        """Tell whether all is well but what the inventory names, or with ``usage`` only that."""
+        return all(item["ok"] for item in self.items if (item["name"] in _USAGE) is usage)
 
 
 def check(fleet: Fleet, names: Sequence[str], needs: RolloutNeeds) -> tuple[HostChecks, ...]:
     """Try every host as a rollout would."""
     found = []
-    for name, result in fleet.each(names, lambda name: _checked(fleet, name, needs)).items():
+    results = each_machine(fleet, names, lambda names: _check_machine(fleet, names, needs))
+    machines: dict[str, str] = {}
+    for name, result in results.items():
         if isinstance(result, HostError):
             unreached = {"name": "reachable", "ok": False, "message": result.message, "mend": ""}
             found.append(HostChecks(name, [unreached]))
-        else:
-            reached = {"name": "reachable", "ok": True, "message": "", "mend": ""}
-            found.append(HostChecks(name, [reached, *result]))
+            continue
+        machines[name] = next((one["message"] for one in result if one["name"] == MACHINE), "")
+        reached = {"name": "reachable", "ok": True, "message": "", "mend": ""}
+        others = [one for one in result if one["name"] != MACHINE]
+        found.append(HostChecks(name, [reached, *others]))
+    for name, other in twins(fleet.inventory, machines).items():
+        fault, mend = twin_fault(fleet.inventory, name, other), mend_twins(fleet.inventory)
+        items = next(one.items for one in found if one.name == name)
+        items.append({"name": MACHINE, "ok": False, "message": fault, "mend": mend})
     return tuple(found)
 
 
-def _checked(fleet: Fleet, name: str, needs: RolloutNeeds) -> list[dict[str, Any]]:
+def _check_machine(
+    fleet: Fleet, names: tuple[str, ...], needs: RolloutNeeds
+) -> dict[str, list[dict[str, Any]] | HostError]:
+    """Try the hosts of one machine one after the other; what they have in common once."""
+    found: dict[str, list[dict[str, Any]] | HostError] = {}
+    for name in names:
+        try:
+            found[name] = _checked(fleet, name, needs, of_machine=name == names[0])
+        except HostError as error:
+            found[name] = error
+    return found
+
+
+def _checked(
+    fleet: Fleet, name: str, needs: RolloutNeeds, *, of_machine: bool
+) -> list[dict[str, Any]]:
     """Give what a host says of itself, of what the release wants of it, and of the bot's probe.
 
     An item may hold values beside its texts, which the views put into words: the ``fault`` of the
@@ -167,9 +197,9 @@ def _checked(fleet: Fleet, name: str, needs: RolloutNeeds) -> list[dict[str, Any
     return [
         *(
             owner_item(inventory, one) if one["name"] == OWNER else one
-            for one in acts.setup.check(host.bot.run_as, wanted)
+            for one in acts.setup.check(host.bot.run_as, wanted, of_machine=of_machine)
         ),
-        _sessions(acts.connection),
+        *((_sessions(acts.connection),) if of_machine else ()),
         *items,
         *((try_probe(acts, probe),) if probe is not None else ()),
     ]

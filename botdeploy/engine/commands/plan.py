@@ -10,6 +10,7 @@ from botdeploy.core.lines.line import LineRules
 from botdeploy.core.release.manifest import delta
 from botdeploy.core.rollout import ring_members
 from botdeploy.core.rollout.batch import batches
+from botdeploy.core.rollout.one_machine import as_told
 from botdeploy.core.rollout.target import named
 from botdeploy.engine.evidence.traffic import forecast, traffic
 from botdeploy.engine.fleet.observe import observe
@@ -139,6 +140,7 @@ def plan(
 ) -> Plan:
     """Ask all hosts; raises UserError where no host has ``release``, a staged one."""
     states, away = observe(fleet, [host.name for host in inventory.hosts])
+    inventory = as_told(inventory, states)
     built, new = build.release if build is not None else None, new_rollout(clock, states)
     release = named(inventory, states, built, release, new, is_forced=is_forced).release
     if build is not None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from botdeploy.core.rollout import rollout_records
 from botdeploy.core.rollout.machine_count import machines_with
+from botdeploy.core.rollout.one_machine import as_told
 from botdeploy.core.rollout.target import Target
 from botdeploy.engine.commands.leftovers import revert_leftovers
 from botdeploy.engine.commands.preview import next_decision
@@ -55,6 +56,7 @@ def promote(inventory: Inventory, dependencies: Dependencies, options: Options) 
         ticker = dependencies.locked_fleet(lock).ticker
         if not machines_with(inventory, lock.entered).is_most:
             lock.await_late(ticker.tick)
+        inventory = as_told(inventory, lock.states)
         need_majority(inventory, lock, dependencies)
         swept = revert_leftovers(inventory, dependencies, lock)
         record = rollout_records.newest_under_way(lock.states, inventory.policy)

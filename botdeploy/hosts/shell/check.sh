@@ -228,10 +228,13 @@ check_running() {
 	tell_running "\"current\": \"$linked\""
 }
 
-# Whose the bot here is: the controller knows whether that is its own.
+# Whose the bot here is, and which machine this is: the controller knows whether that is its own, and
+# whether another of its hosts leads here.
 check_environment() {
 	get "$ROLLOUT" environment
 	[ -z "$got" ] || item environment true "$got"
+	word_of "$MACHINE"
+	! is_id "$got" || item machine true "$got"
 }
 
 check_user() {
