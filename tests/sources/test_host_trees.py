@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from botdeploy.core.model.address import Address
@@ -72,7 +72,6 @@ ASSIGNMENTS = st.dictionaries(
 
 
 @given(ASSIGNMENTS, st.data())
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_each_host_gets_its_own_files_and_the_release_is_one(
     dist: Path, hosts: dict[str, str], data: st.DataObject
 ) -> None:
@@ -96,7 +95,6 @@ def test_each_host_gets_its_own_files_and_the_release_is_one(
 
 
 @given(ASSIGNMENTS, st.sampled_from(KINDS), st.data())
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_host_of_another_kind_makes_another_release(
     dist: Path, hosts: dict[str, str], kind: str, data: st.DataObject
 ) -> None:
