@@ -53,8 +53,7 @@ def mark_of(values: Mapping[str, Secret], *, salt: str) -> str:
 
 
 def _recipe(host: Host, renderer: Renderer, changes: Mapping[str, str]) -> Recipe:
-    if host.alike is not None:  # one more instance of a bot is no other release of it
-        host = replace(host, bot=host.alike, instance=ANY_INSTANCE)
+    host = any_instance(host)  # one more instance of a bot is no other release of it
     bot = host.bot
     plain = {**bot.env, **changes}
     return Recipe(
@@ -69,6 +68,11 @@ def _recipe(host: Host, renderer: Renderer, changes: Mapping[str, str]) -> Recip
         secrets=bot.secrets,
         secrets_by=bot.secrets_by,
     )
+
+
+def any_instance(host: Host) -> Host:
+    """Give the host with a stand-in for its instance's name, where only that name is its own."""
+    return host if host.alike is None else replace(host, bot=host.alike, instance=ANY_INSTANCE)
 
 
 def in_environment(bot: Bot, secrets: Mapping[str, str]) -> Mapping[str, str]:

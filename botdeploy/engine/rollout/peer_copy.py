@@ -20,6 +20,7 @@ from botdeploy.core.text.untrusted import object_of, told, whole
 from botdeploy.errors import ActFailed, UserError
 from botdeploy.sources.build import remade
 from botdeploy.sources.host_trees import TreeSource
+from botdeploy.sources.release_digest import any_instance
 from botdeploy.sources.render import Renderer
 
 if TYPE_CHECKING:
@@ -43,7 +44,8 @@ class Likeness:
 
     A release's unit and environment were rendered for each host when it was made. A controller
     that has only the inventory can't make them again, for it may not know the secrets; but it
-    knows for which hosts they are the same.
+    knows for which hosts they are the same. What only an instance's name makes different counts
+    as the same.
     """
 
     def __init__(
@@ -68,19 +70,19 @@ class Likeness:
         return self._known[name]
 
     def _rendered(self, host: Host, ring: Ring) -> object:
-        bot = host.bot
-        plain = {**bot.env, **ring.env}
+        bot, stand_in = host.bot, any_instance(host)
+        plain = {**stand_in.bot.env, **ring.env}
         renderer = self._renderer
         secrets = dict.fromkeys(bot.secrets, "")
         return (
             TreeSource.of(bot),
-            renderer.unit(host, _PLACEHOLDER, plain),
-            renderer.environment(host, _PLACEHOLDER, {**plain, **secrets}),
+            renderer.unit(stand_in, _PLACEHOLDER, plain),
+            renderer.environment(stand_in, _PLACEHOLDER, {**plain, **secrets}),
             sorted(bot.secrets.items()),
             bot.secrets_by,
             bot.build,
             bot.shared,
-            bot.ready,
+            stand_in.bot.ready,
         )
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from botdeploy.core.model.address import Address
 from botdeploy.core.model.bot import Bot, SecretsBy
-from botdeploy.core.model.inventory import Host, Inventory
+from botdeploy.core.model.inventory import ANY_INSTANCE, Host, Inventory
 from botdeploy.core.model.policy import Policy, Ring
 from botdeploy.core.rollout.target import Target
 from botdeploy.engine.rollout.peer_copy import Likeness, checked
@@ -251,3 +251,26 @@ def test_a_host_that_is_new_since_is_of_the_kind_that_its_source_names(
     again = copy(now, it, fetched(it.files(of.hosts[0], BETA)))
     assert [host.name for host in now.hosts if host in again.trees] == ["h0", "h2", "new"]
     assert again.manifest(hosts[4]).files() == it.manifest(of.hosts[0]).files()
+
+
+def test_an_instance_gets_a_copy_from_another_one(made: tuple[Inventory, Build]) -> None:
+    """On whatever machine; it gets its own name. One with a secret of its own gets none."""
+    bot = made[0].hosts[0].bot
+    hosts = []
+    for name, references in (("1", bot.secrets), ("2", bot.secrets), ("3", {"TOKEN": "env:KEY"})):
+        own = replace(bot, env={"NAME": name}, secrets=references)
+        alike = replace(own, env={"NAME": ANY_INSTANCE})
+        address = Address("w1", "w1")
+        hosts.append(Host(f"w1/{name}", address, own, instance=name, alike=alike))
+    of = replace(made[0], hosts=tuple(hosts))
+    likeness = Likeness(of, {host.name: BETA for host in hosts}, None)
+    assert likeness.source_for("w1/2", ["w1/3", "w1/1"]) == "w1/1"
+    assert likeness.source_for("w1/3", ["w1/2", "w1/1"]) is None
+    it = build(
+        of, made[1].trees.same(of, made[1].trees.distinct[0]), now=NOW, who="ada", environ=ENVIRON
+    )
+    target = Target("r1", it.release.id, it.release.digest)
+    given = fetched(it.files(hosts[0], BETA))
+    again = checked(of, target, "w1/1", BETA, given, None)
+    assert again.files(hosts[1], BETA) == it.files(hosts[1], BETA)
+    assert b"NAME=2" in again.files(hosts[1], BETA)["environment"][0]
