@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import warnings
 from datetime import timedelta
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import PlainValidator, WithJsonSchema
 
@@ -40,6 +40,7 @@ _OWN_DIRECTIVES = {
     "User": "bot.user",
     "TimeoutStopSec": "bot.stop_timeout",
 }
+_LEVEL_WORD = re.compile(r"\S{1,20}")
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f\x85\u2028\u2029]")
 # What systemd does not take for UTF-8, and what no file can hold.
 _NO_CHARACTER = re.compile("[\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]")
@@ -415,6 +416,12 @@ HostPattern = Annotated[
         }
     ),
 ]
+LevelWord = Annotated[
+    str,
+    PlainValidator(_matching(_LEVEL_WORD, "one word of at most 20 characters, without blanks")),
+    WithJsonSchema({"type": "string", "pattern": _pattern(_LEVEL_WORD)}),
+]
+LevelName = Literal["trace", "debug", "info", "notice", "warning", "error", "critical"]
 EnvName = Annotated[
     str,
     PlainValidator(_env_name),

@@ -259,6 +259,9 @@ class JudgeKeys(KeyModel):
         None,
         description="Lines that each report one unit of work; errors are counted per unit.",
     )
+    levels: dict[f.LevelWord, f.LevelName] = Field(
+        {}, description="Words that the bot's logger writes for levels, each with the level."
+    )
 
 
 class RolloutKeys(KeyModel):

@@ -361,6 +361,13 @@ TABLE = {
     "judge-regex-empty": rollout("judge: {fatal: ['']}", 6, "every line"),
     "judge-same": rollout("judge: {same: [{name: x}]}", 6, "same[0].pattern: is missing"),
     "judge-latency": rollout("judge: {latency: '[0-9]+ms'}", 6, "group named ms, s or us"),
+    "judge-levels": rollout("judge: {levels: [FEHLER]}", 6, "rollout.judge.levels", "a mapping"),
+    "judge-levels-name": rollout(
+        "judge:\n  levels:\n    FEHLER: eror", 8, "levels.FEHLER", "did you mean 'error'?"
+    ),
+    "judge-levels-word": rollout(
+        "judge:\n  levels:\n    sehr schlimm: error", 8, "levels.sehr schlimm", "one word"
+    ),
     "notify": rollout("notify: team", 6, "Apprise URL"),
     "ring-secret": whole(
         "all:\n  hosts: {h: }\n  vars:\n"

@@ -306,7 +306,8 @@ def test_the_other_keys_of_a_rollout(tmp_path: Path) -> None:
         "    announce: {begin: 'now {{ release }}'}\n    env: {A: 010}\n"
         "lease: {ttl: 15m, until: verdict}\nattended_soak: 0\non_fail: host\nnotify: env:HOOK\n"
         "judge:\n  preset: careful\n  worse: 2\n  grace: 0\n  deadline: 2h\n  ignore: noise\n"
-        "  same: [a+, {pattern: b+, name: bees}]\n  latency: '(?P<s>[0-9.]+)s'",
+        "  same: [a+, {pattern: b+, name: bees}]\n  latency: '(?P<s>[0-9.]+)s'\n"
+        "  levels: {FEHLER: error, '!!': critical}",
     )
     ring = policy.rings[0]
     assert str(ring.window) == "Mo-Fr 09:00-17:00 Europe/Berlin"
@@ -323,6 +324,7 @@ def test_the_other_keys_of_a_rollout(tmp_path: Path) -> None:
         "ignore": ("noise",),
         "same": ({"pattern": "a+", "name": "a+"}, {"pattern": "b+", "name": "bees"}),
         "latency": "(?P<s>[0-9.]+)s",
+        "levels": {"FEHLER": "error", "!!": "critical"},
     }
 
 

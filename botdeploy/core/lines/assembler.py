@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from botdeploy.core.lines.entry_text import message_of
-from botdeploy.core.lines.level import Level, is_binary, level_of_priority
+from botdeploy.core.lines.entry_text import is_binary, message_of
+from botdeploy.core.lines.level import Level, level_of_priority
 from botdeploy.core.lines.line import LineRules, LogLine
 from botdeploy.core.lines.line_reader import LineReader, Origin
+from botdeploy.core.lines.lines_above import LinesAbove
 from botdeploy.core.lines.multiline import Block, Fit, block_of
-from botdeploy.core.lines.systemd_record import DUMPED_CORE
+from botdeploy.core.lines.systemd_record import DUMPED_CORE, SystemKind
 from botdeploy.core.lines.unit_state import UnitState
 from botdeploy.core.text.printable import bare
 from botdeploy.core.text.secret_mask import Mask
@@ -51,6 +52,7 @@ class Assembler:
         self._partial: dict[str, tuple[str, int, int]] = {}
         self._last_us = 0
         self._due_us = 0
+        self._above = LinesAbove()
         self._unit = UnitState()
 
     # -- what comes in --------------------------------------------------------------------------
@@ -68,6 +70,8 @@ class Assembler:
                 return [*out, self._reader.core_dump(said, origin)]
             record = self._unit.read(entry, text)
             if record is not None:
+                if record.kind is SystemKind.CRASHED:
+                    self._were_last_words()
                 return [*out, self._unit.line(entry, record, self._cleaned(text), at_us)]
         if entry.get("_LINE_BREAK") == "line-max":
             self._keep(pid, text, at_us)
@@ -94,8 +98,10 @@ class Assembler:
             out += self._closed(pid)
         found = self._reader.read(text, priority, origin)
         if isinstance(found, Block):
+            found.level = self._above.level_of(found, pid)
             self._begin(pid, found)
         elif found is not None:
+            self._above.note(found, text)
             out.append(found)
         if len(self._open) > _MAX_OPEN:
             out += self._closed(min(self._open, key=lambda one: self._open[one].last_us))
@@ -132,6 +138,7 @@ class Assembler:
                 for pid, (text, at_us, last_us) in self._partial.items()
             },
             "open": {pid: block.save() for pid, block in self._open.items()},
+            **self._above.save(),
         }
 
     def load(self, saved: Mapping[str, Any]) -> None:
@@ -147,11 +154,14 @@ class Assembler:
             blocks = {
                 str(pid): block_of(values) for pid, values in (saved.get("open") or {}).items()
             }
+            above = LinesAbove()
+            above.load(saved)
             self._unit.load(saved)
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"nothing to go on from: {error!r}") from error
         self._partial.update(partial)
         self._open.update(blocks)
+        self._above = above
         self._due_us = 0
 
     # -- within ---------------------------------------------------------------------------------
@@ -186,6 +196,12 @@ class Assembler:
         self._open[pid] = block
         due = block.at_us + _SETTLED_US
         self._due_us = due if len(self._open) == 1 else min(self._due_us, due)
+
+    def _were_last_words(self) -> None:
+        """Take a trace for an error whatever stands above it: the process died of it."""
+        for block in self._open.values():
+            if block.level is not None:
+                block.level = max(block.level, Level.ERROR)
 
     def _closed(self, pid: str) -> list[LogLine]:
         """Give a block as its line, and the loose lines after it as their own."""

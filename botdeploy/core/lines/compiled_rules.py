@@ -6,6 +6,7 @@ import re
 
 from botdeploy.core.lines import fingerprint as fingerprints
 from botdeploy.core.lines.durations import latency_of_text, plausible_ms, read_span_ms
+from botdeploy.core.lines.level import LEVEL_NAMES
 from botdeploy.core.lines.line import MAX_MESSAGE, LineRules
 from botdeploy.errors import UserError
 
@@ -23,6 +24,7 @@ class CompiledRules:
         self.same = [(one, _compiled("same", one)) for one in rules.same]
         self.latency = _compiled("latency", rules.latency) if rules.latency else None
         self.handled = _compiled("handled", rules.handled) if rules.handled else None
+        self.levels = {word.lower(): LEVEL_NAMES[level] for word, level in rules.levels}
         if self.latency and not self.latency.groupindex.keys() & _LATENCY_GROUPS.keys():
             raise UserError(
                 f"rollout.judge.latency: {rules.latency!r} needs a group named ms, s or us, "

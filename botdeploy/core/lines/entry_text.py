@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from botdeploy.core.text.printable import without_escapes
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -24,3 +26,13 @@ def _decoded(message: Any) -> str:
             return bytes(one & 0xFF for one in message).decode("utf-8", "replace")
         return "\n".join(_decoded(one) for one in message)
     return str(message)
+
+
+def is_binary(raw: str) -> bool:
+    """Whether a line is no text: a tenth of it or more is controls, or bytes that are no UTF-8."""
+    if raw.isprintable() and "\N{REPLACEMENT CHARACTER}" not in raw:
+        return False
+    plain = without_escapes(raw)
+    odd = sum(not one.isprintable() and one not in "\n\t\r\f" for one in plain)
+    odd += plain.count("\N{REPLACEMENT CHARACTER}")
+    return odd >= 2 and 10 * odd >= len(plain)  # noqa: PLR2004 -- one may be an accident

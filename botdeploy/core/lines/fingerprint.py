@@ -6,6 +6,8 @@ import re
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from botdeploy.core.lines.timestamps import DATE, DAY, HEADER_TIME, MONTH, TIME, ZONE
+
 if TYPE_CHECKING:
     from botdeploy.core.lines.stack_trace import Trace
 
@@ -29,18 +31,6 @@ _LONG = 8
 
 # -- the front of a line --------------------------------------------------------------------------
 
-_DAY = r"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)[a-z]*"
-_MONTH = r"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[a-z]*"
-_TIME = r"\d\d?:\d\d(?::\d\d)?(?:[.,]\d+)?"
-_ZONE = r"(?:Z| ?[+-]\d\d:?\d\d| UTC| GMT| [A-Z]{3,4}(?= \d{4}))?"
-_DATE = (
-    rf"(?:\d{{4}}[-/.]\d\d[-/.]\d\d|\d\d[-/]\d\d[-/]\d{{2,4}}|\d\d\.\d\d\.\d{{4}}"
-    rf"|(?:{_DAY},? )?(?:{_MONTH} +\d\d?|\d\d?[ -]{_MONTH})(?:,?[ -]\d{{4}})?)"
-)
-_HEADER_TIME = re.compile(
-    rf"\s*[\[(<]?(?:{_DATE}(?:[T _,]+{_TIME})?|{_TIME}(?: ?[AP]M)?|\d{{10,19}}(?:\.\d+)?){_ZONE}"
-    r"(?: \d{4})?[\])>]?(?![\w/%])[\s,|:-]*"
-)
 _LEVELS = (
     "TRACE|DEBUG|VERBOSE|INFO|INFORMATION|NOTICE|WARN|WARNING|ERROR|ERR|SEVERE|CRITICAL|CRIT"
     "|FATAL|PANIC|ALERT|EMERG|EMERGENCY|TRC|DBG|INF|WRN|FTL|PNC|FAIL|TRAC|DEBU|ERRO|FATA|PANI"
@@ -63,7 +53,7 @@ _LATE_LEVEL = re.compile(
 )
 _CAPITALS = re.compile(r"[A-Z]{3}")
 _HEAD = 80
-_TIMED = re.compile(rf"(?<!\S){_DATE}?,?\s*{_TIME}(?: ?[AP]M)?{_ZONE}\s*")
+_TIMED = re.compile(rf"(?<!\S){DATE}?,?\s*{TIME}(?: ?[AP]M)?{ZONE}\s*")
 
 
 def strip_header(text: str) -> str:
@@ -71,7 +61,7 @@ def strip_header(text: str) -> str:
     text = text.strip()
     for _ in range(4):
         at = 0
-        for form in (_HEADER_TIME, _HEADER_LEVEL, _HEADER_NUMBER):
+        for form in (HEADER_TIME, _HEADER_LEVEL, _HEADER_NUMBER):
             if (at or form is not _HEADER_NUMBER) and (found := form.match(text, at)):
                 at = found.end()
         if at == 0 or at >= len(text):
@@ -94,8 +84,8 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z_.-]{0,39}")
 _CODE = re.compile(r"[A-Za-z_:.()<>&!, -]{1,60}")
 _REQUEST = re.compile(r"(?:GET|POST|PUT|PATCH|DELETE|HEAD|OPTIONS|CONNECT) \S+")
 _DATED = re.compile(
-    rf"(?:{_DAY},? )?(?:{_MONTH} +\d\d?|\d\d?[ -]{_MONTH})[, -]+(?:\d{{4}}[ :])?{_TIME}"
-    rf"{_ZONE}(?: \d{{4}})?"
+    rf"(?:{DAY},? )?(?:{MONTH} +\d\d?|\d\d?[ -]{MONTH})[, -]+(?:\d{{4}}[ :])?{TIME}"
+    rf"{ZONE}(?: \d{{4}})?"
 )
 _CLOCKISH = re.compile(r"\d:\d\d")
 _UNITS = (

@@ -107,6 +107,8 @@ class LineRules:
     """Where a line tells how long work took: a group named ``ms``, ``s`` or ``us``."""
     handled: str | None = None
     """Lines that tell of one unit of work done: what errors are counted against."""
+    levels: tuple[tuple[str, str], ...] = ()
+    """Words that the bot's logger writes for levels: each with a level's name in small letters."""
 
     @classmethod
     def from_policy(cls, judge: Mapping[str, Any]) -> LineRules:
@@ -119,4 +121,5 @@ class LineRules:
             ),
             latency=judge.get("latency"),
             handled=judge.get("handled"),
+            levels=tuple(sorted(judge.get("levels", {}).items())),
         )

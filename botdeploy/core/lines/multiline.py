@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from botdeploy.core.lines.level import Level, level_of_text, looks_bad
+from botdeploy.core.lines.complaint import looks_bad
+from botdeploy.core.lines.header import level_of_text
+from botdeploy.core.lines.level import Level
 from botdeploy.core.lines.stack_trace import (
     begins_trace,
     belongs_to_trace,

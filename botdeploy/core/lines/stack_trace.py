@@ -94,6 +94,13 @@ _PHP_RAISED = re.compile(
     r"(?:PHP )?(?:Fatal error|Parse error|Recoverable fatal error):\s+(?:Uncaught )?"
     r"(?:(?P<type>[\w\\]+): )?(?P<message>.*?) in (?P<file>\S+?)(?::\d+| on line \d+)"
 )
+_ELIXIR_RAISED = re.compile(
+    r"\s*\*\* \((?P<type>[A-Z][\w.]*|exit|throw|stop|EXIT[^)]*)\) ?(?P<message>.*)$"
+)
+_ELIXIR_FRAME = re.compile(
+    r"\s+(?:\([\w.]+ [\w.+-]+\) )?(?P<file>\S+\.(?:exs?|erl)):\d+: (?P<func>\S.*?)(?:/\d+)?$"
+)
+_ELIXIR_FOREIGN = re.compile(r"\s+\((?:stdlib|kernel|elixir|mix|ex_unit|logger|phoenix|plug)\w* ")
 _FAULT_FRAME = re.compile(r'\s+File "([^"]*)", line \d+ in (.+)$')
 _WITHIN = re.compile(r"(?:^|[\s:(\"])((?:[A-Za-z_$][\w$]*\.)*[\w$]*(?:Error|Exception)\b.*)$")
 _JVM_FILE = re.compile(r"[\w.$]+\.\w+(?::\d+)?|Native Method|Unknown Source|<generated>")
@@ -103,6 +110,8 @@ _JVM_FOREIGN = re.compile(
     r"|org\.hibernate|io\.netty|reactor|net\.dv8tion)\."
 )
 _GO_SAID = re.compile(r"(?:.*\s)?(panic|fatal error): (.*)$")
+_GO_UNCAUGHT = ("goroutine ", "exit status ", "[signal ", "\tpanic: ", "runtime stack:")
+"""What the runtime writes below a panic that ends a program."""
 _GO_RECOVERED = re.compile(r" \[recovered.*\]$")
 _PHP_FRAME = re.compile(r"#\d+ ")
 _PARTS = (
@@ -128,6 +137,12 @@ _PARTS = (
     "protocol: <",
     "transport: <",
     "source_traceback: ",
+    "** (",
+    "Last message",
+    "State: ",
+    "Initial Call: ",
+    "Ancestors: ",
+    "Function: ",
     "caused by: ",
 )
 
@@ -143,6 +158,8 @@ def begins_trace(text: str) -> bool:
         return _RUST_BEGINS.match(text) is not None
     if first == "F":
         return text.startswith(_FAULT)
+    if first == "*":
+        return text.startswith("** (") and _ELIXIR_RAISED.match(text) is not None
     if first in " \t":
         return _AT.match(text) is not None or _PYTHON_BARE.match(text) is not None
     return is_preamble(text) or (":in " in text and _RUBY_RAISED.match(text) is not None)
@@ -181,6 +198,7 @@ def is_frame(text: str) -> bool:
             or _PYTHON_FRAME.match(text) is not None
             or _GO_FILE.match(text) is not None
             or _RUBY_FRAME.match(text) is not None
+            or _ELIXIR_FRAME.match(text) is not None
         )
     return (text[:1] == "#" and _PHP_FRAME.match(text) is not None) or (
         ":in " in text and _RUBY_FRAME.match(text) is not None
@@ -244,6 +262,8 @@ def read_trace(text: str) -> Trace | None:
     if "rror: " in text and (found := next(filter(None, map(_PHP_RAISED.search, lines)), None)):
         return _of_one_line(found)
     if ":in " in text and (trace := _ruby(lines)) is not None:
+        return trace
+    if "** (" in text and (trace := _elixir(lines)) is not None:
         return trace
     if 'File "' in text and any(_PYTHON_FRAME.match(line) for line in lines):
         return _python(lines)
@@ -450,6 +470,7 @@ def _frame_at(line: str) -> tuple[bool, str]:
 def _go(lines: Sequence[str]) -> Trace | None:
     kind = message = frame = any_frame = func = ""
     is_panic_call = False
+    is_uncaught = any(line.startswith(_GO_UNCAUGHT) for line in lines[1:])
     for line in lines:
         if not kind and (found := _GO_SAID.match(line)):
             kind, message = found[1], _GO_RECOVERED.sub("", found[2])
@@ -470,7 +491,20 @@ def _go(lines: Sequence[str]) -> Trace | None:
     if not kind:
         head = next((line for line in lines if line.strip()), "")
         return Trace("Stack", frame or any_frame, head, is_bare=True)
-    return Trace(kind.partition(" ")[0], frame or any_frame, message, is_fatal=True)
+    return Trace(kind.partition(" ")[0], frame or any_frame, message, is_fatal=is_uncaught)
+
+
+def _elixir(lines: Sequence[str]) -> Trace | None:
+    """Read Elixir's: ``** (KeyError) key :a not found``, then the frames, innermost first."""
+    raised = next(filter(None, map(_ELIXIR_RAISED.match, lines)), None)
+    if raised is None:
+        return None
+    frames = [(line, found) for line in lines if (found := _ELIXIR_FRAME.match(line))]
+    own = [found for line, found in frames if not _ELIXIR_FOREIGN.match(line)]
+    shown = next(iter(own or [found for _, found in frames]), None)
+    frame = f"{short_file(shown['file'])}:{shown['func']}" if shown is not None else ""
+    kind = raised["type"].partition(" ")[0]
+    return Trace(kind, frame, raised["message"])
 
 
 def _rust(lines: Sequence[str]) -> Trace | None:

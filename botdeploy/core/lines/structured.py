@@ -7,7 +7,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from botdeploy.core.lines.durations import latency_of_fields
-from botdeploy.core.lines.level import Level, level_of_number, level_of_priority, level_of_word
+from botdeploy.core.lines.level import (
+    NO_WORDS,
+    Level,
+    level_of_number,
+    level_of_priority,
+    level_of_word,
+)
 from botdeploy.core.text.untrusted import json_of
 
 if TYPE_CHECKING:
@@ -26,6 +32,8 @@ class Structured:
     trace: str
     """Text of its stack trace, if it has one."""
     latency_ms: float | None
+    is_summary: bool = False
+    """Whether it has no message: then its fields are named instead."""
 
 
 _LEVEL_KEYS = (
@@ -41,10 +49,30 @@ _LEVEL_KEYS = (
     "LogLevel",
     "level_name",
     "severity_text",
+    "severityText",
     "SeverityText",
     "priority",
     "levelno",
+    "severityNumber",
+    "severity_number",
+    "SeverityNumber",
 )
+_TIME_KEYS = frozenset(
+    (
+        *("time", "ts", "timestamp", "@timestamp", "t", "@t", "asctime", "datetime", "date"),
+        *("Timestamp", "eventTime", "timeMillis", "instant", "created", "timeUnixNano"),
+        *("observedTimeUnixNano", "ObservedTimestamp"),
+    )
+)
+_SHIPPED_KEYS = frozenset(["pid", "hostname", "short_message", "version", "host", "v"])
+"""Keys that pino, bunyan and GELF write beside a numeric level."""
+_PURE_KEYS = frozenset(["level", "severity", "msg", "message", "name", "logger"])
+_STATES = frozenset(["error", "err", "exception", "fail", "failed", "failure", "fatal", "critical"])
+_STEPS = (Level.TRACE, Level.DEBUG, Level.INFO, Level.WARNING, Level.ERROR, Level.CRITICAL)
+_TOP = 70
+"""Greatest number that a logger gives a level."""
+_NOTHING = frozenset({"", "none", "null", "nil", "false", "0", "ok", "no", "n/a", "-", "undefined"})
+"""What an error's field says where there was none."""
 _MESSAGE_KEYS = (
     "message",
     "msg",
@@ -90,21 +118,23 @@ _TRACE_KEYS = (
     "exc",
     "backtrace",
 )
-_ERROR_KEYS = (
-    "err",
-    "error",
-    "exception",
-    "error.message",
-    "exc_value",
-    "cause",
-    "reason",
-    "details",
+_ERROR_KEYS = ("err", "error", "exception", "error.message", "exc_value")
+_CAUSE_KEYS = ("cause", "reason", "details")
+"""What says more of an error, and of anything else too."""
+_ERRORISH = frozenset(
+    {*_TRACE_KEYS, *_ERROR_KEYS, *_CAUSE_KEYS, "error", "exc_type", "errorType", "error.type"}
 )
-_ERRORISH = frozenset({*_TRACE_KEYS, *_ERROR_KEYS, "error", "exc_type", "errorType", "error.type"})
+_OWN_KEYS = frozenset(
+    {*_MESSAGE_KEYS, *_LOGGER_KEYS, *_ERROR_KEYS, "fields", "levelname", "levelno"}
+)
+"""Keys of a logger's record: an object without any, and without a time, is somebody's data."""
 
 
-def read_structured(text: str) -> Structured | None:
-    """Read a JSON log line; None when the text is no JSON object."""
+def read_structured(text: str, declared: Mapping[str, Level] = NO_WORDS) -> Structured | None:
+    """Read a JSON log line; None when the text is no JSON object.
+
+    ``declared``: words of the user's, in lower case, that are levels.
+    """
     try:
         fields = json_of(text, is_lenient=True)
     except ValueError:
@@ -114,11 +144,11 @@ def read_structured(text: str) -> Structured | None:
     record = fields.get("record")
     if isinstance(record, dict) and "message" in record:
         return _loguru(fields, record)
-    return _of_fields(fields)
+    return _of_fields(fields, declared)
 
 
-def _of_fields(fields: Mapping[str, Any]) -> Structured:
-    level = _level(fields)
+def _of_fields(fields: Mapping[str, Any], declared: Mapping[str, Level]) -> Structured:
+    level = _level(fields, declared)
     message = _text_of(fields, _MESSAGE_KEYS)
     inner = fields.get("fields")
     if not message and isinstance(inner, dict):  # Rust's tracing-subscriber
@@ -128,11 +158,16 @@ def _of_fields(fields: Mapping[str, Any]) -> Structured:
         _, error = _error(inner)
     if level is None and error:
         level = Level.ERROR
+    if not error and (level or 0) >= Level.ERROR:
+        error = _text_of(fields, _CAUSE_KEYS)
+    is_summary = not (message or error)
     if not message:
         message, error = error or _summary(fields), ""
     elif error and error in message:
         error = ""
-    return Structured(level, message, _logger(fields), error, trace, latency_of_fields(fields))
+    return Structured(
+        level, message, _logger(fields), error, trace, latency_of_fields(fields), is_summary
+    )
 
 
 def _loguru(fields: Mapping[str, Any], record: Mapping[str, Any]) -> Structured:
@@ -157,40 +192,51 @@ def _loguru(fields: Mapping[str, Any], record: Mapping[str, Any]) -> Structured:
     )
 
 
-def _level(fields: Mapping[str, Any]) -> Level | None:
-    for key in _LEVEL_KEYS:
+def _level(fields: Mapping[str, Any], declared: Mapping[str, Level]) -> Level | None:
+    """Find a record's level; ``{"level": 60, "user": "bob"}`` is no logger's record."""
+    has_time = not _TIME_KEYS.isdisjoint(fields)
+    is_record = has_time or not _OWN_KEYS.isdisjoint(fields)
+    for key in _LEVEL_KEYS if is_record else ():
         value = fields.get(key)
         if value is None and "." in key:
             value = _nested(fields, key)
-        if value is None:
-            continue
         if isinstance(value, str):
-            found = level_of_word(value)
+            found = declared.get(value.lower()) or level_of_word(value)
             if found is None and len(value) < 4 and value.isdecimal():  # noqa: PLR2004
-                found = level_of_number(int(value))
-        elif isinstance(value, bool):
-            continue
-        elif isinstance(value, int | float):
-            if key == "levelno":
-                found = max((one for one in Level if one <= value), default=Level.TRACE)
-            elif key == "priority":
-                found = level_of_priority(value)
-            else:
-                found = level_of_number(value)
+                found = _numbered(fields, key, int(value), has_time=has_time)
         elif isinstance(value, dict):
             found = level_of_word(str(value.get("name") or value.get("level") or ""))
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            found = _numbered(fields, key, value, has_time=has_time)
         else:
             continue
-        if found is not None:
+        if found is not None and (key != "priority" or has_time):
             return found
     for key in ("status", "type", "kind"):
         value = fields.get(key)
-        if isinstance(value, str) and (found := level_of_word(value)) and found >= Level.ERROR:
-            return found
+        if isinstance(value, str) and value.lower() in _STATES:
+            return Level.ERROR
     log = fields.get("log")
     if isinstance(log, dict) and isinstance(log.get("level"), str):
         return level_of_word(log["level"])
     return None
+
+
+def _numbered(
+    fields: Mapping[str, Any], key: str, number: float, *, has_time: bool
+) -> Level | None:
+    """Read a number as a level, where the other fields are a logger's: players have levels too."""
+    if key == "levelno":
+        return max((one for one in Level if one <= number), default=Level.TRACE)
+    if key in {"severityNumber", "severity_number", "SeverityNumber"}:  # OpenTelemetry's 1 to 24
+        return _STEPS[min(int(number) - 1, 23) // 4] if number >= 1 else None
+    is_pure = fields.keys() <= _PURE_KEYS
+    if not (is_pure or has_time or not _SHIPPED_KEYS.isdisjoint(fields)):
+        return None
+    if key == "priority" or number < 10:  # noqa: PLR2004 -- syslog's, from 0 to 7
+        is_syslog = is_pure or key != "level" or not _SHIPPED_KEYS.isdisjoint(fields)
+        return level_of_priority(number) if is_syslog else None
+    return level_of_number(number) if number <= _TOP else None
 
 
 def _nested(fields: Mapping[str, Any], dotted: str) -> Any:
@@ -204,6 +250,8 @@ def _text_of(fields: Mapping[str, Any], keys: Iterable[str]) -> str:
         value = fields.get(key)
         if isinstance(value, str) and value:
             return value
+        if isinstance(value, dict) and isinstance(value.get("stringValue"), str):  # OpenTelemetry
+            return str(value["stringValue"])
     return ""
 
 
@@ -236,8 +284,8 @@ def _error(fields: Mapping[str, Any]) -> tuple[str, str]:
             kind = value.get("type") or value.get("name") or value.get("code") or ""
             said = value.get("message") or value.get("msg") or value.get("value") or ""
             error = f"{kind}: {said}" if kind and said else str(kind or said)
-        elif isinstance(value, str) and value and "\n" not in value.strip():
-            error = value.strip()
+        elif isinstance(value, str) and "\n" not in value.strip():
+            error = "" if value.strip().lower() in _NOTHING else value.strip()
         elif isinstance(value, str) and not trace:
             trace = value
         if error:
@@ -300,7 +348,7 @@ _LOGFMT_KEYS = frozenset(
 )
 
 
-def read_logfmt(text: str) -> Structured | None:
+def read_logfmt(text: str, declared: Mapping[str, Level] = NO_WORDS) -> Structured | None:
     """Read a line of ``key=value`` pairs, as Go's loggers write it; None when it is none."""
     fields: dict[str, Any] = {}
     at = 0
@@ -310,8 +358,8 @@ def read_logfmt(text: str) -> Structured | None:
             value = value[1:-1].replace('\\"', '"').replace("\\n", "\n").replace("\\t", "\t")
         fields[key] = value
         at = found.end()
-    if at < len(text) or not ({"msg", "message", "err", "error"} & fields.keys()):
+    if at < len(text) or not ({"msg", "message", "event", "err", "error"} & fields.keys()):
         return None
     if not _LOGFMT_KEYS & fields.keys():
         return None
-    return _of_fields(fields)
+    return _of_fields(fields, declared)

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from botdeploy.core.evidence import proven_past
 from botdeploy.core.lines.entry_text import message_of
-from botdeploy.core.lines.level import Level, level_of_priority, level_of_text
+from botdeploy.core.lines.header import level_of_text
+from botdeploy.core.lines.level import Level, level_of_priority
 from botdeploy.core.lines.line import LineKind, LogLine
 from botdeploy.core.text.printable import bare
 from botdeploy.engine.fleet.observe import clock_note, observe, observe_timed

@@ -527,7 +527,7 @@ def test_latencies_are_found_where_loggers_put_them(text: str, expected: float |
         "Error: Cannot find module 'discord.js'",
         "ERROR An invalid token was provided",
         "FATAL ERROR: Reached heap limit Allocation failed - JavaScript heap out of memory",
-        "panic: boom",
+        "panic: boom\n\ngoroutine 1 [running]:\nmain.main()",
         '{"level":60,"msg":"dying"}',
     ],
 )

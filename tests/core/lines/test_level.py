@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from botdeploy.core.lines.complaint import looks_bad
+from botdeploy.core.lines.header import level_of_text, read_header
 from botdeploy.core.lines.level import (
     Level,
     level_of_number,
     level_of_priority,
-    level_of_text,
     level_of_word,
-    looks_bad,
 )
 
 STATED = {
@@ -50,11 +50,11 @@ STATED = {
         "22:00:00 error something",
         "ERROR: 0 rows were written",
         "=ERROR REPORT====",
+        "panic: x",
     ],
     Level.CRITICAL: [
         "[7] [CRITICAL] WORKER TIMEOUT (pid:12)",
         "fatal: not a git repository",
-        "panic: x",
         "10:05AM FTL no token",
         "EMERG: x",
     ],
@@ -151,3 +151,25 @@ def test_numbers_and_priorities() -> None:
     assert level_of_priority("77") is None
     assert level_of_word("ERROR+2") is Level.ERROR
     assert level_of_word("nonsense") is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "FEHLR: kein Platz",
+        "fehlr: kein Platz",
+        "[FEHLR] kein Platz",
+        "2026-11-27 10:00:00 FEHLR kein Platz",
+        "2026-11-27 10:00:00 [main] FEHLR kein Platz",
+        "!! kein Platz",
+        "[!!] kein Platz",
+        "bot | FEHLR | kein Platz",
+        "level=fehlr msg=x",
+    ],
+)
+def test_a_word_that_the_user_declared_is_a_level(text: str) -> None:
+    """It counts where a logger's own words count, and without being declared it does not."""
+    declared = {"fehlr": Level.CRITICAL, "!!": Level.CRITICAL}
+    assert read_header(text, declared).level is Level.CRITICAL
+    assert read_header(text).level is None
+    assert read_header(f"alice said {text}", declared).level is None

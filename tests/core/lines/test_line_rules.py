@@ -15,8 +15,11 @@ def test_every_key_about_lines_is_handed_on() -> None:
         "same": ("c", {"pattern": "d"}),
         "latency": "(?P<ms>e)",
         "handled": "f",
+        "levels": {"g": "error"},
     }
-    assert LineRules.from_policy(judge) == LineRules(("a",), ("b",), ("c", "d"), "(?P<ms>e)", "f")
+    assert LineRules.from_policy(judge) == LineRules(
+        ("a",), ("b",), ("c", "d"), "(?P<ms>e)", "f", (("g", "error"),)
+    )
     assert LineRules.from_policy({}) == LineRules()
 
 
@@ -42,3 +45,11 @@ def test_expressions_see_what_is_kept_of_a_long_line() -> None:
     whole = rf"(?s)^.{{{MAX_MESSAGE + 1}}}"
     assert read(error, LineRules(ignore=(whole,))).is_error
     assert not read(error, LineRules(handled=whole)).is_handled
+
+
+def test_declared_words_are_levels_of_lines_and_of_records() -> None:
+    """Both in a header and in a JSON object's key for levels."""
+    rules = LineRules(levels=(("Fehlr", "critical"),))
+    for text in ("Fehlr: kein Platz", '{"level": "FEHLR", "time": "1", "msg": "kein Platz"}'):
+        assert read(text, rules).is_fatal
+        assert not read(text, LineRules()).is_error
