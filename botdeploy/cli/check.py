@@ -39,7 +39,7 @@ def check(context: Context, environment: str, limit: str | None) -> int:
         "controller": needs.items,
         "hosts": [
             {
-                "host": one.name,
+                **inventory.host(one.name).place,
                 "ok": all(item["ok"] for item in one.items),
                 "checks": [sentences.check_item(item, inventory, one.name) for item in one.items],
             }

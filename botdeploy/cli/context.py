@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from botdeploy.core.events import Listener
-    from botdeploy.core.model.inventory import Inventory
+    from botdeploy.core.model.inventory import Host, Inventory
     from botdeploy.engine.dependencies import Dependencies
     from botdeploy.engine.fleet.fleet import Fleet
     from botdeploy.views.notices.notices import Notices
@@ -56,7 +56,8 @@ class Context:
     mask: Mask = field(default_factory=Mask)
     environment: InitVar[str] = ""
     notices: Notices | None = None
-    bot: str = field(default="", init=False)
+    hosts: Mapping[str, Host] = field(default_factory=dict, init=False)
+    """Those of the inventory that was loaded last."""
     _fleet: Fleet | None = field(default=None, init=False)
 
     def __post_init__(self, environment: str) -> None:
@@ -70,7 +71,7 @@ class Context:
         self.output.environment = environment
         inventory = load(environment, self.inventory_dir, self.environ)
         self.output.environment = inventory.environment
-        self.bot = inventory.bot_name
+        self.hosts = {host.name: host for host in inventory.hosts}
         if self.verbose:
             for line in sentences.ignored_arguments(inventory):
                 self.output.say(line, "dim")
@@ -113,7 +114,7 @@ class Context:
 
     def sentence(self, ended: Ended) -> str:
         """Say how a command ended."""
-        return sentences.outcome(ended, self.output.environment, self.bot)
+        return sentences.outcome(ended, self.output.environment, self.hosts)
 
     def ended(self, ended: Ended, *, is_news: bool = True) -> int:
         """Tell how a command ended, wait a little for its notices, and give its exit code."""

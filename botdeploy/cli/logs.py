@@ -69,7 +69,7 @@ def _print(context: Context, one: MarkedLine, columns: _Columns) -> None:
             {
                 "at": at.isoformat(timespec="microseconds").replace("+00:00", "Z"),
                 "environment": one.environment,
-                "host": one.host,
+                **one.host.place,
                 "release": one.release or None,
                 "level": line.level.name.lower() if line.level is not None else None,
                 "message": line.message,
@@ -81,4 +81,5 @@ def _print(context: Context, one: MarkedLine, columns: _Columns) -> None:
     head = at.astimezone().isoformat(sep=" ", timespec="milliseconds")
     if columns.environment:
         head += f" {one.environment:<{columns.environment}}"
-    context.output.copy_out(f"{head} {one.host:<{columns.host}} {mark:<8} {line.message}", style)
+    head += f" {one.host.name:<{columns.host}} {mark:<8}"
+    context.output.copy_out(f"{head} {line.message}", style)

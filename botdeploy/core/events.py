@@ -38,6 +38,9 @@ class Event:
     ring: str | None = None
     host: str | None = None
     data: Mapping[str, Any] = field(default_factory=dict)
+    machine: str | None = None
+    """Where the host is; None where no host is named."""
+    instance: str | None = None
 
     def as_record(self) -> dict[str, Any]:
         """Give the event as the flat object that ``--json`` prints."""
@@ -50,6 +53,8 @@ class Event:
             value = getattr(self, name)
             if value is not None:
                 record[name] = value
+        if self.host is not None:
+            record |= {"machine": self.machine, "instance": self.instance}
         record.update(self.data)
         return record
 

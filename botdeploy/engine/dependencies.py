@@ -70,4 +70,4 @@ class Dependencies:
         self, environment: str, *, rollout: str | None = None, release: str | None = None
     ) -> EventEmitter:
         """Give what tells everybody who listens."""
-        return EventEmitter(self.emit, self.clock, environment, rollout, release)
+        return EventEmitter(self.emit, self.clock, self.fleet.host, environment, rollout, release)

@@ -8,17 +8,22 @@ from typing import TYPE_CHECKING
 from botdeploy.core.events import Event
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from botdeploy.core.events import Kind, Listener
+    from botdeploy.core.model.inventory import Host
     from botdeploy.engine.fleet.clock import Clock
     from botdeploy.hosts.acts.switch import Reverted, Switched
 
 
 @dataclass(frozen=True, slots=True)
 class EventEmitter:
-    """Tells everybody who listens; it adds the time, the environment and the rollout."""
+    """Tells everybody who listens; it adds the time, the environment, the rollout, the machine."""
 
     emit: Listener
     clock: Clock
+    find: Callable[[str], Host]
+    """Looks a host up by its name."""
     environment: str
     rollout: str | None = None
     release: str | None = None
@@ -33,6 +38,7 @@ class EventEmitter:
         **data: object,
     ) -> None:
         """Tell that something happened now; ``release`` where it is not the rollout's."""
+        found = self.find(host) if host is not None else None
         self.emit(
             Event(
                 kind,
@@ -42,6 +48,8 @@ class EventEmitter:
                 release=release or self.release,
                 ring=ring,
                 host=host,
+                machine=found.on_machine if found is not None else None,
+                instance=found.instance if found is not None else None,
                 data=data,
             )
         )

@@ -118,7 +118,7 @@ class Renderer:
             env=dict(sorted((env or {}).items())),
             service=service_directives(host, tuple(sorted(host.bot.secrets))),
             folder=release_folder(host),
-            shared=f"{home_folder(host)}/shared",
+            shared=f"{host.home}/shared",
             instance=host.instance or "",
         )
         if "\0" in text or not is_systemd_text(text):
@@ -178,15 +178,9 @@ def packaged_templates() -> Path:
     return installed if (installed / UNIT_TEMPLATE).is_file() else package.parent / "templates"
 
 
-def home_folder(host: Host) -> str:
-    """Give the folder of an instance on its machine."""
-    home = f"/opt/{host.bot.name}"
-    return home if host.instance is None else f"{home}/instances/{host.instance}"
-
-
 def release_folder(host: Host) -> str:
     """Give the place of the files that run, where the bot is started."""
-    current = f"{home_folder(host)}/current"
+    current = f"{host.home}/current"
     return current if host.instance is None else f"{current}/tree"
 
 
@@ -201,8 +195,8 @@ def service_directives(
     longer than all the rest. No process sees two releases by that: ``current`` moves only when
     the old one is dead, and systemd enters the folder itself, not its link.
     """
-    bot, folder, shared = host.bot, release_folder(host), f"{home_folder(host)}/shared"
-    known = f"{home_folder(host)}/current/.botdeploy"
+    bot, folder, shared = host.bot, release_folder(host), f"{host.home}/shared"
+    known = f"{host.home}/current/.botdeploy"
     credentials = secret_names if bot.secrets_by is SecretsBy.CREDENTIAL else ()
     directives: dict[str, tuple[str, ...]] = {
         "Type": ("notify" if bot.ready.kind is ReadyKind.NOTIFY else "exec",),

@@ -17,34 +17,36 @@ from botdeploy.core.rollout.next_step import (
 )
 from botdeploy.core.text.phrases import few
 from botdeploy.errors import Hint, Todo
-from botdeploy.views.status import fault_sentence
+from botdeploy.views.status import fault_sentence, login
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
-    from botdeploy.core.model.inventory import Inventory
+    from botdeploy.core.model.inventory import Host, Inventory
     from botdeploy.core.report.report_model import HostReport
     from botdeploy.core.rollout.next_step import Decision
     from botdeploy.engine.commands.promote import Due
     from botdeploy.engine.outcome import Ended
 
 
-def outcome(ended: Ended, environment: str, bot: str) -> str:
+def outcome(ended: Ended, environment: str, hosts: Mapping[str, Host]) -> str:
     """Say how a command ended: what happened, what is wrong on which host, what to type next."""
     parts = [ended.summary] if ended.summary else []
     parts += [
-        f"{host}: {fault_sentence(fault, environment, bot, host)}"
-        for host, fault in ended.faults.items()
+        f"{name}: {fault_sentence(fault, environment, hosts[name])}"
+        for name, fault in ended.faults.items()
     ]
-    return with_hints("; ".join(parts), ended.hints, environment, bot)
+    return with_hints("; ".join(parts), ended.hints, environment, hosts)
 
 
-def with_hints(sentence: str, hints: Iterable[Hint], environment: str, bot: str) -> str:
+def with_hints(
+    sentence: str, hints: Iterable[Hint], environment: str, hosts: Mapping[str, Host]
+) -> str:
     """Put the commands that may follow behind what was said."""
-    return "; ".join([*([sentence] if sentence else []), *_next(hints, environment, bot)])
+    return "; ".join([*([sentence] if sentence else []), *_next(hints, environment, hosts)])
 
 
-def _next(hints: Iterable[Hint], environment: str, bot: str) -> Iterable[str]:
+def _next(hints: Iterable[Hint], environment: str, hosts: Mapping[str, Host]) -> Iterable[str]:
     """Say each step with its command: the first is what to do next, others come after it."""
     is_first = True
     for step in hints:
@@ -67,19 +69,33 @@ def _next(hints: Iterable[Hint], environment: str, bot: str) -> Iterable[str]:
             case _:
                 label = "next" if is_first else "then"
         is_first = False
-        for text in _commands(step, environment, bot):
+        for text in _commands(step, environment, hosts):
             yield f"{label}: {text}"
 
 
-def _commands(step: Hint, environment: str, bot: str) -> Iterable[str]:
+def _commands(step: Hint, environment: str, hosts: Mapping[str, Host]) -> Iterable[str]:
     match step.todo:
         case Todo.START_UNIT | Todo.SHOW_UNIT:
             verb = "start" if step.todo is Todo.START_UNIT else "status"
-            return (f"on {', '.join(step.hosts)}: systemctl {verb} {bot}",)
+            return _by_login(verb, [hosts[name] for name in step.hosts])
         case Todo.ROLLBACK if step.hosts:
             return tuple(f"botdeploy rollback {environment} --limit {host}" for host in step.hosts)
         case _:
             return (command(step, environment),)
+
+
+def _by_login(verb: str, hosts: Sequence[Host]) -> Iterable[str]:
+    """Give systemctl's commands: one for all plain hosts, else one for each machine."""
+    plain = [host for host in hosts if host.instance is None]
+    if plain:
+        names = ", ".join(host.name for host in plain)
+        yield f"on {names}: systemctl {verb} {plain[0].service}"
+    services: dict[str, list[str]] = {}
+    for host in hosts:
+        if host.instance is not None:
+            services.setdefault(login(host), []).append(host.service)
+    for machine, names_there in services.items():
+        yield f"on {machine}: systemctl {verb} {' '.join(names_there)}"
 
 
 def command(step: Hint, environment: str) -> str:
@@ -179,7 +195,7 @@ def check_item(item: Mapping[str, Any], inventory: Inventory, host: str) -> dict
     """Put the values of a check's item into its texts, and take them away."""
     shown = {key: value for key, value in item.items() if key not in ("fault", "owner")}
     if fault := item.get("fault"):
-        shown["message"] = fault_sentence(fault, inventory.environment, inventory.bot_name, host)
+        shown["message"] = fault_sentence(fault, inventory.environment, inventory.host(host))
     if owner := item.get("owner"):
         step = Hint(Todo.TAKE_OVER, name=owner)
         shown["mend"] += (

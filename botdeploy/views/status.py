@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from botdeploy.core.host.host_state import BotFault
+    from botdeploy.core.model.inventory import Host
 
 _STATES = {"active": "green", "failed": "bold red", "activating": "yellow", "inactive": "dim"}
 
@@ -51,16 +52,21 @@ def table(record: Mapping[str, Any]) -> Table:
     )
 
 
-def fault_sentence(fault: BotFault, environment: str, bot: str, host: str) -> str:
+def login(host: Host) -> str:
+    """Name where a person has to log in to work on a host by hand."""
+    return host.name if host.instance is None else host.on_machine
+
+
+def fault_sentence(fault: BotFault, environment: str, host: Host) -> str:
     """Say what is wrong with a bot that should run, and what to type."""
-    logs = f"see: botdeploy logs {environment} --limit {host}"
-    again = f"botdeploy rollback {environment} --to {fault.release} --limit {host} --keep"
+    logs = f"see: botdeploy logs {environment} --limit {host.name}"
+    again = f"botdeploy rollback {environment} --to {fault.release} --limit {host.name} --keep"
     match fault.runs:
         case Runs.RUNNING:
-            unit = f"/opt/{bot}/current/.botdeploy/{bot}.service"
+            unit = f"{host.home}/current/.botdeploy/{host.unit}"
             return (
                 "it runs, but its unit is not enabled, so it would not start at the next boot; "
-                f"on {host}: systemctl enable {unit}"
+                f"on {login(host)}: systemctl enable {unit}"
             )
         case Runs.ENDED:
             why = f"systemd no longer restarts it: {fault.why}" if fault.is_given_up else fault.why

@@ -73,7 +73,11 @@ def _rollout(rollout: RolloutStatus, status: Status) -> dict[str, Any]:
 
 def _host(one: HostStatus, found: Status) -> dict[str, Any]:
     state, inventory = one.state, found.inventory
-    about = {"host": one.name, "ring": one.ring or None, "reachable": state is not None}
+    about = {
+        **inventory.host(one.name).place,
+        "ring": one.ring or None,
+        "reachable": state is not None,
+    }
     if state is None:
         return {**about, **dict.fromkeys(_UNKNOWN), "error": one.error}
     switch, lease = state.switch, None
@@ -81,8 +85,7 @@ def _host(one: HostStatus, found: Status) -> dict[str, Any]:
         lease = _stamp(found.at + timedelta(seconds=switch.lease_left_s))
     wrong = None
     if one.fault is not None:
-        environment, bot = inventory.environment, inventory.bot_name
-        wrong = fault_sentence(one.fault, environment, bot, one.name)
+        wrong = fault_sentence(one.fault, inventory.environment, inventory.host(one.name))
     return {
         **about,
         "current": state.current or None,
@@ -112,13 +115,14 @@ def releases(
     """Give what ``releases --json`` prints."""
     hosts: list[dict[str, Any]] = [
         {
-            "host": name,
+            **inventory.host(name).place,
             "reachable": True,
             "error": None,
             "releases": [
                 {
                     "id": one.id,
                     "digest": one.digest,
+                    "tree": one.tree or None,
                     "current": one.id == state.current,
                     "previous": one.id == state.previous,
                     "running": one.id == state.running,
@@ -129,7 +133,7 @@ def releases(
             ],
         }
         if (state := states.get(name)) is not None
-        else {"host": name, "reachable": False, "error": away[name].message}
+        else {**inventory.host(name).place, "reachable": False, "error": away[name].message}
         for name in names
     ]
     return {"environment": inventory.environment, "bot": inventory.bot_name, "hosts": hosts}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,21 +13,27 @@ import pytest
 
 from botdeploy.cli.context import Context
 from botdeploy.core.events import Event, Kind
+from botdeploy.core.model.address import Address
+from botdeploy.core.model.bot import Bot
+from botdeploy.core.model.inventory import Host
 from botdeploy.core.model.policy import Gate, Policy, Ring, Share
 from botdeploy.core.rollout.next_step import Reason
 from botdeploy.engine.commands.canary import canary
 from botdeploy.engine.commands.promote import promote
 from botdeploy.engine.commands.rollback import rollback
+from botdeploy.engine.event_emitter import EventEmitter
 from botdeploy.engine.outcome import Ended
 from botdeploy.engine.rollout.loop import Options
 from botdeploy.errors import ExitCode, HostError
 from tests.engine.fakefleet import DEFAULT_RINGS, Stage
+from tests.engine.fakehost import FakeClock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 DOC = (Path(__file__).parents[2] / "docs/exit-codes.md").read_text(encoding="utf-8")
-COMMON = {"event", "at", "environment", "rollout", "release", "ring", "host"}
+PLACE = {"host", "machine", "instance"}
+COMMON = {"event", "at", "environment", "rollout", "release", "ring", *PLACE}
 
 
 def _rows() -> Iterator[tuple[str, str]]:
@@ -92,6 +99,28 @@ def test_events_carry_what_is_documented_and_nothing_else() -> None:
         assert ALWAYS[name] <= fields, name
         seen.add(event.kind)
     assert seen == set(Kind) - {Kind.OUTCOME}
+
+
+def test_an_event_that_names_a_host_names_its_machine_and_instance() -> None:
+    """The instance is null in the plain form; an event of no host has none of the three."""
+    host = Host("w1/2", Address("w1", "192.0.2.1"), Bot("b", "run", "/s"), (), "2")
+    host = replace(host, machine="192.0.2.1:22")
+    told: list[Event] = []
+    emit = EventEmitter(told.append, FakeClock(), {"w1/2": host}.__getitem__, "prod")
+    emit(Kind.HOST_FAILED, host="w1/2", error="it is away")
+    emit(Kind.WAITING, why="a gate")
+    about, no_host = (event.as_record() for event in told)
+    assert {name: about[name] for name in PLACE} == host.place
+    assert host.place == {"host": "w1/2", "machine": "192.0.2.1:22", "instance": "2"}
+    assert not PLACE & set(no_host)
+
+
+def test_a_rollout_names_its_machines_with_their_hosts() -> None:
+    """A script that counts machines need not read the inventory."""
+    stage = Stage()
+    release(stage)
+    (begun,) = (one for one in stage.events if one.kind is Kind.ROLLOUT_STARTED)
+    assert begun.data["machines"] == {name: [name] for name in stage.hosts}
 
 
 def test_every_event_is_documented() -> None:

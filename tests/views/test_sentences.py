@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -29,10 +30,15 @@ from botdeploy.errors import ExitCode, Hint, Todo
 from botdeploy.views import sentences, status
 from tests.views.canned import inventory
 
+if TYPE_CHECKING:
+    from botdeploy.core.model.inventory import Host
+
+HOSTS = {host.name: host for host in inventory(["w1", "w2"]).hosts}
+
 
 def said(*hints: Hint) -> str:
     """Say what may be typed after something happened."""
-    return sentences.with_hints("it failed", hints, "prod", "echobot")
+    return sentences.with_hints("it failed", hints, "prod", HOSTS)
 
 
 @pytest.mark.parametrize(
@@ -80,11 +86,11 @@ def test_a_command_ends_with_what_happened_then_what_is_wrong_then_what_to_type(
     """Each host that is not well is named once."""
     fault = BotFault(Runs.LOOPING, "systemd started it 5 times", "R1")
     ended = Ended(ExitCode.HELD, "R1: done", faults={"w1": fault}, hints=(Hint(Todo.PROMOTE),))
-    assert sentences.outcome(ended, "prod", "echobot") == (
+    assert sentences.outcome(ended, "prod", HOSTS) == (
         "R1: done; w1: systemd started it 5 times; see: botdeploy logs prod --limit w1; "
         "next: botdeploy promote prod"
     )
-    assert sentences.outcome(Ended(ExitCode.DONE, ""), "prod", "echobot") == ""
+    assert sentences.outcome(Ended(ExitCode.DONE, ""), "prod", HOSTS) == ""
 
 
 AGAIN = "botdeploy rollback prod --to R1 --limit w1 --keep"
@@ -102,15 +108,36 @@ AGAIN = "botdeploy rollback prod --to R1 --limit w1 --keep"
 )
 def test_a_bot_that_does_not_run_as_it_should_has_a_way_out(runs: Runs, end: str) -> None:
     """Each fault names the command that mends it, for this host alone."""
-    found = status.fault_sentence(BotFault(runs, "so it is", "R1"), "prod", "echobot", "w1")
+    found = status.fault_sentence(BotFault(runs, "so it is", "R1"), "prod", HOSTS["w1"])
     assert found.endswith(end)
     assert ("so it is" in found) is (runs is not Runs.RUNNING)
+
+
+def shared(machine: str, *instances: str) -> dict[str, Host]:
+    """Give instances on one machine."""
+    plain = HOSTS["w1"]
+    return {name: replace(plain, name=name, instance=name, machine=machine) for name in instances}
+
+
+def test_an_instance_has_its_own_unit_in_every_command() -> None:
+    """Who types it logs in on the machine: its own name is none that ssh would know."""
+    hosts = shared("192.0.2.1:22", "dev", "main") | shared("192.0.2.2:22", "a")
+    hints = (Hint(Todo.START_UNIT, ("dev", "a", "main")),)
+    assert sentences.with_hints("it failed", hints, "prod", hosts) == (
+        "it failed; next: on 192.0.2.1:22: systemctl start echobot@dev echobot@main; "
+        "next: on 192.0.2.2:22: systemctl start echobot@a"
+    )
+    found = status.fault_sentence(BotFault(Runs.RUNNING, "", "R1"), "prod", hosts["dev"])
+    assert found.endswith(
+        "on 192.0.2.1:22: systemctl enable "
+        "/opt/echobot/instances/dev/current/.botdeploy/echobot@dev.service"
+    )
 
 
 def test_a_bot_that_systemd_gave_up_is_told_apart() -> None:
     """It had been restarted before it ended."""
     fault = BotFault(Runs.ENDED, "it ended", "R1", is_given_up=True)
-    found = status.fault_sentence(fault, "prod", "echobot", "w1")
+    found = status.fault_sentence(fault, "prod", HOSTS["w1"])
     assert found.startswith("systemd no longer restarts it: it ended; see: ")
 
 

@@ -18,7 +18,7 @@ from botdeploy.engine.fleet.observe import observe
 from botdeploy.engine.rollout.loop import Options
 from botdeploy.errors import ExitCode
 from botdeploy.views.status_record import record as record_of
-from botdeploy.views.status_record import what_comes
+from botdeploy.views.status_record import releases, what_comes
 from tests.engine.fakefleet import Stage
 
 if TYPE_CHECKING:
@@ -149,3 +149,24 @@ def test_status_has_the_documented_keys_and_no_others(stage: Stage) -> None:
     assert set(record) == set(example)
     assert set(record["rollout"]) == set(example["rollout"])
     assert [set(host) for host in record["hosts"]] == [set(example["hosts"][0])] * 4
+
+
+def test_whatever_is_about_a_host_says_which_machine_and_instance() -> None:
+    """Status and releases; a host that is away has them too, and in the plain form one is null."""
+    stage = Stage(policy=Policy(RINGS), machines={"m1": ("h1", "h2")})
+    stage.hosts["h3"].is_cut = True
+    inventory, fleet = stage.inventory, stage.controller()
+    names = tuple(host.name for host in inventory.hosts)
+    states, away = observe(fleet, names)  # type: ignore[arg-type]
+    now = stage.dependencies().clock.now()
+    for records in (
+        record_of(status(inventory, names, states, away, now))["hosts"],
+        releases(inventory, names, states, away)["hosts"],
+    ):
+        found = [(one["host"], one["machine"], one["instance"]) for one in records]
+        assert found == [
+            ("h1", "m1", "h1"),
+            ("h2", "m1", "h2"),
+            ("h3", "h3", None),
+            ("h4", "h4", None),
+        ]

@@ -42,9 +42,20 @@ class Host:
         return self.bot.name if self.instance is None else f"{self.bot.name}@{self.instance}"
 
     @property
+    def home(self) -> str:
+        """Its folder on its machine."""
+        home = f"/opt/{self.bot.name}"
+        return home if self.instance is None else f"{home}/instances/{self.instance}"
+
+    @property
     def on_machine(self) -> str:
         """What tells its machine from all others of the environment."""
         return self.machine or self.name
+
+    @property
+    def place(self) -> dict[str, str | None]:
+        """Say which host it is, as every record of machine output that is about one does."""
+        return {"host": self.name, "machine": self.on_machine, "instance": self.instance}
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +98,11 @@ class Inventory:
     def machine_of(self) -> dict[str, str]:
         """Say which machine each host is on."""
         return {host.name: host.on_machine for host in self.hosts}
+
+    @property
+    def is_shared(self) -> bool:
+        """Tell whether hosts share machines, so that people are told which one they are on."""
+        return any(host.instance is not None for host in self.hosts)
 
     def host(self, name: str) -> Host:
         """Look a host up by its inventory name; raises KeyError."""

@@ -35,7 +35,7 @@ def history(
         if isinstance(result, HostError):
             away[name] = result
         else:
-            entries += [{"host": name, **entry} for entry in result]
+            entries += [{**fleet.host(name).place, **entry} for entry in result]
     entries.sort(key=lambda entry: str(entry.get("at", "")))
     if since is not None:
         entries = [entry for entry in entries if _is_since(entry, since)]

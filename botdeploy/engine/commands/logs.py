@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from botdeploy.core.host.host_state import HostState
+    from botdeploy.core.model.inventory import Host
     from botdeploy.core.text.secret_mask import Mask
     from botdeploy.engine.fleet.clock import Clock
     from botdeploy.engine.fleet.fleet import Fleet
@@ -103,7 +104,7 @@ class MarkedLine:
     """A line with the environment, the host and the release that wrote it."""
 
     environment: str
-    host: str
+    host: Host
     release: str
     """Empty where it is not known."""
     line: LogLine
@@ -191,8 +192,8 @@ class LogReader:
                 self._writers[name] = Writers(state, self._ahead_us[name])
 
     def _marked(self, name: str, line: LogLine) -> MarkedLine:
-        environment = self._fleet.inventory.environment
-        return MarkedLine(environment, name, self._writers[name].release_of(line), line)
+        environment, host = self._fleet.inventory.environment, self._fleet.host(name)
+        return MarkedLine(environment, host, self._writers[name].release_of(line), line)
 
 
 def follow(readers: Iterable[LogReader], stop: threading.Event) -> Iterator[MarkedLine]:

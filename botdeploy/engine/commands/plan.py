@@ -103,7 +103,8 @@ class Plan:
         }
 
     def _host(self, name: str, ring: Ring) -> dict[str, object]:
-        record: dict[str, object] = {"host": name, "ring": ring.name}
+        host = self.inventory.host(name)
+        record: dict[str, object] = {**host.place, "ring": ring.name}
         if name in self.away:
             return {**record, "error": self.away[name].message}
         state, build = self.states[name], self.build
@@ -115,7 +116,6 @@ class Plan:
             return record
         found = self.bases.get(name)
         base = found if isinstance(found, _Base) else _Base(state.current)
-        host = next(one for one in self.inventory.hosts if one.name == name)
         if not is_there:
             record["bytes"] = len(build.delta(host, base.manifest)) + len(build.meta(host, ring))
             record["files"] = len(delta(build.manifest(host), base.manifest))

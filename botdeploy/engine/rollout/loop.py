@@ -274,6 +274,7 @@ class RolloutLoop:
             rings=[self._ring_record(ring.name) for ring in members.policy.rings],
             message=self._options.message,
             by=self._owner,
+            machines={name: list(on) for name, on in self._inventory.machines.items()},
             left_out=dict(self._inventory.left_out),
         )
 

@@ -100,6 +100,7 @@ def test_hosts_are_asked_at_the_same_time() -> None:
     assert warnings == ()
     assert [one["host"] for one in hosts] == ["h1", "h2"]
     for one in hosts:
+        assert (one["machine"], one["instance"]) == (one["host"], None)
         assert one["unit_diff"][1:] == [" b", "+Restart=always"]
         assert one["environment_diff"] == []
 

@@ -17,6 +17,7 @@ from botdeploy.engine.rollout.loop import Options
 from botdeploy.errors import ExitCode, UserError
 from botdeploy.views import sentences
 from tests.engine.fakefleet import Stage
+from tests.engine.sentences import AnyHost
 
 if TYPE_CHECKING:
     from botdeploy.core.model.inventory import Inventory
@@ -67,7 +68,7 @@ def test_another_environment_is_refused_with_both_names(stage: Stage) -> None:
     before = [(host.current, dict(host.rollout)) for host in stage.hosts.values()]
     with pytest.raises(UserError) as caught:
         release(stage, named(stage.inventory, "slow"))
-    said = sentences.with_hints(str(caught.value), caught.value.hints, "slow", "tbot")
+    said = sentences.with_hints(str(caught.value), caught.value.hints, "slow", AnyHost())
     assert caught.value.exit_code is ExitCode.USAGE
     assert "belongs to environment 'prod'; this is 'slow'" in said.replace("; h", "\nh")
     assert ": botdeploy canary slow --take-over prod" in said
