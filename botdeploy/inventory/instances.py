@@ -61,6 +61,28 @@ def number(instances: Mapping[str, Instance]) -> None:
         _let_know(instance.scope, instance_index=index, instance_count=len(instances))
 
 
+class _Magic(dict[str, Any]):
+    """Values that templates know beside the inventory's variables, and which were asked for."""
+
+    def __init__(self, values: Mapping[str, Any]) -> None:
+        super().__init__(values)
+        self.asked: set[str] = set()
+
+    def __getitem__(self, name: str) -> Any:
+        self.asked.add(name)
+        return super().__getitem__(name)
+
+
+def numbers(instance: Instance) -> str:
+    """Give ``INDEX/COUNT`` where a template has asked for either of them by now; else nothing."""
+    magic = instance.scope.magic
+    asked = magic.asked if isinstance(magic, _Magic) else set()
+    if asked.isdisjoint({"instance_index", "instance_count"}):
+        return ""
+    index, count = (instance.scope.value(name) for name in ("instance_index", "instance_count"))
+    return f"{index}/{count}"
+
+
 def stand_in(instance: Instance) -> Scope | None:
     """Give the variables with a stand-in for the instance's name; None in the plain form."""
     if instance.name is None:
@@ -89,7 +111,7 @@ def only_names(value: object, other: object, name: str) -> bool:
 
 
 def _scope(scope: Scope, name: str | None) -> Scope:
-    made = Scope(scope.engine, scope.host, scope.variables, dict(scope.magic))
+    made = Scope(scope.engine, scope.host, scope.variables, _Magic(scope.magic))
     if name is None:
         _let_know(made, instance="")
     else:

@@ -12,7 +12,7 @@ from botdeploy.inventory.connection_vars import Connection
 from botdeploy.inventory.empty_names import rendered
 from botdeploy.inventory.find import find
 from botdeploy.inventory.gather import folder_of, gather
-from botdeploy.inventory.instances import expand, number, only_names, stand_in
+from botdeploy.inventory.instances import expand, number, numbers, only_names, stand_in
 from botdeploy.inventory.machines import check_machines, machine_names
 from botdeploy.inventory.pattern import names_of, why_none
 from botdeploy.inventory.rings import place_hosts
@@ -147,6 +147,7 @@ def _hosts(tree: GroupTree, chosen: dict[str, Instance], base: Path) -> tuple[Ho
             name=name,
             address=addresses[one.machine_host],
             bot=bots.of(one.scope),
+            numbers=numbers(one),
             groups=tuple(tree.members[one.machine_host].groups),
             instance=one.name,
             alike=_alike(bots, one),

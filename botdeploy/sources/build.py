@@ -245,6 +245,8 @@ class Build:
             "ready": (ready_text(bot), _PUBLIC),
             "about": (json.dumps(self._about_of(host), ensure_ascii=False) + "\n", _PUBLIC),
         }
+        if host.numbers:
+            texts["numbers"] = (f"numbers={host.numbers}\n", _PUBLIC)
         if bot.secrets_by is SecretsBy.CREDENTIAL:
             for name, value in secrets.items():
                 texts[f"credentials/{name}"] = (value, _PRIVATE)

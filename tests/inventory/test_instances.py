@@ -71,6 +71,20 @@ def test_hosts_that_share_a_machine_are_its_instances(tmp_path: Path) -> None:
     assert inventory.variables["main"]["instance"] == "main"
 
 
+def test_what_is_made_with_a_number_is_known(tmp_path: Path) -> None:
+    """Directly or through other variables; a number that nothing asks for is none."""
+    assert [host.numbers for host in read(tmp_path, NAMED).hosts] == ["0/2", "1/2"]
+    assert [host.numbers for host in read(tmp_path, COUNTED).hosts] == [""] * 6
+    through = COUNTED.replace("run}", "'run {{ shard }}'}").replace(
+        "    bot:", "    shard: '{{ instance_index % 2 }}'\n    bot:"
+    )
+    assert read(tmp_path, through).hosts[2].numbers == "2/6"
+    own = COUNTED.replace("run}", "'run {{ instance_index }}'}").replace(
+        "    bot:", "    instance_index: 7\n    bot:"
+    )
+    assert {host.numbers for host in read(tmp_path, own).hosts} == {""}
+
+
 def test_a_host_stands_for_as_many_instances_as_it_says(tmp_path: Path) -> None:
     """W1 becomes w1/1, w1/2 and w1/3, in its groups and on its machine."""
     inventory = read(tmp_path, COUNTED)

@@ -64,6 +64,8 @@ class StagedRelease:
     """When that was, by the host's clock."""
     tree: str = ""
     """The digest of its tree in the machine's store; empty in the plain form."""
+    numbers: str = ""
+    """``INDEX/COUNT`` of the instance that it was made for, where that is a part of it."""
 
     @property
     def proven_us(self) -> int:

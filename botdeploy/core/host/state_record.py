@@ -61,6 +61,7 @@ def _from_record(record: Mapping[str, Any]) -> HostState:
                 told(one.get("proven_in", "")),
                 _time_of(one.get("proven_at")),
                 told(one.get("tree")),
+                told(one.get("numbers", "")),
             )
             for one in record.get("releases", ())
         ),

@@ -28,6 +28,8 @@ class Host:
     """Its name on its machine; None in the plain form, where the bot is alone there."""
     alike: Bot | None = None
     """The bot with a stand-in for the instance's name, where nothing else of it depends on that."""
+    numbers: str = ""
+    """``INDEX/COUNT`` where its bot is made with either of them; empty where it is with none."""
     machine: str = ""
     """The machine's address and port; equal for hosts on one machine. Empty: one of its own."""
 

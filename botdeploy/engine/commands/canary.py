@@ -12,6 +12,7 @@ from botdeploy.core.rollout import target as targets
 from botdeploy.core.rollout.host_standing import SATISFIED, Standing
 from botdeploy.core.rollout.machine_count import machines_with
 from botdeploy.core.rollout.one_machine import as_told
+from botdeploy.core.rollout.renumbering import refuse_renumbering
 from botdeploy.engine.commands.leftovers import revert_leftovers
 from botdeploy.engine.outcome import Ended
 from botdeploy.engine.rollout.loop import RolloutLoop
@@ -59,6 +60,7 @@ def canary(
         target = targets.named(inventory, lock.states, built, release, new, is_forced=is_forced)
         if not is_forced:
             targets.refuse_quarantined(inventory, lock.states, target)
+        refuse_renumbering(inventory, lock.states, target.release)
         if build is not None:
             build = build.under(target.release)
         revert_leftovers(inventory, dependencies, lock, besides=target.release)

@@ -213,6 +213,7 @@ tell_releases() {
 		member rollout "$RELEASES/$id/.botdeploy/staged" rollout
 		member proven_at "$PROVEN/$id" at
 		member proven_in "$PROVEN/$id" rollout
+		member numbers "$RELEASES/$id/.botdeploy/numbers" numbers
 		printf '}'
 		separator=', '
 	done
