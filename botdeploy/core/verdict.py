@@ -26,6 +26,9 @@ class Verdict:
     errors: tuple[tuple[str, str], ...] = ()
     """Of a fail, the release's own errors that it names: fingerprint, and first words."""
 
+    machine: str | None = None
+    """The machine whose instances all show it, or may: such a wait becomes no pass."""
+
     def __str__(self) -> str:
         """Tell the outcome and its first reason."""
         return f"{self.outcome.value}: {self.reasons[0]}" if self.reasons else self.outcome.value

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
@@ -96,7 +96,7 @@ class Seen:
     crashes: int = 0
     """Crashes since it was ready that systemd's counter alone is proof of."""
     is_excused: bool = False
-    """What ended it may have an external cause, by its last error."""
+    """What ended it may have an external cause, by its last error, or be that of its machine."""
 
 
 def seen(unit: Unit, release: str, ran_s: float = 0.0) -> Seen:
@@ -149,7 +149,7 @@ def judged(
     ``over_s``: how long the soak is over, negative before that; ``unread``: hosts whose journals
     hold not even systemd's own lines; ``doubts``: why others' pass is none, by host. What ended by
     itself fails at once, all else matters at the verdict. What a journal that is read tells of
-    restarts has been weighed against the past by ``verdict``.
+    restarts has been weighed against the past by ``verdict``; one of a whole machine is no pass.
     """
     if verdict is not None and verdict.outcome is Outcome.FAIL:
         return verdict
@@ -163,6 +163,9 @@ def judged(
             why = f"systemd restarted it after crashes, {one.crashes} times in all; {UNREAD}"
             return Verdict(Outcome.FAIL, (why,), name)
     for name, one in hosts.items():
+        is_shared = one.is_excused and verdict is not None and verdict.machine is not None
+        if is_shared and verdict is not None and one.runs in {Runs.LOOPING, Runs.ENDED}:
+            return replace(verdict, reasons=(f"{name}: {one.why}", *verdict.reasons), host=name)
         if one.runs in {Runs.STOPPED, Runs.OTHER, Runs.LOOPING, Runs.ENDED}:
             outcome = Outcome.WAIT if over_s < 0 else Outcome.INCONCLUSIVE
             told = f"; {EXTERNAL}" if one.is_excused else ""

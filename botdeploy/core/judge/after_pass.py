@@ -15,6 +15,7 @@ from botdeploy.core.judge.history_model import Usual
 from botdeploy.core.judge.host_tally import MINUTE_US, ProcessEvent
 from botdeploy.core.judge.journal_gaps import JournalGaps
 from botdeploy.core.judge.judge_options import JudgeOptions, Preset
+from botdeploy.core.judge.machine_faults import MachineFaults
 from botdeploy.core.judge.past_windows import WINDOW_MIN
 from botdeploy.core.judge.rates import BLOCK_MIN
 from botdeploy.core.judge.sequential import LATE_US, past_minutes
@@ -58,13 +59,22 @@ class AfterPass(JournalGaps):
     """
 
     def __init__(
-        self, canary: Sequence[str], baseline: Sequence[str], passed_at_us: Mapping[str, int]
+        self,
+        canary: Sequence[str],
+        baseline: Sequence[str],
+        passed_at_us: Mapping[str, int],
+        machines: Mapping[str, str] | None = None,
     ) -> None:
-        """``passed_at_us``: for each host of the ring, microseconds since the epoch."""
+        """``passed_at_us``: for each host of the ring, microseconds since the epoch.
+
+        ``machines``: as ``Judge`` takes it.
+        """
         self._fleet = FleetTally(canary, baseline, dict(passed_at_us), MINUTE_US)
+        self._fleet.machines = machines or {}
         options = JudgeOptions.preset_for(Preset.NORMAL, 0.0)
         self._options = replace(options, false_abort_rate=FALSE_A_DAY)
         self._hard = HardRules(self._fleet, self._options)
+        self._machine = MachineFaults(self._fleet, self._options, self._hard)
         self._table: Table | None = None
         self._usual: Usual | None = None
         self._comparisons: list[tuple[int, Comparison]] = []
@@ -81,7 +91,7 @@ class AfterPass(JournalGaps):
         tally = self._fleet.add(host, line)
         if tally is None or line.at_us < tally.start_us or host not in self._fleet.canary:
             return
-        self._take(self._hard.at_line(tally, line))
+        self._answer(self._hard.at_line(tally, line), line.at_us, line.fingerprint)
 
     def absorb(
         self, host: str, evidence: Evidence, release: str, counted: Collection[str] | None = None
@@ -106,7 +116,7 @@ class AfterPass(JournalGaps):
             if not (is_stop and one.kind == SystemKind.CRASHED):
                 kind = SystemKind(one.kind)
                 event = ProcessEvent(one.at_us, kind, one.text, status=one.status)
-                self._take(self._hard.at_event(tally, event))
+                self._answer(self._hard.at_event(tally, event), one.at_us, tally.last_error)
 
     def leave(self, host: str, at_us: int) -> None:
         """Note that a host of the baseline gets the new release: it says nothing of the old one."""
@@ -117,11 +127,21 @@ class AfterPass(JournalGaps):
     def failure(self, now_us: int) -> Verdict | None:
         """Give the verdict that revokes the pass, by what was seen until ``now_us``; else None."""
         if self._failed is None:
-            self._take(self._hard.standing(now_us))
+            self._take(self._machine.held(now_us))
+            self._take(self._machine.standing(now_us))
         if self._failed is None and (self._table is not None or self._begin()):
             while self._failed is None and (self._next + 1) * MINUTE_US + LATE_US <= now_us:
                 self._minute(now_us // MINUTE_US)
         return self._failed
+
+    def ends(self) -> frozenset[str]:
+        """Name the hosts whose end is that of their whole machine, or may turn out to be."""
+        return self._machine.ends()
+
+    def _answer(self, ruled: Verdict | None, at_us: int, error: str | None) -> None:
+        """Take what a line shows; where it is a fail, the others on the machine are heard first."""
+        if ruled is not None and ruled.outcome is Outcome.FAIL:
+            self._take(self._machine.at_line(ruled, at_us, error))
 
     def _take(self, ruled: Verdict | None) -> None:
         if self._failed is None and ruled is not None and ruled.outcome is Outcome.FAIL:
@@ -161,7 +181,8 @@ class AfterPass(JournalGaps):
             comparison.minute(table.length - 1, ready)
             if ready and self._is_plain(comparison, usual) and comparison.in_hindsight() >= BOUND:
                 text = EvidenceText(self._fleet, comparison)
-                self._fail(text.against(), text.host())
+                failed = Verdict(Outcome.FAIL, text.against(), text.host())
+                self._take(self._machine.weighed(failed, (minute + 1) * MINUTE_US))
                 return
 
     def _is_plain(self, comparison: Comparison, usual: Usual) -> bool:

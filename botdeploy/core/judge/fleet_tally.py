@@ -50,10 +50,21 @@ class FleetTally:
         self.external = ExternalErrors(self.baseline)
         self.has_unread = False
         """Whether there is more of the past than was read."""
+        self.machines: Mapping[str, str] = {}
+        """By host, its machine; one that is missing has a machine of its own."""
 
     def host(self, name: str) -> HostTally | None:
         """Look a host up; None for one that is neither canary nor baseline."""
         return self._parts.get(name)
+
+    def machine_of(self, name: str) -> str:
+        """Name the machine of a host."""
+        return self.machines.get(name, name)
+
+    def neighbours(self, name: str) -> list[HostTally]:
+        """List the hosts of the old release on the machine of a canary host."""
+        machine = self.machine_of(name)
+        return [one for one in self.baseline.values() if self.machine_of(one.name) == machine]
 
     def add(self, name: str, line: LogLine) -> HostTally | None:
         """Count a line; what the old release says anywhere is known from then on."""

@@ -91,7 +91,7 @@ class HardRules:
     def standing(self, now_us: int) -> Verdict | None:
         """Answer what no line answered: a unit that stays down, and what was excused before."""
         for tally in self._fleet.canary.values():
-            for error, message in tally.fatal_errors:
+            for error, message in () if tally.name in self._excused else tally.fatal_errors:
                 if (ruled := self.at_fatal(tally, error, message)) is not None:
                     return ruled
             reason = self._kept(tally)
@@ -113,7 +113,7 @@ class HardRules:
                     return ruled
         if not self._excused:
             return None
-        sick = self._sick_baseline(now_us)
+        sick = self._sick_baseline(now_us, *self._excused)
         if sick:
             return self._not_the_release(sick)
         for name, reason in list(self._excused.items()):
@@ -123,6 +123,14 @@ class HardRules:
             tally.excused_until_us = now_us
             del self._excused[name]
         return None
+
+    def excuse(self, host: str, reason: str) -> None:
+        """Take what a canary host shows as a problem of its machine, until the others are well."""
+        self._excused.setdefault(host, reason)
+
+    def is_excused(self, host: str) -> bool:
+        """Tell whether what a canary host shows was taken as a problem of the others, too."""
+        return host in self._excused
 
     def may_be_external(self, tally: HostTally) -> bool:
         """Tell whether the last error of a host may have an external cause."""
@@ -151,8 +159,11 @@ class HardRules:
         known_s = self._fleet.history_s
         return f"in {duration(known_s)} of the old release" if known_s else "before"
 
-    def _sick_baseline(self, now_us: int) -> list[str]:
-        """Name the baseline hosts with a problem now, if they are at least half of the baseline."""
+    def _sick_baseline(self, now_us: int, *hosts: str) -> list[str]:
+        """Name the baseline hosts with a problem now, if they are at least half of the baseline.
+
+        Or all of those that share the machine of one of these canary hosts, which were excused.
+        """
         sick = [
             tally.name
             for tally in self._fleet.baseline.values()
@@ -162,7 +173,13 @@ class HardRules:
                 for one in tally.process_events
             )
         ]
-        return sick if 2 * len(sick) >= len(self._fleet.baseline) else []
+        if 2 * len(sick) >= len(self._fleet.baseline):
+            return sick
+        for host in hosts:
+            beside = [tally.name for tally in self._fleet.neighbours(host)]
+            if beside and set(beside) <= set(sick):
+                return beside
+        return []
 
     def _not_the_release(self, sick: list[str]) -> Verdict:
         reasons = [*self._excused.values()]

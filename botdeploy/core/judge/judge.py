@@ -11,6 +11,7 @@ from botdeploy.core.judge.hard_rules import HardRules
 from botdeploy.core.judge.host_tally import MINUTE_US, SECOND_US
 from botdeploy.core.judge.journal_gaps import JournalGaps
 from botdeploy.core.judge.judge_options import JudgeOptions, Preset
+from botdeploy.core.judge.machine_faults import MachineFaults
 from botdeploy.core.judge.pass_caveats import unexcluded
 from botdeploy.core.judge.pass_conditions import PassConditions
 from botdeploy.core.judge.quarantined_errors import QuarantinedErrors
@@ -62,11 +63,13 @@ class Judge(JournalGaps):
         switched_at_us: Mapping[str, int],
         history: Mapping[str, Iterable[LogLine] | Evidence] | None = None,
         known: PastFacts = NO_FACTS,
+        machines: Mapping[str, str] | None = None,
     ) -> None:
         """Start with what is known of the old release.
 
         ``switched_at_us``: microseconds since the epoch, for each canary host, when the release
-        was started there; lines of a canary before it are its past. Raises ValueError without a
+        was started there; lines of a canary before it are its past. ``machines`` has the machine
+        of each host; one that is missing has a machine of its own. Raises ValueError without a
         canary or a switch time.
         """
         if not canary or not switched_at_us:
@@ -77,12 +80,14 @@ class Judge(JournalGaps):
             canary, baseline, dict(switched_at_us), _QUICK_STEP_US if quick else MINUTE_US
         )
         self._fleet.has_unread = known.has_unread
+        self._fleet.machines = machines or {}
         for host, spans in known.left_out.items():
             tally = self._fleet.host(host)
             if tally is not None:
                 tally.unheard.leave_out(spans)
         self._refused = QuarantinedErrors(self._fleet, known.refused)
         self._hard = HardRules(self._fleet, options)
+        self._machine = MachineFaults(self._fleet, options, self._hard)
         self._quick = QuickRules(self._fleet, options)
         self._sequential = None if quick else SequentialTest(self._fleet, options)
         self._pass = PassConditions(self._fleet, options, self._hard, self._quick, self._sequential)
@@ -112,8 +117,8 @@ class Judge(JournalGaps):
     def feed(self, host: str, line: LogLine) -> Verdict | None:
         """Take one line in; a verdict where this very line shows a hard fault, else None.
 
-        WAIT means: such a fault, but the baseline is in the same state. Lines of hosts that are
-        neither canary nor baseline are ignored.
+        WAIT means: such a fault, but the baseline is in the same state, or may be. Lines of hosts
+        that are neither canary nor baseline are ignored.
         """
         self._now_us = max(self._now_us, line.at_us)
         tally = self._fleet.add(host, line)
@@ -123,7 +128,9 @@ class Judge(JournalGaps):
             return self._failed
         ruled = self._refused.at_line(tally, line) or self._hard.at_line(tally, line)
         if ruled is not None and ruled.outcome is Outcome.FAIL:
-            self._failed = ruled = self._naming(ruled, line.fingerprint)
+            ruled = self._naming(ruled, line.fingerprint)
+            ruled = self._machine.at_line(ruled, line.at_us, line.fingerprint or tally.last_error)
+            self._failed = ruled if ruled.outcome is Outcome.FAIL else None
         return ruled
 
     def _naming(self, failed: Verdict, error: str | None = None) -> Verdict:
@@ -157,18 +164,27 @@ class Judge(JournalGaps):
         """Judge what was seen until ``now_us``; a fail stays a fail."""
         self._now_us = max(self._now_us, now_us)
         if self._failed is None:
-            ruled = self._hard.standing(now_us)
-            if ruled is not None and ruled.outcome is Outcome.WAIT:
-                return self._pass.late(ruled, now_us)
-            ruled = ruled or self._condemned(now_us)
-            if ruled is None:
-                return self._pass.verdict(now_us)
-            self._failed = self._naming(ruled)
+            ruled = self._machine.held(now_us) or self._machine.standing(now_us)
+            if ruled is None and (condemned := self._condemned(now_us)) is not None:
+                ruled = self._machine.weighed(condemned, now_us)
+            if ruled is None or ruled.outcome is not Outcome.FAIL:
+                return self._undecided(ruled, now_us)
+            named = next((name for name, _ in ruled.errors), None)
+            self._failed = self._naming(ruled, named)
         return self._failed
 
+    def _undecided(self, waiting: Verdict | None, now_us: int) -> Verdict:
+        """Wait, pass, or tell that nobody can tell; no pass for what a whole machine shows."""
+        barred = self._machine.barred(now_us)
+        if waiting is not None and waiting.machine is not None:
+            return barred or waiting
+        if barred is not None:
+            return barred
+        return self._pass.verdict(now_us) if waiting is None else self._pass.late(waiting, now_us)
+
     def external_ends(self) -> frozenset[str]:
-        """Name the canary hosts whose last error may have an external cause."""
-        return frozenset(
+        """Name the canary hosts that may have ended by an external cause, or by the machine's."""
+        return self._machine.ends() | frozenset(
             name for name, tally in self._fleet.canary.items() if self._hard.may_be_external(tally)
         )
 

@@ -25,6 +25,11 @@ _ALONE = 0.01
 """Chance that hosts which have an external error as often show none meanwhile."""
 
 
+def least_occasions(known_s: float, watched_s: float) -> float:
+    """Give how often an error has to come in a watch before its lack in the past is no chance."""
+    return log(_BY_CHANCE) / -log1p(known_s / max(watched_s, 1.0)) if known_s > 0.0 else inf
+
+
 class NewErrors:
     """Finds errors that the old release never had."""
 
@@ -73,8 +78,7 @@ class NewErrors:
         if known_s <= 0.0:
             return inf
         watched_s = self._facts.watched_s(tally, tally.start_us, now_us)
-        known_s += watched_s * len(self._facts.fleet.baseline)
-        return log(_BY_CHANCE) / -log1p(known_s / max(watched_s, 1.0))
+        return least_occasions(known_s + watched_s * len(self._facts.fleet.baseline), watched_s)
 
     def _occasions(self, name: str) -> int:
         """Give how often an external error has to come before others would show it as well."""

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 PLAINLY = log(2.0)
 """How much longer work must take (logarithm of the ratio) before it is mentioned."""
-_SURE = 4.0
+SURE = 4.0
 """Standard errors that it must be, too."""
-_LEAST = 10
+LEAST_SEEN = 10
 """Latencies since the switch that are needed."""
 _LEAST_BEFORE = 50
 _LEAST_MINUTES = 10
@@ -35,7 +35,7 @@ class Slower:
 
 
 @dataclass(frozen=True, slots=True)
-class _Past:
+class UsualLatencies:
     """A host's usual log-latencies, in milliseconds."""
 
     mean: float
@@ -53,15 +53,15 @@ def slower(
     It is compared with the host's own hour before the switch, and with what the baseline's work
     takes beyond its own usual meanwhile. At least twice as long, and four standard errors.
     """
-    past = _past(tally)
+    past = usual_latencies(tally)
     many, total = _sums(tally.between(from_us, now_us))
-    if past is None or many < _LEAST:
+    if past is None or many < LEAST_SEEN:
         return None
     gap = total / many - past.mean
     variance = past.within / many + past.between + _RESTART
     rest = weight = 0.0
     for other in baseline:
-        usual = _past(other)
+        usual = usual_latencies(other)
         seen, sums = _sums(other.between(from_us, now_us))
         if usual is not None and seen:
             rest += sums - seen * usual.mean
@@ -69,7 +69,7 @@ def slower(
     if weight:
         gap -= max(0.0, rest / weight)
         variance += past.within / weight + past.between
-    if gap < PLAINLY or gap < _SURE * sqrt(variance):
+    if gap < PLAINLY or gap < SURE * sqrt(variance):
         return None
     return Slower(exp(gap), many, weight > 0.0)
 
@@ -83,7 +83,7 @@ def _sums(buckets: Iterable[Counts]) -> tuple[int, float]:
     return many, total
 
 
-def _past(tally: HostTally) -> _Past | None:
+def usual_latencies(tally: HostTally) -> UsualLatencies | None:
     """Learn what is usual (one-way analysis of variance); None where too little is known."""
     groups = [one for one in tally.before.values() if one.latency_count]
     many = sum(one.latency_count for one in groups)
@@ -97,4 +97,4 @@ def _past(tally: HostTally) -> _Past | None:
     )
     size = many - sum(one.latency_count**2 for one in groups) / many
     between = max(0.0, (spread - (len(groups) - 1) * within) / size) if size > 0.0 else 0.0
-    return _Past(mean, within, between)
+    return UsualLatencies(mean, within, between)

@@ -97,6 +97,7 @@ class RolloutLoop:
             dependencies.clock,
             lambda: Assembler(rules, dependencies.mask),
             inventory.policy.judge,
+            inventory.machine_of,
         )
         soak_evidence = SoakEvidence(members, locked, watch)
         recorder = RolloutRecorder(members, locked)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ from botdeploy.core.rollout.host_standing import SATISFIED, Standing
 from botdeploy.engine.watch.watch import MOST_BASELINE
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from botdeploy.core.evidence.evidence import Evidence
     from botdeploy.core.host.host_state import HostState
@@ -20,6 +21,19 @@ if TYPE_CHECKING:
     from botdeploy.engine.rollout.rollout_hosts import RolloutHosts
     from botdeploy.engine.rollout.soak_evidence import SoakEvidence
     from botdeploy.engine.watch.watch import Watch
+
+
+def one_of_each(
+    names: Sequence[str], machines: Mapping[str, str], first: Collection[str]
+) -> tuple[str, ...]:
+    """Order hosts: one of each machine, then the next of each; ``first`` names machines."""
+    seen: Counter[str] = Counter()
+    ranks = {}
+    for name in names:
+        machine = machines[name]
+        ranks[name] = (seen[machine], machine not in first)
+        seen[machine] += 1
+    return tuple(sorted(names, key=ranks.__getitem__))
 
 
 @dataclass(slots=True)
@@ -126,15 +140,20 @@ class RingWatch:
             self._watch.following.follow((*of, *baseline), members.ahead_us, seen)
 
     def baseline(self, canary: Sequence[str]) -> tuple[str, ...]:
-        """Name hosts of the old release to compare with: staged or not, but running."""
-        return tuple(
+        """Name hosts of the old release to compare with: staged or not, but running.
+
+        One of each machine first, so that all are heard where not all can be read.
+        """
+        fit = [
             name
             for name in self._hosts.within(Standing.BEHIND, Standing.UNSTAGED)
             if name not in canary
             and (state := self._hosts.states.get(name)) is not None
             and state.unit.active_state == "active"
             and self._is_fit(name, state)
-        )[:MOST_BASELINE]
+        ]
+        on = self._hosts.inventory.machine_of
+        return one_of_each(fit, on, first={on[name] for name in canary})[:MOST_BASELINE]
 
     def _is_fit(self, name: str, state: HostState) -> bool:
         """Tell whether a host may stand for the old release: what it runs has passed there.

@@ -109,7 +109,7 @@ class Verdicts:
 
     def _with_what_runs(self, verdicts: Mapping[str, Verdict]) -> Mapping[str, Verdict]:
         members = self._hosts
-        members.excuse(self._watch.judging.excused())
+        members.excuse(self._watch.judging.excused() | self._watch.passed.excused())
         views = {name: members[name].view for name in members.within()}
         unread = self._watch.processes.unread()
         doubts = self._watch.processes.silenced({name: members[name].pids for name in views})
@@ -128,7 +128,7 @@ class Verdicts:
 
     def _by_hard_rules(self, ring: str, verdict: Verdict) -> Verdict:
         """Judge a ring without a soak by the hard rules alone."""
-        if self._hosts.ring(ring).soak or verdict.outcome is Outcome.FAIL:
+        if self._hosts.ring(ring).soak or verdict.outcome is Outcome.FAIL or verdict.machine:
             return verdict
         # The judge saw the last batch alone; the ring passes by what all its hosts showed.
         hosts = self._hosts.of_ring(ring, *UNPROVEN)

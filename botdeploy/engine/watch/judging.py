@@ -30,12 +30,17 @@ class Judging:
     """Has one ring judged at a time."""
 
     def __init__(
-        self, following: Following, processes: Processes, judge_options: Mapping[str, object]
+        self,
+        following: Following,
+        processes: Processes,
+        judge_options: Mapping[str, object],
+        machines: Mapping[str, str],
     ) -> None:
-        """Judge nothing yet; ``judge_options`` is the policy's ``judge``."""
+        """Judge nothing yet; the last two as ``Watch`` takes them."""
         self._following = following
         self._processes = processes
         self._options = judge_options
+        self._machines = machines
         self._judge: Judge | None = None
         self._ring = ""
         self._failed: Verdict | None = None
@@ -92,6 +97,7 @@ class Judging:
                 has_unread=any(followed[name].has_unread for name in pasts),
                 refused=[one for state in states.values() for one in state.refused],
             ),
+            machines=self._machines,
         )
         for name in canary:
             if not followed[name].follower.has_caught_up:
@@ -155,6 +161,7 @@ class Judging:
                 has_unread=any(one.reader.get("is_cut") for one in evidence.values()),
                 refused=[one for state in states.values() for one in state.refused],
             ),
+            machines=self._machines,
         )
         for name in switched_at_us:
             if name not in evidence:
@@ -222,7 +229,7 @@ class Judging:
         return self._ring, self._failed or self._judge.verdict(now_us)
 
     def excused(self) -> frozenset[str]:
-        """Name the hosts whose bots may have ended by an external cause."""
+        """Name the hosts whose bots may have ended by an external cause, or the machine's."""
         return self._judge.external_ends() if self._judge is not None else frozenset()
 
     def is_news(self, line: LogLine) -> bool:

@@ -20,9 +20,10 @@ if TYPE_CHECKING:
 class PassedRings:
     """Tells when a ring's pass does not hold."""
 
-    def __init__(self, following: Following) -> None:
-        """Watch no ring yet, by the journals that are followed."""
+    def __init__(self, following: Following, machines: Mapping[str, str]) -> None:
+        """Watch no ring yet, by the journals that are followed; as ``Watch`` takes them."""
         self._following = following
+        self._machines = machines
         self._after: dict[str, AfterPass] = {}
         self._read_until_us: dict[str, int] = {}
         """Of rings that are watched by what was kept: up to when it was read."""
@@ -38,7 +39,7 @@ class PassedRings:
         if not hosts:
             return
         compared = [name for name in baseline if name in followed and name not in hosts]
-        after = AfterPass(list(hosts), compared, hosts)
+        after = AfterPass(list(hosts), compared, hosts, self._machines)
         lines = [
             (line.at_us, name, line)
             for name in (*hosts, *compared)
@@ -63,7 +64,7 @@ class PassedRings:
         if not passed_at_us:
             return
         baseline = [name for name in evidence if name not in passed_at_us]
-        after = AfterPass(list(passed_at_us), baseline, dict(passed_at_us))
+        after = AfterPass(list(passed_at_us), baseline, dict(passed_at_us), self._machines)
         until_us = max(one.coverage.end_us for one in evidence.values())
         for name, one in evidence.items():
             past = counted_in(one, states, name, passed_at_us.get(name))
@@ -78,6 +79,10 @@ class PassedRings:
         for after in self._after.values():
             for name in hosts:
                 after.leave(name, now_us)
+
+    def excused(self) -> frozenset[str]:
+        """Name the hosts whose bots ended together with all others of their machine."""
+        return frozenset(name for after in self._after.values() for name in after.ends())
 
     def revoked(self, start_due: Collection[str] = ()) -> dict[str, Verdict]:
         """Give the rings whose pass does not hold, and why; as ``Judging.verdict`` takes it."""

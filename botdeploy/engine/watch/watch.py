@@ -31,12 +31,13 @@ class Watch:
         clock: Clock,
         make_assembler: Callable[[], Assembler],
         judge_options: Mapping[str, object],
+        machines: Mapping[str, str],
     ) -> None:
-        """``judge_options`` is the policy's ``judge``."""
+        """``judge_options`` is the policy's ``judge``; ``machines`` has each host's machine."""
         self.following = Following(fleet, clock, make_assembler)
-        self.passed = PassedRings(self.following)
+        self.passed = PassedRings(self.following, machines)
         self.processes = Processes(self.following, self.passed)
-        self.judging = Judging(self.following, self.processes, judge_options)
+        self.judging = Judging(self.following, self.processes, judge_options, machines)
         self.following.listeners += [self.judging, self.passed]
 
     def last_words(

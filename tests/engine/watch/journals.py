@@ -106,10 +106,15 @@ class Journal:
 class Stand:
     """A watch over such journals."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, options: Mapping[str, object]) -> None:
+    def __init__(
+        self,
+        monkeypatch: pytest.MonkeyPatch,
+        options: Mapping[str, object],
+        machines: Mapping[str, str] | None = None,
+    ) -> None:
         monkeypatch.setattr(following, "Follower", Journal)
         self.fleet, self.clock = Fleet(), Clock()
-        self.watch = Watch(self.fleet, self.clock, Assembler, options)  # type: ignore[arg-type]
+        self.watch = Watch(self.fleet, self.clock, Assembler, options, machines or {})  # type: ignore[arg-type]
         self.heard: list[tuple[object, ...]] = []
         self.watch.following.listeners.append(self)
 
