@@ -13,6 +13,7 @@ from botdeploy.core.verdict import Outcome, Verdict
 from botdeploy.engine.rollout.ring_watch import one_of_each
 from botdeploy.engine.watch import following
 from botdeploy.errors import ExitCode
+from tests.engine import fakefleet
 from tests.engine.evidence.test_proven_past import Bots, Reader, bots_of
 
 if TYPE_CHECKING:
@@ -33,8 +34,9 @@ def _in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(following, "Follower", follower)
 
 
-def share(bots: Bots, names: Sequence[str]) -> None:
+def put_together(bots: Bots, names: Sequence[str]) -> None:
     """Let some hosts be instances of one machine."""
+    fakefleet.share([bots.stage.hosts[name] for name in names], MACHINE)
     hosts = tuple(
         replace(one, machine=MACHINE, instance=one.name) if one.name in names else one
         for one in bots.stage.inventory.hosts
@@ -63,7 +65,7 @@ def test_a_canary_that_fills_the_disk_of_its_neighbours_is_never_promoted(
 ) -> None:
     """Nothing is reverted and nothing is promoted: a person decides, and is told why."""
     bots = bots_of("quick", is_kept=is_kept, hosts=3)
-    share(bots, machine)
+    put_together(bots, machine)
     running = [host.current for host in bots.stage.hosts.values()]
     fills_the_disk(bots, machine)
     ended = bots.release()
@@ -77,7 +79,7 @@ def test_a_canary_that_fills_the_disk_of_its_neighbours_is_never_promoted(
 def test_what_all_machines_show_is_not_put_down_to_one(*, is_kept: bool) -> None:
     """The same on hosts of machines of their own: it is the world's, and the release passes."""
     bots = bots_of("quick", is_kept=is_kept, hosts=3)
-    share(bots, ("h1", "h2"))
+    put_together(bots, ("h1", "h2"))
     fills_the_disk(bots, ("h1", "h2", "h3"))
     ended = bots.release()
     assert ended.code is ExitCode.DONE, ended.summary
@@ -87,7 +89,7 @@ def test_what_all_machines_show_is_not_put_down_to_one(*, is_kept: bool) -> None
 def test_a_ring_without_a_soak_does_not_pass_with_it() -> None:
     """Hosts that are ready and healthy are no pass where the whole machine has errors."""
     bots = bots_of("quick", hosts=3)
-    share(bots, ("h1", "h2"))
+    put_together(bots, ("h1", "h2"))
     rings = tuple(replace(one, soak=one.settle * 0) for one in bots.stage.inventory.policy.rings)
     slow = replace(rings[0], settle=rings[0].settle * 12)
     policy = replace(bots.stage.inventory.policy, rings=(slow, *rings[1:]))
