@@ -217,6 +217,10 @@ class Build:
         """Give the gzip tar of what becomes ``.botdeploy/`` on a host of a ring."""
         return meta_tar_gz(self.files(host, ring))
 
+    def instance_meta(self, host: Host, ring: Ring | None = None) -> bytes:
+        """Give the same for a host on whose machine its tree stands."""
+        return meta_tar_gz(self.instance_files(host, ring))
+
     def files(self, host: Host, ring: Ring | None = None) -> Files:
         """Give what becomes ``.botdeploy/`` where a host has its tree for itself."""
         return {**self.tree_files(host), **self.instance_files(host, ring)}

@@ -552,6 +552,14 @@ class FakeBuild:
         """Give its files."""
         return b"files"
 
+    def tree_digest(self, host: Host) -> str:
+        """Give the digest of its files on hosts of a kind."""
+        return f"{host.bot.source}-{self.release.digest}"
+
+    def instance_meta(self, host: Host, ring: Ring | None = None) -> bytes:
+        """Give what is one host's beside its tree."""
+        return self.meta(host, ring)
+
     def meta(self, host: Host, ring: Ring | None = None) -> bytes:
         """Give what is one host's."""
         about = {
@@ -575,6 +583,7 @@ def inventory_of(
             bot,
             instance=name if name in of else None,
             machine=of.get(name, ""),
+            alike=bot if name in of else None,
         )
         for name in names
     )

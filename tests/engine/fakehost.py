@@ -104,6 +104,7 @@ class Staged:
     """Which of the proven ones it is; 0 when it was not proven."""
     proven_in: str = ""
     proven_at: datetime | None = None
+    tree: str = ""
 
 
 @dataclass
@@ -230,6 +231,10 @@ class FakeHost:
     on_change: Callable[[FakeHost, tuple[str, ...]], None] = lambda _host, _change: None
     entries_written: int = 0
     instance: str = ""
+    trees: set[str] = field(default_factory=set)
+    """Those in the store of its machine."""
+    arrived: list[str] = field(default_factory=list)
+    """Trees whose files were sent, in order."""
     machine: str = ""
     """What its machine calls itself."""
     neighbours: tuple[FakeHost, ...] = field(default=(), repr=False, compare=False)
@@ -416,6 +421,7 @@ class FakeHost:
                     "proven": bool(one.order),
                     "proven_in": one.proven_in,
                     "proven_at": one.proven_at and _stamp(one.proven_at),
+                    "tree": one.tree,
                 }
                 for name, one in sorted(self.releases.items())
             ],
@@ -432,6 +438,7 @@ class FakeHost:
             "stuck": self.stuck,
             "instance": self.instance,
             "machine": self.machine,
+            "trees": sorted(self.trees),
             "standing": [
                 {"instance": one.instance, "environment": one.rollout.get("environment", "")}
                 for one in self.of_machine
@@ -506,14 +513,29 @@ class FakeHost:
 
     def stage(self, token: str, release: str, *more: Any, stdin: bytes) -> Record:
         """Put a release there; tell where it was there already."""
-        _base, meta_bytes, _need_bytes, _need_inodes, rollout, ring = more
+        base, meta_bytes, _need_bytes, _need_inodes, rollout, ring, *trees = more
         self._need_lock(token)
         is_new = release not in self.releases
+        self._have_tree(base, trees, stdin[meta_bytes:])
         if is_new:
-            self.releases[release] = Staged(decoded(stdin[:meta_bytes])["digest"])
+            self.releases[release] = Staged(
+                decoded(stdin[:meta_bytes])["digest"], tree=[*trees, ""][0]
+            )
             self._changed("stage", release)
         self._note(rollout, release, ring)
         return {} if is_new else {"already": True}
+
+    def _have_tree(self, base: str, trees: Sequence[str], files: bytes) -> None:
+        """Put a tree into the machine's store, from what was sent or from what stands there."""
+        assert bool(trees) == bool(self.instance), "an instance has a tree, a plain host has none"
+        for tree in trees:
+            if base == "=" and tree not in self.trees:
+                raise ActFailed(self.name, "stage", f"tree {tree} is not here", code="no-tree")
+            assert (base == "=") is not bool(files)
+            if base != "=":
+                self.arrived.append(tree)
+            for one in self.of_machine:
+                one.trees.add(tree)
 
     def fetch(self, token: str, release: str) -> list[Record | bytes]:
         """Give what another host needs to stage it; here its digest alone."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from botdeploy.engine.fleet.by_machine import each_machine
 from botdeploy.engine.fleet.ticker import Ticker
-from botdeploy.errors import OutcomeUnknown, Unreachable
+from botdeploy.errors import HostError, OutcomeUnknown, Unreachable
 from botdeploy.hosts.acts.faults import LockLost
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from botdeploy.engine.fleet.clock import Clock
     from botdeploy.engine.fleet.fleet import Fleet
     from botdeploy.engine.fleet.lock import EnvironmentLock
-    from botdeploy.errors import BotdeployError, HostError
+    from botdeploy.errors import BotdeployError
     from botdeploy.hosts.acts.acts import Acts
 
 T = TypeVar("T")
@@ -50,14 +50,27 @@ class LockedFleet:
         A lock that is lost ends the run, for somebody else acts now; but one that a restart of
         the host took is that host's own fault.
         """
+        return self.fleet.each(hosts, lambda name: self._careful(work, name), pump=self.ticker.tick)
 
-        def careful(name: str) -> T:
-            try:
-                return work(name)
-            except LockLost as lost:
-                raise self.meaning_of(lost) from lost
+    def in_turn(self, hosts: Iterable[str], work: Callable[[str], T]) -> dict[str, T | HostError]:
+        """Do ``work`` as ``together`` does, but on the hosts of one machine one after the other."""
 
-        return self.fleet.each(hosts, careful, pump=self.ticker.tick)
+        def each(names: tuple[str, ...]) -> dict[str, T | HostError]:
+            results: dict[str, T | HostError] = {}
+            for name in names:
+                try:
+                    results[name] = self._careful(work, name)
+                except HostError as error:
+                    results[name] = error
+            return results
+
+        return self.each_machine(hosts, each)
+
+    def _careful(self, work: Callable[[str], T], name: str) -> T:
+        try:
+            return work(name)
+        except LockLost as lost:
+            raise self.meaning_of(lost) from lost
 
     def each_machine(
         self,

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from botdeploy.core.events import Kind
 from botdeploy.core.rollout import rollout_records
 from botdeploy.core.rollout.host_standing import Standing
 from botdeploy.engine.rollout.peer_copy import Likeness, checked
-from botdeploy.errors import ActFailed, BotdeployError, ExitCode, HostError, UserError
-from botdeploy.hosts.acts.release import Upload
+from botdeploy.engine.rollout.sending import Sending, is_unbuildable
+from botdeploy.errors import (
+    ActFailed,
+    BotdeployError,
+    ExitCode,
+    HostError,
+    UserError,
+)
+from botdeploy.hosts.acts.release import tree_base
 from botdeploy.sources.host_trees import hosts_alike
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from botdeploy.core.model.inventory import Host
@@ -23,27 +31,15 @@ if TYPE_CHECKING:
     from botdeploy.engine.fleet.locked_fleet import LockedFleet
     from botdeploy.engine.rollout.rollout_hosts import RolloutHosts
     from botdeploy.engine.rollout.rollout_recorder import RolloutRecorder
-    from botdeploy.hosts.acts.release import Fetched
+    from botdeploy.engine.rollout.sending import Sent
+    from botdeploy.hosts.acts.release import Fetched, Upload
     from botdeploy.sources.build import Build
-
-_UNBUILDABLE = ("build", "unit", "shared")
-"""Faults of staging that are the release's own: they would be the same on every host."""
 
 
 class BuildFailed(BotdeployError):
     """The release's own build failed on a host; nothing was switched."""
 
     exit_code = ExitCode.FAILED
-
-
-@dataclass(frozen=True, slots=True)
-class _Sent:
-    """How a release came onto one host."""
-
-    is_new: bool
-    """False where the host had it already."""
-    size_bytes: int
-    seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +50,13 @@ class _Base:
     digest: str
     alike: tuple[str, ...]
     """The hosts of one kind, which are taken to have the same in it; () where all are alike."""
+    tree: str = ""
+    """The tree of another instance of the machine, where that is the base."""
+
+    @property
+    def word(self) -> str:
+        """What an upload calls it."""
+        return tree_base(self.tree) if self.tree else self.release
 
 
 class Staging:
@@ -75,6 +78,7 @@ class Staging:
         """Take ``templates``, the project's folder of them, to tell which hosts are alike."""
         self._hosts = members
         self._locked_fleet = locked_fleet
+        self._sending = Sending(members, locked_fleet)
         self._recorder = recorder
         self._emit = members.emit
         self._clock = members.clock
@@ -121,34 +125,18 @@ class Staging:
     def _send_build(self, hosts: Sequence[str], build: Build) -> None:
         bases = {name: self._base(name) for name in hosts}
         manifests = self._manifests_of(bases)
-        wanted = {(base, self._alike[name]): (base, name) for name, base in bases.items()}
-        packed = {
-            key: build.delta(self._host(name), manifests.get(base) if base else None)
-            for key, (base, name) in wanted.items()
-        }
 
-        def stage(name: str) -> _Sent:
-            begun = self._clock.monotonic()
+        def uploads(name: str) -> Iterator[Upload]:
             base, host = bases[name], self._host(name)
-            ring = self._hosts.ring(self._hosts.ring_of(name))
-            upload = Upload(
-                self._target.release,
-                base.release if base and base in manifests else None,
-                build.meta(host, ring),
-                packed[base, self._alike[name]],
-                build.need_bytes(host),
-                build.need_inodes(host),
-            )
-            try:
-                return self._send(name, upload, begun)
-            except ActFailed as error:
-                if error.code != "no-base" and (error.code != "corrupt" or upload.base is None):
-                    raise
-                # Its build changed files, it is gone, or another host told wrongly what is in it.
-                whole = replace(upload, base=None, files=build.delta(host, None))
-                return self._send(name, whole, begun)
+            upload = partial(self._sending.upload, name, build)
+            if base is not None and base in manifests:
+                yield upload(files=build.delta(host, manifests[base]), base=base.word)
+            # Its build changed files, it is gone, or another host told wrongly what is in it.
+            yield upload(files=build.delta(host, None))
 
-        self._take(self._locked_fleet.together(hosts, stage))
+        for name, base in bases.items():  # what can't be packed is a fault before any host has it
+            build.delta(self._host(name), manifests.get(base) if base else None)
+        self._take(self._sending.send(hosts, build, uploads))
         self._keep(build)
 
     def _keep(self, build: Build) -> None:
@@ -169,6 +157,18 @@ class Staging:
             found = state.release(release)
             if found is not None and found.digest:
                 return _Base(found.id, found.digest, self._alike[name])
+        return self._base_of_neighbours(name)
+
+    def _base_of_neighbours(self, name: str) -> _Base | None:
+        """Find a tree of its machine for an instance that is new there."""
+        machine = self._host(name).on_machine
+        for one in self._hosts.inventory.hosts:
+            state = self._hosts.states.get(one.name)
+            if state is None or one.on_machine != machine or self._host(name).instance is None:
+                continue
+            found = state.release(state.current)
+            if found is not None and found.digest and found.tree:
+                return _Base(found.id, found.digest, self._alike[one.name], found.tree)
         return None
 
     def _manifests_of(self, bases: Mapping[str, _Base | None]) -> dict[_Base, Manifest]:
@@ -183,7 +183,7 @@ class Staging:
                 continue
             manifest = self._manifests.get(base.digest, base.alike)
             if manifest is None:
-                host = next(name for name, one in bases.items() if one == base)
+                host = self._who_has(base, bases)
                 try:
                     manifest = self._locked_fleet.acts(host).release.manifest(base.release)
                 except HostError:
@@ -191,6 +191,17 @@ class Staging:
                 self._manifests.keep(base.digest, manifest, base.alike)
             found[base] = manifest
         return found
+
+    def _who_has(self, base: _Base, bases: Mapping[str, _Base | None]) -> str:
+        names = [name for name, one in bases.items() if one == base]
+        if not base.tree:
+            return names[0]
+        machine = self._host(names[0]).on_machine
+        return next(
+            name
+            for name, state in self._hosts.states.items()
+            if self._host(name).on_machine == machine and state.release(base.release) is not None
+        )
 
     # --- from a host that has it ------------------------------------------------------------
 
@@ -207,7 +218,12 @@ class Staging:
                 continue
             like = [name for name in names if self._host(name) in build.trees]
             self._lose_other_kinds(name for name in names if name not in like)
-            self._take(self._locked_fleet.together(like, self._copier(build, fetched)))
+            self._take(self._sending.send(like, build, self._whole(build, fetched)))
+
+    def _whole(self, build: Build, fetched: Fetched) -> Callable[[str], Iterator[Upload]]:
+        need = (fetched.size_bytes, fetched.inodes)
+        upload = partial(self._sending.upload, build=build, files=fetched.files, need=need)
+        return lambda name: iter((upload(name),))
 
     def _lose_other_kinds(self, names: Iterable[str]) -> None:
         for name in names:
@@ -247,31 +263,9 @@ class Staging:
             members.inventory, self._target, source, ring, fetched, self._templates
         )
 
-    def _copier(self, build: Build, fetched: Fetched) -> Callable[[str], _Sent]:
-        def copy(name: str) -> _Sent:
-            begun = self._clock.monotonic()
-            ring = self._hosts.ring(self._hosts.ring_of(name))
-            meta = build.meta(self._host(name), ring)
-            need = (fetched.size_bytes, fetched.inodes)
-            upload = Upload(self._target.release, None, meta, fetched.files, *need)
-            return self._send(name, upload, begun)
-
-        return copy
-
-    # --- both ways --------------------------------------------------------------------------
-
-    def _send(self, name: str, upload: Upload, begun: float) -> _Sent:
-        """Send a release to one host; ``begun`` is the monotonic second at which it was packed."""
-        rollout, ring = self._target.rollout, self._hosts.ring_of(name)
-        is_new = self._locked_fleet.again(
-            lambda: self._locked_fleet.acts(name).release.stage(upload, rollout, ring)
-        )
-        size_bytes = len(upload.meta) + len(upload.files)
-        return _Sent(is_new, size_bytes, self._clock.monotonic() - begun)
-
-    def _take(self, staged: Mapping[str, _Sent | HostError]) -> None:
+    def _take(self, staged: Mapping[str, Sent | HostError]) -> None:
         """Note what came of sending; a fault of the release ends the rollout before it began."""
-        if any(isinstance(one, ActFailed) and one.code in _UNBUILDABLE for one in staged.values()):
+        if any(is_unbuildable(one) for one in staged.values()):
             self._recorder.end(rollout_records.ABANDONED, "the release could not be staged")
         _refuse_unbuildable(staged)
         for name, result in staged.items():
@@ -291,7 +285,6 @@ class Staging:
 def _refuse_unbuildable(staged: Mapping[str, object]) -> None:
     """Tell a fault of the release from one of a host: it would be the same everywhere."""
     for name, result in staged.items():
-        if not isinstance(result, ActFailed) or result.code not in _UNBUILDABLE:
-            continue
-        told = f"{name}: {result.message}. Nothing was switched"
-        raise BuildFailed(told) if result.code == "build" else UserError(told)
+        if isinstance(result, ActFailed) and is_unbuildable(result):
+            told = f"{name}: {result.message}. Nothing was switched"
+            raise BuildFailed(told) if result.code == "build" else UserError(told)

@@ -113,7 +113,7 @@ def test_a_bad_release_returns_on_every_instance() -> None:
 
 def test_a_majority_is_one_of_machines() -> None:
     """Of three machines one is away: it has most instances, and is one."""
-    stage = stage_of(5, {"m1": ("h1", "h2", "h3")}, away=1)
+    stage = stage_of(5, {"m1": ("h1", "h2", "h3"), "m2": ("h4",), "m3": ("h5",)}, away=1)
     stage.hosts["h2"].die()
     ended = rolled(stage)
     assert ended.code is ExitCode.DONE, ended
