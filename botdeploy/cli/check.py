@@ -51,9 +51,9 @@ def check(context: Context, environment: str, limit: str | None) -> int:
     if context.as_json:
         context.output.json.write(record)
     else:
-        from botdeploy.views import tables
+        from botdeploy.views import host_tables, tables
 
-        context.output.console.print(tables.checks(record, verbose=context.verbose))
+        context.output.console.print(host_tables.checks(record, verbose=context.verbose))
         context.say_notes(inventory)
         for mend, faults in tables.mends(record).items():
             context.output.say(f"to mend {', '.join(faults)}:", "bold")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from botdeploy.cli.environments import of_each
 from botdeploy.core.lines.level import Level
 from botdeploy.errors import ExitCode
+from botdeploy.views import sentences
 
 if TYPE_CHECKING:
     from botdeploy.cli.context import Context
@@ -35,7 +36,8 @@ def logs(
         readers: list[LogReader] = []
 
         def look(inventory: Inventory, names: tuple[str, ...]) -> int:
-            columns.host = max(columns.host, *map(len, names))
+            labels = sentences.labels(inventory)
+            columns.hosts |= {(inventory.environment, name): labels[name] for name in names}
             fleet = stack.enter_context(context.fleet(inventory))
             reader = LogReader(fleet, names, context.mask, context.clock, warn)
             readers.append(reader)
@@ -58,7 +60,13 @@ class _Columns:
 
     environment: int
     """0: they are not printed, for there is only one."""
-    host: int = 0
+    hosts: dict[tuple[str, str], str] = field(default_factory=dict)
+    """What each host of an environment is called there."""
+
+    @property
+    def host(self) -> int:
+        """How wide the longest of them is."""
+        return max(map(len, self.hosts.values()))
 
 
 def _print(context: Context, one: MarkedLine, columns: _Columns) -> None:
@@ -81,5 +89,6 @@ def _print(context: Context, one: MarkedLine, columns: _Columns) -> None:
     head = at.astimezone().isoformat(sep=" ", timespec="milliseconds")
     if columns.environment:
         head += f" {one.environment:<{columns.environment}}"
-    head += f" {one.host.name:<{columns.host}} {mark:<8}"
+    name = columns.hosts[one.environment, one.host.name]
+    head += f" {name:<{columns.host}} {mark:<8}"
     context.output.copy_out(f"{head} {line.message}", style)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from botdeploy.cli.schedules import user_name
-from botdeploy.core.text.phrases import count
+from botdeploy.core.text.phrases import hosts_on
 from botdeploy.engine.outcome import Ended
 from botdeploy.errors import ExitCode, HostError, UserError
 from botdeploy.user_dirs import write_whole
@@ -72,7 +72,8 @@ def setup(
             context.output.say(f"{name}: {line}")
     if failed:
         return context.ended(Ended(ExitCode.UNREACHABLE, "; ".join(failed)))
-    done = "nothing was changed (dry run)" if dry_run else f"{count(len(names), 'host')} prepared"
+    prepared = hosts_on(len(names), len({inventory.host(name).on_machine for name in names}))
+    done = "nothing was changed (dry run)" if dry_run else f"{prepared} prepared"
     return context.ended(Ended(ExitCode.DONE, done))
 
 

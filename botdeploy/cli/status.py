@@ -45,9 +45,10 @@ def _status(context: Context, inventory: Inventory, names: tuple[str, ...]) -> i
         for line in view.what_comes(rollout):
             say(line)
     context.output.console.print(status_table.table(record))
-    for host in record["hosts"]:
-        if host["error"]:
-            say(f"{host['host']}: {host['error']}", "red")
+    for line in status_table.errors(record):
+        say(line, "red")
+    for line in sentences.unlisted(record):
+        say(line, "yellow")
     for line in sentences.left_out(inventory):
         say(line, "dim")
     for name, other in others(inventory, states).items():
@@ -72,9 +73,9 @@ def releases(context: Context, environment: str, limit: str | None) -> int:
     if context.as_json:
         context.output.json.write(record)
     else:
-        from botdeploy.views import tables
+        from botdeploy.views import host_tables
 
-        context.output.console.print(tables.releases(record))
+        context.output.console.print(host_tables.releases(record))
     return int(ExitCode.UNREACHABLE if away else ExitCode.DONE)
 
 
@@ -131,7 +132,7 @@ def _history(
             f"botdeploy history {inventory.environment} -n 0",
             "dim",
         )
-    for line in tables.history(found.entries):
+    for line in tables.history(found.entries, sentences.labels(inventory)):
         context.output.copy_out(line)
     for error in found.away.values():
         context.output.say(str(error), "red")

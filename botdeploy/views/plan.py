@@ -5,14 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from botdeploy.core.judge.pass_caveats import NO_LEVELS
-from botdeploy.core.text.phrases import count, few
+from botdeploy.core.text.phrases import count, few, hosts_on
+from botdeploy.views.host_tables import host_table
 from botdeploy.views.local_time import duration
-from botdeploy.views.tables import table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from rich.table import Table
+    from rich.console import RenderableType
+
+    from botdeploy.views.host_tables import Cells
 
 Styled = tuple[str, str]
 """A line and its style."""
@@ -29,8 +31,10 @@ def head(record: Mapping[str, Any]) -> Iterator[Styled]:
         yield f"in quarantine on {record['quarantined']}; canary would refuse it", "red"
     for name, other in record["other_environment"].items():
         yield f"{name} belongs to environment '{other}'; canary would refuse it", "red"
+    machine_of = {host["host"]: host["machine"] for host in record["hosts"]}
     for ring in record["rings"]:
-        yield f"ring {ring['name']}: {', '.join(_ring(ring))}", ""
+        machines = len({machine_of[name] for name in ring["hosts"]})
+        yield f"ring {ring['name']}: {', '.join(_ring(ring, machines))}", ""
         if forecast := record["power"]["rings"].get(ring["name"]):
             yield f"  {forecast['text']}", ""
             if forecast["lacking"]:
@@ -40,8 +44,8 @@ def head(record: Mapping[str, Any]) -> Iterator[Styled]:
         yield f"no soak can exclude {NO_LEVELS}", "yellow"
 
 
-def _ring(ring: Mapping[str, Any]) -> Iterator[str]:
-    hosts = count(len(ring["hosts"]), "host")
+def _ring(ring: Mapping[str, Any], machines: int) -> Iterator[str]:
+    hosts = hosts_on(len(ring["hosts"]), machines)
     batches = f" in {ring['batches']} batches of {ring['batch']}" if ring["batches"] > 1 else ""
     yield f"{hosts}{batches}"
     if ring["soak_s"]:
@@ -53,20 +57,19 @@ def _ring(ring: Mapping[str, Any]) -> Iterator[str]:
         yield f"only {ring['window']}"
 
 
-def hosts(record: Mapping[str, Any]) -> Table:
+def hosts(record: Mapping[str, Any]) -> RenderableType:
     """Show what changes on each host."""
-    rows = []
+    rows: list[tuple[Mapping[str, Any], Cells]] = []
     for host in record["hosts"]:
         if host["error"]:
-            rows.append([host["host"], host["ring"], f"cannot be reached: {host['error']}", "", ""])
+            rows.append((host, (host["ring"], f"cannot be reached: {host['error']}")))
             continue
         change = f"{host['from'] or 'nothing'} → {host['to']}"
         if host["from"] == host["to"]:
             change = f"{host['to']} (runs already)"
-        rows.append(
-            [host["host"], host["ring"], change, f"{host['bytes']} B", count(host["files"], "file")]
-        )
-    return table(("host", "ring", "release", "to send", "changed"), rows)
+        sent, changed = f"{host['bytes']} B", count(host["files"], "file")
+        rows.append((host, (host["ring"], change, sent, changed)))
+    return host_table(("host", "ring", "release", "to send", "changed"), rows)
 
 
 def changes(record: Mapping[str, Any]) -> Iterator[Styled]:

@@ -15,7 +15,7 @@ from botdeploy.core.rollout.next_step import (
     SwitchOver,
     Wait,
 )
-from botdeploy.core.text.phrases import few
+from botdeploy.core.text.phrases import few, hosts_on
 from botdeploy.errors import Hint, Todo
 from botdeploy.views.status import fault_sentence, login
 
@@ -179,6 +179,46 @@ def left_out(inventory: Inventory) -> Iterable[str]:
         by_why.setdefault(why, []).append(name)
     for why, names in by_why.items():
         yield f"not part of {inventory.environment}: {few(names)} ({why})"
+
+
+def unlisted(record: Mapping[str, Any]) -> Iterable[str]:
+    """Say what ``status`` found on the machines that the inventory does not name."""
+    for one in record["unlisted"]:
+        after = (
+            f"next: {one['next']}"
+            if one["next"]
+            else "canary replaces it by what the inventory names"
+        )
+        yield f"{one['host']} on {one['machine']} is not in the inventory any more; {after}"
+
+
+def labels(inventory: Inventory) -> dict[str, str]:
+    """Name each host in front of a line of its own, with its machine where nothing else says it.
+
+    The name of one of several equal instances says it, and so does a single machine.
+    """
+    counted = {name for names in inventory.several.values() for name in names}
+    if len(inventory.machines) == 1:
+        return {host.name: host.name for host in inventory.hosts}
+    return {
+        host.name: host.name
+        if host.instance is None or host.name in counted
+        else f"{host.name} ({host.on_machine})"
+        for host in inventory.hosts
+    }
+
+
+def machine_of(started: Mapping[str, Any]) -> dict[str, str]:
+    """Say which machine each host of a rollout is on, as the rollout's first event has it."""
+    machines: Mapping[str, Sequence[str]] = started.get("machines", {})
+    return {host: machine for machine, hosts in machines.items() for host in hosts}
+
+
+def on_machines(started: Mapping[str, Any]) -> str:
+    """Count a rollout's hosts and machines, where these are fewer."""
+    machines = machine_of(started)
+    count = len(set(machines.values()))
+    return f": {hosts_on(len(machines), count)}" if count < len(machines) else ""
 
 
 def ignored_arguments(inventory: Inventory) -> Iterable[str]:

@@ -7,26 +7,27 @@ from typing import TYPE_CHECKING, Any
 from botdeploy.core.host.running import Runs
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
-    from rich.table import Table
+    from rich.console import RenderableType
 
     from botdeploy.core.host.host_state import BotFault
     from botdeploy.core.model.inventory import Host
+    from botdeploy.views.host_tables import Cells
 
 _STATES = {"active": "green", "failed": "bold red", "activating": "yellow", "inactive": "dim"}
 
 
-def table(record: Mapping[str, Any]) -> Table:
+def table(record: Mapping[str, Any]) -> RenderableType:
     """Show what runs on each host."""
     from rich.text import Text  # noqa: PLC0415 (--json does without it)
 
-    from botdeploy.views import tables  # noqa: PLC0415
+    from botdeploy.views.host_tables import host_table  # noqa: PLC0415
 
-    rows = []
+    rows: list[tuple[Mapping[str, Any], Cells]] = []
     for host in record["hosts"]:
         if not host["reachable"]:
-            rows.append([host["host"], host["ring"] or "", Text("cannot be reached", "red")])
+            rows.append((host, (host["ring"] or "", Text("cannot be reached", "red"))))
             continue
         runs = host["running"] or "nothing"
         if host["current"] and host["running"] and host["current"] != host["running"]:
@@ -36,20 +37,31 @@ def table(record: Mapping[str, Any]) -> Table:
         if host["lease_until"]:
             notes.append(f"pending, lease until {host['lease_until']}")
         rows.append(
-            [
-                host["host"],
-                host["ring"] or "",
-                runs,
-                Text(state, _STATES.get(state, "")),
-                str(host["restarts"]),
-                host["since"] or "",
-                host["previous"] or "",
-                "; ".join(notes),
-            ]
+            (
+                host,
+                (
+                    host["ring"] or "",
+                    runs,
+                    Text(state, _STATES.get(state, "")),
+                    str(host["restarts"]),
+                    host["since"] or "",
+                    host["previous"] or "",
+                    "; ".join(notes),
+                ),
+            )
         )
-    return tables.table(
+    return host_table(
         ("host", "ring", "runs", "state", "restarts", "since", "previous", "note"), rows
     )
+
+
+def errors(record: Mapping[str, Any]) -> Iterable[str]:
+    """Say what is wrong with hosts; what is wrong with a machine is said once."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for host in record["hosts"]:
+        if host["error"]:
+            found.setdefault((host["machine"], host["error"]), []).append(host["host"])
+    return (f"{', '.join(names)}: {error}" for (_, error), names in found.items())
 
 
 def login(host: Host) -> str:

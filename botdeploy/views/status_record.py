@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from botdeploy.core.host.host_state import HostState
+    from botdeploy.core.host.unlisted import Unlisted
     from botdeploy.core.model.inventory import Inventory
     from botdeploy.engine.commands.status import HostStatus, RolloutStatus, Status
     from botdeploy.errors import HostError
@@ -36,8 +37,14 @@ def record(found: Status) -> dict[str, Any]:
         "bot": inventory.bot_name,
         "rollout": _rollout(found.rollout, found) if found.rollout is not None else None,
         "hosts": [_host(one, found) for one in found.hosts],
+        "unlisted": [_unlisted(one, environment) for one in found.unlisted],
         "left_out": dict(inventory.left_out),
     }
+
+
+def _unlisted(one: Unlisted, environment: str) -> dict[str, Any]:
+    step = None if one.is_replaced else f"botdeploy retire {environment} {one.name}"
+    return {"host": one.name, "machine": one.machine, "instance": one.instance, "next": step}
 
 
 def _rollout(rollout: RolloutStatus, status: Status) -> dict[str, Any]:

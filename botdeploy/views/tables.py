@@ -1,15 +1,16 @@
-"""Tables and texts for people: status, plan, releases, history, check."""
+"""Tables for people, the lines of history, and what mends the faults of a check."""
 
 from __future__ import annotations
 
 import re
+from itertools import zip_longest
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 from rich.text import Text
 
 from botdeploy.core.rollout.audit_names import actor
-from botdeploy.core.text.phrases import count
 from botdeploy.core.text.printable import visible
 from botdeploy.views.local_time import with_local_times
 
@@ -17,53 +18,63 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
 
-def table(columns: Sequence[str], rows: Iterable[Sequence[str | Text]]) -> Table:
+GAP = 2
+"""Blanks between two columns."""
+
+
+def table(
+    columns: Sequence[str],
+    rows: Iterable[Sequence[str | Text]],
+    widths: Sequence[int] = (),
+    *,
+    has_head: bool = True,
+) -> Table:
     """Lay rows out under plain headings; nothing is cut off, and no terminal obeys a cell."""
-    grid = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    for column in columns:
-        grid.add_column(column, overflow="fold")
+    grid = Table(
+        box=None, pad_edge=False, header_style="bold", padding=(0, GAP, 0, 0), show_header=has_head
+    )
+    for column, width in zip_longest(columns, widths):
+        grid.add_column(column, overflow="fold", width=width)
     for row in rows:
         grid.add_row(
             *(
-                _shown(cell) if isinstance(cell, str) else Text(_shown(cell.plain), cell.style)
+                shown(cell) if isinstance(cell, str) else Text(shown(cell.plain), cell.style)
                 for cell in row
             )
         )
     return grid
 
 
-def _shown(text: str) -> str:
+def shown(text: str) -> str:
+    """Give a cell as a person sees it."""
     return with_local_times(visible(text))
 
 
-def releases(record: Mapping[str, Any]) -> Table:
-    """Show the releases on each host."""
-    rows: list[list[str | Text]] = []
-    for host in record["hosts"]:
-        if not host["reachable"]:
-            rows.append([host["host"], Text(host["error"], "red")])
-            continue
-        for one in host["releases"]:
-            marks = [name for name in ("running", "current", "previous", "proven") if one[name]]
-            note = f"in quarantine: {one['quarantined']}" if one["quarantined"] else ""
-            rows.append([host["host"], one["id"], ", ".join(marks), Text(note, "red")])
-    return table(("host", "release", "marks", "note"), rows)
+def history(
+    entries: Sequence[Mapping[str, Any]], labels: Mapping[str, str] = MappingProxyType({})
+) -> list[str]:
+    """Give who did what when and why, one line an entry; digests by their beginning.
 
-
-def history(entries: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Give who did what when and why, one line an entry; digests by their beginning."""
+    ``labels``: what hosts are called instead of by their name.
+    """
     rows = [
         [
             str(entry.get("at") or ""),
             *(
                 _DIGEST.sub(lambda digest: digest[0][:12], str(one.get(name) or ""))
-                for one in [{**entry, "who": actor(entry)}]
+                for one in [
+                    {
+                        **entry,
+                        "who": actor(entry),
+                        "host": labels.get(str(entry.get("host")), entry.get("host")),
+                    }
+                ]
                 for name in ("host", "act", "release", "outcome", "who", "why")
             ),
         ]
         for entry in entries
     ]
-    cells = [[" ".join(_shown(cell).split()) for cell in row] for row in rows]
+    cells = [[" ".join(shown(cell).split()) for cell in row] for row in rows]
     widths = [max((len(row[at]) for row in cells), default=0) for at in range(6)]
     return [
         "  ".join(
@@ -74,20 +85,6 @@ def history(entries: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 _DIGEST = re.compile(r"\b[0-9a-f]{64}\b")
-
-
-def checks(record: Mapping[str, Any], *, verbose: bool) -> Table:
-    """Show the result of each check; with ``verbose`` also of those that passed."""
-    rows: list[list[str | Text]] = []
-    for host in ({"host": "(here)", "checks": record["controller"]}, *record["hosts"]):
-        bad = [item for item in host["checks"] if not item.get("ok")]
-        if not bad:
-            rows.append([host["host"], Text("ok", "green"), count(len(host["checks"]), "check")])
-        for item in host["checks"] if verbose else bad:
-            mark = Text("ok", "green") if item.get("ok") else Text("fault", "red")
-            text = f"{item['name']}: {item.get('message', '')}".rstrip(": ")
-            rows.append([host["host"], mark, text])
-    return table(("host", "result", "check"), rows)
 
 
 def mends(record: Mapping[str, Any]) -> dict[str, list[str]]:

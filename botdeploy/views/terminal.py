@@ -12,6 +12,8 @@ from rich.table import Table
 from rich.text import Text
 
 from botdeploy.core.events import Event, Kind
+from botdeploy.core.text.phrases import hosts_on
+from botdeploy.views import sentences
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -40,6 +42,7 @@ class Progress:
         self._verbose = verbose
         self._shows_waiting = verbose or not is_step or console.is_terminal
         self._rows: dict[str, _Row] = {}
+        self._machine_of: dict[str, str] = {}
         self._live: Live | None = None
         self._guard = threading.RLock()
         self._begun = time.monotonic()
@@ -91,7 +94,7 @@ class Progress:
         match event.kind:
             case Kind.ROLLOUT_STARTED:
                 rings = " → ".join(f"{one['name']} ({len(one['hosts'])})" for one in data["rings"])
-                return f"{event.release} through {rings}", "bold"
+                return f"{event.release} through {rings}{sentences.on_machines(data)}", "bold"
             case Kind.STAGED:
                 size = _size(data["bytes_sent"]) if data["bytes_sent"] else "there already"
                 return f"staged     {size}, {data['seconds']:.2f} s", ""
@@ -131,6 +134,7 @@ class Progress:
     def _update(self, event: Event) -> None:
         data = event.data
         if event.kind is Kind.ROLLOUT_STARTED:
+            self._machine_of = sentences.machine_of(data)
             for ring in data["rings"]:
                 for host in ring["hosts"]:
                     self._rows.setdefault(host, _Row(ring["name"]))
@@ -164,9 +168,11 @@ class Progress:
                 f"{row.state} {time.monotonic() - row.since:.0f} s",
                 Text(row.evidence, style="dim"),
             )
-        total = len(self._rows)
         elapsed = f"{time.monotonic() - self._begun:.0f} s"
-        return Group(table, Text(f"  {total} hosts · {elapsed}", style="dim"))
+        return Group(table, Text(f"  {self._hosts()} · {elapsed}", style="dim"))
+
+    def _hosts(self) -> str:
+        return hosts_on(len(self._rows), len({self._machine_of.get(n, n) for n in self._rows}))
 
 
 class _Row:

@@ -10,7 +10,7 @@ from rich.console import Console
 from botdeploy.cli.context import Context
 from botdeploy.core.text.printable import visible
 from botdeploy.errors import UserError
-from botdeploy.views import tables
+from botdeploy.views import host_tables, tables
 from botdeploy.views.command_lines import with_commands_apart
 
 
@@ -58,7 +58,7 @@ def test_no_command_is_broken_by_a_narrow_terminal(capsys: pytest.CaptureFixture
     out = io.StringIO()
     context = Context(environ={})
     console = Console(file=out, width=40, soft_wrap=True)
-    console.print(tables.checks(record, verbose=False))
+    console.print(host_tables.checks(record, verbose=False))
     assert "botdeploy" not in out.getvalue()
     assert tables.mends(record) == {command: ["root on w1"]}
     context.output.say(f"to mend it: {command}")

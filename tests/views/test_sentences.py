@@ -134,6 +134,37 @@ def test_an_instance_has_its_own_unit_in_every_command() -> None:
     )
 
 
+def test_a_line_of_its_own_says_the_machine_where_nothing_else_does() -> None:
+    """Not for plain hosts, nor where there is one machine, nor for w1/2, which is on w1."""
+    plain = inventory(["w1", "w2"])
+    assert sentences.labels(plain) == {"w1": "w1", "w2": "w2"}
+    first = shared("192.0.2.1:22", "dev", "main")
+    one = replace(plain, hosts=tuple(first.values()))
+    assert sentences.labels(one) == {"dev": "dev", "main": "main"}
+    other = shared("192.0.2.2:22", "w/1")
+    two = replace(plain, hosts=(*first.values(), *other.values()), several={"w": ("w/1",)})
+    assert list(sentences.labels(two).values()) == [
+        *("dev (192.0.2.1:22)", "main (192.0.2.1:22)", "w/1")
+    ]
+
+
+def test_machines_are_counted_where_there_are_fewer_than_hosts() -> None:
+    """A rollout over hosts of their own says nothing of it."""
+    assert sentences.on_machines({"machines": {"a": ["a"], "b": ["b"]}}) == ""
+    shared_by = {"machines": {"m1": ["a", "b"], "c": ["c"]}}
+    assert sentences.on_machines(shared_by) == ": 3 hosts on 2 machines"
+
+
+def test_what_the_inventory_no_longer_names_has_a_way_out() -> None:
+    """Unless the next canary replaces it."""
+    one = {"host": "w1/4", "machine": "m1:22", "next": "botdeploy retire prod w1/4"}
+    said = list(sentences.unlisted({"unlisted": [one, {**one, "next": None}]}))
+    assert said[0] == (
+        "w1/4 on m1:22 is not in the inventory any more; next: botdeploy retire prod w1/4"
+    )
+    assert "retire" not in said[1]
+
+
 def test_a_bot_that_systemd_gave_up_is_told_apart() -> None:
     """It had been restarted before it ended."""
     fault = BotFault(Runs.ENDED, "it ended", "R1", is_given_up=True)

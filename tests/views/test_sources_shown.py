@@ -30,6 +30,7 @@ def head(sources: list[dict[str, Any]]) -> list[str]:
         "quarantined": None,
         "other_environment": {},
         "rings": [],
+        "hosts": [],
         "power": {"rings": {}, "traffic": None},
     }
     return [text for text, _ in plan_view.head(record)]

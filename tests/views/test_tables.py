@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import io
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from rich.console import Console
 
+from botdeploy.views import host_tables, tables
 from botdeploy.views import status as status_table
-from botdeploy.views import tables
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    from rich.console import RenderableType
 
 NEW, OLD = "20261122T210459Z-1111bbbb", "20261101T000000Z-0000aaaa"
 HOST: dict[str, Any] = {
@@ -21,7 +24,7 @@ HOST: dict[str, Any] = {
 }  # fmt: skip
 
 
-def printed(table: Table, width: int = 160) -> list[str]:
+def printed(table: RenderableType, width: int = 160) -> list[str]:
     """Print a table; gives its lines, the heading first."""
     file = io.StringIO()
     Console(file=file, width=width, color_system=None, markup=False).print(table)
@@ -93,7 +96,7 @@ def test_releases_say_what_each_is() -> None:
             {"host": "w2", "reachable": False, "error": "no route", "releases": []},
         ]
     }
-    _, bad, good, away = printed(tables.releases(record))
+    _, bad, good, away = printed(host_tables.releases(record))
     assert bad.split()[:2] == ["w1", NEW]
     assert bad.endswith("9 errors")
     assert good.split() == ["w1", OLD, "running,", "proven"]
@@ -129,14 +132,14 @@ CHECKS = {
 
 def test_a_check_shows_faults_and_counts_what_is_fine() -> None:
     """What is fine is named only when asked for."""
-    lines = printed(tables.checks(CHECKS, verbose=False))
+    lines = printed(host_tables.checks(CHECKS, verbose=False))
     assert [line.split()[:2] for line in lines[1:]] == [
         ["(here)", "ok"],
         ["w1", "fault"],
         ["w2", "fault"],
     ]
     assert "disk: it is full" in lines[2]
-    told = "\n".join(printed(tables.checks(CHECKS, verbose=True)))
+    told = "\n".join(printed(host_tables.checks(CHECKS, verbose=True)))
     assert "sudo: may all" not in "\n".join(lines)
     assert told.count("sudo: may all") == 2
 
@@ -146,3 +149,56 @@ def test_what_mends_a_fault_is_said_once() -> None:
     assert tables.mends(CHECKS) == {"make room": ["disk on w1", "disk on w2"]}
     here = {"controller": [{"name": "ssh", "ok": False, "mend": "install it"}], "hosts": []}
     assert tables.mends(here) == {"install it": ["ssh here"]}
+
+
+def on(machine: str, *names: str) -> list[dict[str, Any]]:
+    """Give the records of instances on a machine."""
+    return [
+        {**HOST, "host": name, "machine": machine, "instance": name.rpartition("/")[2]}
+        for name in names
+    ]
+
+
+def test_instances_stand_below_their_machine_in_common_columns() -> None:
+    """Each machine is named once; hosts that stand apart in the inventory stand together."""
+    one, two = on("192.0.2.1:22", "dev", "w1"), on("fsn1.example.org:22", "w2/1")
+    lines = printed(status_table.table({"hosts": [one[0], *two, one[1]]}))
+    assert [line.split()[0] for line in lines] == [
+        *("host", "192.0.2.1:22", "dev", "w1", "fsn1.example.org:22", "w2/1")
+    ]
+    rows = [line for line in lines if NEW in line]
+    assert {line.index(NEW) for line in rows} == {lines[0].index("runs")}
+    assert all(line.startswith("  ") for line in rows)
+
+
+def test_what_is_wrong_with_a_machine_is_said_once() -> None:
+    """Hosts of other machines have a line of their own, whatever is wrong there."""
+    hosts = [*on("m1:22", "a", "b"), *on("m2:22", "c")]
+    assert list(
+        status_table.errors({"hosts": [{**one, "error": "no route"} for one in hosts]})
+    ) == [
+        "a, b: no route",
+        "c: no route",
+    ]
+
+
+@given(
+    st.lists(st.lists(st.text("abc /", max_size=30), min_size=2, max_size=4), max_size=5),
+    st.integers(30, 130),
+)
+def test_a_table_by_machine_fits_and_cuts_nothing_off(rows: list[list[str]], width: int) -> None:
+    """Whatever stands in it; the name of a machine may be longer than a column."""
+    hosts = on("fsn1.example.org:2222", *(f"w{index}" for index in range(len(rows))))
+    given_rows = [(host, tuple(row)) for host, row in zip(hosts, rows, strict=True)]
+    lines = printed(host_tables.host_table(("host", "a", "b", "c", "d"), given_rows), width)
+    assert max(map(len, lines)) <= width
+    told, wanted = Counter("".join(lines)), Counter("".join(one for row in rows for one in row))
+    assert all(told[letter] >= wanted[letter] for letter in "abc/")
+
+
+def test_history_marks_a_host_with_its_machine_where_that_is_asked_for() -> None:
+    """Columns stay in line."""
+    entries = [{"at": "t1", "host": "dev", "act": "switch"}, {"at": "t2", "host": "w", "act": "x"}]
+    first, second = tables.history(entries, {"dev": "dev (192.0.2.1:22)"})
+    assert first.split() == ["t1", "dev", "(192.0.2.1:22)", "switch"]
+    assert first.index("switch") == second.index("x")

@@ -72,6 +72,17 @@ def test_each_event_is_one_line_with_its_figures(kind: Kind) -> None:
         assert [part for part in wanted if part not in line] == []
 
 
+def test_machines_are_counted_where_hosts_share_them() -> None:
+    """Else nothing is said of them."""
+    rings = EVENTS[Kind.ROLLOUT_STARTED][0]["rings"]
+    screen = Screen()
+    for machines in ({"m1:22": ["w1", "w2", "w3"]}, {name: [name] for name in ("w1", "w2", "w3")}):
+        begun = event(Kind.ROLLOUT_STARTED, None, rings=rings, machines=machines)
+        Progress(screen.console, verbose=False)(begun)
+    assert screen.lines[0].endswith("canary (1) → fleet (2): 3 hosts on 1 machine")
+    assert screen.lines[1].endswith("canary (1) → fleet (2)")
+
+
 def test_counts_of_lines_are_printed_only_when_asked() -> None:
     """They come every few seconds: in a mail of cron's nobody wants them."""
     screen = Screen()

@@ -93,6 +93,8 @@ class HostReport:
     incidents: tuple[Incident, ...] = ()
     """Crashes, OOM kills and the like, as systemd said them."""
     notes: tuple[str, ...] = ()
+    machine: str = ""
+    """Its machine; empty where no machine has several hosts."""
 
     @property
     def is_reached(self) -> bool:

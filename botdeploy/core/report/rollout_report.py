@@ -45,6 +45,8 @@ def rollout_report(
         for name in sorted(names, key=order.__getitem__):
             state, own = states.get(name), [act for act in acts if act.host == name]
             one = host_report(name, ring, state, away.get(name, "not observed"), record, own)
+            if inventory.is_shared:
+                one = replace(one, machine=inventory.machine_of[name])
             if state is not None:
                 one = replace(one, spans=spans_of(own, record.release, frame))
                 if reading := answers.readings.get(name):

@@ -29,6 +29,12 @@ def count(number: float, word: str) -> str:
     return f"{whole} {word}" if whole == "1" else f"{whole} {word}s"
 
 
+def hosts_on(hosts: int, machines: int) -> str:
+    """Count hosts, and their machines where these are fewer: ``4 hosts on 2 machines``."""
+    told = count(hosts, "host")
+    return told if machines >= hosts else f"{told} on {count(machines, 'machine')}"
+
+
 def times(ratio: float) -> str:
     """Write a ratio: ``twice``, ``3 times``, ``4.5 times``."""
     return "twice" if ratio == 2.0 else f"{ratio:.2g} times"

@@ -11,6 +11,7 @@ from botdeploy.core.text.phrases import few
 from botdeploy.core.text.printable import visible
 from botdeploy.errors import ExitCode
 from botdeploy.views.notices.channel import Message, Severity
+from botdeploy.views.sentences import on_machines
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -108,7 +109,7 @@ def _line_for(event: Event) -> tuple[tuple[object, ...], _Line]:
             why = f" — {data['message']}" if data.get("message") else ""
             by = f", by {data['by']}" if data.get("by") else ""
             stop = f"; to stop it: botdeploy hold {event.environment}"
-            text = f"{begins}{by}: {rings}{why}{stop}"
+            text = f"{begins}{by}: {rings}{on_machines(data)}{why}{stop}"
             return key, _Line(f"{event.release} {begins}", Severity.INFO, text)
         case Kind.VERDICT:
             outcome = str(data["outcome"])

@@ -62,6 +62,7 @@ def page(report: Report, *, now: datetime, mask: Callable[[str], str] = lambda t
         after=_together(after),
         before=_together(before),
         has_switched=[host for host in report.hosts if host.switched_at is not None],
+        machines=len({host.machine or host.name for host in report.hosts}),
         incidents=sum(len(host.incidents) for host in report.hosts),
         most_classes=MOST_CLASSES,
         most_hosts=MOST_HOSTS,

@@ -211,3 +211,14 @@ def test_a_big_fleet_has_all_in_the_table_and_says_what_is_left_out() -> None:
     assert "w499" in text
     assert "and 100 more: botdeploy status prod" in text
     assert "The first 700 entries are left out: botdeploy history prod" in text
+
+
+def test_instances_are_shown_with_their_machine() -> None:
+    """And machines are counted; a report of hosts of their own names none."""
+    report = told(failed_canary())
+    plain = page(report, now=NOW)
+    shared = replace(report, hosts=tuple(replace(one, machine="m1:22") for one in report.hosts))
+    text = page(shared, now=NOW)
+    assert text.count("m1:22") == len(report.hosts)
+    assert "on 1 machine, 1 switched" in text
+    assert "machine" not in plain
