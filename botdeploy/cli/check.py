@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from botdeploy.cli.schedules import too_seldom, without_user
 from botdeploy.errors import ExitCode
 from botdeploy.views import sentences
+from botdeploy.views.plan import required
 
 if TYPE_CHECKING:
     from botdeploy.cli.context import Context
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 def check(context: Context, environment: str, limit: str | None) -> int:
     """Try every host as a rollout would."""
     inventory = context.load(environment)
+    context.required(inventory)
     names = context.chosen(inventory, limit)
     with context.fleet(inventory) as fleet:
         fleet.connect_early()
@@ -23,6 +25,7 @@ def check(context: Context, environment: str, limit: str | None) -> int:
         from botdeploy.cli.deploy import Request, project_templates, source_of
         from botdeploy.engine.commands.check import RolloutNeeds
         from botdeploy.engine.commands.check import check as run
+        from botdeploy.engine.fleet.required import ask_built
 
         needs = RolloutNeeds.of(
             inventory,
@@ -31,6 +34,9 @@ def check(context: Context, environment: str, limit: str | None) -> int:
             context.environ,
         )
         hosts = run(fleet, names, needs)
+        answer = None
+        if (other := context.required(inventory)) is not None and needs.build is not None:
+            answer = ask_built(fleet, names, needs.build, other, context.clock.now())
     project = context.inventory_dir.parent
     schedules = [*too_seldom(inventory, project), *without_user(inventory, project)]
     record = {
@@ -46,6 +52,7 @@ def check(context: Context, environment: str, limit: str | None) -> int:
             for one in hosts
         ],
         "schedules": schedules,
+        "requires": answer.record() if answer is not None else None,
         "notes": list(inventory.notes),
     }
     if context.as_json:
@@ -55,12 +62,15 @@ def check(context: Context, environment: str, limit: str | None) -> int:
 
         context.output.console.print(host_tables.checks(record, verbose=context.verbose))
         context.say_notes(inventory)
+        for text, style in required(answer.record() if answer is not None else None):
+            context.output.say(text, style)
         for mend, faults in tables.mends(record).items():
             context.output.say(f"to mend {', '.join(faults)}:", "bold")
             context.output.say(mend)
         for one in schedules:
             context.output.say(f"{one['where']}: {one['message']}; next: {one['mend']}", "yellow")
-    if not all(one.is_fine(usage=False) for one in hosts):
+    is_away = answer is not None and answer.is_away
+    if is_away or not all(one.is_fine(usage=False) for one in hosts):
         return int(ExitCode.UNREACHABLE)
     is_ready = all(item["ok"] for item in needs.items) and not schedules
     is_own = all(one.is_fine(usage=True) for one in hosts)

@@ -59,6 +59,7 @@ class Context:
     hosts: Mapping[str, Host] = field(default_factory=dict, init=False)
     """Those of the inventory that was loaded last."""
     _fleet: Fleet | None = field(default=None, init=False)
+    _required: Fleet | None = field(default=None, init=False)
 
     def __post_init__(self, environment: str) -> None:
         """Choose where output goes."""
@@ -204,9 +205,24 @@ class Context:
 
     def close(self) -> None:
         """Close what is open still; harmless to repeat."""
-        fleet, self._fleet = self._fleet, None
-        if fleet is not None:
-            fleet.close()
+        for fleet in (self._fleet, self._required):
+            if fleet is not None:
+                fleet.close()
+        self._fleet = self._required = None
+
+    def required(self, inventory: Inventory) -> Fleet | None:
+        """Give the hosts of the environment that ``rollout.requires`` names, not reached yet.
+
+        None where it names none. Raises UserError where its inventory is at fault.
+        """
+        from botdeploy.engine.fleet.fleet import Fleet
+        from botdeploy.hosts.ssh.connector import Connector
+        from botdeploy.inventory import load_required
+
+        if self._required is None and (other := load_required(inventory, self.environ)) is not None:
+            connector = Connector(self.environ, time.time)
+            self._required = Fleet(other, connector, stop=self.stop, mask=self.mask)
+        return self._required
 
     def dependencies(self, fleet: Fleet, emit: Listener) -> Dependencies:
         """Put together what a run needs."""
@@ -222,6 +238,7 @@ class Context:
             owner=owner_name(self.environ),
             stop=self.stop,
             mask=self.mask,
+            required=lambda: self.required(fleet.inventory),
         )
 
     @contextmanager

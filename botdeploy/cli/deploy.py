@@ -59,8 +59,9 @@ def canary(context: Context, environment: str, request: Request) -> int:
             f"take hosts from environment '{request.take_over}' for good",
             yes=request.yes,
         )
+    context.required(inventory)  # what is wrong with its inventory is told before all else
     if request.force:
-        _ask(context, "release it even if it is in quarantine", yes=request.yes)
+        _ask(context, _what_is_forced(inventory), yes=request.yes)
     with context.fleet(inventory) as fleet:
         fleet.connect_early()
         # Imported while hosts answer: the engine with its judge takes about as long.
@@ -93,10 +94,17 @@ def plan(context: Context, environment: str, request: Request) -> int:
     inventory = context.load(environment)
     _check(inventory, request)
     inventory = limited(context, inventory, request.limit)
+    context.required(inventory)
     build = source_of(context, inventory, request)
     with context.fleet(inventory) as fleet:
         found = run(
-            inventory, fleet, build, request.release, context.clock, is_forced=request.force
+            inventory,
+            fleet,
+            build,
+            request.release,
+            context.clock,
+            is_forced=request.force,
+            required=context.required(inventory),
         )
     for warning in found.warnings:
         context.output.say(warning, "yellow")
@@ -140,6 +148,12 @@ def rollback(context: Context, environment: str | None, asked: RollbackRequest) 
 
 
 # --- parts ---------------------------------------------------------------------------------------
+
+
+def _what_is_forced(inventory: Inventory) -> str:
+    what = "release it even if it is in quarantine"
+    requires = inventory.policy.requires
+    return f"{what} or {requires.environment} has not proven it" if requires is not None else what
 
 
 def _check(inventory: Inventory, request: Request) -> None:

@@ -48,7 +48,12 @@ Set = Annotated[
     _value("--set", "KEY=VALUE", "set a variable of the bot's environment"),
 ]
 StopAfter = Annotated[Text, _value("--ring", "NAME", "stop after this ring")]
-Force = Annotated[bool, typer.Option("--force", help="release it even if it is in quarantine")]
+Force = Annotated[
+    bool,
+    typer.Option(
+        "--force", help="release it even if it is in quarantine, or rollout.requires is not met"
+    ),
+]
 TakeOver = Annotated[
     str, _value("--take-over", "OTHER", "take hosts from this other environment for good")
 ]

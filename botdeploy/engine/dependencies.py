@@ -36,6 +36,8 @@ class Dependencies:
     stop: threading.Event
     mask: Mask = field(default_factory=Mask)
     """Hides secrets in all that is told; the fleet's, which learns from hosts."""
+    required: Callable[[], Fleet | None] = lambda: None
+    """Gives the hosts of the environment that ``rollout.requires`` names, not reached yet."""
     take_over: str = ""
     """Another environment whose hosts a person takes for this one."""
     check_copy: Callable[..., Build] | None = None

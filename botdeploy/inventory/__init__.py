@@ -3,6 +3,7 @@
 from botdeploy.inventory._fields import parse_duration
 from botdeploy.inventory.find import environments
 from botdeploy.inventory.loading import load, select
+from botdeploy.inventory.required import load_required
 from botdeploy.inventory.schema import schema
 
-__all__ = ["environments", "load", "parse_duration", "schema", "select"]
+__all__ = ["environments", "load", "load_required", "parse_duration", "schema", "select"]

@@ -264,6 +264,17 @@ class JudgeKeys(KeyModel):
     )
 
 
+class RequiresKeys(KeyModel):
+    """``rollout.requires``."""
+
+    environment: f.EnvironmentName = Field(
+        description="Another environment of the same folder that must have proven a release first."
+    )
+    proven_for: f.Duration = Field(
+        timedelta(0), description="How long all of its hosts must have proven it."
+    )
+
+
 class RolloutKeys(KeyModel):
     """``rollout``: how a release goes through the hosts."""
 
@@ -277,6 +288,9 @@ class RolloutKeys(KeyModel):
     )
     rings: Annotated[list[RingKeys], Field(min_length=1)] | None = Field(
         None, description="Groups of hosts, in the order in which they get a release."
+    )
+    requires: RequiresKeys | None = Field(
+        None, description="What must be so before any ring begins."
     )
     lease: Annotated[LeaseKeys, BeforeValidator(_lease)] | None = Field(
         None, description="How long a host keeps a pending release without a controller."

@@ -36,17 +36,43 @@ def find(environment: str, inventory_dir: Path) -> tuple[str, Path]:
     """
     if not environment or "\0" in environment:
         raise UserError(f"{environment!r} is not the name of an environment")
+    found = _named(environment, inventory_dir)
+    if found is not None:
+        return _name_of(found), found
+    if os.path.exists(environment):  # noqa: PTH110 (a path that is too long is just not there)
+        return _name_of_path(Path(environment)), Path(environment)
+    raise UserError(_not_found(environment, inventory_dir))
+
+
+def beside(environment: str, name: str, path: Path) -> Path:
+    """Give the inventory of another environment in the folder of ``path``, which is ``name``'s.
+
+    Raises UserError when there is no such inventory, more than one, or it is the same one.
+    """
+    folder = folder_of_environments(name, path)
+    found = _named(environment, folder)
+    if found is None:
+        raise UserError(_not_found(environment, folder))
+    if found.resolve() == path.resolve() or path.resolve().is_relative_to(found.resolve()):
+        raise UserError(f"'{name}' can't be asked about itself")
+    return found
+
+
+def folder_of_environments(name: str, path: Path) -> Path:
+    """Give the folder of an environment and its like: of prod/hosts.yml that is prod's folder."""
+    is_inside = not path.is_dir() and _name_of(path) != name
+    return path.absolute().parent.parent if is_inside else path.parent
+
+
+def _named(environment: str, inventory_dir: Path) -> Path | None:
+    """Find an environment's inventory by name; raises UserError where there are several."""
     found = [
         entry for entry in _entries(inventory_dir) if environment in (_name_of(entry), entry.name)
     ]
     if len(found) > 1:
         names = " and ".join(str(path) for path in found)
         raise UserError(f"'{environment}' has more than one inventory: {names}; keep one")
-    if found:
-        return _name_of(found[0]), found[0]
-    if os.path.exists(environment):  # noqa: PTH110 (a path that is too long is just not there)
-        return _name_of_path(Path(environment)), Path(environment)
-    raise UserError(_not_found(environment, inventory_dir))
+    return found[0] if found else None
 
 
 def sources(path: Path) -> list[Path]:

@@ -10,13 +10,20 @@ from botdeploy.errors import InventoryError, NoMatch, UserError
 from botdeploy.inventory import announce
 from botdeploy.inventory.connection_vars import Connection
 from botdeploy.inventory.empty_names import rendered
-from botdeploy.inventory.find import find
+from botdeploy.inventory.find import beside, find
 from botdeploy.inventory.gather import folder_of, gather
 from botdeploy.inventory.instances import expand, number, numbers, only_names, stand_in
 from botdeploy.inventory.machines import check_machines, machine_names
 from botdeploy.inventory.pattern import names_of, why_none
 from botdeploy.inventory.rings import place_hosts
-from botdeploy.inventory.settings import DEFAULT_RINGS, hosts_of, is_raw, read_bot, read_rollout
+from botdeploy.inventory.settings import (
+    DEFAULT_RINGS,
+    REQUIRED,
+    hosts_of,
+    is_raw,
+    read_bot,
+    read_rollout,
+)
 from botdeploy.inventory.similar_names import slips_of_connection
 from botdeploy.inventory.unread_connection_settings import elsewhere
 from botdeploy.inventory.variables import Plain
@@ -85,6 +92,7 @@ def _load(name: str, path: Path, environ: Mapping[str, str]) -> Inventory:
         _check_ring_env(policy, hosts, node)
     policy = place_hosts(policy, names_of(list(chosen), inside, several), node, every, left_out)
     if node is not None:
+        _check_required(name, path, policy, node)
         announce.check(name, policy, hosts, node)
     scopes = {one.machine_host: one.scope for one in chosen.values()}
     notes = (
@@ -221,6 +229,16 @@ def _agreed_rollout(by_host: dict[str, Scope]) -> Located | None:
                 "rollout",
             )
     return first[1] if first else None
+
+
+def _check_required(name: str, path: Path, policy: Policy, node: Located) -> None:
+    """Refuse ``requires`` of an environment that is not there; it is not read yet."""
+    if policy.requires is None:
+        return
+    try:
+        beside(policy.requires.environment, name, path)
+    except UserError as error:
+        node.fail(str(error), "rollout.requires.environment", REQUIRED)
 
 
 def _check_ring_env(policy: Policy, hosts: Iterable[Host], node: Located) -> None:

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 
 from botdeploy.core.model.bot import Bot, Probe, ProbeKind, Readiness, ReadyKind
 from botdeploy.core.model.lease import Lease
-from botdeploy.core.model.policy import Policy, Ring, Share
+from botdeploy.core.model.policy import Policy, Requires, Ring, Share
 from botdeploy.core.release.git_url import is_git_address
 from botdeploy.errors import InventoryError
 from botdeploy.inventory import _models as models
@@ -94,6 +94,7 @@ def read_rollout(node: Located) -> Policy:
         rings=tuple(_ring(ring, node, index) for index, ring in enumerate(keys.rings))
         if keys.rings
         else DEFAULT_RINGS,
+        requires=_requires(keys.requires, node),
         lease=Lease(keys.lease.ttl, keys.lease.until) if keys.lease else Lease(),
         id=keys.id or "",
         attended_soak=keys.attended_soak,
@@ -186,6 +187,17 @@ def _ring(keys: models.RingKeys, node: Located, index: int) -> Ring:
             for number, value in enumerate(keys.announce.to if keys.announce else ())
         ),
     )
+
+
+def _requires(keys: models.RequiresKeys | None, node: Located) -> Requires | None:
+    if keys is None:
+        return None
+    place = node.place_of(REQUIRED)
+    return Requires(keys.environment, keys.proven_for, place.file, place.line)
+
+
+REQUIRED = ("requires", "environment")
+"""Where in ``rollout`` the environment stands that a release must be proven in first."""
 
 
 def _announcements(keys: models.RingKeys) -> dict[str, str]:

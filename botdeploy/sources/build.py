@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from botdeploy.core.model.bot import SecretsBy
 from botdeploy.core.release.environment_file import variables
 from botdeploy.core.release.manifest import Manifest, Release, delta, release_id
-from botdeploy.core.release.tree_digest import build_text, shared_text
+from botdeploy.core.release.tree_digest import build_text, content_digest, shared_text
 from botdeploy.core.text.secret_mask import Mask
 from botdeploy.core.text.token_patterns import STARS
 from botdeploy.sources.bot_checks import check_bots, ready_text
@@ -212,6 +212,10 @@ class Build:
                 package.set_exception(error)
                 raise
         return package.result()
+
+    def content(self, host: Host) -> str:
+        """Give the hash of a host's files and build, by which another environment knows them."""
+        return content_digest(self.manifest(host), host.bot.build)
 
     def meta(self, host: Host, ring: Ring | None = None) -> bytes:
         """Give the gzip tar of what becomes ``.botdeploy/`` on a host of a ring."""

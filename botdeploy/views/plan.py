@@ -31,6 +31,7 @@ def head(record: Mapping[str, Any]) -> Iterator[Styled]:
         yield f"in quarantine on {record['quarantined']}; canary would refuse it", "red"
     for name, other in record["other_environment"].items():
         yield f"{name} belongs to environment '{other}'; canary would refuse it", "red"
+    yield from required(record.get("requires"))
     machine_of = {host["host"]: host["machine"] for host in record["hosts"]}
     for ring in record["rings"]:
         machines = len({machine_of[name] for name in ring["hosts"]})
@@ -42,6 +43,22 @@ def head(record: Mapping[str, Any]) -> Iterator[Styled]:
     traffic = record["power"]["traffic"]
     if traffic is not None and not traffic["states_levels"]:
         yield f"no soak can exclude {NO_LEVELS}", "yellow"
+
+
+def required(found: Mapping[str, Any] | None) -> Iterator[Styled]:
+    """Say whether the environment that must have proven it has; nothing where none must."""
+    if found is None:
+        return
+    name = found["environment"]
+    if found["met"]:
+        for_s = found["proven_for_s"]
+        yield f"{name} has proven it" + (f" for {duration(for_s)}" if for_s else ""), ""
+    else:
+        due = f", due {found['until']}" if found["until"] else ""
+        yield f"{found['why']}{due}; canary would not begin a ring", "yellow"
+    if found["missing_platforms"]:
+        kinds = ", ".join(found["missing_platforms"])
+        yield f"{name} has no host with this kind of processor: {kinds}", "yellow"
 
 
 def _ring(ring: Mapping[str, Any], machines: int) -> Iterator[str]:

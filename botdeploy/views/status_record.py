@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from botdeploy.core.host.host_state import Phase
-from botdeploy.core.rollout.next_step import Reason, Wait
+from botdeploy.core.rollout.next_step import Reason, SwitchOver, Wait
 from botdeploy.core.text.phrases import few
 from botdeploy.engine.outcome import hint_for
 from botdeploy.views import sentences
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from botdeploy.core.host.host_state import HostState
     from botdeploy.core.host.unlisted import Unlisted
     from botdeploy.core.model.inventory import Inventory
+    from botdeploy.core.model.policy import Requires
     from botdeploy.engine.commands.status import HostStatus, RolloutStatus, Status
     from botdeploy.errors import HostError
 
@@ -47,6 +48,14 @@ def _unlisted(one: Unlisted, environment: str) -> dict[str, Any]:
     return {"host": one.name, "machine": one.machine, "instance": one.instance, "next": step}
 
 
+def _asked_first(rollout: RolloutStatus, requires: Requires | None) -> str:
+    """Say that another environment is asked before the ring begins that is next."""
+    decision = rollout.decision
+    if requires is None or not isinstance(decision, SwitchOver) or decision.ring == rollout.ring:
+        return ""
+    return f", unless {requires.environment} has not proven it, which is asked then"
+
+
 def _rollout(rollout: RolloutStatus, status: Status) -> dict[str, Any]:
     last, decision, environment = rollout.record, rollout.decision, status.inventory.environment
     found: dict[str, Any] = {
@@ -66,7 +75,11 @@ def _rollout(rollout: RolloutStatus, status: Status) -> dict[str, Any]:
     step = hint_for(decision, last.release)
     found["next"] = sentences.command(step, environment) if step is not None else None
     if not isinstance(decision, Wait):
-        return {**found, "why": sentences.decided(decision)}
+        return {
+            **found,
+            "why": sentences.decided(decision)
+            + _asked_first(rollout, status.inventory.policy.requires),
+        }
     # Hosts keep what was read, not what it is worth: that is judged anew by each step.
     judged = "; the next promote judges it, and promote -v says which proof is missing"
     why = decision.why + (judged if decision.reason is Reason.VERDICT else "")

@@ -94,6 +94,8 @@ BAD = [
     "releases",
     "history prod extra",
     "logs prod extra",
+    "--inventory-dir /nowhere history",
+    "--inventory-dir /nowhere logs",
     "logs prod -n -1",
     "logs prod -n many",
     "logs prod --limit nowhere",

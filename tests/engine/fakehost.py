@@ -147,6 +147,7 @@ class World:
         """Let every release be good until something else is said."""
         self._kinds: dict[tuple[str, str], str] = {}
         self._deaths: dict[tuple[str, str], tuple[float, float | None]] = {}
+        self._contents: dict[tuple[str, str], str] = {}
 
     def is_like(self, release: str, kind: str, host: str = "*") -> None:
         """Say what a release is like, everywhere or on one host.
@@ -157,6 +158,15 @@ class World:
         the sign from being seen; ``deaf``: its host can't be reached while it runs.
         """
         self._kinds[release, host] = kind
+
+    def is_made_of(self, release: str, content: str, host: str = "*") -> None:
+        """Say what a release is made of, everywhere or on one host; else it is like no other."""
+        self._contents[release, host] = content
+
+    def content(self, release: str, host: str) -> str:
+        """Tell what a release is made of on a host."""
+        known = self._contents
+        return known.get((release, host)) or known.get((release, "*"), release)
 
     def dies_like(
         self, release: str, after_s: float, again_in: float | None = None, host: str = "*"
@@ -201,6 +211,7 @@ class FakeHost:
     is_unread: bool = False
     """journald keeps nothing."""
     is_enabled: bool = True
+    platform: str = "x86_64"
     slow_return_s: float = 0.0
     """How long a return takes until it is told as done."""
     returning_until: float = 0.0
@@ -536,6 +547,11 @@ class FakeHost:
                 self.arrived.append(tree)
             for one in self.of_machine:
                 one.trees.add(tree)
+
+    def contents(self) -> Record:
+        """Say what the releases here are made of."""
+        made = {name: self.world.content(name, self.name) for name in self.releases}
+        return {"contents": made, "platform": self.platform}
 
     def fetch(self, token: str, release: str) -> list[Record | bytes]:
         """Give what another host needs to stage it; here its digest alone."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import gzip
+import platform
 import re
 import time
 from itertools import pairwise
@@ -12,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from botdeploy.core.release.manifest import Manifest
+from botdeploy.core.release.tree_digest import build_text, content_digest
 from botdeploy.hosts import host_program
 from tests.hosts.acts.actkit import BOT, LIFE, Actor, Release, parse, release, tar_of, unit_text
 
@@ -827,6 +830,23 @@ def test_a_manifest_comes_back_as_it_was(actor: Actor) -> None:
     actor.stage(R1)
     packed = base64.b64decode(actor("manifest", "R1")["manifest"])
     assert gzip.decompress(packed).decode() == f"{R1.sums}\n{R1.tree}"
+
+
+def test_a_host_tells_what_its_releases_are_made_of(actor: Actor) -> None:
+    """As a controller makes it of manifest and build; mount points are left out."""
+    manifest = Manifest(R1.sums, R1.tree, 0)
+    built = release("BUILT", extra={"build": build_text(["true"]).encode()})
+    shared = release("SHARED", extra={"shared": b"data\n"})
+    for one in (R1, built, shared):
+        assert not actor.stage(one).fault
+    said = actor("contents")
+    same = Manifest(built.sums, built.tree, 0)
+    assert said["contents"] == {
+        "R1": content_digest(manifest),
+        "BUILT": content_digest(same, ["true"]),
+        "SHARED": content_digest(Manifest(shared.sums, shared.tree, 0)),
+    }
+    assert said["platform"] == platform.machine()
 
 
 # --- records -------------------------------------------------------------------------------------

@@ -79,6 +79,18 @@ class Ring:
 
 
 @dataclass(frozen=True, slots=True)
+class Requires:
+    """Another environment, which must have proven a release before a ring of this one begins."""
+
+    environment: str
+    """Its name in the folder of this one's inventory."""
+    proven_for: timedelta = timedelta(0)
+    file: str = ""
+    """Which file states it, and on which line."""
+    line: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Policy:
     """How a release goes through the rings."""
 
@@ -94,6 +106,7 @@ class Policy:
     grace, deadline; and of lines ignore, fatal, same (tuples), latency, handled."""
     only: frozenset[str] | None = None
     """Hosts that ``--limit`` leaves; None means all."""
+    requires: Requires | None = None
     id: str = ""
     """What hosts know the environment by; empty: its name."""
     notify: tuple[str, ...] = ()

@@ -43,6 +43,17 @@ def tree_digest(manifest: Manifest, shared: Iterable[str] = (), build: Sequence[
     return hashlib.sha256((_DOMAIN + "".join(rows)).encode()).hexdigest()
 
 
+def content_digest(manifest: Manifest, build: Sequence[str] = ()) -> str:
+    """Hash what two environments have in common that release the same: 64 hexadecimal digits.
+
+    A tree without its mount points: its files, and what builds it. A host makes it of each release
+    that it has (``hosts/shell/read.sh: act_contents``).
+    """
+    texts = (manifest.sums, manifest.tree, build_text(build))
+    rows = "".join(f"{hashlib.sha256(text.encode()).hexdigest()}\n" for text in texts)
+    return hashlib.sha256(rows.encode()).hexdigest()
+
+
 def tree_holders(hosts: Sequence[Host], digests: Mapping[str, str]) -> dict[str, list[str]]:
     """Say who has which tree: its digest → names, both sorted; ``digests`` is by host.
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from botdeploy.core.host.host_state import HostState
     from botdeploy.core.model.policy import Policy, Ring
+    from botdeploy.core.rollout.requirement import Unmet
     from botdeploy.core.rollout.target import Target
 
 
@@ -49,6 +50,9 @@ class Facts:
     """The machine of each host; one that is not named is on a machine of its own."""
     refused: Mapping[str, str] = field(default_factory=dict)
     """Hosts that hold the release in quarantine, and why: never switched unattended."""
+    unmet: Unmet | None = None
+    """What another environment lacks that must have proven the release; None: nothing, or it was
+    not asked."""
 
     def within(self, *standings: Standing) -> tuple[str, ...]:
         """Name the hosts that stand so."""

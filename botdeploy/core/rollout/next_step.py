@@ -74,6 +74,8 @@ class Reason(StrEnum):
     WINDOW = "window"
     HOLD = "hold"
     QUARANTINE = "quarantine"
+    REQUIRES = "requires"
+    """Another environment has not proven the release."""
     LAPSED = "lapsed"
     WATCH = "watch"
 

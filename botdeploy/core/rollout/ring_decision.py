@@ -106,8 +106,11 @@ def _earlier_batch(ring: Ring, views: Mapping[str, HostStanding]) -> Decision | 
     return Wait(Reason.SETTLE, verdict.reasons[0], ring.name)
 
 
-def _closed(facts: Facts, ring: Ring, behind: Sequence[str]) -> Wait | None:
-    """Tell why hosts of a ring may not be switched: a hold, a missing approval, the hours."""
+def _closed(facts: Facts, ring: Ring, behind: Sequence[str]) -> Wait | End | None:
+    """Tell why hosts of a ring may not be switched: a hold, a missing approval or proof, the hours.
+
+    Another environment's proof is looked at last: it is asked for where all else is open.
+    """
     if facts.hold:
         return Wait(Reason.HOLD, f"held by {facts.hold}", ring.name)
     refused = [name for name in behind if name in facts.refused]
@@ -123,6 +126,8 @@ def _closed(facts: Facts, ring: Ring, behind: Sequence[str]) -> Wait | None:
         opens = ring.window.next_opening(facts.now)
         if opens > facts.now:
             return Wait(Reason.WINDOW, f"ring {ring.name} opens {ring.window}", ring.name, opens)
+    if facts.unmet is not None and not has_begun:
+        return facts.unmet.step(ring.name)
     return None
 
 

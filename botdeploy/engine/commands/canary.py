@@ -64,6 +64,7 @@ def canary(
         if build is not None:
             build = build.under(target.release)
         revert_leftovers(inventory, dependencies, lock, besides=target.release)
+        options = replace(options, is_forced=is_forced)
         return run(inventory, build, dependencies, options, target, lock)
 
 

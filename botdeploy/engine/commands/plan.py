@@ -15,6 +15,7 @@ from botdeploy.core.rollout.target import named
 from botdeploy.engine.evidence.traffic import forecast, traffic
 from botdeploy.engine.fleet.observe import observe
 from botdeploy.engine.fleet.ownership import others
+from botdeploy.engine.fleet.required import ask_built, ask_staged
 from botdeploy.engine.rollout.rollout_ids import new_rollout
 from botdeploy.errors import HostError
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from botdeploy.engine.evidence.traffic import Traffic
     from botdeploy.engine.fleet.clock import Clock
     from botdeploy.engine.fleet.fleet import Fleet
+    from botdeploy.engine.fleet.required import Answer
     from botdeploy.sources.build import Build
     from botdeploy.sources.host_trees import HostKind
 
@@ -54,11 +56,15 @@ class Plan:
     away: Mapping[str, HostError]
     bases: Mapping[str, _Base | HostError]
     traffic: Traffic | None
+    required: Answer | None = None
+    """Whether the environment that ``rollout.requires`` names has proven it."""
 
     @property
     def is_out_of_reach(self) -> bool:
-        """Tell whether more hosts are away than the inventory allows."""
+        """Tell whether more hosts are away than the inventory allows, or those that it requires."""
         total = len(self.inventory.hosts)
+        if self.required is not None and self.required.is_away:
+            return True
         return len(self.away) > self.inventory.policy.max_unreachable.at_most(total)
 
     @property
@@ -86,6 +92,7 @@ class Plan:
                 None,
             ),
             "other_environment": others(inventory, self.states),
+            "requires": self.required.record() if self.required is not None else None,
             "rings": [
                 _ring(ring, self.rings[ring.name], inventory.machine_of)
                 for ring in inventory.policy.rings
@@ -137,8 +144,12 @@ def plan(
     clock: Clock,
     *,
     is_forced: bool,
+    required: Fleet | None = None,
 ) -> Plan:
-    """Ask all hosts; raises UserError where no host has ``release``, a staged one."""
+    """Ask all hosts; raises UserError where no host has ``release``, a staged one.
+
+    ``required`` reaches the hosts of the environment that must have proven it.
+    """
     states, away = observe(fleet, [host.name for host in inventory.hosts])
     inventory = as_told(inventory, states)
     built, new = build.release if build is not None else None, new_rollout(clock, states)
@@ -159,7 +170,12 @@ def plan(
     asked = [name for name in names if name in states] if build is not None else []
     bases = fleet.each(asked, read)
     seen = traffic(fleet, states, LineRules.from_policy(inventory.policy.judge), names)
-    return Plan(inventory, build, release, rings, states, away, bases, seen)
+    answer = None
+    if required is not None and build is not None:
+        answer = ask_built(fleet, names, build, required, clock.now())
+    elif required is not None:
+        answer = ask_staged(fleet, names, release, required, clock.now())
+    return Plan(inventory, build, release, rings, states, away, bases, seen, answer)
 
 
 def _source(kind: HostKind) -> dict[str, object]:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from botdeploy.core.host.host_state import HostState, RolloutRecord
     from botdeploy.core.model.inventory import Inventory
     from botdeploy.core.rollout.next_step import Decision
+    from botdeploy.core.rollout.requirement import Unmet
     from botdeploy.errors import HostError
 
 
@@ -27,8 +28,12 @@ def next_decision(
     unreached: Mapping[str, HostError],
     record: RolloutRecord,
     now: datetime,
+    unmet: Unmet | None = None,
 ) -> Decision:
-    """Give what ``promote`` would decide first, before it reads a journal; changes nothing."""
+    """Give what ``promote`` would decide first, before it reads a journal; changes nothing.
+
+    ``unmet``: what the environment lacks that ``rollout.requires`` names, where it was asked.
+    """
     away = {name: str(error) for name, error in unreached.items()}
     target = Target.of(record)
     rings = ring_members.members(
@@ -40,4 +45,4 @@ def next_decision(
         for name in ring
     }
     facts = facts_of(inventory.policy, rings, hosts, states, target, now, inventory.machine_of)
-    return decide(replace(facts, is_attended=False))
+    return decide(replace(facts, is_attended=False, unmet=unmet))

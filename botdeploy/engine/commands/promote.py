@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from botdeploy.core.rollout import rollout_records
 from botdeploy.core.rollout.machine_count import machines_with
+from botdeploy.core.rollout.next_step import SwitchOver
 from botdeploy.core.rollout.one_machine import as_told
 from botdeploy.core.rollout.target import Target
 from botdeploy.engine.commands.leftovers import revert_leftovers
@@ -15,6 +16,7 @@ from botdeploy.engine.fleet.fleet import StillAtWork
 from botdeploy.engine.fleet.lock import PATIENCE_S
 from botdeploy.engine.fleet.observe import observe
 from botdeploy.engine.fleet.ownership import refuse_others
+from botdeploy.engine.fleet.required import ask_staged
 from botdeploy.engine.outcome import Ended
 from botdeploy.errors import ExitCode
 
@@ -100,4 +102,10 @@ def due(inventory: Inventory, dependencies: Dependencies) -> Due:
     if record is None:
         return Due(left)
     now = dependencies.clock.now()
-    return Due(left, record.release, next_decision(inventory, states, unreached, record, now))
+    decision = next_decision(inventory, states, unreached, record, now)
+    if isinstance(decision, SwitchOver) and (other := dependencies.required()) is not None:
+        names = [name for name, state in states.items() if state.release(record.release)]
+        answer = ask_staged(dependencies.fleet, names, record.release, other, now)
+        unmet = answer.unmet if answer is not None else None
+        decision = next_decision(inventory, states, unreached, record, now, unmet)
+    return Due(left, record.release, decision)

@@ -65,14 +65,14 @@ class RunEnd:
         where = f". {self._where_they_are()}" if wait.reason is Reason.LAPSED else ""
         told = [f"{wait.why}{due}{where}", self._leases.shortage()]
         code = ExitCode.HELD if self._needs_person(wait) else ExitCode.DONE
-        step = hint_for(wait, self._hosts.release)
-        steps = (step,) if step is not None else ()
-        return Ended(code, "; ".join(one for one in told if one), hints=steps)
+        steps = [step] if (step := hint_for(wait, self._hosts.release)) is not None else []
+        if wait.reason is Reason.REQUIRES:
+            steps.append(Hint(Todo.FORCE, name=self._hosts.release))
+        return Ended(code, "; ".join(one for one in told if one), hints=tuple(steps))
 
     def _needs_person(self, wait: Wait) -> bool:
-        return wait.reason in (Reason.HOLD, Reason.QUARANTINE, Reason.LAPSED) or (
-            wait.reason is Reason.GATE and not self._hosts.is_attended
-        )
+        asks = (Reason.HOLD, Reason.QUARANTINE, Reason.REQUIRES, Reason.LAPSED)
+        return wait.reason in asks or (wait.reason is Reason.GATE and not self._hosts.is_attended)
 
     # --- for good ---------------------------------------------------------------------------
 

@@ -27,6 +27,7 @@ from botdeploy.engine.rollout.ending import RunEnd
 from botdeploy.engine.rollout.lease_renewal import Leases
 from botdeploy.engine.rollout.proving import Proving
 from botdeploy.engine.rollout.refresh import Refresh
+from botdeploy.engine.rollout.required_proof import RequiredProof
 from botdeploy.engine.rollout.reverting import Reverting
 from botdeploy.engine.rollout.ring_watch import RingWatch
 from botdeploy.engine.rollout.rollout_hosts import RolloutHosts
@@ -62,6 +63,8 @@ class Options:
     last_ring: str | None = None
     is_attended: bool = True
     message: str = ""
+    is_forced: bool = False
+    """A person releases it whatever ``rollout.requires`` asks for."""
     templates: Path | None = None
     """The project's folder of templates, to tell which hosts are alike."""
 
@@ -110,6 +113,7 @@ class RolloutLoop:
         self._verdicts = Verdicts(members, watch, self._ring_watch, soak_evidence)
         self._proving = Proving(members, locked, watch, self._ring_watch, self._verdicts)
         self._staging = Staging(members, locked, recorder, dependencies, build, options.templates)
+        self._required_proof = RequiredProof(members, locked, dependencies, options.is_forced)
         self._switching = Switching(members, locked, watch)
         self._reverting = Reverting(members, locked, self._proving, recorder)
         self._ending = RunEnd(members, self._leases, soak_evidence, recorder)
@@ -172,6 +176,7 @@ class RolloutLoop:
             self.members.facts(),
             verdicts=verdicts,
             revoked=self._verdicts.revoked(),
+            unmet=self._required_proof.unmet,
             is_attended=self._options.is_attended,
             last_ring=self._options.last_ring,
         )
@@ -211,8 +216,8 @@ class RolloutLoop:
             self._take_up()
 
     def _switch_over(self, ring: str, hosts: Sequence[str]) -> None:
-        """Switch and judge, unless what is known of the hosts was old: then decide anew."""
-        if self._refresh.before_switch(hosts):
+        """Switch and judge, unless something was not known or was old: then decide anew."""
+        if self._required_proof.holds_back(ring) or self._refresh.before_switch(hosts):
             return
         self._ring_watch.listen(hosts)
         self._switching.switch(hosts)

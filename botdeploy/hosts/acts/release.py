@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from botdeploy.core.release.manifest import Manifest, parse_manifest
+from botdeploy.core.rollout.requirement import Contents
 from botdeploy.core.text.untrusted import told, whole
 from botdeploy.errors import ActFailed
 from botdeploy.hosts.acts.call import Subject
+from botdeploy.hosts.acts.faults import parsing
 
 if TYPE_CHECKING:
     from botdeploy.hosts.acts.records import Record
@@ -122,6 +124,18 @@ class ReleaseActs(Subject):
             return parse_manifest(_unzipped(base64.b64decode(str(packed), validate=True)).decode())
         except (ValueError, zlib.error) as error:
             raise ActFailed(self._host, "manifest", f"{release} is damaged: {error}") from error
+
+    def contents(self) -> Contents:
+        """Read what each release on the host is made of."""
+        reply = self._caller.look("contents")
+        with parsing(self._host, "contents", ActFailed):
+            known = reply.get("contents")
+            if not isinstance(known, dict):
+                raise TypeError("it does not say what its releases are made of")
+            return Contents(
+                {told(release): told(content) for release, content in known.items()},
+                told(reply.get("platform") or ""),
+            )
 
     def show(self, release: str) -> Shown:
         """Read what a release says of itself: unit, environment and source. No secrets."""

@@ -1,6 +1,6 @@
 # main: hand the arguments to the act that was asked for.
 
-READS="observe check follow lines entries audit manifest about evidence probe version"
+READS="observe check follow lines entries audit contents manifest about evidence probe version"
 ACTS="$READS enter renew leave unlock stage fetch begin end switch confirm extend revert prove condemn keep gate note guard setup"
 
 act_version() { emit '{"version": true}'; }

@@ -1,6 +1,7 @@
 # read: what is kept on this host, printed. It writes nothing.
 #
 #   audit [N]       the last N (1000) entries of the log of who did what
+#   contents        of each release here one hash of its files and its build, and the platform
 #   manifest ID     the sums and the tree of a release, so that only what changed is sent
 #   about ID        what a release says of itself, its unit, and its environment without secrets
 
@@ -11,6 +12,28 @@ act_audit() {
 	grep '^{"at": .*, "v": 1}$' "$AUDIT" | tail -n "${1:-1000}" | while IFS= read -r row; do
 		emit "{\"audit\": $row}"
 	done
+}
+
+# Another environment compares them with its own: whatever is an environment's is left out.
+act_contents() {
+	quote "$(uname -m)"
+	printf '@@%s {"platform": %s, "contents": {' "$NONCE" "$json"
+	separator=''
+	set +f
+	for folder in "$RELEASES"/*; do
+		id=${folder##*/}
+		is_id "$id" && is_complete "$id" || continue
+		printf '%s"%s": "%s"' "$separator" "$id" "$(content_of "$folder/.botdeploy")"
+		separator=', '
+	done
+	set -f
+	printf '}}\n'
+}
+
+content_of() { # FOLDER of sums, tree and build; what is not there counts as empty
+	for name in sums tree build; do
+		cat "$1/$name" 2>/dev/null | sha256sum | cut -c 1-64
+	done | sha256sum | cut -c 1-64
 }
 
 act_manifest() {

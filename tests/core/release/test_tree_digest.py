@@ -15,6 +15,7 @@ from botdeploy.core.model.inventory import Host
 from botdeploy.core.release.manifest import FileState, Manifest
 from botdeploy.core.release.tree_digest import (
     build_text,
+    content_digest,
     holders_of,
     shared_text,
     tree_digest,
@@ -48,6 +49,14 @@ def test_a_host_can_make_the_digest_of_a_tree(tmp_path: Path) -> None:
     assert line in (tree_digest.__doc__ or "")
     found = subprocess.run(["sh", "-c", line], cwd=tmp_path, capture_output=True, check=True)
     assert found.stdout.decode() == f"{tree_digest(MANIFEST, shared, build)}  -\n"
+
+
+def test_a_content_is_a_tree_without_its_mount_points() -> None:
+    """Files, modes, folders and build: what two environments have in common."""
+    other = Manifest.of({"bot.py": FileState("a" * 64, 0o755)}, ["lib"])
+    made = [content_digest(MANIFEST), content_digest(other), content_digest(MANIFEST, ["make"])]
+    assert len(set(made)) == 3
+    assert content_digest(Manifest(MANIFEST.sums, MANIFEST.tree, 0, 9)) == made[0]
 
 
 def test_what_the_digest_of_a_tree_depends_on() -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -26,6 +28,7 @@ from botdeploy.core.rollout.next_step import (
     SwitchOver,
     Wait,
 )
+from botdeploy.core.rollout.requirement import Unmet
 from botdeploy.core.verdict import Outcome, Verdict
 from tests.effort import examples
 
@@ -243,6 +246,23 @@ def test_a_gate_waits_for_its_approval() -> None:
     assert decision.reason is Reason.GATE
     approved = facts(views, policy=policy(rings=rings), approved=frozenset({"fleet"}))
     assert decide(approved) == SwitchOver("fleet", ("h2",))
+
+
+@pytest.mark.parametrize("is_attended", [True, False])
+def test_a_ring_begins_only_where_what_it_requires_is_proven(is_attended: bool) -> None:  # noqa: FBT001
+    """One that has begun goes to its end, and an approval that is missing is said first."""
+    lack = Unmet("dev must have proven it; d1 does not have it")
+    views: dict[str, HostStanding | Standing] = {"h1": Standing.PROVEN, "h2": Standing.BEHIND}
+    seen = facts(views, unmet=lack, is_attended=is_attended)
+    assert decide(seen) == Wait(Reason.REQUIRES, lack.why, "fleet")
+    away = replace(lack, is_away=True)
+    assert decide(replace(seen, unmet=away)) == End(Result.UNREACHABLE, lack.why, "fleet")
+    begun = facts({**views, "h3": Standing.PROVEN}, unmet=lack, is_attended=is_attended)
+    assert decide(begun) == SwitchOver("fleet", ("h2",))
+    gated = policy(rings=(Ring("canary", Share(count=1)), Ring("fleet", "all", gate=Gate.APPROVE)))
+    decision = decide(facts(views, unmet=lack, policy=gated))
+    assert isinstance(decision, Wait)
+    assert decision.reason is Reason.GATE
 
 
 def test_a_hold_stops_the_next_batch_but_not_a_return() -> None:

@@ -310,6 +310,10 @@ ACTS: dict[str, tuple[Done, Callable[[Acts], object]]] = {
     "release.stage": ([{"already": True}], lambda acts: acts.release.stage(UPLOAD, "r", "c")),
     "release.fetch": ([PACK, {"part": "files"}], lambda acts: acts.release.fetch("n")),
     "release.manifest": ([{"manifest": _manifest()}], lambda acts: acts.release.manifest("n")),
+    "release.contents": (
+        [{"platform": "x86_64", "contents": {"n": "a" * 64}}],
+        lambda acts: acts.release.contents(),
+    ),
     "release.show": (
         [{"about": {"id": "n"}, "unit": "YQ==", "shown": "YQ=="}],
         lambda acts: acts.release.show("n"),
