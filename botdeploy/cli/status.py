@@ -47,8 +47,6 @@ def _status(context: Context, inventory: Inventory, names: tuple[str, ...]) -> i
     context.output.console.print(status_table.table(record))
     for line in status_table.errors(record):
         say(line, "red")
-    for line in sentences.unlisted(record):
-        say(line, "yellow")
     for line in sentences.left_out(inventory):
         say(line, "dim")
     for name, other in others(inventory, states).items():

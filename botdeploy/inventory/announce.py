@@ -23,15 +23,20 @@ _ENVIRONMENT = ImmutableSandboxedEnvironment(undefined=StrictUndefined)
 
 
 def values(
-    *, bot: str, environment: str, ring: str, release: str, hosts: Sequence[str], env: Any
+    *, bot: str, environment: str, ring: str, release: str, hosts: Sequence[Host], env: Any
 ) -> dict[str, Any]:
-    """Name all that an announcement may speak of."""
+    """Name all that an announcement may speak of.
+
+    ``instances`` has one name for each of ``hosts``; it is empty for one in the plain form, as
+    ``instance`` is in other templates.
+    """
     return {
         "bot": bot,
         "environment": environment,
         "ring": ring,
         "release": release,
-        "hosts": list(hosts),
+        "hosts": [host.name for host in hosts],
+        "instances": [host.instance or "" for host in hosts],
         "env": dict(env),
     }
 
@@ -79,7 +84,7 @@ def check(environment: str, policy: Policy, hosts: Sequence[Host], node: Located
             environment=environment,
             ring=ring.name,
             release=_SAMPLE_RELEASE,
-            hosts=ring.hosts or [host.name for host in hosts],
+            hosts=[host for host in hosts if host.name in ring.hosts] or hosts,
             env=env_of(ring, hosts),
         )
         key = f"rollout.rings[{index}].announce"

@@ -181,17 +181,6 @@ def left_out(inventory: Inventory) -> Iterable[str]:
         yield f"not part of {inventory.environment}: {few(names)} ({why})"
 
 
-def unlisted(record: Mapping[str, Any]) -> Iterable[str]:
-    """Say what ``status`` found on the machines that the inventory does not name."""
-    for one in record["unlisted"]:
-        after = (
-            f"next: {one['next']}"
-            if one["next"]
-            else "canary replaces it by what the inventory names"
-        )
-        yield f"{one['host']} on {one['machine']} is not in the inventory any more; {after}"
-
-
 def labels(inventory: Inventory) -> dict[str, str]:
     """Name each host in front of a line of its own, with its machine where nothing else says it.
 

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from botdeploy.core.host.host_state import HostState
-    from botdeploy.core.host.unlisted import Unlisted
     from botdeploy.core.model.inventory import Inventory
     from botdeploy.core.model.policy import Requires
     from botdeploy.engine.commands.status import HostStatus, RolloutStatus, Status
@@ -38,14 +37,8 @@ def record(found: Status) -> dict[str, Any]:
         "bot": inventory.bot_name,
         "rollout": _rollout(found.rollout, found) if found.rollout is not None else None,
         "hosts": [_host(one, found) for one in found.hosts],
-        "unlisted": [_unlisted(one, environment) for one in found.unlisted],
         "left_out": dict(inventory.left_out),
     }
-
-
-def _unlisted(one: Unlisted, environment: str) -> dict[str, Any]:
-    step = None if one.is_replaced else f"botdeploy retire {environment} {one.name}"
-    return {"host": one.name, "machine": one.machine, "instance": one.instance, "next": step}
 
 
 def _asked_first(rollout: RolloutStatus, requires: Requires | None) -> str:

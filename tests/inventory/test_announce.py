@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from botdeploy.core.model.address import Address
+from botdeploy.core.model.bot import Bot
+from botdeploy.core.model.inventory import Host
 from botdeploy.errors import UserError
 from botdeploy.inventory import load
 from botdeploy.inventory.announce import LONGEST, env_of, fault, render, values
@@ -19,7 +22,10 @@ KNOWN = values(
     environment="prod",
     ring="beta",
     release="20261122T210500Z-3f9c2ab1",
-    hosts=["w1", "w2"],
+    hosts=[
+        Host("w/1", Address("w", "w"), Bot("echobot", "run", "."), instance="1"),
+        Host("w2", Address("w2", "w2"), Bot("echobot", "run", ".")),
+    ],
     env={"GUILDS": "1,2"},
 )
 
@@ -29,6 +35,12 @@ def test_all_that_a_ring_knows_can_be_named() -> None:
     text = "{{ bot }} {{ environment }} {{ ring }} {{ release[:8] }} {{ hosts|length }} "
     text += "{% for guild in env.GUILDS.split(',') %}<{{ guild }}>{% endfor %}"
     assert render(text, KNOWN) == "echobot prod beta 20261122 2 <1><2>"
+
+
+def test_instances_stand_beside_hosts() -> None:
+    """One for each; a host in the plain form has an empty one."""
+    assert render("{{ hosts | join(' ') }}", KNOWN) == "w/1 w2"
+    assert KNOWN["instances"] == ["1", ""]
 
 
 def test_what_a_template_does_wrong_is_said() -> None:

@@ -155,16 +155,6 @@ def test_machines_are_counted_where_there_are_fewer_than_hosts() -> None:
     assert sentences.on_machines(shared_by) == ": 3 hosts on 2 machines"
 
 
-def test_what_the_inventory_no_longer_names_has_a_way_out() -> None:
-    """Unless the next canary replaces it."""
-    one = {"host": "w1/4", "machine": "m1:22", "next": "botdeploy retire prod w1/4"}
-    said = list(sentences.unlisted({"unlisted": [one, {**one, "next": None}]}))
-    assert said[0] == (
-        "w1/4 on m1:22 is not in the inventory any more; next: botdeploy retire prod w1/4"
-    )
-    assert "retire" not in said[1]
-
-
 def test_a_bot_that_systemd_gave_up_is_told_apart() -> None:
     """It had been restarted before it ended."""
     fault = BotFault(Runs.ENDED, "it ended", "R1", is_given_up=True)

@@ -7,7 +7,6 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from botdeploy.core.host.host_state import BotFault, bot_fault
-from botdeploy.core.host.unlisted import unlisted
 from botdeploy.core.rollout import ring_members
 from botdeploy.core.rollout.host_standing import HOLDING, UNPROVEN, Standing, has_run, standing_of
 from botdeploy.core.rollout.next_step import Reason, Wait
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from botdeploy.core.host.host_state import HostState, RolloutRecord
-    from botdeploy.core.host.unlisted import Unlisted
     from botdeploy.core.model.inventory import Inventory
     from botdeploy.core.rollout.next_step import Decision
     from botdeploy.engine.fleet.fleet import Fleet
@@ -77,8 +75,6 @@ class Status:
     at: datetime
     sources: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Where the last rollout's files came from → hosts; empty where all have the same."""
-    unlisted: tuple[Unlisted, ...] = ()
-    """What stands on the machines although the inventory names it no more."""
 
 
 def sources_told(fleet: Fleet, states: Mapping[str, HostState]) -> Mapping[str, tuple[str, ...]]:
@@ -120,7 +116,7 @@ def status(
             hosts.append(HostStatus(name, ring, None, error))
         else:
             hosts.append(HostStatus(name, ring, state, fault=bot_fault(state)))
-    return Status(inventory, rollout, tuple(hosts), now, sources or {}, unlisted(inventory, every))
+    return Status(inventory, rollout, tuple(hosts), now, sources or {})
 
 
 def _rollout(

@@ -237,13 +237,14 @@ class Announcements:
 
     def _known(self, event: Event, ring: Ring) -> dict[str, object]:
         names = self._hosts.get(ring.name) or ((event.host,) if event.host else ())
-        hosts = [host for host in self._inventory.hosts if host.name in names]
+        by_name = {host.name: host for host in self._inventory.hosts}
+        hosts = [by_name[name] for name in names if name in by_name]
         return announce.values(
             bot=self._inventory.bot_name,
             environment=self._inventory.environment,
             ring=ring.name,
             release=event.release or "",
-            hosts=names,
+            hosts=hosts,
             env=announce.env_of(ring, hosts or self._inventory.hosts) | dict(self._changes),
         )
 
