@@ -10,6 +10,7 @@ from importlib import resources
 from shlex import quote
 from typing import TYPE_CHECKING, NamedTuple
 
+from botdeploy import __version__
 from botdeploy.core.lines.line import JOURNAL_FIELDS
 from botdeploy.errors import UserError
 
@@ -21,6 +22,8 @@ PARTS = (
     "lib",
     "places",
     "run_systemd",
+    "store",
+    "mounts",
     "lock",
     "lease",
     "change",
@@ -29,11 +32,14 @@ PARTS = (
     "observe",
     "prepare",
     "unit",
+    "files",
     "stage",
+    "rollout",
     "fetch",
     "switch",
     "revert",
     "retain",
+    "retire",
     "gate",
     "note",
     "follow",
@@ -53,7 +59,8 @@ _NONCE = re.compile(r"[A-Za-z0-9]{1,64}")
 def _assemble() -> bytes:
     folder = resources.files("botdeploy.hosts").joinpath("shell")
     text = "\n".join(folder.joinpath(f"{part}.sh").read_text("utf-8") for part in PARTS)
-    return text.replace("@JOURNAL_FIELDS@", ",".join(JOURNAL_FIELDS)).encode()
+    text = text.replace("@JOURNAL_FIELDS@", ",".join(JOURNAL_FIELDS))
+    return text.replace("@VERSION@", __version__).encode()
 
 
 PROGRAM: bytes = _assemble()
@@ -84,6 +91,13 @@ _EVAL = (
     'BOTDEPLOY_TEXT=$(cat; echo .); case $BOTDEPLOY_TEXT in "#"?"/bin/sh"*) ;; '
     '*) tell input "of what was sent the beginning is missing" ;; esac; '
     'eval "${BOTDEPLOY_TEXT%.}"'
+)
+
+# A version's program says which it is in a line of its own.
+_NEED_PROGRAM = (
+    f'[ -x "$0" ] || {{ p=$(ls -t {LIBRARY}/*/"${{0##*/}}" 2>/dev/null | head -n 1); '
+    '[ -n "$p" ] || tell missing "this version of the program is not on the host"; '
+    'tell version "$(sed -n "s/^VERSION=//p" "$p") ($p)"; }; '
 )
 
 # Arguments that a login shell might read in its own way come as base64, marked by "=".
@@ -128,15 +142,14 @@ def call(
 ) -> str:
     """Give the command line that runs an act; safe for any login shell.
 
-    Where the installed program is not there it tells the fault ``missing``, where sudo refuses
-    ``sudo``, where not all of a program came on standard input ``input``.
+    Where the installed program is not there it tells the fault ``missing``, or ``version`` with
+    the one that is there of another version; where sudo refuses ``sudo``; where not all of a
+    program came on standard input ``input``.
     """
     program = path(bot)
     match how:
         case How.INSTALLED:
-            script = (
-                '[ -x "$0" ] || tell missing "this version of the program is not on the host"; '
-            )
+            script = _NEED_PROGRAM
             script += _as_root('"$0" "$@"', '"$0" "$1" version', rights)
         case How.SENT:
             script = _as_root(_nested(_EVAL), "true", rights)

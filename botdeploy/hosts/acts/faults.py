@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from botdeploy import __version__
 from botdeploy.core.host.running import Unit, unit_of
 from botdeploy.core.host.state_record import lock_holder
 from botdeploy.core.text.untrusted import told
@@ -27,6 +28,23 @@ if TYPE_CHECKING:
 
 class ProgramMissing(HostError):
     """The host does not have this version of the program yet."""
+
+    def __init__(self, host: str, message: str, there: str = "") -> None:
+        """Keep which version is ``there`` instead, and where; empty where none is."""
+        super().__init__(host, message)
+        self.there = there
+
+
+class OtherVersion(UserError):
+    """A host has another version's program, and who deploys may not install this one's."""
+
+    def __init__(self, host: str, there: str) -> None:
+        """Name both versions and what to do."""
+        super().__init__(
+            f"{host}: this is botdeploy {__version__}, and on the host is the program of botdeploy "
+            f"{there}; sudo allows that one only, and nothing was touched. Use that version, or "
+            "once, as an administrator (here root): botdeploy setup ENV --user root"
+        )
 
 
 class NoAnswer(OutcomeUnknown):
@@ -126,6 +144,8 @@ def raise_fault(host: str, act: str, record: Mapping[str, Any]) -> NoReturn:
     match code:
         case "missing":
             raise ProgramMissing(host, message)
+        case "version":
+            raise ProgramMissing(host, f"it has the program of botdeploy {message}", message)
         case "locked" if isinstance(record.get("lock"), dict):
             with parsing(host, act):
                 holder = lock_holder(record["lock"])

@@ -8,7 +8,12 @@ from typing import TYPE_CHECKING
 
 from botdeploy.errors import ActFailed, BotdeployError, HostError, OutcomeUnknown
 from botdeploy.hosts.acts.call import Subject
-from botdeploy.hosts.acts.faults import NameTaken, ProgramMissing
+from botdeploy.hosts.acts.faults import (
+    NameTaken,
+    OtherVersion,
+    ProgramMissing,
+    is_wrong_password,
+)
 from botdeploy.hosts.acts.records import one_line, plain
 from botdeploy.hosts.acts.state import read_state, read_states
 from botdeploy.hosts.host_program import How
@@ -20,7 +25,7 @@ if TYPE_CHECKING:
     from botdeploy.hosts.acts.call import OpenCall
     from botdeploy.hosts.acts.records import Record
 
-_TAKEN = {"foreign-unit", "foreign-folder", "form"}
+_TAKEN = {"foreign-unit", "foreign-folder", "form", "other-user"}
 
 LEAVE_S = 5.0
 """Longest wait for a host to say that it has its lock back."""
@@ -78,7 +83,8 @@ class LockActs(Subject):
     def enter(self, ttl_s: int, request: LockRequest) -> tuple[Entered, HostState]:
         """Take the lock, prepare the host and read its state; installs the program if need be.
 
-        Raises OtherEnvironment where the bot there belongs neither to the request's environment
+        Raises OtherVersion where another version's program is there and sudo allows no other,
+        OtherEnvironment where the bot there belongs neither to the request's environment
         nor to the one that is taken over, and NameTaken where the bot's name is that of somebody
         else's unit or folder, or of the environment's own bot in the other form; that never on the
         way back, of which one host's word must not keep others.
@@ -112,12 +118,20 @@ class LockActs(Subject):
         try:
             try:
                 return self._open(ttl_s, request, instances)
-            except ProgramMissing:
-                self._caller.call("install", how=How.INSTALLING)
+            except ProgramMissing as missing:
+                self._install(missing)
                 return self._open(ttl_s, request, instances)
         except ActFailed as error:
             if request.kind != "rollback" and error.code in _TAKEN:
                 raise NameTaken(str(error)) from error
+            raise
+
+    def _install(self, missing: ProgramMissing) -> None:
+        try:
+            self._caller.call("install", how=How.INSTALLING)
+        except ActFailed as error:
+            if error.code == "sudo" and missing.there and not is_wrong_password(error.message):
+                raise OtherVersion(self._host, missing.there) from error
             raise
 
     def _open(

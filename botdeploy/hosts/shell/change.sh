@@ -50,6 +50,7 @@ replace_release() {
 	failed=''
 	# What a full or broken disk would refuse comes before the stop: a bot must not stay down for it.
 	prepare_links "$1" "$2" || { failed="cannot write the links"; return 1; }
+	prepare_data "$1" || { failed=$not_mountable; return 1; }
 	needs_reload "$1"
 	begin_switch_log
 	systemctl reset-failed "$UNIT" 2>/dev/null
@@ -66,6 +67,7 @@ replace_release() {
 	log_switch "$1"
 	unfence
 	if [ "$reload" = yes ]; then reload_unit "$1" || { failed="systemd did not reload its units"; return 1; }; fi
+	prepare_data "$1" || { failed=$not_mountable; return 1; }
 	[ -z "$1" ] || start_bot || { failed="systemd did not start it: ${said##*"$NL"}"; return 1; }
 }
 

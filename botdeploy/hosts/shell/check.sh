@@ -1,6 +1,8 @@
 # check: what a rollout needs, tried on this host. It writes nothing that stays.
 #
-#   check [USER [WANTED]]
+#   check [USER [WANTED [instance]]]
+#
+# With "instance" only what an instance has for itself: the machine was checked for another one.
 #
 # One record {"check": {"name", "ok", "message", "mend"}} an item. What would only make a rollout
 # worse than it could be is ok, with a mend. Without root's rights it tells what it can see, and what
@@ -21,26 +23,44 @@ item() { # NAME OK MESSAGE [MEND]
 
 act_check() {
 	wanted_user=${1:-} wanted=${2:-}
+	case ${3:-} in '' | instance) ;; *) fault usage "what is checked is all, or: instance" ;; esac
 	[ -z "$wanted_user" ] || is_name "$wanted_user" || fault usage "user is not a user's name"
 	[ -z "$wanted" ] || wanted=$(printf %s "$wanted" | base64 -d 2>/dev/null) || fault usage "what is wanted is not base64"
 	is_root=no
 	[ "$(id -u)" -ne 0 ] || is_root=yes
-	[ -n "${BOTDEPLOY_TEXT:-}" ] || check_input
-	check_rights
-	check_systemd
-	check_tools
+	whole=yes
+	[ "${3:-}" != instance ] || whole=no
 	seen=' ' told_mute=no
-	for folder in "$OPT" "$VAR_LIB" "$UNITS" /run; do check_folder_space "$folder"; done
+	if [ "$whole" = yes ]; then check_machine; else see_volumes; fi
 	for folder in "$HOME_DIR" "$RELEASES" "$SHARED" "$STATE"; do check_volume "$folder"; done
-	check_journal
-	check_clock
-	check_names
-	check_python
+	[ "$whole" = no ] || check_journal
+	check_lines
+	[ "$whole" = no ] || check_world
 	check_place
 	check_running
 	check_environment
 	check_user
 	[ -z "$wanted" ] || rehearse
+}
+
+# check_machine, check_journal, check_world: what all instances on this machine have in common.
+check_machine() {
+	[ -n "${BOTDEPLOY_TEXT:-}" ] || check_input
+	check_rights
+	check_systemd
+	check_tools
+	for folder in "$OPT" "$VAR_LIB" "$UNITS" /run; do check_folder_space "$folder"; done
+	[ -z "$INSTANCE" ] || check_volume "$TREES"
+}
+
+check_world() {
+	check_clock
+	check_names
+	check_python
+}
+
+see_volumes() {
+	for folder in "$OPT" "$VAR_LIB" "$UNITS" /run "$TREES"; do seen="$seen$(stat -c %m "$folder" 2>/dev/null) "; done
 }
 
 # check_input: does standard input arrive whole behind sudo's password? Every upload needs that.
@@ -112,7 +132,7 @@ check_folder_space() { # FOLDER
 		item "$1" true "$1: $free"
 	fi
 	case $1 in
-	"$OPT" | "$HOME_DIR" | "$RELEASES")
+	"$OPT" | "$HOME_DIR" | "$RELEASES" | "$TREES")
 		mount=$(stat -c %m "$1")
 		! is_noexec "$mount" ||
 			item noexec false "$mount is mounted noexec: no program of a release can start there" "mount -o remount,exec $mount, and in /etc/fstab"
@@ -136,6 +156,11 @@ check_journal() {
 	else
 		item journal true "volatile: a reboot deletes the journal" "mkdir -p /var/log/journal && systemctl restart systemd-journald"
 	fi
+}
+
+# check_lines: will the lines of the bot's unit be kept?
+check_lines() {
+	systemctl is-active -q systemd-journald || return 0 # that was told
 	find_why_mute
 	[ -z "$mute" ] || tell_mute
 	[ -n "$wanted" ] || check_rate_limit
@@ -211,8 +236,8 @@ check_place() {
 	else
 		item unit true "$UNIT is free"
 	fi
-	if [ -d "$HOME_DIR" ] && [ ! -d "$RELEASES" ] && [ -n "$(ls -A "$HOME_DIR" 2>/dev/null)" ]; then
-		item place false "$HOME_DIR holds files that botdeploy did not write" "move them away, or give the bot another name"
+	if is_foreign_folder; then
+		item place false "$foreign holds files that botdeploy did not write" "move them away, or give the bot another name"
 	fi
 	if [ "$(stat -c %m "$OPT")" != / ] || { [ -d "$HOME_DIR" ] && [ "$(stat -c %m "$HOME_DIR")" != / ]; }; then
 		item boot true "$OPT is a file system of its own: at boot the bot starts after it is mounted"
@@ -303,7 +328,7 @@ rehearse_unit() {
 		return
 	fi
 	place=$OPT
-	for folder in "$HOME_DIR" "$CURRENT/"; do [ ! -d "$folder" ] || place=$folder; done
+	for folder in "$HOME_DIR" "$CURRENT/" "$CURRENT/tree/"; do [ ! -d "$folder" ] || place=$folder; done
 	all_settings >"$work/settings"
 	cp "$work/settings" "$work/kept"
 	: >"$work/none"
@@ -327,7 +352,8 @@ rehearse_unit() {
 # those that start something, hand something over or say how long it lasts: "PLACE<tab>NAME=VALUE".
 all_settings() {
 	set +f
-	set -- "$work/unit" /usr/lib/systemd/system/"$UNIT".d/*.conf /run/systemd/system/"$UNIT".d/*.conf "$UNIT_LINK".d/*.conf
+	set -- ${INSTANCE:+"$UNITS/$BOT@.service.d"/*.conf}
+	set -- "$work/unit" "$@" /usr/lib/systemd/system/"$UNIT".d/*.conf /run/systemd/system/"$UNIT".d/*.conf "$UNIT_LINK".d/*.conf
 	set -f
 	for file in "$@"; do
 		[ -f "$file" ] || continue

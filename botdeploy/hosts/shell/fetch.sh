@@ -3,20 +3,28 @@
 #   fetch TOKEN ID
 #
 # → {"fetch": {"size_bytes": N, "inodes": N}}, the packed tar of .botdeploy/ in lines of base64,
-# {"part": "files"}, and that of the files. What a build has made is left out: the other
-# host builds for itself. It holds the release's secrets, as what a controller sends does; whoever may
-# deploy the bot may release one that prints them, so this gives away no more than that.
+# {"part": "files"}, and that of the files. Of a named instance the first also has what is known of its
+# tree. What a build has made is left out: the other host builds for itself. It holds the release's
+# secrets, as what a controller sends does; whoever may deploy the bot may release one that prints them,
+# so this gives away no more than that.
 
 act_fetch() {
 	need_lock "${1:-}"
 	need_id release "${2:-}"
+	id=$2
 	is_complete "$2" || fault not-staged "release $2 is not on this host"
-	tree=$RELEASES/$2
+	find_files "$2"
+	tree=$files
 	[ ! -e "$tree/.botdeploy/rebuilt" ] || fault no-base "release $2 was changed by its build"
 	size=$(du -s --block-size=1 "$tree") && inodes=$(find "$tree" | wc -l) || fault read "cannot read $tree"
 	emit "{\"fetch\": {\"size_bytes\": ${size%%"$TAB"*}, \"inodes\": $inodes}}"
-	(cd "$tree/.botdeploy" && find . -mindepth 1 ! -name staged -print0 |
-		tar -c -f - --no-recursion --null -T - | gzip -1) | base64 -w 16000 || fault read "cannot read $tree"
+	shift $#
+	if [ -n "$INSTANCE" ]; then
+		set -- -C "$tree/.botdeploy"
+		for name in sums tree shared build; do [ ! -e "$tree/.botdeploy/$name" ] || set -- "$@" "./$name"; done
+	fi
+	(cd "$RELEASES/$id/.botdeploy" && find . -mindepth 1 ! -name staged -print0 |
+		tar -c -f - --no-recursion --null -T - "$@" | gzip -1) | base64 -w 16000 || fault read "cannot read $tree"
 	emit '{"part": "files"}'
 	sent_paths | tar -c -f - -C "$tree" --no-recursion --null -T - | gzip -1 | base64 -w 16000 || fault read "cannot read $tree"
 }

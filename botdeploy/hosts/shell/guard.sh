@@ -14,7 +14,7 @@ act_guard() {
 	late=no
 	if ! is_there; then
 		if [ "$1" = boot ]; then start_guard --no-block && return; fi
-		log "waiting for $HOME_DIR and $STATE"
+		log "waiting for $HOME_DIR and $STATE${INSTANCE:+ and $TREES}"
 		until is_there; do sleep 2; done
 		late=yes
 	fi
@@ -42,7 +42,7 @@ act_guard() {
 }
 
 # is_there: are the places that every act needs? A disk may come after the boot.
-is_there() { [ -d "$HOME_DIR" ] && [ -d "$STATE" ]; }
+is_there() { [ -d "$HOME_DIR" ] && [ -d "$STATE" ] && { [ -z "$INSTANCE" ] || [ -d "$TREES" ]; }; }
 
 # guard_boot: before the bot's unit, so nothing may wait for it here. The links go back; that the old
 # release then runs is proven by the guard proper, which systemd starts after it.

@@ -23,6 +23,8 @@ trap '' XFSZ
 command ulimit -f unlimited 2>/dev/null || :
 cd / || exit 70
 
+# shellcheck disable=SC2034 # for those who look for it in the file
+VERSION=@VERSION@
 PROGRAM=$0
 BOT=${0##*/}
 NONCE=${1:--}
@@ -210,7 +212,9 @@ link_of() {
 
 # --- what is known of a release ------------------------------------------------------------------
 
-is_complete() { [ -n "$1" ] && [ -f "$RELEASES/$1/.botdeploy/digest" ]; }
+is_complete() {
+	[ -n "$1" ] && [ -f "$RELEASES/$1/.botdeploy/digest" ] && { [ -z "$INSTANCE" ] || [ -d "$RELEASES/$1/tree/" ]; }
+}
 # digest_of RELEASE: the digest of what it holds, in $digest.
 digest_of() {
 	digest=''

@@ -24,6 +24,7 @@ act_enter() {
 	entered=${9:-$INSTANCE}
 	for one in $entered; do is_instance "$one" || fault usage "$one is not an instance's name"; done
 	each_instance "$entered" need_own "${8:-}"
+	[ "$kind" != rollout ] || each_instance "$entered" need_form "${8:-}"
 	case $kind in rollout | rollback) ;; *) fault usage "unknown kind of lock" ;; esac
 	name_machine
 	trap 'each_instance "$entered" give_lock "$token"' EXIT
@@ -52,6 +53,22 @@ need_own() {
 	get "$ROLLOUT" environment
 	[ -n "$environment" ] && [ -n "$got" ] && [ "$got" != "$environment" ] && [ "$got" != "$1" ] || return 0
 	fault environment "$got"
+}
+
+# need_form TAKEN-OVER: of one environment the bot stands here without a name, or as named instances, and never
+# as both: that were one copy too many. Where it is not known whose it is, it may be this environment's.
+need_form() {
+	entering=$INSTANCE
+	others=$(each_prepared name_other_form "$entering" "$1")
+	[ -z "$others" ] || fault form "the bot stands here as ${others% }, and ${entering:-$BOT without a name} would be a second copy of it: retire that first, or keep its form"
+}
+
+name_other_form() { # ENTERING TAKEN-OVER
+	[ -L "$CURRENT" ] || return 0
+	if [ -n "$1" ]; then [ -z "$INSTANCE" ] || return 0; else [ -n "$INSTANCE" ] || return 0; fi
+	get "$ROLLOUT" environment
+	[ -z "$got" ] || [ -z "$environment" ] || [ "$got" = "$environment" ] || [ "$got" = "$2" ] || return 0
+	printf '%s ' "$UNIT"
 }
 
 act_renew() {

@@ -1,7 +1,7 @@
 # main: hand the arguments to the act that was asked for.
 
 READS="observe check follow lines entries audit contents manifest about evidence probe version"
-ACTS="$READS enter renew leave unlock stage fetch begin end switch confirm extend revert prove condemn keep gate note guard setup"
+ACTS="$READS enter renew leave unlock stage fetch begin end switch confirm extend revert prove condemn keep gate note guard retire setup"
 
 act_version() { emit '{"version": true}'; }
 

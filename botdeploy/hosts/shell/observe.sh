@@ -27,6 +27,7 @@ tell_state() {
 	tell_releases
 	tell_quarantine
 	tell_switches
+	tell_machine
 	printf ', "lock": '
 	lock_left
 	if [ "$left" -gt 0 ]; then lock_record; else record=null; fi
@@ -59,16 +60,22 @@ read_marks() { # which run stands in each mark, in $mark
 
 # read_links: one look at the links, the time of the confirmation and the releases' folders.
 read_links() {
-	current='' previous='' confirmed_s=0 folders=''
+	current='' previous='' confirmed_s=0 folders='' their_trees=' ' depth=1
+	[ -z "$INSTANCE" ] || depth=2
 	while read -r type changed path link; do
 		case $type:$path in
 		l:"$CURRENT") current=${link##*/} ;;
 		l:"$PREVIOUS") previous=${link##*/} ;;
 		f:"$CONFIRMED") confirmed_s=${changed%.*} ;;
+		l:"$RELEASES"/*/tree)
+			path=${path%/tree}
+			their_trees="$their_trees${path##*/}=${link##*/} "
+			;;
+		d:"$RELEASES"/*/*) ;;
 		d:"$RELEASES"/*) folders="$folders ${path##*/}" ;;
 		esac
 	done <<-EOF
-		$(find "$CURRENT" "$PREVIOUS" "$CONFIRMED" "$RELEASES" -maxdepth 1 -printf '%y %C@ %p %l\n' 2>/dev/null)
+		$(find "$CURRENT" "$PREVIOUS" "$CONFIRMED" "$RELEASES" -maxdepth "$depth" -printf '%y %C@ %p %l\n' 2>/dev/null)
 	EOF
 	is_id "$current" || current=''
 	is_id "$previous" || previous=''
@@ -214,6 +221,12 @@ tell_releases() {
 		member proven_at "$PROVEN/$id" at
 		member proven_in "$PROVEN/$id" rollout
 		member numbers "$RELEASES/$id/.botdeploy/numbers" numbers
+		case $their_trees in
+		*" $id="*)
+			its_tree=${their_trees#*" $id="}
+			printf ', "tree": "%s"' "${its_tree%% *}"
+			;;
+		esac
 		printf '}'
 		separator=', '
 	done
@@ -270,4 +283,30 @@ tell_before() {
 	[ "$is_more" = no ] || before="[0, \"-\"], $before"
 	printf '%s%s' "$separator" "$before"
 	separator=', ' before='' is_more=no
+}
+
+# tell_machine: what does not depend on the instance: the trees in the store, and all instances that stand here.
+tell_machine() {
+	printf ', "trees": ['
+	separator=''
+	set +f
+	for folder in "$TREES"/*; do
+		folder=${folder##*/}
+		is_digest "$folder" && is_tree "$folder" || continue
+		printf '%s"%s"' "$separator" "$folder"
+		separator=', '
+	done
+	set -f
+	printf '], "standing": ['
+	separator=''
+	each_prepared tell_instance
+	printf ']'
+}
+
+tell_instance() {
+	stands || return 0
+	printf '%s{"instance": "%s"' "$separator" "$INSTANCE"
+	member environment "$ROLLOUT" environment
+	printf '}'
+	separator=', '
 }

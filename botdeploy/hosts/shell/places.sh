@@ -18,7 +18,14 @@ BOT_USER=$BOT_STATE/user
 ALL_RUN=/run/botdeploy
 BOT_RUN=$ALL_RUN/$BOT
 NEW_RULE=$BOT_RUN/sudoers
+STORE=$BOT_RUN/store # the lock of TREES
 MACHINE=$ALL_RUN/machine # a name drawn at each boot: two addresses of one machine tell the same one
+
+# Of named instances only: their folders, and the trees that their releases link to (see store).
+INSTANCES=$BOT_HOME/instances
+TREES=$BOT_HOME/trees
+MAKING=$TREES/.making # a link for each tree that is being made, to where
+TREE_TRASH=$TREES/.trash
 
 # use_instance NAME: the places of one instance; without a name those of the plain form.
 use_instance() {
@@ -93,6 +100,29 @@ each_instance() {
 		"$@"
 	done
 }
+
+# stands: was anything of this instance ever staged here?
+stands() { [ -L "$CURRENT" ] || [ -e "$ROLLOUT" ]; }
+
+# each_prepared COMMAND …: the command once for each instance that has places here, and for the plain form; then
+# the present one is in use again.
+each_prepared() {
+	present=$INSTANCE names=''
+	set +f
+	for folder in "$BOT_STATE" "$BOT_STATE/instances"/*; do
+		[ -d "$folder/proven" ] || continue
+		if [ "$folder" = "$BOT_STATE" ]; then names="$names -"; else names="$names ${folder##*/}"; fi
+	done
+	set -f
+	for one_name in $names; do
+		use_instance "${one_name#-}"
+		"$@"
+	done
+	use_instance "$present"
+}
+
+# name_other PRESENT: the name of an instance, unless it is the present one, for people.
+name_other() { [ "$INSTANCE" = "$1" ] || ! stands || printf '%s ' "${INSTANCE:-$BOT without a name}"; }
 
 # is_any_open: is a change open here, of any instance?
 is_any_open() {

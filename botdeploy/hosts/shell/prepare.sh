@@ -12,7 +12,7 @@ prepare_run() {
 # missing_tools: what an act needs and the host has not, in $tools.
 missing_tools() {
 	tools=''
-	for tool in $NEEDED; do
+	for tool in $NEEDED ${INSTANCE:+unshare mount}; do
 		command -v "$tool" >/dev/null || tools="$tools${tools:+, }$tool"
 	done
 }
@@ -31,15 +31,16 @@ prepare() { # USER
 	for parent in "$OPT" "$VAR_LIB" "$UNITS"; do
 		[ -w "$parent" ] || fault read-only "$parent is not writable"
 	done
-	if [ -d "$HOME_DIR" ] && [ ! -d "$RELEASES" ] && [ -n "$(ls -A "$HOME_DIR")" ]; then
-		fault foreign-folder "$HOME_DIR holds files that botdeploy did not write; move them away first"
-	fi
+	! is_foreign_folder || fault foreign-folder "$foreign holds files that botdeploy did not write; move them away first"
 	[ "${kind:-}" = rollback ] || refuse_foreign
 	prepare_user "$1"
 	mkdir -p "$RELEASES" && chown root:root "$HOME_DIR" "$RELEASES" && chmod 0755 "$HOME_DIR" "$RELEASES" ||
 		fault state "cannot create $RELEASES"
+	[ -z "$INSTANCE" ] || prepare_store
 	if [ ! -d "$SHARED" ]; then
-		mkdir -p "$SHARED" && chown "$1:" "$SHARED" && chmod 0750 "$SHARED" ||
+		owner=$1:
+		[ -z "$INSTANCE" ] || owner=root:$(id -gn "$1") # see mounts
+		mkdir -p "$SHARED" && chown "$owner" "$SHARED" && chmod 0750 "$SHARED" ||
 			fault state "cannot create $SHARED"
 	fi
 	if ! { [ -d "$PROVEN" ] && [ -d "$QUARANTINE" ] && [ -d "$EVIDENCE" ] && [ -d "$APPROVED" ]; }; then
@@ -53,6 +54,25 @@ prepare() { # USER
 	prepare_units
 }
 
+# is_foreign_folder: does somebody else's folder have the bot's name? It is in $foreign. What retire has left
+# is ours: the data, and an audit log that says so.
+is_foreign_folder() {
+	is_strange_folder "$BOT_HOME" "$BOT_STATE/audit.jsonl" || { [ -n "$INSTANCE" ] && is_strange_folder "$HOME_DIR" "$AUDIT"; }
+}
+
+is_strange_folder() { # FOLDER AUDIT
+	foreign=$1 left=releases
+	[ -d "$1" ] && [ ! -d "$1/releases" ] || return 1
+	[ ! -e "$2" ] || left=shared
+	[ -n "$(find "$1" -mindepth 1 -maxdepth 1 ! -name instances ! -name trees ! -name "$left" -print -quit)" ]
+}
+
+# prepare_store: the folders that all instances have in common. Only root puts anything into them.
+prepare_store() {
+	mkdir -p "$TREES" "$INSTANCES" && chown root:root "$BOT_HOME" "$TREES" "$INSTANCES" &&
+		chmod 0755 "$BOT_HOME" "$TREES" "$INSTANCES" || fault state "cannot create $TREES"
+}
+
 # The bot's user. Where an administrator has narrowed the rights, only they choose it: whoever may
 # deploy could otherwise run a build as anybody.
 prepare_user() {
@@ -60,11 +80,20 @@ prepare_user() {
 	if [ "$user" != "$1" ] && [ "$ACT" != setup ] && [ -e "$SUDOERS" ]; then
 		fault user "setup has prepared $BOT to run as $user, not as $1; an administrator can change that: botdeploy setup"
 	fi
+	if [ "$user" != "$1" ] && [ -e "$BOT_USER" ]; then need_only_instance "$1"; fi
 	if ! id -u "$1" >/dev/null 2>&1; then
-		said=$(useradd --system --user-group --no-create-home --home-dir "$SHARED" \
+		home=$SHARED
+		[ -z "$INSTANCE" ] || home=$BOT_HOME
+		said=$(useradd --system --user-group --no-create-home --home-dir "$home" \
 			--shell /usr/sbin/nologin "$1" 2>&1) || fault user "cannot create the user $1: ${said##*"$NL"}"
 	fi
 	[ "$(id -u "$1")" -ne 0 ] || fault user "a bot must not run as root"
+}
+
+# need_only_instance USER: all instances of a bot have one user; while others stand it is not changed.
+need_only_instance() {
+	other=$(each_prepared name_other "$INSTANCE")
+	[ -z "$other" ] || fault other-user "$BOT runs as $user on this host, not as $1, and other instances of it stand here ($other): all have one user"
 }
 
 # our_units: our own units, beside the bot's, in $boot_unit, $guard_unit and
@@ -75,7 +104,7 @@ prepare_user() {
 # that is not there at boot keeps both from starting, or leaves nothing for them to see: then the
 # guard is what waits for it. Nothing of these runs where nothing is open and all disks are there.
 our_units() {
-	guard_act=guard${INSTANCE:+@$INSTANCE}
+	guard_act=guard${INSTANCE:+@$INSTANCE} more_places=${INSTANCE:+ $TREES}
 	boot_unit="[Unit]
 Description=botdeploy: return $NAME to its proven release when nobody confirmed the new one
 ConditionPathExists=|$PENDING
@@ -84,7 +113,7 @@ ConditionPathIsMountPoint=|$OPT
 ConditionPathIsMountPoint=|$HOME_DIR
 ConditionPathExists=|!$HOME_DIR
 ConditionPathExists=|!$STATE
-RequiresMountsFor=$HOME_DIR $STATE
+RequiresMountsFor=$HOME_DIR $STATE$more_places
 OnFailure=$GUARD.service
 Before=$UNIT
 

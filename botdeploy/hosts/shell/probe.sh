@@ -86,10 +86,11 @@ ask_bot() {
 			--no-check-certificate --content-on-error -U botdeploy -- "$wanted"
 		;;
 	esac
+	home=$CURRENT
+	[ -z "$INSTANCE" ] || home=$SHARED
 	(
-		cd "$CURRENT" || exit 126
-		exec timeout -k 1 "$limit" setpriv --reuid="$(id -u "$user")" --regid="$(id -g "$user")" --init-groups \
-			--no-new-privs env -i PATH="$PATH" LANG=C.UTF-8 HOME="$CURRENT" USER="$user" "$@"
+		go_there timeout -k 1 "$limit" setpriv --reuid="$(id -u "$user")" --regid="$(id -g "$user")" --init-groups \
+			--no-new-privs env -i PATH="$PATH" LANG=C.UTF-8 HOME="$home" USER="$user" "$@"
 	) 3>&- </dev/null &
 	asked=$!
 	wait "$asked"

@@ -2,7 +2,7 @@
 #
 #   audit [N]       the last N (1000) entries of the log of who did what
 #   contents        of each release here one hash of its files and its build, and the platform
-#   manifest ID     the sums and the tree of a release, so that only what changed is sent
+#   manifest ID     the sums and the tree of a release (or tree:DIGEST), so that only what changed is sent
 #   about ID        what a release says of itself, its unit, and its environment without secrets
 
 # A line that a full disk has cut short does not end in the mark.
@@ -23,7 +23,7 @@ act_contents() {
 	for folder in "$RELEASES"/*; do
 		id=${folder##*/}
 		is_id "$id" && is_complete "$id" || continue
-		printf '%s"%s": "%s"' "$separator" "$id" "$(content_of "$folder/.botdeploy")"
+		printf '%s"%s": "%s"' "$separator" "$id" "$(find_files "$id" && content_of "$files/.botdeploy")"
 		separator=', '
 	done
 	set -f
@@ -37,13 +37,23 @@ content_of() { # FOLDER of sums, tree and build; what is not there counts as emp
 }
 
 act_manifest() {
-	need_id release "${1:-}"
-	is_complete "$1" || fault not-staged "release $1 is not on this host"
-	[ ! -e "$RELEASES/$1/.botdeploy/rebuilt" ] || fault no-base "release $1 was changed by its build"
-	[ -r "$RELEASES/$1/.botdeploy/sums" ] && [ -r "$RELEASES/$1/.botdeploy/tree" ] ||
+	case ${1:-} in
+	tree:*)
+		is_digest "${1#tree:}" || fault usage "tree is not a digest"
+		is_tree "${1#tree:}" || fault no-tree "the tree ${1#tree:} is not on this host"
+		files=$TREES/${1#tree:}
+		;;
+	*)
+		need_id release "${1:-}"
+		is_complete "$1" || fault not-staged "release $1 is not on this host"
+		find_files "$1"
+		;;
+	esac
+	[ ! -e "$files/.botdeploy/rebuilt" ] || fault no-base "release $1 was changed by its build"
+	[ -r "$files/.botdeploy/sums" ] && [ -r "$files/.botdeploy/tree" ] ||
 		fault no-base "release $1 has no manifest"
 	printf '@@%s {"manifest": "' "$NONCE"
-	(cd "$RELEASES/$1/.botdeploy" && { cat sums && echo && cat tree; }) | gzip -c | base64 -w 0
+	(cd "$files/.botdeploy" && { cat sums && echo && cat tree; }) | gzip -c | base64 -w 0
 	printf '"}\n'
 }
 
@@ -52,7 +62,8 @@ act_about() {
 	is_complete "$1" || fault not-staged "release $1 is not on this host"
 	about=null
 	[ ! -r "$RELEASES/$1/.botdeploy/about" ] || about=$(tr '\n' ' ' <"$RELEASES/$1/.botdeploy/about")
+	unit=$RELEASES/$1/.botdeploy/$UNIT
 	shown=
 	[ ! -r "$RELEASES/$1/.botdeploy/shown" ] || shown=$(base64 -w 0 "$RELEASES/$1/.botdeploy/shown")
-	emit "{\"about\": ${about:-null}, \"unit\": \"$(base64 -w 0 "$RELEASES/$1/.botdeploy/$UNIT")\", \"shown\": \"$shown\"}"
+	emit "{\"about\": ${about:-null}, \"unit\": \"$(without_mounts "$unit" | base64 -w 0)\", \"shown\": \"$shown\"}"
 }

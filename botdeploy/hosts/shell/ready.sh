@@ -239,7 +239,7 @@ is_ready() {
 	http) is_own_listener "$wanted" && answers "$wanted" ;;
 	command)
 		run_as
-		(cd "$CURRENT" && timeout 10 runuser -u "$user" -- /bin/sh -c "$wanted") >/dev/null 2>&1 </dev/null 8>&- 9>&-
+		(go_there timeout 10 runuser -u "$user" -- /bin/sh -c "$wanted") >/dev/null 2>&1 </dev/null 8>&- 9>&-
 		;;
 	*) is_steady ;;
 	esac

@@ -109,6 +109,7 @@ prune() { # KEEP; sets pruned. Call after is_running
 		[ ! -e "$mark" ] || [ -d "$RELEASES/$id" ] || rm -f "$mark"
 	done
 	set -f
+	[ -z "$INSTANCE" ] || prune_trees
 	pruned=${pruned# }
 	[ -z "$pruned" ] || audit prune "" "done" "$pruned"
 }

@@ -39,13 +39,36 @@ running_release() {
 	get "$STARTED" "$InvocationID"
 	running=$got
 	is_id "$running" && return 0
+	place=$RELEASES
+	[ -z "$INSTANCE" ] || place=$TREES
 	running=$(readlink "/proc/$MainPID/cwd" 2>/dev/null)
 	case $running in
-	"$RELEASES"/*) ;;
-	*) running=$(sed -n "s|^.* \($RELEASES/[^/]*\)/.*|\1/|p" "/proc/$MainPID/maps" 2>/dev/null | head -n 1) ;;
+	"$place"/*) ;;
+	*) running=$(sed -n "s|^.* \($place/[^/]*\)/.*|\1/|p" "/proc/$MainPID/maps" 2>/dev/null | head -n 1) ;;
 	esac
-	running=${running#"$RELEASES"/} running=${running%%/*}
+	running=${running#"$place"/} running=${running%%/*}
+	[ -z "$INSTANCE" ] || find_release_of "$running"
 	is_id "$running" || running=''
+}
+
+# find_release_of TREE: the release of this instance that has the tree, in $running: the current one, or the
+# only one. Where several have it, that is not told.
+find_release_of() {
+	running='' has_tree=''
+	is_digest "$1" || return 0
+	link_of "$CURRENT/tree"
+	if [ "$linked" = "$1" ]; then
+		link_of "$CURRENT"
+		running=$linked
+		return
+	fi
+	set +f
+	for folder in "$RELEASES"/*; do
+		link_of "$folder/tree"
+		[ "$linked" != "$1" ] || has_tree="$has_tree ${folder##*/}"
+	done
+	set -f
+	case $has_tree in ' '*' '*) ;; *) running=${has_tree# } ;; esac
 }
 
 # unit_pids GROUP: every process in the unit's control group, children and grandchildren too.
@@ -134,9 +157,14 @@ is_foreign_unit() {
 		/run/systemd/generator.early "$UNITS" /etc/systemd/system.attached /run/systemd/system \
 		/run/systemd/system.attached /run/systemd/generator /usr/local/lib/systemd/system \
 		/usr/lib/systemd/system /lib/systemd/system /run/systemd/generator.late; do
-		foreign=$foreign/$UNIT
-		[ -e "$foreign" ] || [ -L "$foreign" ] || continue
-		[ "$foreign" = "$UNIT_LINK" ] && is_our_unit || return 0
+		template=$foreign/$BOT@.service foreign=$foreign/$UNIT
+		if [ -e "$foreign" ] || [ -L "$foreign" ]; then
+			[ "$foreign" = "$UNIT_LINK" ] && is_our_unit || return 0
+		fi
+		if [ -n "$INSTANCE" ] && { [ -e "$template" ] || [ -L "$template" ]; }; then
+			foreign=$template
+			return 0
+		fi
 	done
 	foreign=''
 	return 1
@@ -154,6 +182,9 @@ about_foreign() {
 		;;
 	esac
 	case $foreign in
+	"$UNITS/$BOT@.service")
+		mend="stop and disable what it runs, and move it away: mv $foreign $foreign.before-botdeploy; or give the bot another name"
+		;;
 	"$UNITS"/*)
 		mend="to hand the bot over: systemctl disable --now $UNIT; mv $foreign $foreign.before-botdeploy"
 		foreign_data

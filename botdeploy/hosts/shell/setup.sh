@@ -4,8 +4,10 @@
 #   setup [--dry-run] USER [DEPLOYER]
 #
 # The bot runs as USER. DEPLOYER is who logs in to deploy: may run exactly this program for exactly
-# this bot by sudo, nothing else, and may read the journal. One record {"change": text} for each thing
-# that is not yet so; a second time there is none. Comes over standard input and never through the
+# this bot by sudo, nothing else, and may read the journal. Who was set up before for this bot stays so, and
+# all get this program; older programs of the bot go, and its instances get guards of this program, unless
+# something is open here. One record {"change": text} for each thing that is not yet so; a second time
+# there is none. Comes over standard input and never through the
 # narrow rights themselves: with them, nobody changes them.
 
 act_setup() {
@@ -31,7 +33,9 @@ act_setup() {
 	refuse_foreign
 	setup_program
 	setup_place
-	[ -z "$deployer" ] || [ "$(id -u "$deployer")" -eq 0 ] || setup_rights
+	find_deployers
+	[ -z "$deployers" ] || setup_rights
+	[ "$dry" = true ] || is_any_open || { each_prepared move_units && remove_old_programs; }
 	emit '{"setup": true}'
 }
 
@@ -68,19 +72,35 @@ setup_place() {
 	[ "$dry" = true ] || prepare "$wanted_user"
 }
 
+# move_units: those of an instance that an older program wrote. Their guards are at rest: nothing is open.
+move_units() {
+	[ ! -e "$UNITS/$GUARD.service" ] || units_stand || { watched=yes && prepare_units; }
+}
+
+# find_deployers: who may deploy the bot here, in $deployers: whom the rule names now and who still is a user of
+# this host, and the one who is set up.
+find_deployers() {
+	deployers=''
+	alias=BOTDEPLOY_$(printf %s "$BOT" | tr 'a-z-' 'A-Z_')
+	for one in $(sed -n "s/^\([A-Za-z_][A-Za-z0-9._-]*\) ALL=(root) NOPASSWD: $alias\$/\1/p" "$SUDOERS" 2>/dev/null) "$deployer"; do
+		is_login "$one" && id -u "$one" >/dev/null 2>&1 || continue
+		[ "$one" != "$wanted_user" ] && [ "$(id -u "$one")" -ne 0 ] || continue
+		case " $deployers " in *" $one "*) ;; *) deployers="$deployers${deployers:+ }$one" ;; esac
+	done
+	case " $deployers " in *" $deployer "*) ;; *) deployer=${deployers%% *} ;; esac
+}
+
 # The rule names this program by its digest: nothing that is put there later is covered by it. sudo-rs
 # knows fewer settings than sudo; what it does not know it does not do either.
 setup_rights() {
-	alias=BOTDEPLOY_$(printf %s "$BOT" | tr 'a-z-' 'A-Z_')
 	settings='!requiretty, !use_pty, !log_output'
 	case $(sudo -V 2>&1 </dev/null) in *sudo-rs*) settings='!use_pty' ;; esac
-	rule="# Written by botdeploy setup. $deployer may deploy $BOT, and nothing else.
+	rule="# Written by botdeploy setup. $(printf %s "$deployers" | sed 's/ /, /g') may deploy $BOT, and nothing else.
 Cmnd_Alias $alias = $PROGRAM
-Defaults!$alias $settings
-$deployer ALL=(root) NOPASSWD: $alias"
+Defaults!$alias $settings$(for one in $deployers; do printf '\n%s' "$one ALL=(root) NOPASSWD: $alias"; done)"
 	if [ "$(cat "$SUDOERS" 2>/dev/null)" = "$rule" ]; then
 		prove_rule
-	elif report_change "allow $deployer to run $PROGRAM by sudo ($SUDOERS)"; then
+	elif report_change "allow $(printf %s "$deployers" | sed 's/ /, /g') to run $PROGRAM by sudo ($SUDOERS)"; then
 		write_rule
 		prove_rule
 	fi

@@ -89,7 +89,9 @@ check_service() {
 		starts=$((starts + 1))
 		;;
 	ExecStartPre | ExecStartPost | ExecStop | ExecStopPost | ExecReload | ExecCondition) check_command ;;
-	WorkingDirectory) must_be_below "$HOME_DIR/" ;;
+	WorkingDirectory)
+		if [ -n "$INSTANCE" ]; then must_be_below "$HOME_DIR/" "$TREES/"; else must_be_below "$HOME_DIR/"; fi
+		;;
 	EnvironmentFile) must_be_one_of "$RELEASES/$id/.botdeploy/environment" "$CURRENT/.botdeploy/environment" ;;
 	LoadCredential)
 		credential=${value%%:*}
@@ -119,12 +121,12 @@ must_be_one_of() { # VALUE ...: the value is one of these
 	refuse "$name=$value"
 }
 
-must_be_below() { # PREFIX: a path there, without specifiers or ways up
-	case $value in
-	*..* | *%*) refuse "$name=$value" ;;
-	"$1"*) ;;
-	*) refuse "$name=$value" ;;
-	esac
+must_be_below() { # PREFIX ...: a path there, without specifiers or ways up
+	case $value in *..* | *%*) refuse "$name=$value" && return ;; esac
+	for allowed in "$@"; do
+		case $value in "$allowed"*) return 0 ;; esac
+	done
+	refuse "$name=$value"
 }
 
 # No prefix ("+" and "!" run it as root), also not one in quotes or escaped, and no second command.
