@@ -211,7 +211,7 @@ def test_setup_keeps_all_who_may_deploy(host: BreakableHost) -> None:
         f" sed -i 's|{PROGRAM}|{older}|' {RULE} /etc/systemd/system/botdeploy-*; rm {PROGRAM};"
         " systemctl daemon-reload"
     )
-    changes = [one["change"] for one in setup_by(host, "ann") if "change" in one]
+    changes = [str(one["change"]) for one in setup_by(host, "ann") if "change" in one]
     assert any("allow ann, ben to run" in one for one in changes), changes
     assert host.root(f"ls /usr/local/lib/botdeploy/*/{BOT}").stdout.split() == [PROGRAM]
     assert older not in host.root(f"cat {RULE} /etc/systemd/system/botdeploy-*").stdout
@@ -244,8 +244,8 @@ def test_another_version_is_told_which_one_is_there(host: BreakableHost) -> None
     """Who may not install this one's program learns what stands there."""
     older = f"/usr/local/lib/botdeploy/0123456789ab/{BOT}"
     host.root(
-        f"mkdir -p {older.rpartition('/')[0]}; sed 's/^VERSION=.*/VERSION=0.0.9/' {PROGRAM} >{older};"
-        f" chmod 755 {older}; rm {PROGRAM}"
+        f"mkdir -p {older.rpartition('/')[0]}; cp -p {PROGRAM} {older}; rm {PROGRAM};"
+        f" sed -i 's/^VERSION=.*/VERSION=0.0.9/' {older}"
     )
     said = host.ssh(host_program.call(BOT, "n1", "observe@dev"), user="plain", check=False).stdout
     told = parse("n1", said)[0]
