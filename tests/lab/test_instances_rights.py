@@ -153,6 +153,8 @@ def test_a_standing_tree_is_never_overwritten(host: BreakableHost) -> None:
     assert host.root(sums).stdout == before
     assert dev.state()["running"] == "R1"
     other = named("Q2", "main", code="print('another')\n")
+    evil = named("Q2", "main", code="raise SystemExit('evil')\n")
+    meta = evil.meta()
     words = (main.token, "Q2", "-", len(meta), 1000, 20, "roll1", "canary", other.tree_digest)
     said = main("stage", *words, stdin=meta + evil.body())
     assert (said.fault, other.tree_digest in said["message"]) == ("corrupt", True)
