@@ -55,3 +55,35 @@ def test_no_example_has_a_gate_before_its_first_ring(place: Path) -> None:
     parts = place.read_text(encoding="utf-8").split("rings:")[1:]
     firsts = [part.split("name:", 2)[1] for part in parts if "name:" in part]
     assert all("gate: approve" not in first for first in firsts)
+
+
+def test_one_vps_has_a_dev_bot_a_canary_and_a_baseline() -> None:
+    """Four instances on one machine; the workers share a token, and dev has its own."""
+    inventory = load("inventory.yml", PROJECT / "examples" / "vps", os.environ)
+    assert inventory.machines == {"192.0.2.10:22": ("dev", "work/1", "work/2", "work/3")}
+    assert [host.unit for host in inventory.hosts] == [
+        *("echobot@dev.service", "echobot@1.service", "echobot@2.service", "echobot@3.service")
+    ]
+    assert [(ring.name, ring.hosts) for ring in inventory.policy.rings] == [
+        ("internal", ("dev",)),
+        ("canary", ("work/1",)),
+        ("fleet", ("work/2", "work/3")),
+    ]
+    tokens = [host.bot.secrets["CHAT_TOKEN"] for host in inventory.hosts]
+    assert tokens == ["env:TOKEN_DEV", *["env:TOKEN_WORK"] * 3]
+    assert Path(inventory.hosts[0].bot.source).is_dir()
+
+
+def test_the_inventories_that_the_docs_show_mean_what_is_said_of_them(tmp_path: Path) -> None:
+    """Both forms of several instances on one machine."""
+    page = (PROJECT / "docs/inventory.md").read_text(encoding="utf-8")
+    section = page[page.index("## Several instances on one machine") :]
+    named, counted = (part.split("```")[0] for part in section.split("```yaml\n")[1:3])
+    (tmp_path / "named.yml").write_text(named, encoding="utf-8")
+    (tmp_path / "counted.yml").write_text(counted, encoding="utf-8")
+    inventory = load("named", tmp_path, os.environ)
+    assert inventory.machines == {"192.0.2.10:22": ("dev", "main")}
+    assert inventory.hosts[1].bot.secrets == {"DISCORD_TOKEN": "env:TOKEN_MAIN"}
+    inventory = load("counted", tmp_path, os.environ)
+    assert list(inventory.several) == ["w1", "w2"]
+    assert inventory.host("w2/1").bot.env == {"SHARD_ID": "3", "SHARD_COUNT": "6"}
