@@ -40,6 +40,8 @@ class Todo(StrEnum):
     STATUS = "status"
     HISTORY = "history"
     UNLOCK = "unlock"
+    RETIRE = "retire"
+    """Take away an instance that the inventory does not name."""
     LOGS = "logs"
     START_UNIT = "start unit"
     """Start the bot's unit on its host, by hand."""

@@ -248,6 +248,23 @@ def unlock(
 
 
 @app.command()
+def retire(
+    ctx: typer.Context,
+    env: opt.Env,
+    host: opt.Gone,
+    delete_data: opt.DeleteData = False,
+    machine: opt.Machine = None,
+    yes: opt.Yes = False,
+) -> None:
+    """Take a bot away from a machine; its data stays."""
+    from botdeploy.cli.retire import RetireRequest
+    from botdeploy.cli.retire import retire as run
+
+    request = RetireRequest(host, machine, delete_data=delete_data, yes=yes)
+    finish(ctx, lambda context: run(context, env, request))
+
+
+@app.command()
 def schema(ctx: typer.Context) -> None:
     """Print the JSON Schema of the inventory's keys."""
     from botdeploy.cli import setup

@@ -54,14 +54,14 @@ def canary(context: Context, environment: str, request: Request) -> int:
     context.say_notes(inventory)
     inventory = limited(context, inventory, request.limit)
     if request.take_over:
-        _ask(
+        ask(
             context,
             f"take hosts from environment '{request.take_over}' for good",
             yes=request.yes,
         )
     context.required(inventory)  # what is wrong with its inventory is told before all else
     if request.force:
-        _ask(context, _what_is_forced(inventory), yes=request.yes)
+        ask(context, _what_is_forced(inventory), yes=request.yes)
     with context.fleet(inventory) as fleet:
         fleet.connect_early()
         # Imported while hosts answer: the engine with its judge takes about as long.
@@ -239,7 +239,8 @@ def project_templates(inventory_path: Path) -> Path | None:
     return None
 
 
-def _ask(context: Context, what: str, *, yes: bool) -> None:
+def ask(context: Context, what: str, *, yes: bool) -> None:
+    """Have a person agree; raises UserError where nobody does."""
     if yes:
         return
     if not sys.stdin.isatty():

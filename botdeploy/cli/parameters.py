@@ -58,6 +58,12 @@ TakeOver = Annotated[
     str, _value("--take-over", "OTHER", "take hosts from this other environment for good")
 ]
 
+Gone = Annotated[str, typer.Argument(metavar="HOST", help="the host, as 'status' lists it")]
+DeleteData = Annotated[bool, typer.Option("--delete-data", help="delete its data as well; asks")]
+Machine = Annotated[
+    Text, _value("--machine", "USER@HOST", "its machine, where the inventory does not lead there")
+]
+
 To = Annotated[Text, _value("--to", "ID", "this release instead of the previous one")]
 CheckOnly = Annotated[
     bool, typer.Option("--check", help="say whether it is possible; change nothing")

@@ -49,6 +49,9 @@ def _status(context: Context, inventory: Inventory, names: tuple[str, ...]) -> i
         say(line, "red")
     for line in sentences.left_out(inventory):
         say(line, "dim")
+    left = [one["host"] for one in record["not_in_inventory"]]
+    for line in sentences.not_in_inventory(left, inventory.environment):
+        say(line, "yellow")
     for name, other in others(inventory, states).items():
         say(f"{name}: belongs to environment '{other}'", "yellow")
     for name, state in states.items():

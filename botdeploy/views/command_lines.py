@@ -6,7 +6,7 @@ import re
 
 _NAMES = (
     *("init", "check", "setup", "plan", "canary", "promote", "rollback", "status", "releases"),
-    *("history", "logs", "report", "approve", "hold", "resume", "unlock"),
+    *("history", "logs", "report", "approve", "hold", "resume", "unlock", "retire"),
 )
 _COMMAND = re.compile(
     rf"(?<=:)[ ]+(botdeploy (?:{'|'.join(_NAMES)})\b[^;\n]*?)[.]?(?=;|\n|$|\.[ ]|[ ]\()[ ;.]*"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING, Any
 
 from botdeploy.core.rollout.host_standing import Standing
@@ -105,6 +106,8 @@ def command(step: Hint, environment: str) -> str:
             return f"botdeploy canary {environment} --force --release {step.name}"
         case Todo.TAKE_OVER:
             return f"botdeploy canary {environment} --take-over {step.name}"
+        case Todo.RETIRE:
+            return f"botdeploy retire {environment} {shlex.join(step.hosts)}"
         case todo:
             return f"botdeploy {todo.value} {environment}"
 
@@ -208,6 +211,13 @@ def on_machines(started: Mapping[str, Any]) -> str:
     machines = machine_of(started)
     count = len(set(machines.values()))
     return f": {hosts_on(len(machines), count)}" if count < len(machines) else ""
+
+
+def not_in_inventory(names: Sequence[str], environment: str) -> Iterable[str]:
+    """Say which instances stand on the machines of an environment and in no inventory."""
+    for name in names:
+        step = Hint(Todo.RETIRE, (name,))
+        yield f"{name}: not in the inventory; next: {command(step, environment)}"
 
 
 def ignored_arguments(inventory: Inventory) -> Iterable[str]:

@@ -50,6 +50,7 @@ def table(record: Mapping[str, Any]) -> RenderableType:
                 ),
             )
         )
+    rows += [(one, ("", "", "not in the inventory")) for one in record.get("not_in_inventory", ())]
     return host_table(
         ("host", "ring", "runs", "state", "restarts", "since", "previous", "note"), rows
     )

@@ -9,6 +9,7 @@ from botdeploy.core.host.host_state import Phase
 from botdeploy.core.rollout.next_step import Reason, SwitchOver, Wait
 from botdeploy.core.text.phrases import few
 from botdeploy.engine.outcome import hint_for
+from botdeploy.errors import Hint, Todo
 from botdeploy.views import sentences
 from botdeploy.views.status import fault_sentence
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from botdeploy.core.host.host_state import HostState
     from botdeploy.core.model.inventory import Inventory
     from botdeploy.core.model.policy import Requires
+    from botdeploy.core.rollout.unnamed import Unnamed
     from botdeploy.engine.commands.status import HostStatus, RolloutStatus, Status
     from botdeploy.errors import HostError
 
@@ -38,6 +40,18 @@ def record(found: Status) -> dict[str, Any]:
         "rollout": _rollout(found.rollout, found) if found.rollout is not None else None,
         "hosts": [_host(one, found) for one in found.hosts],
         "left_out": dict(inventory.left_out),
+        "not_in_inventory": [_unnamed(one, found) for one in found.unnamed],
+    }
+
+
+def _unnamed(one: Unnamed, found: Status) -> dict[str, Any]:
+    inventory = found.inventory
+    step = Hint(Todo.RETIRE, (one.name,))
+    return {
+        "host": one.name,
+        "machine": inventory.host(one.host).machine or None,
+        "instance": one.instance or None,
+        "next": sentences.command(step, inventory.environment),
     }
 
 

@@ -94,7 +94,10 @@ class Progress:
         match event.kind:
             case Kind.ROLLOUT_STARTED:
                 rings = " → ".join(f"{one['name']} ({len(one['hosts'])})" for one in data["rings"])
-                return f"{event.release} through {rings}{sentences.on_machines(data)}", "bold"
+                told = f"{event.release} through {rings}{sentences.on_machines(data)}"
+                names = data.get("not_in_inventory", ())
+                others = sentences.not_in_inventory(names, event.environment)
+                return "; ".join([told, *others]), "bold"
             case Kind.STAGED:
                 size = _size(data["bytes_sent"]) if data["bytes_sent"] else "there already"
                 return f"staged     {size}, {data['seconds']:.2f} s", ""

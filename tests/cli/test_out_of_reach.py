@@ -47,6 +47,7 @@ LOOKING = [
     *("check", "plan", "status", "releases", "history", "logs", "logs -f", "report"),
     *("approve", "hold", "resume", "unlock", "setup", "setup --dry-run"),
     *("promote", "rollback", "rollback --check"),
+    "retire w1 --yes",
 ]
 
 

@@ -250,6 +250,12 @@ class FakeFleet:
         self._reach(self.hosts[name])
         return Acts(FakeCaller(self, self.hosts[name]))
 
+    def acts_of(self, name: str, instance: str | None, called: str) -> Acts:
+        """Give the acts of an instance of a host's machine, whether the inventory has it."""
+        del called
+        self._reach(self.hosts[name])
+        return Acts(FakeCaller(self, self.hosts[name].named(instance or "")))
+
     def fresh(self, name: str) -> Acts:
         """Give a host's acts over a new connection."""
         self.renewed.append(name)

@@ -241,6 +241,7 @@ class FakeHost:
     """Everything that truly changed, in order."""
     on_change: Callable[[FakeHost, tuple[str, ...]], None] = lambda _host, _change: None
     entries_written: int = 0
+    has_data: bool = True
     instance: str = ""
     trees: set[str] = field(default_factory=set)
     """Those in the store of its machine."""
@@ -552,6 +553,17 @@ class FakeHost:
         """Say what the releases here are made of."""
         made = {name: self.world.content(name, self.name) for name in self.releases}
         return {"contents": made, "platform": self.platform}
+
+    def retire(self, who: str, *words: str) -> Record:
+        """Take it away; what it was is told."""
+        if self.lock is not None and self.lock.deadline > self.clock.mono:
+            raise self._refusal()
+        ran, self.current, self.is_stopped = self.current, "", True
+        self.rollout, self.releases = {}, {}
+        self.has_data = self.has_data and "delete-data" not in words
+        self._changed("retire", who, *words)
+        data = f"/opt/tbot/instances/{self.instance}/shared" if self.has_data else ""
+        return {"retired": {"release": ran, "data": data}}
 
     def fetch(self, token: str, release: str) -> list[Record | bytes]:
         """Give what another host needs to stage it; here its digest alone."""

@@ -11,6 +11,7 @@ from botdeploy.core.rollout import ring_members
 from botdeploy.core.rollout.host_standing import HOLDING, UNPROVEN, Standing, has_run, standing_of
 from botdeploy.core.rollout.next_step import Reason, Wait
 from botdeploy.core.rollout.rollout_records import newest, newest_under_way
+from botdeploy.core.rollout.unnamed import Unnamed, unnamed
 from botdeploy.engine.commands.preview import next_decision
 from botdeploy.engine.fleet.ownership import own
 from botdeploy.engine.fleet.release_sources import release_sources
@@ -75,6 +76,8 @@ class Status:
     at: datetime
     sources: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Where the last rollout's files came from → hosts; empty where all have the same."""
+    unnamed: tuple[Unnamed, ...] = ()
+    """What stands on the machines and is the environment's, but not in its inventory."""
 
 
 def sources_told(fleet: Fleet, states: Mapping[str, HostState]) -> Mapping[str, tuple[str, ...]]:
@@ -116,7 +119,8 @@ def status(
             hosts.append(HostStatus(name, ring, None, error))
         else:
             hosts.append(HostStatus(name, ring, state, fault=bot_fault(state)))
-    return Status(inventory, rollout, tuple(hosts), now, sources or {})
+    left = unnamed(inventory, states)
+    return Status(inventory, rollout, tuple(hosts), now, sources or {}, left)
 
 
 def _rollout(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from botdeploy.core.text.secret_mask import Mask
@@ -99,16 +100,22 @@ class Fleet:
         machine = self._hosts[name].on_machine
         early = self._early.pop(machine, None)
         try:
-            return self._acts(name, self._opened(machine) if early is None else early.result())
+            connection = self._opened(machine) if early is None else early.result()
+            return self._acts(self._hosts[name], connection)
         except HostError as error:
             raise error.of(name) from error
+
+    def acts_of(self, name: str, instance: str | None, called: str) -> Acts:
+        """Give the acts of another instance of a host's machine; errors name it ``called``."""
+        connection = self.acts(name).connection
+        return self._acts(replace(self._hosts[name], name=called, instance=instance), connection)
 
     def open_acts(self, name: str) -> Acts | None:
         """Give a host's acts over the connection that stands now; None where none does."""
         connection = self._open.get(self._hosts[name].on_machine)
         if connection is None or not connection.is_alive:
             return None
-        return self._acts(name, connection)
+        return self._acts(self._hosts[name], connection)
 
     def _opened(self, machine: str) -> HostConnection:
         """Give the machine's connection; whoever waits for a try learns of its failure, too."""
@@ -138,14 +145,13 @@ class Fleet:
                 connection = self._open[machine] = self._connect(machine)
         except HostError as error:
             raise error.of(name) from error
-        return self._acts(name, connection)
+        return self._acts(self._hosts[name], connection)
 
     def _connect(self, machine: str) -> HostConnection:
         """Open a connection as the first of the machine's hosts says; logins may differ."""
         return self.connector.connect(self._hosts[self._machines[machine][0]].address)
 
-    def _acts(self, name: str, connection: HostConnection) -> Acts:
-        host = self._hosts[name]
+    def _acts(self, host: Host, connection: HostConnection) -> Acts:
         caller = Caller(
             connection,
             host.bot.name,

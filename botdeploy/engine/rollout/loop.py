@@ -22,6 +22,7 @@ from botdeploy.core.rollout.next_step import (
     SwitchOver,
     Wait,
 )
+from botdeploy.core.rollout.unnamed import unnamed
 from botdeploy.engine.fleet.ticker import TICK_S
 from botdeploy.engine.rollout.ending import RunEnd
 from botdeploy.engine.rollout.lease_renewal import Leases
@@ -282,7 +283,14 @@ class RolloutLoop:
             by=self._owner,
             machines={name: list(on) for name, on in self._inventory.machines.items()},
             left_out=dict(self._inventory.left_out),
+            not_in_inventory=self._unnamed(),
         )
+
+    def _unnamed(self) -> list[str]:
+        """Name what stands on the machines and not in the inventory, for a person who attends."""
+        if not self._options.is_attended:
+            return []
+        return [one.name for one in unnamed(self._inventory, self.members.states)]
 
     def _tell_away(self, hosts: Iterable[str]) -> None:
         for name in hosts:
