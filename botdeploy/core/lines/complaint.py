@@ -19,6 +19,7 @@ _LOOKS_BAD = re.compile(
          |calling|fetching)\b
       | (?:failed|failure|unable)\s(?:to|in|while|during)\b
       | (?:could\snot|couldn't|cannot|can't)\s\w
+      | error\s[RHL]\d+\s\(  # Heroku's
       | fatal:\s | panic:\s | segmentation\sfault
     )
     | \bexception\swas\snever\sretrieved | \bpanic\s(?:serving|recovered|in|while)\b

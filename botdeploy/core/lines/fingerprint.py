@@ -38,6 +38,9 @@ _LEVELS = (
 _HEADER_LEVEL = re.compile(
     rf"\s*(?:[\[(<|]\s*(?:\w+\.)?(?i:{_LEVELS})\s*[\])>|]"
     rf"|(?:\w+\.)?(?:{_LEVELS})(?=[\s:|\[-]|$)|(?i:{_LEVELS})\s*[:|])[\s|:-]*"
+    rf"|(?:{_LEVELS})(?:/[\w.:-]+)?\]\s*"
+    r"|\[[IWEFDC] \d{6} \d\d:\d\d:\d\d [\w.-]+:\d+\]\s*"
+    r"|[IWEFDC](?= \d{4}-\d\d-\d\d )"
     r"|[IWEF]\d{4} \d\d:\d\d:\d\d\.\d+\s+\d+ |[VDIWEFA]/(?=[\w.$-]+\s*(?:\(\s*\d+\))?:)"
     r"|[EWIDFA], \[[^\]]*\]\s+[A-Z]+ -- [^:]*: |<[0-7]>"
     r"|(?:level|lvl|severity)=\"?\w+\"?\s+|(?:ts|time|timestamp|@timestamp)=(?:\"[^\"]*\"|\S+)\s+"

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 __all__ = ["Header", "level_of_text", "read_header"]
 
 _WARNS = re.compile(r"(?:\S+:\s)?(?:\(node:\d+\)\s(?:\[\w+\]\s)?)?[A-Z]\w*Warning:\s")
-_NO_WARNING = re.compile(r"UnhandledPromiseRejectionWarning: |was never awaited")
+_WIDTH = 400
+"""Characters of a warning that are looked at."""
+_FAILURE = re.compile(r"UnhandledPromiseRejectionWarning: |was never awaited")
 """What says in the words of a warning that something failed."""
 _FRONTS = frozenset({"php", "npm"})
 _QUICK = re.compile(
@@ -41,7 +43,8 @@ def read_header(text: str, declared: Mapping[str, Level] = NO_WORDS) -> Header:
         return _UNSTATED
     header = Walk(text, declared).run()
     if header.level is None and "Warning: " in text and _WARNS.match(text):
-        return header if _NO_WARNING.search(text) else header._replace(level=Level.WARNING)
+        is_failure = _FAILURE.search(text, 0, _WIDTH) is not None
+        return header._replace(level=Level.ERROR if is_failure else Level.WARNING)
     return header
 
 

@@ -31,9 +31,13 @@ _FRONT = re.compile(
 _WORD = re.compile(r"\w{1,40}+(?:(?:[.$@#&+~/-]+|::)\w{1,40}+){0,9}(?!\w)")
 _SEPARATOR = re.compile(r"\s*(?:[|:;,·•>\])-]+\s*)*")
 _BOX = re.compile(r"\[([^\[\]\n]{0,100})\]|\(([^()\n]{0,60})\)")
+_PLACE = re.compile(r"\{[\w./-]{1,60}:\d+\}")
 _ANGLE = re.compile(r"<([^<>\s]{1,60})>")
 _NUMBER = re.compile(r"#?\d{1,19}(?![\w%.])|\d+\.\d+\.\d+(?![\w%])")
-_PAIR = re.compile(r'([\w.@-]{1,40})=("(?:[^"\\]|\\.){0,400}"|[^\s"]*)(?=\s|$|[,;])')
+_PAIR = re.compile(
+    r"""(?x) ([\w.@-]{1,40})
+    = ("(?:[^"\\]|\\.){0,400}" | '(?:[^'\\]|\\.){0,400}' | [^\s"']*) (?=\s|$|[,;])"""
+)
 _LETTER_TIMED = re.compile(
     r"(?:(?P<klog>[IWEFDC])\d{4} \d\d:\d\d:\d\d\.\d+\s|\[(?P<short>[DIWEFCT]) \d{6} \d\d:\d\d:\d\d"
     r"|(?P<front>[DIWEFCT])[ ,]+\[?(?=\d{4}-\d\d-\d\d[T ]\d\d:\d\d)"
@@ -72,6 +76,8 @@ class Header(NamedTuple):
     """Where the text begins, in characters."""
     is_quote: bool = False
     """Whether the text is somebody's else: behind ``<alice>``, ``> `` or a quotation mark."""
+    is_timed: bool = False
+    """Whether a time was read."""
 
 
 class Walk:
@@ -84,6 +90,7 @@ class Walk:
         "is_boxed",
         "is_dated",
         "is_marked",
+        "is_program",
         "is_quote",
         "is_timed",
         "level",
@@ -100,6 +107,7 @@ class Walk:
         self.at = self.body = 0
         self.level: Level | None = None
         self.is_timed = self.is_dated = self.is_boxed = self.is_marked = self.is_quote = False
+        self.is_program = False
         self.names = self.loose = self.pieces = 0
 
     # -- going on -----------------------------------------------------------------------------
@@ -113,7 +121,7 @@ class Walk:
         if not self._by_letter():
             while self.pieces < _PIECES and self.at < _WIDTH and self._step():
                 self.pieces += 1
-        return Header(self.level, self.body, self.is_quote)
+        return Header(self.level, self.body, self.is_quote, self.is_timed)
 
     def _step(self) -> bool:
         """Read a piece; whether another one may follow."""
@@ -129,6 +137,8 @@ class Walk:
             return self._box()
         if one == "<":
             return self._angle()
+        if one == "{" and (found := _PLACE.match(text, at)) is not None:
+            return self._to(found.end())
         if one.isalpha() or one == "_":
             return self._word()
         if one.isdigit() or one == "#":
@@ -213,8 +223,14 @@ class Walk:
             return self._stated(level, found.end(), is_sure=self.is_timed or not is_soft)
         if (level := self._level_among(said)) is not None:
             return self._stated(level, found.end(), is_sure=self.is_timed)
-        self.is_boxed = True
-        return self._to(found.end(), is_body=not self.names)
+        if self.names and said.isdigit():  # a process number behind its name
+            self.loose = 0
+        else:
+            self.is_boxed = True
+        self._to(found.end(), is_body=not self.names)
+        if self.is_program and self.text.startswith(": ", found.end()):  # ``bot[7]: text``
+            self.body = self.at
+        return True
 
     def _level_in(self, said: str, *, is_alone: bool) -> Level | None:
         """Read the only word in brackets."""
@@ -232,12 +248,16 @@ class Walk:
         """Read a level among the fields in brackets: ``[10:00:00 ERROR]``, ``[main/WARN]``."""
         timed = HEADER_TIME.search(said) if ":" in said else None
         rest = said
+        if timed is None and "#" in said:  # Twisted's namespace
+            return WORDS.get(said.rpartition("#")[2])
         if timed is not None:
             rest = f"{said[: timed.start()]} {said[timed.end() :]}"
             self.is_timed = True
         elif not any(mark in said for mark in "/|:"):
             return None
         parts = re.split(r"[/|:,;]+" if timed is None else r"[\s/|:,;]+", rest.strip())
+        if self.is_timed and timed is None and parts[-1].strip() in PLAIN_WORDS:  # Apache's
+            return WORDS[parts[-1].strip()]
         found = (UPPER_WORDS.get(part.strip()) for part in parts[:6])
         return next((level for level in found if level is not None), None)
 
@@ -264,7 +284,7 @@ class Walk:
         if found is None:
             return False
         if found[1].lower() in _KEYS:
-            word = found[2].strip('"').lower()
+            word = found[2].strip("\"'").lower()
             level = self.declared.get(word) or WORDS.get(word)
             if level is not None:
                 return self._stated(level, found.end(), is_sure=True)
@@ -302,7 +322,9 @@ class Walk:
             return "end"
         if rest[0] in ":|])" or rest[:3] in (" - ", " | ", " : ", " --") or rest[:1] == "[":
             return "mark"
-        if rest[0] == "(" or (rest[0] == "," and text[self.at - 1 : self.at] == ","):
+        if rest[0] in "(!" and (rest[0] == "(" or text[self.at : end] == "ERR"):  # npm's ERR!
+            return "mark"
+        if rest[0] == "," and text[self.at - 1 : self.at] == ",":
             return "mark"
         if rest[0] == "\t" or rest[:2] == "  " or rest[0] == "\n":
             return "wide"
@@ -340,6 +362,10 @@ class Walk:
         if low not in PLAIN_WORDS or low == "alert":
             return False
         if not self.pieces:
+            if self.text[:1].isspace():  # a field of what stands above
+                return False
+            if self.at and after == "wide":  # behind a sign
+                return True
             return self.text[end : end + 1] in ":[(" and _CLOSED.match(self.text, end) is not None
         if self.names:
             return self.is_marked and after == "mark"
@@ -368,6 +394,7 @@ class Walk:
                 return False
         elif self.is_marked and not (is_plain or word.rpartition(".")[2][:1].isupper()):
             self.body = self.at
+        self.is_program = not word[0].isupper()
         self.names += 1
         return self.names <= _NAMES
 

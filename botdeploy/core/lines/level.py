@@ -79,6 +79,7 @@ WORDS: dict[str, Level] = {
 """Words by which loggers name levels, in lower case."""
 
 FOREIGN: dict[str, Level] = {
+    **dict.fromkeys(("infos", "información", "informazioni", "情報", "信息"), Level.INFO),
     **dict.fromkeys(("warnung", "avertissement", "advertencia", "aviso", "avviso"), Level.WARNING),
     **dict.fromkeys(("avvertenza", "предупреждение", "попередження"), Level.WARNING),
     **dict.fromkeys(("waarschuwing", "ostrzeżenie", "警告", "경고"), Level.WARNING),

@@ -69,7 +69,8 @@ class LinesAbove:
                 return block.level
             self._last[pid] = (block.at_us, level, front)
             return min(block.level, Level.ERROR)
-        return level if begins_trace(first) or _QUALIFIED.match(first) else block.level
+        is_part = first[0] in " \t" or begins_trace(first) or _QUALIFIED.match(first)
+        return level if is_part else block.level
 
     def save(self) -> dict[str, Any]:
         """Give it as plain data; nothing where nothing is remembered."""

@@ -8,7 +8,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from botdeploy.core.lines.complaint import looks_bad
-from botdeploy.core.lines.header import level_of_text
+from botdeploy.core.lines.header import read_header
 from botdeploy.core.lines.level import Level
 from botdeploy.core.lines.stack_trace import (
     begins_trace,
@@ -121,7 +121,8 @@ class Block:
             return _firm(not self._is_other(text))
         if self.is_preamble:
             return Fit.FIRM
-        if level_of_text(text) is not None or (text[0] == "{" and text[-1] == "}"):
+        header = read_header(text)
+        if header.level is not None or header.is_timed or (text[0] == "{" and text[-1] == "}"):
             return Fit.NO
         if (self.is_trace and not self.is_complete) or " panicked at " in self._last:
             return Fit.FIRM  # the exception's own line ends a Python trace
@@ -132,7 +133,7 @@ class Block:
             and (self.is_stated or self.is_trace or is_raised(self.lines[0]))
             and self._last[0] not in " \t}"
             and not is_frame(self._last)
-            and not looks_bad(text)
+            and not looks_bad(text, header.body)
             and not begins_trace(text)
         )
         if may_be and not self.is_trace and self._last.endswith(":"):

@@ -355,7 +355,9 @@ def _python_frame(frames: Iterable[tuple[str, str]]) -> str:
 def _python_exceptions(lines: Iterable[str]) -> Iterable[_Raised]:
     now: _Raised | None = None
     done: _Raised | None = None
-    for line in lines:
+    indent = ""
+    for written in lines:
+        line = written.removeprefix(indent)
         bare = line.lstrip(" |+") if line[:1] in " |+" else line
         if not bare:
             continue
@@ -369,6 +371,8 @@ def _python_exceptions(lines: Iterable[str]) -> Iterable[_Raised]:
             if now is not None and now.frames and not now.type:
                 yield now
             now = _Raised(depth=depth)
+            if not depth and line[:1].isspace():  # Tornado and Twisted indent a whole trace
+                indent += line[: len(line) - len(line.lstrip())]
             continue
         if _GROUP_RULE.match(line):
             # A member that was never raised has no trace: its line comes at once.

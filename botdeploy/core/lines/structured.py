@@ -56,6 +56,7 @@ _LEVEL_KEYS = (
     "severityNumber",
     "severity_number",
     "SeverityNumber",
+    "at",
 )
 _TIME_KEYS = frozenset(
     (
@@ -154,6 +155,8 @@ def _of_fields(fields: Mapping[str, Any], declared: Mapping[str, Level]) -> Stru
     if not message and isinstance(inner, dict):  # Rust's tracing-subscriber
         message = _text_of(inner, _MESSAGE_KEYS)
     trace, error = _error(fields)
+    if trace and error and error not in trace:  # ECS writes the frames alone
+        trace = f"{trace.rstrip()}\n{error}"
     if not error and isinstance(inner, dict):
         _, error = _error(inner)
     if level is None and error:
@@ -342,7 +345,12 @@ def _summary(fields: Mapping[str, Any]) -> str:
     return " ".join(plain)[:400]
 
 
-_LOGFMT = re.compile(r'([A-Za-z_@][\w.@-]*)=("(?:[^"\\]|\\.)*"|[^\s"]*)(?:\s+|$)')
+_LOGFMT = re.compile(
+    r"""(?x) ([A-Za-z_@][\w.@-]*)
+    = ("(?:[^"\\]|\\.)*" | '(?:[^'\\]|\\.)*' | [^\s"']*) (?:\s+|$)"""
+)
+_ESCAPE = re.compile(r"\\(.)")
+_ESCAPED = {"n": "\n", "t": "\t"}
 _LOGFMT_KEYS = frozenset(
     {"level", "lvl", "severity", "msg", "message", "ts", "time", "t", "timestamp"}
 )
@@ -354,8 +362,8 @@ def read_logfmt(text: str, declared: Mapping[str, Level] = NO_WORDS) -> Structur
     at = 0
     while found := _LOGFMT.match(text, at):
         key, value = found.groups()
-        if value[:1] == '"':
-            value = value[1:-1].replace('\\"', '"').replace("\\n", "\n").replace("\\t", "\t")
+        if value[:1] in "\"'" and len(value) > 1:
+            value = _ESCAPE.sub(lambda one: _ESCAPED.get(one[1], one[1]), value[1:-1])
         fields[key] = value
         at = found.end()
     if at < len(text) or not ({"msg", "message", "event", "err", "error"} & fields.keys()):
