@@ -17,6 +17,7 @@ from botdeploy.core.evidence.incidents import (
     incident_order,
 )
 from botdeploy.core.lines.level import Level
+from botdeploy.core.lines.quote import sample_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -107,7 +108,7 @@ class Evidence:
         elif seen is None or line.at_us < seen.at_us:
             level = int(line.level or Level.ERROR)
             self.first_seen[name] = FirstSeen(
-                line.at_us, release, level, line.is_fatal, line.message[:MAX_SAMPLE]
+                line.at_us, release, level, line.is_fatal, sample_of(line.message, MAX_SAMPLE)
             )
         is_full = name not in cell.errors and len(cell.errors) >= MAX_BUCKET_CLASSES
         return OTHER if is_full else name

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from botdeploy.core.lines.quote import sample_of
 from botdeploy.core.lines.systemd_record import SystemKind
 
 if TYPE_CHECKING:
@@ -58,13 +59,14 @@ _PLAIN = frozenset(
 
 def incident_of(line: LogLine, release: str) -> Incident | None:
     """Give what a verdict may hang on, of one line: a record of systemd's, or a fatal error."""
-    record, text = line.system, line.message[:MAX_SAMPLE]
+    record = line.system
     if record is not None:
         if record.kind in _PLAIN:
             return None
-        kind = record.kind.value
+        kind, text = record.kind.value, line.message[:MAX_SAMPLE]
         return Incident(line.at_us, release, kind, text, "", record.status, record.count)
     if line.is_fatal and line.fingerprint is not None:
+        text = sample_of(line.message, MAX_SAMPLE)
         return Incident(line.at_us, release, FATAL, text, line.fingerprint)
     return None
 

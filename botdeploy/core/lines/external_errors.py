@@ -127,6 +127,9 @@ def _said(name: str, text: str) -> str:
     read = read_trace(text) if text else None
     if read is not None and read.type.replace(" ", "_") == kind and read.message:
         return f"{read.type}: {read.message}"[:_HEAD]
+    at = text.rfind(f"{kind.partition('<')[0]}: ") if read is None else -1
+    if at >= 0:  # what was kept of it
+        return text[at : at + _HEAD]
     return f"{kind}: {masked}"
 
 

@@ -14,20 +14,41 @@ _HEAD = 60
 _FRAME = re.compile(r'^  File "(?:[^"\n]*/)?([^"/\n]+)", line \d+, in (.+)$', re.MULTILINE)
 
 
+_PLACE = re.compile(r" \(in [^()\n]{1,90}\)$")
+
+
 def quote(text: str) -> str:
     """Quote the first words of a line, on one line, with control characters made visible.
 
     Of a stack trace it is the error and where it was raised, behind the words of the line that
-    introduces it.
+    introduces it. What is too long is cut before that place.
     """
-    flat = " ".join(_gist(text).split())
-    flat = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in flat)
-    if len(flat) > _QUOTE:
-        flat = flat[: _QUOTE - 1] + "…"
-    return f"“{flat}”"
+    return f"“{_cut(_flat(_gist(text)), _QUOTE)}”"
+
+
+def sample_of(text: str, most: int) -> str:
+    """Give what is kept of an error's text, at most so many characters; ``quote`` can quote it."""
+    if "\n" not in text:
+        return text[:most]
+    gist = _gist(text)
+    return text[:most] if gist is text else _cut(_flat(gist), most)
+
+
+def _flat(text: str) -> str:
+    flat = " ".join(text.split())
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in flat)
+
+
+def _cut(flat: str, most: int) -> str:
+    if len(flat) <= most:
+        return flat
+    place = _PLACE.search(flat)
+    end = place[0] if place is not None else ""
+    return f"{flat[: most - 1 - len(end)]}…{end}"
 
 
 def _gist(text: str) -> str:
+    """Give a trace's error and place behind the words before it; any other text as it is."""
     begin = text.find("Traceback (most recent call last)")
     frames = list(_FRAME.finditer(text, begin)) if begin >= 0 else []
     if frames:
@@ -37,15 +58,17 @@ def _gist(text: str) -> str:
         return _behind(text[:begin], f"{error} (in {file}, {function})") if error else text
     head, line_end, _ = text.partition("\n")
     trace = read_trace(text) if line_end else None
-    if trace is None or not trace.type or trace.is_bare:
+    if trace is None or not (trace.type and trace.frame if trace.is_bare else trace.type):
         return text
-    error = f"{trace.type}: {trace.message}" if trace.message else trace.type
     file, _, function = trace.frame.partition(":")
     where = ", ".join(one for one in (file, function) if one)
-    told = f"{error} (in {where})" if where else error
+    place = f" (in {where})" if where else ""
+    if trace.is_bare:
+        return f"{strip_header(head)}{place}"
+    error = f"{trace.type}: {trace.message}" if trace.message else trace.type
     outer = re.split(r"[<\[]", trace.type, maxsplit=1)[0]
     is_apart = not (begins_trace(head) or outer in head or head.startswith(" "))
-    return _behind(head, told) if is_apart else told
+    return _behind(head, f"{error}{place}") if is_apart else f"{error}{place}"
 
 
 def _behind(head: str, error: str) -> str:
