@@ -133,3 +133,20 @@ def test_commands_without_a_name_look_at_both(lab: Lab, tmp_path: Path) -> None:
     assert ran.code == 2
     assert [one["environment"] for one in records] == ["broken", "dev", "prod"]
     assert "broken.yml:1" in records[0]["error"]
+
+
+def test_an_instance_may_require_its_neighbour(lab: Lab, tmp_path: Path) -> None:
+    """Both environments on one machine: it is asked while its own lock is held for prod."""
+    rings = {"rings": [{"name": "all", "hosts": "all", "soak": "4s", "settle": "0s"}]}
+    dev = Project(tmp_path, lab, name="dev", hosts=("h1",), bot={"instance": "dev"}, rollout=rings)
+    prod = Project(tmp_path, lab, hosts=("h1",), bot={"instance": "prod"}, rollout=rings)
+    prod.write(requires={"environment": "dev"})
+    held = prod.canary(code=5)
+    assert "no release on its hosts has the same files and build (h1)" in held.summary
+    dev.canary()
+    planned = prod.run("plan", "prod").events[0]["requires"]
+    assert (planned["met"], planned["why"]) == (True, None)
+    ran = prod.run("promote", "prod")
+    assert ran.code == 0, ran.out + ran.err
+    assert prod.running()[0]
+    assert dev.running()[0] != prod.running()[0]
