@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 from rich.cells import cell_len
@@ -78,26 +79,45 @@ class _ByMachine:
 
     def __rich_console__(self, _console: Console, options: ConsoleOptions) -> RenderResult:
         """Write it as wide as there is room."""
-        every = [tuple(self._columns), *(row for rows in self._groups.values() for row in rows)]
-        widths = _fitting(every, options.max_width)
-        yield table(self._columns, (), widths)
-        for machine, rows in self._groups.items():
+        used = max(map(len, _texts(row for rows in self._groups.values() for row in rows)))
+        columns = self._columns[:used]
+        groups = {name: [row[:used] for row in rows] for name, rows in self._groups.items()}
+        widths = _fitting(
+            [columns, *_texts(row for rows in groups.values() for row in rows)], options.max_width
+        )
+        yield table(columns, (), widths)
+        for machine, rows in groups.items():
             if machine:
                 yield Text(shown(machine), "bold")
-            yield table(self._columns, rows, widths, has_head=False)
+            yield table(columns, rows, widths, has_head=False)
 
 
-def _fitting(rows: Sequence[Cells], room: int) -> list[int]:
-    """Give each column the width of its widest cell; where there is no room, the widest yield."""
-    count = max(map(len, rows))
-    widths = [max(_widths(rows, column)) for column in range(count)]
-    while sum(widths) + GAP * (count - 1) > max(room, count * (GAP + 1)):
-        widths[widths.index(max(widths))] -= 1
-    return widths
-
-
-def _widths(rows: Sequence[Cells], column: int) -> Iterator[int]:
+def _texts(rows: Iterable[Cells]) -> Iterator[list[str]]:
+    """Give what is shown of rows, without the empty cells at their ends."""
     for row in rows:
-        if column < len(row):
-            cell = row[column]
-            yield cell_len(shown(cell if isinstance(cell, str) else cell.plain))
+        texts = [shown(cell if isinstance(cell, str) else cell.plain) for cell in row]
+        while texts and not texts[-1]:
+            texts.pop()
+        yield texts
+
+
+def _fitting(rows: Sequence[Sequence[str]], room: int) -> list[int]:
+    """Give each column the width of its widest cell; where there is no room, the widest yield.
+
+    At first between words; where that is not enough, words are folded too.
+    """
+    columns = list(zip_longest(*rows, fillvalue=""))
+    widths = [max(map(cell_len, texts)) for texts in columns]
+    words = [max(cell_len(one) for text in texts for one in text.split(" ")) for texts in columns]
+    words[0] = widths[0]  # the host's name, which is set in
+    room = max(room - GAP * (len(columns) - 1), len(columns))
+    while sum(widths) > room:
+        slack = [width for width, word in zip(widths, words, strict=True) if width > word]
+        widest = max(slack or widths)
+        at = next(
+            place
+            for place, width in enumerate(widths)
+            if width == widest and (not slack or width > words[place])
+        )
+        widths[at] -= 1
+    return widths

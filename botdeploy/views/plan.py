@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from botdeploy.core.judge.pass_caveats import NO_LEVELS
@@ -90,12 +91,20 @@ def hosts(record: Mapping[str, Any]) -> RenderableType:
 
 
 def changes(record: Mapping[str, Any]) -> Iterator[Styled]:
-    """Show what changes in unit and environment, each diff once."""
+    """Show what changes in unit and environment: each diff once, also where names alone differ."""
     shown: set[str] = set()
     for host in record["hosts"]:
         for key, title in (("unit_diff", "unit"), ("environment_diff", "environment")):
             text = "\n".join(host.get(key) or [])
-            if text and text not in shown:
-                shown.add(text)
+            alike = _without_instance(text, host["instance"])
+            if text and alike not in shown:
+                shown.add(alike)
                 yield f"{title} on {host['host']}:", ""
                 yield text, "dim"
+
+
+def _without_instance(text: str, instance: str | None) -> str:
+    """Take the instance's name out of its unit's and its folder's."""
+    if instance is None:
+        return text
+    return re.sub(rf"(@|/instances/){re.escape(instance)}(?![\w-])", r"\1", text)

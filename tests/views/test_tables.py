@@ -171,6 +171,16 @@ def test_instances_stand_below_their_machine_in_common_columns() -> None:
     assert all(line.startswith("  ") for line in rows)
 
 
+def test_a_table_by_machine_breaks_between_words_before_it_folds_one() -> None:
+    """A time before an id; and a column in which nothing stands takes no room."""
+    since = "2026-12-01T05:48:44Z"
+    hosts = [{**one, "since": since} for one in on("192.0.2.1:22", "dev", "work/1")]
+    lines = printed(status_table.table({"hosts": hosts}), 110)
+    assert "note" not in lines[0]
+    assert [line.split()[2] for line in lines if "dev" in line or "work/1" in line] == [NEW] * 2
+    assert len(lines) == 2 + 2 * 2
+
+
 def test_what_is_wrong_with_a_machine_is_said_once() -> None:
     """Hosts of other machines have a line of their own, whatever is wrong there."""
     hosts = [*on("m1:22", "a", "b"), *on("m2:22", "c")]

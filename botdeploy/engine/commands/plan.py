@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from botdeploy.core.host.host_state import HostState
-    from botdeploy.core.model.inventory import Inventory
+    from botdeploy.core.model.inventory import Host, Inventory
     from botdeploy.core.model.policy import Ring
     from botdeploy.core.release.manifest import Manifest
     from botdeploy.engine.evidence.traffic import Traffic
@@ -123,7 +123,9 @@ class Plan:
             return record
         found = self.bases.get(name)
         base = found if isinstance(found, _Base) else _Base(state.current)
-        if not is_there:
+        if not is_there and self._has_tree(host, build):
+            record |= {"bytes": len(build.instance_meta(host, ring)), "files": 0}
+        elif not is_there:
             record["bytes"] = len(build.delta(host, base.manifest)) + len(build.meta(host, ring))
             record["files"] = len(delta(build.manifest(host), base.manifest))
         for what, before, after in (
@@ -134,6 +136,20 @@ class Plan:
                 _neutral(before, base.release), _neutral(after, self.release), what
             )
         return record
+
+    def _has_tree(self, host: Host, build: Build) -> bool:
+        """Tell whether its machine has an instance's tree, or gets it with an earlier instance."""
+        if host.instance is None:
+            return False
+        tree = build.tree_digest(host)
+        there = [
+            one
+            for one in self.inventory.hosts
+            if one.on_machine == host.on_machine
+            and one.name in self.states
+            and build.tree_digest(one) == tree
+        ]
+        return there[0] != host or tree in self.states[host.name].trees
 
 
 def plan(

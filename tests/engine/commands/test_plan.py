@@ -11,6 +11,7 @@ from botdeploy.core.host.host_state import HostState, StagedRelease
 from botdeploy.core.release.manifest import Manifest
 from botdeploy.engine.commands.plan import plan
 from botdeploy.errors import HostError, OutcomeUnknown
+from botdeploy.views.plan import changes
 from tests.engine.fakefleet import FakeBuild, Stage
 
 if TYPE_CHECKING:
@@ -38,9 +39,9 @@ class Build(FakeBuild):
 class Hosts:
     """Hosts that tell of a release once both are asked; h2 may lose its connection then."""
 
-    def __init__(self, *, breaks: bool = False) -> None:
-        """Let both be asked."""
-        self.both = threading.Barrier(2, timeout=5)
+    def __init__(self, *, breaks: bool = False, count: int = 2) -> None:
+        """Let all be asked."""
+        self.both = threading.Barrier(count, timeout=5)
         self.breaks = breaks
 
     def each(
@@ -111,3 +112,28 @@ def test_a_host_that_does_not_tell_what_it_has_is_planned_as_if_it_had_nothing()
     assert warnings == ("h2: the connection broke",)
     assert second["unit_diff"][1:] == ["+a", "+b", "+Restart=always"]
     assert (first["error"], second["error"]) == (None, None)
+
+
+def test_a_tree_is_sent_once_to_a_machine() -> None:
+    """The second instance there gets what is its own alone; a host of its own gets everything."""
+    stage = Stage(3, machines={"m1": ("h1", "h2")})
+    fleet: Any = Hosts(count=3)
+    build: Any = Build("R0002", "b" * 64)
+    found = plan(stage.inventory, fleet, build, None, stage.clock, is_forced=False)
+    rings = {ring.name: ring for ring in stage.inventory.policy.rings}
+    files = {}
+    for one in found.record()["hosts"]:
+        own = len(build.meta(stage.inventory.host(one["host"]), rings[one["ring"]]))
+        files[one["host"]] = one["bytes"] - own
+    assert files == {"h1": len(b"files"), "h2": 0, "h3": len(b"files")}
+
+
+def test_a_diff_that_differs_in_the_instance_alone_is_shown_once() -> None:
+    """Of its unit and its folder; a value of its own is shown."""
+
+    def host(name: str, line: str) -> dict[str, Any]:
+        return {"host": name, "instance": name, "unit_diff": [line]}
+
+    alike = [host(one, f"+x=/opt/b/instances/{one}/current b@{one}") for one in ("dev", "main")]
+    record = {"hosts": [*alike, host("de", "+x=/opt/b/instances/dev/current b@dev")]}
+    assert [text for text, _ in changes(record)][::2] == ["unit on dev:", "unit on de:"]
