@@ -28,7 +28,7 @@ PACKAGES = (
     *("python3-minimal", "python3-venv"),
 )
 """Everything a host will ever have: lab hosts have no way out to fetch more."""
-MORE = {"bookworm": (), "trixie": ("sudo-rs", "rust-coreutils")}
+MORE = {"bullseye": (), "bookworm": (), "trixie": ("sudo-rs", "rust-coreutils")}
 """The suites that there are, and what hosts of each have besides: beside the usual programs, not in
 their place; see `tests.lab.faults` for that."""
 PRISTINE = "usr/lib/botdeploy-lab"

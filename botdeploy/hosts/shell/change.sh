@@ -54,7 +54,7 @@ replace_release() {
 	needs_reload "$1"
 	begin_switch_log
 	systemctl reset-failed "$UNIT" 2>/dev/null
-	group=${ControlGroup:-/system.slice/$UNIT}
+	group=${ControlGroup:-$GROUP}
 	[ "$restarted" = yes ] || save_stop "$group"
 	stop_bot "$group" || { failed="the bot could not be stopped"; return 1; }
 	read_uptime

@@ -27,15 +27,23 @@ TREES=$BOT_HOME/trees
 MAKING=$TREES/.making # a link for each tree that is being made, to where
 TREE_TRASH=$TREES/.trash
 
+# The bot's name as a part of a slice's, where a dash means one slice in another.
+BOT_IN_SLICE='' rest=$BOT
+while case $rest in *-*) true ;; *) false ;; esac do
+	BOT_IN_SLICE=$BOT_IN_SLICE${rest%%-*}'\x2d' rest=${rest#*-}
+done
+BOT_IN_SLICE=$BOT_IN_SLICE$rest
+
 # use_instance NAME: the places of one instance; without a name those of the plain form.
 use_instance() {
 	INSTANCE=$1
 	if [ -n "$1" ]; then
-		NAME=$BOT@$1 below=/instances/$1
+		NAME=$BOT@$1 below=/instances/$1 own_slice=system-$BOT_IN_SLICE.slice/
 	else
-		NAME=$BOT below=''
+		NAME=$BOT below='' own_slice=''
 	fi
 	UNIT=$NAME.service
+	GROUP=/system.slice/$own_slice$UNIT # where systemd puts its processes
 	UNIT_LINK=$UNITS/$UNIT
 	GUARD=botdeploy-guard-$NAME # .service and .path
 	BOOT_UNIT=botdeploy-boot-$NAME.service

@@ -36,7 +36,7 @@ stands_here() { [ -d "$PROVEN" ] || [ -d "$RELEASES" ] || is_our_unit || [ -e "$
 retire_unit() {
 	unit_state
 	if is_our_unit; then
-		stop_bot "${ControlGroup:-/system.slice/$UNIT}" || fault busy "the bot could not be stopped; nothing was removed"
+		stop_bot "${ControlGroup:-$GROUP}" || fault busy "the bot could not be stopped; nothing was removed"
 		rm -f "$WANTED/$UNIT" "$UNIT_LINK" || fault write "cannot remove $UNIT_LINK"
 	fi
 	systemctl stop "$GUARD.path" "$GUARD.service" "$BOOT_UNIT" 2>/dev/null
