@@ -121,13 +121,24 @@ class FleetTally:
             return True
         if self._unknown.get(error) == len(self._known):
             return False
-        classes = group({*self._known, error})
+        classes = group({*self._known, error}, self._occurrences())
         mine = classes[error]
         if any(classes[other] == mine for other in self._known):
             self._known.add(error)
             return True
         self._unknown[error] = len(self._known)
         return False
+
+    def _occurrences(self) -> Mapping[str, int]:
+        """Count in how many stretches of time the old release said each error: a burst is one."""
+        times = dict.fromkeys(self._known, 0)
+        for tally in self.parts():
+            of_old = [tally.before, tally.after] if tally.name in self.baseline else [tally.before]
+            for bucket in (one for buckets in of_old for one in buckets.values()):
+                for error in bucket.errors:
+                    if error in times:
+                        times[error] += 1
+        return times
 
     @property
     def is_past_cut(self) -> bool:

@@ -20,10 +20,31 @@ MANY_NAMED = 2
 """The same where the word before says that a name follows: ``user root``, ``host: web1``."""
 MANY_KNOWN = 3
 """The same where the place was found to be a variable before."""
+RARE = 50
+"""Of so many occurrences in a place one may be of a word seen once, for its words to be a set."""
+_MOST = 100
+"""Occurrences of one fingerprint that count."""
 _WILD = "#"
 
 _Shape = tuple[str, ...]
+_Place = tuple[int, _Shape, _Shape]
+"""Where a word stands: its position, what is before it and what is behind it."""
 
+_SCHEMA = frozenset(
+    (
+        *("relation", "column", "table", "constraint", "database", "schema", "function", "type"),
+        *("module", "package", "attribute", "field", "parameter", "argument", "variable"),
+        *("property", "method", "class", "named"),
+    )
+)
+"""What quoted names of a program's own follow: which one it is belongs to the error."""
+_CROWD = frozenset(
+    (
+        *("user", "username", "member", "account", "login", "nick", "by", "owner", "author"),
+        *("host", "hostname", "peer", "client", "guild", "channel", "chat", "room", "session"),
+    )
+)
+"""Of the nouns that names follow, those of what grows without end."""
 _NAMED = frozenset(
     (
         "user",
@@ -87,7 +108,7 @@ def _is_telling(word: str) -> bool:
     return _is_state(word) or _CHOSEN.fullmatch(word) is not None
 
 
-def group(fingerprints: Iterable[str]) -> dict[str, str]:
+def group(fingerprints: Iterable[str], counts: Mapping[str, int] | None = None) -> dict[str, str]:
     """Join fingerprints that are one class; gives each fingerprint's class by name.
 
     The result depends on the set alone, not on its order. Joined are texts with as many words
@@ -99,8 +120,17 @@ def group(fingerprints: Iterable[str]) -> dict[str, str]:
     and whatever is joined to either. A class is named by what its members share, with ``#`` where
     they differ. Stack traces are joined within the same type and frame only, classes of the
     user's own and those that a probe named never.
+
+    ``counts``: how often each was seen; one that is not among them is a newcomer. With them, words
+    in one place that keep coming back (five targets, but no sixth in fifty occurrences) are a set:
+    each is an error of its own, and so is a newcomer. The share of words seen once is the chance
+    that the next one is new (Good and Turing's estimate); names that users choose keep it large.
     """
-    return dict(_grouped(frozenset(fingerprints)))
+    names = frozenset(fingerprints)
+    if counts is None:
+        return dict(_grouped(names, None))
+    seen = ((name, min(counts.get(name, 0), _MOST)) for name in names)
+    return dict(_grouped(names, frozenset(seen)))
 
 
 def overlap(one: str, other: str) -> float:
@@ -114,8 +144,9 @@ def _plain_words(text: str) -> list[str]:
 
 
 @lru_cache(maxsize=8)
-def _grouped(names: frozenset[str]) -> Mapping[str, str]:
+def _grouped(names: frozenset[str], counts: frozenset[tuple[str, int]] | None) -> Mapping[str, str]:
     out: dict[str, str] = {}
+    seen = dict(counts) if counts is not None else None
     # Members of one pool have the same head (of traces: type and frame) and as many words.
     pools: dict[tuple[str, int], dict[_Shape, list[str]]] = {}
     for name in sorted(names):
@@ -126,7 +157,12 @@ def _grouped(names: frozenset[str]) -> Mapping[str, str]:
         shape = tuple(_WORD.findall(text))
         pools.setdefault((head, len(shape)), {}).setdefault(shape, []).append(name)
     for (head, _), shapes in pools.items():
-        templates = _templates(shapes) if len(shapes) > 1 else {}
+        times = (
+            {shape: sum(seen[name] for name in members) for shape, members in shapes.items()}
+            if seen is not None
+            else {}
+        )
+        templates = _templates(shapes, times) if len(shapes) > 1 else {}
         for shape, members in shapes.items():
             template = templates.get(shape)
             for name in members:
@@ -151,30 +187,44 @@ def _spelt(template: _Shape, text: str) -> str:
     return _WORD.sub(lambda _: next(words), text)
 
 
-def _templates(shapes: Collection[_Shape]) -> dict[_Shape, _Shape]:
+def _templates(shapes: Collection[_Shape], times: Mapping[_Shape, int]) -> dict[_Shape, _Shape]:
     now = {shape: shape for shape in shapes}
     while True:
+        seen: dict[_Shape, int] = {}
+        for shape, template in now.items() if times else ():
+            seen[template] = seen.get(template, 0) + times[shape]
         templates = set(now.values())
-        merged = _variables(templates) or _similar(sorted(templates))
+        sets: set[_Place] = set()
+        merged = _variables(templates, seen, sets) or _similar(sorted(templates), sets)
         if not merged:
             return now
         now = {shape: merged.get(template, template) for shape, template in now.items()}
 
 
-def _variables(templates: set[_Shape]) -> dict[_Shape, _Shape]:
-    """Join templates that differ in one place that holds many words, or names."""
-    places: dict[tuple[int, _Shape, _Shape], list[_Shape]] = {}
+def _variables(
+    templates: set[_Shape], seen: Mapping[_Shape, int], sets: set[_Place]
+) -> dict[_Shape, _Shape]:
+    """Join templates that differ in one place that holds many words, or names.
+
+    ``sets`` takes the places whose words are a set.
+    """
+    places: dict[_Place, list[_Shape]] = {}
     for template in templates:
         for at, word in enumerate(template):
             if word[0].isalnum() or word == "_" or ord(word[0]) > 127:  # noqa: PLR2004
                 places.setdefault((at, template[:at], template[at + 1 :]), []).append(template)
     links = _Links()
-    for (at, before, after), found in places.items():
+    for place, found in places.items():
+        at, before, after = place
         wild = (*before, _WILD, *after)
         is_known = wild in templates
         if len(found) < MANY_NAMED and not is_known:
             continue
-        is_named = _is_named(before)
+        noun = _noun(before)
+        if _is_schema(before) or (noun not in _CROWD and _is_set(found, seen)):
+            sets.add(place)
+            continue
+        is_named = noun in _NAMED
         is_fixed = _is_state if is_named else _is_telling
         members = [one for one in found if not is_fixed(one[at])]
         need = MANY_NAMED if is_named else MANY_KNOWN - 1 if is_known else MANY
@@ -185,22 +235,34 @@ def _variables(templates: set[_Shape]) -> dict[_Shape, _Shape]:
     return links.templates()
 
 
-def _is_named(before: Sequence[str]) -> bool:
-    for word in reversed(before[-3:]):
-        if word[0].isalnum():
-            return word.lower() in _NAMED
-    return False
+def _is_set(found: Sequence[_Shape], seen: Mapping[_Shape, int]) -> bool:
+    """Whether the words in a place are a set: hardly one was seen only once."""
+    times = [count for one in found if (count := seen.get(one, 0))]
+    return len(times) >= MANY_NAMED and RARE * times.count(1) <= sum(times)
 
 
-def _similar(templates: Sequence[_Shape]) -> dict[_Shape, _Shape]:
-    """Join templates that differ in few of many words."""
+def _is_schema(before: Sequence[str]) -> bool:
+    """Whether what follows is a quoted name that the program or its database gave."""
+    if len(before) < 2 or before[-1] not in "\"'`":  # noqa: PLR2004
+        return False
+    noun = before[-2].lower()
+    return noun in _SCHEMA or (noun == "key" and before[-3:-2] == ("for",))
+
+
+def _noun(before: Sequence[str]) -> str:
+    """Give the last word before a place, of the last three tokens."""
+    return next((word.lower() for word in reversed(before[-3:]) if word[0].isalnum()), "")
+
+
+def _similar(templates: Sequence[_Shape], sets: set[_Place]) -> dict[_Shape, _Shape]:
+    """Join templates that differ in few of many words, none of them one of a set."""
     length = len(templates[0])
     most = int((1 - SIMILAR) * length)
     if most == 0:
         return {}
     links = _Links()
     for one, other in _near_pairs(templates, most):
-        if _are_similar(one, other):
+        if _are_similar(one, other) and not (sets and _is_apart(one, other, sets)):
             links.join((one, other))
     return links.templates()
 
@@ -220,6 +282,15 @@ def _near_pairs(templates: Sequence[_Shape], most: int) -> Iterator[tuple[_Shape
                     if (left, right) not in done:
                         done.add((left, right))
                         yield templates[left], templates[right]
+
+
+def _is_apart(one: _Shape, other: _Shape, sets: set[_Place]) -> bool:
+    """Whether two templates differ in a place whose words are a set."""
+    return any(
+        a != b and (at, shape[:at], shape[at + 1 :]) in sets
+        for at, (a, b) in enumerate(zip(one, other, strict=True))
+        for shape in (one, other)
+    )
 
 
 def _are_similar(one: _Shape, other: _Shape) -> bool:

@@ -91,6 +91,18 @@ _DATED = re.compile(
     rf"{ZONE}(?: \d{{4}})?"
 )
 _CLOCKISH = re.compile(r"\d:\d\d")
+# What a server says is wrong with a request: a small set of numbers, each another error. 5xx, 408
+# and 429 are trouble of the server's own, and one error: which of them comes is chance.
+_REFUSAL = re.compile(
+    r"""(?xi)\b((?:status(?:[\s_-]?code)?|http(?:/\d(?:\.\d)?)?(?:\s(?:status|error|code))*
+      |response(?:\s(?:code|status))?|(?:returned|responded|answered|replied|gave|got|failed)
+      (?:\swith)?(?=\s4\d\d(?:$|[:;,.)\]]|\s(?:for|from|on|at|while|when)\b)))
+      ['"]?\s?[:=(]?\s?['"]?)
+    (4(?!08|29)\d\d)(?![\w.])"""
+)
+_HELD = 0xE000
+"""Where codes are kept while numbers are masked: among characters for private use."""
+_HELD_CODE = re.compile(f"[{chr(_HELD + 400)}-{chr(_HELD + 499)}]")
 _UNITS = (
     "ns|us|µs|ms|msecs?|millis(?:econds?)?|microseconds?|s|secs?|seconds?|m|mins?|minutes?|h|hrs?"
     "|hours?|days?|[KMGT]i?B|[kMGT]B|[kKMG]b|bytes?|B"
@@ -143,8 +155,12 @@ def mask(text: str) -> str:
     """Put ``#`` in the place of what varies between lines of the same kind.
 
     Numbers with their units, dates, hex, ids, addresses, hosts, URLs, paths, e-mails, and quoted
-    text that is not a name. The same text always gives the same result: nothing is remembered.
+    text that is not a name. What stays are the codes by which a server refuses a request (``status
+    404``). The same text always gives the same result: nothing is remembered.
     """
+    has_codes = _REFUSAL.search(text) is not None if "4" in text else False
+    if has_codes:
+        text = _REFUSAL.sub(lambda found: f"{found[1]}{chr(_HELD + int(found[2]))}", text)
     if '"' in text:
         text = _DOUBLE_QUOTED.sub(_mask_double, text)
     if "'" in text or "`" in text:
@@ -162,6 +178,8 @@ def mask(text: str) -> str:
         masked = _LIST.sub("#", masked)
         if "# (" in masked or "# [" in masked:
             masked = _AGAIN.sub("#", masked)
+    if has_codes:
+        masked = _HELD_CODE.sub(lambda found: str(ord(found[0]) - _HELD), masked)
     return masked
 
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from botdeploy.core.lines.error_classes import classes
 from botdeploy.core.lines.error_grouping import group, overlap
+from botdeploy.core.lines.fingerprint import of_text
 from botdeploy.core.lines.level import Level
 from botdeploy.core.lines.line import LineRules
 from tests.bench.bench_fingerprint import find_logs, grouping_accuracy, ours, read_log
@@ -167,3 +168,90 @@ def test_grouping_accuracy_on_loghub() -> None:
         for contents, true in map(read_log, find_logs(Path(os.environ["BOTDEPLOY_LOGHUB"])))
     ]
     assert sum(accuracies) / len(accuracies) >= 0.85
+
+
+TARGETS = ("redis", "postgres", "discord", "vault", "kafka")
+
+
+def known(error: str, counts: dict[str, int]) -> bool:
+    """Whether an error is of the class of one that was seen so often."""
+    joined = group({*counts, error}, counts)
+    return any(joined[one] == joined[error] for one in counts)
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        "cannot reach {}",
+        "Command {} failed",
+        "Command '{}' failed",
+        "Traceback!KeyError bank.py:pay '{}'",
+        "could not connect to {} for the seventh time because the pool of connections is used up",
+    ],
+)
+def test_a_sixth_word_of_a_set_is_another_error(form: str) -> None:
+    """Five that keep coming back are five errors, and a sixth is news."""
+    counts = {form.format(target): 10 + at for at, target in enumerate(TARGETS)}
+    assert not known(form.format("billing"), counts)
+    assert all(known(one, counts) for one in counts)
+
+
+def test_names_that_keep_growing_are_one_error() -> None:
+    """Where every other word is new, the next one is no news."""
+    counts = {f"cannot greet {name}": 1 + at % 2 for at, name in enumerate("abcdefghijkl")}
+    assert known("cannot greet zed", counts)
+    users = {"cannot greet user alice": 50, "cannot greet user bob": 40}
+    assert known("cannot greet user zed", users)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (
+            'duplicate key value violates unique constraint "users_pkey"',
+            'duplicate key value violates unique constraint "guilds_name_key"',
+        ),
+        (
+            'null value in column "name" of relation "users" violates not-null constraint',
+            'null value in column "mail" of relation "users" violates not-null constraint',
+        ),
+        ("Duplicate entry '#' for key 'users.email'", "Duplicate entry '#' for key 'users.nick'"),
+    ],
+)
+def test_names_of_a_schema_tell_errors_apart(one: str, other: str) -> None:
+    """A program has few tables and constraints, and which one it is is the error."""
+    assert not known(other, {one: 1})
+    assert not known(other, {one: 100})
+
+
+@given(
+    st.lists(st.tuples(NAMES, st.integers(0, 60)), max_size=30), st.randoms(use_true_random=False)
+)
+def test_classes_with_counts_do_not_depend_on_order(
+    seen: list[tuple[str, int]], random: object
+) -> None:
+    """The counts alone decide."""
+    shuffled = list(dict(seen).items())
+    random.shuffle(shuffled)  # type: ignore[attr-defined]
+    assert group(dict(seen), dict(seen)) == group(dict(shuffled), dict(shuffled))
+
+
+@given(st.integers(2, 12), st.integers(2, 40), st.sampled_from(["cannot reach {}", "{} is down"]))
+def test_a_set_stays_a_set_however_often_it_comes(size: int, times: int, form: str) -> None:
+    """What comes back is no sign of growth; what comes once is, from a fiftieth on."""
+    words = [f"part{chr(97 + at)}" for at in range(size)]
+    counts = {form.format(word): times for word in words}
+    assert not known(form.format("partz"), counts)
+    once = {form.format(word): 1 for word in words}
+    assert known(form.format("partz"), once) == (size >= 4)
+
+
+@given(
+    st.lists(st.one_of(st.integers(0, 10**9), st.uuids(), st.ip_addresses()), max_size=300),
+    st.sampled_from(["request failed with status {}", "HTTP {} for job {}", "no session {}"]),
+)
+def test_what_grows_without_end_makes_no_classes(values: list[object], form: str) -> None:
+    """Codes of refusals are fewer than a hundred; whatever else stands in their place is one."""
+    texts = [form.format(value, value) for value in values]
+    codes = {value for value in values if isinstance(value, int) and 400 <= value < 500}
+    assert len({of_text(text) for text in texts}) <= len(codes) + 1

@@ -66,6 +66,13 @@ SAME = {
         "lost rdd_6_1 of attempt_9_1_m_1234",
     ],
     "made-up ids": ["session xK9dQ2mZ is gone", "session 7bTq0LrWzP is gone"],
+    "troubles of a server": [
+        "request failed with status 502",
+        "request failed with status 503",
+        "request failed with status 429",
+    ],
+    "counts like a status": ["the shop returned 404 rows", "the shop returned 12 rows"],
+    "numbers like a status": ["status 404123 is odd", "status 12 is odd", "status 4045 is odd"],
     "shards and hosts": ["shard-3 of worker12 died", "shard-14 of worker7 died"],
 }
 
@@ -85,6 +92,15 @@ DIFFERENT = [
     "connect ETIMEDOUT 10.0.0.7:443",
     "guild 42 not found",
     "channel 42 not found",
+    "request failed with status 404",
+    "request failed with status 403",
+    "request failed with status 502",
+    "HTTP 401 from the api",
+    "HTTP 409 from the api",
+    "GET /x returned 404",
+    "GET /x returned 410",
+    '{"status": 404, "msg": "x"}',
+    '{"status": 400, "msg": "x"}',
 ]
 
 
