@@ -52,13 +52,15 @@ def _status(context: Context, inventory: Inventory, names: tuple[str, ...]) -> i
     left = [one["host"] for one in record["not_in_inventory"]]
     for line in sentences.not_in_inventory(left, inventory.environment):
         say(line, "yellow")
-    for name, other in others(inventory, states).items():
-        say(f"{name}: belongs to environment '{other}'", "yellow")
+    told = [
+        (name, f"belongs to environment '{other}'")
+        for name, other in others(inventory, states).items()
+    ]
     for name, state in states.items():
-        if state.lock is not None:
-            say(f"{name}: locked by {state.lock}", "yellow")
-        if state.hold:
-            say(f"{name}: held by {state.hold}", "yellow")
+        told += [(name, f"locked by {state.lock}")] if state.lock is not None else []
+        told += [(name, f"held by {state.hold}")] if state.hold else []
+    for line in status_table.once_a_machine(inventory.machine_of, told):
+        say(line, "yellow")
     return code
 
 

@@ -57,12 +57,18 @@ def table(record: Mapping[str, Any]) -> RenderableType:
 
 
 def errors(record: Mapping[str, Any]) -> Iterable[str]:
-    """Say what is wrong with hosts; what is wrong with a machine is said once."""
+    """Say what is wrong with hosts."""
+    machines = {host["host"]: host["machine"] for host in record["hosts"]}
+    wrong = ((host["host"], host["error"]) for host in record["hosts"] if host["error"])
+    return once_a_machine(machines, wrong)
+
+
+def once_a_machine(machines: Mapping[str, str], told: Iterable[tuple[str, str]]) -> Iterable[str]:
+    """Say what is told of hosts; what is the same of several on one machine is said once."""
     found: dict[tuple[str, str], list[str]] = {}
-    for host in record["hosts"]:
-        if host["error"]:
-            found.setdefault((host["machine"], host["error"]), []).append(host["host"])
-    return (f"{', '.join(names)}: {error}" for (_, error), names in found.items())
+    for name, text in told:
+        found.setdefault((machines[name], text), []).append(name)
+    return (f"{', '.join(names)}: {text}" for (_, text), names in found.items())
 
 
 def login(host: Host) -> str:
