@@ -67,6 +67,8 @@ def check(context: Context, environment: str, limit: str | None) -> int:
         for mend, faults in tables.mends(record).items():
             context.output.say(f"to mend {', '.join(faults)}:", "bold")
             context.output.say(mend)
+        for text in tables.level_notes(record):
+            context.output.say(text, "yellow")
         for one in schedules:
             context.output.say(f"{one['where']}: {one['message']}; next: {one['mend']}", "yellow")
     is_away = answer is not None and answer.is_away

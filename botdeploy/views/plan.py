@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from botdeploy.core.judge.pass_caveats import NO_LEVELS
+from botdeploy.core.judge.pass_caveats import MEND_LEVELS, NO_LEVELS
 from botdeploy.core.text.phrases import count, few, hosts_on
 from botdeploy.views.host_tables import host_table
 from botdeploy.views.local_time import duration
@@ -43,7 +43,7 @@ def head(record: Mapping[str, Any]) -> Iterator[Styled]:
                 yield f"  {forecast['lacking']}", "yellow"
     traffic = record["power"]["traffic"]
     if traffic is not None and not traffic["states_levels"]:
-        yield f"no soak can exclude {NO_LEVELS}", "yellow"
+        yield f"no soak can exclude {NO_LEVELS}; {MEND_LEVELS}", "yellow"
 
 
 def required(found: Mapping[str, Any] | None) -> Iterator[Styled]:

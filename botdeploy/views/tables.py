@@ -96,3 +96,13 @@ def mends(record: Mapping[str, Any]) -> dict[str, list[str]]:
                 on = f" on {host['host']}" if host["host"] else " here"
                 found.setdefault(str(item["mend"]), []).append(f"{item['name']}{on}")
     return found
+
+
+def level_notes(record: Mapping[str, Any]) -> list[str]:
+    """Say on which hosts no line of the bot states a level, and how to declare it: no fault."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for host in record["hosts"]:
+        for item in host["checks"]:
+            if item["name"] == "levels":
+                found.setdefault((item["message"], item["mend"]), []).append(host["host"])
+    return [f"{', '.join(names)}: {said}; {mend}" for (said, mend), names in found.items()]

@@ -747,6 +747,12 @@ class FakeHost:
         rows = [json.dumps(one).encode() for one in reversed(newest)]
         return [*rows, {"read": {"cut": len(newest) < len(stood)}}]
 
+    def lines(self, count: str, _hidden: str) -> list[Record | bytes]:
+        """Give the last journal entries, the newest first."""
+        newest = self.journal[-int(count) :]
+        rows = [json.dumps(one).encode() for one in reversed(newest)]
+        return [*rows, {"read": {"cut": len(newest) < len(self.journal)}}]
+
     # --- parts ------------------------------------------------------------------------------
 
     def _changed(self, *change: str) -> None:

@@ -151,6 +151,22 @@ def test_what_mends_a_fault_is_said_once() -> None:
     assert tables.mends(here) == {"install it": ["ssh here"]}
 
 
+def test_hosts_whose_lines_state_no_level_are_told_together() -> None:
+    """It is no fault: the table says ok, and a sentence says how to declare it."""
+    silent = {"name": "levels", "ok": True, "message": "not excluded: errors", "mend": "declare"}
+    fine = {"name": "sudo", "ok": True, "message": "", "mend": ""}
+    record: dict[str, Any] = {
+        "controller": [],
+        "hosts": [
+            {"host": "w1", "checks": [fine, silent]},
+            {"host": "w2", "checks": [silent]},
+            {"host": "w3", "checks": [fine]},
+        ],
+    }
+    assert tables.level_notes(record) == ["w1, w2: not excluded: errors; declare"]
+    assert tables.mends(record) == {}
+
+
 def on(machine: str, *names: str) -> list[dict[str, Any]]:
     """Give the records of instances on a machine."""
     return [

@@ -20,6 +20,11 @@ NO_LEVELS = (
     " a level (INFO, ERROR …), so such errors are not recognised"
 )
 
+MEND_LEVELS = (
+    "declare the words that its logger writes for levels, as in"
+    " rollout.judge.levels: {FEHLR: error}"
+)
+
 
 def unexcluded(fleet: FleetTally, now_us: int) -> tuple[str, ...]:
     """Say what a quick pass does not exclude."""

@@ -139,7 +139,8 @@ class LineReader:
                 return self._structured_line(None, structured, origin, block.level)
         kind = LineKind.TRACEBACK if block.is_trace and "\n" in text else LineKind.LOG
         is_fatal = self._rules.is_fatal(text)
-        return self._error_line(kind, text, block.level, origin, is_fatal=is_fatal)
+        line = self._error_line(kind, text, block.level, origin, is_fatal=is_fatal)
+        return replace(line, states_level=True) if block.is_stated else line
 
     def core_dump(self, said: str, origin: Origin) -> LogLine:
         """Make an error of what systemd-coredump says: of the main process systemd tells itself."""
@@ -175,7 +176,7 @@ class LineReader:
         is_fatal = self._rules.is_fatal(message)
         if is_fatal or (level is not None and level >= Level.ERROR):
             kind = LineKind.TRACEBACK if it.trace else LineKind.LOG
-            return self._error_line(
+            line = self._error_line(
                 kind,
                 message,
                 level,
@@ -185,6 +186,7 @@ class LineReader:
                 logger=it.logger,
                 latency=latency,
             )
+            return replace(line, states_level=True) if it.level is not None else line
         return self._good_line(message, level, origin, latency, is_stated=it.level is not None)
 
     def _level_of_record(self, it: Structured, priority: object) -> Level | None:

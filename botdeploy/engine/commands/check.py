@@ -6,9 +6,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from botdeploy.core.judge.pass_caveats import MEND_LEVELS, NO_LEVELS
+from botdeploy.core.lines.line import LineRules
 from botdeploy.core.release import required_programs
 from botdeploy.core.rollout.one_machine import mend_twins, twin_fault, twins
 from botdeploy.core.text.phrases import few
+from botdeploy.engine.evidence.traffic import states_no_level
 from botdeploy.engine.fleet.by_machine import each_machine
 from botdeploy.engine.fleet.ownership import OWNER, owner_item
 from botdeploy.engine.watch.prober import try_probe
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
 
     from botdeploy.core.model.inventory import Host, Inventory
     from botdeploy.engine.fleet.fleet import Fleet
+    from botdeploy.hosts.acts.acts import Acts
     from botdeploy.hosts.process.pipes import Session
     from botdeploy.hosts.process.program import HostConnection
     from botdeploy.sources.build import Build
@@ -32,6 +36,8 @@ _AT_ONCE = 3
 
 MACHINE = "machine"
 """The item of a check by which a host tells its machine's name."""
+LEVELS = "levels"
+"""The item of a check that tells of a bot whose lines state no level."""
 _USAGE = (OWNER, MACHINE)
 """Items that are a fault of what the inventory names, and not of a host."""
 
@@ -202,4 +208,16 @@ def _checked(
         *((_sessions(acts.connection),) if of_machine else ()),
         *items,
         *((try_probe(acts, probe),) if probe is not None else ()),
+        *_levels(acts, LineRules.from_policy(inventory.policy.judge)),
     ]
+
+
+def _levels(acts: Acts, rules: LineRules) -> tuple[required_programs.Item, ...]:
+    """Tell of a bot none of whose lines states a level, and how to declare it: no fault."""
+    try:
+        is_silent = states_no_level(acts, rules)
+    except HostError:  # its own items say why
+        return ()
+    if not is_silent:
+        return ()
+    return (required_programs.item(LEVELS, f"not excluded: {NO_LEVELS}", MEND_LEVELS, ok=True),)

@@ -35,6 +35,10 @@ MOST_LINES = 3000
 """Journal entries that are read of each: the last ones of the last hour."""
 
 
+LAST_LINES = 200
+"""Journal entries in which a level is looked for, the last ones."""
+
+
 @dataclass(frozen=True, slots=True)
 class Traffic:
     """What was seen on some hosts."""
@@ -86,6 +90,13 @@ def traffic(
     return Traffic(tuple(found), lines / known_s, rate, known_s / len(found), states_levels)
 
 
+def states_no_level(acts: Acts, rules: LineRules) -> bool:
+    """Tell whether none of a bot's last lines says how bad it is; False where they are few."""
+    read = JournalReader(Assembler(rules)).read(acts.journal.lines(LAST_LINES))
+    own = [line for line in read.lines if line.system is None]
+    return len(own) >= FEW and not any(line.states_level for line in own)
+
+
 @dataclass(frozen=True, slots=True)
 class _Seen:
     a_minute: float
@@ -109,7 +120,7 @@ def _seen(acts: Acts, state: HostState, assembler: Assembler, probe: Probe | Non
     for line in read.lines:
         if begin_us <= line.at_us:
             counts.add(line)
-            levels += line.states_level or line.is_error
+            levels += line.states_level
     work, wrong = _by_probe(acts, probe) if probe is not None else (0.0, 0.0)
     return _Seen(
         counts.lines / minutes + work,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from botdeploy.core.lines.line import LineRules
-from botdeploy.engine.evidence.traffic import traffic
+from botdeploy.engine.evidence.traffic import states_no_level, traffic
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -34,7 +34,13 @@ class Reading:
 
 @pytest.mark.parametrize(
     ("form", "many", "states_levels"),
-    [("handled {}", 30, False), ("INFO handled {}", 30, True), ("handled {}", 5, True)],
+    [
+        ("handled {}", 30, False),
+        ("INFO handled {}", 30, True),
+        ("handled {}", 5, True),
+        ("Failed to fetch {}", 30, False),
+        ("ERROR failed to fetch {}", 30, True),
+    ],
 )
 def test_a_plan_knows_whether_lines_state_a_level(
     form: str, many: int, *, states_levels: bool
@@ -57,3 +63,5 @@ def test_a_plan_knows_whether_lines_state_a_level(
     seen = traffic(fleet, states, LineRules(), ["h1"])  # type: ignore[arg-type]
     assert seen is not None
     assert seen.record()["states_levels"] is states_levels
+    acts: Any = fleet.acts("h1")
+    assert states_no_level(acts, LineRules()) is not states_levels
