@@ -225,6 +225,25 @@ def test_readiness_and_probes_see_the_data_of_the_instance(host: BreakableHost) 
     assert host.root(f"grep -c {TREES} /proc/mounts", check=False).stdout.strip() == "0"
 
 
+def test_another_tree_needs_no_reload_of_systemd(host: BreakableHost) -> None:
+    """Reading all units again would take longer than the switch; the mounts are right anyway."""
+    dev = entered(host, "dev")
+    dev.deploy(named("R1"), "run1")
+    count = "journalctl -q _PID=1 -o cat | grep -c '^Reloading'"
+    before = host.root(count).stdout
+    second = named("R2", code=changed(2))
+    second.unit = second.unit.replace("releases/R2", "current").replace("BOTDEPLOY_RELEASE=R2 ", "")
+    first = named("R3", code=changed(3))
+    first.unit = second.unit
+    for made in (second, first):
+        made.files = {"bot.py": made.files["bot.py"].replace(b'["BOTDEPLOY_RELEASE"]', b'["NAME"]')}
+        dev.deploy(made, f"run-{made.id}")
+    after = host.root(count).stdout
+    assert int(after) <= int(before) + 1, "the first of the two has another unit than R1"
+    assert life(host, "dev")[-1][3] == "R3"
+    assert host.root(f"find {TREES}/*/data -mindepth 1").stdout == ""
+
+
 # --- apart ----------------------------------------------------------------------------------------
 
 

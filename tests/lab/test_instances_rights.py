@@ -132,8 +132,7 @@ def test_a_unit_brings_no_mounts_of_its_own(host: BreakableHost) -> None:
     assert said.fault == "unit"
     assert "staged" in dev.send(named("R1"))
     added = host.root(f"grep BindPaths {DEV}/releases/R1/.botdeploy/{BOT}@dev.service").stdout
-    tree = named("R1").tree_digest
-    assert added == f'BindPaths="{DEV}/shared/data":"{TREES}/{tree}/data"\n'
+    assert added == f'BindPaths="{DEV}/shared/data":"{DEV}/current/tree/data"\n'
 
 
 # --- what a deployer might do to others of the same bot -------------------------------------------

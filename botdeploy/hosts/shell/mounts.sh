@@ -118,7 +118,9 @@ give_entry() {
 	[ -z "$(find "$SHARED/$name" -maxdepth 0 -user root)" ] || chown -h "$user:" "$SHARED/$name"
 }
 
-# add_mounts UNIT-FILE: after it was checked, for no release may bring such a directive.
+# add_mounts UNIT-FILE: after it was checked, for no release may bring such a directive. The place is named by
+# current, which systemd follows at each start: with another tree the unit stays the same, and systemd need
+# not read all units again in the middle of a switch.
 MOUNTS_MARK="# Added by botdeploy, and by no release: this instance's own data in the tree that others have too."
 add_mounts() {
 	[ -s "$entries" ] || return 0
@@ -126,7 +128,7 @@ add_mounts() {
 	{
 		printf '%s\n[Service]\n' "$MOUNTS_MARK"
 		while IFS= read -r name || [ -n "$name" ]; do
-			printf 'BindPaths="%s":"%s"\n' "$SHARED/$name" "$TREES/$tree/$name" | sed 's/%/%%/g'
+			printf 'BindPaths="%s":"%s"\n' "$SHARED/$name" "$CURRENT/tree/$name" | sed 's/%/%%/g'
 		done <"$entries"
 	} >>"$1" || fault write "cannot write the unit"
 }
