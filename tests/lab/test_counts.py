@@ -7,6 +7,7 @@ import shutil
 import threading
 from collections import Counter
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,6 +17,7 @@ from botdeploy.engine.commands.rollback import rollback
 from botdeploy.engine.dependencies import Dependencies
 from botdeploy.engine.fleet.clock import SystemClock
 from botdeploy.engine.fleet.fleet import Fleet
+from botdeploy.engine.fleet.observe import observe
 from botdeploy.engine.manifest_cache import ManifestCache
 from botdeploy.engine.rollout.loop import Options
 from botdeploy.errors import ExitCode
@@ -29,7 +31,6 @@ from tests.lab.rollouts import Project
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from botdeploy.core.model.inventory import Inventory
     from tests.lab.lab import Lab
@@ -50,7 +51,7 @@ AFTERWARDS = [
     "prove",  # after the verdict: the release may be returned to; old ones go
     "end",  # notes how the rollout ended, for whoever asks the host later
 ]
-MOST_BYTES = 9_000
+MOST_BYTES = 10_000
 """Of command lines, metadata and a bot of 2 kB; without ssh's own."""
 
 
@@ -145,3 +146,64 @@ def test_a_rollback_takes_one_connection_and_three_programs(project: Project) ->
         assert isinstance(went, CountingConnector)
     assert ended.code is ExitCode.DONE, ended.summary
     assert [went.acts(host) for host in project.hosts] == [[["enter", "end", "revert"]]] * 2
+
+
+@pytest.fixture
+def one_machine(lab: Lab, tmp_path: Path) -> Project:
+    """Give one machine with three instances, without soaks: a canary, then both others at once."""
+    rings = [
+        {"name": "canary", "hosts": 1, **NOW},
+        {"name": "fleet", "hosts": "all", "batch": "100%", **NOW},
+    ]
+    return Project(tmp_path, lab, bot={"instances": 3}, rollout={"rings": rings}, hosts=("h1",))
+
+
+OF_THREE = {
+    "enter": 1,  # one session holds the lock of all, and gives it back
+    **dict.fromkeys(("follow", "stage", "switch", "confirm", "prove", "end"), 3),
+}
+
+
+def counted(went: CountingConnector) -> list[Counter[str]]:
+    """Count the programs of each connection to the machine, whichever instance they are of."""
+    return [Counter(act.partition("@")[0] for act in one) for one in went.acts("h1")]
+
+
+def test_three_instances_take_one_connection_and_a_new_one_a_batch(one_machine: Project) -> None:
+    """The lock is one session; each batch is confirmed over a connection opened after it."""
+    roll(one_machine, one_machine.version("v1", "good"))
+    went = roll(one_machine, one_machine.version("v2", "good"))
+    first, canary_, fleet = counted(went)
+    assert first + canary_ + fleet == Counter(OF_THREE)
+    assert first == Counter(enter=1, follow=3, stage=3, switch=1)
+    assert canary_ == Counter(confirm=1, prove=1, switch=2)
+    assert fleet == Counter(confirm=2, prove=2, end=3)
+
+
+def test_the_files_reach_a_machine_once(one_machine: Project) -> None:
+    """What its instances have beside them is small; a file that can't be packed is sent once."""
+    source = one_machine.version("v1", "good")
+    roll(one_machine, source)
+    size = 300_000
+    (Path(source) / "model.bin").write_bytes(os.urandom(size))
+    went = roll(one_machine, source)
+    assert size < went.bytes_sent("h1") < size + 4 * MOST_BYTES
+    stored = one_machine.lab["h1"].root("find /opt/tbot/trees -name model.bin").stdout
+    assert len(stored.splitlines()) == 1
+
+
+def test_looking_at_three_instances_takes_one_program(one_machine: Project) -> None:
+    """Also for the same command again, and for the way back one session of the lock."""
+    source = one_machine.version("v1", "good")
+    roll(one_machine, source)
+    assert counted(roll(one_machine, source)) == [Counter(enter=1)]
+    roll(one_machine, one_machine.version("v2", "good"))
+    with dependencies(one_machine) as (inventory, made):
+        names = [host.name for host in inventory.hosts]
+        states, away = observe(made.fleet, names)
+        assert (set(states), away) == ({"h1/1", "h1/2", "h1/3"}, {})
+        ended = rollback(inventory, names, made)
+        went = made.fleet.connector
+        assert isinstance(went, CountingConnector)
+    assert ended.code is ExitCode.DONE, ended.summary
+    assert counted(went) == [Counter(observe=1, enter=1, end=3, revert=3)]
