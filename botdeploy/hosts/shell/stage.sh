@@ -124,6 +124,7 @@ stage_with_tree() {
 make_tree() {
 	need_tree_name
 	need_space
+	rm -f "$meta/rebuilt" # only a build here says so
 	make_files
 	own=$partial/own
 	mkdir "$own" || fault_write "create $own"
