@@ -8,6 +8,7 @@ import io
 import tarfile
 import time
 from importlib import resources
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -269,6 +270,41 @@ def test_a_change_of_one_instance_does_not_touch_the_other(host: BreakableHost) 
     assert "confirmed" in main("confirm", main.token, "run2")
     host.root("systemctl kill -s KILL botdeploy-guard-echobot@dev", check=False)
     assert dev.state()["releases"] != []
+
+
+def test_a_fault_in_a_switch_does_not_touch_the_other(host: BreakableHost) -> None:
+    """Guard and act of one are killed at any moment; the other's pending release stays as it is."""
+    dev, main = entered(host, "dev"), entered(host, "main")
+    dev.deploy(named("R1"), "run1")
+    main.deploy(named("R1", "main"), "run1", base="=")
+    assert "staged" in main.send(named("R2", "main", code=changed(2)))
+    assert "staged" in dev.send(named("R2", code=changed(2)), "=")
+    assert "switched" in main.switch("run2", "R2", ttl=600)
+    before = main.state()
+    place = program(host)
+    for number, delay_s in enumerate((0.0, 0.1, 0.25, 0.45, 0.7)):
+        run, release_id = f"try{number}", ("R2", "R1")[number % 2]
+        host.root(
+            f"{place} n switch@dev {dev.token} {run} {release_id} 60 >/dev/null 2>&1 </dev/null &"
+            f" sleep {delay_s}; pkill -KILL -f 'echobot [n] switch@dev';"
+            f" systemctl kill -s KILL --kill-who=all botdeploy-guard-{BOT}@dev; true",
+            check=False,
+        )
+        said = dev.switch(run, release_id)
+        assert "switched" in said, said.records
+        assert "confirmed" in dev("confirm", dev.token, run)
+        assert dev.state()["running"] == release_id
+        assert "proven" in dev("prove", dev.token, release_id, 5, run)
+    after = main.state()
+    assert [after[key] for key in ("main_pid", "invocation", "running")] == [
+        before[key] for key in ("main_pid", "invocation", "running")
+    ]
+    assert (after["phase"]["phase"], after["phase"]["run"]) == ("pending", "run2")
+    lives: dict[str, tuple[int, int]] = {}
+    for stamp, _, pid, _ in life(host, "dev"):
+        lives[pid] = (lives.get(pid, (int(stamp), 0))[0], int(stamp))
+    spans = sorted(lives.values())
+    assert all(one[1] < two[0] for one, two in pairwise(spans)), spans
 
 
 def test_after_a_reboot_each_instance_is_what_it_was_confirmed_to_be(host: BreakableHost) -> None:
