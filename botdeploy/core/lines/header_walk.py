@@ -29,11 +29,12 @@ _FRONT = re.compile(
     r"(?:(?:PHP|npm)\s(?:(?:Fatal|Parse|Recoverable fatal)\s(?=error:))?)?"
 )
 _WORD = re.compile(r"\w{1,40}+(?:(?:[.$@#&+~/-]+|::)\w{1,40}+){0,9}(?!\w)")
-_SEPARATOR = re.compile(r"\s*(?:[|:;,·•>\])-]+\s*)*")
+_SEPARATOR = re.compile(r"\s*(?:[|:;,·•\])-]+\s*)*")
 _BOX = re.compile(r"\[([^\[\]\n]{0,100})\]|\(([^()\n]{0,60})\)")
 _PLACE = re.compile(r"\{[\w./-]{1,60}:\d+\}")
 _ANGLE = re.compile(r"<([^<>\s]{1,60})>")
 _NUMBER = re.compile(r"#?\d{1,19}(?![\w%.])|\d+\.\d+\.\d+(?![\w%])")
+_PROCESS = re.compile(r"\s\(\d+\):")
 _PAIR = re.compile(
     r"""(?x) ([\w.@-]{1,40})
     = ("(?:[^"\\]|\\.){0,400}" | '(?:[^'\\]|\\.){0,400}' | [^\s"']*) (?=\s|$|[,;])"""
@@ -44,7 +45,11 @@ _LETTER_TIMED = re.compile(
     r"|(?P<logcat>[VDIWEFA])/[\w.$-]+\s*(?:\(\s*\d+\))?:|=(?P<report>ERROR|CRASH|WARNING|INFO)"
     r"(?:\sREPORT)?(?==)|<(?P<syslog>[0-7])>)"
 )
-_LOGGER = re.compile(r"\s?[\[(]|\s(?:[\w$@/-]+(?:[.:]+[\w$@/-]+)+|[\w$.@/-]+)(?::\s|\s-\s|\]|:\d)")
+_LOGGER = re.compile(
+    r"\s\[|\s[\w$@/-]+(?:[.:]+[\w$@/-]+)+(?::?\s|\]|:\d)|\s[\w$.@/-]+(?::\d+)?\s-\s"
+)
+_NO_PERSON = frozenset({"root", "__main__"})
+"""Names of loggers that have no dot."""
 _ADJECTIVE = re.compile(r"(?i)\s(?:hits?|strikes?|damage|success|failures?|rolls?|acclaim|mass)\b")
 """What is critical in a game or a text."""
 _SPOKEN = re.compile(r"\w+#\d{4}\b|@\w")
@@ -87,6 +92,7 @@ class Walk:
         "at",
         "body",
         "declared",
+        "has_logger",
         "is_boxed",
         "is_dated",
         "is_marked",
@@ -95,6 +101,7 @@ class Walk:
         "is_timed",
         "level",
         "loose",
+        "mark",
         "names",
         "pieces",
         "text",
@@ -107,7 +114,8 @@ class Walk:
         self.at = self.body = 0
         self.level: Level | None = None
         self.is_timed = self.is_dated = self.is_boxed = self.is_marked = self.is_quote = False
-        self.is_program = False
+        self.is_program = self.has_logger = False
+        self.mark = ""
         self.names = self.loose = self.pieces = 0
 
     # -- going on -----------------------------------------------------------------------------
@@ -151,7 +159,8 @@ class Walk:
         """Go behind a piece and the marks that part it from the next."""
         found = _SEPARATOR.match(self.text, end)
         at = found.end() if found else end
-        self.is_marked = at > end and not self.text[end:at].isspace()
+        self.mark = self.text[end:at].strip()
+        self.is_marked = self.mark != ""
         self.at = at
         if is_body:
             self.body = at
@@ -227,6 +236,7 @@ class Walk:
             self.loose = 0
         else:
             self.is_boxed = True
+            self.has_logger = self.has_logger or "." in said.strip(".") or "::" in said
         self._to(found.end(), is_body=not self.names)
         if self.is_program and self.text.startswith(": ", found.end()):  # ``bot[7]: text``
             self.body = self.at
@@ -324,6 +334,8 @@ class Walk:
             return "mark"
         if rest[0] in "(!" and (rest[0] == "(" or text[self.at : end] == "ERR"):  # npm's ERR!
             return "mark"
+        if rest[:2] == " (" and _PROCESS.match(text, end):
+            return "mark"
         if rest[0] == "," and text[self.at - 1 : self.at] == ",":
             return "mark"
         if rest[0] == "\t" or rest[:2] == "  " or rest[0] == "\n":
@@ -345,17 +357,23 @@ class Walk:
             return False
         if low == "alert" and after == "space":
             return False
-        is_firm = after in ("mark", "wide") or _LOGGER.match(self.text, end) is not None
-        if self.is_timed:
-            is_sure = (
-                is_firm or word in _SHORT or (self.is_dated and not (self.is_boxed or self.loose))
-            )
-        elif self.is_boxed:
-            is_sure = after == "wide" or _LOGGER.match(self.text, end) is not None
-        else:
-            is_sure = is_firm and self.is_marked and self.text[self.at - 2 : self.at] != ": "
-        is_sure = is_sure and (low not in _SOFT or (self.is_timed and after in ("mark", "wide")))
-        return self._stated(level, end, is_sure=is_sure and is_upper | is_firm and low != "alert")
+        is_sure = self._is_sure(word, end, after)
+        if low in _SOFT:
+            is_sure = is_sure and low != "alert" and self.is_timed and after in ("mark", "wide")
+        return self._stated(level, end, is_sure=is_sure)
+
+    def _is_sure(self, word: str, end: int, after: str) -> bool:
+        """Whether only a logger writes this: ``10:00:00 [alice] FATAL: hit`` may be a person's."""
+        if after == "wide" or word in _SHORT or _LOGGER.match(self.text, end):
+            return True
+        if not (self.names or self.is_boxed):
+            return self.is_timed and (after == "mark" or self.is_dated)
+        if self.has_logger:
+            return after == "mark" or self.is_dated
+        if self.is_dated and word.islower() and not self.names:
+            return after == "mark"  # as Winston's labels are written in its documentation
+        parted = _SEPARATOR.match(self.text, end)
+        return self.mark not in ("", ":") and parted is not None and parted[0].strip() == self.mark
 
     def _may_be_lower(self, low: str, after: str, end: int) -> bool:
         """Whether a word in small letters, or one with a capital, stands where a level would."""
@@ -378,6 +396,8 @@ class Walk:
             if after != "mark" or low == "alert":
                 return after == "wide" and self._stated(level, end, is_sure=False)
             return self._stated(level, end, is_sure=self.text[end : end + 1] == "[")
+        if self.at and not self.text[: self.at].isspace():  # behind a sign, as Signale writes it
+            return self._stated(level, end, is_sure=after == "wide")
         is_sure = not (word.istitle() or (after == "space" and _ADJECTIVE.match(self.text, end)))
         return self._stated(level, end, is_sure=is_sure)
 
@@ -395,6 +415,7 @@ class Walk:
         elif self.is_marked and not (is_plain or word.rpartition(".")[2][:1].isupper()):
             self.body = self.at
         self.is_program = not word[0].isupper()
+        self.has_logger = self.has_logger or not is_plain or word in _NO_PERSON
         self.names += 1
         return self.names <= _NAMES
 

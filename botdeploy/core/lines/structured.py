@@ -67,7 +67,7 @@ _TIME_KEYS = frozenset(
 )
 _SHIPPED_KEYS = frozenset(["pid", "hostname", "short_message", "version", "host", "v"])
 """Keys that pino, bunyan and GELF write beside a numeric level."""
-_PURE_KEYS = frozenset(["level", "severity", "msg", "message", "name", "logger"])
+_PURE_KEYS = frozenset({"level", "severity", "msg", "message"})
 _STATES = frozenset(["error", "err", "exception", "fail", "failed", "failure", "fatal", "critical"])
 _STEPS = (Level.TRACE, Level.DEBUG, Level.INFO, Level.WARNING, Level.ERROR, Level.CRITICAL)
 _TOP = 70
@@ -233,13 +233,16 @@ def _numbered(
         return max((one for one in Level if one <= number), default=Level.TRACE)
     if key in {"severityNumber", "severity_number", "SeverityNumber"}:  # OpenTelemetry's 1 to 24
         return _STEPS[min(int(number) - 1, 23) // 4] if number >= 1 else None
-    is_pure = fields.keys() <= _PURE_KEYS
+    is_pure = fields.keys() <= _PURE_KEYS and not isinstance(fields[key], str)
     if not (is_pure or has_time or not _SHIPPED_KEYS.isdisjoint(fields)):
         return None
     if key == "priority" or number < 10:  # noqa: PLR2004 -- syslog's, from 0 to 7
         is_syslog = is_pure or key != "level" or not _SHIPPED_KEYS.isdisjoint(fields)
         return level_of_priority(number) if is_syslog else None
-    return level_of_number(number) if number <= _TOP else None
+    found = level_of_number(number) if number <= _TOP else None
+    if found is Level.CRITICAL and not is_pure and _SHIPPED_KEYS.isdisjoint(fields):
+        return Level.ERROR
+    return found
 
 
 def _nested(fields: Mapping[str, Any], dotted: str) -> Any:
