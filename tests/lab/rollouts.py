@@ -106,6 +106,8 @@ class Project:
     host_vars: dict[str, dict[str, Any]] = field(default_factory=dict)
     name: str = "prod"
     hosts: tuple[str, ...] = ()
+    named: dict[str, str] = field(default_factory=dict)
+    """Instances by the names that the inventory gives their hosts, and the lab host of each."""
 
     def __post_init__(self) -> None:
         """Write the first version and the inventory."""
@@ -116,7 +118,9 @@ class Project:
         """Write the inventory, with other keys of ``rollout`` where given."""
         self.rollout.update(rollout)
         shown = yaml.safe_load((self.lab.folder / "inventory.yml").read_text())
-        hosts = {name: shown["all"]["hosts"][name] for name in self.hosts}
+        listed = shown["all"]["hosts"]
+        hosts = {name: listed[name] for name in self.hosts if not self.named}
+        hosts |= {name: {**listed[on], "instance": name} for name, on in self.named.items()}
         for name, more in self.host_vars.items():
             hosts[name] = {**hosts[name], **more}
         variables = {
@@ -128,6 +132,7 @@ class Project:
                 "shared": ["data"],
                 "ready": {"pattern": "^READY", "timeout": "10s"},
                 "stop_timeout": "3s",
+                **({"instance": "{{ instance }}"} if self.named else {}),
                 **self.bot,
             },
             "rollout": {
@@ -215,13 +220,11 @@ class Project:
         """List the release that each host runs, in order."""
         return [host["running"] for host in self.status().values()]
 
-    def lives(self, name: str) -> list[dict[str, Any]]:
-        """Every start and end of the bot on one host."""
-        text = (
-            self.lab[name]
-            .root("cat /opt/tbot/shared/data/lives.log 2>/dev/null", check=False)
-            .stdout
-        )
+    def lives(self, name: str, instance: str = "") -> list[dict[str, Any]]:
+        """Every start and end of the bot on one host, or of one instance there."""
+        home = f"/opt/tbot/instances/{instance}" if instance else "/opt/tbot"
+        place = f"{home}/shared/data/lives.log"
+        text = self.lab[name].root(f"cat {place} 2>/dev/null", check=False).stdout
         return [json.loads(line) for line in text.splitlines()]
 
     def assert_never_two(self, hosts: Iterable[str] | None = None) -> None:
