@@ -115,6 +115,7 @@ def command(step: Hint, environment: str) -> str:
 _STANDINGS = {
     Standing.PROVEN: "proven",
     Standing.CONFIRMED: "runs it, not proven yet",
+    Standing.SAME: "unchanged, keeps what it runs",
     Standing.RETURNED: "reverted",
     Standing.BEHIND: "staged, not switched",
     Standing.UNSTAGED: "not staged",

@@ -100,6 +100,8 @@ class Progress:
                 return "; ".join([told, *others]), "bold"
             case Kind.STAGED:
                 size = _size(data["bytes_sent"]) if data["bytes_sent"] else "there already"
+                if "same_as" in data:
+                    return f"unchanged  keeps {data['same_as']}, which is the same here", ""
                 return f"staged     {size}, {data['seconds']:.2f} s", ""
             case Kind.SWITCHED:
                 text = f"switched   {event.ring}, ready after {data['downtime_s']:.2f} s"

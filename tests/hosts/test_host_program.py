@@ -69,6 +69,12 @@ def test_every_act_that_is_named_exists() -> None:
     assert listed == defined
 
 
+def test_no_two_parts_of_the_program_define_one_function() -> None:
+    """The last one would win, for all of them."""
+    names = re.findall(r"^([a-z_]+)\(\)", host_program.PROGRAM.decode(), re.MULTILINE)
+    assert sorted({name for name in names if names.count(name) > 1}) == []
+
+
 def test_the_digest_follows_the_text() -> None:
     """The program's folder is named by its own text, so it is never changed in place."""
     assert host_program.DIGEST in host_program.path("echobot")

@@ -21,7 +21,7 @@ from botdeploy.core.report.report_model import (
     Tick,
     microseconds,
 )
-from botdeploy.core.rollout.host_standing import HOLDING, Standing
+from botdeploy.core.rollout.host_standing import HOLDING, Standing, keeps
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -242,6 +242,8 @@ def _standing(
     if state.running == record.release:
         is_proven = state.is_proven(record.release)
         return (Standing.PROVEN if is_proven else Standing.CONFIRMED), why
+    if keeps(state, record.id):
+        return Standing.SAME, why
     if any(act.what == "revert" and act.release == record.release for act in acts):
         return Standing.RETURNED, why
     is_staged = state.release(record.release) is not None

@@ -29,6 +29,8 @@ class Sent:
     """False where the host had it already."""
     size_bytes: int
     seconds: float
+    same: str = ""
+    """What goes on running in its place, for it is the same there but for the id."""
 
 
 def is_unbuildable(result: object) -> bool:
@@ -117,7 +119,7 @@ class Sending:
         for upload in uploads:
             size_bytes += len(upload.meta) + len(upload.files)
             try:
-                is_new = self._locked_fleet.again(
+                staged = self._locked_fleet.again(
                     lambda upload=upload: (  # type: ignore[misc]
                         self._locked_fleet.acts(name).release.stage(upload, rollout, ring)
                     )
@@ -128,6 +130,7 @@ class Sending:
                     raise
                 misfit = error
             else:
-                return Sent(is_new, size_bytes, self._hosts.clock.monotonic() - begun)
+                seconds = self._hosts.clock.monotonic() - begun
+                return Sent(staged.is_new, size_bytes, seconds, staged.same)
         assert misfit is not None  # noqa: S101 (there is one upload at least)
         raise misfit

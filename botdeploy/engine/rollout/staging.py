@@ -272,13 +272,17 @@ class Staging:
             if isinstance(result, HostError):
                 self._hosts.lost(name, result.message)
                 continue
-            self._hosts.stands(name, Standing.BEHIND)
+            if result.same:
+                self._hosts.stands(name, Standing.SAME, f"same as {result.same}")
+            else:
+                self._hosts.stands(name, Standing.BEHIND)
             self._emit(
                 Kind.STAGED,
                 host=name,
                 ring=self._hosts.ring_of(name),
                 bytes_sent=result.size_bytes if result.is_new else 0,
                 seconds=round(result.seconds, 3),
+                **({"same_as": result.same} if result.same else {}),
             )
 
 

@@ -52,6 +52,16 @@ def tree_base(digest: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class Staged:
+    """What came of sending a release to one host."""
+
+    is_new: bool
+    """False where the host had it already."""
+    same: str = ""
+    """What goes on running in its place, for it is the same there but for the id."""
+
+
+@dataclass(frozen=True, slots=True)
 class Fetched:
     """A release as one host has it, to be staged on another."""
 
@@ -77,8 +87,8 @@ class Shown:
 class ReleaseActs(Subject):
     """Sends releases to a host, and reads those that it has."""
 
-    def stage(self, upload: Upload, rollout: str, ring: str) -> bool:
-        """Send a release; gives False when it was there already. Repeatable.
+    def stage(self, upload: Upload, rollout: str, ring: str) -> Staged:
+        """Send a release. Repeatable.
 
         Raises ActFailed with the code ``no-tree`` where TREE_STANDS does not hold, and ``no-base``
         where the base lacks files or was changed by its build.
@@ -96,7 +106,10 @@ class ReleaseActs(Subject):
             stdin=(upload.meta, upload.files),
             timeout_s=STAGE_S,
         )
-        return not any(record.get("already") for record in reply.records)
+        return Staged(
+            not any(record.get("already") for record in reply.records),
+            next((told(one["same"]) for one in reply.records if one.get("same")), ""),
+        )
 
     def fetch(self, release: str) -> Fetched:
         """Read a release as it was sent here, to be staged on another host."""

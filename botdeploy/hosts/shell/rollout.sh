@@ -14,18 +14,60 @@ act_begin() {
 	emit '{"begun": true}'
 }
 
-note_rollout() {
+# find_same: what runs here where all that has come is the same but for the release's id, in $same: files,
+# unit, environment, readiness, secrets. Only what is proven and runs: it goes on, and nothing is stopped.
+find_same() {
+	same=''
+	link_of "$CURRENT"
+	old=$linked
+	[ "$old" != "$id" ] && is_return_target "$old" && is_running "$old" && [ "$running" = "$old" ] || return 0
+	is_same_tree "$old" || return 0
+	old_meta=$RELEASES/$old/.botdeploy
+	[ "$(ls "$meta/credentials" 2>/dev/null)" = "$(ls "$old_meta/credentials" 2>/dev/null)" ] || return 0
+	set +f
+	for file in "$meta"/*.service "$meta/environment" "$meta/ready" "$meta/numbers" "$meta/credentials"/*; do
+		file=${file#"$meta/"}
+		[ -e "$meta/$file" ] || [ -e "$old_meta/$file" ] || continue
+		[ "$(without_id "$meta/$file" "$id")" = "$(without_id "$old_meta/$file" "$old")" ] || { set -f; return 0; }
+	done
+	set -f
+	same=$old
+}
+
+# is_same_tree RELEASE: has it the files, and the build of them, that have come?
+is_same_tree() {
+	find_files "$1"
+	if [ -n "$INSTANCE" ]; then
+		[ "${files##*/}" = "$tree" ]
+		return
+	fi
+	for file in sums tree shared build; do
+		[ "$(sha256sum 2>/dev/null <"$meta/$file")" = "$(sha256sum 2>/dev/null <"$files/.botdeploy/$file")" ] || return 1
+	done
+}
+
+# without_id FILE RELEASE: its content without the release's id, and without what botdeploy added.
+without_id() {
+	case $1 in
+	*.service) without_mounts "$1" ;;
+	*) cat "$1" ;;
+	esac 2>/dev/null | sed "s/$2/ID/g"
+	printf .
+}
+
+note_rollout() { # [SAME]
 	theirs=$(field "$ROLLOUT" environment) environment=$(field "$LOCK" environment)
 	[ "$(field "$ROLLOUT" id)" != "$rollout" ] || [ "$(field "$ROLLOUT" release)" != "$id" ] ||
-		[ "$(field "$ROLLOUT" ring)" != "$ring" ] || [ -n "$(field "$ROLLOUT" outcome)" ] || return 0
+		[ "$(field "$ROLLOUT" ring)" != "$ring" ] || [ -n "$(field "$ROLLOUT" outcome)" ] ||
+		[ "$(field "$ROLLOUT" same)" != "${1:-}" ] || return 0
 	since=''
 	[ "$(field "$ROLLOUT" id)" != "$rollout" ] || since=$(field "$ROLLOUT" since)
 	[ -z "$theirs" ] || [ -z "$environment" ] || [ "$theirs" = "$environment" ] ||
 		audit_first take-over "$id" "done" "environment $environment took it over from $theirs"
 	audit_first begin "$id" "done" "$(field "$LOCK" why)"
-	digest_of "$id"
-	printf 'id=%s\nrelease=%s\ndigest=%s\nring=%s\nsince=%s\nowner=%s\nwhy=%s\nenvironment=%s\n' "$rollout" "$id" "$digest" \
-		"$ring" "${since:-$(utc)}" "$(field "$LOCK" owner)" "$(field "$LOCK" why)" "${environment:-$theirs}" | put "$ROLLOUT" ||
+	if [ -n "${1:-}" ]; then read -r digest _ <"$meta/digest"; else digest_of "$id"; fi
+	printf 'id=%s\nrelease=%s\ndigest=%s\nring=%s\nsince=%s\nowner=%s\nwhy=%s\nenvironment=%s\nsame=%s\n' "$rollout" "$id" "$digest" \
+		"$ring" "${since:-$(utc)}" "$(field "$LOCK" owner)" "$(field "$LOCK" why)" "${environment:-$theirs}" "${1:-}" | put "$ROLLOUT" ||
 		fault write "cannot write $ROLLOUT"
 }
 

@@ -12,6 +12,9 @@
 # and the release links to them. BASE may then be tree:DIGEST, too, or "=": the tree stands here
 # already, and standard input has only META, without the tree's own (sums, tree, shared, build).
 #
+# Where all of it is the same as what runs here but for the release's id, nothing is kept of it: what runs
+# goes on in its place (see rollout).
+#
 # What arrives is not trusted: whoever may deploy the bot must not become root by what it holds.
 
 act_stage() {
@@ -41,6 +44,13 @@ act_stage() {
 	begin_partial
 	head -c "$meta_bytes" | gzip -dcq | tar -x -f - -C "$meta" --no-same-owner 2>"$partial/said" || stage_failed
 	need_meta
+	find_same
+	if [ -n "$same" ]; then
+		cat >/dev/null
+		note_rollout "$same"
+		emit "{\"staged\": \"$id\", \"already\": false, \"same\": \"$same\"}"
+		return 0
+	fi
 	if [ -n "$INSTANCE" ]; then stage_with_tree; else stage_whole; fi
 	note_rollout
 	emit "{\"staged\": \"$id\", \"already\": false}"
