@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
     from botdeploy.core.judge.comparison import Comparison
     from botdeploy.core.judge.fleet_tally import FleetTally
-    from botdeploy.core.judge.streams import Stream
 
 
 class EvidenceText:
@@ -42,12 +41,9 @@ class EvidenceText:
         """Say what condemns the release, the weightiest first; windows of the past ``reached``."""
         parts = {kind: share * value for kind, (share, value) in self._comparison.parts().items()}
         total = sum(parts.values())
-        said = [
-            sentence
-            for kind in sorted(parts, key=lambda kind: -parts[kind])
-            if parts[kind] >= 0.2 * total
-            for sentence in self._sentences(kind)
-        ]
+        first, *others = sorted(parts, key=lambda kind: -parts[kind])
+        heavy = [kind for kind in others if parts[kind] >= 0.2 * total and self._is_telling(kind)]
+        said = [sentence for kind in (first, *heavy) for sentence in self._sentences(kind)]
         past = ""
         if reached:
             past = (
@@ -56,6 +52,27 @@ class EvidenceText:
             )
         said.append(f"together {total:.3g} times likelier if the release is worse{past}")
         return tuple(said)
+
+    def _is_telling(self, kind: str) -> bool:
+        """Tell whether a ratio that a sentence would state plainly differs from 1."""
+        if kind == WEIGHED:
+            return self._errors_interval() is not None
+        return kind != WORK or self._work_interval() is not None
+
+    def _errors_interval(self) -> tuple[float, float] | None:
+        """Give the interval of the ratio of error rates where it lies above 1."""
+        weighed = self._comparison.weighed
+        span = weighed.interval() if weighed is not None else None
+        return span if span is not None and span[0] > 1.0 else None
+
+    def _work_interval(self) -> tuple[float, float] | None:
+        """Give the interval of how many times as long work takes where it lies above 1."""
+        slow = self._comparison.slow
+        if slow is None:
+            return None
+        middle, spread = slow.middle
+        low, high = exp(middle - 1.96 * spread), exp(middle + 1.96 * spread)
+        return (low, high) if low > 1.0 else None
 
     def host(self) -> str | None:
         """Name the canary host that shows it, if one alone does."""
@@ -71,13 +88,13 @@ class EvidenceText:
         if kind == NEW_ERRORS:
             return self._new_errors()
         if kind == WORK and comparison.slow is not None:
-            middle, spread = comparison.slow.middle
-            low, high = exp(middle - 1.96 * spread), exp(middle + 1.96 * spread)
             said = (
-                f"work takes {exp(middle):.2f} times as long as before, compared with the baseline"
-                f" (95 % interval {low:.2f} to {high:.2f})"
+                f"work takes {exp(comparison.slow.middle[0]):.2f} times as long as before,"
+                " compared with the baseline"
             )
-            return [said]
+            span = self._work_interval()
+            sure = "" if span is None else f" (95 % interval {span[0]:.2f} to {span[1]:.2f})"
+            return [said + sure]
         traffic = comparison.traffic
         if kind == LINES and traffic is not None:
             said = (
@@ -86,7 +103,7 @@ class EvidenceText:
             )
             return [said]
         if kind == WEIGHED and comparison.weighed is not None:
-            return [self._more_errors(comparison.weighed), *self._most_frequent()]
+            return [self._more_errors(), *self._most_frequent()]
         if kind == APART and comparison.apart:
             name = max(comparison.apart, key=lambda one: comparison.apart[one].e_value)
             one = comparison.apart[name]
@@ -96,14 +113,16 @@ class EvidenceText:
             return [f"rare errors come {ratio:.1f} times as often{self._most_frequent_new()}"]
         return []
 
-    def _more_errors(self, weighed: Stream) -> str:
+    def _more_errors(self) -> str:
         comparison = self._comparison
-        low, high = weighed.interval() or (0.0, 0.0)
-        return (
+        said = (
             f"{count(comparison.errors, 'error')} in {count(comparison.minutes, 'minute')}, where"
-            f" {comparison.errors_expected:.2g} were expected; ratio of rates"
-            f" {low:.2g} to {high:.2g} (95 %, bursts damped)"
+            f" {comparison.errors_expected:.2g} were expected"
         )
+        span = self._errors_interval()
+        if span is None:
+            return said
+        return f"{said}; ratio of rates {span[0]:.2g} to {span[1]:.2g} (95 %, bursts damped)"
 
     def _most_frequent(self) -> list[str]:
         found = [one for tally in self._fleet.canary.values() for one in tally.quotes.values()]

@@ -20,6 +20,12 @@ if TYPE_CHECKING:
 MINUTE_US = 60_000_000
 SECOND_US = 1_000_000
 _SAME_OCCASION_US = SECOND_US
+ROUND_S = 15.0
+"""How long a library may try the same thing again: an error that comes later has come back."""
+_STREAM = 6
+"""Occasions from which on an error is more than a few tries."""
+START_US = 60 * SECOND_US
+"""How long after a start what a bot says may come of the start."""
 
 TROUBLE = frozenset(
     {
@@ -67,14 +73,22 @@ class Quote:
     lines: int = 1
     occasion_us: int = 0
     """When the occasion counted last began."""
+    has_returned: bool = False
+    """Whether it came long after the first time."""
 
-    def again(self, line: LogLine) -> None:
+    def again(self, at_us: int, lines: int) -> None:
         """Note that it came once more."""
-        self.lines += line.count
-        if line.at_us - self.occasion_us >= _SAME_OCCASION_US:
+        self.lines += lines
+        if at_us - self.occasion_us >= _SAME_OCCASION_US:
             self.occasions += 1
-            self.occasion_us = line.at_us
-        self.last_us = max(self.last_us, line.at_us)
+            self.occasion_us = at_us
+        self.last_us = max(self.last_us, at_us)
+        self.has_returned = self.has_returned or at_us - self.first_us >= ROUND_S * SECOND_US
+
+    @property
+    def is_back(self) -> bool:
+        """Whether it came again, other than by a few tries at the same thing."""
+        return self.has_returned or self.occasions >= _STREAM
 
 
 class HostTally:
@@ -93,12 +107,15 @@ class HostTally:
         self.pauses = Pauses()
         """Before the switch."""
         self.errors_before: dict[str, int] = {}
+        self.start_errors: dict[str, int] = {}
+        """Errors that came in the first minute after a start before the switch: how long after."""
         self.quotes: dict[str, Quote] = {}
         self.fatal_errors: list[tuple[str, str]] = []
         """Fingerprint and text of fatal lines since the switch, of what was kept."""
         self.process_events: list[ProcessEvent] = []
         self.process_events_before: list[ProcessEvent] = []
         self.starts_before = 0
+        self._start_before_us = 0
         self.first_us: int | None = None
         self.last_us: int | None = None
         """The bot's last line."""
@@ -141,13 +158,16 @@ class HostTally:
             self.first_us = at_us
         record = line.system
         if record is not None:
-            self.starts_before += record.kind is SystemKind.STARTED
+            self._note_start(record.kind, at_us)
             if record.kind in TROUBLE:
                 self.process_events_before.append(process_event(line, record))
             return
         name = line.fingerprint
         if name is not None:
             self.errors_before[name] = self.errors_before.get(name, 0) + line.count
+            since_us = at_us - self._start_before_us
+            if since_us < START_US:
+                self.start_errors[name] = max(since_us, self.start_errors.get(name, 0))
         if not line.is_traffic:
             return
         if self.last_us is None:
@@ -156,6 +176,13 @@ class HostTally:
             if not self.unheard.left_out_between(self.last_us, at_us):
                 self.pauses.add(at_us - self.last_us)
             self.last_us = at_us
+
+    def _note_start(self, kind: SystemKind, at_us: int) -> None:
+        """Note a start before the switch; it begins before systemd calls it one."""
+        self.starts_before += kind is SystemKind.STARTED
+        is_over = at_us - self._start_before_us >= START_US
+        if kind is SystemKind.STARTING or (kind is SystemKind.STARTED and is_over):
+            self._start_before_us = at_us
 
     def _add_after(self, line: LogLine) -> None:
         if line.kind is not LineKind.PROBE:
@@ -185,7 +212,7 @@ class HostTally:
     def _quote(self, line: LogLine, name: str) -> None:
         said = self.quotes.get(name)
         if said is not None:
-            said.again(line)
+            said.again(line.at_us, line.count)
             return
         is_traced = line.kind is LineKind.TRACEBACK
         at_us = line.at_us
@@ -232,6 +259,10 @@ class HostTally:
         With one time more, as if seen in that span: it never says 0, and 1 where there is no past.
         """
         return (self.pauses.at_least(length_s) + 1) * span_s / (self.history_s + span_s)
+
+    def quiet_share(self, length_s: float) -> float:
+        """Give the share of the past at which the last line was so long ago, or longer."""
+        return self.pauses.beyond_s(length_s) / self.history_s if self.history_s else 0.0
 
     def between(self, from_us: int, to_us: int) -> Iterator[Counts]:
         """Give the buckets since the switch whose start lies in this stretch."""

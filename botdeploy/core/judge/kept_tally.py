@@ -6,7 +6,16 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from botdeploy.core.evidence.incidents import FATAL
-from botdeploy.core.judge.host_tally import MINUTE_US, TROUBLE, HostTally, ProcessEvent, Quote
+from botdeploy.core.judge.host_tally import (
+    MINUTE_US,
+    ROUND_S,
+    SECOND_US,
+    START_US,
+    TROUBLE,
+    HostTally,
+    ProcessEvent,
+    Quote,
+)
 from botdeploy.core.lines.fingerprint import TRACE
 from botdeploy.core.lines.systemd_record import SystemKind
 
@@ -14,6 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     from botdeploy.core.evidence.evidence import Evidence
+
+_OFTEN = 3
+"""Occasions that the lines of one bucket are taken for, at most: they may have come at once."""
 
 
 def absorb(
@@ -38,6 +50,7 @@ def absorb(
         tally.first_us = read.begin_us
     _absorb_counts(tally, evidence, judged, counted)
     _absorb_pauses(tally, evidence.bucket_us)
+    _absorb_starts(tally)
     _absorb_errors(tally, evidence)
     _absorb_incidents(tally, evidence, judged, counted)
     for begin, end in read.gaps():
@@ -67,7 +80,6 @@ def _absorb_counts(
             if not is_after:
                 for name, number in one.counts.errors.items():
                     tally.errors_before[name] = tally.errors_before.get(name, 0) + number
-                tally.starts_before += one.counts.system.get(SystemKind.STARTED, 0)
             if one.counts.events:
                 tally.last_us = max(tally.last_us or 0, one.counts.until_us)
 
@@ -80,20 +92,33 @@ def _absorb_pauses(tally: HostTally, bucket_us: int) -> None:
             tally.pauses.add((other - one + 1) * MINUTE_US if other > one + 1 else bucket_us)
 
 
+def _absorb_starts(tally: HostTally) -> None:
+    """Take the minute of a start and the next for what a start says, at its longest."""
+    for key, bucket in tally.before.items():
+        if starts := bucket.system.get(SystemKind.STARTED):
+            tally.starts_before += starts
+            near = (tally.before[one] for one in (key, key + 1) if one in tally.before)
+            tally.start_errors |= {name: START_US for one in near for name in one.errors}
+
+
 def _absorb_errors(tally: HostTally, evidence: Evidence) -> None:
     first = evidence.classes()
     for key in sorted(tally.after):
         at_us = max(tally.start_us, key * tally.step_us)
         for name, number in tally.after[key].errors.items():
             said = tally.quotes.get(name)
+            apart = min(number, _OFTEN)
             if said is None:
                 text = first[name].sample if name in first else name
                 is_traced = name.startswith(TRACE)
-                tally.quotes[name] = Quote(text, is_traced, at_us, at_us, 1, number)
+                tally.quotes[name] = Quote(text, is_traced, at_us, at_us, apart, number, at_us)
             else:
+                said.occasions += apart
                 said.lines += number
-                said.occasions += 1
                 said.last_us = at_us
+                # the last of one bucket may be just before the first of the next
+                apart_us = at_us - said.first_us - evidence.bucket_us
+                said.has_returned = said.has_returned or apart_us >= ROUND_S * SECOND_US
             tally.last_error = name
 
 

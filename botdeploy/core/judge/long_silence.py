@@ -12,10 +12,16 @@ if TYPE_CHECKING:
 
 QUIET_CHANCE = 0.02
 """How often in a soak the old release may have been as quiet as what is taken for silence."""
+LONGER = 2.0
+"""Times the longest pause of the old release that a silence must last."""
 STEADY = 7.0
 """Lines that must be usual in the time of the silence,"""
 CLEARLY_STEADY = 20.0
-"""and so many where it need only be longer than any pause before."""
+"""and so many where the past is too short to tell how often it was as quiet."""
+LINES_DUE = 2.0
+"""Lines that are usual in a quiet that prevents a pass, until one comes,"""
+USUAL_QUIET = 0.1
+"""unless the old release was as quiet at so many of all moments."""
 LEAST_QUIET_S = 5.0
 """A bot may well need some seconds to log in again after its start."""
 
@@ -39,8 +45,9 @@ class LongSilence:
         if expected < STEADY or quiet_s < LEAST_QUIET_S:
             return None
         rare = tally.quiet_times(quiet_s, self._facts.options.soak_s) <= QUIET_CHANCE
-        far = expected >= CLEARLY_STEADY and quiet_s > 2.5 * tally.pauses.longest_s
-        if not (rare or far) or self._baseline_quiet(from_us):
+        rare = rare or expected >= CLEARLY_STEADY
+        far = quiet_s > LONGER * tally.pauses.longest_s
+        if not (rare and far) or self._baseline_quiet(from_us):
             return None
         longest_s = tally.pauses.longest_s
         before = f"; its longest pause before was {duration(longest_s)}" if longest_s else ""
@@ -48,14 +55,22 @@ class LongSilence:
             f"silent for {duration(quiet_s)}, where about {expected:.0f} lines were usual{before}"
         )
 
-    def from_the_start(self, tally: HostTally, now_us: int) -> str | None:
-        """Find that nothing was printed since the switch where many lines are usual."""
+    def at_the_end(self, tally: HostTally, now_us: int) -> str | None:
+        """Find that no line has come for a while, where the past says that some were due."""
         usual = self._facts.usual(tally)
-        span_s = self._facts.watched_s(tally, tally.start_us, now_us)
-        if tally.lines_after or usual is None or usual.lines_s * span_s < 2 * STEADY:
+        if usual is None or tally.dropped:
             return None
-        expected = usual.lines_s * span_s
-        return f"not one line in {duration(span_s)}, where about {expected:.0f} were usual"
+        from_us = max(tally.start_us, tally.last_us or 0)
+        quiet_s = self._facts.watched_s(tally, from_us, now_us)
+        expected = quiet_s * usual.lines_s * self._facts.baseline_traffic(now_us)
+        if quiet_s < LEAST_QUIET_S or expected < LINES_DUE:
+            return None
+        if tally.quiet_share(quiet_s) > USUAL_QUIET:
+            return None
+        return (
+            f"no line for {duration(quiet_s)}, where about {expected:.0f} were usual:"
+            " the bot may have fallen silent"
+        )
 
     def _baseline_quiet(self, from_us: int) -> bool:
         """Tell whether the baseline is quiet too: then it is not the release."""

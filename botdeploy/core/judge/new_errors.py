@@ -5,7 +5,6 @@ from __future__ import annotations
 from math import ceil, inf, log, log1p
 from typing import TYPE_CHECKING
 
-from botdeploy.core.judge.fleet_tally import ENOUGH_S
 from botdeploy.core.judge.host_tally import MINUTE_US, SECOND_US
 from botdeploy.core.lines.quote import quote
 from botdeploy.core.text.phrases import duration
@@ -13,9 +12,13 @@ from botdeploy.core.text.phrases import duration
 if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
 
-    from botdeploy.core.judge.host_tally import HostTally, Quote
+    from botdeploy.core.judge.host_tally import HostTally
     from botdeploy.core.judge.quick_facts import QuickFacts
 
+LONG_S = 4 * 3600.0
+"""Host-seconds of the old release from which on an error need come back once only."""
+OFTEN = 4
+"""Times that it must come where less is known."""
 _BY_CHANCE = 0.02
 """How often a past may lack an error of the old release where the watch shows it so often."""
 _HEARD_S = 3.0
@@ -43,14 +46,16 @@ class NewErrors:
         that a past of this length would not lack it by chance, or every minute, and be a tenth of
         all lines.
         """
+        if self._facts.is_outage(now_us):
+            return None
         known_s = self._facts.fleet.history_s
-        least = 2 if known_s >= ENOUGH_S else 3
+        least = 2 if known_s >= LONG_S else OFTEN if known_s > 0.0 else OFTEN + 1
         by_chance = self._by_chance(tally, now_us)
         for name, said in self._facts.new_errors(tally):
             heard_us = round(_HEARD_S * SECOND_US) if self._facts.fleet.baseline else 0
-            if name in ignored or now_us - said.first_us < heard_us:
+            if name in ignored or now_us - said.first_us < heard_us or not said.is_back:
                 continue
-            if said.last_us < self._facts.grace_end_us(tally):
+            if said.last_us < self._facts.start_end_us(tally, name):
                 continue
             needed = max(least, self._occasions(name))
             often = said.occasions - 1 >= (said.last_us - said.first_us) / MINUTE_US
@@ -64,12 +69,16 @@ class NewErrors:
                 )
         return None
 
-    def once(self, tally: HostTally, now_us: int) -> str | None:
-        """Find a new error that came once, where that means something: it is not proven to stay."""
+    def any(self, tally: HostTally) -> str | None:
+        """Find a new error, however rare, whenever it came: it is not proven to stay or to end."""
+        if self._facts.fleet.is_past_cut:
+            return None
+        is_known = self._facts.fleet.history_s > 0.0
+        what = f"an error never seen {self._facts.known_span()}" if is_known else "an error"
+        rest = "" if is_known else ", and nothing is known of an older release"
         for _, one in self._facts.new_errors(tally):
-            if self._is_telling(tally, one, now_us):
-                span = self._facts.known_span()
-                return f"an error never seen {span} came once: {quote(one.text)}"
+            often = "once" if one.lines == 1 else f"{one.lines} times"
+            return f"{what} came {often}{rest}: {quote(one.text)}"
         return None
 
     def _by_chance(self, tally: HostTally, now_us: int) -> float:
@@ -88,14 +97,3 @@ class NewErrors:
         ):
             return 0
         return ceil(log(_ALONE) / -log(1 + len(self._facts.fleet.baseline)))
-
-    def _is_telling(self, tally: HostTally, said: Quote, now_us: int) -> bool:
-        """Tell whether an error that came once is new: only where the past is long enough."""
-        known_s = self._facts.fleet.history_s
-        if known_s <= 0.0 or self._facts.fleet.is_past_cut:
-            return False
-        if said.first_us < self._facts.grace_end_us(tally):
-            # What the old release says while it starts is only known where a start of it is.
-            return said.is_traced and any(one.starts_before for one in self._facts.fleet.parts())
-        watched_s = min(self._facts.options.soak_s, (now_us - tally.start_us) / 1e6)
-        return watched_s / (known_s + watched_s) <= _BY_CHANCE

@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from botdeploy.core.judge.fleet_tally import ENOUGH_S
+from botdeploy.core.judge.slower import LEAST_SEEN, usual_latencies
 from botdeploy.core.lines.quote import quote
 from botdeploy.core.text.phrases import count, duration, listing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from botdeploy.core.judge.fleet_tally import FleetTally
+    from botdeploy.core.judge.host_tally import HostTally
 
 FEW = 10
 """Lines from which on it is no accident that none states a level."""
@@ -30,10 +32,10 @@ def unexcluded(fleet: FleetTally, now_us: int) -> tuple[str, ...]:
     """Say what a quick pass does not exclude."""
     found: list[str] = []
     parts = list(fleet.canary.values())
-    watched_s = min((now_us - tally.start_us) / 1e6 for tally in parts)
     found.append(
         "an error, slow work or a leak that shows less often than about once in"
-        f" {duration(max(1.0, watched_s / 3.0))}: the soak was only {duration(watched_s)} long"
+        f" {duration(rarest_s(fleet, now_us))}: the soak was only"
+        f" {duration(_watched_s(fleet, now_us))} long"
     )
     if fleet.history_s <= 0.0:
         found.append("whatever needs a comparison: nothing is known of an older release")
@@ -54,6 +56,7 @@ def unexcluded(fleet: FleetTally, now_us: int) -> tuple[str, ...]:
         )
     if not fleet.baseline:
         found.append("an external cause: no other host runs the old release")
+    found.extend(_unweighed(parts))
     printed = [tally for tally in parts if tally.lines_after >= FEW]
     if printed and all(tally.states_levels is False for tally in fleet.parts()):
         found.append(NO_LEVELS)
@@ -68,6 +71,26 @@ def unexcluded(fleet: FleetTally, now_us: int) -> tuple[str, ...]:
                 )
     found.extend(_unseen(fleet, now_us))
     return tuple(found)
+
+
+def rarest_s(fleet: FleetTally, now_us: int) -> float:
+    """Give how rarely something may show that a watch of this length would have met: 95 %."""
+    return max(1.0, _watched_s(fleet, now_us) / 3.0)
+
+
+def _watched_s(fleet: FleetTally, now_us: int) -> float:
+    return min((now_us - tally.start_us) / 1e6 for tally in fleet.canary.values())
+
+
+def _unweighed(canary: Sequence[HostTally]) -> Iterator[str]:
+    """Say what there was too little of to compare."""
+    for tally in canary:
+        took = sum(bucket.latency_count for bucket in tally.after.values())
+        if took < 2 * LEAST_SEEN:
+            some = f"only {count(took, 'line')}" if took else "no line"
+            yield f"that {tally.name} is slower: {some} since the switch told how long work took"
+        elif usual_latencies(tally) is None:
+            yield f"that {tally.name} is slower: too little is known of how long work took before"
 
 
 def _unseen(fleet: FleetTally, now_us: int) -> Iterator[str]:

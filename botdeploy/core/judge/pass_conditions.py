@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from botdeploy.core.judge.pass_caveats import rarest_s
 from botdeploy.core.judge.quarantined_errors import TWICE
 from botdeploy.core.lines.quote import quote
-from botdeploy.core.text.phrases import count, duration, listing
+from botdeploy.core.text.phrases import count, duration, listing, percent
 from botdeploy.core.verdict import Outcome, Verdict
 
 if TYPE_CHECKING:
@@ -80,7 +81,12 @@ class PassConditions:
         if doubt is not None:
             host, reason = doubt
             return self.late(Verdict(Outcome.WAIT, (reason,), host), now_us)
-        return Verdict(Outcome.PASS, (f"nothing bad was seen: {self._seen()}", *self._caveats()))
+        seen = f"nothing bad was seen: {self._seen()}; {self._not_excluded(now_us)}"
+        return Verdict(Outcome.PASS, (seen, *self._caveats()))
+
+    def _not_excluded(self, now_us: int) -> str:
+        rarest = duration(rarest_s(self._fleet, now_us))
+        return f"what shows less often than once in {rarest} is not excluded"
 
     def _unread_news(self) -> Verdict | None:
         """WAIT for an error that comes again and that may be in the past that was not read."""
@@ -108,7 +114,12 @@ class PassConditions:
                 errors += bucket.error_lines
         names = listing(list(self._fleet.canary))
         work = f" and {probed} units of work by its probe" if probed else ""
-        return f"{count(lines, 'line')}{work} on {names}, {count(errors, 'error')} among them"
+        seen = f"{count(lines, 'line')}{work} on {names}, {count(errors, 'error')} among them"
+        if not errors or not lines:
+            return seen
+        usual = self._quick.usual_share()
+        beside = "" if usual is None else f"; {percent(usual)} is usual"
+        return f"{seen} ({percent(min(1.0, errors / lines))}{beside})"
 
     def _caveats(self) -> list[str]:
         said = []

@@ -27,6 +27,11 @@ class Pauses:
         """The longest pause, in seconds; 0 where there was none."""
         return self._sorted[-1] / 1e6 if self._sorted else 0.0
 
+    def beyond_s(self, length_s: float) -> float:
+        """Give for how long, in all, a pause had lasted so long; of the longest ones only."""
+        length_us = round(length_s * 1e6)
+        return sum(one - length_us for one in self._sorted if one > length_us) / 1e6
+
     def at_least(self, length_s: float) -> int:
         """Count the pauses of this length or longer."""
         return len(self._sorted) - bisect_left(self._sorted, round(length_s * 1e6))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from botdeploy.core.judge.error_flood import ErrorFlood
+from botdeploy.core.judge.error_flood import DOUBT, ErrorFlood
 from botdeploy.core.judge.long_silence import LongSilence
 from botdeploy.core.judge.new_errors import NewErrors
 from botdeploy.core.judge.quick_facts import QuickFacts
@@ -68,13 +68,21 @@ class QuickRules:
         """Give (host, reason) for what is no proof but prevents a pass, else None."""
         for tally in self._fleet.canary.values():
             reason = (
-                self._new_errors.once(tally, now_us)
-                or self._silence.from_the_start(tally, now_us)
+                self._new_errors.any(tally)
+                or self._flood.more_than_usual(tally, now_us, frozenset(), DOUBT)
+                or self._silence.at_the_end(tally, now_us)
                 or self._slow(tally, now_us)
             )
             if reason is not None:
                 return tally.name, reason
         return None
+
+    def usual_share(self) -> float | None:
+        """Give which share of the canary's lines are errors as a rule; None where it is unknown."""
+        rates = [self._facts.usual(tally) for tally in self._fleet.canary.values()]
+        known = [one for one in rates if one is not None]
+        lines = sum(one.lines_s for one in known)
+        return sum(one.errors_s for one in known) / lines if lines else None
 
     def _slow(self, tally: HostTally, now_us: int) -> str | None:
         """Find work that takes plainly longer in the second half of the watch.

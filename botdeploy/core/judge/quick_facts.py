@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from botdeploy.core.judge.host_tally import MINUTE_US, SECOND_US
+from botdeploy.core.judge.host_tally import MINUTE_US, SECOND_US, START_US
+from botdeploy.core.lines.error_grouping import group
 from botdeploy.core.text.phrases import duration
 
 if TYPE_CHECKING:
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from botdeploy.core.judge.judge_options import JudgeOptions
 
 _START_S = 10.0
+_AFTER_START_US = 5 * SECOND_US
+OUTAGE = 2.5
+"""Times its usual errors of the baseline from which on what the canary shows is no evidence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +50,37 @@ class QuickFacts:
         """Give when the grace of a host ends, microseconds since the epoch."""
         return tally.start_us + round(self.options.grace_s * SECOND_US)
 
+    def start_end_us(self, tally: HostTally, error: str) -> int:
+        """Give until when an error of a host is one of its start; at least until the grace ends.
+
+        As long as the old release said it after its own starts, and half as long again. Where no
+        start is known it may be any error, for half the soak, but no longer than a minute.
+        """
+        grace_us = self.grace_end_us(tally)
+        parts = list(self.fleet.parts())
+        if not any(one.starts_before for one in parts):
+            half_us = round(self.options.soak_s / 2 * SECOND_US)
+            return max(grace_us, tally.start_us + min(START_US, half_us))
+        said = [item for one in parts for item in one.start_errors.items()]
+        classes = group({error, *(name for name, _ in said)})
+        same = [after for name, after in said if classes[name] == classes[error]]
+        if not same:
+            return grace_us
+        longest_us = max(same) * 3 // 2 + _AFTER_START_US
+        return max(grace_us, tally.start_us + min(START_US, longest_us))
+
+    def is_outage(self, now_us: int) -> bool:
+        """Tell whether the baseline has far more errors than usual, of those that may be its own.
+
+        An external cause is seen by each error's text, whatever else goes on.
+        """
+        from_us = self.fleet.watch_us
+        external = sum(
+            self.fleet.external.count_in(tally.between(from_us, now_us))
+            for tally in self.fleet.baseline.values()
+        )
+        return self.baseline_ratio(from_us, now_us, external) >= OUTAGE
+
     def known_span(self) -> str:
         """Say how much of the old release is known, behind "never seen"."""
         known_s = self.fleet.history_s
@@ -61,9 +96,12 @@ class QuickFacts:
         """Give the seconds of this stretch in which the journal of a host was read."""
         return max(0.0, (now_us - from_us - tally.unheard.between(from_us, now_us)) / 1e6)
 
-    def baseline_ratio(self, from_us: int, now_us: int) -> float:
-        """Give how many times its usual errors the baseline has now, at least 1."""
-        seen = expected = 0.0
+    def baseline_ratio(self, from_us: int, now_us: int, excused: int = 0) -> float:
+        """Give how many times its usual errors the baseline has now, at least 1.
+
+        ``excused``: errors that are not counted.
+        """
+        seen, expected = -float(excused), 0.0
         burst = 1.5
         for tally in self.fleet.baseline.values():
             usual = self.usual(tally)
@@ -74,10 +112,22 @@ class QuickFacts:
             seen += sum(bucket.error_lines for bucket in tally.between(from_us, now_us))
         return max(1.0, (1.0 + seen / burst) / (1.0 + expected / burst))
 
-    def baseline_errors_s(self, tally: HostTally, from_us: int, now_us: int) -> float:
+    def baseline_traffic(self, now_us: int) -> float:
+        """Give the share of its usual lines that the baseline prints now, a quarter to 1."""
+        seen = expected = 0.0
+        for tally in self.fleet.baseline.values():
+            usual = self.usual(tally)
+            if usual is not None and usual.own and not tally.unheard.is_broken:
+                expected += usual.lines_s * self.watched_s(tally, tally.start_us, now_us)
+                seen += tally.lines_after
+        return min(1.0, max(0.25, seen / expected)) if expected else 1.0
+
+    def baseline_errors_s(
+        self, tally: HostTally, from_us: int, now_us: int, *, is_proof: bool
+    ) -> float:
         """Give the errors a second that the baseline has now, for as much traffic as here.
 
-        The rate is known to within a burst; 0 where the baseline has no errors.
+        For a proof a burst more than were seen; 0 where the baseline has no errors.
         """
         errors = seconds = traffic = 0.0
         burst = 1.5
@@ -96,7 +146,7 @@ class QuickFacts:
         share = 1.0
         if own is not None and own.own and traffic > 0.0:
             share = max(1.0, own.lines_s * others / traffic)
-        return share * (errors + burst) / seconds
+        return share * (errors + (burst if is_proof else 0.0)) / seconds
 
     def usual(self, tally: HostTally) -> UsualRates | None:
         """Give what is usual for a host; None where nothing is known."""

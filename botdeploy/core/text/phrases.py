@@ -35,6 +35,13 @@ def hosts_on(hosts: int, machines: int) -> str:
     return told if machines >= hosts else f"{told} on {count(machines, 'machine')}"
 
 
+def percent(share: float) -> str:
+    """Write a share of 0 to 1: ``9 %``, ``0.4 %``, ``under 0.1 %``."""
+    if 0.0 < share < 0.001:
+        return "under 0.1 %"
+    return f"{100.0 * share:.0f} %" if share >= 0.01 or not share else f"{100.0 * share:.1f} %"
+
+
 def times(ratio: float) -> str:
     """Write a ratio: ``twice``, ``3 times``, ``4.5 times``."""
     return "twice" if ratio == 2.0 else f"{ratio:.2g} times"

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from math import exp, lgamma, log
+from math import exp, log
 from typing import TYPE_CHECKING
 
 from botdeploy.core.judge.error_flood import FLOOD, is_flood
-from botdeploy.core.judge.fleet_tally import ENOUGH_S
-from botdeploy.core.judge.long_silence import CLEARLY_STEADY, LEAST_QUIET_S, QUIET_CHANCE, STEADY
+from botdeploy.core.judge.host_tally import ROUND_S
+from botdeploy.core.judge.long_silence import LEAST_QUIET_S, USUAL_QUIET
+from botdeploy.core.judge.new_errors import LONG_S, OFTEN
 from botdeploy.core.judge.power.scenario import BURST_LINES, MOST_LINES, rarest
-from botdeploy.core.judge.tails import bursts_of
+from botdeploy.core.judge.tails import at_least, bursts_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from botdeploy.core.judge.power.scenario import Scenario
 
 _LOOKS = 12
+_STEPS = 40
 _NEVER = 1e-12
 """A chance that is none."""
 
@@ -53,35 +55,31 @@ class QuickPower:
         return 1.0 - sum(quiet) ** scenario.hosts
 
     def new_s(self) -> float | None:
-        """Give how rarely a new error may come and still be found coming back."""
+        """Give how rarely a new error may come and still be found coming back by the deadline."""
         scenario = self._scenario
-        hosts = scenario.hosts + scenario.baseline
-        needed = 2 if scenario.history_s * hosts >= ENOUGH_S else 3
-        watch_s, early = self.watch_s, self._grace_s / max(self.watch_s, 1e-9)
+        known_s = scenario.history_s * (scenario.hosts + scenario.baseline)
+        more = 1 if known_s >= LONG_S else OFTEN - 1
+        watch_s, deadline_s = self.watch_s, scenario.options.deadline_s
+        step_s = watch_s / _STEPS
 
         def found(every_s: float) -> float:
-            mean = watch_s / every_s
-            out = 1.0 - exp(-(watch_s - self._grace_s) / every_s)
-            for n in range(1, needed):
-                out -= exp(-mean + n * log(mean) - lgamma(n + 1)) * (1.0 - early**n)
-            return out
+            # by the second of the soak at which it comes first
+            steps = (step_s * step for step in range(_STEPS))
+            return sum(
+                (exp(-first / every_s) - exp(-(first + step_s) / every_s))
+                * at_least(more, left / every_s)
+                for first in steps
+                if (left := deadline_s - first - ROUND_S) > 0.0
+            )
 
         return rarest(found, watch_s)
 
     def silence_s(self) -> float | None:
-        """Give the first quiet that is taken for silence, if lines come by chance."""
-        a_second = self._scenario.lines / 60.0
-        known_s = max(1.0, self._scenario.history_s)
-        longest_s = log(max(2.0, known_s * a_second)) / a_second
-        far_s = max(LEAST_QUIET_S, CLEARLY_STEADY / a_second, 2.5 * longest_s)
-        quiet_s = max(LEAST_QUIET_S, STEADY / a_second)
-        while quiet_s < far_s:
-            quiets = known_s * a_second * exp(-a_second * quiet_s) + 1.0
-            soak_s = self._scenario.options.soak_s
-            if quiets * soak_s / (known_s + soak_s) <= QUIET_CHANCE:
-                break
-            quiet_s += max(0.5, 0.02 * far_s)
-        quiet_s = min(quiet_s, far_s)
+        """Give the quiet that is taken for silence at the end of the soak, if lines come by chance.
+
+        It prevents a pass.
+        """
+        quiet_s = max(LEAST_QUIET_S, log(1.0 / USUAL_QUIET) * 60.0 / self._scenario.lines)
         return quiet_s if quiet_s <= self.watch_s - self._grace_s else None
 
 
