@@ -66,6 +66,7 @@ bench: system $(STAMP) ## times, bytes and round trips on the lab
 bench-judge: $(STAMP) ## false alarms and detections of the judge
 	@$(BIN)/python -c "import numba" 2>/dev/null || $(BIN)/python -m pip install --quiet --group bench
 	$(BIN)/python -m tests.bench.judge
+	$(BIN)/python -m tests.bench.quick
 
 .PHONY: lint
 lint: $(STAMP) ## ruff, mypy, shellcheck

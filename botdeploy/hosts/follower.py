@@ -8,6 +8,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from botdeploy.core.evidence.past_starts import past_starts
 from botdeploy.errors import BotdeployError, OutcomeUnknown
 from botdeploy.hosts.acts.faults import NoAnswer
 from botdeploy.hosts.acts.journal import Entries
@@ -16,6 +17,7 @@ from botdeploy.hosts.journal_reader import JournalReader
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from botdeploy.core.evidence.past_starts import PastStarts
     from botdeploy.core.lines.line import LogLine
     from botdeploy.hosts.acts.acts import Acts
     from botdeploy.hosts.acts.call import OpenCall
@@ -34,6 +36,8 @@ class Delivery:
     lines: Sequence[LogLine] = ()
     gap: str = ""
     """Why lines may be missing between this delivery and the one before."""
+    starts: PastStarts | None = None
+    """What the bot said after its last starts, before what is delivered otherwise."""
 
 
 class Follower:
@@ -68,6 +72,7 @@ class Follower:
         self._position = position
         cursor = "" if position.startswith("since:") else position
         self._reader = JournalReader(maker, ahead_us=ahead_us, cursor=cursor)
+        self._starts = JournalReader(maker, ahead_us=ahead_us)
         self._most_bytes = most_bytes
         self._cut_us: int | None = None
         self._stopped = threading.Event()
@@ -128,12 +133,15 @@ class Follower:
         came = False
         stood: list[bytes] | None = []
         """What stood there, newest first, until it is whole; then None."""
+        starts: list[bytes] = []
         while True:
             try:
                 for item in call.items(IDLE_S):
                     if isinstance(item, dict):
-                        if "read" in item and stood is not None:
-                            self._take_stood(Entries.of(stood, item))
+                        if stood is not None and "starts" in item:
+                            starts, stood = stood, []
+                        elif stood is not None and "read" in item:
+                            self._take_stood(Entries.of(stood, item), starts)
                             stood = None
                     elif item.startswith(b"{"):
                         came = True
@@ -148,14 +156,24 @@ class Follower:
             else:
                 return came
 
-    def _take_stood(self, entries: Entries) -> None:
+    def _take_stood(self, entries: Entries, starts: list[bytes]) -> None:
         is_first = not self._caught_up.is_set()
+        said = self._starts.read(Entries(starts)).lines if is_first else ()
         for row in entries.rows:
             self._take(row)
         self._hand_over(self._reader.flush() if is_first else ())
         if is_first and entries.is_cut:
             self._cut_us = self._reader.first_us or int(time.time() * 1e6)
+        if said:
+            self._deliver(Delivery(self.host, starts=past_starts(said, self._begin_us())))
         self._caught_up.set()
+
+    def _begin_us(self) -> int:
+        """Give since when all is read that was asked for: microseconds, our clock."""
+        if self._cut_us is not None or not self._position.startswith("since:"):
+            return self._cut_us or self._reader.first_us
+        since_us = int(time.time() * 1e6) - int(self._position.split(":")[1]) * 1_000_000
+        return min(since_us, self._reader.first_us or since_us)
 
     def _take(self, row: bytes) -> None:
         reader = self._reader

@@ -15,6 +15,11 @@ from statistics import median
 from time import monotonic
 from typing import TYPE_CHECKING
 
+from botdeploy.core.judge.host_tally import Quote
+from botdeploy.core.judge.long_silence import LongSilence
+from botdeploy.core.judge.new_errors import NewErrors
+from botdeploy.core.judge.quick import QuickRules
+from botdeploy.core.judge.quick_facts import QuickFacts
 from botdeploy.core.verdict import Outcome
 from tests.bench.quick_scenarios import EVEN, ROUGH, Case, runs
 
@@ -22,6 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 WORLDS = {"rough": ROUGH, "even": EVEN}
+FIRST = Case(hosts=1, past_h=0.0, knows_start=False)
+UNKNOWN = Case(hosts=1, knows_start=False)
 GOOD = (
     ("good, 4 hosts, 20 a minute", Case()),
     ("good, single, 20 a minute", Case(hosts=1)),
@@ -32,7 +39,7 @@ GOOD = (
     ("good, 4 hosts, soak 120 s", Case(soak_s=120.0)),
     ("good, single, soak 30 s", Case(hosts=1, soak_s=30.0)),
     ("good, single, soak 120 s", Case(hosts=1, soak_s=120.0)),
-    ("good, first deploy", Case(hosts=1, past_h=0.0, knows_start=False)),
+    ("good, first deploy", FIRST),
     ("good, start until 20 s, 4 hosts", Case(start_errors_s=(15.0, 20.0))),
     ("good, start until 20 s, single", Case(hosts=1, start_errors_s=(15.0, 20.0))),
     ("good, start until 30 s, 4 hosts", Case(start_errors_s=(22.0, 30.0))),
@@ -60,7 +67,7 @@ BAD = (
     ("errors x 5, 4 hosts", Case(errors=5.0)),
     ("errors x 20, 100 a minute", Case(rate=100.0, errors=20.0)),
     ("a new trace once, single", Case(hosts=1, new_once=1)),
-    ("a new trace once, start unknown", Case(hosts=1, new_once=1, knows_start=False)),
+    ("a new trace once, start unknown", replace(UNKNOWN, new_once=1)),
     ("a new trace twice, single", Case(hosts=1, new_once=2)),
     ("new each 20 s, seen, 4 hosts", Case(new_every_s=20.0, at_least=1)),
     ("new each 20 s, twice, 4 hosts", Case(new_every_s=20.0, at_least=2)),
@@ -68,23 +75,33 @@ BAD = (
     ("new each 20 s, twice, single", Case(hosts=1, new_every_s=20.0, at_least=2)),
     (
         "new each 20 s, seen, start unknown",
-        Case(hosts=1, knows_start=False, new_every_s=20.0, at_least=1),
+        replace(UNKNOWN, new_every_s=20.0, at_least=1),
     ),
     (
         "new each 20 s, twice, start unknown",
-        Case(hosts=1, knows_start=False, new_every_s=20.0, at_least=2),
+        replace(UNKNOWN, new_every_s=20.0, at_least=2),
     ),
     (
         "new each 20 s, seen, first deploy",
-        Case(hosts=1, past_h=0.0, knows_start=False, new_every_s=20.0, at_least=1),
+        replace(FIRST, new_every_s=20.0, at_least=1),
     ),
     (
         "new each 20 s, twice, first deploy",
-        Case(hosts=1, past_h=0.0, knows_start=False, new_every_s=20.0, at_least=2),
+        replace(FIRST, new_every_s=20.0, at_least=2),
     ),
     ("new each 20 s, twice, soak 30 s", Case(soak_s=30.0, new_every_s=20.0, at_least=2)),
     ("new each 20 s, twice, soak 120 s", Case(soak_s=120.0, new_every_s=20.0, at_least=2)),
 )
+RULES: dict[str, tuple[type, str, object]] = {
+    "starts": (QuickFacts, "start_end_us", lambda facts, tally, _: facts.grace_end_us(tally)),
+    "retries": (Quote, "is_back", True),
+    "outages": (QuickFacts, "is_outage", lambda *_: False),
+    "new errors": (NewErrors, "any", lambda *_: None),
+    "quiet": (LongSilence, "at_the_end", lambda *_: None),
+    "silence": (LongSilence, "too_long", lambda *_: None),
+    "more errors": (QuickRules, "may_be_more", lambda *_: None),
+}
+"""What each rule would be without: where it stands, and what takes its place."""
 _SHOWN = (Outcome.FAIL, Outcome.INCONCLUSIVE, Outcome.PASS)
 
 
@@ -112,7 +129,11 @@ def main() -> None:
     asked.add_argument("--world", choices=WORLDS, default="rough")
     asked.add_argument("--past", type=float, default=0.0, help="hours of past, instead of one")
     asked.add_argument("--reasons", action="store_true", help="print one reason of each outcome")
+    asked.add_argument("--without", choices=RULES, help="leave a rule out")
     given = asked.parse_args()
+    if given.without:
+        holder, name, instead = RULES[given.without]
+        setattr(holder, name, instead)
     parts = given.only.split("|")
     _say(f"{'':40}{'failed':>24}{'inconclusive':>24}{'passed':>24}")
     for cases, many in ((GOOD, given.nulls), (BAD, given.runs)):

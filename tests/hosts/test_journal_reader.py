@@ -152,3 +152,23 @@ def test_what_was_counted_before_is_not_followed_again() -> None:
     assert [line.message for one in got for line in one.lines] == ["line 4"]
     (gap, *_) = followed(Streams(Stream(rows(7), rows(7))), "c3", 1)
     assert "rotated away" in gap.gap
+
+
+def started(number: int) -> bytes:
+    return row(
+        number, "Started bot.service.", MESSAGE_ID="39f53479d3a045ac8e11786248231fbf", _PID="1"
+    )
+
+
+def test_what_the_last_starts_said_is_told_apart() -> None:
+    """Oldest first, before the rest; what is among the rest as well is told there alone."""
+    days = 400 * 86400
+    stream = Stream(rows(1, 2), rows(2, 3))
+    stream.all[:0] = [started(-days), row(3 - days), started(1), row(2), {"starts": 2}]
+    got = followed(Streams(stream), "since:60", 1)
+    (said,) = [one.starts for one in got if one.starts is not None]
+    assert [line.message for line in said.lines] == ["Started bot.service.", f"line {3 - days}"]
+    ((end_us, begin_us),) = said.unread
+    assert end_us == T0 + (60 - days) * SECOND
+    assert begin_us <= T0 + SECOND
+    assert [line.message for one in got for line in one.lines] == [f"line {n}" for n in range(1, 4)]

@@ -247,7 +247,10 @@ def test_a_bot_s_line_is_not_taken_for_journald_s(lab: Lab) -> None:
     actor("confirm", actor.token, "run1")
     follow = host_program.call(BOT, "n1", "follow", ["since:60"])
     told = lab["h1"].root(f"timeout 3 sh -c {shlex.quote(follow)}", check=False).stdout
-    assert '{"read": {"entries": ' in told
+    starts, _, rest = told.partition('@@n1 {"starts": 1}')
+    assert '"MESSAGE_ID":"39f53479d3a045ac8e11786248231fbf"' in starts
+    assert "stopped=1" in starts
+    assert '{"read": {"entries": ' in rest
     assert "Failed to seek" not in told
     switched = actor.switch("run2", "NEXT")["switched"]
     assert switched["cursor"].startswith("s=")

@@ -69,13 +69,17 @@ class QuickRules:
         for tally in self._fleet.canary.values():
             reason = (
                 self._new_errors.any(tally)
-                or self._flood.more_than_usual(tally, now_us, frozenset(), DOUBT)
+                or self.may_be_more(tally, now_us)
                 or self._silence.at_the_end(tally, now_us)
                 or self._slow(tally, now_us)
             )
             if reason is not None:
                 return tally.name, reason
         return None
+
+    def may_be_more(self, tally: HostTally, now_us: int) -> str | None:
+        """Find more errors than usual, by what is no proof."""
+        return self._flood.more_than_usual(tally, now_us, frozenset(), DOUBT)
 
     def usual_share(self) -> float | None:
         """Give which share of the canary's lines are errors as a rule; None where it is unknown."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from botdeploy.core.evidence.counts import CountingRule, Counts
+from botdeploy.core.evidence.past_starts import PastStarts
 from botdeploy.core.evidence.process_lives import Lives
 from botdeploy.core.lines.line import LineKind
 
@@ -28,6 +29,8 @@ class FollowedHost:
     ahead_us: int = 0
     """How far the host's clock is ahead of ours."""
     lines: deque[LogLine] = field(default_factory=lambda: deque(maxlen=MOST_LINES))
+    starts: PastStarts = field(default_factory=PastStarts)
+    """What came after the bot's last starts, where it is older than these lines."""
     rule: CountingRule = field(default_factory=CountingRule)
     """Which lines count; with the switch that is judged."""
     counts: Counts = field(default_factory=Counts)

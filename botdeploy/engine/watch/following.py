@@ -187,6 +187,8 @@ class Following:
         if delivery.lines:
             host.heard = self.clock.monotonic()
             self._lagging(delivery.host, max(line.at_us for line in delivery.lines))
+        if delivery.starts is not None:
+            host.starts = delivery.starts
         for line in delivery.lines:
             host.lives.feed(line)
             host.rule.note(line)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from botdeploy.core.evidence.past_starts import merged
 from botdeploy.core.evidence.process_lives import lives_of
 from botdeploy.core.evidence.proven_past import attribution, counted_in, left_out, past_of, proven
 from botdeploy.core.host.host_state import HostState
@@ -117,8 +119,11 @@ class Judging:
         attributed = attribution(states.get(name, HostState()), ahead_us=host.ahead_us)
         since_us = max(oldest_us, attributed.since_us(begin_us))
         probed = self._following.prober.before(name, begin_us if is_new else 0, since_us)
-        said = [*host.in_order(), *(line for line in probed if line.at_us < begin_us)]
+        starts = host.starts
+        said = [*starts.lines, *host.in_order(), *(one for one in probed if one.at_us < begin_us)]
+        oldest_us = min([oldest_us, *(line.at_us for line in starts.lines[:1])])
         past = past_of(said, attributed, proven(states, name), begin_us, oldest_us)
+        past = replace(past, left_out=merged((*past.left_out, *starts.unread)))
         host.past, host.past_until_us = list(past.lines), begin_us
         host.known_errors = {one.fingerprint for one in past.lines if one.fingerprint is not None}
         return past, [line for line in (*host.lines, *probed) if line.at_us >= begin_us]

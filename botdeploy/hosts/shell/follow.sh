@@ -16,6 +16,11 @@
 #
 #   {"read": {"entries": N, "bytes": N, "cut": true|false}}
 #
+# Before what "follow" reads back by time stands what the bot's last starts said, oldest first, however long
+# ago they were: some of it may be among what comes behind it, too. A record ends it:
+#
+#   {"starts": N}
+#
 # With "hidden" behind the position, {"hidden": …} comes first (see tell_hidden); behind that may stand
 # how many bytes at most.
 #
@@ -24,6 +29,11 @@
 
 READ_BYTES=16777216 # of what stands, in bytes of JSON
 READ_S=5            # and in seconds, the network's included
+
+STARTS=3         # of the bot, that are looked at,
+START_S=60       # for so many seconds each,
+START_BEGIN_S=10 # and some before systemd calls it started,
+START_ENTRIES=500
 
 FIELDS=@JOURNAL_FIELDS@ # botdeploy puts in what it reads
 
@@ -51,6 +61,7 @@ act_follow() {
 	cursor=$(last_cursor)
 	tell_hidden "${2:-}"
 	if [ -n "$cursor" ] && [ -n "${1:-}" ]; then
+		case $1 in since:*) tell_starts ;; esac
 		read_back "$1" "$cursor"
 	else
 		emit '{"read": {"entries": 0, "bytes": 0, "cut": false}}'
@@ -58,6 +69,17 @@ act_follow() {
 	set -- --no-tail
 	[ -z "$cursor" ] || set -- --cursor="$cursor" --no-tail
 	exec journalctl --no-pager -q -m -u "$UNIT" -f -o json --all --output-fields="$FIELDS" "$@" </dev/null
+}
+
+# tell_starts: by the records that systemd itself wrote of them; each step may take a second.
+tell_starts() {
+	starts=$(timeout 1 journalctl --no-pager -q -m UNIT="$UNIT" _PID=1 MESSAGE_ID=39f53479d3a045ac8e11786248231fbf -n "$STARTS" -o short-unix </dev/null 2>/dev/null |
+		sed -n 's/^\([0-9][0-9]*\)\..*/\1/p')
+	for start in $starts; do
+		timeout 1 journalctl --no-pager -q -m -u "$UNIT" -o json --all --output-fields="$FIELDS" --since="@$((start - START_BEGIN_S))" --until="@$((start + START_S))" </dev/null 2>/dev/null |
+			head -n "$START_ENTRIES" | grep '^{.*}$'
+	done
+	emit "{\"starts\": $(printf %s "$starts" | grep -c .)}"
 }
 
 act_entries() {

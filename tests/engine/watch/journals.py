@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     import pytest
 
+    from botdeploy.core.evidence.past_starts import PastStarts
+
 SECOND = 1_000_000
 BEGIN = datetime(2026, 11, 24, 12, tzinfo=UTC)
 T0 = int(BEGIN.timestamp() * 1e6)
@@ -99,8 +101,8 @@ class Journal:
     def stop(self) -> None:
         self.is_open = False
 
-    def brings(self, *lines: LogLine, gap: str = "") -> None:
-        self._deliver(Delivery(self.name, lines, gap))
+    def brings(self, *lines: LogLine, gap: str = "", starts: PastStarts | None = None) -> None:
+        self._deliver(Delivery(self.name, lines, gap, starts))
 
 
 class Stand:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from botdeploy.core.evidence.evidence import Evidence
+from botdeploy.core.evidence.past_starts import past_starts
 from botdeploy.core.host.host_state import HostState
 from botdeploy.core.lines.line import LineKind
 from botdeploy.core.lines.systemd_record import SystemKind
@@ -43,6 +44,27 @@ def judge(stand: Stand, *hosts: str) -> None:
     stand.watch.following.pump()
     switched = dict.fromkeys(hosts or ("w1",), T0)
     stand.watch.judging.judge(RING, switched, SOAK, ["w2"], STATES)
+
+
+@pytest.mark.parametrize("is_read", [True, False])
+def test_a_start_days_back_tells_what_is_usual_at_a_start(stand: Stand, *, is_read: bool) -> None:
+    """The days between were not read: they are neither quiet nor known."""
+    days = -3 * 86400
+    starts = [record(days, SystemKind.STARTED), *(error(days + n, "cold") for n in range(2, 9))]
+    for name in ("w1", "w2"):
+        said = past_starts(starts, T0 - 3600 * SECOND) if is_read else None
+        stand.journal(name).brings(*past(), starts=said)
+    judge(stand)
+    since = [*(error(n, "cold") for n in range(2, 9)), *(line(n) for n in range(9, 60, 9))]
+    stand.journal("w1").brings(*since)
+    stand.journal("w2").brings(*(line(n) for n in range(2, 60, 9)))
+    stand.clock.passed = 60.0
+    stand.watch.following.pump()
+    found = stand.watch.judging.verdict()
+    assert found is not None
+    assert (found[1].outcome is Outcome.PASS) == is_read
+    assert not is_read or "usual" in found[1].reasons[0]
+    assert is_read or "never seen in 2 h of the old release" in found[1].reasons[0]
 
 
 def outcome(stand: Stand, **known: Any) -> Outcome:
