@@ -100,7 +100,9 @@ def test_where_the_past_was_too_long_an_unknown_error_alone_is_no_fail(project: 
         ),
     )
     time.sleep(2)
-    quiet = "print('ERROR invoice has no lines', flush=True)\n"
+    # Behind what is read of a start, and far before what is read of the past.
+    quiet = "for one in range(900):\n    print('caught up', one)\n"
+    quiet += "print('ERROR invoice has no lines', flush=True)\n"
     project.canary("--source", version(project, "v6", "good", quiet + LONG))
     time.sleep(1)
     begun = time.monotonic()
