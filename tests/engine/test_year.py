@@ -27,6 +27,7 @@ from hypothesis.stateful import (
 from botdeploy.core.model.lease import Lease, LeaseUntil
 from botdeploy.core.model.policy import Gate, OnFail, Policy, Ring, Share
 from botdeploy.core.rollout import rollout_records
+from botdeploy.core.rollout.machine_count import machines_with
 from botdeploy.engine.commands.canary import canary
 from botdeploy.engine.commands.promote import promote
 from botdeploy.engine.commands.rollback import rollback
@@ -45,6 +46,12 @@ pytestmark = pytest.mark.simulation
 
 NAMES = ("h1", "h2", "h3", "h4", "h5", "h6")
 GROUPS = {"internal": ("h1",), "beta": ("h2", "h3")}
+MACHINES: tuple[dict[str, tuple[str, ...]], ...] = (
+    {},
+    {"m1": ("h1", "h2", "h3"), "m2": ("h4", "h5")},
+    {"m1": NAMES},
+)
+"""Every host on a machine of its own, some instances of two machines, or all of one."""
 KINDS = ("good", "good", "good", "bad", "doubtful", "unready", "deaf", "bad on one")
 DAY_S = 86400.0
 YEARS = int(os.environ.get("BOTDEPLOY_YEARS", "60"))
@@ -92,6 +99,7 @@ class Year(RuleBasedStateMachine):
         gate=st.sampled_from([None, "internal", "beta", "fleet"]),
         window=st.sampled_from([None, None, "beta", "fleet"]),
         batch=st.integers(1, 2),
+        machines=st.sampled_from(MACHINES),
     )
     def begin(
         self,
@@ -102,6 +110,7 @@ class Year(RuleBasedStateMachine):
         gate: str | None,
         window: str | None,
         batch: int,
+        machines: dict[str, tuple[str, ...]],
     ) -> None:
         """Draw the policy, and deploy for the first time."""
         selectors: dict[str, str | Share] = {
@@ -131,7 +140,7 @@ class Year(RuleBasedStateMachine):
             max_unreachable=Share(count=most_away),
             on_fail=on_fail,
         )
-        self.stage = Stage(len(NAMES), policy, groups=GROUPS, tick_s=5.0)
+        self.stage = Stage(len(NAMES), policy, groups=GROUPS, machines=machines, tick_s=5.0)
         for host in self.stage.hosts.values():
             host.on_change = self._changed
         self.policy = self.stage.inventory.policy
@@ -252,9 +261,9 @@ class Year(RuleBasedStateMachine):
         moves = [one for one in before if one[0] in ("switch", "back", "revert")]
         if moves and moves[-1][0] == "switch":
             assert moves[-1][2] != release, "it runs that release already"
-        assert len(fleet.unreached_before) <= self.policy.max_unreachable.at_most(len(NAMES)), (
-            "too many hosts were away"
-        )
+        away = machines_with(self.stage.inventory, fleet.unreached_before)
+        assert away.some <= self.policy.max_unreachable.at_most(away.total), "too many were away"
+        self._may_go_down_with_its_neighbours(host)
         digest = host.releases[release].digest
         if self.is_unattended:
             assert digest not in host.quarantine, "a quarantined release, and nobody looked on"
@@ -267,6 +276,26 @@ class Year(RuleBasedStateMachine):
             assert self._has_passed(earlier.name, rollout, release), (
                 f"{host.name} of {ring} got {release} before {earlier.name} had passed"
             )
+
+    def _may_go_down_with_its_neighbours(self, host: FakeHost) -> None:
+        """Let two of a machine be switched within one settling only where the ring is one batch."""
+        ring = next(one for one in self.policy.rings if one.name == host.rollout["ring"])
+        of_ring = [
+            one
+            for one in self.stage.hosts.values()
+            if (one.rollout.get("id"), one.rollout.get("ring")) == (host.rollout["id"], ring.name)
+        ]
+        now = self.stage.clock.mono
+        unsettled = [
+            one.name
+            for one in host.neighbours
+            if one in of_ring
+            and one.pending is not None
+            and now - one.pending.mono < ring.settle.total_seconds()
+        ]
+        assert not unsettled or ring.batch.of(len(of_ring)) == len(of_ring), (
+            f"{host.name} went down together with {unsettled}"
+        )
 
     def _has_passed(self, ring: str, rollout: str, release: str) -> bool:
         if (rollout, ring) in self.passed:
