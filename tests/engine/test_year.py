@@ -48,10 +48,10 @@ NAMES = ("h1", "h2", "h3", "h4", "h5", "h6")
 GROUPS = {"internal": ("h1",), "beta": ("h2", "h3")}
 MACHINES: tuple[dict[str, tuple[str, ...]], ...] = (
     {},
-    {"m1": ("h1", "h2", "h3"), "m2": ("h4", "h5")},
+    {"m1": ("h1", "h2", "h3"), "m2": ("h4", "h5"), "m3": ("h6",)},
     {"m1": NAMES},
 )
-"""Every host on a machine of its own, some instances of two machines, or all of one."""
+"""Every host on a machine of its own, instances on three machines, or all on one."""
 KINDS = ("good", "good", "good", "bad", "doubtful", "unready", "deaf", "bad on one")
 DAY_S = 86400.0
 YEARS = int(os.environ.get("BOTDEPLOY_YEARS", "60"))

@@ -42,6 +42,9 @@ class CountedConnection(HostConnection):
         self.acts.append(act_of(command))
         return self.real.open(command, timeout_s)
 
+    def make_room(self, programs: int) -> None:
+        self.real.make_room(programs)
+
     def close(self) -> None:
         self.real.close()
 

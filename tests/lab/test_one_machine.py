@@ -114,3 +114,22 @@ def test_a_machine_that_left_the_inventory_is_cleared_by_its_address(
     assert ran.code == 0, ran.out
     assert lab["h2"].root("systemctl is-active tbot", check=False).stdout.strip() == "inactive"
     assert lab["h1"].root("systemctl is-active tbot").stdout.strip() == "active"
+
+
+def test_twenty_instances_are_followed_switched_and_reverted_together(
+    lab: Lab, tmp_path: Path
+) -> None:
+    """Each has its journal's reader and its acts; sshd allows fewer of them on a connection."""
+    rings = [{"name": "canary", "hosts": 1, **NOW}, {**RINGS["rings"][0], "name": "fleet"}]
+    patient = {"ready": {"pattern": "^READY", "timeout": "90s"}}  # two cores start all of them
+    rollout = {"rings": rings, "lease": "120s"}
+    project = Project(tmp_path, lab, {"instances": 20, **patient}, rollout, hosts=("h1",))
+    project.canary(timeout=240)
+    project.canary("--source", project.version("v2", "good"), timeout=240)
+    ran = project.run("rollback", "prod", timeout=240)
+    assert ran.code == 0, ran.out
+    running = project.running()
+    assert len(running) == 20
+    assert len(set(running)) == 1
+    count = "systemctl list-units --state=active --plain --no-legend 'tbot@*.service'"
+    assert len(lab["h1"].root(count).stdout.splitlines()) == 20

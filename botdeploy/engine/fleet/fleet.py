@@ -28,6 +28,10 @@ MOST_AT_ONCE = 64
 """Hosts worked on at once; measured: more threads gain nothing on one controller."""
 
 
+EACH_HOST = 2
+"""Programs that a host has at a time: a reader of its journal, and an act."""
+
+
 class Interrupted(BotdeployError):
     """A person or a signal stopped the run."""
 
@@ -149,7 +153,11 @@ class Fleet:
 
     def _connect(self, machine: str) -> HostConnection:
         """Open a connection as the first of the machine's hosts says; logins may differ."""
-        return self.connector.connect(self._hosts[self._machines[machine][0]].address)
+        hosts = self._machines[machine]
+        connection = self.connector.connect(self._hosts[hosts[0]].address)
+        if len(hosts) > 1:
+            connection.make_room(1 + EACH_HOST * len(hosts))
+        return connection
 
     def _acts(self, host: Host, connection: HostConnection) -> Acts:
         caller = Caller(

@@ -77,6 +77,9 @@ class HostConnection(ABC):
     def sessions_each(self) -> int | None:
         """How many programs the host allows on one connection; None where that never mattered."""
 
+    def make_room(self, programs: int) -> None:  # noqa: B027 (most know no limit)
+        """Let at least so many programs run at a time: several bots may share the connection."""
+
     @abstractmethod
     def close(self) -> None:
         """End the connection and all that runs over it, from any thread."""

@@ -27,6 +27,12 @@ class Slots:
             self._taken += 1
             return True
 
+    def widen(self, limit: int) -> None:
+        """Allow at least so many from now on."""
+        with self._changed:
+            self._limit = max(self._limit, limit)
+            self._changed.notify_all()
+
     def give_back(self) -> None:
         """Give a place back."""
         with self._changed:

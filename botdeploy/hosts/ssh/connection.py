@@ -84,6 +84,10 @@ class SshConnection(HostConnection):
         """How many programs the host allows on one link; None where that never mattered."""
         return self._limit
 
+    def make_room(self, programs: int) -> None:
+        """Let at least so many programs run at a time."""
+        self._slots.widen(programs)
+
     def close(self) -> None:
         """End the connection and all that runs over it, from any thread."""
         self._slots.close()

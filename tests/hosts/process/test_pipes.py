@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from hypothesis import given
@@ -84,3 +85,17 @@ def test_waiting_for_a_place_ends_when_all_is_closed() -> None:
     assert got == [False]
     slots.give_back()
     assert not slots.take(60)
+
+
+def test_more_places_let_who_waits_in() -> None:
+    """And a lower number takes none away."""
+    slots = Slots(1)
+    assert slots.take(0.0)
+    assert not slots.take(0.0)
+    with ThreadPoolExecutor() as pool:
+        waits = pool.submit(slots.take, 10.0)
+        slots.widen(2)
+        assert waits.result(timeout=5)
+    slots.widen(1)
+    slots.give_back()
+    assert slots.take(0.0)
