@@ -70,7 +70,7 @@ _TAKES_VALUE = frozenset(
     {
         "--limit", "--source", "--ref", "--release", "--set", "--ring", "--message",
         "--to", "--lines", "-n", "--user", "--out", "--baseline", "--replay", "--soak",
-        "--preset", "--env", "--at", "--since", "--take-over",
+        "--preset", "--env", "--at", "--since", "--take-over", "--machine",
     }
 )  # fmt: skip
 
