@@ -149,11 +149,11 @@ def test_systemd_takes_the_default_unit_and_finds_it_safe(tmp_path: Path) -> Non
 
 HARNESS = """
 set -uf
-LC_ALL=C TAB='\t' BOT=echobot UNIT=echobot.service HOME_DIR=/opt/echobot user=echobot id=$2
-RELEASES=$HOME_DIR/releases CURRENT=$HOME_DIR/current UNITS=/etc/systemd/system
+LC_ALL=C TAB='\t' BOT=echobot user=echobot id=$2 INSTANCE=$4
 is_id() { case $1 in '' | .* | *[!A-Za-z0-9._-]* | *..*) return 1 ;; esac; }
 is_number() { case $1 in '' | *[!0-9]*) return 1 ;; esac; }
-. "$1"
+. "$1/places.sh"
+. "$1/unit.sh"
 check_unit "$3" || { echo "$refusal"; exit 1; }
 """
 
@@ -168,13 +168,17 @@ check_unit "$3" || { echo "$refusal"; exit 1; }
         replace(BOT, unit={"MemoryMax": ("512M",), "Environment": ("A=1",), "ProtectHome": ()}),
     ],
 )
-def test_a_host_takes_the_units_that_we_write(bot: Bot, tmp_path: Path) -> None:
+@pytest.mark.parametrize("instance", [None, "dev"])
+def test_a_host_takes_the_units_that_we_write(
+    bot: Bot, instance: str | None, tmp_path: Path
+) -> None:
     """A host refuses units that would give more than a bot's rights; ours never do."""
-    program = Path(str(resources.files("botdeploy"))) / "hosts/shell/unit.sh"
-    unit = tmp_path / "echobot.service"
-    unit.write_text(Renderer().unit(host_of(bot), ID))
+    parts = Path(str(resources.files("botdeploy"))) / "hosts/shell"
+    host = replace(host_of(bot), instance=instance)
+    unit = tmp_path / host.unit
+    unit.write_text(Renderer().unit(host, ID))
     done = subprocess.run(
-        ["sh", "-c", HARNESS, "sh", str(program), ID, str(unit)],
+        ["sh", "-c", HARNESS, "sh", str(parts), ID, str(unit), instance or ""],
         capture_output=True,
         text=True,
         check=False,
