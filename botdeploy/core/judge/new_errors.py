@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from botdeploy.core.judge.host_tally import MINUTE_US, SECOND_US
 from botdeploy.core.lines.quote import quote
+from botdeploy.core.probes.probe import FAILED
 from botdeploy.core.text.phrases import duration
 
 if TYPE_CHECKING:
@@ -76,7 +77,9 @@ class NewErrors:
         is_known = self._facts.fleet.history_s > 0.0
         what = f"an error never seen {self._facts.known_span()}" if is_known else "an error"
         rest = "" if is_known else ", and nothing is known of an older release"
-        for _, one in self._facts.new_errors(tally):
+        for name, one in self._facts.new_errors(tally):
+            if one.lines == 1 and name.startswith(FAILED):
+                continue  # a busy machine may leave one of our own questions unanswered
             often = "once" if one.lines == 1 else f"{one.lines} times"
             return f"{what} came {often}{rest}: {quote(one.text)}"
         return None

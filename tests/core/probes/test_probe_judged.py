@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from botdeploy.core.evidence.evidence import Evidence
 from botdeploy.core.judge import Judge, JudgeOptions
 from botdeploy.core.lines.level import Level
@@ -132,6 +134,19 @@ def test_what_fails_on_the_baseline_too_is_not_the_releases_doing() -> None:
     past = [*journal(-3600, 0), *PAST]
     ruled = run(judge(past), {"w1": [*lines, *spoken], "w2": [*lines, *spoken]})
     assert ruled.outcome is Outcome.PASS
+
+
+@pytest.mark.parametrize(("times", "outcome"), [(1, Outcome.PASS), (2, Outcome.WAIT)])
+def test_one_question_without_an_answer_is_no_doubt(times: int, outcome: Outcome) -> None:
+    """A busy machine may leave it unanswered; also on a first deploy."""
+    failed = told(*(ProbeReading(at(14 + s), "x", failure="did not answer") for s in range(times)))
+    it = Judge(
+        JudgeOptions.from_policy({}, 60.0),
+        canary=["w1"],
+        baseline=[],
+        switched_at_us={"w1": SWITCH},
+    )
+    assert run(it, {"w1": [*journal(0, 60), *failed]}).outcome is outcome
 
 
 def journal(start: float, end: float, step: float = 0.5) -> list[LogLine]:
