@@ -94,18 +94,19 @@ def version(project: Project, name: str, mode: str) -> str:
     return str(place)
 
 
-def deploy_unasked(project: Project, source: str) -> None:
-    """Deploy what would fail if its probe was asked, however long that takes here."""
+def deploy_unasked(project: Project, source: str = "") -> str:
+    """Deploy what would not pass if its probe was asked: on a first deploy any error is new."""
     probe = project.bot.pop("probe")
     project.write()
-    project.canary("--source", source)
+    ran = project.canary("--source", source or str(project.folder / "v1"))
     project.bot["probe"] = probe
     project.write()
+    return releases_of(ran)
 
 
 def test_a_bot_that_logs_nothing_is_judged_by_its_counters(project: Project) -> None:
     """A good release passes though known errors go on; one with an error of its own goes back."""
-    one = releases_of(project.canary())
+    one = deploy_unasked(project)
     soak(project, "20s")
     good = project.canary("--source", version(project, "v2", "good"))
     two = releases_of(good)
@@ -124,7 +125,7 @@ def test_a_bot_that_logs_nothing_is_judged_by_its_counters(project: Project) -> 
 
 def test_a_probe_that_fails_on_the_canary_alone_fails_the_release(project: Project) -> None:
     """The new release answers 503, which the old one never did."""
-    one = releases_of(project.canary())
+    one = deploy_unasked(project)
     soak(project, "20s")
     bad = project.canary("--source", version(project, "v2", "sick"), code=1)
     assert project.running() == [one] * 3
@@ -142,7 +143,7 @@ def test_a_probe_that_fails_everywhere_is_not_the_releases_doing(project: Projec
 
 def test_promote_keeps_what_the_probe_tells(project: Project) -> None:
     """A long soak is judged by what each step was told, with the past from before the switch."""
-    project.canary()
+    deploy_unasked(project)
     soak(project, "30m", attended_soak="5s")
     source = version(project, "v2", "good")
     waiting = project.canary("--source", source)
@@ -172,7 +173,7 @@ def test_check_tells_what_the_probe_shows(project: Project) -> None:
         return next(item for item in items if item["name"] == "probe")
 
     assert "does not run here" in probe_on("h1")["message"]
-    project.canary()
+    deploy_unasked(project)
     seen = probe_on("h1")
     assert seen["ok"]
     assert "(bot_commands_total)" in seen["message"]
