@@ -120,7 +120,7 @@ def test_who_is_dead_is_not_waited_for(host: BreakableHost) -> None:
     host.root("pkill -KILL -f 'echobot [n] stage@dev'")
     begun = time.monotonic()
     assert "staged" in main.send(named("Q1", "main"))
-    assert time.monotonic() - begun < 8
+    assert time.monotonic() - begun < 50, "not as long as one who may be alive"
     assert "staged" in dev.send(named("R1"), "=")
 
 
@@ -129,10 +129,10 @@ def test_who_is_not_heard_is_not_waited_for(host: BreakableHost) -> None:
     program = f"/usr/local/lib/botdeploy/*/{BOT}"
     host.root(f"sed -i 's/^UNHEARD_S=.*/UNHEARD_S=3/' {program}; grep -q UNHEARD_S=3 {program}")
     dev, main = entered(host, "dev"), entered(host, "main", "stage")
-    dev.upload(named("R1"), pause_s=12)
+    dev.upload(named("R1"), pause_s=25)
     begun = time.monotonic()
     assert "staged" in main.send(named("Q1", "main"))
-    assert 1.9 < time.monotonic() - begun < 12
+    assert 1.9 < time.monotonic() - begun < 23, "waited for, but not until all has come"
     assert "staged" in dev.uploaded(), "what comes late after all finds the tree and uses it"
     assert [one for one in trees(host) if one[0] != "."] == [named("R1").tree_digest]
     states = [one.state()["releases"][0]["tree"] for one in (dev, main)]
