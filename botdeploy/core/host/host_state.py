@@ -142,7 +142,7 @@ class RefusedError:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class StandingInstance:
     """An instance of the bot that stands on a machine, whatever an inventory names."""
 
     instance: str
@@ -188,7 +188,7 @@ class HostState:
     """
     trees: tuple[str, ...] = ()
     """The digests of the trees in the machine's store: what need not be sent again."""
-    standing: tuple[Standing, ...] = ()
+    standing: tuple[StandingInstance, ...] = ()
     """All instances of the bot that stand on the machine."""
 
     @property

@@ -12,7 +12,7 @@ from botdeploy.core.host.host_state import (
     RefusedError,
     RolloutRecord,
     StagedRelease,
-    Standing,
+    StandingInstance,
     Switch,
     microseconds,
 )
@@ -90,7 +90,7 @@ def _from_record(record: Mapping[str, Any]) -> HostState:
         machine=told(record.get("machine") or ""),
         trees=tuple(told(one) for one in record.get("trees") or ()),
         standing=tuple(
-            Standing(told(one.get("instance")), told(one.get("environment")))
+            StandingInstance(told(one.get("instance")), told(one.get("environment")))
             for one in record.get("standing") or ()
         ),
     )

@@ -9,7 +9,7 @@ from math import log
 from typing import TYPE_CHECKING, NamedTuple
 
 from botdeploy.core.judge.host_tally import MINUTE_US, SECOND_US
-from botdeploy.core.judge.machine_signs import MEASURED, SURELY, Instance, Kind, Stretch
+from botdeploy.core.judge.machine_signs import MEASURED, SURELY, FaultKind, MachineInstance, Stretch
 from botdeploy.core.judge.new_errors import least_occasions
 from botdeploy.core.judge.quick_facts import QuickFacts
 from botdeploy.core.judge.shared_machine import shared_machines
@@ -53,7 +53,7 @@ class MachineFaults:
         self._hard = hard
         self._facts = QuickFacts(fleet, options)
         self._machines = shared_machines(fleet, self._facts)
-        self._found: dict[tuple[str, Kind], MachineFault] = {}
+        self._found: dict[tuple[str, FaultKind], MachineFault] = {}
         self._at_line: list[_AtLine] = []
         self._counted_us: dict[str, int] = {}
         """Since when the counts of a host condemn it."""
@@ -125,7 +125,7 @@ class MachineFaults:
 
     def ends(self) -> frozenset[str]:
         """Name the canary hosts whose end is the machine's, or may turn out to be."""
-        ends = [one for one in self._found.values() if one.kind in {Kind.STOPS, Kind.NEW}]
+        ends = [one for one in self._found.values() if one.kind in {FaultKind.STOPS, FaultKind.NEW}]
         held = {one.host for one in self._at_line}
         return frozenset({*(one.hosts[0] for one in ends), *held, *self._waiting})
 
@@ -181,12 +181,14 @@ class MachineFaults:
 
     def _strayed(self, now_us: int) -> list[str]:
         """Name the canary hosts that are not as usual."""
-        canary = [Instance(tally, self._facts) for tally in self._fleet.canary.values()]
+        canary = [MachineInstance(tally, self._facts) for tally in self._fleet.canary.values()]
         return [
             one.name for one in canary if any(self._most(one, kind, now_us) for kind in MEASURED)
         ]
 
-    def _most(self, canary: Instance, kind: Kind, now_us: int) -> tuple[Stretch, float] | None:
+    def _most(
+        self, canary: MachineInstance, kind: FaultKind, now_us: int
+    ) -> tuple[Stretch, float] | None:
         """Give the stretch in which a canary surely strayed most, and how far; None for none."""
         step = self._fleet.step_us
         begin_us = -(-self._facts.grace_end_us(canary.tally) // step) * step
@@ -218,9 +220,9 @@ class MachineFaults:
             for stretch in self._windows(kind, now_us)
         )
 
-    def _windows(self, kind: Kind, end_us: int) -> Iterator[Stretch]:
+    def _windows(self, kind: FaultKind, end_us: int) -> Iterator[Stretch]:
         end_us -= end_us % self._fleet.step_us
-        for many in _SILENT_FOR if kind is Kind.SILENT else (1,):
+        for many in _SILENT_FOR if kind is FaultKind.SILENT else (1,):
             yield Stretch(end_us - many * self._window_us, end_us)
 
     # --- passes -----------------------------------------------------------------------------
@@ -256,7 +258,7 @@ class MachineFaults:
                     if stretch.from_us >= start_us:
                         self._note(machine.plainly(host, kind, stretch))
 
-    def _news(self, canary: Instance) -> Iterator[str]:
+    def _news(self, canary: MachineInstance) -> Iterator[str]:
         """Give a canary's errors that came so often that the past would not lack them by chance."""
         known_s = 0.0 if self._fleet.is_past_cut else self._fleet.history_s
         for error, said in canary.tally.quotes.items():

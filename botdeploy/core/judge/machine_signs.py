@@ -28,7 +28,7 @@ _BUSY_SHARE = 0.95
 _LINES_BURST = 1.5
 
 
-class Kind(StrEnum):
+class FaultKind(StrEnum):
     """What an instance shows, in words that follow "all instances"."""
 
     STOPS = "stopped or crashed"
@@ -38,7 +38,7 @@ class Kind(StrEnum):
     SLOW = "take far longer than usual for their work"
 
 
-MEASURED = (Kind.ERRORS, Kind.SILENT, Kind.SLOW)
+MEASURED = (FaultKind.ERRORS, FaultKind.SILENT, FaultKind.SLOW)
 
 
 class Strayed(NamedTuple):
@@ -62,7 +62,7 @@ class Stretch:
         return self.from_us <= at_us <= self.to_us
 
 
-class Instance:
+class MachineInstance:
     """What one instance shows, before the switch and since."""
 
     def __init__(self, tally: HostTally, facts: QuickFacts) -> None:
@@ -91,31 +91,31 @@ class Instance:
         for events in (self.tally.process_events_before, self.tally.process_events):
             yield from (one.at_us for one in events if not one.is_faultless)
 
-    def strayed(self, kind: Kind, stretch: Stretch) -> Strayed:
+    def strayed(self, kind: FaultKind, stretch: Stretch) -> Strayed:
         """Tell how far it is from its usual in a stretch; nothing where that is not known."""
         heard_s = self._facts.watched_s(self.tally, stretch.from_us, stretch.to_us)
         if 2e6 * heard_s < stretch.to_us - stretch.from_us:
             return Strayed()
-        if kind is Kind.SLOW:
+        if kind is FaultKind.SLOW:
             return self._slower(stretch)
         usual = self._facts.usual(self.tally)
         if usual is None:
             return Strayed()
         counted = self._counted(stretch)
-        if kind is Kind.ERRORS:
+        if kind is FaultKind.ERRORS:
             seen = float(sum(one.error_lines for one in counted))
             return _stray(seen, usual.errors_s * heard_s, usual.burst, more=True)
         seen = float(sum(one.events for one in counted))
         return _stray(seen, usual.lines_s * heard_s, _LINES_BURST, more=False)
 
-    def is_plain(self, kind: Kind, stretch: Stretch) -> bool:
+    def is_plain(self, kind: FaultKind, stretch: Stretch) -> bool:
         """Tell whether a stretch shows trouble that nobody would take for chance."""
         strayed = self.strayed(kind, stretch)
         if strayed.sure < SURELY:
             return False
-        if kind is Kind.SLOW:
+        if kind is FaultKind.SLOW:
             return strayed.size >= PLAINLY and strayed.sure >= SURE
-        return self._is_flooded(stretch) if kind is Kind.ERRORS else self._is_silent(stretch)
+        return self._is_flooded(stretch) if kind is FaultKind.ERRORS else self._is_silent(stretch)
 
     def _is_flooded(self, stretch: Stretch) -> bool:
         usual = self._facts.usual(self.tally)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from botdeploy.core.judge.hard_rules import SAME_TIME_US
 from botdeploy.core.judge.host_tally import MINUTE_US
-from botdeploy.core.judge.machine_signs import SURELY, Instance, Kind, Strayed, Stretch
+from botdeploy.core.judge.machine_signs import SURELY, FaultKind, MachineInstance, Strayed, Stretch
 from botdeploy.core.text.phrases import duration, few
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class MachineFault:
     """A fault that all instances of a machine show."""
 
     machine: str
-    kind: Kind
+    kind: FaultKind
     hosts: tuple[str, ...]
     """The canary host that shows it, then those of the old release."""
     at_us: int
@@ -55,9 +55,9 @@ class SharedMachine:
     def __init__(
         self,
         name: str,
-        canaries: Sequence[Instance],
-        beside: Sequence[Instance],
-        others: Sequence[Sequence[Instance]],
+        canaries: Sequence[MachineInstance],
+        beside: Sequence[MachineInstance],
+        others: Sequence[Sequence[MachineInstance]],
     ) -> None:
         """``beside``: those of the old release; ``others``: those of each machine without canary.
 
@@ -76,7 +76,7 @@ class SharedMachine:
         is_so = self.canaries[host].has_stopped(around) and self._have_all(
             lambda one: one.has_stopped(around), lambda one: one.has_stopped(self._before), around
         )
-        return self._fault(Kind.STOPS, host, at_us) if is_so else None
+        return self._fault(FaultKind.STOPS, host, at_us) if is_so else None
 
     def said(self, host: str, error: str, least: int = 1) -> MachineFault | None:
         """Give the fault where all say an error ``least`` times, and began around the same time."""
@@ -85,19 +85,21 @@ class SharedMachine:
             return None
         around = self._around(its.first_us)
 
-        def has_it(one: Instance) -> bool:
+        def has_it(one: MachineInstance) -> bool:
             said = one.tally.quotes.get(error)
             is_often = said is not None and said.lines >= least
             return is_often and said is not None and around.has(said.first_us)
 
-        def had_it(one: Instance) -> bool:
+        def had_it(one: MachineInstance) -> bool:
             said = one.tally.quotes.get(error)
             return said is not None and said.first_us < self.switch_us
 
         is_so = self._have_all(has_it, had_it, around)
-        return self._fault(Kind.NEW, host, its.first_us) if is_so else None
+        return self._fault(FaultKind.NEW, host, its.first_us) if is_so else None
 
-    def strayed(self, host: str, kind: Kind, stretch: Stretch, size: float) -> MachineFault | None:
+    def strayed(
+        self, host: str, kind: FaultKind, stretch: Stretch, size: float
+    ) -> MachineFault | None:
         """Give the fault where all strayed from their usual about as far as the canary did."""
         is_so = self._have_all(
             lambda one: _is_alike(one.strayed(kind, stretch), size),
@@ -106,7 +108,7 @@ class SharedMachine:
         )
         return self._fault(kind, host, stretch.from_us) if is_so else None
 
-    def plainly(self, host: str, kind: Kind, stretch: Stretch) -> MachineFault | None:
+    def plainly(self, host: str, kind: FaultKind, stretch: Stretch) -> MachineFault | None:
         """Give the fault where each instance, for itself, is plainly in trouble."""
         is_so = self.canaries[host].is_plain(kind, stretch) and self._have_all(
             lambda one: one.is_plain(kind, stretch),
@@ -115,7 +117,7 @@ class SharedMachine:
         )
         return self._fault(kind, host, stretch.from_us) if is_so else None
 
-    def is_alone(self, host: str, kind: Kind, stretch: Stretch) -> bool:
+    def is_alone(self, host: str, kind: FaultKind, stretch: Stretch) -> bool:
         """Tell whether a canary is plainly in trouble in which the others are not."""
         canary, beside = self.canaries[host], _heard(self._beside, stretch)
         if not beside or not canary.is_plain(kind, stretch):
@@ -125,8 +127,8 @@ class SharedMachine:
 
     def _have_all(
         self,
-        has_it: Callable[[Instance], bool],
-        had_it: Callable[[Instance], bool],
+        has_it: Callable[[MachineInstance], bool],
+        had_it: Callable[[MachineInstance], bool],
         stretch: Stretch,
     ) -> bool:
         """Tell whether each instance of the old release has it, and no other machine.
@@ -139,7 +141,7 @@ class SharedMachine:
         elsewhere = (_heard(some, stretch) for some in self._others)
         return not any(some and all(map(has_it, some)) for some in elsewhere)
 
-    def _had(self, one: Instance, kind: Kind) -> bool:
+    def _had(self, one: MachineInstance, kind: FaultKind) -> bool:
         """Tell whether an instance was not as usual before the switch."""
         strayed = one.strayed(kind, self._before)
         return strayed.size >= _HAD and strayed.sure >= _HAD_SURELY
@@ -147,7 +149,7 @@ class SharedMachine:
     def _around(self, at_us: int) -> Stretch:
         return Stretch(max(self.switch_us, at_us - SAME_TIME_US), at_us + SAME_TIME_US)
 
-    def _fault(self, kind: Kind, host: str, at_us: int) -> MachineFault:
+    def _fault(self, kind: FaultKind, host: str, at_us: int) -> MachineFault:
         hosts = (host, *(one.name for one in self._beside))
         return MachineFault(self.name, kind, hosts, at_us, max(0, at_us - self.switch_us))
 
@@ -156,17 +158,17 @@ def _is_alike(strayed: Strayed, size: float) -> bool:
     return strayed.size >= HALF * size and strayed.sure >= SURELY
 
 
-def _heard(instances: Sequence[Instance], stretch: Stretch) -> list[Instance]:
+def _heard(instances: Sequence[MachineInstance], stretch: Stretch) -> list[MachineInstance]:
     return [one for one in instances if one.is_heard(stretch)]
 
 
 def shared_machines(fleet: FleetTally, facts: QuickFacts) -> Mapping[str, SharedMachine]:
     """Give the machine of each canary host beside which the old release runs."""
-    canaries: dict[str, list[Instance]] = {}
-    beside: dict[str, list[Instance]] = {}
+    canaries: dict[str, list[MachineInstance]] = {}
+    beside: dict[str, list[MachineInstance]] = {}
     for into, tallies in ((canaries, fleet.canary), (beside, fleet.baseline)):
         for name, tally in tallies.items():
-            into.setdefault(fleet.machine_of(name), []).append(Instance(tally, facts))
+            into.setdefault(fleet.machine_of(name), []).append(MachineInstance(tally, facts))
     others = [some for machine, some in beside.items() if machine not in canaries]
     return {
         one.name: shared

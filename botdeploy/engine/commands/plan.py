@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from botdeploy.engine.evidence.traffic import Traffic
     from botdeploy.engine.fleet.clock import Clock
     from botdeploy.engine.fleet.fleet import Fleet
-    from botdeploy.engine.fleet.required import Answer
+    from botdeploy.engine.fleet.required import RequiredAnswer
     from botdeploy.sources.build import Build
     from botdeploy.sources.host_trees import HostKind
 
@@ -56,7 +56,7 @@ class Plan:
     away: Mapping[str, HostError]
     bases: Mapping[str, _Base | HostError]
     traffic: Traffic | None
-    required: Answer | None = None
+    required: RequiredAnswer | None = None
     """Whether the environment that ``rollout.requires`` names has proven it."""
 
     @property

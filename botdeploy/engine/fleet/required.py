@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class RequiredAnswer:
     """What ``rollout.requires`` asks for, and what the other environment lacks of it."""
 
     requires: Requires
@@ -59,7 +59,7 @@ def contents_of(
 
 def ask_staged(
     fleet: Fleet, names: Iterable[str], release: str, other: Fleet, now: datetime, pump: Pump = None
-) -> Answer | None:
+) -> RequiredAnswer | None:
     """Ask about a release that hosts ``names`` have; None where nothing is required."""
     own = contents_of(fleet, names, pump)
     told = {name: one for name, one in own.items() if isinstance(one, Contents)}
@@ -68,13 +68,13 @@ def ask_staged(
     if not wanted and requires is not None:
         errors = "; ".join(str(one) for one in own.values() if isinstance(one, HostError))
         why = f"no host of {fleet.inventory.environment} tells what {release} is made of: {errors}"
-        return Answer(requires, Unmet(why, is_away=True))
+        return RequiredAnswer(requires, Unmet(why, is_away=True))
     return ask(fleet, wanted, told, other, now, pump)
 
 
 def ask_built(
     fleet: Fleet, names: Iterable[str], build: Build, other: Fleet, now: datetime
-) -> Answer | None:
+) -> RequiredAnswer | None:
     """Ask about a build that hosts ``names`` are to get; None where nothing is required.
 
     Those that do not answer do not tell their platform, and that is all.
@@ -92,7 +92,7 @@ def ask(
     other: Fleet,
     now: datetime,
     pump: Pump = None,
-) -> Answer | None:
+) -> RequiredAnswer | None:
     """Ask all hosts of ``other``, without their lock; None where nothing is required.
 
     ``wanted``: host → content of what it is to get; ``own``: what hosts have said of themselves.
@@ -112,10 +112,10 @@ def ask(
     away = [str(one) for one in seen.values() if isinstance(one, HostError)]
     if away:
         why = f"{requires.environment} must have proven it, and could not be asked"
-        return Answer(requires, Unmet(f"{why}: {'; '.join(away)}", is_away=True), missing)
+        return RequiredAnswer(requires, Unmet(f"{why}: {'; '.join(away)}", is_away=True), missing)
     states = {name: state for name, (state, _) in answers.items()}
     told = Other(requires.environment, states, contents, others(other.inventory, states))
     hosts: dict[str, list[str]] = {}
     for name, content in wanted.items():
         hosts.setdefault(content, []).append(name)
-    return Answer(requires, unmet(requires, hosts, told, now), missing)
+    return RequiredAnswer(requires, unmet(requires, hosts, told, now), missing)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from botdeploy.core.host.host_state import Standing
+from botdeploy.core.host.host_state import StandingInstance
 from botdeploy.core.host.state_record import from_record
 
 PLAIN: dict[str, Any] = {"current": "R1", "releases": [{"id": "R1", "digest": "ab"}]}
@@ -21,7 +21,7 @@ def test_an_instance_says_which_it_is_and_what_its_machine_has() -> None:
     """Trees need not be sent again; what an inventory no longer names still stands."""
     state = from_record(NAMED)
     assert (state.instance, state.machine, state.trees) == ("dev", "6b1f", ("cd", "ef"))
-    assert state.standing == (Standing("dev", "prod"), Standing("", ""))
+    assert state.standing == (StandingInstance("dev", "prod"), StandingInstance("", ""))
     assert [one.tree for one in state.releases] == ["cd"]
 
 

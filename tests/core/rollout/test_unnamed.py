@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 NAMES = st.sampled_from(["1", "2", "3", "dev", "a;b", "x y", "", "-q", "../up"])
 ENVIRONMENTS = st.sampled_from(["prod", "dev", ""])
-STANDING = st.lists(st.builds(host_state.Standing, NAMES, ENVIRONMENTS), max_size=6)
+STANDING = st.lists(st.builds(host_state.StandingInstance, NAMES, ENVIRONMENTS), max_size=6)
 
 
 def inventory_of(*hosts: tuple[str, str | None, str]) -> Inventory:
@@ -40,7 +40,7 @@ PLAIN = inventory_of(("w1", None, "192.0.2.1:22"))
 
 def stands(*told: tuple[str, str]) -> HostState:
     """Give a state that tells of these instances and their environments."""
-    return HostState(standing=tuple(host_state.Standing(*one) for one in told))
+    return HostState(standing=tuple(host_state.StandingInstance(*one) for one in told))
 
 
 def test_what_is_left_is_called_as_the_inventory_would_call_it() -> None:
@@ -69,7 +69,7 @@ def test_what_a_machine_says_is_no_command(inventory: Inventory, told: list[obje
     states = dict.fromkeys((host.name for host in inventory.hosts), state)
     for one in unnamed(inventory, states):
         assert one.instance in ("", "1", "2", "3", "dev")
-        assert host_state.Standing(one.instance, "prod") in state.standing
+        assert host_state.StandingInstance(one.instance, "prod") in state.standing
         assert all((host.instance or "") != one.instance for host in inventory.hosts)
         found = instance_called(inventory, one.name)
         assert found is None if not one.instance else found is not None

@@ -13,7 +13,7 @@ from botdeploy.core.model.policy import Policy, Requires, Ring, Share
 from botdeploy.engine.commands.canary import canary
 from botdeploy.engine.commands.promote import due, promote
 from botdeploy.engine.commands.rollback import rollback
-from botdeploy.engine.fleet.required import Answer, ask_built, ask_staged
+from botdeploy.engine.fleet.required import RequiredAnswer, ask_built, ask_staged
 from botdeploy.engine.rollout.loop import Options
 from botdeploy.errors import ExitCode, UserError
 from botdeploy.views import plan as view
@@ -320,7 +320,7 @@ def test_what_promote_would_do_is_told(pair: Pair) -> None:
     assert not pair.has_begun()
 
 
-def asked(pair: Pair, build: FakeBuild | None, release: str = "") -> Answer | None:
+def asked(pair: Pair, build: FakeBuild | None, release: str = "") -> RequiredAnswer | None:
     """Ask dev as ``plan`` and ``check`` do: about a build, or about a release that is staged."""
     its, names = pair.dependencies(), list(pair.prod.hosts)
     other, now = its.required(), pair.prod.clock.now()
