@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from botdeploy.cli.schedules import too_seldom, without_user
 from botdeploy.errors import ExitCode
@@ -12,6 +12,7 @@ from botdeploy.views.plan import required
 
 if TYPE_CHECKING:
     from botdeploy.cli.context import Context
+    from botdeploy.core.model.inventory import Inventory
 
 
 def check(context: Context, environment: str, limit: str | None) -> int:
@@ -58,22 +59,27 @@ def check(context: Context, environment: str, limit: str | None) -> int:
     if context.as_json:
         context.output.json.write(record)
     else:
-        from botdeploy.views import host_tables, tables
-
-        context.output.console.print(host_tables.checks(record, verbose=context.verbose))
-        context.say_notes(inventory)
-        for text, style in required(answer.record() if answer is not None else None):
-            context.output.say(text, style)
-        for mend, faults in tables.mends(record).items():
-            context.output.say(f"to mend {', '.join(faults)}:", "bold")
-            context.output.say(mend)
-        for text in tables.level_notes(record):
-            context.output.say(text, "yellow")
-        for one in schedules:
-            context.output.say(f"{one['where']}: {one['message']}; next: {one['mend']}", "yellow")
+        _show(context, inventory, record)
     is_away = answer is not None and answer.is_away
     if is_away or not all(one.is_fine(usage=False) for one in hosts):
         return int(ExitCode.UNREACHABLE)
     is_ready = all(item["ok"] for item in needs.items) and not schedules
     is_own = all(one.is_fine(usage=True) for one in hosts)
     return int(ExitCode.DONE if is_ready and is_own else ExitCode.USAGE)
+
+
+def _show(context: Context, inventory: Inventory, record: dict[str, Any]) -> None:
+    """Print what was found, and what mends it, for a person."""
+    from botdeploy.views import host_tables, tables
+
+    context.output.console.print(host_tables.checks(record, verbose=context.verbose))
+    context.say_notes(inventory)
+    for text, style in required(record["requires"]):
+        context.output.say(text, style)
+    for mend, faults in tables.mends(record).items():
+        context.output.say(f"to mend {', '.join(faults)}:", "bold")
+        context.output.say(mend)
+    for text in tables.level_notes(record):
+        context.output.say(text, "yellow")
+    for one in record["schedules"]:
+        context.output.say(f"{one['where']}: {one['message']}; next: {one['mend']}", "yellow")
