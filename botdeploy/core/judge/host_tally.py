@@ -253,17 +253,6 @@ class HostTally:
         """Lines since the switch that journald left out."""
         return sum(bucket.dropped for bucket in self.after.values())
 
-    def quiet_times(self, length_s: float, span_s: float) -> float:
-        """Estimate how many times in ``span_s`` the old release was quiet for ``length_s`` or more.
-
-        With one time more, as if seen in that span: it never says 0, and 1 where there is no past.
-        """
-        return (self.pauses.at_least(length_s) + 1) * span_s / (self.history_s + span_s)
-
-    def quiet_share(self, length_s: float) -> float:
-        """Give the share of the past at which the last line was so long ago, or longer."""
-        return self.pauses.beyond_s(length_s) / self.history_s if self.history_s else 0.0
-
     def between(self, from_us: int, to_us: int) -> Iterator[Counts]:
         """Give the buckets since the switch whose start lies in this stretch."""
         for key, bucket in self.after.items():

@@ -44,7 +44,7 @@ class LongSilence:
         expected = quiet_s * usual.lines_s
         if expected < STEADY or quiet_s < LEAST_QUIET_S:
             return None
-        rare = tally.quiet_times(quiet_s, self._facts.options.soak_s) <= QUIET_CHANCE
+        rare = _quiet_times(tally, quiet_s, self._facts.options.soak_s) <= QUIET_CHANCE
         rare = rare or expected >= CLEARLY_STEADY
         far = quiet_s > LONGER * tally.pauses.longest_s
         if not (rare and far) or self._baseline_quiet(from_us):
@@ -65,7 +65,7 @@ class LongSilence:
         expected = quiet_s * usual.lines_s * self._facts.baseline_traffic(now_us)
         if quiet_s < LEAST_QUIET_S or expected < LINES_DUE:
             return None
-        if tally.quiet_share(quiet_s) > USUAL_QUIET:
+        if _quiet_share(tally, quiet_s) > USUAL_QUIET:
             return None
         return (
             f"no line for {duration(quiet_s)}, where about {expected:.0f} were usual:"
@@ -83,3 +83,16 @@ class LongSilence:
             return False
         talking = [tally for tally in watched if tally.last_us and tally.last_us >= from_us]
         return 2 * len(talking) < len(watched)
+
+
+def _quiet_times(tally: HostTally, length_s: float, span_s: float) -> float:
+    """Estimate how many times in ``span_s`` the old release was quiet for ``length_s`` or more.
+
+    With one time more, as if seen in that span: it never says 0, and 1 where there is no past.
+    """
+    return (tally.pauses.at_least(length_s) + 1) * span_s / (tally.history_s + span_s)
+
+
+def _quiet_share(tally: HostTally, length_s: float) -> float:
+    """Give the share of the past at which the last line was so long ago, or longer."""
+    return tally.pauses.beyond_s(length_s) / tally.history_s if tally.history_s else 0.0
