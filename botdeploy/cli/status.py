@@ -52,6 +52,8 @@ def _status(context: Context, inventory: Inventory, names: tuple[str, ...]) -> i
     left = [one["host"] for one in record["not_in_inventory"]]
     for line in sentences.not_in_inventory(left, inventory.environment):
         say(line, "yellow")
+    for line in sentences.changes_of_form(record["changes_of_form"]):
+        say(f"with the next rollout, {line}", "yellow")
     told = [
         (name, f"belongs to environment '{other}'")
         for name, other in others(inventory, states).items()

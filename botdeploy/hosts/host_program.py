@@ -40,6 +40,7 @@ PARTS = (
     "revert",
     "retain",
     "retire",
+    "succession",
     "gate",
     "note",
     "follow",

@@ -9,6 +9,7 @@ from botdeploy.core.judge.pass_caveats import MEND_LEVELS, NO_LEVELS
 from botdeploy.core.text.phrases import count, few, hosts_on
 from botdeploy.views.host_tables import host_table
 from botdeploy.views.local_time import duration
+from botdeploy.views.sentences import changes_of_form
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -32,6 +33,8 @@ def head(record: Mapping[str, Any]) -> Iterator[Styled]:
         yield f"in quarantine on {record['quarantined']}; canary would refuse it", "red"
     for name, other in record["other_environment"].items():
         yield f"{name} belongs to environment '{other}'; canary would refuse it", "red"
+    for told in changes_of_form(record.get("changes_of_form", ())):
+        yield told, "yellow"
     yield from required(record.get("requires"))
     machine_of = {host["host"]: host["machine"] for host in record["hosts"]}
     for ring in record["rings"]:

@@ -221,6 +221,30 @@ def not_in_inventory(names: Sequence[str], environment: str) -> Iterable[str]:
         yield f"{name}: not in the inventory; next: {command(step, environment)}"
 
 
+def of_unit(reverted: Mapping[str, Any]) -> str:
+    """Say whose release runs again, where a change of the bot's form was undone."""
+    return f" of {reverted['unit']}" if reverted.get("unit") else ""
+
+
+def changes_of_form(changes: Sequence[Mapping[str, Any]]) -> Iterable[str]:
+    """Say whose place hosts take, and what becomes of that one's data."""
+    for one in changes:
+        was = f"instance {one['of']}" if one["of"] else "the plain bot"
+        stay = ""
+        if one["stay"]:
+            is_one = len(one["stay"]) == 1
+            noun, until = (
+                ("instance", "stays until you retire it")
+                if is_one
+                else ("instances", "stay until you retire them")
+            )
+            stay = f"; {noun} {', '.join(one['stay'])} {until}"
+        yield (
+            f"{one['host']} takes the place of {was} on {one['machine']}: its shared data moves "
+            f"along{stay}"
+        )
+
+
 def ignored_arguments(inventory: Inventory) -> Iterable[str]:
     """Say which arguments of ssh are ignored, and for which hosts they were given."""
     hosts: dict[str, list[str]] = {}

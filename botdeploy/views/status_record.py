@@ -41,6 +41,7 @@ def record(found: Status) -> dict[str, Any]:
         "hosts": [_host(one, found) for one in found.hosts],
         "left_out": dict(inventory.left_out),
         "not_in_inventory": [_unnamed(one, found) for one in found.unnamed],
+        "changes_of_form": [one.record() for one in found.successions],
     }
 
 

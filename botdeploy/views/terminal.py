@@ -97,7 +97,8 @@ class Progress:
                 told = f"{event.release} through {rings}{sentences.on_machines(data)}"
                 names = data.get("not_in_inventory", ())
                 others = sentences.not_in_inventory(names, event.environment)
-                return "; ".join([told, *others]), "bold"
+                changes = sentences.changes_of_form(data.get("changes_of_form", ()))
+                return "; ".join([told, *changes, *others]), "bold"
             case Kind.STAGED:
                 size = _size(data["bytes_sent"]) if data["bytes_sent"] else "there already"
                 if "same_as" in data:
@@ -118,7 +119,7 @@ class Progress:
                 return f"passed     {event.ring}: {', '.join(data['hosts'])}", "green"
             case Kind.REVERTED:
                 where = (
-                    f"back on {data['to']}"
+                    f"back on {data['to']}{sentences.of_unit(data)}"
                     if data.get("to")
                     else "stopped, there is no previous release"
                 )

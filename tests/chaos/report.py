@@ -67,6 +67,22 @@ with the command to type (`rollback --to` that same release), and that started i
 
 _ORDINAL = {2: "2nd", 3: "3rd"}
 _RACES = "<!-- races -->\n"
+_FORMS = "<!-- changes of form -->\n"
+
+
+_FORM_TEXT = """
+## A bot changes its form
+
+An instance takes the place of the plain bot with its data, or the plain bot that of an instance,
+and nobody confirms it: after {lease_s} s the host goes back. Each time a fault came before another
+step of the guard, there or back (every {every}. step here). Then the bot that stood there before
+had to run again by itself and be enabled, with its data in its place; no two copies ever ran (each
+holds a lock of the kernel on the data, and one on the machine), and no other files were left.
+
+| change | fault | steps | longest |
+| --- | --- | --- | --- |
+{rows}
+"""
 
 
 def put_steps(page: Path, text: str) -> None:
@@ -77,8 +93,22 @@ def put_steps(page: Path, text: str) -> None:
 
 def put_races(page: Path, text: str) -> None:
     """Write what is told of races; the tables above stay."""
-    steps = page.read_text("utf-8").partition(_RACES)[0] if page.exists() else ""
-    page.write_text(steps + _RACES + text, "utf-8")
+    steps, _, rest = page.read_text("utf-8").partition(_RACES)
+    _, mark, forms = rest.partition(_FORMS)
+    page.write_text(steps + _RACES + text + mark + forms, "utf-8")
+
+
+def put_forms(page: Path, text: str) -> None:
+    """Write what is told of changes of the bot's form; all above stays."""
+    page.write_text(page.read_text("utf-8").partition(_FORMS)[0] + _FORMS + text, "utf-8")
+
+
+def of_forms(rows: Sequence[tuple[str, str, int, float]], lease_s: int, every: int) -> str:
+    """Tell of changes of form: direction, fault, how many steps, and the longest seconds."""
+    lines = [
+        f"| {form} | {fault} | {many} | {most_s:.0f} s |" for form, fault, many, most_s in rows
+    ]
+    return _FORM_TEXT.format(lease_s=lease_s, every=every, rows="\n".join(lines))
 
 
 def write(rows: Sequence[Row], lease_s: int, every: int) -> str:

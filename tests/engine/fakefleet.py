@@ -133,8 +133,8 @@ class FakeOpenCall(OpenCall):
         token, ttl_s, *_ = self._arguments
         if not self._fleet.can_reach(self.its):
             return
-        names = self._arguments[ENTER_WORDS:]
-        for one in [self.its.named(name) for name in names[0].split()] if names else [self.its]:
+        names = [*self._arguments[ENTER_WORDS:], ""][0].split()
+        for one in [self.its.named(name) for name in names] or [self.its]:
             if data == b"renew\n":
                 one.renew(token, ttl_s)
             else:

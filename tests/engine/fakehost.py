@@ -243,6 +243,17 @@ class FakeHost:
     entries_written: int = 0
     has_data: bool = True
     instance: str = ""
+    form: str = ""
+    """Which instance of its machine takes the place of what stands in the other form."""
+    predecessor: FakeHost | None = None
+    """Whose place it has taken, while that can be undone."""
+    left: str = ""
+    """What ran here when another one took its place."""
+    has_given_back: bool = False
+    gave_back_to: dict[str, str] = field(default_factory=dict)
+    """Whose place it gave back last: unit and release."""
+    joined: FakeHost | None = None
+    """With whose change of form it came."""
     trees: set[str] = field(default_factory=set)
     """Those in the store of its machine."""
     arrived: list[str] = field(default_factory=list)
@@ -386,6 +397,10 @@ class FakeHost:
         self.settle()
         self.is_stopped, self.is_due, self.ended_by = True, False, "person"
 
+    def start_release(self, release: str) -> None:
+        """Let it run a release, whatever came before."""
+        self._start(release)
+
     def start_by_hand(self) -> None:
         """Let a person start the bot."""
         self._start(self.current)
@@ -403,8 +418,13 @@ class FakeHost:
         """Do an act as the host's program does, and give what it would print."""
         if act == "observe" and arguments:
             return [self.named(one).observe() for one in arguments]
-        if act == "enter" and len(arguments) > ENTER_WORDS:
-            return self.enter_all(*arguments)
+        if act == "enter":
+            form = [*arguments[ENTER_WORDS + 1 :], ""][0]
+            for one in self.of_machine:
+                one.form = form
+            if len(arguments) > ENTER_WORDS and arguments[ENTER_WORDS]:
+                return self.enter_all(*arguments[: ENTER_WORDS + 1])
+            arguments = arguments[:ENTER_WORDS]
         more = {"stdin": stdin} if act in ("stage", "keep") else {}
         said = getattr(self, act)(*arguments, **more)
         return said if isinstance(said, list) else [said or {}]
@@ -452,10 +472,15 @@ class FakeHost:
             "machine": self.machine,
             "trees": sorted(self.trees),
             "standing": [
-                {"instance": one.instance, "environment": one.rollout.get("environment", "")}
+                {
+                    "instance": one.instance,
+                    "environment": one.rollout.get("environment", ""),
+                    "release": one.current,
+                }
                 for one in self.of_machine
-                if one.rollout or one.current
+                if (one.rollout or one.current) and not one.left
             ],
+            "before": self._before(),
         }
         return {"state": state}
 
@@ -604,6 +629,7 @@ class FakeHost:
         if self.pending is not None:
             self._go_back("controller", "person", "a newer rollout began")
         old = self._return_target(release)
+        self._take_place()
         self.pending = Mark(
             run, release, old, self.wall(), self._seq(), boots=self.boots, mono=self.clock.mono
         )
@@ -685,6 +711,8 @@ class FakeHost:
         self._need_staged(release)
         self._need_running(or_stopped=False)
         staged = self.releases[release]
+        if self.confirmed is not None and self.confirmed.old and self.predecessor is not None:
+            self.predecessor.left, self.predecessor = "", None
         if staged.proven_in != rollout or staged.digest in self.quarantine or not staged.order:
             staged.order = max((one.order for one in self.releases.values()), default=0) + 1
             staged.proven_in = rollout
@@ -792,9 +820,41 @@ class FakeHost:
         self._return_to(mark.old, left=mark.new)
         self._changed("back", mark.run, mark.new, mark.old, cause)
 
+    def _take_place(self) -> None:
+        """Stop the one in the other form, where this one begins in its place."""
+        found = [one for one in self.of_machine if bool(one.instance) is not bool(self.instance)]
+        stands = [one for one in found if one.current]
+        if self.current:
+            return
+        if self.form == (self.instance or "-") and stands:
+            self.predecessor, self.left, self.has_given_back = stands[0], "", False
+            stands[0].left = stands[0].current
+            stands[0].start_release("")
+        elif self.form:
+            self.joined = next(one for one in self.of_machine if (one.instance or "-") == self.form)
+
+    def _give_back(self) -> None:
+        """Start the one again whose place this one has taken."""
+        before, self.predecessor = self.predecessor, None
+        if before is not None:
+            before.start_release(before.left)
+            self.gave_back_to = {"unit": before.instance or before.name, "release": before.current}
+            before.left, self.has_given_back = "", True
+            if before.world.kind(before.current, before.name) == "unready":
+                self.stuck, before.is_stopped = "not ready within 5 s", True
+
+    def _before(self) -> Record | None:
+        if self.predecessor is not None:
+            return {"unit": self.predecessor.instance or "plain", "release": self.predecessor.left}
+        with_it = self.joined
+        is_undoable = with_it is not None and (with_it.predecessor or with_it.has_given_back)
+        return {"unit": "", "release": ""} if is_undoable else None
+
     def _return_to(self, release: str, *, left: str) -> None:
         self._start(release)
         self.stuck = ""
+        if not release:
+            self._give_back()
         if self.previous == release or not self._is_target(self.previous):
             self.previous = self._last_proven_but(release, left)
         if release and self.world.kind(release, self.name) == "unready":
@@ -821,7 +881,7 @@ class FakeHost:
 
     def _recorded_target(self) -> str:
         now, to = self.current, ""
-        if not now:
+        if not now or self._before() is not None:
             return ""
         if self.confirmed is not None and self.confirmed.new == now:
             to = self.confirmed.old
@@ -930,6 +990,7 @@ class FakeHost:
         mark = self.reverted
         assert mark is not None
         about = {"old": mark.old, "by": mark.by, "why": mark.why, "cause": mark.cause}
+        about |= self.gave_back_to
         return {"reverted": {**about, "seconds": 0.5, "runs": not self.stuck}}
 
 

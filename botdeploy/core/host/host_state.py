@@ -49,6 +49,10 @@ class Switch:
     lease_left_s: int = 0
     earlier: str = ""
     """The try of the switch that ended the other way before, where one did."""
+    unit: str = ""
+    """The predecessor whose place was taken by it, where it changed the bot's form."""
+    release: str = ""
+    """What that one has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +153,20 @@ class StandingInstance:
     """Its name; empty for the plain form."""
     environment: str = ""
     """Whose it is; empty where no rollout said."""
+    release: str = ""
+    """What its ``current`` names."""
+    took: str = ""
+    """Whose place it has taken (an instance; ``-``: the plain form); empty where nobody's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Predecessor:
+    """Who gets its place back where a change of form is undone."""
+
+    unit: str
+    """Its unit; empty for an instance that came with the change, and goes with it."""
+    release: str
+    """What it runs then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +199,8 @@ class HostState:
     stuck: str = ""
     instance: str = ""
     """Which instance this is; empty in the plain form."""
+    before: Predecessor | None = None
+    """Who was here before a change of the bot's form, while that can be undone."""
     machine: str = ""
     """A name that its machine draws at each boot: addresses that tell the same lead to one machine.
 

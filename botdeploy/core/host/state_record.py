@@ -9,6 +9,7 @@ from botdeploy.core.host.host_state import (
     HostState,
     LockHolder,
     Phase,
+    Predecessor,
     RefusedError,
     RolloutRecord,
     StagedRelease,
@@ -90,10 +91,19 @@ def _from_record(record: Mapping[str, Any]) -> HostState:
         machine=told(record.get("machine") or ""),
         trees=tuple(told(one) for one in record.get("trees") or ()),
         standing=tuple(
-            StandingInstance(told(one.get("instance")), told(one.get("environment")))
+            StandingInstance(
+                *(told(one.get(name)) for name in StandingInstance.__dataclass_fields__)
+            )
             for one in record.get("standing") or ()
         ),
+        before=_predecessor(record.get("before")),
     )
+
+
+def _predecessor(record: Mapping[str, Any] | None) -> Predecessor | None:
+    if not record:
+        return None
+    return Predecessor(told(record.get("unit")), told(record.get("release")))
 
 
 def _refused(lines: Iterable[Any]) -> Iterator[RefusedError]:
@@ -131,6 +141,8 @@ def _switch(record: Mapping[str, Any]) -> Switch:
         is_steady="ran_s" in record,
         lease_left_s=whole(record.get("lease_left_s") or 0, most=LONGEST_S),
         earlier=told(record.get("earlier", "")),
+        unit=told(record.get("unit", "")),
+        release=told(record.get("release", "")),
     )
 
 

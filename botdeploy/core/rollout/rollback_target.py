@@ -11,7 +11,7 @@ from botdeploy.core.rollout.rollout_records import newest
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from botdeploy.core.host.host_state import HostState
+    from botdeploy.core.host.host_state import HostState, Predecessor
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,9 +21,23 @@ class WayBack:
     host: str
     running: str
     target: str
-    """Empty: nothing newer than the proven release runs."""
+    """Empty: nothing newer than the proven release runs, or ``before`` says what runs then."""
     why: str = ""
     is_possible: bool = True
+    before: Predecessor | None = None
+    """Where it undoes a change of the bot's form: who gets its place back."""
+
+    @property
+    def goes(self) -> bool:
+        """Whether the host goes back at all."""
+        return bool(self.target) or self.before is not None
+
+    @property
+    def aim(self) -> str:
+        """What runs there afterwards, for people."""
+        if self.before is None:
+            return self.target
+        return f"{self.before.release} of {self.before.unit}" if self.before.unit else "nothing"
 
 
 def way_back(
@@ -48,6 +62,8 @@ def way_back(
         return WayBack(name, now, "", "nothing runs")
     if newest is not None and now != newest:
         return WayBack(name, now, "", f"it does not run {newest}, the release of the last rollout")
+    if state.before is not None:
+        return WayBack(name, now, "", before=state.before)
     candidates = [switch.old] if switch is not None and switch.new == now else []
     candidates.append(state.previous)
     candidates += [one.id for one in sorted(state.releases, key=lambda one: one.id, reverse=True)]

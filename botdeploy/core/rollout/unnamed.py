@@ -6,6 +6,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from botdeploy.core.rollout.succession import predecessors
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
@@ -31,12 +33,15 @@ def unnamed(inventory: Inventory, states: Mapping[str, HostState]) -> tuple[Unna
     """Find what stands on the inventory's machines and is its environment's, but not named by it.
 
     Where the inventory has another form of the bot (plain, or named instances) than what stands,
-    that is not what is meant: the next rollout changes the form.
+    that is not what is meant: the next rollout changes the form. Nor is it whose place is still
+    to be taken.
     """
+    kept = predecessors(inventory, states)
     return tuple(
         one
         for names in inventory.machines.values()
         for one in _on_machine(inventory, [name for name in names if name in states], states)
+        if (inventory.host(one.host).on_machine, one.instance) not in kept
     )
 
 

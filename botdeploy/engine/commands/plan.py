@@ -11,6 +11,7 @@ from botdeploy.core.release.manifest import delta
 from botdeploy.core.rollout import ring_members
 from botdeploy.core.rollout.batch import batches
 from botdeploy.core.rollout.one_machine import as_told
+from botdeploy.core.rollout.succession import successions
 from botdeploy.core.rollout.target import named
 from botdeploy.engine.evidence.traffic import forecast, traffic
 from botdeploy.engine.fleet.observe import observe
@@ -103,6 +104,7 @@ class Plan:
                 for name in self.rings[ring.name]
             ],
             "left_out": dict(inventory.left_out),
+            "changes_of_form": [one.record() for one in successions(inventory, self.states)],
             "power": {
                 "traffic": self.traffic.record() if self.traffic is not None else None,
                 "rings": forecast(inventory, self.rings, self.traffic),

@@ -57,12 +57,12 @@ def rollback(
             return Ended(ExitCode.UNREACHABLE, f"no host can be reached: {told}")
         to = to and meant(to, lock.states)
         ways = ways_back(lock.states, hosts, to)
-        if lock.late and not any(way.target for way in ways.values()):
+        if lock.late and not any(way.goes for way in ways.values()):
             lock.await_late(locked_fleet.ticker.tick)
             ways = ways_back(lock.states, hosts, to)
         _need_way(ways)
         is_whole = set(hosts) == {host.name for host in inventory.hosts}
-        is_condemned = is_whole and not keep and any(way.target for way in ways.values())
+        is_condemned = is_whole and not keep and any(way.goes for way in ways.values())
         work = _Work(
             inventory, dependencies, locked_fleet, why, keep=keep, is_condemned=is_condemned
         )
@@ -113,12 +113,12 @@ class _Work:
         def work(name: str) -> Reverted | Unchanged | None:
             # First the end: who is interrupted on the way back leaves no promote that goes on.
             with suppress(HostError):
-                self._end(name, is_going=bool(ways[name].target))
-            return self._revert(name, ways[name].target) if ways[name].target else None
+                self._end(name, is_going=ways[name].goes)
+            return self._revert(name, ways[name].target) if ways[name].goes else None
 
         results = {}
         for name, result in self._locked_fleet.together(ways, work).items():
-            if ways[name].target and result is not None:
+            if ways[name].goes and result is not None:
                 results[name] = result
                 _emit(self._emit, name, result, ways[name])
         return results
@@ -138,7 +138,7 @@ class _Work:
         locked_fleet, why = self._locked_fleet, self._why
         return locked_fleet.again(
             lambda: locked_fleet.acts(name).switch.revert(
-                self._try_id, target, why, digest, "person"
+                self._try_id, target or None, why, digest, "person"
             ),
             INSIST_S,
         )
@@ -158,7 +158,7 @@ def _down(state: HostState) -> BotFault | None:
 def _need_way(ways: Mapping[str, WayBack]) -> None:
     """Refuse when no host has anywhere to go and not all are where they should be."""
     lost = [way for way in ways.values() if not way.is_possible]
-    if lost and not any(way.target for way in ways.values()):
+    if lost and not any(way.goes for way in ways.values()):
         told = "; ".join(f"{way.host}: {way.why}" for way in lost)
         raise UserError(f"rollback is not possible: {told}. Nothing was changed")
 
@@ -172,8 +172,8 @@ def would_roll_back(
     to = to and meant(to, states)
     ways = ways_back(states, states, to).values()
     rows = [
-        f"{way.host}: {way.running or 'nothing'} → {way.target}"
-        if way.target
+        f"{way.host}: {way.running or 'nothing'} → {way.aim}"
+        if way.goes
         else f"{way.host}: stays ({way.why})"
         for way in ways
     ]
@@ -196,8 +196,9 @@ def _emit(
                 release=way.running,
                 by="controller",
                 seconds=result.seconds,
-                to=result.old or None,
+                to=result.now or None,
                 **told_unseen(result),
+                **({"unit": result.unit} if result.unit else {}),
             )
         case Unchanged():
             return
@@ -214,14 +215,14 @@ def _ended(
     for name, result in results.items():
         match result:
             case Reverted(is_running=True) | Unchanged():
-                back.append(f"{name} runs {ways[name].target}")
+                back.append(f"{name} runs {ways[name].aim}")
             case Reverted():
-                bad.append(f"{name}: {result.old} did not become ready")
+                bad.append(f"{name}: {ways[name].aim} did not become ready")
                 unready.append(name)
             case HostError():
                 bad.append(f"{result}; it still runs {ways[name].running} as far as is known")
                 lost.append(name)
-    stays = [way for way in ways.values() if not way.target]
+    stays = [way for way in ways.values() if not way.goes]
     bad += [f"{way.host} stays on {way.running}: {way.why}" for way in stays if not way.is_possible]
     kept = [f"{way.host}: {way.why}" for way in stays if way.is_possible]
     faults = {

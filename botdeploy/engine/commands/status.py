@@ -11,6 +11,7 @@ from botdeploy.core.rollout import ring_members
 from botdeploy.core.rollout.host_standing import HOLDING, UNPROVEN, Standing, has_run, standing_of
 from botdeploy.core.rollout.next_step import Reason, Wait
 from botdeploy.core.rollout.rollout_records import newest, newest_under_way
+from botdeploy.core.rollout.succession import Succession, successions
 from botdeploy.core.rollout.unnamed import Unnamed, unnamed
 from botdeploy.engine.commands.preview import next_decision
 from botdeploy.engine.fleet.ownership import own
@@ -78,6 +79,8 @@ class Status:
     """Where the last rollout's files came from → hosts; empty where all have the same."""
     unnamed: tuple[Unnamed, ...] = ()
     """What stands on the machines and is the environment's, but not in its inventory."""
+    successions: tuple[Succession, ...] = ()
+    """Changes of the bot's form that the next rollout begins with."""
 
 
 def sources_told(fleet: Fleet, states: Mapping[str, HostState]) -> Mapping[str, tuple[str, ...]]:
@@ -120,7 +123,8 @@ def status(
         else:
             hosts.append(HostStatus(name, ring, state, fault=bot_fault(state)))
     left = unnamed(inventory, states)
-    return Status(inventory, rollout, tuple(hosts), now, sources or {}, left)
+    changes = successions(inventory, states)
+    return Status(inventory, rollout, tuple(hosts), now, sources or {}, left, changes)
 
 
 def _rollout(

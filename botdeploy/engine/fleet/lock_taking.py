@@ -6,6 +6,7 @@ import secrets
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from botdeploy.core.rollout.succession import form_of
 from botdeploy.engine.fleet.by_machine import by_machine, each_machine, instances_of
 from botdeploy.engine.fleet.fleet import StillAtWork
 from botdeploy.engine.fleet.lock import LOCK_TTL_S, EnvironmentLock
@@ -59,7 +60,10 @@ def take(
 
     def enter(names: tuple[str, ...]) -> Mapping[str, Answer]:
         asked = replace(
-            request, user=fleet.host(names[0]).bot.run_as, environment=fleet.inventory.known_as
+            request,
+            user=fleet.host(names[0]).bot.run_as,
+            environment=fleet.inventory.known_as,
+            form=form_of(fleet.inventory, names[0]) if request.kind == "rollout" else "",
         )
         while True:
             try:

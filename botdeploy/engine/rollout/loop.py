@@ -22,6 +22,7 @@ from botdeploy.core.rollout.next_step import (
     SwitchOver,
     Wait,
 )
+from botdeploy.core.rollout.succession import successions
 from botdeploy.core.rollout.unnamed import unnamed
 from botdeploy.engine.fleet.ticker import TICK_S
 from botdeploy.engine.rollout.ending import RunEnd
@@ -284,6 +285,9 @@ class RolloutLoop:
             machines={name: list(on) for name, on in self._inventory.machines.items()},
             left_out=dict(self._inventory.left_out),
             not_in_inventory=self._unnamed(),
+            changes_of_form=[
+                one.record() for one in successions(self._inventory, self.members.states)
+            ],
         )
 
     def _unnamed(self) -> list[str]:

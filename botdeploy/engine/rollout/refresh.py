@@ -133,5 +133,7 @@ class Refresh:
                 cause=switch.cause or "lease",
                 seconds=0.0,
                 is_running=not state.stuck,
+                unit=switch.unit,
+                release=switch.release,
             ),
         )

@@ -196,8 +196,9 @@ class RolloutHosts(RingHosts):
             )
             runs = state.now_runs(result.old if result.is_running else "")
             self.states[name] = replace(runs, current=result.old, switches=known)
-        if result.old and not result.is_running:
-            why = f"{result.why}; and {result.old} did not become ready after the revert"
+        if result.now and not result.is_running:
+            of = f" of {result.unit}" if result.unit else ""
+            why = f"{result.why}; and {result.now}{of} did not become ready after the revert"
             self.stands(name, Standing.STUCK, why)
         elif has_failed and result.cause not in OWN_DOING:
             self.stands(name, Standing.RETURNED, result.why)
@@ -212,9 +213,10 @@ class RolloutHosts(RingHosts):
             ring=self.ring_of(name),
             by=result.by or "host",
             seconds=result.seconds,
-            to=result.old or None,
+            to=result.now or None,
             why=result.why,
             **told_unseen(result),
+            **({"unit": result.unit} if result.unit else {}),
         )
 
     def _seen_now(self, name: str, away: Mapping[str, str]) -> RolloutHost:

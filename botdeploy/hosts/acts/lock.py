@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from botdeploy.hosts.acts.call import OpenCall
     from botdeploy.hosts.acts.records import Record
 
-_TAKEN = {"foreign-unit", "foreign-folder", "form", "other-user"}
+_TAKEN = {"foreign-unit", "foreign-folder", "form", "other-user", "succession"}
 
 LEAVE_S = 5.0
 """Longest wait for a host to say that it has its lock back."""
@@ -45,6 +45,8 @@ class LockRequest:
     """The environment that the bot on this host must belong to, where it belongs to any."""
     take_over: str = ""
     """Another one that it may belong to."""
+    form: str = ""
+    """The instance that takes the place of what stands in the other form; ``-``: the plain one."""
 
 
 class Entered:
@@ -86,8 +88,8 @@ class LockActs(Subject):
         Raises OtherVersion where another version's program is there and sudo allows no other,
         OtherEnvironment where the bot there belongs neither to the request's environment
         nor to the one that is taken over, and NameTaken where the bot's name is that of somebody
-        else's unit or folder, or of the environment's own bot in the other form; that never on the
-        way back, of which one host's word must not keep others.
+        else's unit or folder, or of the environment's own bot in the other form, whose place is not
+        taken; that never on the way back, of which one host's word must not keep others.
         """
         call, records = self._enter(ttl_s, request)
         try:
@@ -139,7 +141,7 @@ class LockActs(Subject):
     ) -> tuple[OpenCall, list[Record]]:
         about = (request.user, one_line(request.owner), one_line(request.why))
         environments = (request.environment, request.take_over)
-        others = (" ".join(instances),) if instances else ()
+        others = (" ".join(instances), request.form) if instances or request.form else ()
         call = self._caller.open(
             "enter", self._token, ttl_s, request.kind, *about, *environments, *others
         )

@@ -49,6 +49,15 @@ class Reverted:
     """False when the release it went back to did not become ready: a person is needed."""
     unseen: str = ""
     """Why that release counts as ready although its sign was not seen; else empty."""
+    unit: str = ""
+    """The predecessor that has its place again, where a change of the bot's form was undone."""
+    release: str = ""
+    """What that one runs."""
+
+    @property
+    def now(self) -> str:
+        """The release that is to run now, here or in the predecessor; empty for none."""
+        return self.old or self.release
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +146,7 @@ def _switched(record: Record) -> Switched:
 
 def _reverted(record: Record) -> Reverted:
     return Reverted(
-        **_texts(record, "old", "by", "why", "cause", "unseen"),
+        **_texts(record, "old", "by", "why", "cause", "unseen", "unit", "release"),
         seconds=real(record.get("seconds", 0)),
         is_running=bool(record.get("runs", True)),
     )

@@ -50,20 +50,27 @@ replace_release() {
 	failed=''
 	# What a full or broken disk would refuse comes before the stop: a bot must not stay down for it.
 	prepare_links "$1" "$2" || { failed="cannot write the links"; return 1; }
-	prepare_data "$1" || { failed=$not_mountable; return 1; }
+	if [ -z "$succeeds" ]; then
+		prepare_data "$1" || { failed=$not_mountable; return 1; }
+	elif [ "$2" = pending ]; then
+		claim_place "$1" || return 1
+	fi
 	needs_reload "$1"
 	begin_switch_log
 	systemctl reset-failed "$UNIT" 2>/dev/null
 	group=${ControlGroup:-$GROUP}
 	[ "$restarted" = yes ] || save_stop "$group"
 	stop_bot "$group" || { failed="the bot could not be stopped"; return 1; }
+	[ -z "$succeeds" ] || [ "$2" != pending ] || stop_predecessor || { failed="$their_unit could not be stopped"; return 1; }
 	read_uptime
 	stopped=$now_cs restarted=yes
 	save_change
 	fence
 	[ -e "$STATE/$2" ] || { unfence; failed="the change was cancelled"; return 1; }
 	[ "$2" = reverting ] || ! is_lapsed || { unfence; failed=$LAPSED; return 1; }
+	[ -z "$succeeds" ] || [ "$2" != pending ] || take_place "$1" || { unfence; failed="cannot take the place of $their_unit"; return 1; }
 	point_current_at "$1" || { unfence; failed="cannot move the links"; return 1; }
+	[ -z "$succeeds" ] || [ "$2" = pending ] || give_back || { unfence; failed="cannot give its place back to $their_unit"; return 1; }
 	log_switch "$1"
 	unfence
 	if [ "$reload" = yes ]; then reload_unit "$1" || { failed="systemd did not reload its units"; return 1; }; fi

@@ -55,6 +55,7 @@ verify_tree() {
 # Shared data is made by the bot's user and below a folder of its own: as root, a link that the bot
 # has put there would lead anywhere. For the same reason no part of the link's own way is a link.
 link_shared() {
+	find_data # a predecessor's comes when this one starts
 	[ -f "$meta/shared" ] || return 0
 	while IFS= read -r name || [ -n "$name" ]; do
 		case /$name/ in //* | */../* | */./* | *//*) fault usage "shared path $name leaves the release" ;; esac
@@ -66,13 +67,16 @@ link_shared() {
 			above=${above%/*}
 			[ ! -L "$part/$above" ] || fault shared "$above is a link in the release, and $name would lie behind it"
 		done
-		# shellcheck disable=SC2016 # for the inner shell
-		[ -e "$SHARED/$name" ] ||
-			runuser -u "$user" -- sh -c 'umask 027; exec mkdir -p -- "$1"' sh "$SHARED/$name" </dev/null >/dev/null 2>&1 ||
-			fault write "cannot create $SHARED/$name as $user"
+		[ -n "$predecessor" ] || make_entry || fault write "cannot create $SHARED/$name as $user"
 		case $name in */*) mkdir -p "$part/${name%/*}" ;; esac
 		ln -s "$SHARED/$name" "$part/$name" || fault write "cannot link $name"
 	done <"$meta/shared"
+}
+
+make_entry() {
+	# shellcheck disable=SC2016 # for the inner shell
+	[ -e "$SHARED/$name" ] ||
+		runuser -u "$user" -- sh -c 'umask 027; exec mkdir -p -- "$1"' sh "$SHARED/$name" </dev/null >/dev/null 2>&1
 }
 
 # The build runs as the bot's user, sees the release under its final path (a virtual environment

@@ -51,15 +51,17 @@ guard_boot() {
 	[ ! -e "$PENDING" ] || claim_lapsed
 	unfence
 	if [ -e "$REVERTING" ]; then
-		load "$REVERTING" run old
+		load "$REVERTING" run old succeeds
 		begin_change "$run-back"
 		# Everything of this boot is the old release's; the entry at the cursor is of another.
 		cursor='' stopped=$now_cs restarted=yes
 		save_change
 		prepare_links "$old" reverting && point_current_at "$old" || fault write "cannot write the links"
+		[ -z "$succeeds" ] || give_back || fault write "cannot give its place back to $their_unit"
 		log_switch "$old"
 		sync_links
 		reload_unit "$old"
+		[ -z "$succeeds" ] || with_instance "$succeeds" start_bot
 		start_guard --no-block
 	else
 		start_unseen_bot
@@ -69,7 +71,7 @@ guard_boot() {
 # --- forward -------------------------------------------------------------------------------------
 
 switch_release() {
-	load "$PENDING" run new old
+	load "$PENDING" run new old succeeds
 	log "switch $NAME from ${old:-nothing} to $new (run $run)"
 	begin_change "$run"
 	unit_state
@@ -116,7 +118,7 @@ give_up_switch() { # WHY [CAUSE]
 # --- back ----------------------------------------------------------------------------------------
 
 return_release() {
-	load "$REVERTING" run old new by cause why
+	load "$REVERTING" run old new succeeds by cause why
 	[ -n "$by" ] || load "$CLAIM" by cause why # on a full disk it is in /run only
 	log "return $NAME from $new to ${old:-nothing}: $why"
 	begin_change "$run-back"
@@ -138,6 +140,9 @@ return_release() {
 		else
 			note_stuck "$not_ready"
 		fi
+	fi
+	if [ -n "$succeeds" ]; then
+		if start_predecessor; then rm -f "$STUCK"; else note_stuck "$not_ready"; fi
 	fi
 	sync_links
 	end_return

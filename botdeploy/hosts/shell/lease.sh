@@ -72,7 +72,7 @@ need_confirmed() {
 # --- marks ---------------------------------------------------------------------------------------
 
 # describe_change RUN NEW OLD: the lines of a mark for a change that begins now, in $change_lines.
-# Sets linked to what current names.
+# Sets linked to what current names. Needs succeeds and joins (see succession).
 describe_change() {
 	link_of "$PREVIOUS"
 	was_previous=$linked
@@ -88,7 +88,7 @@ armed=$wall_at
 armed_s=$wall_s
 owner=$(field "$LOCK" owner)
 login=$(field "$LOCK" login)
-seq=$((latest_seq + 1))"
+seq=$((latest_seq + 1))${succeeds:+${NL}succeeds=$succeeds}${joins:+${NL}joins=$joins}"
 }
 
 # find_latest_mark: confirmed or reverted, whichever came last, in $latest; its number in $latest_seq.

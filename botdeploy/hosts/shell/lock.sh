@@ -1,12 +1,15 @@
 # lock: one rollout at a time on this host, for as long as its controller renews the lock.
 # Every act that changes the bot asks for it. It writes LOCK; enter also prepares the host (see prepare).
 #
-#   enter TOKEN TTL KIND USER OWNER WHY [ENVIRONMENT [TAKEN-OVER [INSTANCES]]]
+#   enter TOKEN TTL KIND USER OWNER WHY [ENVIRONMENT [TAKEN-OVER [INSTANCES [FORM]]]]
 #                                         take the lock, prepare the host, observe; then stay: each
 #                                         line "renew" on standard input renews the lock, "leave"
 #                                         gives it back. The end of input, or no word for twice
 #                                         the time to live, leaves it to lapse. INSTANCES are names with
-#                                         blanks between them: their locks are taken all or none.
+#                                         blanks between them: their locks are taken all or none. FORM
+#                                         is the instance ("-": the plain form) that takes the place of
+#                                         what stands here in the other form; that one's lock is
+#                                         taken, too.
 #   renew TOKEN TTL                       once
 #   leave TOKEN                           give it back
 #   unlock WHO                            a person takes it away
@@ -21,24 +24,34 @@ act_enter() {
 	need_line owner "$owner"
 	need_line why "$why"
 	need_line environment "$environment"
-	entered=${9:-$INSTANCE}
-	for one in $entered; do is_instance "$one" || fault usage "$one is not an instance's name"; done
-	each_instance "$entered" need_own "${8:-}"
-	[ "$kind" != rollout ] || each_instance "$entered" need_form "${8:-}"
+	entered=${9:-${INSTANCE:--}} form=${10:-} taken_over=${8:-} predecessor=''
+	for one in $entered $form; do [ "$one" = - ] || is_instance "$one" || fault usage "$one is not an instance's name"; done
 	case $kind in rollout | rollback) ;; *) fault usage "unknown kind of lock" ;; esac
+	each_instance "$entered" need_own "$taken_over"
+	if [ "$kind" = rollout ]; then
+		[ -z "$form" ] || each_instance "$form" find_predecessor "$form" "$taken_over"
+		each_instance "$entered" need_form "$taken_over"
+	fi
+	each_instance "$entered" need_place
+	locked=$entered
+	case " $entered " in *" ${form:-none} "*)
+		[ -z "$predecessor" ] || { locked="$entered $predecessor" && each_instance "$form" need_takeable; }
+		;;
+	esac
 	name_machine
-	trap 'each_instance "$entered" give_lock "$token"' EXIT
-	each_instance "$entered" take_lock
+	trap 'each_instance "$locked" give_lock "$token"' EXIT
+	each_instance "$locked" take_lock
 	each_instance "$entered" prepare "$wanted_user"
+	[ "$locked" = "$entered" ] || each_instance "$form" inherit
 	each_instance "$entered" recover
 	remove_old_programs
 	trap - EXIT
 	each_instance "$entered" tell_state
 	while read_word $((2 * ttl + 10)); do
 		case $word in
-		renew) each_instance "$entered" renew_lock "$token" "$ttl" ;;
+		renew) each_instance "$locked" renew_lock "$token" "$ttl" ;;
 		leave)
-			each_instance "$entered" give_lock "$token"
+			each_instance "$locked" give_lock "$token"
 			emit '{"left": true}'
 			return 0
 			;;
@@ -55,32 +68,22 @@ need_own() {
 	fault environment "$got"
 }
 
-# need_form TAKEN-OVER: of one environment the bot stands here without a name, or as named instances, and never
-# as both: that were one copy too many. Where it is not known whose it is, it may be this environment's.
-need_form() {
-	entering=$INSTANCE
-	others=$(each_prepared name_other_form "$entering" "$1")
-	[ -z "$others" ] || fault form "the bot stands here as ${others% }, and ${entering:-$BOT without a name} would be a second copy of it: retire that first, or keep its form"
-}
-
-name_other_form() { # ENTERING TAKEN-OVER
-	[ -L "$CURRENT" ] || return 0
-	if [ -n "$1" ]; then [ -z "$INSTANCE" ] || return 0; else [ -n "$INSTANCE" ] || return 0; fi
-	get "$ROLLOUT" environment
-	[ -z "$got" ] || [ -z "$environment" ] || [ "$got" = "$environment" ] || [ "$got" = "$2" ] || return 0
-	printf '%s ' "$UNIT"
-}
-
 act_renew() {
 	need_id token "${1:-}"
 	need_number ttl "${2:-}"
-	renew_lock "$1" "$2"
+	each_locked renew_lock "$1" "$2"
 }
 
 act_leave() {
 	need_id token "${1:-}"
-	give_lock "$1"
+	each_locked give_lock "$1"
 	emit '{"left": true}'
+}
+
+# each_locked COMMAND …: for the instance, and for the predecessor whose lock was taken with its own.
+each_locked() {
+	get "$LOCK" with
+	each_instance "${INSTANCE:--} $got" "$@"
 }
 
 act_unlock() {
@@ -154,7 +157,7 @@ take_lock() {
 	[ "$holder" != "$token" ] || since=$(field "$LOCK" since)
 	read_uptime
 	login
-	put_run "$LOCK" "token=$token${NL}deadline=$((now_s + ttl + 1))${NL}kind=$kind${NL}since=${since:-$(utc)}${NL}owner=$owner${NL}login=$login${NL}why=$why${NL}environment=$environment" ||
+	put_run "$LOCK" "token=$token${NL}deadline=$((now_s + ttl + 1))${NL}kind=$kind${NL}since=${since:-$(utc)}${NL}owner=$owner${NL}login=$login${NL}why=$why${NL}environment=$environment${NL}form=$form${NL}taken_over=$taken_over$([ "$form" != "${INSTANCE:--}" ] || printf '\nwith=%s' "$predecessor")" ||
 		fault state "cannot write the lock in $RUN_DIR"
 	unfence
 }

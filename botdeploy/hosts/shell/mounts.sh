@@ -26,6 +26,7 @@ need_entry() {
 make_mount_points() {
 	[ -f "$meta/shared" ] || return 0
 	all_entries=$NL$(cat "$meta/shared")$NL
+	find_data
 	while IFS= read -r name || [ -n "$name" ]; do
 		need_entry
 		above=$name
@@ -38,7 +39,7 @@ make_mount_points() {
 			fault shared "the release holds $name, which is shared data; remove it from the source or from shared:"
 		[ ! -e "$part/$name" ] || continue
 		case $name in */*) mkdir -p "$part/${name%/*}" ;; esac
-		if [ -f "$SHARED/$name" ] && [ ! -L "$SHARED/$name" ]; then
+		if [ -f "$data/$name" ] && [ ! -L "$data/$name" ]; then
 			: >"$part/$name"
 		else
 			mkdir "$part/$name"

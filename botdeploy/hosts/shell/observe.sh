@@ -21,6 +21,7 @@ tell_state() {
 	printf ', "instance": "%s", "machine": "%s"' "$INSTANCE" "$got"
 	read_standing
 	tell_phase
+	tell_way_back
 	tell_unit
 	tell_rollout
 	tell_gates
@@ -132,6 +133,7 @@ tell_phase() {
 		printf ', '
 		find_reason "$mark"
 		members "$reason" by cause why
+		tell_predecessor_of "$mark"
 		case $phase in
 		reverted) member earlier "$CONFIRMED" run ;;
 		confirmed)
@@ -148,6 +150,20 @@ tell_phase() {
 		return
 	done
 	printf ', "phase": null'
+}
+
+# tell_way_back: what a return takes back besides, where it was a change of form that brought what runs: to whom
+# its place goes back (nobody: the instance goes away with the change).
+tell_way_back() {
+	find_way_back "$current"
+	case $back_to in
+	'') printf ', "before": null' ;;
+	none) printf ', "before": {"unit": "", "release": ""}' ;;
+	*)
+		link_of "$their_current.left"
+		printf ', "before": {"unit": "%s", "release": "%s"}' "$their_unit" "$linked"
+		;;
+	esac
 }
 
 # find_reason MARK: the file that says by whom it went back and why, in $reason; on a full disk it is in
@@ -305,8 +321,10 @@ tell_machine() {
 
 tell_instance() {
 	stands || return 0
-	printf '%s{"instance": "%s"' "$separator" "$INSTANCE"
+	link_of "$CURRENT"
+	printf '%s{"instance": "%s", "release": "%s"' "$separator" "$INSTANCE" "$linked"
 	member environment "$ROLLOUT" environment
+	member took "$TOOK" succeeds
 	printf '}'
 	separator=', '
 }

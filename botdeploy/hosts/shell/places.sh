@@ -67,6 +67,8 @@ use_instance() {
 	REVERTED=$STATE/reverted
 	STUCK=$STATE/stuck           # why what was returned to does not run
 	SWITCHES=$STATE/switches     # since when what ran
+	SUCCESSOR=$STATE/successor   # who has taken this one's place (see succession)
+	TOOK=$STATE/took             # whose place this one has taken, and how its data was
 	ROLLOUT=$STATE/rollout       # which rollout this host takes part in
 	PROVEN=$STATE/proven         # a file a release: it passed here
 	QUARANTINE=$STATE/quarantine # a file a digest: it failed
@@ -94,23 +96,18 @@ use_instance() {
 
 use_instance "$INSTANCE"
 
-# each_instance NAMES COMMAND …: the command once for each of these instances, or for the plain form.
+# each_instance NAMES COMMAND …: the command once for each of these instances; "-" is the plain form.
 each_instance() {
 	each_names=$1
 	shift
-	if [ -z "$each_names" ]; then
-		use_instance ''
-		"$@"
-		return
-	fi
-	for each_name in $each_names; do
-		use_instance "$each_name"
+	for each_name in ${each_names:--}; do
+		use_instance "${each_name#-}"
 		"$@"
 	done
 }
 
 # stands: was anything of this instance ever staged here?
-stands() { [ -L "$CURRENT" ] || [ -e "$ROLLOUT" ]; }
+stands() { [ ! -e "$SUCCESSOR" ] && { [ -L "$CURRENT" ] || [ -e "$ROLLOUT" ]; }; }
 
 # each_prepared COMMAND …: the command once for each instance that has places here, and for the plain form; then
 # the present one is in use again.

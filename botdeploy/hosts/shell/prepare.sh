@@ -37,7 +37,7 @@ prepare() { # USER
 	mkdir -p "$RELEASES" && chown root:root "$HOME_DIR" "$RELEASES" && chmod 0755 "$HOME_DIR" "$RELEASES" ||
 		fault state "cannot create $RELEASES"
 	[ -z "$INSTANCE" ] || prepare_store
-	if [ ! -d "$SHARED" ]; then
+	if [ ! -d "$SHARED" ] && ! { [ -n "${predecessor:-}" ] && [ "$form" = "${INSTANCE:--}" ]; }; then # see succession
 		owner=$1:
 		[ -z "$INSTANCE" ] || owner=root:$(id -gn "$1") # see mounts
 		mkdir -p "$SHARED" && chown "$owner" "$SHARED" && chmod 0750 "$SHARED" ||

@@ -30,6 +30,7 @@ act_prove() {
 		digest_of "$passed"
 		[ -z "$digest" ] || rm -f "$QUARANTINE/$digest"
 	fi
+	[ -n "$(field "$CONFIRMED" succeeds)" ] || bury_predecessor
 	prune "$keep"
 	quote "$pruned"
 	emit "{\"proven\": \"$passed\", \"pruned\": $json}"

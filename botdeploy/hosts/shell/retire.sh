@@ -14,12 +14,15 @@ act_retire() {
 	lock_left
 	[ "$left" -eq 0 ] || lock_lost
 	! is_open || fault busy "a switch or a return is open on this host; nothing was changed"
+	word_of "$SUCCESSOR"
+	[ -z "$got" ] || ! with_instance "$got" is_open || fault busy "a switch of $(unit_called "$got"), which takes its place, is open on this host; nothing was changed"
 	rm -f "$LOCK"
 	link_of "$CURRENT"
 	retired=$linked data=''
 	if stands_here; then
 		mkdir -p "$STATE" || fault state "cannot create $STATE"
 		audit_first retire "$retired" "done" "$([ "${2:-}" = delete-data ] && printf 'its data is deleted' || printf 'its data is kept')" "$1"
+		bury_predecessor
 		retire_unit
 		retire_files
 	fi
@@ -57,7 +60,7 @@ retire_files() {
 	fi
 	prune_trees
 	rm -f "$CONFIRMED" "$REVERTED" "$STUCK" "$SWITCHES" "$ROLLOUT" "$HOLD" "$STATE/reserve" &&
-		rm -rf "$QUARANTINE" "$EVIDENCE" "$APPROVED" && rm -rf "$PROVEN" && sync "$STATE" || fault write "cannot remove what is in $STATE"
+		rm -rf "$QUARANTINE" "$EVIDENCE" "$APPROVED" "$TOOK" && rm -rf "$PROVEN" && forget_left && sync "$STATE" || fault write "cannot remove what is in $STATE"
 	rm -f "$LEASE" "$ANNOUNCED" "$SWITCHING" "$RESULT" "$CLAIM" "$RETURNED" "$STARTED" "$LOADED" "$SIGN_READ" "$RELOAD_DUE" "$RUN_DIR/reserve"
 }
 

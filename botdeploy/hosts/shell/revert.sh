@@ -23,6 +23,8 @@ act_revert() {
 	announce
 	fence
 	need_lock "$token"
+	form='' predecessor=''
+	need_place
 	if [ -e "$PENDING" ] && [ "$target" = - ]; then
 		rm -f "$STUCK"
 		claim_revert controller "$cause" "$why"
@@ -49,13 +51,17 @@ act_revert() {
 # begin_return: nothing is pending; write what the guard shall do, fence held.
 begin_return() {
 	link_of "$CURRENT"
-	now=$linked
+	now=$linked succeeds='' joins='' back_to=''
 	if [ "$target" = - ] && [ "$bad" != - ]; then
 		# This host has left the bad release by itself meanwhile: it goes back no further.
 		digest_of "$now"
 		[ "$digest" = "$bad" ] || target=$now
 	fi
 	[ "$target" != - ] || find_recorded_target
+	if [ -n "$back_to" ] && [ "$back_to" != none ]; then
+		succeeds=$back_to
+		fence_theirs && is_their_successor || fault busy "another act holds $their_fence"
+	fi
 	if [ -n "$target" ] && ! is_complete "$target"; then
 		fault not-staged "release $target is not complete on this host"
 	fi
@@ -73,6 +79,7 @@ begin_return() {
 by=controller
 cause=$cause
 why=$why" || fault write "cannot write $REVERTING; nothing was changed"
+	unfence_theirs
 }
 
 # find_recorded_target: what the release that runs came from, in $target. Empty only where nothing ever
@@ -80,6 +87,8 @@ why=$why" || fault write "cannot write $REVERTING; nothing was changed"
 find_recorded_target() {
 	target=''
 	[ -n "$now" ] || return 0
+	find_way_back "$now"
+	[ -z "$back_to" ] || return 0
 	if [ "$(field "$CONFIRMED" new)" = "$now" ]; then
 		target=$(field "$CONFIRMED" old)
 		[ "$target" != "$now" ] && is_complete "$target" && ! is_quarantined "$target" || target=''
@@ -102,6 +111,7 @@ tell_reverted() {
 	members "$reason" by cause why
 	member unseen "$RETURNED" unseen
 	number_member seconds "$RETURNED"
+	tell_predecessor_of "$REVERTED"
 	printf '}}\n'
 }
 

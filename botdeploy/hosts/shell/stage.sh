@@ -118,7 +118,8 @@ stage_with_tree() {
 	fi
 	part=$partial/release
 	mkdir "$part" || fault_write "create $part"
-	check_mounts "$place" || fault shared "$not_mountable"
+	find_data
+	if [ -n "$predecessor" ]; then check_given "$place" "$data"; else check_mounts "$place"; fi || fault shared "$not_mountable"
 	add_mounts "$meta/$UNIT"
 	rm -f "$meta/sums" "$meta/tree" "$meta/shared" "$meta/build"
 	ln -s "../../../../trees/$tree" "$part/tree" && note_stage "$meta" && mv -T "$meta" "$part/.botdeploy" &&

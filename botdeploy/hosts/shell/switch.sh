@@ -29,6 +29,7 @@ arm_switch() {
 	fence
 	need_lock "$token" # it may have been taken while the earlier run went back
 	find_return_target "$new"
+	find_place
 	describe_change "$run" "$new" "$target"
 	read -r boot </proc/sys/kernel/random/boot_id
 	# The lease first: a mark without one would go back at once.
@@ -65,6 +66,21 @@ find_return_target() {
 	[ -n "$target" ] || find_last_proven_except "$now" "$1"
 	if [ -z "$target" ] && [ "$now" != "$1" ] && is_complete "$now" && ! is_quarantined "$now" &&
 		[ "$(field "$CONFIRMED" new)" = "$now" ]; then target=$now; fi
+}
+
+# find_place: does it begin in the place of another one, in $succeeds, or come along with such a change, in $joins?
+find_place() {
+	joins=''
+	find_locked_predecessor
+	succeeds=$predecessor
+	need_place
+	if [ -n "$succeeds" ]; then
+		target=''
+		need_takeable
+		forget_left
+	elif [ -z "$target" ] && [ -z "$now" ]; then
+		find_joined
+	fi
 }
 
 await_switch() {

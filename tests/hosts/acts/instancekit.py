@@ -138,10 +138,11 @@ class Instance(Actor):
         """Run one act of the instance."""
         return super().__call__(f"{act}@{self.name}", *arguments, stdin=stdin, timeout=timeout)
 
-    def enter(self, kind: str = "rollout", ttl: int = 60) -> Reply:
-        """Take the lock of the instance."""
+    def enter(self, kind: str = "rollout", ttl: int = 60, form: str = "") -> Reply:
+        """Take the lock of the instance; ``form``: who succeeds what stands in the other form."""
         about = (self.bot, "tester", "a test", self.environment)
-        return self("enter", self.token, ttl, kind, *about)
+        more = ("", "", form) if form else ()
+        return self("enter", self.token, ttl, kind, *about, *more)
 
     def send(self, made: TreeRelease, base: str = "-", body: bytes | None = None) -> Reply:
         """Send a release; base "=": its tree stands there."""

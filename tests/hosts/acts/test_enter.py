@@ -126,7 +126,9 @@ def test_check_keeps_sudos_words() -> None:
     assert [item["name"] for item in items] == ["sudo", "root"]
 
 
-@pytest.mark.parametrize("code", ["foreign-unit", "foreign-folder", "form", "other-user"])
+@pytest.mark.parametrize(
+    "code", ["foreign-unit", "foreign-folder", "form", "other-user", "succession"]
+)
 def test_a_name_that_is_taken_is_wrong_usage_but_on_the_way_back(code: str) -> None:
     """A rollout ends with 2 and touches nothing; a rollback goes on with the other hosts."""
     place = "/lib/systemd/system/rsync.service was not written by botdeploy"

@@ -1,0 +1,235 @@
+"""Every step of a change of form meets faults: the data is never without its bot, nor two with it.
+
+BOTDEPLOY_CHAOS_HOSTS=N asks for another number of hosts than two, BOTDEPLOY_CHAOS_EVERY=N for every
+Nth step of each fault only (default 2; 1: all).
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import subprocess
+import time
+from concurrent.futures import ThreadPoolExecutor
+from itertools import count
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.chaos import report
+from tests.chaos.stand import Stand
+from tests.hosts.acts.actkit import BOT, Actor
+from tests.hosts.acts.formkit import Plain, copies, data_of, lives_of, of, plain, until
+from tests.hosts.acts.instancekit import HOME, STATE, Instance
+from tests.lab import lab as labs
+from tests.lab.registry import Owner
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tests.lab.faults import BreakableHost
+
+pytestmark = [pytest.mark.chaos, pytest.mark.lab]
+
+EVERY = int(os.environ.get("BOTDEPLOY_CHAOS_EVERY", "2"))
+LEASE_S = 6
+FORMS = {"plain to several": ("-", "1"), "several to plain": ("1", "-")}
+
+
+class FormStand:
+    """A host where one form stands, and the release of the other waits to take its place."""
+
+    def __init__(self, host: BreakableHost, old: str, new: str) -> None:
+        """Take the host; ``old`` and ``new`` are names of instances, "-" the plain form."""
+        self.stand = Stand(host)
+        self.host, self.old_name, self.new_name = host, old, new
+        self.numbers = count(1)
+        self.run = ""
+
+    def actor(self, name: str) -> Plain | Instance:
+        """Give a new controller of a form."""
+        return Plain(self.host) if name == "-" else Instance(self.host, name, environment="prod")
+
+    def prepare(self) -> None:
+        """Put the program, the stops and the old form there."""
+        self.host.reset()
+        assert "installed" in Actor(self.host).install()
+        self.stand.put_stops()
+        self.host.root("rm -f /dev/shm/echobot-*")
+        self.old = self.actor(self.old_name)
+        assert "state" in self.old.enter()
+        self.deploy_old()
+        folder = HOME if self.old_name == "-" else f"{HOME}/instances/{self.old_name}"
+        self.host.root(f"cd {folder}/shared/data; echo precious >mark; chown {BOT}: mark; sync")
+        self.new = self.actor(self.new_name)
+        self.back_to_old()
+
+    def deploy_old(self) -> None:
+        """Have the old form run."""
+        if isinstance(self.old, Plain):
+            self.old.deploy(plain("OLD"), "first")
+        else:
+            self.old.deploy(of(self.old_name, "OLD"), "first")
+        self.old("leave", self.old.token)
+
+    def back_to_old(self) -> None:
+        """Be where every life begins: the old form runs, the new one is staged and has the lock."""
+        self.host.root("rm -rf /run/chaos; mkdir -p /run/chaos")
+        self.new("leave", self.new.token)
+        self.new = self.actor(self.new_name)
+        said = self.new.enter(ttl=600, form=self.new_name)
+        assert "state" in said, said.records
+        made = (
+            self.new.stage(plain("NEW"))
+            if isinstance(self.new, Plain)
+            else self.new.send(of(self.new_name, "NEW"))
+        )
+        assert not made.fault, made.records
+
+    def switch(self) -> None:
+        """Begin the change, and leave it to itself."""
+        act = "switch" if self.new_name == "-" else f"switch@{self.new_name}"
+        self.run = f"run{next(self.numbers)}x"
+        self.stand.call(act, self.new.token, self.run, "NEW", LEASE_S)
+
+    def steps(self) -> list[str]:
+        """Find the steps of a change that nobody confirms, there and back."""
+
+        def live() -> None:
+            self.switch()
+            until(self.new, "NEW", is_pending=True)
+            self.safe()
+
+        return self.stand.record("guard", "-", live)
+
+    def safe(self) -> None:
+        """Wait until the old form runs, with all that it had."""
+        end = time.monotonic() + 120
+        while True:
+            try:
+                phase = self.new.state()["phase"] or {}
+            except (StopIteration, subprocess.TimeoutExpired):
+                phase = {}
+            if (phase.get("phase"), phase.get("run")) == ("reverted", self.run):
+                break
+            assert time.monotonic() < end, phase
+            time.sleep(0.2)
+        until(self.old, "OLD", 30)
+
+    def wrong(self) -> list[str]:
+        """List what does not hold when the host is safe."""
+        found = copies(self.host)
+        if data_of(self.host, self.old_name) != "precious":
+            found.append("the data is not where its bot is")
+        try:
+            lives_of(self.host)
+        except AssertionError as error:
+            found.append(str(error))
+        names = " -o ".join(
+            f"-name '{one}'" for one in ("*.left", ".trial", "*.new.*", "successor")
+        )
+        place = f"{HOME} {STATE} /etc/systemd/system"
+        found += self.host.root(f"sleep 0.5; find {place} {names}").stdout.split()
+        if not self.old.state()["enabled"]:
+            found.append("it is not enabled")
+        return found
+
+    def live_through(self, step: str, fault: str) -> list[str]:
+        """Break something before one step, and see what comes of it."""
+        self.back_to_old()
+        self.stand.plan("guard", "-", step)
+        self.switch()
+        if not self.stand.await_stop(30):
+            self.stand.go_on()
+            self.safe()
+            return []
+        mend = FAULTS[fault](self)
+        self.stand.go_on()
+        try:
+            self.safe()
+        finally:
+            mend()
+        return self.wrong()
+
+
+def _kill(made: FormStand) -> Callable[[], object]:
+    guards = f"systemctl kill -s KILL --kill-who=all 'botdeploy-guard-{BOT}*.service'"
+    made.host.root(guards, check=False)
+    return lambda: None
+
+
+def _cut_power(made: FormStand) -> Callable[[], object]:
+    made.host.cut_power().end()
+    return lambda: None
+
+
+def _reboot(made: FormStand) -> Callable[[], object]:
+    made.stand.go_on()
+    made.host.reboot(seconds=120)
+    return lambda: None
+
+
+FAULTS = {"SIGKILL": _kill, "power cut": _cut_power, "reboot": _reboot}
+
+
+@pytest.fixture(scope="module")
+def hosts() -> Iterator[list[BreakableHost]]:
+    """Give hosts with disks."""
+    number = int(os.environ.get("BOTDEPLOY_CHAOS_HOSTS", "2"))
+    lab = labs.up(number, name=f"form-{os.getpid()}", disk_mb=384, owner=Owner.me())
+    try:
+        yield list(lab)
+    finally:
+        labs.down(lab.name)
+
+
+@pytest.fixture(scope="module")
+def told() -> Iterator[list[tuple[str, str, int, float]]]:
+    """Collect what each test found, and write it to the page when all have."""
+    found: list[tuple[str, str, int, float]] = []
+    yield found
+    if len(found) == len(FAULTS) * len(FORMS):
+        report.put_forms(report.PAGE, report.of_forms(found, LEASE_S, EVERY))
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("form", FORMS)
+def test_a_change_of_form_survives_a_fault_before_any_step(
+    form: str,
+    fault: str,
+    hosts: list[BreakableHost],
+    told: list[tuple[str, str, int, float]],
+) -> None:
+    """The old form runs again by itself, with its data, enabled, and was never there twice."""
+    made = [FormStand(host, *FORMS[form]) for host in hosts]
+    with ThreadPoolExecutor(len(made)) as pool:
+        list(pool.map(lambda one: one.prepare(), made))
+    steps = made[0].steps()
+    assert any("mv -T" in step and "shared" in step for step in steps)
+    work: queue.SimpleQueue[str] = queue.SimpleQueue()
+    for step in steps[list(FAULTS).index(fault) % EVERY :: EVERY]:
+        work.put(step)
+
+    seconds: list[float] = []
+
+    def go(one: FormStand) -> list[str]:
+        found: list[str] = []
+        while True:
+            try:
+                step = work.get_nowait()
+            except queue.Empty:
+                return found
+            began = time.monotonic()
+            try:
+                wrong = one.live_through(step, fault)
+            except AssertionError as error:
+                wrong = [str(error)[:400]]
+            seconds.append(time.monotonic() - began)
+            print(f"{fault}  before  {step[:140]}  {wrong}", flush=True)  # noqa: T201
+            if wrong:
+                found.append(f"{step}: {wrong}")
+                one.prepare()
+
+    with ThreadPoolExecutor(len(made)) as pool:
+        assert [row for rows in pool.map(go, made) for row in rows] == []
+    told.append((form, fault, len(seconds), max(seconds)))
