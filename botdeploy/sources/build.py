@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from concurrent.futures import Future
 from dataclasses import replace
@@ -10,14 +9,13 @@ from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from botdeploy.core.model.bot import SecretsBy
 from botdeploy.core.release.environment_file import variables
 from botdeploy.core.release.manifest import Manifest, Release, delta, release_id
 from botdeploy.core.release.tree_digest import build_text, content_digest, shared_text
 from botdeploy.core.text.secret_mask import Mask
-from botdeploy.core.text.token_patterns import STARS
-from botdeploy.sources.bot_checks import check_bots, ready_text
+from botdeploy.sources.bot_checks import check_bots
 from botdeploy.sources.host_trees import trees_like
+from botdeploy.sources.instance_files import PUBLIC, Files, InstanceFiles
 from botdeploy.sources.release_digest import in_environment, mark_of, release_digest
 from botdeploy.sources.render import Renderer, check_environment
 from botdeploy.sources.secrets import read_secret
@@ -29,17 +27,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-    from botdeploy.core.model.bot import Bot, Secret
+    from botdeploy.core.model.bot import Secret
     from botdeploy.core.model.inventory import Host, Inventory
     from botdeploy.core.model.policy import Ring
     from botdeploy.sources.host_trees import HostTrees
 
 _BLOCK_BYTES = 4096
-
-_PUBLIC, _PRIVATE = 0o644, 0o600
-
-Files = dict[str, tuple[bytes, int]]
-"""Name → content and mode, of files of ``.botdeploy/``."""
 
 
 def build(
@@ -128,7 +121,7 @@ def remade(
         return str(about.get("secrets_mark") or "") if references else ""
 
     usual = variables(
-        Build(release, trees, {}, values, renderer, about).masked_environment(host, ring)
+        InstanceFiles(release, trees, {}, values, renderer, about).masked_environment(host, ring)
     )
     odd = {
         name: value
@@ -161,6 +154,7 @@ class Build:
         self._values = values
         self._renderer = renderer
         self._about = about
+        self._own = InstanceFiles(release, trees, changes, values, renderer, about)
         self._packages: dict[tuple[int, frozenset[str]], Future[bytes]] = {}
         self._lock = threading.Lock()
 
@@ -238,65 +232,24 @@ class Build:
             **({"shared": shared_text(bot.shared)} if bot.shared else {}),
             **({"build": build_text(bot.build)} if bot.build else {}),
         }
-        return {name: (text.encode(), _PUBLIC) for name, text in texts.items()}
+        return {name: (text.encode(), PUBLIC) for name, text in texts.items()}
 
     def instance_files(self, host: Host, ring: Ring | None = None) -> Files:
         """Give what is a host's own beside its tree: unit, environment, readiness, secrets."""
-        bot, manifest = host.bot, self.manifest(host)
-        secrets = self._secrets(bot)
-        size = f"{manifest.file_count} {manifest.size_bytes or 0}"
-        texts: dict[str, tuple[str, int]] = {
-            "digest": (f"{self.release.digest} {size}\n", _PUBLIC),
-            host.unit: (self.unit(host, ring), _PUBLIC),
-            "environment": (self._environment(host, ring, secrets), _PRIVATE),
-            "shown": (self.masked_environment(host, ring), _PRIVATE),
-            "ready": (ready_text(bot), _PUBLIC),
-            "about": (json.dumps(self._about_of(host), ensure_ascii=False) + "\n", _PUBLIC),
-        }
-        if host.numbers:
-            texts["numbers"] = (f"numbers={host.numbers}\n", _PUBLIC)
-        if bot.secrets_by is SecretsBy.CREDENTIAL:
-            for name, value in secrets.items():
-                texts[f"credentials/{name}"] = (value, _PRIVATE)
-        return {name: (text.encode(), mode) for name, (text, mode) in texts.items()}
-
-    def _about_of(self, host: Host) -> dict[str, object]:
-        tree, files = self.trees.of(host), self.trees.files
-        own = {"source": tree.describe, "commit": tree.commit}
-        holders = {} if isinstance(files, Manifest) else {"trees": files}
-        name = {"release": self.release.id, "digest": self.release.digest}
-        return {**name, **own, **holders, **self._about}
+        return self._own.files(host, ring)
 
     def unit(self, host: Host, ring: Ring | None = None) -> str:
         """Give the unit file of a host; it holds no secret."""
-        plain = self._plain(host.bot, ring)
-        return self._renderer.unit(host, self.release.id, plain)
+        return self._own.unit(host, ring)
 
     def masked_environment(self, host: Host, ring: Ring | None = None) -> str:
         """Give the environment file of a host with stars for secrets, to be shown."""
-        return self._environment(host, ring, dict.fromkeys(host.bot.secrets, STARS))
+        return self._own.masked_environment(host, ring)
 
-    def _environment(self, host: Host, ring: Ring | None, secrets: Mapping[str, str]) -> str:
-        env = {**self._plain(host.bot, ring), **in_environment(host.bot, secrets)}
-        return self._renderer.environment(host, self.release.id, env)
-
-    def _plain(self, bot: Bot, ring: Ring | None) -> dict[str, str]:
-        return {**bot.env, **(ring.env if ring else {}), **self._changes}
-
-    def _secrets(self, bot: Bot) -> dict[str, str]:
-        return {
-            name: self._values[reference].reveal()
-            for name, reference in sorted(bot.secrets.items())
-        }
-
-    def need_bytes(self, host: Host) -> int:
-        """Disk space that a host needs for the release, without what a build adds."""
+    def need(self, host: Host) -> tuple[int, int]:
+        """Give the bytes and inodes of disk that a host needs, without what a build adds."""
         tree = self.trees.of(host)
         blocks = sum(ceil(file.size / _BLOCK_BYTES) for file in tree.files().values())
         folders = sum(isinstance(entry, Folder) for entry in tree.values())
         about = 2 * len(tree.manifest.text)
-        return (blocks + folders + 16) * _BLOCK_BYTES + about
-
-    def need_inodes(self, host: Host) -> int:
-        """Inodes that a host needs for the release, without what a build adds."""
-        return len(self.trees.of(host)) + 16
+        return (blocks + folders + 16) * _BLOCK_BYTES + about, len(tree) + 16

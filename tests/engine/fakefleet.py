@@ -546,13 +546,9 @@ class FakeBuild:
         """Give none of them."""
         return Manifest("", "", 0)
 
-    def need_bytes(self, _host: Host) -> int:
-        """Give the space that it takes."""
-        return 1000
-
-    def need_inodes(self, _host: Host) -> int:
-        """Give how many files it has."""
-        return 10
+    def need(self, _host: Host) -> tuple[int, int]:
+        """Give the space that it takes, and how many files it has."""
+        return 1000, 10
 
     def delta(self, _host: Host, _base: Manifest | None) -> bytes:
         """Give its files."""

@@ -60,7 +60,7 @@ class Sending:
             base,
             build.meta(host, self._hosts.ring(self._hosts.ring_of(name))),
             files,
-            *(need or (build.need_bytes(host), build.need_inodes(host))),
+            *(need or build.need(host)),
             tree="" if host.instance is None else build.tree_digest(host),
         )
 

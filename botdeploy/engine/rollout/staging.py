@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
 from botdeploy.core.events import Kind
 from botdeploy.core.rollout import rollout_records
 from botdeploy.core.rollout.host_standing import Standing
+from botdeploy.engine.rollout.copy_bases import CopyBases
 from botdeploy.engine.rollout.peer_copy import Likeness, checked
 from botdeploy.engine.rollout.sending import Sending, is_unbuildable
 from botdeploy.errors import (
@@ -18,15 +18,12 @@ from botdeploy.errors import (
     HostError,
     UserError,
 )
-from botdeploy.hosts.acts.release import tree_base
-from botdeploy.sources.host_trees import hosts_alike
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from botdeploy.core.model.inventory import Host
-    from botdeploy.core.release.manifest import Manifest
     from botdeploy.engine.dependencies import Dependencies
     from botdeploy.engine.fleet.locked_fleet import LockedFleet
     from botdeploy.engine.rollout.rollout_hosts import RolloutHosts
@@ -40,23 +37,6 @@ class BuildFailed(BotdeployError):
     """The release's own build failed on a host; nothing was switched."""
 
     exit_code = ExitCode.FAILED
-
-
-@dataclass(frozen=True, slots=True)
-class _Base:
-    """A release that a host has, to copy unchanged files from."""
-
-    release: str
-    digest: str
-    alike: tuple[str, ...]
-    """The hosts of one kind, which are taken to have the same in it; () where all are alike."""
-    tree: str = ""
-    """The tree of another instance of the machine, where that is the base."""
-
-    @property
-    def word(self) -> str:
-        """What an upload calls it."""
-        return tree_base(self.tree) if self.tree else self.release
 
 
 class Staging:
@@ -84,9 +64,8 @@ class Staging:
         self._clock = members.clock
         self._target = members.target
         self._build = build
-        self._manifests = dependencies.manifests
+        self._bases = CopyBases(members, locked_fleet, dependencies.manifests)
         self._templates = templates
-        self._alike = hosts_alike(members.inventory)
         self._check_copy = dependencies.check_copy or checked
 
     def stage(self, hosts: Sequence[str]) -> None:
@@ -123,8 +102,8 @@ class Staging:
     # --- from the build ---------------------------------------------------------------------
 
     def _send_build(self, hosts: Sequence[str], build: Build) -> None:
-        bases = {name: self._base(name) for name in hosts}
-        manifests = self._manifests_of(bases)
+        bases = {name: self._bases.of(name) for name in hosts}
+        manifests = self._bases.manifests(bases)
 
         def uploads(name: str) -> Iterator[Upload]:
             base, host = bases[name], self._host(name)
@@ -137,71 +116,10 @@ class Staging:
         for name, base in bases.items():  # what can't be packed is a fault before any host has it
             build.delta(self._host(name), manifests.get(base) if base else None)
         self._take(self._sending.send(hosts, build, uploads))
-        self._keep(build)
-
-    def _keep(self, build: Build) -> None:
-        """Remember what hosts have now, but what a build on them may have changed."""
-        for names in dict.fromkeys(self._alike.values()):
-            hosts = [one for one in self._hosts.inventory.hosts if self._alike[one.name] == names]
-            if not any(host.bot.build for host in hosts):
-                self._manifests.keep(self._target.digest, build.manifest(hosts[0]), names)
+        self._bases.keep(build)
 
     def _host(self, name: str) -> Host:
         return self._locked_fleet.fleet.host(name)
-
-    def _base(self, name: str) -> _Base | None:
-        state = self._hosts.states.get(name)
-        if state is None:
-            return None
-        for release in (state.current, state.previous):
-            found = state.release(release)
-            if found is not None and found.digest:
-                return _Base(found.id, found.digest, self._alike[name])
-        return self._base_of_neighbours(name)
-
-    def _base_of_neighbours(self, name: str) -> _Base | None:
-        """Find a tree of its machine for an instance that is new there."""
-        machine = self._host(name).on_machine
-        for one in self._hosts.inventory.hosts:
-            state = self._hosts.states.get(one.name)
-            if state is None or one.on_machine != machine or self._host(name).instance is None:
-                continue
-            found = state.release(state.current)
-            if found is not None and found.digest and found.tree:
-                return _Base(found.id, found.digest, self._alike[one.name], found.tree)
-        return None
-
-    def _manifests_of(self, bases: Mapping[str, _Base | None]) -> dict[_Base, Manifest]:
-        """Find what each base consists of: from the cache, else from one host that has it.
-
-        What one host of a kind has is taken for all of it. Where one has another tree, because
-        the kinds were others then, it tells that files are missing, and gets all of them.
-        """
-        found: dict[_Base, Manifest] = {}
-        for base in dict.fromkeys(bases.values()):
-            if base is None:
-                continue
-            manifest = self._manifests.get(base.digest, base.alike)
-            if manifest is None:
-                host = self._who_has(base, bases)
-                try:
-                    manifest = self._locked_fleet.acts(host).release.manifest(base.release)
-                except HostError:
-                    continue
-                self._manifests.keep(base.digest, manifest, base.alike)
-            found[base] = manifest
-        return found
-
-    def _who_has(self, base: _Base, bases: Mapping[str, _Base | None]) -> str:
-        names = [name for name, one in bases.items() if one == base]
-        if not base.tree:
-            return names[0]
-        machine = self._host(names[0]).on_machine
-        return next(
-            name
-            for name, state in self._hosts.states.items()
-            if self._host(name).on_machine == machine and state.release(base.release) is not None
-        )
 
     # --- from a host that has it ------------------------------------------------------------
 
