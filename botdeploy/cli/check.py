@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from botdeploy.cli.context import chosen
 from botdeploy.cli.schedules import too_seldom, without_user
 from botdeploy.errors import ExitCode
 from botdeploy.views import sentences
@@ -19,7 +20,7 @@ def check(context: Context, environment: str, limit: str | None) -> int:
     """Try every host as a rollout would."""
     inventory = context.load(environment)
     context.required(inventory)
-    names = context.chosen(inventory, limit)
+    names = chosen(inventory, limit)
     with context.fleet(inventory) as fleet:
         fleet.connect_early()
         # Imported while hosts answer.
@@ -73,7 +74,7 @@ def _show(context: Context, inventory: Inventory, record: dict[str, Any]) -> Non
     from botdeploy.views import host_tables, tables
 
     context.output.console.print(host_tables.checks(record, verbose=context.verbose))
-    context.say_notes(inventory)
+    context.output.say_notes(inventory)
     for text, style in required(record["requires"]):
         context.output.say(text, style)
     for mend, faults in tables.mends(record).items():

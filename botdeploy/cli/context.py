@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import signal
 import sys
 import threading
@@ -30,8 +29,6 @@ if TYPE_CHECKING:
     from botdeploy.engine.dependencies import Dependencies
     from botdeploy.engine.fleet.fleet import Fleet
     from botdeploy.views.notices.notices import Notices
-
-_REFERENCE = re.compile(r"(env|file|command):(?!//)")
 
 
 class Fault(Exception):
@@ -78,40 +75,16 @@ class Context:
                 self.output.say(line, "dim")
         return inventory
 
-    def environments(self) -> list[str]:
-        """Name the environments of the folder; raises UserError where there is none."""
-        from botdeploy.inventory import environments
-
-        known = environments(self.inventory_dir)
-        if not known:
-            raise UserError(f"no inventory in {self.inventory_dir}; next: botdeploy init")
-        return known
-
     def load_known(self, environment: str | None) -> Inventory:
         """Load the named environment, or the only one that there is."""
         if environment is not None:
             return self.load(environment)
-        known = self.environments()
+        known = known_environments(self.inventory_dir)
         if len(known) == 1:
             return self.load(known[0])
         raise UserError(
             f"name an environment: {self.inventory_dir} has more than one ({', '.join(known)})"
         )
-
-    def chosen(self, inventory: Inventory, limit: str | None) -> tuple[str, ...]:
-        """Name the hosts that ``--limit`` means, in inventory order."""
-        if limit is None:
-            return tuple(host.name for host in inventory.hosts)
-        from botdeploy.inventory import select
-
-        return select(inventory, limit)
-
-    def say_notes(self, inventory: Inventory) -> None:
-        """Say which hosts are no part of the environment, and what else was noted on reading it."""
-        for line in sentences.left_out(inventory):
-            self.output.say(line, "dim")
-        for note in inventory.notes:
-            self.output.say(f"note: {note}", "yellow")
 
     def sentence(self, ended: Ended) -> str:
         """Say how a command ended."""
@@ -259,34 +232,6 @@ class Context:
         with Progress(console, shown, verbose=self.verbose, is_step=is_step) as progress:
             yield _both(progress, notices)
 
-    def notices_of(
-        self, inventory: Inventory, *, is_attended: bool, changes: Mapping[str, str] | None = None
-    ) -> Notices | None:
-        """Make what tells the team and the bot's users; None where nobody asked to be told."""
-        policy = inventory.policy
-        if not policy.notify and not any(ring.announce for ring in policy.rings):
-            return None
-        from botdeploy.engine.fleet.lock import owner_name
-        from botdeploy.sources.secrets import read_secret
-        from botdeploy.views.notices.notices import NotedRun, Notices
-        from botdeploy.views.notices.repeat_filter import RepeatFilter
-
-        place = Path(inventory.path)
-        folder = place if place.is_dir() else place.parent
-
-        def read_url(value: str) -> str:
-            if _REFERENCE.match(value) is None:
-                return value
-            return read_secret("URL", value, folder, self.environ).reveal()
-
-        return Notices(
-            inventory,
-            read_url,
-            self.output.masked,
-            RepeatFilter(self.environ, inventory.environment, inventory.path),
-            NotedRun(is_attended, owner_name(self.environ), changes or {}),
-        )
-
 
 def _both(view: Listener, notices: Notices | None) -> Listener:
     if notices is None:
@@ -297,3 +242,22 @@ def _both(view: Listener, notices: Notices | None) -> Listener:
         notices(event)
 
     return emit
+
+
+def chosen(inventory: Inventory, limit: str | None) -> tuple[str, ...]:
+    """Name the hosts that ``--limit`` means, in inventory order."""
+    if limit is None:
+        return tuple(host.name for host in inventory.hosts)
+    from botdeploy.inventory import select
+
+    return select(inventory, limit)
+
+
+def known_environments(folder: Path) -> list[str]:
+    """Name the environments of a folder; raises UserError where there is none."""
+    from botdeploy.inventory import environments
+
+    known = environments(folder)
+    if not known:
+        raise UserError(f"no inventory in {folder}; next: botdeploy init")
+    return known

@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from botdeploy.cli.context import chosen
+from botdeploy.cli.team_notices import notices_of
 from botdeploy.errors import ExitCode, Hint, Todo, UserError
 
 if TYPE_CHECKING:
@@ -51,8 +53,8 @@ def canary(context: Context, environment: str, request: Request) -> int:
     """Build and roll out; the exit code says how it ended."""
     inventory = context.load(environment)
     _check(inventory, request)
-    context.say_notes(inventory)
-    inventory = limited(context, inventory, request.limit)
+    context.output.say_notes(inventory)
+    inventory = limited(inventory, request.limit)
     if request.take_over:
         ask(
             context,
@@ -69,7 +71,7 @@ def canary(context: Context, environment: str, request: Request) -> int:
         from botdeploy.engine.rollout.loop import Options
 
         build = source_of(context, inventory, request)
-        notices = context.notices_of(inventory, is_attended=True, changes=changes(request.changes))
+        notices = notices_of(context, inventory, is_attended=True, changes=changes(request.changes))
         with context.listening(notices) as listener:
             ended = run(
                 inventory,
@@ -93,7 +95,7 @@ def plan(context: Context, environment: str, request: Request) -> int:
 
     inventory = context.load(environment)
     _check(inventory, request)
-    inventory = limited(context, inventory, request.limit)
+    inventory = limited(inventory, request.limit)
     context.required(inventory)
     build = source_of(context, inventory, request)
     with context.fleet(inventory) as fleet:
@@ -117,7 +119,7 @@ def plan(context: Context, environment: str, request: Request) -> int:
         context.output.console.print(view.hosts(record))
         for text, style in view.changes(record):
             context.output.say(text, style)
-        context.say_notes(inventory)
+        context.output.say_notes(inventory)
     return int(ExitCode.UNREACHABLE if found.is_out_of_reach else ExitCode.DONE)
 
 
@@ -128,9 +130,9 @@ def rollback(context: Context, environment: str | None, asked: RollbackRequest) 
     inventory = context.load_known(environment)
     if asked.to is not None and not _ID.fullmatch(asked.to):
         raise UserError(f"--to {asked.to!r} is not a valid release id", hint=Hint(Todo.RELEASES))
-    hosts = context.chosen(inventory, asked.limit)
+    hosts = chosen(inventory, asked.limit)
     with context.fleet(inventory) as fleet:
-        notices = None if asked.is_check else context.notices_of(inventory, is_attended=True)
+        notices = None if asked.is_check else notices_of(context, inventory, is_attended=True)
         with context.listening(notices) as listener:
             dependencies = context.dependencies(fleet, listener)
             if asked.is_check:
@@ -192,12 +194,12 @@ def changes(pairs: tuple[str, ...]) -> dict[str, str]:
     return found
 
 
-def limited(context: Context, inventory: Inventory, limit: str | None) -> Inventory:
+def limited(inventory: Inventory, limit: str | None) -> Inventory:
     """Leave in the rings only the hosts of ``--limit``; the lock still covers all hosts."""
     if limit is None:
         return inventory
-    chosen = context.chosen(inventory, limit)
-    return replace(inventory, policy=replace(inventory.policy, only=frozenset(chosen)))
+    names = chosen(inventory, limit)
+    return replace(inventory, policy=replace(inventory.policy, only=frozenset(names)))
 
 
 def source_of(context: Context, inventory: Inventory, request: Request) -> Build | None:

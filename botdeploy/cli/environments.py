@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from botdeploy.cli.context import chosen, known_environments
 from botdeploy.engine.fleet.fleet import Interrupted
 from botdeploy.errors import BotdeployError, ExitCode, NoMatch
 
@@ -27,14 +28,14 @@ def of_each(context: Context, environment: str | None, limit: str | None, look: 
     """
     if environment is not None:
         inventory = context.load(environment)
-        return look(inventory, context.chosen(inventory, limit))
-    known = context.environments()
+        return look(inventory, chosen(inventory, limit))
+    known = known_environments(context.inventory_dir)
     codes: list[int] = []
     without: NoMatch | None = None
     for name in known:
         try:
             inventory = context.load(name)
-            hosts = context.chosen(inventory, limit)
+            hosts = chosen(inventory, limit)
             _say_head(context, name, of=len(known))
             codes.append(look(inventory, hosts))
         except NoMatch as error:

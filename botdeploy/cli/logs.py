@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from botdeploy.cli.context import known_environments
 from botdeploy.cli.environments import of_each
 from botdeploy.core.lines.level import Level
 from botdeploy.errors import ExitCode
@@ -29,7 +30,7 @@ def logs(
     from botdeploy.engine.commands.logs import LogReader
     from botdeploy.engine.commands.logs import follow as new_lines
 
-    known = context.environments() if environment is None else []
+    known = known_environments(context.inventory_dir) if environment is None else []
     columns = _Columns(max(map(len, known)) if len(known) > 1 else 0)
     warn = lambda warning: context.output.say(warning, "yellow")  # noqa: E731
     with ExitStack() as stack:

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from botdeploy.core.text.printable import visible
+from botdeploy.views import sentences
 from botdeploy.views.command_lines import with_commands_apart
 from botdeploy.views.jsonlines import JsonLines
 from botdeploy.views.local_time import with_local_times
@@ -15,6 +16,7 @@ from botdeploy.views.local_time import with_local_times
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from botdeploy.core.model.inventory import Inventory
     from botdeploy.core.text.secret_mask import Mask
 
 _PLACEHOLDER = re.compile(r"(botdeploy [a-z]+ )ENV\b")
@@ -61,6 +63,13 @@ class Output:
     def say(self, text: str, style: str = "") -> None:
         """Print people's text, commands to copy on lines of their own."""
         self.console.print(with_commands_apart(self.shown(text)), style=style or None)
+
+    def say_notes(self, inventory: Inventory) -> None:
+        """Say which hosts are no part of the environment, and what else was noted on reading it."""
+        for line in sentences.left_out(inventory):
+            self.say(line, "dim")
+        for note in inventory.notes:
+            self.say(f"note: {note}", "yellow")
 
     def copy_out(self, text: str, style: str = "") -> None:
         """Print what a bot wrote: its own times stay as it wrote them."""

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from botdeploy.cli.team_notices import notices_of
 from botdeploy.engine.outcome import Ended
 from botdeploy.errors import ExitCode
 from botdeploy.views import sentences
@@ -27,9 +28,9 @@ def promote(context: Context, environment: str, limit: str | None, *, dry_run: b
     from botdeploy.engine.commands.promote import promote as run
     from botdeploy.engine.rollout.loop import Options
 
-    inventory = limited(context, context.load(environment), limit)
+    inventory = limited(context.load(environment), limit)
     with context.fleet(inventory) as fleet:
-        notices = None if dry_run else context.notices_of(inventory, is_attended=False)
+        notices = None if dry_run else notices_of(context, inventory, is_attended=False)
         with context.listening(notices, is_step=True) as listener:
             dependencies = context.dependencies(fleet, listener)
             options = Options(templates=project_templates(Path(inventory.path)))

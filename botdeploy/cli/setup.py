@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from botdeploy.cli.context import chosen
 from botdeploy.cli.schedules import user_name
 from botdeploy.core.text.phrases import hosts_on
 from botdeploy.engine.outcome import Ended
@@ -52,7 +53,7 @@ def setup(
 ) -> int:
     """Prepare hosts once, as the administrator ``user``; the inventory's user may then deploy."""
     inventory = context.load(environment)
-    names = context.chosen(inventory, limit)
+    names = chosen(inventory, limit)
     from botdeploy.engine.commands.setup import as_user, deployers
     from botdeploy.engine.commands.setup import setup as run
 

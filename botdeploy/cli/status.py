@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from botdeploy.cli.context import chosen
 from botdeploy.cli.environments import of_each
 from botdeploy.engine.fleet.observe import observe
 from botdeploy.engine.fleet.ownership import others
@@ -71,7 +72,7 @@ def releases(context: Context, environment: str, limit: str | None) -> int:
     from botdeploy.views import status_record as view
 
     inventory = context.load(environment)
-    names = context.chosen(inventory, limit)
+    names = chosen(inventory, limit)
     with context.fleet(inventory) as fleet:
         states, away = observe(fleet, names)
     record = view.releases(inventory, names, states, away)

@@ -18,6 +18,7 @@ import typer
 
 from botdeploy.cli.context import Context, Fault
 from botdeploy.cli.finish import finish
+from botdeploy.cli.team_notices import notices_of
 from botdeploy.core.events import Event, Kind
 from botdeploy.core.text.secret_mask import Mask
 from botdeploy.engine.outcome import Ended
@@ -383,7 +384,7 @@ def test_events_go_to_the_view_and_to_the_notices(
     with hook() as server:
         of = inventory(tmp_path, "env:TEAM")
         here = context(tmp_path, monkeypatch, as_json=True, TEAM=server.url("secret-path"))
-        made = here.notices_of(of, is_attended=True)
+        made = notices_of(here, of, is_attended=True)
         with here.listening(made) as listener:
             listener(started())
         assert here.ended(Ended(ExitCode.DONE, "every ring passed")) == 0
@@ -401,7 +402,7 @@ def test_what_could_not_be_told_is_told_here_once(
     """On standard error and in the outcome; the exit code is the rollout's own."""
     of = inventory(tmp_path, "[env:TEAM_CHAT]")
     here = context(tmp_path, monkeypatch, as_json=True)
-    with here.listening(here.notices_of(of, is_attended=True)) as listener:
+    with here.listening(notices_of(here, of, is_attended=True)) as listener:
         listener(started())
     assert here.ended(Ended(ExitCode.DONE, "every ring passed")) == 0
     last = json.loads(printed(sys.stdout).splitlines()[-1])
@@ -449,7 +450,10 @@ def test_what_could_not_be_told_is_in_the_history_once(
     monkeypatch.setattr("botdeploy.engine.fleet.fleet.Fleet", lambda *_args, **_options: hosts)
 
     def work(context: Context) -> int:
-        with context.fleet(of), context.listening(context.notices_of(of, is_attended=True)) as tell:
+        with (
+            context.fleet(of),
+            context.listening(notices_of(context, of, is_attended=True)) as tell,
+        ):
             tell(started())
             if error is not None:
                 raise error
@@ -475,7 +479,7 @@ def test_a_command_that_told_everything_leaves_no_note(
         monkeypatch.setattr("botdeploy.engine.fleet.fleet.Fleet", lambda *_args, **_options: hosts)
         with (
             here.fleet(of),
-            here.listening(here.notices_of(of, is_attended=True)) as listener,
+            here.listening(notices_of(here, of, is_attended=True)) as listener,
         ):
             listener(started())
             here.ended(Ended(ExitCode.DONE, "every ring passed"))
@@ -489,7 +493,7 @@ def test_an_error_that_ends_a_rollout_is_told(
     with hook() as server:
         of = inventory(tmp_path, server.url())
         here = context(tmp_path, monkeypatch)
-        with here.listening(here.notices_of(of, is_attended=True)) as listener:
+        with here.listening(notices_of(here, of, is_attended=True)) as listener:
             listener(started())
         assert here.failed(LockedError("a rollback has the lock")) == 4
     assert "another command has the lock" in bodies(server.taken)
@@ -502,7 +506,7 @@ def test_an_inventory_without_notices_makes_none(
     """Nothing is imported and no thread begins."""
     here = context(tmp_path, monkeypatch)
     before = threading.active_count()
-    assert here.notices_of(inventory(tmp_path, "[]"), is_attended=True) is None
+    assert notices_of(here, inventory(tmp_path, "[]"), is_attended=True) is None
     with here.listening() as listener:
         listener(event(Kind.PROMOTED, "canary", hosts=["w1"]))
     here.ended(Ended(ExitCode.DONE, "done"))
