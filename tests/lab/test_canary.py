@@ -91,6 +91,7 @@ def test_a_failure_in_the_fleet_takes_everything_back(project: Project) -> None:
             "env": {"MODE": "never-ready"},
         }
     }
+    project.bot["env"] = {"ROUND": "2"}
     project.write()
     bad = project.canary(code=1)
     assert project.running() == [one] * 3
