@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,6 +15,7 @@ from tests.lab.test_instances import wait_until
 if TYPE_CHECKING:
     from tests.lab.faults import BreakableHost
     from tests.lab.lab import Lab
+    from tests.lab.plugin import NewLab
 
 UNITS = "/etc/systemd/system"
 ONE = f"{HOME}/instances/1"
@@ -230,6 +232,41 @@ def test_there_and_back_and_there_again(host: BreakableHost, old: Plain) -> None
         assert data_of(host, "-") == "precious"
     assert copies(host) == []
     assert lives_of(host) == ["P1", "R2", "P2", "R3", "P3", "R4", "P4"]
+
+
+def test_a_full_disk_stops_no_return(new_lab: NewLab) -> None:
+    """With no space left the old bot is not stopped for a change, and comes back from one."""
+    host = new_lab(disk_mb=256)["h1"]
+    assert "installed" in Actor(host).install()
+    old = Plain(host)
+    assert "state" in old.enter()
+    old.deploy(plain("P1"), "run1")
+    host.root(f"echo precious >{HOME}/shared/data/mark; chown {BOT}: {HOME}/shared/data/mark")
+    old("leave", old.token)
+    one = change(host)
+    assert "staged" in one.send(of("1", "R1"))
+    for fill in (host.fill_disk, host.fill_inodes):
+        pid = old.state()["main_pid"]
+        with fill("/opt"):
+            said = one.switch(f"{fill.__name__}1", "R1")
+            assert said.fault or "reverted" in said, said.records
+            assert old.state()["main_pid"] == pid
+        wait_until_closed(one)
+        assert "switched" in one.switch(f"{fill.__name__}2", "R1", ttl=60)
+        with fill("/opt"):
+            one.let_lapse(f"{fill.__name__}2")
+            until(old, "P1")
+        wait_until_closed(one)
+        assert (data_of(host, "-"), old.state()["enabled"]) == ("precious", True)
+        assert (copies(host), left(host)) == ([], [])
+
+
+def wait_until_closed(actor: Instance) -> None:
+    """Wait until nothing is open."""
+    end = time.monotonic() + 60
+    while (actor.state()["phase"] or {}).get("phase") in {"pending", "reverting"}:
+        assert time.monotonic() < end, actor.state()
+        time.sleep(0.1)
 
 
 # --- refused --------------------------------------------------------------------------------------

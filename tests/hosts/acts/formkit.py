@@ -23,8 +23,11 @@ HERE = Path(__file__).resolve().parent
 NAME = os.environ["BOTDEPLOY_RELEASE"]
 def note(what):
     row = f"{time.monotonic_ns()} {what} {os.getpid()} {NAME}\\n"
-    with open(HERE / "data" / "deep" / "life", "a") as log:
-        log.write(row)
+    try:
+        with open(HERE / "data" / "deep" / "life", "a") as log:
+            log.write(row)
+    except OSError:
+        pass  # a full disk; the locks tell more
 def twice(what):
     with open("/dev/shm/echobot-twice", "a") as log:
         log.write(f"{what} {NAME}\\n")
