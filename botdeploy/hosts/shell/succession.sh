@@ -261,8 +261,8 @@ open_to_user() { # RELEASE
 # Once its mark is gone, nothing is left to be given back.
 give_back() {
 	read_theirs "$succeeds"
-	is_their_successor || return 0
 	end_trial
+	is_their_successor || return 0
 	sync "$HOME_DIR" "$UNITS" "$WANTED" 2>/dev/null || sync
 	if [ -d "$SHARED" ] && [ -z "$(find "$their_data" -mindepth 1 -print -quit 2>/dev/null)" ]; then
 		mv -T "$SHARED" "$their_data" || return 1

@@ -119,11 +119,15 @@ def lives_of(host: Host) -> list[str]:
     text = host.root(
         f"cat {HOME}/shared/data/deep/life {HOME}/instances/*/shared/data/deep/life", check=False
     )
-    seen: dict[str, tuple[int, int, str]] = {}
-    for row in sorted(text.stdout.splitlines()):
-        if len(parts := row.split()) == 4:
-            stamp, _, pid, name = parts
-            seen[pid] = (seen.get(pid, (int(stamp),))[0], int(stamp), name)
+    seen: dict[tuple[str, int], tuple[int, int, str]] = {}
+    starts: dict[str, int] = {}  # after a reboot a process may get a number again
+    rows = [row.strip("\0").split() for row in text.stdout.splitlines()]  # zeros: a power cut
+    whole = [row for row in rows if len(row) == 4 and row[0].isdigit()]
+    for stamp, what, pid, name in sorted(whole, key=lambda row: int(row[0])):
+        if what == "start" or pid not in starts:
+            starts[pid] = int(stamp)
+        key = (pid, starts[pid])
+        seen[key] = (starts[pid], int(stamp), name)
     found = sorted(seen.values())
     for one, other in pairwise(found):
         assert one[1] < other[0], f"two at once: {one} {other}"
