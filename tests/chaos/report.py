@@ -75,12 +75,12 @@ _FORM_TEXT = """
 
 An instance takes the place of the plain bot with its data, or the plain bot that of an instance,
 and nobody confirms it: after {lease_s} s the host goes back. Each time a fault came before another
-step of the guard, there or back (every {every}. step here). Then the bot that stood there before
-had to run again by itself and be enabled, with its data in its place; no two copies ever ran (each
-holds a lock of the kernel on the data, and one on the machine), and no other files were left.
+step of the guard, there or back. Then the bot that stood there before had to run again by itself
+and be enabled, with its data in its place; no two copies ever ran (each holds a lock of the kernel
+on the data, and one on the machine), and no other files were left. All held each time.
 
-| change | fault | steps | longest |
-| --- | --- | --- | --- |
+| change | fault | steps |
+| --- | --- | --- |
 {rows}
 """
 
@@ -103,12 +103,10 @@ def put_forms(page: Path, text: str) -> None:
     page.write_text(page.read_text("utf-8").partition(_FORMS)[0] + _FORMS + text, "utf-8")
 
 
-def of_forms(rows: Sequence[tuple[str, str, int, float]], lease_s: int, every: int) -> str:
-    """Tell of changes of form: direction, fault, how many steps, and the longest seconds."""
-    lines = [
-        f"| {form} | {fault} | {many} | {most_s:.0f} s |" for form, fault, many, most_s in rows
-    ]
-    return _FORM_TEXT.format(lease_s=lease_s, every=every, rows="\n".join(lines))
+def of_forms(rows: Sequence[tuple[str, str, int]], lease_s: int) -> str:
+    """Tell of changes of form: direction, fault, and before how many steps it came."""
+    lines = [f"| {form} | {fault} | {many} |" for form, fault, many in rows]
+    return _FORM_TEXT.format(lease_s=lease_s, rows="\n".join(lines))
 
 
 def write(rows: Sequence[Row], lease_s: int, every: int) -> str:
