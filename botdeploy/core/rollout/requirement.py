@@ -81,7 +81,7 @@ def unmet(
             lacks.append(f"{name} {held}")
         elif held.seconds < for_s:
             lacks.append(f"{name} {held.told}")
-            left_s += [for_s - held.seconds] if held.goes_on else []
+            left_s += [for_s - held.now_s] if held.goes_on else []
     if not lacks:
         return None
     is_only_time = len(left_s) == len(lacks)
@@ -123,14 +123,18 @@ class _Held:
     """For how long a host has had something proven."""
 
     seconds: float
+    """Without a break, at the best."""
+    now_s: float
+    """The same of what runs there now."""
     goes_on: bool
     """It runs there now."""
 
     @property
     def told(self) -> str:
         """Say it of the host."""
-        for_s = duration(self.seconds)
-        return f"has for {for_s}" if self.goes_on else f"had for {for_s}, then a newer release came"
+        if self.goes_on:
+            return f"has for {duration(self.now_s)}"
+        return f"had for {duration(self.seconds)}, then a newer release came"
 
 
 def _held(name: str, other: Other, same: frozenset[str], now: datetime) -> _Held | str:
@@ -148,8 +152,11 @@ def _held(name: str, other: Other, same: frozenset[str], now: datetime) -> _Held
     if not proven:
         return "has no verdict for it yet"
     is_current = _made_of(state.current) in same
+    spans = [(max(0.0, span), on) for one in proven for span, on in _spans(state, one, same, now)]
     return _why_not_now(state, proven, is_current=is_current) or _Held(
-        max(_held_s(state, one, same, now) for one in proven), is_current
+        max((span for span, _ in spans), default=0.0),
+        max((span for span, goes_on in spans if goes_on), default=0.0),
+        is_current,
     )
 
 
@@ -169,26 +176,29 @@ def _why_not_now(state: HostState, proven: Sequence[StagedRelease], *, is_curren
     return ""
 
 
-def _held_s(state: HostState, proven: StagedRelease, same: frozenset[str], now: datetime) -> float:
-    """Seconds from the verdict until now, or until a newer release took its place.
+def _spans(
+    state: HostState, proven: StagedRelease, same: frozenset[str], now: datetime
+) -> list[tuple[float, bool]]:
+    """Seconds from the verdict until now, or until a newer release took its place; which of both.
 
     By the host's clock, and no more than ours allows: one that jumped ahead proves nothing. What
     came back after a newer one counts from then on.
     """
     if proven.proven_at is None or state.at is None:
-        return 0.0
+        return []
     end = min(state.at, now)
     later = (one for one in state.releases if one.id > proven.id and one.is_proven)
     newer = (one for one in later if _made_of(one.id) not in same)
     ends = [at for one in newer if (at := _began(state, one)) is not None]
     if state.current != proven.id and _made_of(state.current) not in same:
         ends += [at for at in [_began(state, state.release(state.current))] if at is not None]
-    spans = [min([end, *ends]) - proven.proven_at]
+    last = min([end, *ends])
+    spans = [((last - proven.proven_at).total_seconds(), last == end)]
     since_us, runs = state.switches[-1] if state.switches else (0, "")
     if runs == proven.id == state.current and since_us:
         back = datetime.fromtimestamp(since_us / 1e6, tz=UTC)
-        spans.append(end - max(back, proven.proven_at))
-    return max(0.0, *(span.total_seconds() for span in spans))
+        spans.append(((end - max(back, proven.proven_at)).total_seconds(), True))
+    return spans
 
 
 def _made_of(release: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from botdeploy.core.host.host_state import HostState, Phase, StagedRelease, Switch
@@ -190,6 +190,7 @@ def test_all_hosts_must_have_proven_it(hosts: list[dict[int, str]], wanted: int)
 
 
 @given(st.lists(histories, min_size=1, max_size=3), hours)
+@example([{0: "a", 1: "b", 2: "a"}], 2)
 def test_what_is_due_comes_when_it_is_due(hosts: list[dict[int, str]], wanted: int) -> None:
     """And not a minute before; nothing but time has to pass."""
     its, requires = other(*map(state_of, hosts)), Requires("dev", timedelta(hours=wanted))
