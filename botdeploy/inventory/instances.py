@@ -95,7 +95,7 @@ def stand_in(instance: Instance) -> Scope | None:
 def only_names(value: object, other: object, name: str) -> bool:
     """Tell whether two values differ only in the name that the second has a stand-in for."""
     if isinstance(value, str) and isinstance(other, str):
-        return other.casefold().replace(ANY_INSTANCE, name) == value.casefold()
+        return other.replace(ANY_INSTANCE, name) == value
     if isinstance(value, Mapping) and isinstance(other, Mapping):
         return value.keys() == other.keys() and all(
             only_names(value[key], other[key], name) for key in value

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import Future
-from dataclasses import replace
 from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -84,7 +83,7 @@ def build(
         "message": message,
         "secrets_mark": mark,
     }
-    return Build(release, trees, changes, values, renderer, about)
+    return Build(InstanceFiles(release, trees, changes, values, renderer, about))
 
 
 def remade(
@@ -131,30 +130,18 @@ def remade(
     for changes in ({}, odd) if odd else ({},):
         made, _ = release_digest(inventory, holders or manifest, renderer, changes, mark)
         if made == release.digest:
-            return Build(release, trees, changes, values, renderer, about)
+            return Build(InstanceFiles(release, trees, changes, values, renderer, about))
     return None
 
 
 class Build:
     """One release with everything that is sent of it; safe to use from many threads."""
 
-    def __init__(
-        self,
-        release: Release,
-        trees: HostTrees,
-        changes: Mapping[str, str],
-        values: Mapping[str, Secret],
-        renderer: Renderer,
-        about: Mapping[str, object],
-    ) -> None:
-        """Keep the parts; made by ``build``."""
-        self.release = release
-        self.trees = trees
-        self._changes = changes
-        self._values = values
-        self._renderer = renderer
-        self._about = about
-        self._own = InstanceFiles(release, trees, changes, values, renderer, about)
+    def __init__(self, own: InstanceFiles) -> None:
+        """Take what writes each host's own files; made by ``build``."""
+        self.release = own.release
+        self.trees = own.trees
+        self._own = own
         self._packages: dict[tuple[int, frozenset[str]], Future[bytes]] = {}
         self._lock = threading.Lock()
 
@@ -162,21 +149,14 @@ class Build:
         """Give the same build under an id that hosts know it by already."""
         if release == self.release.id:
             return self
-        again = Build(
-            replace(self.release, id=release),
-            self.trees,
-            self._changes,
-            self._values,
-            self._renderer,
-            self._about,
-        )
+        again = Build(self._own.under(release))
         again._packages, again._lock = self._packages, self._lock  # its own kind
         return again
 
     @property
     def mask(self) -> Mask:
         """Hides every secret of this build in any text."""
-        return Mask(value.reveal() for value in self._values.values())
+        return Mask(value.reveal() for value in self._own.values.values())
 
     def manifest(self, host: Host) -> Manifest:
         """Give what a host's files must be; raises KeyError where it gets none."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from botdeploy.core.model.bot import SecretsBy
@@ -40,20 +41,27 @@ class InstanceFiles:
         about: Mapping[str, object],
     ) -> None:
         """Take ``changes``, which are ``--set`` values, and ``values`` of secrets, by reference."""
-        self._release = release
-        self._trees = trees
+        self.release = release
+        self.trees = trees
         self._changes = changes
-        self._values = values
+        self.values = values
         self._renderer = renderer
         self._about = about
 
+    def under(self, release: str) -> InstanceFiles:
+        """Give the same under another id of the release."""
+        named = replace(self.release, id=release)
+        return InstanceFiles(
+            named, self.trees, self._changes, self.values, self._renderer, self._about
+        )
+
     def files(self, host: Host, ring: Ring | None = None) -> Files:
         """Give all of them, for a host in a ring."""
-        bot, manifest = host.bot, self._trees.of(host).manifest
+        bot, manifest = host.bot, self.trees.of(host).manifest
         secrets = self._secrets(bot)
         size = f"{manifest.file_count} {manifest.size_bytes or 0}"
         texts: dict[str, tuple[str, int]] = {
-            "digest": (f"{self._release.digest} {size}\n", PUBLIC),
+            "digest": (f"{self.release.digest} {size}\n", PUBLIC),
             host.unit: (self.unit(host, ring), PUBLIC),
             "environment": (self._environment(host, ring, secrets), _PRIVATE),
             "shown": (self.masked_environment(host, ring), _PRIVATE),
@@ -68,16 +76,16 @@ class InstanceFiles:
         return {name: (text.encode(), mode) for name, (text, mode) in texts.items()}
 
     def _about_of(self, host: Host) -> dict[str, object]:
-        tree, files = self._trees.of(host), self._trees.files
+        tree, files = self.trees.of(host), self.trees.files
         own = {"source": tree.describe, "commit": tree.commit}
         holders = {} if isinstance(files, Manifest) else {"trees": files}
-        name = {"release": self._release.id, "digest": self._release.digest}
+        name = {"release": self.release.id, "digest": self.release.digest}
         return {**name, **own, **holders, **self._about}
 
     def unit(self, host: Host, ring: Ring | None = None) -> str:
         """Give the unit file of a host; it holds no secret."""
         plain = self._plain(host.bot, ring)
-        return self._renderer.unit(host, self._release.id, plain)
+        return self._renderer.unit(host, self.release.id, plain)
 
     def masked_environment(self, host: Host, ring: Ring | None = None) -> str:
         """Give the environment file of a host with stars for secrets, to be shown."""
@@ -85,13 +93,12 @@ class InstanceFiles:
 
     def _environment(self, host: Host, ring: Ring | None, secrets: Mapping[str, str]) -> str:
         env = {**self._plain(host.bot, ring), **in_environment(host.bot, secrets)}
-        return self._renderer.environment(host, self._release.id, env)
+        return self._renderer.environment(host, self.release.id, env)
 
     def _plain(self, bot: Bot, ring: Ring | None) -> dict[str, str]:
         return {**bot.env, **(ring.env if ring else {}), **self._changes}
 
     def _secrets(self, bot: Bot) -> dict[str, str]:
         return {
-            name: self._values[reference].reveal()
-            for name, reference in sorted(bot.secrets.items())
+            name: self.values[reference].reveal() for name, reference in sorted(bot.secrets.items())
         }
