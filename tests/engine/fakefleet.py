@@ -211,6 +211,10 @@ class FakeFleet:
         self.unreached.discard(host.name)
         result = work()
         self._burn(1)
+        if fault == "slow":  # the host is done long before its answer comes
+            for _ in range(60):
+                self.pump(0.0)
+                self.pause(0.5)
         if fault == "unheard" or not host.is_reachable():
             self.unreached.add(host.name)
             raise OutcomeUnknown(host.name, f"{act}: the connection ended (after)")

@@ -85,7 +85,8 @@ def test_a_fail_takes_all_instances_back(project: Project) -> None:
     host = project.lab["h1"]
     old, before = project.running()[0], pids(host)
     ran = release(project, "errors", code=1)
-    assert [event["host"] for event in ran.all("reverted")] == ["dev"]
+    told = [(event["host"], event["by"], event["why"]) for event in ran.all("reverted")]
+    assert [host for host, *_ in told] == ["dev"], (told, ran.events)
     assert project.running() == [old] * len(NAMES)
     after = pids(host)
     assert {name: after[name] for name in NAMES[1:]} == {name: before[name] for name in NAMES[1:]}

@@ -162,6 +162,8 @@ class Leases:
 
     def _is_leased(self, name: str) -> bool:
         member = self._hosts[name]
+        if member.is_going_back:
+            return False
         return member.standing is Standing.PENDING or member.switching_since is not None
 
     def _heard(self, name: str) -> float:
@@ -176,7 +178,7 @@ class Leases:
             # Not armed yet, or gone back: the answer to the switch tells. Else the term goes on.
             term.renewed = now
             return
-        if self._hosts[name].standing is not Standing.PENDING:
+        if self._hosts[name].standing is not Standing.PENDING or self._hosts[name].is_going_back:
             return
         try:
             self._hosts.told_of(name, renewal.result())

@@ -109,7 +109,12 @@ class Refresh:
         return observe_machine(self._locked_fleet.fleet, names)
 
     def after_lease(self, name: str) -> None:
-        """Find out what became of a host that says that its lease is over."""
+        """Find out what became of a host that says that its lease is over.
+
+        A renewal and a confirmation may both be told so: the second adds nothing.
+        """
+        if self._hosts[name].standing in (Standing.RETURNED, Standing.LAPSED, Standing.STUCK):
+            return
         try:
             state = self._locked_fleet.acts(name).state.observe()
         except HostError as unreachable:

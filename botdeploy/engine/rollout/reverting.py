@@ -49,6 +49,7 @@ class Reverting:
         for name, result in self._locked_fleet.together((*hosts, *others), act).items():
             if name in others:
                 continue
+            self._hosts[name].is_going_back = False
             match result:
                 case Reverted():
                     self._hosts.went_back(name, result, has_failed=has_failed)
@@ -63,6 +64,7 @@ class Reverting:
     def _revert(self, name: str, why: str, *, has_failed: bool) -> Reverted | Unchanged:
         """Insist for as long as a host that is out of reach may take to go back by itself."""
         target, state = self._hosts.target, self._hosts.states.get(name)
+        self._hosts[name].is_going_back = True
         try_id = self._hosts[name].try_id or next_try_id(target.rollout, state)
         digest = target.digest if has_failed else ""
         refused = self._proving.refused if has_failed else ()

@@ -111,6 +111,32 @@ def test_a_failed_verdict_takes_the_canary_back_and_no_other_gets_it(stage: Stag
         release(stage, bad)
 
 
+def test_a_return_is_told_once_though_its_lease_was_renewed_meanwhile(stage: Stage) -> None:
+    """The lease is over when the revert begins; only the revert's own answer tells of it."""
+    build = stage.build("bad")
+    stage.controller().faults["h1", "revert"].append("slow")
+    ended = canary(stage.inventory, build, stage.dependencies(), Options())  # type: ignore[arg-type]
+    assert ended.code is ExitCode.FAILED
+    assert kinds(stage).count(Kind.REVERTED) == 1
+    assert switches(stage, "h1") == 2
+
+
+def test_a_lapse_is_told_once_by_a_renewal_and_a_confirmation(stage: Stage) -> None:
+    """Both are answered that the lease is over; the host went back one time."""
+    fleet = stage.controller()
+
+    def lapse() -> None:
+        stage.hosts["h1"]._go_back("host", "lease", "nobody confirmed it in time")
+        for _ in range(60):
+            fleet.pump(0.0)
+            fleet.pause(0.5)
+
+    fleet.faults["h1", "confirm"].append(lapse)
+    canary(stage.inventory, stage.build(), stage.dependencies(), Options())  # type: ignore[arg-type]
+    assert kinds(stage).count(Kind.REVERTED) == 1
+    assert [change[0] for change in stage.hosts["h1"].did].count("back") == 1
+
+
 def test_a_failure_in_the_fleet_takes_proven_hosts_back_too(stage: Stage) -> None:
     """With ``on_fail: fleet`` nobody keeps what failed somewhere."""
     ended = release(stage, stage.build("bad", "h3"))
