@@ -54,6 +54,11 @@ unit: $(STAMP) ## the tests within one process, with a tenth of the drawn exampl
 lab-test: system $(STAMP) ## the tests on real hosts
 	$(BIN)/pytest -n $(WORKERS) --dist loadfile -m "lab and not chaos" $(PYTEST_ARGS)
 
+.PHONY: examples-test
+examples-test: system $(STAMP) ## play the examples at length; transcripts in build/examples
+	BOTDEPLOY_EXAMPLES=long BOTDEPLOY_EXAMPLES_NOTES=build/examples \
+		$(BIN)/pytest -m lab tests/examples $(PYTEST_ARGS)
+
 .PHONY: chaos
 chaos: system $(STAMP) ## break real hosts on purpose
 	$(BIN)/pytest -m chaos $(PYTEST_ARGS)

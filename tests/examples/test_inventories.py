@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-
 from datetime import timedelta
 from pathlib import Path
 
@@ -44,6 +43,7 @@ def test_discord_inventory_goes_from_the_team_to_everyone() -> None:
     [
         *sorted(PROJECT.glob("inventories/*.yml")),
         *sorted(PROJECT.glob("examples/*/inventory.yml")),
+        *sorted(PROJECT.glob("examples/*/inventories/*.yml")),
         PROJECT / "docs/inventory.md",
         PROJECT / "docs/promote.md",
         PROJECT / "README.md",
@@ -72,6 +72,19 @@ def test_one_vps_has_a_dev_bot_a_canary_and_a_baseline() -> None:
     tokens = [host.bot.secrets["CHAT_TOKEN"] for host in inventory.hosts]
     assert tokens == ["env:TOKEN_DEV", *["env:TOKEN_WORK"] * 3]
     assert Path(inventory.hosts[0].bot.source).is_dir()
+
+
+def test_internal_first_has_one_machine_and_a_gate_for_the_users() -> None:
+    """Two instances with an account each; the second ring is opened by a person."""
+    inventory = load("prod", PROJECT / "examples" / "internal" / "inventories", os.environ)
+    assert inventory.machines == {"192.0.2.10:22": ("dev", "main")}
+    assert [(ring.name, ring.hosts, ring.gate) for ring in inventory.policy.rings] == [
+        ("internal", ("dev",), Gate.NONE),
+        ("users", ("main",), Gate.APPROVE),
+    ]
+    assert inventory.policy.rings[0].soak == timedelta(days=2)
+    tokens = [host.bot.secrets["CHAT_TOKEN"] for host in inventory.hosts]
+    assert tokens == ["env:TOKEN_DEV", "env:TOKEN_MAIN"]
 
 
 def test_the_inventories_that_the_docs_show_mean_what_is_said_of_them(tmp_path: Path) -> None:

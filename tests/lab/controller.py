@@ -98,13 +98,19 @@ class Controller:
             f"systemctl stop {name}.timer; until {ended}; do sleep 0.1; done", timeout=180
         )
 
-    def start_cron(self) -> None:
-        """Install the starter's cron line, every minute; what it says goes to a file."""
+    def start_cron(self, seconds: int = 60) -> None:
+        """Install the starter's cron line, every minute or more often; its output gets a file.
+
+        Cron knows no seconds: a line for each of the minute's steps sleeps before it.
+        """
         name = self.project.name
         files = starter.files(name, folder=HOME, program=PROGRAM)
         text = files[f"schedule/{name}.cron"]
         text = text.replace("*/5 ", "* ", 1)
         text = re.sub(r"(promote .*)$", rf"\1 >>{HOME}/cron.log 2>\&1", text, flags=re.MULTILINE)
+        line = text.rstrip().rpartition("\n")[2]
+        for later in range(seconds, 60, seconds):
+            text += line.replace("cd ", f"sleep {later}; cd ", 1) + "\n"
         self.host.root(
             f"cat >/etc/cron.d/botdeploy-{name} && chmod 644 /etc/cron.d/botdeploy-{name} && "
             "systemctl restart cron",
