@@ -28,9 +28,15 @@ PACKAGES = (
     *("python3-minimal", "python3-venv"),
 )
 """Everything a host will ever have: lab hosts have no way out to fetch more."""
-MORE = {"bullseye": (), "bookworm": (), "trixie": ("sudo-rs", "rust-coreutils")}
-"""The suites that there are, and what hosts of each have besides: beside the usual programs, not in
-their place; see `tests.lab.faults` for that."""
+MORE = {
+    "bullseye": (),
+    "bookworm": (),
+    "bookworm+rabbitmq": ("rabbitmq-server", "systemd-journal-remote"),
+    "trixie": ("sudo-rs", "rust-coreutils"),
+}
+"""The trees that there are, each a suite, and what hosts of each have besides: beside the usual
+programs, not in their place; see `tests.lab.faults` for that. Services of these packages are off
+until a test starts them."""
 PRISTINE = "usr/lib/botdeploy-lab"
 """The folder in a tree with what `reset.sh` compares a host with."""
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
@@ -81,6 +87,7 @@ def prune() -> list[str]:
 
 def _build(tree: Path, suite: str) -> None:
     keyring = [f"--keyring={KEYRING}"] if KEYRING.exists() else []
+    servers = [each for each in MORE[suite] if each.endswith("-server")]
     run(
         [
             "mmdebstrap",
@@ -92,8 +99,9 @@ def _build(tree: Path, suite: str) -> None:
             "--dpkgopt=path-exclude=/usr/share/locale/*",
             # mmdebstrap runs a hook as `HOOK TREE`; through sh it need not be executable.
             f'--customize-hook=sh "{HERE / "base.sh"}" "$1"',
+            *(f'--customize-hook=chroot "$1" systemctl disable {each}' for each in servers),
             *keyring,
-            suite,
+            suite.partition("+")[0],
             str(tree),
             MIRROR,
         ],
