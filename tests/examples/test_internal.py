@@ -55,10 +55,14 @@ class Team:
         self.played.wait_until(is_asked, "cron's run asks for an approval", PATIENCE_S)
         self.asked += 1
 
-    def await_running(self, dev: str, main: str, what: str) -> None:
-        """Wait until both instances run what they should."""
-        wanted = [dev, main]
-        self.played.wait_until(lambda: self.played.running() == wanted, what, PATIENCE_S)
+    def await_end(self, ended: str, running: str, what: str) -> None:
+        """Wait until cron's run has ended a rollout, and check what both instances run."""
+
+        def has_ended() -> bool:
+            return any(line.startswith(ended) for line in self.cron.said_to_cron())
+
+        self.played.wait_until(has_ended, what, PATIENCE_S)
+        assert self.played.running() == [running] * 2
         self.played.tell(what)
 
 
@@ -76,7 +80,9 @@ def team(lab: Lab, tmp_path: Path) -> Team:
         bot={"env": {"DAY_S": str(DAY_S)}},
     )
     internal, users = played.original("rollout")["rings"]
-    played.write(rings=[{**internal, "soak": f"{2 * DAY_S}s"}, users], attended_soak="1s")
+    settle = {"settle": f"{long(10, 1)}s"}
+    rings = [{**internal, **settle, "soak": f"{2 * DAY_S}s"}, {**users, **settle}]
+    played.write(rings=rings, attended_soak="1s")
     return Team(lab, played)
 
 
@@ -86,16 +92,16 @@ def test_what_breaks_on_the_teams_second_day_never_reaches_the_users(team: Team)
     one = team.release("v1")
     team.await_question()
     played.type("approve prod --message 'the first one'")
-    team.await_running(one, one, "cron has taken version 1 to main")
+    team.await_end(f"{one}: every ring passed", one, "cron has taken version 1 to main")
 
     two = team.release("v2")
     team.await_question()
     assert played.running() == [two, one]
     played.type("approve prod --message 'the team has used it for two days'")
-    team.await_running(two, two, "cron has taken version 2 to main")
+    team.await_end(f"{two}: every ring passed", two, "cron has taken version 2 to main")
 
     three = team.release("v3")
-    team.await_running(two, two, "cron has taken dev back to version 2")
+    team.await_end(f"{three} failed", two, "cron has taken dev back to version 2")
     team.cron.stop_cron()
     back = played.seconds_until_back("h1", "assistant@dev", "the session has expired")
     played.tell(f"version 2 ran again on dev {back:.1f} s after the first failed answer")
