@@ -12,7 +12,7 @@ import json
 import os
 import sys
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -25,7 +25,15 @@ try:
     from tests.bench import judge_rivals, judge_scenarios
     from tests.bench.judge_compiled import CompiledJudge
     from tests.bench.judge_plots import JUDGE, write_plots
-    from tests.bench.judge_scenarios import IDEAL, NASTY, OTHER, REAL, Fault, Scenario
+    from tests.bench.judge_scenarios import (
+        IDEAL,
+        NASTY,
+        OTHER,
+        REAL,
+        Fault,
+        Scenario,
+        in_second_world,
+    )
 except ModuleNotFoundError as missing:
     sys.exit(f"{missing.name} is missing; type: .venv/bin/python -m pip install --group bench")
 
@@ -56,7 +64,7 @@ class Row:
     has_rivals: bool = False
 
 
-ROWS = (
+ROWS: tuple[Row, ...] = (
     Row("good, rough scenario", REAL, Fault(), is_null=True, has_rivals=True),
     Row("good, ideal scenario", IDEAL, Fault(), is_null=True),
     Row("good, nasty scenario", NASTY, Fault(), is_null=True),
@@ -74,6 +82,26 @@ ROWS = (
     Row("latency + 100 %", REAL, Fault(slow=2.0)),
     Row("errors x 5, nasty scenario", NASTY, Fault(errors=5.0)),
     Row("errors x 20, nasty scenario", NASTY, Fault(errors=20.0)),
+)
+_IN_BOTH = (
+    Row("good, rough scenario", REAL, Fault(), is_null=True),
+    Row("good, nasty scenario", NASTY, Fault(), is_null=True),
+    Row("good, outage of all", REAL, Fault(outage=10), is_null=True),
+    Row("errors x 2", REAL, Fault(errors=2.0)),
+    Row("errors x 5", REAL, Fault(errors=5.0)),
+    Row("errors x 20", REAL, Fault(errors=20.0)),
+    Row("a new error, 1 in 5 min", REAL, Fault(new=0.2)),
+    Row("gone silent", REAL, Fault(traffic=0.0)),
+    Row("latency x 3", REAL, Fault(slow=3.0)),
+)
+ROWS += tuple(
+    replace(row, name=f"{row.name}, second world", scenario=in_second_world(row.scenario))
+    for row in _IN_BOTH
+)
+ROWS += tuple(
+    replace(row, name=f"{row.name}, 1 h of past", scenario=replace(row.scenario, past=60))
+    for row in ROWS
+    if row.name.removesuffix(", second world") in {one.name for one in _IN_BOTH}
 )
 RIVALS = {
     "grep ERROR": judge_rivals.grep,

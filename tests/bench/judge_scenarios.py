@@ -1,6 +1,8 @@
 """Simulated fleets: what hosts of a bot print in quiet and rough scenarios, good or faulty.
 
 Written for these measurements alone: minutes of counts, not lines. Each run has its own seed.
+There are two worlds. In the first a burst of errors lies within a minute, and minutes are alike but
+for outages and incidents. In the second (``in_second_world``) minutes are correlated, as a rule.
 """
 
 from __future__ import annotations
@@ -59,6 +61,12 @@ class Scenario:
     """Mean length of incidents that end by chance; 0: all last 3 minutes."""
     kinds: int = 6
     """Known kinds of errors; the k-th comes 1/k as often as the first."""
+    spread_min: float = 0.0
+    """Minutes over which the lines of a burst are spread; 0: all lie in one minute."""
+    companions: float = 0.0
+    """Other errors that one never seen before brings, and times that each returns, on the mean."""
+    shock: float = 0.0
+    """What an outage of the fleet adds to the log-latency, more or less on each host."""
 
 
 REAL = Scenario()
@@ -85,6 +93,11 @@ OTHER = Scenario(
     wander=0.1,
 )
 """Another kind of roughness, which nothing in the judge was tuned on."""
+
+
+def in_second_world(scenario: Scenario) -> Scenario:
+    """Give a scenario other habits, with the same parameters."""
+    return replace(scenario, spread_min=3.0, companions=1.0, shock=0.7, traffic_variance=0.15)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,12 +153,13 @@ def simulate(scenario: Scenario, fault: Fault, seed: tuple[int, ...]) -> Run:
     level[:, past:] *= np.exp(rng.normal(0.0, scenario.drift, hosts))[:, None]
     if scenario.host_wander:
         level = level * np.exp(_stray(rng, (hosts, minutes), scenario.host_wander, 180.0))
-    _raise(level, rng, scenario.outages / 60.0, 5.0)
+    outages = _raise(level, rng, scenario.outages / 60.0, 5.0)
     for host in range(hosts):
         _raise(level[host], rng, scenario.incidents / 1440.0, 3.0, scenario.incident_min)
     if fault.outage:
         begin = past + 3 + int(rng.integers(0, 15))
         level[:, begin : begin + fault.outage] *= 15.0
+        outages.append((begin, begin + fault.outage))
 
     weights = 1.0 / np.arange(1, scenario.kinds + 1)
     weights /= weights.sum()
@@ -156,18 +170,22 @@ def simulate(scenario: Scenario, fault: Fault, seed: tuple[int, ...]) -> Run:
         ratio[0, past:, :] = fault.errors
     usual = events * scenario.errors / scenario.burst * level
     bursts = rng.poisson(usual[:, :, None] * weights * ratio)
+    noise = np.zeros_like(bursts)
     for _ in range(rng.poisson(scenario.noise)):
-        bursts[0, past + int(1.5 * rng.random()), rng.integers(scenario.kinds)] += 1
-    errors = bursts.copy()
-    if scenario.burst > 1.0:
-        some = bursts > 0
-        errors[some] += rng.negative_binomial(bursts[some], 1.0 / scenario.burst)
+        noise[0, past + int(1.5 * rng.random()), rng.integers(scenario.kinds)] += 1
+    if scenario.spread_min:
+        errors = _spread(_lines(rng, bursts, scenario.burst), rng, scenario.spread_min)
+        errors += _lines(rng, noise, scenario.burst)
+    else:
+        errors = _lines(rng, bursts + noise, scenario.burst)
 
     unseen: list[tuple[int, int, int]] = []
     for host in range(hosts):
         many = rng.poisson(scenario.unseen / 1440.0 * minutes)
         unseen += [(int(at), host, -1) for at in rng.random(many) * minutes]
     unseen = [(at, host, number) for number, (at, host, _) in enumerate(sorted(unseen))]
+    if scenario.companions:
+        unseen = _accompanied(unseen, rng, scenario.companions, minutes)
     if fault.new:
         many = rng.poisson(fault.new * scenario.watch)
         unseen += [(past + int(at), 0, 10**6) for at in rng.random(many) * scenario.watch]
@@ -175,6 +193,10 @@ def simulate(scenario: Scenario, fault: Fault, seed: tuple[int, ...]) -> Run:
     centre = rng.normal(5.0, 0.3, hosts)[:, None] + _stray(rng, (1, minutes), scenario.fleet_wander)
     centre = centre + _stray(rng, (hosts, minutes), scenario.wander)
     centre[0, past:] += np.log(fault.slow)
+    if scenario.shock:
+        for begin, end in outages:
+            struck = scenario.shock * np.exp(rng.normal(0.0, 0.3, hosts))
+            centre[:, max(0, int(begin)) : max(0, int(np.ceil(end)))] += struck[:, None]
     spread = scenario.latency_sd
     work = events * centre + rng.standard_normal((hosts, minutes)) * spread * np.sqrt(events)
     inner = rng.chisquare(np.maximum(1, events - 1)) * spread**2 * (events > 1)
@@ -184,16 +206,51 @@ def simulate(scenario: Scenario, fault: Fault, seed: tuple[int, ...]) -> Run:
 
 def _raise(
     level: Floats, rng: np.random.Generator, rate: float, length: float, chance: float = 0.0
-) -> None:
+) -> list[tuple[float, float]]:
     """Let errors come 15 times as often for ``length`` minutes, ``rate`` times a minute.
 
-    ``chance``: the mean of lengths that are left to chance.
+    ``chance``: the mean of lengths that are left to chance. Gives when, in minutes.
     """
     minutes = level.shape[-1]
+    spans = []
     for begin in rng.random(rng.poisson(rate * (minutes + length))) * (minutes + length) - length:
         end = begin + (rng.exponential(chance) if chance else length)
         for minute in range(max(0, int(np.floor(begin))), min(minutes, int(np.ceil(end)))):
             level[..., minute] *= 1.0 + 14.0 * (min(end, minute + 1) - max(begin, minute))
+        spans.append((begin, end))
+    return spans
+
+
+def _lines(rng: np.random.Generator, bursts: Ints, mean: float) -> Ints:
+    """Give how many lines so many bursts have, ``mean`` each."""
+    out = bursts.copy()
+    if mean > 1.0:
+        some = bursts > 0
+        out[some] += rng.negative_binomial(bursts[some], 1.0 / mean)
+    return out
+
+
+def _spread(lines: Ints, rng: np.random.Generator, minutes: float) -> Ints:
+    """Spread each burst's lines over so many minutes from some moment of its minute on."""
+    out = np.zeros_like(lines)
+    host, minute, kind = np.repeat(np.nonzero(lines), lines[lines > 0], axis=1)
+    late = minute + np.floor(rng.random(len(minute)) + minutes * rng.random(len(minute)))
+    kept = late < lines.shape[1]
+    np.add.at(out, (host[kept], late[kept].astype(int), kind[kept]), 1)
+    return out
+
+
+def _accompanied(
+    unseen: list[tuple[int, int, int]], rng: np.random.Generator, mean: float, minutes: int
+) -> list[tuple[int, int, int]]:
+    """Let each error never seen before bring others, and each of them return within minutes."""
+    out = []
+    for at, host, number in unseen:
+        for companion in range(1 + rng.poisson(mean)):
+            late = [0.0, *rng.exponential(10.0, rng.poisson(mean))]
+            found = {at + int(one) for one in late}
+            out += [(one, host, 1000 * number + companion) for one in found if one < minutes]
+    return sorted(out)
 
 
 def _stray(
