@@ -17,6 +17,9 @@ TOO_SLOW = 1.25
 """What a pass excludes."""
 ENOUGH_MIN = 20.0
 """Minutes with latencies that the past must have."""
+_LEAST_STRAY = 0.08
+"""Standard deviation that a minute's gap is taken to have at least (8 %), however calm the past:
+three and a half of them are as much slowness as one minute can show."""
 _RESTART = 0.0009
 """Variance that a restart adds by itself (3 %)."""
 
@@ -114,7 +117,8 @@ def learn(gaps: list[float], shares: list[float], noise: float) -> GapModel:
         has_before = True
     if known < ENOUGH_MIN:
         return GapModel(0.0, 0.0, 0.0, 0.0, known)
-    wander = max(0.0, (square - noise * share) / known)
+    spread = max(square / known, _LEAST_STRAY * _LEAST_STRAY)
+    wander = max(0.0, spread - noise * share / known)
     memory = min(0.9, max(0.0, (product / max(1.0, pairs)) / max(1e-12, square / known)))
     inflation = (1.0 + memory) / (1.0 - memory)
     hours = 0.0
@@ -132,7 +136,7 @@ def learn(gaps: list[float], shares: list[float], noise: float) -> GapModel:
             strayed += (sums / weight) ** 2 - 1.0 / weight
     hourly = max(0.0, strayed / hours) if hours > 0.0 else 0.01
     # three and a half standard deviations, in place of a quantile
-    most = 3.5 * sqrt(square / known)
+    most = 3.5 * sqrt(spread)
     return GapModel(wander, inflation, most, hourly + _RESTART, known)
 
 

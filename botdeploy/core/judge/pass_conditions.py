@@ -74,8 +74,10 @@ class PassConditions:
         if self._sequential is not None:
             lacking = self._sequential.missing(now_us)
             if lacking:
-                return self.late(Verdict(Outcome.WAIT, (*lacking, self._seen())), now_us)
-            proved = (f"{self._seen()}; {self._sequential.figures()}", *self._caveats())
+                lacking = (*lacking, *self._sequential.unweighed(), self._seen())
+                return self.late(Verdict(Outcome.WAIT, lacking), now_us)
+            beside = [f"but {one}" for one in self._sequential.unweighed()]
+            proved = (f"{self._seen()}; {self._sequential.figures()}", *beside, *self._caveats())
             return Verdict(Outcome.PASS, proved)
         doubt = self._quick.doubt(now_us)
         if doubt is not None:

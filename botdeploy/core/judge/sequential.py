@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from math import ceil
 from typing import TYPE_CHECKING
 
+from botdeploy.core.judge import latency
 from botdeploy.core.judge.comparison import Comparison
-from botdeploy.core.judge.count_table import NEW_ERRORS, WEIGHED, Table
+from botdeploy.core.judge.count_table import NEW_ERRORS, WEIGHED, WORK, Table
 from botdeploy.core.judge.evidence_text import EvidenceText
 from botdeploy.core.judge.history_model import Usual
 from botdeploy.core.judge.host_tally import MINUTE_US, SECOND_US
@@ -190,6 +191,18 @@ class SequentialTest:
         ):
             if safety < needed:
                 yield f"{what} {_excluded(safety)}"
+
+    def unweighed(self) -> tuple[str, ...]:
+        """Say what is not weighed, though the bot tells it."""
+        watch = self._watch
+        if (
+            watch is None
+            or watch.comparison.slow is not None
+            or not any(sum(watch.table.rows[WORK][h]) for h in watch.comparison.canary)
+        ):
+            return ()
+        known = f"fewer than {latency.ENOUGH_MIN:.0f} minutes of the old release tell it"
+        return (f"how long work takes was not weighed: {known}",)
 
     def figures(self) -> str:
         """Sum the watch up in numbers."""

@@ -144,6 +144,51 @@ def test_ten_times_the_errors_fail_before_the_soak_is_over() -> None:
     assert ruled.host == "w1"
 
 
+def _served(start: int, end: int, *, seed: int, latency_ms: float) -> list[LogLine]:
+    """Give five lines a second whose latencies hardly stray."""
+    rng = random.Random(seed)  # noqa: S311
+    return [
+        fine(SWITCH + start * MINUTE + at * 200_000, latency_ms * exp(rng.gauss(0.0, 0.25)))
+        for at in range((end - start) * 300)
+    ]
+
+
+def test_a_calm_fleet_does_not_hide_slowness() -> None:
+    """Three times as long is a fail within five minutes, however little minutes strayed before."""
+    history = {host: _served(-60, 0, seed=n, latency_ms=100.0) for n, host in enumerate(HOSTS)}
+    lines = {host: _served(0, 6, seed=10 + n, latency_ms=100.0) for n, host in enumerate(HOSTS)}
+    when, ruled = run(judge(history), lines | {"w1": _served(0, 6, seed=9, latency_ms=300.0)}, 6)
+    assert ruled.outcome is Outcome.FAIL
+    assert when <= 5
+    assert any("times as long" in said for said in ruled.reasons)
+    _, ruled = run(judge(history), lines, 6)
+    assert ruled.outcome is Outcome.WAIT
+
+
+def test_one_slow_minute_of_a_calm_fleet_is_no_proof() -> None:
+    """A pause of a minute, however long work takes in it, does not fail a release."""
+    history = {host: _served(-60, 0, seed=n, latency_ms=100.0) for n, host in enumerate(HOSTS)}
+    lines = {host: _served(0, 8, seed=10 + n, latency_ms=100.0) for n, host in enumerate(HOSTS)}
+    slow = _served(3, 4, seed=9, latency_ms=900.0)
+    lines["w1"] = sorted(
+        [one for one in lines["w1"] if not 3 <= (one.at_us - SWITCH) / MINUTE < 4] + slow,
+        key=lambda line: line.at_us,
+    )
+    _, ruled = run(judge(history), lines, 8)
+    assert ruled.outcome is Outcome.WAIT
+
+
+def test_latencies_that_are_not_weighed_are_told() -> None:
+    """A past with too few of them drops out of the weighing, and the verdict says so."""
+    history = {host: minutes(-240, 0, seed=n) for n, host in enumerate(HOSTS)}
+    lines = {host: minutes(0, 62, seed=50 + n, latency_ms=90.0) for n, host in enumerate(HOSTS)}
+    _, ruled = run(judge(history), lines)
+    assert ruled.outcome is Outcome.PASS
+    assert any("how long work takes was not weighed" in said for said in ruled.reasons)
+    _, ruled = run(judge(history), watch())
+    assert not any("not weighed" in said for said in ruled.reasons)
+
+
 def test_traffic_that_stops_fails() -> None:
     """Silence is not health: the bot runs, errs no more, and does nothing."""
     _, ruled = run(judge(soak_min=60), watch(lines=0.0, errors=0.0))
