@@ -194,9 +194,9 @@ def simulate(scenario: Scenario, fault: Fault, seed: tuple[int, ...]) -> Run:
     centre = centre + _stray(rng, (hosts, minutes), scenario.wander)
     centre[0, past:] += np.log(fault.slow)
     if scenario.shock:
-        for begin, end in outages:
+        for since, until in outages:
             struck = scenario.shock * np.exp(rng.normal(0.0, 0.3, hosts))
-            centre[:, max(0, int(begin)) : max(0, int(np.ceil(end)))] += struck[:, None]
+            centre[:, max(0, int(since)) : max(0, int(np.ceil(until)))] += struck[:, None]
     spread = scenario.latency_sd
     work = events * centre + rng.standard_normal((hosts, minutes)) * spread * np.sqrt(events)
     inner = rng.chisquare(np.maximum(1, events - 1)) * spread**2 * (events > 1)
@@ -249,7 +249,7 @@ def _accompanied(
         for companion in range(1 + rng.poisson(mean)):
             late = [0.0, *rng.exponential(10.0, rng.poisson(mean))]
             found = {at + int(one) for one in late}
-            out += [(one, host, 1000 * number + companion) for one in found if one < minutes]
+            out += [(when, host, 1000 * number + companion) for when in found if when < minutes]
     return sorted(out)
 
 
