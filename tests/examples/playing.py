@@ -71,7 +71,7 @@ class Example(Project):
             text = text.replace(address, self.lab[name].address)
         return text
 
-    def type(self, line: str, *, code: int = 0, timeout: float = 240) -> str:
+    def type(self, line: str, *, code: int = 0, timeout: float = 600) -> str:
         """Run a command as a person does, note what it says, and check how it ends."""
         self.note(f"$ botdeploy {line}")
         done = subprocess.run(

@@ -87,6 +87,17 @@ def test_internal_first_has_one_machine_and_a_gate_for_the_users() -> None:
     assert tokens == ["env:TOKEN_DEV", "env:TOKEN_MAIN"]
 
 
+@pytest.mark.parametrize("example", ["internal", "segments"])
+def test_versions_of_an_example_have_the_same_files(example: str) -> None:
+    """A version is the one before with a small change, not a copy gone astray."""
+    found = {
+        place: {path.name for path in place.iterdir() if path.is_file()}
+        for place in (PROJECT / "examples" / example).glob("v*")
+    }
+    assert len(found) >= 3
+    assert len({frozenset(names) for names in found.values()}) == 1
+
+
 def test_the_inventories_that_the_docs_show_mean_what_is_said_of_them(tmp_path: Path) -> None:
     """Both forms of several instances on one machine."""
     page = (PROJECT / "docs/inventory.md").read_text(encoding="utf-8")
