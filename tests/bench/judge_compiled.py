@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from tests.bench.judge_scenarios import Floats, Run
 
 _DRIVER = """
-def follow(own, own_mean, rest, rest_mean, active, burst, swing, doubt, ratios, weights, ceiling,
-           minutes, safe, out, safety_out, level_out, outages_in, outages_out, hindsight):
+def follow(own, own_mean, rest, rest_mean, active, burst, swing, length, doubt, ratios, weights,
+           ceiling, minutes, safe, out, safety_out, level_out, outages_in, outages_out, hindsight):
     good = len(safe) - 1
     steps_all = ratio_steps(np.concatenate((ratios, safe)), doubt)
     grid = Grid(doubt / 3.0, lowest_step(steps_all))
@@ -64,7 +64,7 @@ def follow(own, own_mean, rest, rest_mean, active, burst, swing, doubt, ratios, 
         outages_out[t] = level.outage
         if active[t] and own_mean[t] > 0.0:
             middle = own_mean[t] * level.ratio * exp(-0.5 * doubt * doubt)
-            likelihoods(own[t], middle, level.variance, burst, grid, fits)
+            likelihoods(own[t], middle, level.variance, burst, length, grid, fits)
             share = late if unspent >= late else 0.0
             trust = trust_in(level.ratio, level.outage)
             advance(table, null, fits, steps, grid.first, Stake(ceiling, 0.0, share, trust))
@@ -147,6 +147,7 @@ class CompiledJudge:
         self._young_kinds()
         self.fresh = self._fresh()
         self._fits: dict[str, tuple[Floats, rates_module.Spread]] = {}
+        self.length = self._burst_minutes()
         self._latency()
 
     def _young_kinds(self) -> None:
@@ -192,6 +193,13 @@ class CompiledJudge:
         """How many weighed errors come together."""
         _, spread = self._fit("weighed", self.weighed, self.by_traffic)
         return float(spread.burst)
+
+    def _burst_minutes(self) -> float:
+        rates, _ = self._fit("weighed", self.weighed, self.by_traffic)
+        past = slice(0, self.past)
+        counts = self.weighed[:, past].astype(float).ravel()
+        means = (rates[:, None] * self.by_traffic[:, past]).ravel()
+        return float(_BET["burst_minutes"](counts, means, self.past))
 
     def _latency(self) -> None:
         run, past = self.run, self.past
@@ -329,7 +337,8 @@ class CompiledJudge:
                 rest,
                 active,
             )
-            about = (burst, swings, doubt, ratios, weights, ceiling, minutes)
+            length = 1.0 if is_traffic else self.length
+            about = (burst, swings, length, doubt, ratios, weights, ceiling, minutes)
             _BET["follow"](
                 *counted,
                 *about,
@@ -371,6 +380,7 @@ class CompiledJudge:
             np.ones(minutes),
             2.0,
             3.0,
+            1.0,
             0.5,
             _NEW,
             _NEW_STAKES,

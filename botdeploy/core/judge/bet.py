@@ -110,23 +110,35 @@ def stakes(bursts: float, doubt: float, ratios: list[float]) -> list[float]:
 
 
 def likelihoods(
-    x: float, mean: float, variance: float, burst: float, grid: Grid, out: list[float]
+    x: float,
+    mean: float,
+    variance: float,
+    burst: float,
+    length: float,
+    grid: Grid,
+    out: list[float],
 ) -> None:
     """Fill ``out`` with the likelihoods of ``x`` at ``mean`` times what the grid says.
 
     A negative binomial whose shape grows with the mean: events that come in bursts of ``burst``
     lines (compound Poisson), with ``variance`` as the relative one of the level. They are relative
     to the greatest one among the nodes of ratio 1.
+
+    Where a burst goes on for ``length`` minutes, so many neighbouring minutes show the same event:
+    each shows a part of it, and counts for a part of one (a likelihood's power; the geometric mean
+    of so many series of minutes that are far enough apart, an e-value by Hölder's inequality).
     """
     top = -1e300
     half = (NODES - 1) // 2
     m = mean * exp(grid.step * grid.first)
     ratio = exp(grid.step)
+    within = max(1.05, burst / length)
     for j in range(len(out)):
-        shape = 1.0 / (variance + (burst - 1.0) / m)
+        shape = 1.0 / (variance + (within - 1.0) / m)
         value = -shape * log1p(m / shape)
         if x > 0.0:
             value += lgamma(x + shape) - lgamma(shape) + x * log(m / (m + shape))
+        value /= length
         out[j] = value
         m *= ratio
         if -half <= grid.first + j <= half:

@@ -41,11 +41,11 @@ class Rates:
     counts: list[float]
     """By host, over the whole past."""
 
-    def variation(self, canary: Collection[int]) -> Variation:
-        """Give how the counts of these hosts vary together."""
+    def variation(self, canary: Collection[int], length: float) -> Variation:
+        """Give how the counts of these hosts vary together; ``length``: minutes of a burst."""
         burst, swing, wander = self.spread
         counted = sum(self.counts[h] for h in canary)
-        return Variation(burst, swing, rates.doubt(counted, burst, wander))
+        return Variation(burst, swing, rates.doubt(counted, burst, wander), length)
 
 
 class Usual:
@@ -76,11 +76,11 @@ class Usual:
             for b in range(self.blocks)
         ]
         everyone = range(self.hosts)
-        swings = [self.swing(everyone, t) for t in range(table.past)]
+        self._swings = [self.swing(everyone, t) for t in range(table.past)]
         self._by_traffic = [
             self.lines[h]
             * sum(
-                swings[t]
+                self._swings[t]
                 for t in range(b * rates.BLOCK_MIN, (b + 1) * rates.BLOCK_MIN)
                 if table.covered[h][t]
             )
@@ -110,6 +110,19 @@ class Usual:
             sums = [sum(counts[h * self.blocks : (h + 1) * self.blocks]) for h in range(self.hosts)]
             self._kinds[kind] = Rates(out, spread, sums)
         return self._kinds[kind]
+
+    @cached_property
+    def burst_minutes(self) -> float:
+        """Over how many minutes a burst of errors is spread, by all errors of the past."""
+        past, table = self._table.past, self._table
+        each = self.of(WEIGHED).rates
+        counts, means = [], []
+        for h in range(self.hosts):
+            for t in range(past):
+                known = table.covered[h][t]
+                counts.append(table.rows[WEIGHED][h][t] if known else 0.0)
+                means.append(each[h] * self.lines[h] * self._swings[t] if known else 0.0)
+        return rates.burst_minutes(counts, means, past)
 
     @cached_property
     def new_error_rate(self) -> float:
@@ -167,7 +180,7 @@ class Usual:
         mean = sum(usual.rates[h] * (1.0 if is_traffic else self.lines[h]) for h in canary)
         if mean <= 0.0:
             return None
-        variation = usual.variation(canary)
+        variation = usual.variation(canary, 1.0 if is_traffic else self.burst_minutes)
         if is_traffic:
             return Stream.of_traffic(variation, minutes, is_excluding=worse is not None)
         bad = None

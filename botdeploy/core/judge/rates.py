@@ -23,6 +23,14 @@ _OUTAGE = 2.5
 WANDER = 0.04
 """Variance of a host's log-rate from hour to hour, where no history has shown it."""
 _WANDER_WEIGHT = 8.0
+_LAGS = 3
+"""Minutes within which one burst may go on."""
+_MOST_LINES = 6.0
+"""A minute's lines beyond its mean are clipped there: an incident is no burst."""
+_PRIOR_MIN = 1.5
+"""Minutes that a burst lasts where no history has shown it,"""
+_PRIOR_SQUARES = 30.0
+"""and how much that weighs, in squared lines: about ten bursts."""
 _RESTART = 0.0225
 """Variance that a restart adds to a host's log-rate by itself (.15²)."""
 
@@ -36,6 +44,42 @@ class Spread(NamedTuple):
     """Shape of the ups and downs that all hosts share, 0.3 (rough) to 10 (none)."""
     wander: float
     """Variance of a host's log-rate from hour to hour."""
+
+
+def burst_minutes(counts: list[float], means: list[float], minutes: int) -> float:
+    """Give over how many minutes a burst is spread, 1 to 5: ``host*minutes + minute``.
+
+    How much more a sum over minutes varies than they do one by one (the integrated
+    autocorrelation), without what all hosts share, drawn towards a prior.
+    """
+    hosts = len(counts) // minutes
+    apart = [0.0] * len(counts)
+    for at in range(len(counts)):
+        apart[at] = min(counts[at], _MOST_LINES + means[at]) - means[at]
+    square = together = 0.0
+    for lag in range(_LAGS + 1):
+        own = fleet = own_means = fleet_means = 0.0
+        for t in range(minutes - lag):
+            now = later = now_mean = later_mean = 0.0
+            for h in range(hosts):
+                at = h * minutes + t
+                own += apart[at] * apart[at + lag]
+                own_means += means[at] * means[at + lag]
+                now += apart[at]
+                later += apart[at + lag]
+                now_mean += means[at]
+                later_mean += means[at + lag]
+            fleet += now * later
+            fleet_means += now_mean * later_mean
+        between = fleet_means - own_means
+        shared = (fleet - own) / between if hosts > 1 and between > 0.0 else 0.0
+        found = own - own_means * max(0.0, shared)
+        if lag:
+            together += 2.0 * found
+        else:
+            square = found
+    longer = together + (_PRIOR_MIN - 1.0) * _PRIOR_SQUARES
+    return min(5.0, max(1.0, 1.0 + longer / (max(0.0, square) + _PRIOR_SQUARES)))
 
 
 def learn(counts: list[float], exposure: list[float], blocks: int, rates: list[float]) -> Spread:

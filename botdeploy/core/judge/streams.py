@@ -41,6 +41,8 @@ class Variation(NamedTuple):
     """Shape of the ups and downs that all hosts share."""
     doubt: float
     """Standard deviation of what the canary's log-rate may be."""
+    length: float = 1.0
+    """Minutes over which the lines that come together are spread."""
 
 
 class Wager(NamedTuple):
@@ -154,7 +156,7 @@ class Stream:
         enter = baseline_level.ENTER
         if beside is not None:
             enter = baseline_level.enter_beside(beside.level.outage)
-        burst, swing, _ = self._about
+        burst, swing = self._about.burst, self._about.swing
         self._baseline = baseline_level.follow_baseline(
             x, mean, burst, swing, enter, self._baseline
         )
@@ -186,7 +188,8 @@ class Stream:
 
     def _fit(self, x: float, mean: float, level: BaselineLevel) -> None:
         middle = mean * level.ratio * exp(-0.5 * self._about.doubt * self._about.doubt)
-        bet.likelihoods(x, middle, level.variance, self._about.burst, self._grid, self._fits)
+        burst, length = self._about.burst, self._about.length
+        bet.likelihoods(x, middle, level.variance, burst, length, self._grid, self._fits)
 
     def _bet(self, pairs: _Pairs, unspent: float, level: BaselineLevel) -> float:
         """Bet on the minute that was fitted last; gives the stake that is kept for later ones."""

@@ -76,7 +76,7 @@ def test_less_trust_never_makes_more_of_a_minute() -> None:
     steps = bet.ratio_steps([3.0], 0.4)
     first = bet.lowest_step(steps)
     fits = [0.0] * bet.table_size(steps)
-    bet.likelihoods(6.0, 1.0, 0.2, 2.0, bet.Grid(0.4 / 3.0, first), fits)
+    bet.likelihoods(6.0, 1.0, 0.2, 2.0, 1.0, bet.Grid(0.4 / 3.0, first), fits)
     found = []
     for trust in (1.0, 0.5, 0.1, 0.0):
         null = bet.node_weights()

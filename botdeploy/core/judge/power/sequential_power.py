@@ -92,7 +92,7 @@ class SequentialPower:
 
     def chance(self, ratio: float) -> float:
         """Give how likely the count of a worse release is enough, whatever the host's bias."""
-        burst, _, doubt = self._variation
+        burst, doubt = self._variation.burst, self._variation.doubt
         damped = _Damped(ratio * self._scenario.errors / BURST_LINES / KINDS)
         size = KINDS * self._scenario.hosts * self._minutes
         needed = self._enough()
