@@ -71,6 +71,9 @@ def test_prod_gets_what_dev_has_proven(lab: Lab, tmp_path: Path) -> None:
     away = prod.run("promote", "prod")
     assert away.code == 6, away.out + away.err
     assert "could not be asked: h1: " in away.summary
+    assert "take a host that is gone for good out of the inventory of dev" in away.summary
+    forced = f"botdeploy canary prod --force --release {waiting['release']}"
+    assert f"to release it all the same: {forced}" in away.summary
     dev.host_vars = {}
     dev.write()
 

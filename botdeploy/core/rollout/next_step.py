@@ -115,6 +115,8 @@ class End:
     ring: str = ""
     blame: Blame = Blame.RELEASE
     """Of a failure: HOST where every ring has passed, and one that came later failed."""
+    reason: Reason | None = None
+    """REQUIRES where hosts of the environment that is required are what can't be reached."""
 
 
 Action = Stage | SwitchOver | Confirm | Prove | Revert

@@ -45,7 +45,7 @@ class Unmet:
     def step(self, ring: str) -> Wait | End:
         """Give what becomes of a rollout at this ring."""
         if self.is_away:
-            return End(Result.UNREACHABLE, self.why, ring)
+            return End(Result.UNREACHABLE, self.why, ring, reason=Reason.REQUIRES)
         return Wait(Reason.REQUIRES, self.why, ring, self.until)
 
 

@@ -111,8 +111,12 @@ def ask(
     missing = missing_platforms(own, contents)
     away = [str(one) for one in seen.values() if isinstance(one, HostError)]
     if away:
-        why = f"{requires.environment} must have proven it, and could not be asked"
-        return RequiredAnswer(requires, Unmet(f"{why}: {'; '.join(away)}", is_away=True), missing)
+        why = (
+            f"{requires.environment} must have proven it, and could not be asked:"
+            f" {'; '.join(away)}; bring it back, or take a host that is gone for good out of the"
+            f" inventory of {requires.environment}"
+        )
+        return RequiredAnswer(requires, Unmet(why, is_away=True), missing)
     states = {name: state for name, (state, _) in answers.items()}
     told = Other(requires.environment, states, contents, others(other.inventory, states))
     hosts: dict[str, list[str]] = {}

@@ -96,7 +96,10 @@ class RunEnd:
                 return Ended(code, over + self._where_they_are(), hints=(Hint(Todo.CANARY),))
             case Result.UNREACHABLE:
                 where = self._where_they_are()
-                return Ended(code, f"{why}. {where}. The same command goes on from there")
+                told = f"{why}. {where}. The same command goes on from there"
+                is_asked = end.reason is Reason.REQUIRES
+                steps = (Hint(Todo.FORCE, name=self._hosts.release),) if is_asked else ()
+                return Ended(code, told, hints=steps)
             case Result.INCONCLUSIVE:
                 self._leases.renew_all()
                 return Ended(

@@ -256,7 +256,9 @@ def test_a_ring_begins_only_where_what_it_requires_is_proven(is_attended: bool) 
     seen = facts(views, unmet=lack, is_attended=is_attended)
     assert decide(seen) == Wait(Reason.REQUIRES, lack.why, "fleet")
     away = replace(lack, is_away=True)
-    assert decide(replace(seen, unmet=away)) == End(Result.UNREACHABLE, lack.why, "fleet")
+    assert decide(replace(seen, unmet=away)) == End(
+        Result.UNREACHABLE, lack.why, "fleet", reason=Reason.REQUIRES
+    )
     begun = facts({**views, "h3": Standing.PROVEN}, unmet=lack, is_attended=is_attended)
     assert decide(begun) == SwitchOver("fleet", ("h2",))
     gated = policy(rings=(Ring("canary", Share(count=1)), Ring("fleet", "all", gate=Gate.APPROVE)))

@@ -75,7 +75,7 @@ def test_only_time_that_lacks_has_an_end() -> None:
 def test_who_could_not_be_asked_is_out_of_reach() -> None:
     """And ends the run, not the rollout."""
     assert Unmet("d1 is away", is_away=True).step("canary") == End(
-        Result.UNREACHABLE, "d1 is away", "canary"
+        Result.UNREACHABLE, "d1 is away", "canary", reason=Reason.REQUIRES
     )
 
 

@@ -15,7 +15,7 @@ from botdeploy.engine.commands.promote import due, promote
 from botdeploy.engine.commands.rollback import rollback
 from botdeploy.engine.fleet.required import RequiredAnswer, ask_built, ask_staged
 from botdeploy.engine.rollout.loop import Options
-from botdeploy.errors import ExitCode, UserError
+from botdeploy.errors import ExitCode, Hint, Todo, UserError
 from botdeploy.views import plan as view
 from botdeploy.views import sentences
 from tests.engine.commands.test_canary import release
@@ -177,7 +177,9 @@ def test_a_host_of_dev_that_is_down_is_out_of_reach(pair: Pair) -> None:
     pair.dev.hosts["d2"].die()
     ended = pair.canary("two")
     assert (ended.code, pair.has_begun()) == (ExitCode.UNREACHABLE, False)
-    assert "d2: it does not answer" in ended.summary
+    assert "d2: it does not answer; bring it back, or take a host that is gone" in ended.summary
+    staged = max(pair.prod.hosts["h1"].releases)
+    assert ended.hints == (Hint(Todo.FORCE, name=staged),)
     assert pair.promote().code is ExitCode.UNREACHABLE
     pair.dev.hosts["d2"].boot()
     assert pair.promote().code is ExitCode.DONE
