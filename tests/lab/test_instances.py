@@ -98,8 +98,9 @@ def test_a_tree_is_built_once_for_all_who_come_with_it(host: BreakableHost) -> N
     """Who comes second waits for the first, also from another environment, and gets the same."""
     dev, main = entered(host, "dev"), entered(host, "main", "stage")
     build = b"pwd >where\nls -d data\nsleep 2\n"
-    dev.upload(named("R1", build=build), pause_s=1)
+    dev.upload(named("R1", build=build), is_held=True)
     main.upload(named("Q1", "main", build=build))
+    dev.let_go()
     for one in (dev, main):
         said = one.uploaded()
         assert "staged" in said, said.records
@@ -113,26 +114,38 @@ def test_a_tree_is_built_once_for_all_who_come_with_it(host: BreakableHost) -> N
     assert main.state()["running"] == "Q1"
 
 
+WAITED = "/run/lab-waited"
+
+
+def wait_for_the_unheard(host: BreakableHost, seconds: int) -> None:
+    """Change for how long a controller is waited for without a word; who waits is noted."""
+    place = program(host)
+    host.root(
+        f"sed -i 's/^UNHEARD_S=.*/UNHEARD_S={seconds}/;"
+        f" s|^await_maker() {{|&\\necho $INSTANCE >>{WAITED}|' {place};"
+        f" grep -q UNHEARD_S={seconds} {place} && grep -q {WAITED} {place}"
+    )
+
+
 def test_who_is_dead_is_not_waited_for(host: BreakableHost) -> None:
     """An act that was killed in the middle leaves its claim, which is worth nothing."""
+    wait_for_the_unheard(host, 100_000)  # who waited for it would never come to an end
     dev, main = entered(host, "dev"), entered(host, "main", "stage")
-    dev.upload(named("R1"), pause_s=12)
+    dev.upload(named("R1"), is_held=True)
     host.root("pkill -KILL -f 'echobot [n] stage@dev'")
-    begun = time.monotonic()
     assert "staged" in main.send(named("Q1", "main"))
-    assert time.monotonic() - begun < 50, "not as long as one who may be alive"
+    dev.let_go()
     assert "staged" in dev.send(named("R1"), "=")
 
 
 def test_who_is_not_heard_is_not_waited_for(host: BreakableHost) -> None:
     """A controller that went away in the middle keeps nobody else from the same tree."""
-    program = f"/usr/local/lib/botdeploy/*/{BOT}"
-    host.root(f"sed -i 's/^UNHEARD_S=.*/UNHEARD_S=3/' {program}; grep -q UNHEARD_S=3 {program}")
+    wait_for_the_unheard(host, 3)
     dev, main = entered(host, "dev"), entered(host, "main", "stage")
-    dev.upload(named("R1"), pause_s=25)
-    begun = time.monotonic()
-    assert "staged" in main.send(named("Q1", "main"))
-    assert 1.9 < time.monotonic() - begun < 23, "waited for, but not until all has come"
+    dev.upload(named("R1"), is_held=True)
+    assert "staged" in main.send(named("Q1", "main")), "not waited for until all has come"
+    assert host.root(f"cat {WAITED}").stdout == "main\n", "waited for, all the same"
+    dev.let_go()
     assert "staged" in dev.uploaded(), "what comes late after all finds the tree and uses it"
     assert [one for one in trees(host) if one[0] != "."] == [named("R1").tree_digest]
     states = [one.state()["releases"][0]["tree"] for one in (dev, main)]
@@ -386,14 +399,35 @@ def test_a_prune_takes_nothing_from_an_upload(host: BreakableHost) -> None:
     meta_only = named("Q1", "main")
     assert "staged" in main.send(meta_only, "=")
     host.root(f"rm -rf {HOME}/instances/main/releases/Q1")
-    main.upload(new, f"tree:{base.tree_digest}", pause_s=3)
+    main.upload(new, f"tree:{base.tree_digest}", is_held=True)
     dev.deploy(named("R3", code=changed(3)), "run3")
     assert base.tree_digest in trees(host)
+    main.let_go()
     assert "staged" in main.uploaded()
     assert "proven" in dev("prove", dev.token, "R3", 0, "roll2")
     assert base.tree_digest not in trees(host)
     assert new.tree_digest in trees(host)
     assert "switched" in main.switch("run1", "Q2")
+
+
+def test_a_prune_takes_nothing_that_a_rollout_has_staged_for_a_later_ring(
+    host: BreakableHost,
+) -> None:
+    """Ten days ago, and another environment has had releases come and go since."""
+    dev, main = entered(host, "dev"), entered(host, "main", "stage")
+    main.deploy(named("P1", "main"), "run1")
+    new = named("Q2", "main", code=changed(2))
+    assert "staged" in main.send(new)
+    tree = f"{TREES}/{new.tree_digest}"
+    staged = f"{HOME}/instances/main/releases/Q2"
+    host.root(f"find {tree} {staged} -exec touch -h -d '10 days ago' {{}} +")
+    for number in range(3, 8):
+        dev.deploy(named(f"R{number}", code=changed(number)), f"run{number}")
+        assert "proven" in dev("prove", dev.token, f"R{number}", 0, "roll1")
+    assert named("R3", code=changed(3)).tree_digest not in trees(host)
+    assert new.tree_digest in trees(host)
+    assert "switched" in main.switch("run2", "Q2")
+    assert main.state()["running"] == "Q2"
 
 
 # --- forms, and what is somebody else's -----------------------------------------------------------

@@ -164,8 +164,8 @@ class Instance(Actor):
         assert "confirmed" in self("confirm", self.token, run)
         assert "proven" in self("prove", self.token, made.id, 5, "roll1")
 
-    def upload(self, made: TreeRelease, base: str = "-", *, pause_s: float = 0.0) -> None:
-        """Begin to send a release, from the host itself; between meta and files comes a pause."""
+    def upload(self, made: TreeRelease, base: str = "-", *, is_held: bool = False) -> None:
+        """Begin to send a release, from the host itself; held: files come after ``let_go``."""
         meta = made.meta()
         files = f"/run/lab-{self.name}"
         self.host.root(f"cat >{files}.meta", stdin=meta)
@@ -173,12 +173,17 @@ class Instance(Actor):
         words = (self.token, made.id, base, len(meta), 1000, 20, "roll1", "canary")
         act = " ".join(str(word) for word in (*words, made.tree_digest))
         program = host_program.path(BOT)
+        held = f"until [ -e {files}.go ]; do sleep 0.1; done" if is_held else ":"
         self.host.root(
-            f"{{ {{ cat {files}.meta; sleep {pause_s}; cat {files}.body; }} |"
+            f"rm -f {files}.go; {{ {{ cat {files}.meta; {held}; cat {files}.body; }} |"
             f" {program} n stage@{self.name} {act}; }} >{files}.said 2>&1 </dev/null &"
             f" n=0; until [ -e {HOME}/instances/{self.name}/.partial/*/alive ] || [ $n -gt 50 ];"
             " do sleep 0.1; n=$((n + 1)); done"
         )
+
+    def let_go(self) -> None:
+        """Let the files come that were held."""
+        self.host.root(f"touch /run/lab-{self.name}.go")
 
     def uploaded(self, seconds: float = 60) -> Reply:
         """Wait for the end of what was begun."""
