@@ -91,6 +91,13 @@ def test_from_one_to_three_and_back(project: Project) -> None:
     third = release(project)
     assert (project.running(), mark(host, "1")) == ([third] * 3, "precious")
     become(project, None)
+    refused = project.run("rollback", "prod")
+    assert refused.code == 2, refused.out
+    assert "tbot@1.service has taken the place of tbot.service here" in refused.summary
+    assert "use the inventory that names that one. Nothing was changed" in refused.summary
+    become(project, 3)
+    assert project.running() == [third] * 3
+    become(project, None)
     fourth = release(project)
     assert (project.running(), mark(host)) == ([fourth], "precious")
     assert active(host) == ["tbot.service", "tbot@2.service", "tbot@3.service"]

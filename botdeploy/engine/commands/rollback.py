@@ -17,6 +17,7 @@ from botdeploy.engine.fleet.ownership import refuse_others
 from botdeploy.engine.outcome import Ended
 from botdeploy.engine.rollout.rollout_ids import new_rollout
 from botdeploy.errors import ExitCode, Hint, HostError, Todo, UserError
+from botdeploy.hosts.acts.faults import is_other_form
 from botdeploy.hosts.acts.switch import Reverted, Unchanged
 
 if TYPE_CHECKING:
@@ -46,7 +47,8 @@ def rollback(
     """Take hosts back at once and see that they run; one that hangs keeps no other waiting.
 
     A second rollback changes nothing. Takes the lock from a rollout, but not from another
-    rollback. Raises UserError (exit 2) where there is nothing proven to return to.
+    rollback. Raises UserError (exit 2) where there is nothing proven to return to, or the bot
+    stands on every host in its other form.
     """
     with dependencies.lock(hosts, "rollback", why, patience_s=PATIENCE_S) as lock:
         locked_fleet = dependencies.locked_fleet(lock)
@@ -54,6 +56,8 @@ def rollback(
             lock.await_late(locked_fleet.ticker.tick)
         if not lock.entered:
             told = "; ".join(str(error) for error in lock.away.values())
+            if all(is_other_form(error) for error in lock.away.values()):
+                raise UserError(f"{told}. Nothing was changed")
             return Ended(ExitCode.UNREACHABLE, f"no host can be reached: {told}")
         to = to and meant(to, lock.states)
         ways = ways_back(lock.states, hosts, to)

@@ -59,6 +59,11 @@ class NameTaken(UserError):
     """
 
 
+def is_other_form(error: HostError) -> bool:
+    """Tell whether a host refused because the bot stands there in its other form."""
+    return isinstance(error, ActFailed) and error.code == "form"
+
+
 class LeaseLost(ActFailed):
     """The host went back by itself before the controller came to confirm."""
 

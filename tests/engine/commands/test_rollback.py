@@ -11,7 +11,7 @@ import pytest
 from botdeploy.engine.commands.rollback import rollback
 from botdeploy.engine.fleet.fleet import Fleet, StillAtWork
 from botdeploy.engine.fleet.lock import PATIENCE_S
-from botdeploy.errors import ExitCode
+from botdeploy.errors import ActFailed, ExitCode, UserError
 from tests.engine.commands.test_canary import release, tick
 from tests.engine.fakefleet import Stage, inventory_of
 
@@ -93,3 +93,29 @@ class _NoConnector:
 
     def close(self) -> None:
         """Close nothing."""
+
+
+@pytest.mark.parametrize("is_everywhere", [True, False])
+def test_a_bot_in_its_other_form_is_a_fault_of_the_inventory(
+    monkeypatch: pytest.MonkeyPatch, *, is_everywhere: bool
+) -> None:
+    """Exit 2, nothing is changed; where only one host has it, the others go back all the same."""
+    stage = Stage()
+    release(stage)
+    release(stage)
+
+    def refuse(*_: object) -> None:
+        raise ActFailed("h2", "enter", "bot@1.service has taken its place", code="form")
+
+    for name in stage.hosts if is_everywhere else ("h2",):
+        monkeypatch.setattr(stage.hosts[name], "enter", refuse)
+    stage.controller()
+    if is_everywhere:
+        with pytest.raises(UserError, match=r"has taken its place.*Nothing was changed"):
+            rollback(stage.inventory, tuple(stage.hosts), stage.dependencies())
+        assert stage.running() == ["R0002"] * 4
+        return
+    ended = rollback(stage.inventory, tuple(stage.hosts), stage.dependencies())
+    assert ended.code is ExitCode.UNREACHABLE
+    assert "bot@1.service has taken its place" in ended.summary
+    assert stage.running() == ["R0001", "R0002", "R0001", "R0001"]
