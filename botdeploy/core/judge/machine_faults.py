@@ -125,9 +125,10 @@ class MachineFaults:
     def barred(self, now_us: int) -> Verdict | None:
         """WAIT, and INCONCLUSIVE once the soak is over, for what a whole machine has shown."""
         self._search.look(now_us)
-        if not self._search.found:
+        shown = {**self._search.beside, **self._search.found}
+        if not shown:
             return None
         ran_s = (now_us - self._fleet.last_switch_us) / 1e6
         outcome = Outcome.WAIT if ran_s < self._options.soak_s else Outcome.INCONCLUSIVE
-        found = sorted(self._search.found.values(), key=lambda one: one.at_us)
+        found = sorted(shown.values(), key=lambda one: one.at_us)
         return Verdict(outcome, tuple(map(str, found)), machine=found[0].machine)

@@ -15,7 +15,7 @@ from botdeploy.core.judge.machine_signs import (
 )
 from botdeploy.core.judge.new_errors import least_occasions
 from botdeploy.core.judge.quick_facts import QuickFacts
-from botdeploy.core.judge.shared_machine import shared_machines
+from botdeploy.core.judge.shared_machine import LEAST_BESIDE, shared_machines
 from botdeploy.core.lines.error_grouping import group
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from botdeploy.core.judge.fleet_tally import FleetTally
     from botdeploy.core.judge.judge_options import JudgeOptions
-    from botdeploy.core.judge.shared_machine import MachineFault
+    from botdeploy.core.judge.shared_machine import MachineFault, SharedMachine
 
 _WINDOW_US = 5 * MINUTE_US
 _NOTED = log(1.3)
@@ -44,6 +44,8 @@ class MachineSearch:
         """By canary host, where the old release runs beside it."""
         self.found: dict[tuple[str, FaultKind], MachineFault] = {}
         """By machine and kind."""
+        self.beside: dict[tuple[str, FaultKind], MachineFault] = {}
+        """Those that only the canary's neighbours show."""
         self._is_new: dict[str, bool] = {}
         self._looked_us = fleet.watch_us
         window_us = options.soak_s * SECOND_US / 4.0 if options.soak_s else _WINDOW_US
@@ -87,7 +89,8 @@ class MachineSearch:
 
     def _note(self, fault: MachineFault | None) -> bool:
         if fault is not None:
-            self.found.setdefault((fault.machine, fault.kind), fault)
+            found = self.beside if fault.is_beside else self.found
+            found.setdefault((fault.machine, fault.kind), fault)
         return fault is not None
 
     # --- counts -----------------------------------------------------------------------------
@@ -144,30 +147,45 @@ class MachineSearch:
         """Look for what all instances of any machine have shown since the last look."""
         for host in self.machines:
             self._look_at(host, now_us)
+        for found in (self.found, self.beside):
+            for key, fault in list(found.items()):
+                if self._machine(fault).is_elsewhere(fault, now_us):
+                    del found[key]
         if not any(tally.unheard.is_broken for tally in self._fleet.parts()):
             half_us = self._window_us // 2
             self._looked_us = max(self._looked_us, now_us - now_us % half_us)
 
+    def _machine(self, fault: MachineFault) -> SharedMachine:
+        return next(one for one in self.machines.values() if one.name == fault.machine)
+
     def _look_at(self, host: str, now_us: int) -> None:
         machine = self.machines[host]
-        canary = machine.canaries[host]
-        for at_us in canary.stops():
+        self._look_at_one(machine, host, machine.canaries[host], now_us)
+        if len(machine.beside) >= LEAST_BESIDE:
+            self._look_at_one(machine, None, machine.beside[0], now_us)
+
+    def _look_at_one(
+        self, machine: SharedMachine, host: str | None, one: MachineInstance, now_us: int
+    ) -> None:
+        """Look whether all have what one instance shows: a canary, or with None its neighbour."""
+        for at_us in one.stops():
             self._note(machine.stopped(host, at_us))
-        for error in self._news(canary):
-            self._note(machine.said(host, error, _TWICE))
-        due = [kind for kind in MEASURED if (machine.name, kind) not in self.found]
         # No grace: what the others do says that it is not the start.
-        start_us = canary.tally.start_us
+        start_us = machine.switch_us if host is None else one.tally.start_us
+        for error in self._news(one, start_us):
+            self._note(machine.said(host, error, _TWICE))
+        found = self.found if host is not None else self.beside
+        due = [kind for kind in MEASURED if (machine.name, kind) not in found]
         for end_us in (*range(self._looked_us, now_us, self._window_us // 2), now_us):
             for kind in due:
                 for stretch in self._windows(kind, end_us):
                     if stretch.from_us >= start_us:
                         self._note(machine.plainly(host, kind, stretch))
 
-    def _news(self, canary: MachineInstance) -> Iterator[str]:
-        """Give a canary's errors that came so often that the past would not lack them by chance."""
+    def _news(self, one: MachineInstance, start_us: int) -> Iterator[str]:
+        """Give an instance's errors that came too often for the past to lack them by chance."""
         known_s = 0.0 if self._fleet.is_past_cut else self._fleet.history_s
-        for error, said in canary.tally.quotes.items():
-            watched_s = (said.last_us - canary.tally.start_us) / 1e6
+        for error, said in one.tally.quotes.items():
+            watched_s = (said.last_us - start_us) / 1e6
             if said.occasions >= least_occasions(known_s, watched_s) and self._is_unknown(error):
                 yield error

@@ -220,6 +220,36 @@ def test_what_another_machine_shows_too_is_judged_as_before(
     assert ruled.machine is None
 
 
+@PRESETS
+@pytest.mark.parametrize("trouble", [CRASH, NEWS, FLOOD], ids=["crash", "new error", "flood"])
+def test_what_another_machine_shows_a_little_later_is_judged_as_before(
+    preset: str, soak: float, trouble: list[LogLine]
+) -> None:
+    """An outage need not reach all machines in the same second."""
+    later = [replace(line, at_us=line.at_us + 20 * SECOND) for line in trouble]
+    lines = with_all(here(TWO_OF_2), TWO_OF_2, soak, trouble)
+    for name in TWO_OF_2.there:
+        lines[name] += later
+    _, ruled = run(judge(TWO_OF_2, preset, soak), lines, soak)
+    assert ruled.machine is None, ruled.reasons
+    assert ruled.outcome is not Outcome.FAIL
+
+
+@PRESETS
+@pytest.mark.parametrize("trouble", [CRASH, NEWS, FLOOD], ids=["crash", "new error", "flood"])
+def test_what_only_the_neighbours_show_is_inconclusive_where_they_are_several(
+    preset: str, soak: float, trouble: list[LogLine]
+) -> None:
+    """A canary may harm what it needs not itself; one neighbour alone may err by chance."""
+    lines = with_all(ONE_OF_3.here, ONE_OF_3, soak, trouble)
+    when, ruled = run(judge(ONE_OF_3, preset, soak), lines, soak)
+    assert (when, ruled.outcome) == (soak, Outcome.INCONCLUSIVE), ruled.reasons
+    assert ruled.machine == "192.0.2.10:22"
+    assert "all other instances on 192.0.2.10:22" in ruled.reasons[0]
+    lines = with_all(ONE_OF_2.here, ONE_OF_2, soak, trouble)
+    assert run(judge(ONE_OF_2, preset, soak), lines, soak)[1].machine is None
+
+
 def changed(
     names: Sequence[str], layout: Layout, until: float, new: Callable[[], list[LogLine]]
 ) -> Said:
