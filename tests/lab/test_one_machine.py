@@ -54,6 +54,26 @@ def test_two_hosts_that_are_one_instance_are_refused(lab: Lab, tmp_path: Path) -
     assert [one["name"] for one in twin["checks"] if not one["ok"]] == ["machine"]
 
 
+def test_copies_of_a_machine_are_told_apart_after_a_boot(lab: Lab, tmp_path: Path) -> None:
+    """By a name drawn at each boot, not by machine-id; one that was copied with /run restarts."""
+    project = Project(tmp_path, lab, rollout=RINGS, hosts=("h1", "h2"))
+    identity = lab["h1"].root("cat /etc/machine-id").stdout
+    lab["h2"].root("cat >/etc/machine-id", stdin=identity)
+    lab["h2"].reboot()  # as a copy of a disk begins
+    project.canary()
+    assert len(set(project.running())) == 1
+    name = lab["h1"].root("cat /run/botdeploy/machine").stdout
+    assert lab["h2"].root("cat /run/botdeploy/machine").stdout != name
+    lab["h2"].root("cat >/run/botdeploy/machine", stdin=name)
+    project.version("v2", "good")
+    ran = project.canary("--source", "v2", code=2)
+    assert "h1 and h2 lead to one machine" in ran.summary
+    assert "has its name: restart that one" in ran.summary
+    lab["h2"].reboot()
+    project.canary("--source", "v2")
+    assert lab["h2"].root("cat /etc/machine-id").stdout == identity
+
+
 def test_instances_of_one_machine_may_have_two_addresses(lab: Lab, tmp_path: Path) -> None:
     """Each has its unit, and a rollout sees that they are on one machine."""
     host_vars = {"h1": {"instance": "dev"}}

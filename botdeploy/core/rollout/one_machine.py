@@ -41,7 +41,8 @@ def mend_twins(inventory: Inventory) -> str:
     """Say what to do about two hosts that are one instance of one machine."""
     return (
         f"Take one of them out of {inventory.path}, or give each a bot.instance of its own where "
-        "several copies of the bot are to run there"
+        "several copies of the bot are to run there. A copy of a virtual machine that was started "
+        "with the memory of the first has its name: restart that one"
     )
 
 
