@@ -8,7 +8,7 @@ import threading
 from collections import Counter
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
@@ -30,7 +30,7 @@ from tests.lab.counts import CountingConnector
 from tests.lab.rollouts import Project
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from botdeploy.core.model.inventory import Inventory
     from tests.lab.lab import Lab
@@ -207,3 +207,63 @@ def test_looking_at_three_instances_takes_one_program(one_machine: Project) -> N
         assert isinstance(went, CountingConnector)
     assert ended.code is ExitCode.DONE, ended.summary
     assert counted(went) == [Counter(observe=1, enter=1, end=3, revert=3)]
+
+
+CHANGED = 300_000
+"""Bytes that a release changes, and that can't be packed."""
+RINGS: list[dict[str, Any]] = [
+    {"name": "internal", "hosts": "dev", **NOW},
+    {"name": "canary", "hosts": 1, **NOW},
+    {"name": "fleet", "hosts": "all", "batch": "100%", **NOW},
+]
+
+
+class Cost(NamedTuple):
+    """What one release took, on all machines together."""
+
+    connections: int
+    programs: Counter[str]
+    kilobytes: int
+    builds: int
+
+
+def cost_of(project: Project, machines: Sequence[str]) -> Cost:
+    """Roll a release with a build, then one that changes a large file; give what that took."""
+    source = project.version("v1", "good")
+    roll(project, source)
+    built = "journalctl -q _PID=1 -o cat | grep -c 'Started botdeploy-build-' || true"
+    before = sum(int(project.lab[name].root(built).stdout) for name in machines)
+    (Path(source) / "model.bin").write_bytes(os.urandom(CHANGED))
+    went = roll(project, source)
+    acts = [act for some in went.made.values() for one in some for act in one.acts]
+    return Cost(
+        went.connections,
+        Counter(act.partition("@")[0] for act in acts),
+        round(sum(map(went.bytes_sent, went.made)) / 1000),
+        sum(int(project.lab[name].root(built).stdout) for name in machines) - before,
+    )
+
+
+def test_four_instances_of_one_machine_cost_less_than_four_machines(
+    lab: Lab, tmp_path: Path
+) -> None:
+    """Dev and three workers: files and build once instead of four times, half the connections."""
+    names = ("dev", "w1", "w2", "w3")
+    bot = {"name": "one", "build": "ls >built"}
+    together = Project(tmp_path / "1", lab, bot, {"rings": RINGS}, named=dict.fromkeys(names, "h1"))
+    machines = tuple(host.name for host in lab)
+    (first, *others) = machines
+    rings = [{**RINGS[0], "hosts": first}, *RINGS[1:]]
+    apart = Project(tmp_path / "4", lab, {**bot, "name": "four"}, {"rings": rings}, hosts=machines)
+    one, four = cost_of(together, (first,)), cost_of(apart, (first, *others))
+    print(one, four, sep="\n")  # noqa: T201 (docs/performance.md has the figures)
+    for cost, locks in ((one, 1), (four, 4)):
+        for act in ("observe", "manifest"):  # asked where something takes long, or was built
+            del cost.programs[act]
+        each = dict.fromkeys(("follow", "stage", "switch", "confirm", "prove", "end"), 4)
+        assert cost.programs == Counter({"enter": locks, **each})
+    assert (one.connections, one.builds) == (4, 1)
+    assert (four.connections, four.builds) == (8, 4)
+    size = CHANGED / 1000
+    assert size < one.kilobytes < size + 5 * MOST_BYTES / 1000
+    assert 4 * size < four.kilobytes < 4 * (size + 2 * MOST_BYTES / 1000)
