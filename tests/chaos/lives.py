@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from tests.chaos.promises import broken, litter, lives
 from tests.chaos.stand import LOUD, NEW, OLD, READ_ONLY_AT_BOOT, SLOW, SMALL_RUN, Call, Stand
-from tests.hosts.acts.actkit import BOT, Actor
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from tests.lab.host import Host
 
 LEASE_S = 4
 _CHANGERS = frozenset(
@@ -35,27 +36,24 @@ class Life:
     faults: tuple[str, ...] = ()
     """The faults that it is for; all where none is named."""
 
-    @property
-    def parent(self) -> str:
-        """What a step's ancestors must have in their command line."""
-        return "-" if self.scope == "guard" else f" {self.act} "
+    def parent(self, stand: Stand) -> str:
+        """Give what a step's ancestors must have in their command line."""
+        return "-" if self.scope == "guard" else f" {self.act}{stand.form.suffix} "
 
 
 def _switch(stand: Stand, over_ssh: bool) -> Call:  # noqa: FBT001
-    return stand.call(
-        "switch", stand.actor.token, stand.new_run(), NEW.id, LEASE_S, over_ssh=over_ssh
-    )
+    return stand.call("switch", stand.actor.token, stand.new_run(), NEW, LEASE_S, over_ssh=over_ssh)
 
 
 def _switch_to_slow(stand: Stand, over_ssh: bool) -> Call:  # noqa: FBT001
     return stand.call(
-        "switch", stand.actor.token, stand.new_run(), SLOW.id, LEASE_S, over_ssh=over_ssh
+        "switch", stand.actor.token, stand.new_run(), SLOW, LEASE_S, over_ssh=over_ssh
     )
 
 
 def _switch_to_loud(stand: Stand, over_ssh: bool) -> Call:  # noqa: FBT001
     return stand.call(
-        "switch", stand.actor.token, stand.new_run(), LOUD.id, LEASE_S, over_ssh=over_ssh
+        "switch", stand.actor.token, stand.new_run(), LOUD, LEASE_S, over_ssh=over_ssh
     )
 
 
@@ -68,17 +66,17 @@ def _revert(stand: Stand, over_ssh: bool) -> Call:  # noqa: FBT001
 def _confirmed(stand: Stand) -> None:
     stand.back_to_old()
     run = stand.new_run()
-    stand.actor.switch(run, NEW.id)
+    stand.actor.switch(run, NEW)
     said = stand.actor("confirm", stand.actor.token, run)
     assert "confirmed" in said, said
-    stand.host.root(f"rm -f /var/lib/botdeploy/{BOT}/proven/{NEW.id}")
+    stand.host.root(f"rm -f {stand.form.state}/proven/{NEW}")
     stand.run = run
 
 
 def _pending(stand: Stand) -> None:
     stand.back_to_old()
     run = stand.new_run()
-    assert "switched" in stand.actor.switch(run, NEW.id, ttl=LEASE_S + 6)
+    assert "switched" in stand.actor.switch(run, NEW, ttl=LEASE_S + 6)
     stand.run = run
 
 
@@ -87,7 +85,7 @@ def _confirm(stand: Stand, over_ssh: bool) -> Call:  # noqa: FBT001
 
 
 def _prove(stand: Stand, over_ssh: bool) -> Call:  # noqa: FBT001
-    return stand.call("prove", stand.actor.token, NEW.id, 2, "roll1", over_ssh=over_ssh)
+    return stand.call("prove", stand.actor.token, NEW, 2, "roll1", over_ssh=over_ssh)
 
 
 LIVES = (
@@ -137,18 +135,26 @@ def _nothing() -> None:
 def _kill(stand: Stand, life: Life, call: Call) -> Callable[[], Any]:
     del call
     if life.scope == "guard":
-        script = f"systemctl kill -s KILL --kill-who=all botdeploy-guard-{BOT}"
+        script = f"systemctl kill -s KILL --kill-who=all {stand.form.guard}"
+        stand.host.root(script, check=False)
     else:
-        script = "read -r step </run/chaos/hit; kill -KILL $step; pkill -KILL -f 'echobot chaos'"
-    stand.host.root(script, check=False)
+        kill_act(stand.host)
     return _nothing
+
+
+def kill_act(host: Host) -> None:
+    """Kill the act that is stopped before a step, with the step."""
+    host.root(
+        "read -r step </run/chaos/hit; kill -KILL $step; pkill -KILL -f 'echobot chaos'",
+        check=False,
+    )
 
 
 def _stop(stand: Stand, life: Life, call: Call) -> Callable[[], Any]:
     """End it as a person would, and leave the host to itself."""
     if life.scope == "guard":
         call.kill_controller()
-        script = f"systemctl stop --no-block botdeploy-guard-{BOT}"
+        script = f"systemctl stop --no-block {stand.form.guard}"
     else:
         script = "read -r step </run/chaos/hit; kill -TERM $step; pkill -TERM -f 'echobot chaos'"
     stand.host.root(script, check=False)
@@ -167,7 +173,7 @@ def _fill_run(stand: Stand, life: Life, call: Call) -> Callable[[], Any]:
 def _roll_back_twice(stand: Stand, life: Life, call: Call) -> Callable[[], Any]:
     """Let somebody else roll back, from another place, at this very instant."""
     del life, call
-    other = Actor(stand.host)
+    other = stand.form.actor(stand.host)
 
     def roll_back() -> None:
         if "state" in other.enter("rollback"):
@@ -255,6 +261,7 @@ FAULTS: dict[str, Callable[[Stand, Life, Call], Callable[[], Any]]] = {
 }
 #: Reboot: a visitor from outside would not let the host go down.
 OVER_SSH = {"network cut", "controller killed", "sshd killed", "reboot", "stopped"}
+RESTARTED = {"power cut", "reboot", "/opt read-only at boot"}
 #: While these last the host may not get anywhere, and must only keep its promises.
 MENDED_FIRST = {"/opt read-only", "state read-only", "disk full", "inodes used up"} | {
     "/opt read-only at boot"
@@ -274,7 +281,7 @@ def steps_of(stand: Stand, life: Life) -> list[str]:
             stand.await_safe()
 
     found: dict[tuple[str, str], str] = {}
-    for step in stand.record(life.scope, life.parent, live):
+    for step in stand.record(life.scope, life.parent(stand), live):
         name, _, after = step.partition(" after ")
         found.setdefault((name if _changes(name) else "", after), step)
     return list(found.values())
@@ -292,7 +299,9 @@ def live_through(stand: Stand, life: Life, step: str, fault: str) -> Row:
     """Break something before one step, and see what comes of it."""
     row = Row(life.name, step, fault)
     life.prepare(stand)
-    stand.plan(life.scope, life.parent, step)
+    if stand.neighbour:
+        stand.neighbour.begin(is_restarted=fault in RESTARTED)
+    stand.plan(life.scope, life.parent(stand), step)
     call = life.begin(stand, fault in OVER_SSH)
     if not stand.await_stop():
         stand.go_on()
@@ -304,13 +313,13 @@ def live_through(stand: Stand, life: Life, step: str, fault: str) -> Row:
         began = time.monotonic()
     try:
         stand.go_on()
-        row.wrong += broken(stand.host)
+        row.wrong += broken(stand.host, stand.form)
         try:
             stand.await_safe(25 if fault in MENDED_FIRST else 90)
         except AssertionError:
             if fault not in MENDED_FIRST:
                 raise
-            row.wrong += broken(stand.host)
+            row.wrong += broken(stand.host, stand.form)
     finally:
         mend()
     person, state = _safe_or_told(stand, fault)
@@ -319,11 +328,13 @@ def live_through(stand: Stand, life: Life, step: str, fault: str) -> Row:
     call.wait(30)
     state = stand.await_safe()[1]
     row.runs = state["running"]
-    row.wrong += broken(stand.host)
-    row.between = " → ".join(name for *_, name in lives(stand.host)) + person
+    row.wrong += broken(stand.host, stand.form)
+    row.between = " → ".join(name for *_, name in lives(stand.host, stand.form)) + person
     if state["current"] != state["running"]:
         row.wrong.append(f"current is {state['current']}, but {state['running']} runs")
     row.wrong += converge(stand)
+    if stand.neighbour:
+        row.wrong += stand.neighbour.wrong() + stand.neighbour.converge()
     return row
 
 
@@ -344,7 +355,7 @@ def _safe_or_told(stand: Stand, fault: str) -> tuple[str, dict[str, Any]]:
         is_given_up = state["active_state"] == "failed" and not is_open
         if not state["stuck"] and not is_given_up:
             raise
-    to = OLD.id if state["stuck"] else state["current"]
+    to = OLD if state["stuck"] else state["current"]
     stand.actor("revert", stand.actor.token, stand.new_run(), to, "the disk is mended")
     return " → person", stand.await_safe()[1]
 
@@ -354,26 +365,26 @@ def converge(stand: Stand) -> list[str]:
     stand.host.root("rm -rf /run/chaos")
     stand.enter()
     actor = stand.actor
-    stand.host.root(f"rm -f /var/lib/botdeploy/{BOT}/quarantine/*")
+    stand.host.root(f"rm -f {stand.form.state}/quarantine/*")
     wrong = []
-    for made in (OLD, NEW):
-        staged = actor.stage(made)
+    for name in (OLD, NEW):
+        staged = stand.stage(name)
         if staged.fault:
             wrong.append(f"staging again: {staged.fault}")
     run = stand.new_run()
-    switched = actor.switch(run, NEW.id)
+    switched = actor.switch(run, NEW)
     if "switched" not in switched:
         wrong.append(f"the next switch: {switched.records}")
     elif "confirmed" not in actor("confirm", actor.token, run):
         wrong.append("the next confirmation was refused")
-    elif actor.state()["running"] != NEW.id:
+    elif actor.state()["running"] != NEW:
         wrong.append("the next switch did not end in the new release")
-    back = actor("revert", actor.token, stand.new_run(), OLD.id, "back")
+    back = actor("revert", actor.token, stand.new_run(), OLD, "back")
     if "reverted" not in back:
         wrong.append(f"the next revert: {back.records}")
     # The guard ends a moment after its last record.
     for _ in range(30):
-        if not (left := litter(stand.host)):
+        if not (left := litter(stand.host, stand.form)):
             break
         time.sleep(0.1)
     return wrong + [f"litter: {line}" for line in left]

@@ -68,6 +68,9 @@ with the command to type (`rollback --to` that same release), and that started i
 _ORDINAL = {2: "2nd", 3: "3rd"}
 _RACES = "<!-- races -->\n"
 _FORMS = "<!-- changes of form -->\n"
+_NEIGHBOURS = "<!-- neighbours -->\n"
+_MARKS = (_RACES, _FORMS, _NEIGHBOURS)
+"""What the page's parts begin with, in order; the first part has no mark."""
 
 
 _FORM_TEXT = """
@@ -85,22 +88,75 @@ on the data, and one on the machine), and no other files were left. All held eac
 """
 
 
+_NEIGHBOUR_TEXT = """
+## One of two instances on a host
+
+The same faults before the steps of the acts of one instance, while another one of the same bot runs
+on the host. Where the host does not restart, the neighbour's own release waits under a lease
+meanwhile. The promises above hold for both. After each fault, when the host was safe and the
+broken instance had switched and returned again, the neighbour had the same process, links, files,
+lock and lease as before, and its own rollout went on (after a restart: its confirmed release ran
+again). Then it was switched itself.
+
+**{reached} combinations, {kept} with every promise kept.** A cell says before how many steps the
+fault came, and how long it took at most until the host was safe (the lease is {lease_s} s).
+
+{table}
+"""
+
+
+def _put(page: Path, part: int, text: str) -> None:
+    """Write one part of the page; the others stay."""
+    rest = page.read_text("utf-8") if page.exists() else ""
+    parts = []
+    for mark in _MARKS:
+        before, _, rest = rest.partition(mark)
+        parts.append(before)
+    parts.append(rest)
+    parts[part] = text
+    page.write_text(
+        parts[0] + "".join(a + b for a, b in zip(_MARKS, parts[1:], strict=True)), "utf-8"
+    )
+
+
 def put_steps(page: Path, text: str) -> None:
-    """Write the page's tables; what another run has told of races stays below them."""
-    races = page.read_text("utf-8").partition(_RACES)[2] if page.exists() else ""
-    page.write_text(text + _RACES + races, "utf-8")
+    """Write the page's tables; what another run has told stays below them."""
+    _put(page, 0, text)
 
 
 def put_races(page: Path, text: str) -> None:
-    """Write what is told of races; the tables above stay."""
-    steps, _, rest = page.read_text("utf-8").partition(_RACES)
-    _, mark, forms = rest.partition(_FORMS)
-    page.write_text(steps + _RACES + text + mark + forms, "utf-8")
+    """Write what is told of races."""
+    _put(page, 1, text)
 
 
 def put_forms(page: Path, text: str) -> None:
-    """Write what is told of changes of the bot's form; all above stays."""
-    page.write_text(page.read_text("utf-8").partition(_FORMS)[0] + _FORMS + text, "utf-8")
+    """Write what is told of changes of the bot's form."""
+    _put(page, 2, text)
+
+
+def put_neighbours(page: Path, text: str) -> None:
+    """Write what is told of the other instance on a host."""
+    _put(page, 3, text)
+
+
+def of_neighbours(rows: Sequence[Row], lease_s: int) -> str:
+    """Tell of each fault in each act: before how many steps it came, and the longest time."""
+    reached = [row for row in rows if row.is_reached]
+    lives = [life for life in LIVES if any(row.life == life.name for row in reached)]
+    table = ["| fault | " + " | ".join(life.name for life in lives) + " |"]
+    table.append("| --- |" + " --- |" * len(lives))
+    for fault in FAULTS:
+        cells = []
+        for life in lives:
+            mine = [row for row in reached if (row.life, row.fault) == (life.name, fault)]
+            longest = max((row.safe_s for row in mine), default=0.0)
+            broken = " **broken**" if any(row.wrong for row in mine) else ""
+            cells.append(f"{len(mine)}, {longest:.1f} s{broken}" if mine else "-")
+        table.append(f"| {fault} | " + " | ".join(cells) + " |")
+    kept = sum(not row.wrong for row in reached)
+    return _NEIGHBOUR_TEXT.format(
+        reached=len(reached), kept=kept, lease_s=lease_s, table="\n".join(table)
+    )
 
 
 def of_forms(rows: Sequence[tuple[str, str, int]], lease_s: int) -> str:

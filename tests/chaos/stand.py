@@ -12,23 +12,31 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from botdeploy.hosts import host_program
-from tests.hosts.acts.actkit import BOT, LIFE, Actor, Release, Reply, parse, release
+from tests.chaos.forms import PLAIN, send
+from tests.chaos.neighbour import Neighbour
+from tests.hosts.acts.actkit import BOT, Actor, Reply, parse
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from tests.chaos.forms import Form
     from tests.lab.faults import BreakableHost
 
 WRAPPER = Path(__file__).with_name("step.sh")
-OLD, NEW = release("OLD"), release("NEW")
-SLOW = release("SLOW", delay=600, ready="kind=pattern\nvalue=READY\ntimeout=90\n")
+OLD, NEW = "OLD", "NEW"
+SLOW = "SLOW"
 """Is not ready for as long as anybody looks."""
-LOUD = release(
-    "LOUD",
-    code="NAME, DELAY = 'LOUD', 0.0\nfor line in range(3000):\n    print('line', line)\n" + LIFE,
-    service="LogRateLimitIntervalSec=30s\nLogRateLimitBurst=200\n",
-)
+LOUD = "LOUD"
 """Writes more than journald takes, so that its sign is among what is dropped."""
+_MORE: dict[str, dict[str, Any]] = {
+    OLD: {},
+    NEW: {},
+    SLOW: {"delay": 600, "ready": "kind=pattern\nvalue=READY\ntimeout=90\n"},
+    LOUD: {
+        "code": "for line in range(3000):\n    print('line', line)\n",
+        "service": "LogRateLimitIntervalSec=30s\nLogRateLimitBurst=200\n",
+    },
+}
 SAFE_WITHIN_S = 90.0
 """By then a host must run a release again that nobody has to look after."""
 
@@ -56,14 +64,18 @@ class Stand:
     """One host with the stops in place, and a controller of its own."""
 
     host: BreakableHost
+    form: Form = PLAIN
     runs: int = 0
     run: str = ""
     """The run that a life goes on with, where there is one."""
     actor: Actor = field(init=False)
+    neighbour: Neighbour | None = None
+    """The other instance, where there is one."""
 
     def __post_init__(self) -> None:
         """Take the host as it comes."""
-        self.actor = Actor(self.host)
+        self.actor = self.form.actor(self.host)
+        self.releases = {name: self.form.release(name, **more) for name, more in _MORE.items()}
 
     # -- making it ready ----------------------------------------------------------------------
 
@@ -77,18 +89,19 @@ class Stand:
             stdin=_AT_BOOT,
         )
         self.make_small_run()
-        self.actor = Actor(self.host)
-        said = self.actor.install()
+        self.actor = self.form.actor(self.host)
+        said = Actor(self.host).install()
         assert "installed" in said, said
         self.put_stops()
         self.enter()
-        for made in (OLD, NEW):
-            assert not self.actor.stage(made).fault
-        self.host.root(f"echo precious >/opt/{BOT}/shared/precious; sync")
+        for name in (OLD, NEW):
+            assert not self.stage(name).fault
+        self.host.root(f"echo precious >{self.form.home}/shared/precious; sync")
         run = self.new_run()
-        assert "switched" in self.actor.switch(run, OLD.id)
+        assert "switched" in self.actor.switch(run, OLD)
         self.actor("confirm", self.actor.token, run)
-        self.actor("prove", self.actor.token, OLD.id, 5, "roll1")
+        self.actor("prove", self.actor.token, OLD, 5, "roll1")
+        self.neighbour = Neighbour(self.host) if self.form.instance else None
 
     def make_small_run(self) -> None:
         """Give what stands in /run a file system that can be full."""
@@ -108,23 +121,25 @@ class Stand:
             stdin=WRAPPER.read_text(),
         )
 
-    def back_to_old(self, new: Release = NEW) -> None:
+    def stage(self, name: str) -> Reply:
+        """Send a release."""
+        return send(self.actor, self.releases[name])
+
+    def back_to_old(self, new: str = NEW) -> None:
         """Be where every life begins: the old release runs, proven, and nothing is open."""
         self.host.root("rm -rf /run/chaos; mkdir -p /run/chaos")
         self.make_small_run()
         self.enter()
         state = self.actor.state()
-        if state["running"] != OLD.id or state["phase"]["phase"] in {"pending", "reverting"}:
-            self.actor("revert", self.actor.token, self.new_run(), OLD.id, "for the next life")
-        if new.id not in {one["id"] for one in state["releases"]}:
-            self.actor.stage(new)
-        self.host.root(
-            f"rm -f /var/lib/botdeploy/{BOT}/quarantine/* /dev/shm/{BOT}-life;"
-            f" >/opt/{BOT}/shared/life"
-        )
+        if state["running"] != OLD or state["phase"]["phase"] in {"pending", "reverting"}:
+            self.actor("revert", self.actor.token, self.new_run(), OLD, "for the next life")
+        if new not in {one["id"] for one in state["releases"]}:
+            self.stage(new)
+        life, aside = self.form.life
+        self.host.root(f"rm -f {self.form.state}/quarantine/* {aside}; >{life}")
         # The bot that runs has written its start before: it is the first of this life.
         state = self.actor.state()
-        assert state["running"] == OLD.id, state
+        assert state["running"] == OLD, state
 
     def enter(self) -> None:
         """Take the lock for long, from whoever has it."""
@@ -153,8 +168,12 @@ class Stand:
         self.host.root(
             "rm -rf /run/chaos; mkdir -p /run/chaos; cat >/run/chaos/new; mv /run/chaos/new"
             " /run/chaos/plan",
-            stdin=f"{scope}\n{parent}\n{step}\n",
+            stdin=f"{self.scope_of(scope)}\n{parent}\n{step}\n",
         )
+
+    def scope_of(self, scope: str) -> str:
+        """Name whose steps: of two instances' guards this one's."""
+        return self.form.guard if scope == "guard" and self.form.instance else scope
 
     def await_stop(self, seconds: float = 40.0) -> bool:
         """Wait until the step is reached; False when the act went another way."""
@@ -171,7 +190,9 @@ class Stand:
 
     def call(self, act: str, *arguments: object, over_ssh: bool = False) -> Call:
         """Start an act and let it run."""
-        return Call(self, act, [str(one) for one in arguments], over_ssh=over_ssh)
+        return Call(
+            self, f"{act}{self.form.suffix}", [str(one) for one in arguments], over_ssh=over_ssh
+        )
 
     # -- looking ------------------------------------------------------------------------------
 

@@ -19,13 +19,16 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.chaos import report
+from tests.chaos.forms import PLAIN
 from tests.chaos.lives import FAULTS, LEASE_S, LIVES, Life, Row, live_through, steps_of
 from tests.chaos.stand import Stand
 from tests.lab import lab as labs
 from tests.lab.registry import Owner
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
+
+    from tests.chaos.forms import Form
 
 pytestmark = [pytest.mark.chaos, pytest.mark.lab]
 
@@ -36,13 +39,24 @@ EVERY = int(os.environ.get("BOTDEPLOY_CHAOS_EVERY", "2"))
 @pytest.fixture(scope="module")
 def stands() -> Iterator[list[Stand]]:
     """Give hosts with disks, prepared, with the stops in place."""
-    if name := os.environ.get("BOTDEPLOY_CHAOS_LAB"):
-        lab = labs.attach(name)
-    else:
-        count = int(os.environ.get("BOTDEPLOY_CHAOS_HOSTS", "4"))
-        lab = labs.up(count, name=f"chaos-{os.getpid()}", disk_mb=384, owner=Owner.me())
+    yield from stands_up(int(os.environ.get("BOTDEPLOY_CHAOS_HOSTS", "4")), PLAIN)
+
+
+def stands_up(count: int, form: Form) -> Iterator[list[Stand]]:
+    """Start a lab of so many hosts with the bot in one of its forms, and take it down again."""
+    name = os.environ.get("BOTDEPLOY_CHAOS_LAB")
+    lab = (
+        labs.attach(name)
+        if name
+        else labs.up(
+            count,
+            name=f"chaos-{form.instance or 'plain'}-{os.getpid()}",
+            disk_mb=384,
+            owner=Owner.me(),
+        )
+    )
     try:
-        made = [Stand(host) for host in lab]
+        made = [Stand(host, form) for host in lab]
         with ThreadPoolExecutor(len(made)) as pool:
             list(pool.map(lambda stand: stand.prepare(), made))
         yield made
@@ -67,18 +81,23 @@ def test_promises_hold_whatever_breaks_at_any_step(
     life: Life, stands: list[Stand], rows: list[Row]
 ) -> None:
     """After any fault before any step the host is safe by itself, and the next run goes well."""
-    work: queue.SimpleQueue[tuple[str, str]] = queue.SimpleQueue()
-    steps = steps_of(stands[0], life)
-    for number, fault in enumerate(life.faults or FAULTS):
-        for step in steps[number % EVERY :: EVERY]:
-            work.put((step, fault))
-    with ThreadPoolExecutor(len(stands)) as pool:
-        found = [
-            row for part in pool.map(lambda one: _work(one, life, work), stands) for row in part
-        ]
+    found = live_through_all(life, stands, life.faults or tuple(FAULTS))
     rows += found
     assert any(row.is_reached for row in found)
     assert [f"{row.fault} before {row.step}: {row.wrong}" for row in found if row.wrong] == []
+
+
+def live_through_all(life: Life, stands: list[Stand], faults: Sequence[str]) -> list[Row]:
+    """Let every Nth step of a life meet each fault, on all hosts at a time."""
+    work: queue.SimpleQueue[tuple[str, str]] = queue.SimpleQueue()
+    steps = steps_of(stands[0], life)
+    for number, fault in enumerate(faults):
+        for step in steps[number % EVERY :: EVERY]:
+            work.put((step, fault))
+    with ThreadPoolExecutor(len(stands)) as pool:
+        return [
+            row for part in pool.map(lambda one: _work(one, life, work), stands) for row in part
+        ]
 
 
 def _work(stand: Stand, life: Life, work: queue.SimpleQueue[tuple[str, str]]) -> list[Row]:
