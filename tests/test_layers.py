@@ -26,7 +26,7 @@ BELOW = {
 
 WITHIN = {
     "core": (
-        "text", "events", "verdict", "model", "lines", "probes", "host", "release", "evidence",
+        "text", "events", "verdict", "model", "lines", "probes", "release", "host", "evidence",
         "judge", "rollout", "report",
     ),
     "hosts": (

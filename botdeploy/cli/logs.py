@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from botdeploy.cli.context import known_environments
 from botdeploy.cli.environments import of_each
 from botdeploy.core.lines.level import Level
+from botdeploy.core.release.release_ids import made_of
 from botdeploy.errors import ExitCode
 from botdeploy.views import sentences
 
@@ -86,7 +87,8 @@ def _print(context: Context, one: MarkedLine, columns: _Columns) -> None:
         )
         return
     style = "red" if line.level is not None and line.level >= Level.ERROR else ""
-    mark = one.release[-8:] if one.release else "-"
+    made = made_of(one.release)
+    mark = made[-8:] + one.release.removeprefix(made) or "-"
     head = at.astimezone().isoformat(sep=" ", timespec="milliseconds")
     if columns.environment:
         head += f" {one.environment:<{columns.environment}}"

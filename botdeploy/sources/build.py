@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import Future
+from dataclasses import replace
 from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from botdeploy.core.release.environment_file import variables
-from botdeploy.core.release.manifest import Manifest, Release, delta, release_id
+from botdeploy.core.release.manifest import Manifest, Release, delta
+from botdeploy.core.release.release_ids import release_id
 from botdeploy.core.release.tree_digest import build_text, content_digest, shared_text
 from botdeploy.core.text.secret_mask import Mask
 from botdeploy.sources.bot_checks import check_bots
@@ -69,19 +71,20 @@ def build(
             check_value(name, values[reference].reveal())
     for ring in inventory.policy.rings:
         check_environment(ring.env)
-    made, mark = release_digest(
+    made = release_digest(
         inventory,
         trees.files,
         renderer,
         changes,
         lambda salt: mark_of(values, salt=salt) if values else "",
     )
-    release = Release(release_id(now, made), made, source=trees.describe)
+    name = release_id(now, made.recipe)
+    release = Release(name, made.whole, source=trees.describe, recipe=made.recipe)
     about: dict[str, object] = {
         "who": who,
         "when": now.isoformat(),
         "message": message,
-        "secrets_mark": mark,
+        "secrets_mark": made.mark,
     }
     return Build(InstanceFiles(release, trees, changes, values, renderer, about))
 
@@ -128,8 +131,9 @@ def remade(
         if name not in host.bot.secrets and usual.get(name) != value
     }
     for changes in ({}, odd) if odd else ({},):
-        made, _ = release_digest(inventory, holders or manifest, renderer, changes, mark)
-        if made == release.digest:
+        made = release_digest(inventory, holders or manifest, renderer, changes, mark)
+        if made.whole == release.digest:
+            release = replace(release, recipe=made.recipe)
             return Build(InstanceFiles(release, trees, changes, values, renderer, about))
     return None
 

@@ -61,7 +61,7 @@ class InstanceFiles:
         secrets = self._secrets(bot)
         size = f"{manifest.file_count} {manifest.size_bytes or 0}"
         texts: dict[str, tuple[str, int]] = {
-            "digest": (f"{self.release.digest} {size}\n", PUBLIC),
+            "digest": (f"{self.release.digest} {size} {self.release.recipe}\n", PUBLIC),
             host.unit: (self.unit(host, ring), PUBLIC),
             "environment": (self._environment(host, ring, secrets), _PRIVATE),
             "shown": (self.masked_environment(host, ring), _PRIVATE),

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from botdeploy.core.model.bot import SecretsBy
 from botdeploy.core.model.inventory import ANY_INSTANCE
 from botdeploy.core.release.manifest import Recipe, digest
+from botdeploy.errors import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -23,23 +24,48 @@ _PLACEHOLDER_ID = "00000000T000000Z-00000000"
 """Stands for the id while the digest, of which the id is made, is not known yet."""
 
 
+_ANY_VALUE = "40933718265551"
+"""Stands for the value of a variable, in words and where a template reckons with it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Digests:
+    """What a release is known by."""
+
+    whole: str
+    """Of all that hosts get of it."""
+    recipe: str
+    """The same without values: of variables and secrets, and all that ``--set`` and rings set."""
+    mark: str
+    """Of the secrets' values; a part of ``whole``, empty without secrets."""
+
+
 def release_digest(
     inventory: Inventory,
     files: Manifest | Mapping[str, Iterable[str]],
     renderer: Renderer,
     changes: Mapping[str, str],
     mark: Callable[[str], str],
-) -> tuple[str, str]:
-    """Give the digest, and the mark of the secrets' values that is a part of it.
+) -> Digests:
+    """Give the digests of a release.
 
     ``files``: the manifest that all hosts have, else the digest of each tree → its hosts.
     ``changes``: what ``--set`` says. ``mark`` makes the mark from a salt; empty without secrets.
     """
     recipes = [_recipe(host, renderer, changes) for host in inventory.hosts]
-    ring_env = {ring.name: ring.env for ring in inventory.policy.rings}
+    ring_env = {
+        ring.name: {name: changes.get(name, value) for name, value in ring.env.items()}
+        for ring in inventory.policy.rings
+    }
     plain = digest(files, recipes, ring_env)
     marked = mark(plain)
-    return (digest(files, recipes, ring_env, marked) if marked else plain), marked
+    return Digests(
+        whole=digest(files, recipes, ring_env, marked) if marked else plain,
+        recipe=digest(
+            files, [_recipe_without_values(host, renderer, changes) for host in inventory.hosts]
+        ),
+        mark=marked,
+    )
 
 
 def mark_of(values: Mapping[str, Secret], *, salt: str) -> str:
@@ -68,6 +94,25 @@ def _recipe(host: Host, renderer: Renderer, changes: Mapping[str, str]) -> Recip
         secrets=bot.secrets,
         secrets_by=bot.secrets_by,
     )
+
+
+def _recipe_without_values(host: Host, renderer: Renderer, changes: Mapping[str, str]) -> Recipe:
+    """Give a host's recipe with stand-ins for values; with the values where a template needs them.
+
+    A template that can't be rendered with others is no reason to refuse a release: then other
+    values make another recipe.
+    """
+    bots = [host.bot, *([host.alike] if host.alike is not None else [])]
+    bot, *alike = [replace(one, env=_without_values(one.env)) for one in bots]
+    stand_in = replace(host, bot=bot, alike=alike[0] if alike else None)
+    try:
+        return _recipe(stand_in, renderer, {})
+    except UserError:
+        return _recipe(host, renderer, changes)
+
+
+def _without_values(env: Mapping[str, str]) -> dict[str, str]:
+    return dict.fromkeys(env, _ANY_VALUE)
 
 
 def any_instance(host: Host) -> Host:

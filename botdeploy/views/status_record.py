@@ -157,7 +157,7 @@ def releases(
                     "proven": state.is_proven(one.id),
                     "quarantined": state.quarantine.get(one.digest),
                 }
-                for one in sorted(state.releases, key=lambda one: one.id, reverse=True)
+                for one in state.newest_first
             ],
         }
         if (state := states.get(name)) is not None

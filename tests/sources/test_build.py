@@ -93,8 +93,8 @@ def test_a_host_gets_what_its_program_reads(tree: SourceTree) -> None:
     files = it.files(host)
     manifest = tree.manifest
     texts = {name: content.decode() for name, (content, _) in files.items()}
-    assert it.release.id == f"20261122T210500Z-{it.release.digest[:8]}"
-    assert texts["digest"] == f"{it.release.digest} 2 {16 + 5}\n"
+    assert it.release.id == f"20261122T210500Z-{it.release.recipe[:8]}"
+    assert texts["digest"] == f"{it.release.digest} 2 {16 + 5} {it.release.recipe}\n"
     assert texts["sums"] == manifest.sums
     assert texts["tree"] == manifest.tree
     assert parse_manifest(f"{texts['sums']}\n{texts['tree']}").files() == manifest.files()
@@ -191,6 +191,51 @@ def test_what_the_digest_depends_on(tree: SourceTree, tmp_path: Path) -> None:
     ]
     digests = [one.release.digest for one in others]
     assert len({first, *digests}) == len(digests) + 1
+
+
+def test_values_are_no_part_of_the_recipe(tree: SourceTree) -> None:
+    """Of variables, of secrets, of rings, of --set: what they change is a rendering of one id."""
+    first = made(inventory(BOT), tree).release
+    others = [
+        made(inventory(BOT), tree, environ={"TOKEN": "another-value"}),
+        made(inventory(BOT), tree, set_env={"LEVEL": "warn"}),  # also in the ring that sets it
+        made(inventory(replace(BOT, env={"LEVEL": "warn"})), tree),
+        made(inventory(BOT), tree, set_env={"A": "1"}),
+        made(inventory(BOT, rings=(replace(BETA, env={}),)), tree),
+        made(inventory(BOT, rings=(replace(BETA, env={"GUILD": "2"}),)), tree),
+        made(inventory(replace(BOT, env={"LEVEL": "debug"})), tree),
+        made(inventory(BOT, replace(BOT, env={"LEVEL": "debug"})), tree),
+    ]
+    assert {one.release.recipe for one in others} == {first.recipe}
+    assert len({first.digest, *(one.release.digest for one in others)}) == len(others) + 1
+
+
+def test_all_else_is_a_part_of_the_recipe(tree: SourceTree, tmp_path: Path) -> None:
+    """Files, unit, build, names of variables, references of secrets, templates."""
+    (tmp_path / "t").mkdir()
+    (tmp_path / "t/environment.j2").write_text("# other\n")
+    (tmp_path / "src/lib.py").write_text("x = 2")
+    others = [
+        made(inventory(BOT), tree),
+        made(inventory(BOT), read(str(tmp_path / "src"), os.environ)),
+        made(inventory(BOT), tree, templates=tmp_path / "t"),
+        made(inventory(replace(BOT, env={"LEVEL": "info", "A": ""})), tree),
+        made(inventory(replace(BOT, secrets={"TOKEN": "env:OTHER"})), tree, environ={"OTHER": "x"}),
+        *(made(inventory(replace(BOT, **change)), tree) for change in CHANGES[1:]),
+    ]
+    assert len({one.release.recipe for one in others}) == len(others)
+
+
+def test_a_template_that_needs_values_has_them(tree: SourceTree, tmp_path: Path) -> None:
+    """Other values make another recipe there; nothing is refused for it."""
+    (tmp_path / "t").mkdir()
+    text = "{{ ['', 'one', 'two'][env.LEVEL | int] }}\n"
+    (tmp_path / "t/environment.j2").write_text(text)
+    one, two = (
+        made(inventory(replace(BOT, env={"LEVEL": level})), tree, templates=tmp_path / "t").release
+        for level in "12"
+    )
+    assert one.recipe != two.recipe
 
 
 def test_a_delta_is_packed_once_for_all_hosts(

@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from botdeploy.core.host.running import Runs, Seen, Unit, seen
+from botdeploy.core.release.release_ids import in_order, made_of
 from botdeploy.core.text.untrusted import time_of
 from botdeploy.errors import UserError
 
@@ -70,6 +71,8 @@ class StagedRelease:
     """The digest of its tree in the machine's store; empty in the plain form."""
     numbers: str = ""
     """``INDEX/COUNT`` of the instance that it was made for, where that is a part of it."""
+    recipe: str = ""
+    """The digest without values, by which ID and ID+N are one release; empty: it is not known."""
 
     @property
     def proven_us(self) -> int:
@@ -184,6 +187,8 @@ class HostState:
     is_prepared: bool = False
     switch: Switch | None = None
     releases: tuple[StagedRelease, ...] = ()
+    rendered: tuple[str, ...] = ()
+    """The last ID+N that was staged of each ID, whatever has become of it."""
     quarantine: Mapping[str, str] = field(default_factory=dict)
     refused: tuple[RefusedError, ...] = ()
     """What the verdicts named that put releases into the quarantine."""
@@ -219,6 +224,11 @@ class HostState:
     def release(self, release_id: str) -> StagedRelease | None:
         """Look a staged release up by its id."""
         return next((one for one in self.releases if one.id == release_id), None)
+
+    @property
+    def newest_first(self) -> tuple[StagedRelease, ...]:
+        """Its releases, in the order of their ids."""
+        return tuple(sorted(self.releases, key=lambda one: in_order(one.id), reverse=True))
 
     def is_proven(self, release_id: str) -> bool:
         """Tell whether the release passed its verdict on this host, and was not refused since.
@@ -289,13 +299,14 @@ class BotFault:
 def meant(given: str, states: Mapping[str, HostState]) -> str:
     """Give the release that a person means: its whole id, or a beginning or ending of it.
 
-    ``logs`` prints endings. What no host has is given back as it is. Raises UserError where it
-    could be more than one.
+    ``logs`` prints endings; ID+N may be meant without its +N where hosts have no other of ID. What
+    no host has is given back as it is. Raises UserError where it could be more than one.
     """
     known = {one.id for state in states.values() for one in state.releases}
     if given in known:
         return given
-    found = sorted(one for one in known if one.startswith(given) or one.endswith(given))
+    found = [one for one in known if one.startswith(given) or one.endswith(given)]
+    found = sorted(found or (one for one in known if made_of(one).endswith(given)), key=in_order)
     if len(found) > 1:
         raise UserError(f"'{given}' could be {', '.join(found)}: give more of it")
     return found[0] if found else given

@@ -63,9 +63,11 @@ def _from_record(record: Mapping[str, Any]) -> HostState:
                 _time_of(one.get("proven_at")),
                 told(one.get("tree")),
                 told(one.get("numbers", "")),
+                told(one.get("recipe", "")),
             )
             for one in record.get("releases", ())
         ),
+        rendered=tuple(told(one) for one in record.get("rendered") or ()),
         quarantine={told(key): told(why) for key, why in (record.get("quarantine") or {}).items()},
         refused=tuple(_refused(record.get("refused") or ())),
         switches=tuple(

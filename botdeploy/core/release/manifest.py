@@ -1,4 +1,4 @@
-"""A release: its id, its digest, and the manifest that says what every file of it must be."""
+"""A release: its digest, and the manifest that says what every file of it must be."""
 
 from __future__ import annotations
 
@@ -6,14 +6,12 @@ import hashlib
 import json
 import re
 from dataclasses import dataclass, field
-from datetime import UTC
 from typing import TYPE_CHECKING
 
 from botdeploy.core.model.bot import Readiness, SecretsBy
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-    from datetime import datetime
 
 #: What a digest begins with, so that it can never be mistaken for another hash of the same bytes.
 _DOMAIN = b"botdeploy release 1\n"
@@ -23,7 +21,6 @@ _MAX_PATH = 3800  # characters; the kernel takes 4,096 bytes with the host's fol
 _SUM = re.compile(r"(?P<sha256>[0-9a-f]{64})  (?P<path>[^\n]+)")
 _NODE = re.compile(r"(?P<kind>[fdl]) (?P<mode>[0-7]{3}) (?P<rest>[^\n]+)")
 _HIDDEN = re.compile(r"[\x00-\x1f\x7f-\x9f\\\u2028\u2029\ud800-\udfff]")
-_DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,20 +214,14 @@ def _canonical(value: object) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
 
 
-def release_id(now: datetime, digest: str) -> str:
-    """Name a release by time (UTC) and digest: ``20261122T210500Z-3f9c2ab1``."""
-    if now.tzinfo is None:
-        raise ValueError("a release's time needs a time zone")
-    if not _DIGEST.fullmatch(digest):
-        raise ValueError("a digest is 64 hexadecimal digits")
-    return f"{now.astimezone(UTC):%Y%m%dT%H%M%SZ}-{digest[:8]}"
-
-
 @dataclass(frozen=True, slots=True)
 class Release:
     """An immutable build of the bot, as the controller knows it before any host has it."""
 
     id: str
     digest: str
+    """Of all that hosts get of it, values included."""
     source: str = ""
     """Where the files came from, in words: a folder, a git commit, an archive."""
+    recipe: str = ""
+    """The digest without values: equal where only values of variables and secrets differ."""

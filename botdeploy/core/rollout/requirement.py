@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from botdeploy.core.host.host_state import Phase, bot_fault
 from botdeploy.core.host.running import Runs
+from botdeploy.core.release.release_ids import in_order, made_of
 from botdeploy.core.rollout.next_step import End, Reason, Result, Wait
 from botdeploy.core.rollout.rollout_records import begun_at
 from botdeploy.core.text.phrases import duration, few
@@ -106,7 +107,7 @@ def _same(wanted: Mapping[str, Collection[str]], other: Other) -> frozenset[str]
     held: dict[str, set[str]] = {}
     for contents in other.contents.values():
         for release, content in contents.of.items():
-            held.setdefault(_made_of(release), set()).add(content)
+            held.setdefault(made_of(release), set()).add(content)
     return frozenset(release for release, its in held.items() if its >= wanted.keys())
 
 
@@ -142,7 +143,7 @@ def _held(name: str, other: Other, same: frozenset[str], now: datetime) -> _Held
     if name in other.foreign:
         return f"belongs to environment '{other.foreign[name]}'"
     state = other.states[name]
-    mine = [one for one in state.releases if _made_of(one.id) in same]
+    mine = [one for one in state.releases if made_of(one.id) in same]
     if not mine:
         return "does not have it, or removed it since"
     for one in mine:
@@ -151,7 +152,7 @@ def _held(name: str, other: Other, same: frozenset[str], now: datetime) -> _Held
     proven = [one for one in mine if one.is_proven]
     if not proven:
         return "has no verdict for it yet"
-    is_current = _made_of(state.current) in same
+    is_current = made_of(state.current) in same
     spans = [(max(0.0, span), on) for one in proven for span, on in _spans(state, one, same, now)]
     return _why_not_now(state, proven, is_current=is_current) or _Held(
         max((span for span, _ in spans), default=0.0),
@@ -171,9 +172,20 @@ def _why_not_now(state: HostState, proven: Sequence[StagedRelease], *, is_curren
         return f"does not run it: {fault.why}" if fault is not None and is_down else ""
     if not state.current:
         return "runs nothing"
-    if state.current < max(one.id for one in proven):
+    current = state.release(state.current)
+    if current is not None and any(_is_older(current, one) for one in proven):
         return f"went back to {state.current}"
     return ""
+
+
+def _is_older(one: StagedRelease, other: StagedRelease) -> bool:
+    """Tell whether a release came before another: by the verdicts, else by what they are called.
+
+    ID+2 may be years younger than ID.
+    """
+    if one.proven_at is not None and other.proven_at is not None:
+        return one.proven_at < other.proven_at
+    return in_order(one.id) < in_order(other.id)
 
 
 def _spans(
@@ -187,10 +199,10 @@ def _spans(
     if proven.proven_at is None or state.at is None:
         return []
     end = min(state.at, now)
-    later = (one for one in state.releases if one.id > proven.id and one.is_proven)
-    newer = (one for one in later if _made_of(one.id) not in same)
+    later = (one for one in state.releases if one.is_proven and _is_older(proven, one))
+    newer = (one for one in later if made_of(one.id) not in same)
     ends = [at for one in newer if (at := _began(state, one)) is not None]
-    if state.current != proven.id and _made_of(state.current) not in same:
+    if state.current != proven.id and made_of(state.current) not in same:
         ends += [at for at in [_began(state, state.release(state.current))] if at is not None]
     last = min([end, *ends])
     spans = [((last - proven.proven_at).total_seconds(), last == end)]
@@ -201,16 +213,15 @@ def _spans(
     return spans
 
 
-def _made_of(release: str) -> str:
-    """Give a release's id without the number of what an instance rendered of it."""
-    return release.partition("+")[0]
-
-
 def _began(state: HostState, release: StagedRelease | None) -> datetime | None:
-    """Give when a release began to run, or a time before that: when it was made."""
+    """Give when a release began to run, or a time before that: when it was made.
+
+    The id of ID+N does not tell when that was made: then it is when it was proven.
+    """
     if release is None:
         return None
     for at_us, one in state.switches:
         if one == release.id and at_us:
             return datetime.fromtimestamp(at_us / 1e6, tz=UTC)
-    return begun_at(release.id) or release.proven_at
+    made_at, is_numbered = begun_at(release.id), made_of(release.id) != release.id
+    return (release.proven_at or made_at) if is_numbered else (made_at or release.proven_at)

@@ -66,7 +66,7 @@ def way_back(
         return WayBack(name, now, "", before=state.before)
     candidates = [switch.old] if switch is not None and switch.new == now else []
     candidates.append(state.previous)
-    candidates += [one.id for one in sorted(state.releases, key=lambda one: one.id, reverse=True)]
+    candidates += [one.id for one in state.newest_first]
     for candidate in candidates:
         if candidate and candidate != now and state.is_proven(candidate):
             return WayBack(name, now, candidate)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from botdeploy.core.host.host_state import meant
+from botdeploy.core.release.release_ids import in_order, made_of, next_number, numbered
 from botdeploy.core.rollout import ring_members, rollout_records
 from botdeploy.core.rollout.host_standing import HOLDING, Standing, keeps, standing_of
 from botdeploy.errors import BotdeployError, ExitCode, Hint, Todo, UserError
@@ -68,10 +69,14 @@ def named(
 def _of_build(
     inventory: Inventory, states: Mapping[str, HostState], built: Release, new_rollout: str
 ) -> Target:
-    """Name a build as hosts know it: the id that runs, else the newest that is staged."""
+    """Name a build as hosts know it: the id that runs, else the newest that is staged.
+
+    Where they know the release with other values only, its id gets the next number.
+    """
     digest = built.digest
     ids = sorted(
-        one.id for state in states.values() for one in state.releases if one.digest == digest
+        {one.id for state in states.values() for one in state.releases if one.digest == digest},
+        key=in_order,
     )
     running = next(
         (
@@ -81,13 +86,49 @@ def _of_build(
         ),
         None,
     )
-    release = running or (ids[-1] if ids else built.id)
+    release = running or (ids[-1] if ids else _numbered(states, built))
     if running is not None and _is_everywhere(inventory, states, running):
         last = next(
             (one for one in rollout_records.records(states) if one.release == running), None
         )
         return Target(last.id if last else new_rollout, running, digest)
     return Target(new_rollout, release, digest)
+
+
+def _numbered(states: Mapping[str, HostState], built: Release) -> str:
+    """Name a build that no host has: ID+N where they have it with other values, else its own id.
+
+    A rollout needs most machines and stages on all that it reaches first, so one of those that
+    answer knows the last N.
+    """
+    made = [made_of(one) for one in _of_recipe(states, built.recipe)]
+    if not made:
+        return built.id
+    release = max(made)
+    return numbered(release, next_number(release, _known(states)))
+
+
+def _of_recipe(states: Mapping[str, HostState], recipe: str) -> set[str]:
+    return {
+        one.id
+        for state in states.values()
+        for one in state.releases
+        if recipe and one.recipe == recipe
+    }
+
+
+def _known(states: Mapping[str, HostState]) -> set[str]:
+    """Give all ids of releases that hosts name, also of those that are gone."""
+    return {
+        name
+        for state in states.values()
+        for name in (
+            *(one.id for one in state.releases),
+            *state.rendered,
+            *(name for _, name in state.switches),
+            state.rollout.release if state.rollout is not None else "",
+        )
+    }
 
 
 def _to_go_on(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from botdeploy.core.release.release_ids import made_of
 from botdeploy.errors import HostError
 from botdeploy.hosts.acts.release import tree_base
 from botdeploy.sources.host_trees import hosts_alike
@@ -50,11 +51,16 @@ class CopyBases:
         self._alike = hosts_alike(members.inventory)
 
     def of(self, name: str) -> CopyBase | None:
-        """Give the release that a host has to copy from; None where it has none."""
+        """Give the release that a host has to copy from; None where it has none.
+
+        One of the same id, where only values are others, has all files.
+        """
         state = self._hosts.states.get(name)
         if state is None:
             return None
-        for release in (state.current, state.previous):
+        made = made_of(self._hosts.target.release)
+        alike = [one.id for one in state.newest_first if made_of(one.id) == made]
+        for release in (*alike, state.current, state.previous):
             found = state.release(release)
             if found is not None and found.digest:
                 return CopyBase(found.id, found.digest, self._alike[name])

@@ -111,9 +111,13 @@ class RingHosts:
         return staged.proven_us
 
     def has_release(self, name: str) -> bool:
-        """Tell whether the release is on a host, whatever runs there."""
+        """Tell whether the release is on a host, whatever runs there.
+
+        What has its id and another digest is not it: it was staged by a run that came no further.
+        """
         state = self.states.get(name)
-        return state is not None and state.release(self.target.release) is not None
+        staged = state.release(self.target.release) if state is not None else None
+        return staged is not None and staged.digest == self.target.digest
 
     def knows_rollout(self, name: str) -> bool:
         """Tell whether a host was told of this rollout."""

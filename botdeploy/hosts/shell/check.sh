@@ -248,7 +248,7 @@ check_place() {
 check_running() {
 	[ -L "$CURRENT" ] && ! is_open || return 0
 	link_of "$CURRENT"
-	is_id "$linked" || return 0
+	is_release "$linked" || return 0
 	is_running "$linked" || :
 	tell_running "\"current\": \"$linked\""
 }

@@ -10,7 +10,7 @@
 
 act_fetch() {
 	need_lock "${1:-}"
-	need_id release "${2:-}"
+	need_release release "${2:-}"
 	id=$2
 	is_complete "$2" || fault not-staged "release $2 is not on this host"
 	find_files "$2"

@@ -19,7 +19,7 @@ act_gate() {
 		rm -f "$HOLD" && sync "$STATE" || fault_undone resume "" "cannot remove $HOLD" "$2"
 		;;
 	approve)
-		need_id release "${4:-}"
+		need_release release "${4:-}"
 		need_ring "${5:-}"
 		mkdir -p "$APPROVED" || fault write "cannot write $APPROVED"
 		audit_first approve "$4" "done" "$3" "$2"

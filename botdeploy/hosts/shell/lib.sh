@@ -76,10 +76,13 @@ read_word() {
 is_name() { case $1 in '' | [!a-z]* | *[!a-z0-9_-]*) return 1 ;; esac && [ ${#1} -le 32 ]; }
 is_instance() { case $1 in '' | [!a-z0-9]* | *[!a-z0-9_-]* | *[!a-z0-9]) return 1 ;; esac && [ ${#1} -le 32 ]; }
 is_id() { case $1 in '' | [.-]* | *[!A-Za-z0-9._-]* | *..*) return 1 ;; esac && [ ${#1} -le 64 ]; }
+# is_release ID: a release's, which may end in +N (N counts what was rendered of it here).
+is_release() { case $1 in *+*) is_number "${1##*+}" && is_id "${1%+*}" ;; *) is_id "$1" ;; esac && [ ${#1} -le 64 ]; }
 is_number() { case $1 in '' | *[!0-9]* | 0[0-9]*) return 1 ;; esac && [ ${#1} -le 15 ]; }
 is_line() { case $1 in *"$NL"*) return 1 ;; esac && [ ${#1} -le 1000 ]; }
 
 need_id() { is_id "$2" || fault usage "$1 is not an identifier"; }
+need_release() { is_release "$2" || fault usage "$1 is not a release's id"; }
 need_number() { is_number "$2" || fault usage "$1 is not a number"; }
 need_line() { is_line "$2" || fault usage "$1 must be one line of at most 1000 characters"; }
 need_ring() { is_line "$1" && [ -n "$1" ] && [ ${#1} -le 64 ] || fault usage "a ring's name has 1 to 64 characters"; }
@@ -240,7 +243,7 @@ find_last_proven_except() {
 	set +f
 	for mark in "$PROVEN"/*; do
 		mark=${mark##*/}
-		is_id "$mark" && [ "$mark" != "$1" ] && [ "$mark" != "$2" ] && is_return_target "$mark" || continue
+		is_release "$mark" && [ "$mark" != "$1" ] && [ "$mark" != "$2" ] && is_return_target "$mark" || continue
 		read_order "$mark"
 		if [ "$got" -ge "$order" ]; then target=$mark order=$got; fi
 	done

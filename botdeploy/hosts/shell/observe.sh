@@ -26,6 +26,7 @@ tell_state() {
 	tell_rollout
 	tell_gates
 	tell_releases
+	tell_rendered
 	tell_quarantine
 	tell_switches
 	tell_machine
@@ -78,8 +79,8 @@ read_links() {
 	done <<-EOF
 		$(find "$CURRENT" "$PREVIOUS" "$CONFIRMED" "$RELEASES" -maxdepth "$depth" -printf '%y %C@ %p %l\n' 2>/dev/null)
 	EOF
-	is_id "$current" || current=''
-	is_id "$previous" || previous=''
+	is_release "$current" || current=''
+	is_release "$previous" || previous=''
 	is_number "$confirmed_s" || confirmed_s=$now
 }
 
@@ -225,14 +226,15 @@ tell_releases() {
 	printf ', "releases": ['
 	separator=''
 	for id in $folders; do
-		is_id "$id" && [ -r "$RELEASES/$id/.botdeploy/digest" ] || continue
-		digest='' files=''
-		read -r digest files _ <"$RELEASES/$id/.botdeploy/digest" || :
+		is_release "$id" && [ -r "$RELEASES/$id/.botdeploy/digest" ] || continue
+		digest='' files='' recipe=''
+		read -r digest files _ recipe _ <"$RELEASES/$id/.botdeploy/digest" || :
 		is_id "$digest" || digest=''
 		is_number "$files" || files=0
+		is_digest "$recipe" || recipe=''
 		proven=false
 		[ ! -e "$PROVEN/$id" ] || proven=true # the mark: whether it still counts, the quarantine tells
-		printf '%s{"id": "%s", "digest": "%s", "files": %s, "proven": %s' "$separator" "$id" "$digest" "$files" "$proven"
+		printf '%s{"id": "%s", "digest": "%s", "recipe": "%s", "files": %s, "proven": %s' "$separator" "$id" "$digest" "$recipe" "$files" "$proven"
 		member rollout "$RELEASES/$id/.botdeploy/staged" rollout
 		member proven_at "$PROVEN/$id" at
 		member proven_in "$PROVEN/$id" rollout
@@ -246,6 +248,20 @@ tell_releases() {
 		printf '}'
 		separator=', '
 	done
+	printf ']'
+}
+
+# tell_rendered: what the highest N was of each ID, so that none is used for two.
+tell_rendered() {
+	printf ', "rendered": ['
+	separator=''
+	if [ -r "$RENDERED" ]; then
+		while IFS='=' read -r id number; do
+			is_id "$id" && is_number "$number" || continue
+			printf '%s"%s+%s"' "$separator" "$id" "$number"
+			separator=', '
+		done <"$RENDERED"
+	fi
 	printf ']'
 }
 
@@ -279,7 +295,7 @@ tell_switches() {
 	if [ -r "$SWITCHES" ]; then
 		while read -r at_us id; do
 			case $at_us in '' | *[!0-9]*) continue ;; esac
-			is_id "$id" || id=-
+			is_release "$id" || id=-
 			if [ "$at_us" -lt "$day_us" ]; then
 				[ -z "$before" ] || is_more=yes
 				before="[$at_us, \"$id\"]"

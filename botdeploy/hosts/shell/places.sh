@@ -71,6 +71,7 @@ use_instance() {
 	TOOK=$STATE/took             # whose place this one has taken, and how its data was
 	ROLLOUT=$STATE/rollout       # which rollout this host takes part in
 	PROVEN=$STATE/proven         # a file a release: it passed here
+	RENDERED=$STATE/rendered     # ID=N: the highest N that was ever used of an ID
 	QUARANTINE=$STATE/quarantine # a file a digest: it failed
 	EVIDENCE=$STATE/evidence
 	APPROVED=$STATE/approved

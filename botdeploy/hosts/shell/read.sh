@@ -22,7 +22,7 @@ act_contents() {
 	set +f
 	for folder in "$RELEASES"/*; do
 		id=${folder##*/}
-		is_id "$id" && is_complete "$id" || continue
+		is_release "$id" && is_complete "$id" || continue
 		printf '%s"%s": "%s"' "$separator" "$id" "$(find_files "$id" && content_of "$files/.botdeploy")"
 		separator=', '
 	done
@@ -44,7 +44,7 @@ act_manifest() {
 		files=$TREES/${1#tree:}
 		;;
 	*)
-		need_id release "${1:-}"
+		need_release release "${1:-}"
 		is_complete "$1" || fault not-staged "release $1 is not on this host"
 		find_files "$1"
 		;;
@@ -58,7 +58,7 @@ act_manifest() {
 }
 
 act_about() {
-	need_id release "${1:-}"
+	need_release release "${1:-}"
 	is_complete "$1" || fault not-staged "release $1 is not on this host"
 	about=null
 	[ ! -r "$RELEASES/$1/.botdeploy/about" ] || about=$(tr '\n' ' ' <"$RELEASES/$1/.botdeploy/about")

@@ -6,8 +6,9 @@
 #   keep TOKEN ID                 store standard input (at most 4 MB) as the evidence of a release
 #   evidence ID                   print it, in base64
 #
-# Kept: what runs, current, previous, what is pending or to return to, the last KEEP proven ones,
-# and the two newest others for a look afterwards. The last proven one never goes.
+# Kept: what runs, current, previous, what is pending or to return to, of the last KEEP other IDs what was
+# proven last (ID, ID+2 and ID+3 count once: they have the same files), and the two newest others for a look
+# afterwards. The last proven one never goes.
 
 EVIDENCE_BYTES=4194304
 
@@ -15,7 +16,7 @@ act_prove() {
 	token=${1:-} passed=${2:-} keep=${3:-} rollout=${4:-} why=${5:-}
 	need_lock "$token"
 	need_line reason "$why"
-	need_id release "$passed"
+	need_release release "$passed"
 	need_number keep "$keep"
 	need_id rollout "$rollout"
 	is_complete "$passed" || fault not-staged "release $passed is not on this host"
@@ -81,16 +82,21 @@ prune() { # KEEP; sets pruned. Call after is_running
 		read_order "${mark##*/}"
 		printf '%s %s\n' "$got" "${mark##*/}"
 	done | sort -rn | cut -d ' ' -f 2)
-	rest=0 count=0
+	rest=0 count=0 counted=' '
+	for id in $kept; do
+		[ "$id" = "$running" ] || ! is_return_target "$id" || counted="$counted${id%+*} "
+	done
 	for id in $proven; do
 		case $kept in *" $id "*) continue ;; esac
+		case $counted in *" ${id%+*} "*) continue ;; esac
+		counted="$counted${id%+*} "
 		count=$((count + 1))
 		[ "$count" -gt "$1" ] || kept="$kept$id "
 	done
-	for folder in $(printf '%s\n' "$RELEASES"/* | sort -r); do
+	for folder in $(printf '%s\n' "$RELEASES"/* | sort -t + -k 1,1r -k 2,2nr); do
 		[ -d "$folder" ] || continue
 		id=${folder##*/}
-		is_id "$id" || continue
+		is_release "$id" || continue
 		case $kept in *" $id "*) continue ;; esac
 		if ! is_proven "$id"; then
 			rest=$((rest + 1))
@@ -104,20 +110,33 @@ prune() { # KEEP; sets pruned. Call after is_running
 	if [ -e "$SWITCHES" ] && [ "$(wc -l <"$SWITCHES")" -gt 200 ]; then
 		{ printf '0 -\n' && tail -n 100 "$SWITCHES"; } | put "$SWITCHES" || :
 	fi
-	for mark in "$PROVEN"/* "$EVIDENCE"/* "$APPROVED"/*; do
+	for mark in "$PROVEN"/* "$EVIDENCE"/*; do
+		[ ! -e "$mark" ] || [ -d "$RELEASES/${mark##*/}" ] || rm -f "$mark"
+	done
+	for mark in "$APPROVED"/*; do # RELEASE+RING
 		id=${mark##*/}
-		id=${id%%+*}
-		[ ! -e "$mark" ] || [ -d "$RELEASES/$id" ] || rm -f "$mark"
+		[ ! -e "$mark" ] || [ -d "$RELEASES/${id%+*}" ] || rm -f "$mark"
 	done
 	set -f
+	prune_rendered
 	[ -z "$INSTANCE" ] || prune_trees
 	pruned=${pruned# }
 	[ -z "$pruned" ] || audit prune "" "done" "$pruned"
 }
 
+# prune_rendered: the numbers of IDs of which nothing stands here any more.
+prune_rendered() {
+	[ -e "$RENDERED" ] || return 0
+	here=$(find "$RELEASES" -mindepth 1 -maxdepth 1 -printf '%f\n' | sed 's/+[0-9]*$//' | sort -u)
+	numbers=$(while IFS='=' read -r id number; do
+		case "$NL$here$NL" in *"$NL$id$NL"*) printf '%s=%s\n' "$id" "$number" ;; esac
+	done <"$RENDERED")
+	printf '%s\n' "$numbers" | put "$RENDERED" || :
+}
+
 act_keep() {
 	need_lock "${1:-}"
-	need_id release "${2:-}"
+	need_release release "${2:-}"
 	head -c $((EVIDENCE_BYTES + 1)) >"$EVIDENCE/$2.new.$$" 2>/dev/null || fault write "cannot store the evidence"
 	cat >/dev/null
 	if [ "$(stat -c %s "$EVIDENCE/$2.new.$$")" -gt "$EVIDENCE_BYTES" ]; then
@@ -130,7 +149,7 @@ act_keep() {
 }
 
 act_evidence() {
-	need_id release "${1:-}"
+	need_release release "${1:-}"
 	if [ -f "$EVIDENCE/$1" ]; then
 		printf '@@%s {"evidence": "' "$NONCE"
 		base64 -w 0 "$EVIDENCE/$1"

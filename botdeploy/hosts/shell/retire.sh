@@ -59,7 +59,7 @@ retire_files() {
 		rm -rf "$TRASH"
 	fi
 	prune_trees
-	rm -f "$CONFIRMED" "$REVERTED" "$STUCK" "$SWITCHES" "$ROLLOUT" "$HOLD" "$STATE/reserve" &&
+	rm -f "$CONFIRMED" "$REVERTED" "$STUCK" "$SWITCHES" "$ROLLOUT" "$RENDERED" "$HOLD" "$STATE/reserve" &&
 		rm -rf "$QUARANTINE" "$EVIDENCE" "$APPROVED" "$TOOK" && rm -rf "$PROVEN" && forget_left && sync "$STATE" || fault write "cannot remove what is in $STATE"
 	rm -f "$LEASE" "$ANNOUNCED" "$SWITCHING" "$RESULT" "$CLAIM" "$RETURNED" "$STARTED" "$LOADED" "$SIGN_READ" "$RELOAD_DUE" "$RUN_DIR/reserve"
 }

@@ -11,7 +11,7 @@ act_revert() {
 	token=${1:-} run=${2:-} target=${3:-} why=${4:-} bad=${5:--} cause=${6:-person}
 	need_lock "$token"
 	need_id run "$run"
-	[ "$target" = - ] || need_id target "$target"
+	[ "$target" = - ] || need_release target "$target"
 	need_line reason "$why"
 	is_name "$cause" || fault usage "the cause is one word"
 	if [ "$bad" != - ]; then

@@ -7,7 +7,7 @@ act_begin() {
 	token=${1:-} rollout=${2:-} id=${3:-} ring=${4:-}
 	need_lock "$token"
 	need_id rollout "$rollout"
-	need_id release "$id"
+	need_release release "$id"
 	need_ring "$ring"
 	is_complete "$id" || fault not-staged "release $id is not on this host"
 	note_rollout

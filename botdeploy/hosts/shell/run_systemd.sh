@@ -35,10 +35,10 @@ running_release() {
 	running=''
 	[ "$MainPID" -gt 0 ] || return 0
 	running=$(sed -zn 's/^BOTDEPLOY_RELEASE=//p' "/proc/$MainPID/environ" 2>/dev/null | tr -d '\000')
-	is_id "$running" && return 0
+	is_release "$running" && return 0
 	get "$STARTED" "$InvocationID"
 	running=$got
-	is_id "$running" && return 0
+	is_release "$running" && return 0
 	place=$RELEASES
 	[ -z "$INSTANCE" ] || place=$TREES
 	running=$(readlink "/proc/$MainPID/cwd" 2>/dev/null)
@@ -48,7 +48,7 @@ running_release() {
 	esac
 	running=${running#"$place"/} running=${running%%/*}
 	[ -z "$INSTANCE" ] || find_release_of "$running"
-	is_id "$running" || running=''
+	is_release "$running" || running=''
 }
 
 # find_release_of TREE: the release of this instance that has the tree, in $running: the current one, or the

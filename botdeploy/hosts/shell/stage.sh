@@ -1,5 +1,5 @@
 # stage: put a complete, verified release beside the others. Nothing that runs is touched. It writes
-# RELEASES, PARTIALS, SHARED and ROLLOUT.
+# RELEASES, PARTIALS, SHARED, RENDERED and ROLLOUT.
 #
 #   stage TOKEN ID BASE META_BYTES NEED_BYTES NEED_INODES ROLLOUT RING [TREE]
 #
@@ -21,19 +21,13 @@ act_stage() {
 	token=${1:-} id=${2:-} base=${3:-} meta_bytes=${4:-} need_bytes=${5:-} need_inodes=${6:-}
 	rollout=${7:-} ring=${8:-} tree=${9:-}
 	need_lock "$token"
-	need_id release "$id"
+	need_release release "$id"
 	need_base
 	need_number meta_bytes "$meta_bytes"
 	need_number need_bytes "$need_bytes"
 	need_number need_inodes "$need_inodes"
 	need_id rollout "$rollout"
 	need_ring "$ring"
-	if is_complete "$id"; then
-		cat >/dev/null
-		note_rollout
-		emit "{\"staged\": \"$id\", \"already\": true}"
-		return 0
-	fi
 	run_as
 	if [ -n "$INSTANCE" ]; then
 		place=$TREES/$tree around=$TREES
@@ -44,6 +38,16 @@ act_stage() {
 	begin_partial
 	head -c "$meta_bytes" | gzip -dcq | tar -x -f - -C "$meta" --no-same-owner 2>"$partial/said" || stage_failed
 	need_meta
+	note_number
+	if is_complete "$id"; then
+		if is_as_sent; then
+			cat >/dev/null
+			note_rollout
+			emit "{\"staged\": \"$id\", \"already\": true}"
+			return 0
+		fi
+		set_aside
+	fi
 	find_same
 	if [ -n "$same" ]; then
 		cat >/dev/null
@@ -56,18 +60,54 @@ act_stage() {
 	emit "{\"staged\": \"$id\", \"already\": false}"
 }
 
+# note_number: an N that was sent is never used again for other values of its ID, whatever becomes of it.
+note_number() {
+	case $id in *+*) ;; *) return 0 ;; esac
+	get "$RENDERED" "${id%+*}"
+	[ "${got:-1}" -lt "${id##*+}" ] || return 0
+	{ grep -sv "^${id%+*}=" "$RENDERED"; printf '%s=%s\n' "${id%+*}" "${id##*+}"; } | put "$RENDERED" ||
+		fault_write "write $RENDERED"
+}
+
+# is_as_sent: is what stands here under this id what has come?
+is_as_sent() {
+	read -r sent _ <"$meta/digest"
+	digest_of "$id"
+	[ "$digest" = "$sent" ]
+}
+
+# set_aside: other values stand here under this id. So it is where a controller came no further than to this
+# host, and the next one did not reach it. They never ran, and nobody returns to them; what ran stays.
+set_aside() {
+	ran=''
+	for state in pending reverting confirmed reverted; do
+		load "$STATE/$state" new old
+		ran="$ran $new $old"
+	done
+	for link in "$CURRENT" "$PREVIOUS"; do
+		link_of "$link"
+		ran="$ran $linked"
+	done
+	case "$ran " in *" $id "*) ran=yes ;; *) ran=no ;; esac
+	if [ "$ran" = yes ] || [ -e "$PROVEN/$id" ] || grep -qs " ${id}\$" "$SWITCHES"; then
+		fault taken "$id is on this host with other values, and ran here; nothing was changed"
+	fi
+	mkdir -p "$TRASH" && chmod 0700 "$TRASH" && mv -T "$RELEASES/$id" "$TRASH/$id.$$" && rm -rf "$TRASH" ||
+		fault_write "take $id away"
+}
+
 # need_base: a named instance has a tree, and a base may be one; in the plain form there is none.
 need_base() {
 	if [ -z "$INSTANCE" ]; then
 		[ -z "$tree" ] || fault usage "$BOT has no instances here, and no trees of their own"
-		[ "$base" = - ] || need_id base "$base"
+		[ "$base" = - ] || need_release base "$base"
 		return
 	fi
 	is_digest "$tree" || fault usage "the tree is not a digest"
 	case $base in
 	- | =) ;;
 	tree:*) is_digest "${base#tree:}" || fault usage "the base is not a tree's digest" ;;
-	*) need_id base "$base" ;;
+	*) need_release base "$base" ;;
 	esac
 }
 

@@ -7,7 +7,7 @@ act_switch() {
 	token=${1:-} run=${2:-} new=${3:-} ttl=${4:-}
 	need_lock "$token"
 	need_id run "$run"
-	need_id release "$new"
+	need_release release "$new"
 	need_number ttl "$ttl"
 	if [ "$(field "$PENDING" run)" != "$run" ] && ! is_over "$run"; then arm_switch; fi
 	await_switch

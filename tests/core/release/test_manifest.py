@@ -1,10 +1,10 @@
-"""Releases: manifests that real tools agree with, digests, ids and deltas."""
+"""Releases: manifests that real tools agree with, digests and deltas."""
 
 from __future__ import annotations
 
 import hashlib
 import subprocess
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -20,7 +20,6 @@ from botdeploy.core.release.manifest import (
     digest,
     is_plain_path,
     parse_manifest,
-    release_id,
 )
 
 if TYPE_CHECKING:
@@ -257,14 +256,3 @@ def test_a_digest_stays_the_same_from_version_to_version() -> None:
             b'"sums":"' + b"a" * 64 + b'  bot.py\\n","tree":"d 755 data \\nf 644 bot.py \\n"}'
         ).hexdigest()
     )
-
-
-def test_an_id_is_the_utc_time_and_the_begin_of_the_digest() -> None:
-    """Ids sort by time whatever the controller's zone."""
-    berlin = timezone(timedelta(hours=1))
-    now = datetime(2026, 11, 22, 22, 5, 0, 999999, berlin)
-    assert release_id(now, "3f9c2ab1" + "0" * 56) == "20261122T210500Z-3f9c2ab1"
-    with pytest.raises(ValueError, match="time zone"):
-        release_id(now.replace(tzinfo=None), "3f9c2ab1" + "0" * 56)
-    with pytest.raises(ValueError, match="64"):
-        release_id(datetime.now(UTC), "3f9c2ab1")
