@@ -537,14 +537,14 @@ class FakeBuild:
 
     mask = Mask(())
 
-    def __init__(self, release: str, digest: str) -> None:
+    def __init__(self, release: str, digest: str, recipe: str = "") -> None:
         """Name it."""
-        self.release = Release(release, digest)
+        self.release = Release(release, digest, recipe=recipe)
         self.trees = _Everywhere()
 
     def under(self, release: str) -> FakeBuild:
         """Give it under another name."""
-        return FakeBuild(release, self.release.digest)
+        return FakeBuild(release, self.release.digest, self.release.recipe)
 
     def manifest(self, _host: Host) -> Manifest:
         """Give none of them."""
@@ -570,6 +570,7 @@ class FakeBuild:
         """Give what is one host's."""
         about = {
             "digest": self.release.digest,
+            "recipe": self.release.recipe,
             "host": host.name,
             "ring": ring.name if ring else "",
         }

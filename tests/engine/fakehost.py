@@ -105,6 +105,7 @@ class Staged:
     proven_in: str = ""
     proven_at: datetime | None = None
     tree: str = ""
+    recipe: str = ""
 
 
 @dataclass
@@ -454,6 +455,7 @@ class FakeHost:
                     "proven_in": one.proven_in,
                     "proven_at": one.proven_at and _stamp(one.proven_at),
                     "tree": one.tree,
+                    "recipe": one.recipe,
                 }
                 for name, one in sorted(self.releases.items())
             ],
@@ -552,12 +554,15 @@ class FakeHost:
         """Put a release there; tell where it was there already."""
         base, meta_bytes, _need_bytes, _need_inodes, rollout, ring, *trees = more
         self._need_lock(token)
-        is_new = release not in self.releases
+        sent = decoded(stdin[:meta_bytes])
+        known = self.releases.get(release)
+        is_new = known is None or known.digest != sent["digest"]
+        if known is not None and is_new and release in {self.current, self.previous}:
+            raise ActFailed(self.name, "stage", f"{release} ran here", code="taken")
         self._have_tree(base, trees, stdin[meta_bytes:])
         if is_new:
-            self.releases[release] = Staged(
-                decoded(stdin[:meta_bytes])["digest"], tree=[*trees, ""][0]
-            )
+            recipe = sent.get("recipe", "")
+            self.releases[release] = Staged(sent["digest"], tree=[*trees, ""][0], recipe=recipe)
             self._changed("stage", release)
         self._note(rollout, release, ring)
         return {} if is_new else {"already": True}
