@@ -29,6 +29,10 @@ def head(record: Mapping[str, Any]) -> Iterator[Styled]:
     yield f"{record['bot']} → {record['release']} ({several})", "bold"
     for kind in kinds if len(kinds) > 1 else ():
         yield f"  {few(kind['hosts'])}: {kind['source']} (tree {kind['tree'][:8]})", ""
+    if values := record.get("values_changed"):
+        told = f"; values changed: env {', '.join(values['env'])}" if values["env"] else ""
+        told = "; values of secrets changed" if values["secrets"] else told
+        yield f"  the files of {values['from']}{told}", ""
     if record["quarantined"]:
         yield f"in quarantine on {record['quarantined']}; canary would refuse it", "red"
     for name, other in record["other_environment"].items():

@@ -176,6 +176,14 @@ def due(found: Due) -> str:
     return "; ".join(parts) or "nothing is due"
 
 
+def values_changed(names: Mapping[str, Sequence[str]] | None) -> str:
+    """Say of which variables and secrets a host gets other values, where nothing else changes."""
+    if names is None:
+        return ""
+    told = [f"{kind} {', '.join(names[kind])}" for kind in ("env", "secrets") if names[kind]]
+    return f"; the same files, values changed: {', '.join(told)}"
+
+
 def left_out(inventory: Inventory) -> Iterable[str]:
     """Say which hosts of the inventory are no part of the environment, and why."""
     by_why: dict[str, list[str]] = {}

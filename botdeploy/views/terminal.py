@@ -103,7 +103,8 @@ class Progress:
                 size = _size(data["bytes_sent"]) if data["bytes_sent"] else "there already"
                 if "same_as" in data:
                     return f"unchanged  keeps {data['same_as']}, which is the same here", ""
-                return f"staged     {size}, {data['seconds']:.2f} s", ""
+                values = sentences.values_changed(data.get("values_changed"))
+                return f"staged     {size}, {data['seconds']:.2f} s{values}", ""
             case Kind.SWITCHED:
                 text = f"switched   {event.ring}, ready after {data['downtime_s']:.2f} s"
                 return _with_unseen(text, data), "cyan"

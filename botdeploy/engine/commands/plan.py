@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from botdeploy.core.lines.line import LineRules
+from botdeploy.core.release.environment_file import variables
 from botdeploy.core.release.manifest import delta
+from botdeploy.core.release.release_ids import in_order, made_of
 from botdeploy.core.rollout import ring_members
 from botdeploy.core.rollout.batch import batches
 from botdeploy.core.rollout.one_machine import as_told
@@ -19,6 +21,7 @@ from botdeploy.engine.fleet.ownership import others
 from botdeploy.engine.fleet.required import ask_built, ask_staged
 from botdeploy.engine.rollout.rollout_ids import new_rollout
 from botdeploy.errors import HostError
+from botdeploy.sources.render import RELEASE_VARIABLE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -84,6 +87,7 @@ class Plan:
             "digest": digest or None,
             "source": build.release.source if build else None,
             "sources": [_source(kind) for kind in build.trees.kinds] if build else [],
+            "values_changed": self._values_changed(),
             "quarantined": next(
                 (
                     f"{name}: {state.quarantine[digest]}"
@@ -109,6 +113,34 @@ class Plan:
                 "traffic": self.traffic.record() if self.traffic is not None else None,
                 "rings": forecast(inventory, self.rings, self.traffic),
             },
+        }
+
+    def _values_changed(self) -> dict[str, object] | None:
+        """Say what of a release that runs on hosts gets other values, and nothing else.
+
+        Of secrets it is known that they are others where no variable is, but not which.
+        """
+        bases = {
+            name: base
+            for name, base in self.bases.items()
+            if isinstance(base, _Base)
+            and base.release != self.release
+            and made_of(base.release) == made_of(self.release)
+        }
+        if self.build is None or not bases:
+            return None
+        names: set[str] = set()
+        for ring in self.inventory.policy.rings:
+            for name in [one for one in self.rings[ring.name] if one in bases]:
+                after = self.build.masked_environment(self.inventory.host(name), ring)
+                old, new = variables(bases[name].environment), variables(after)
+                names |= {one for one in old | new if old.get(one) != new.get(one)}
+        names.discard(RELEASE_VARIABLE)
+        has_secrets = any(host.bot.secrets for host in self.inventory.hosts)
+        return {
+            "from": max((base.release for base in bases.values()), key=in_order),
+            "env": sorted(names),
+            "secrets": True if has_secrets and not names and not self.away else None,
         }
 
     def _host(self, name: str, ring: Ring) -> dict[str, object]:

@@ -31,6 +31,8 @@ class Sent:
     seconds: float
     same: str = ""
     """What goes on running in its place, for it is the same there but for the id."""
+    changed: tuple[str, ...] = ()
+    """Variables and secrets that have other values than in what runs there, the same otherwise."""
 
 
 def is_unbuildable(result: object) -> bool:
@@ -131,6 +133,6 @@ class Sending:
                 misfit = error
             else:
                 seconds = self._hosts.clock.monotonic() - begun
-                return Sent(staged.is_new, size_bytes, seconds, staged.same)
+                return Sent(staged.is_new, size_bytes, seconds, staged.same, staged.changed)
         assert misfit is not None  # noqa: S101 (there is one upload at least)
         raise misfit

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from botdeploy.core.events import Kind
 from botdeploy.core.rollout import rollout_records
@@ -201,7 +201,17 @@ class Staging:
                 bytes_sent=result.size_bytes if result.is_new else 0,
                 seconds=round(result.seconds, 3),
                 **({"same_as": result.same} if result.same else {}),
+                **self._values_changed(name, result),
             )
+
+    def _values_changed(self, name: str, sent: Sent) -> dict[str, Any]:
+        """Name the variables and secrets of which a host gets other values, and nothing else."""
+        if not sent.changed:
+            return {}
+        bot = self._host(name).bot
+        secrets = [one for one in sent.changed if one in bot.secrets]
+        env = [one for one in sent.changed if one not in bot.secrets]
+        return {"values_changed": {"env": env, "secrets": secrets}}
 
 
 def _refuse_unbuildable(staged: Mapping[str, object]) -> None:

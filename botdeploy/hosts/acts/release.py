@@ -59,6 +59,8 @@ class Staged:
     """False where the host had it already."""
     same: str = ""
     """What goes on running in its place, for it is the same there but for the id."""
+    changed: tuple[str, ...] = ()
+    """Where what runs there is the same but for values: the names of what has others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +111,11 @@ class ReleaseActs(Subject):
         return Staged(
             not any(record.get("already") for record in reply.records),
             next((told(one["same"]) for one in reply.records if one.get("same")), ""),
+            tuple(
+                next(
+                    (told(one["changed"]) for one in reply.records if "changed" in one), ""
+                ).split()
+            ),
         )
 
     def fetch(self, release: str) -> Fetched:

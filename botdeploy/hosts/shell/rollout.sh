@@ -34,6 +34,33 @@ find_same() {
 	same=$old
 }
 
+# find_changed: the names of variables and credentials that have other values than in what runs here, where that is
+# the same release but for values, in $changed. Those that "shown" has: no line of it is a part of a secret.
+find_changed() {
+	changed=''
+	link_of "$CURRENT"
+	[ "${linked%+*}" = "${id%+*}" ] && [ "$linked" != "$id" ] || return 0
+	was=$RELEASES/$linked/.botdeploy
+	for file in "$meta" "$was"; do [ -r "$file/shown" ] && [ -r "$file/environment" ] || return 0; done
+	changed=$({
+		# shellcheck disable=SC2016 # awk's
+		awk '
+			FNR == 1 { last = "" }
+			{ name = substr($0, 1, index($0, "=") - 1) }
+			of == "" { if (name ~ /^[A-Za-z_][A-Za-z0-9_]*$/) known[name] = 1; next }
+			name in known { last = name }
+			{ value[of, last] = value[of, last] $0 "\n" }
+			END {
+				delete known["BOTDEPLOY_RELEASE"]
+				for (name in known) if (value["new", name] != value["old", name]) print name
+			}' "$meta/shown" "$was/shown" of=new "$meta/environment" of=old "$was/environment"
+		find "$meta/credentials" "$was/credentials" -type f -printf '%f\n' 2>/dev/null | while read -r name; do
+			is_id "$name" && [ -f "$meta/credentials/$name" ] || continue
+			cmp -s "$meta/credentials/$name" "$was/credentials/$name" || printf '%s\n' "$name"
+		done
+	} | sort -u | tr '\n' ' ')
+}
+
 # is_same_tree RELEASE: has it the files, and the build of them, that have come?
 is_same_tree() {
 	find_files "$1"

@@ -55,9 +55,11 @@ act_stage() {
 		emit "{\"staged\": \"$id\", \"already\": false, \"same\": \"$same\"}"
 		return 0
 	fi
+	find_changed
 	if [ -n "$INSTANCE" ]; then stage_with_tree; else stage_whole; fi
 	note_rollout
-	emit "{\"staged\": \"$id\", \"already\": false}"
+	quote "$changed"
+	emit "{\"staged\": \"$id\", \"already\": false, \"changed\": $json}"
 }
 
 # note_number: an N that was sent is never used again for other values of its ID, whatever becomes of it.
