@@ -120,7 +120,9 @@ class BotKeys(KeyModel):
         [], description="Patterns (as in .gitignore) of files that stay out of a release."
     )
     keep: Annotated[int, Field(ge=0, le=1000)] = Field(
-        5, description="Proven releases kept on a host besides current and previous."
+        5,
+        description="Proven releases kept on a host besides current and previous; "
+        "ID and ID+2 count once.",
     )
     ready: ReadyKeys | None = Field(
         None, description="How the bot shows that it is ready; left out: it stays running for 2 s."
