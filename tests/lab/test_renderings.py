@@ -13,7 +13,7 @@ from tests.lab.rollouts import Project, releases_of
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.hosts.acts.actkit import Reply
+    from tests.hosts.acts.actkit import Release, Reply
     from tests.lab.host import Host
     from tests.lab.lab import Lab
 
@@ -121,6 +121,31 @@ def test_one_name_stands_for_one_content(actor: Actor) -> None:
     assert "switched" in actor.switch("run1", "R1+2")
     assert actor.stage(one).fault == "taken"
     assert actor.state()["releases"][0]["digest"] == other.digest
+
+
+def test_names_of_what_changes_are_told_and_no_value(actor: Actor) -> None:
+    """Also where a secret has lines that look like others' names."""
+
+    def with_values(name: str, key: str, pin: str, level: str) -> Release:
+        own = f"BOTDEPLOY_RELEASE={name}\nLEVEL={level}\nTEXT='one\ntwo'\n"
+        return release(
+            name,
+            extra={
+                "environment": f"{own}KEY='begin\nLEAK={key}\n{key}=x\nend'\nLAST=1\n".encode(),
+                "shown": f"{own}KEY='********'\nLAST=1\n".encode(),
+                "credentials/PIN": pin.encode(),
+            },
+        )
+
+    def changed(made: Release) -> str:
+        return str(actor.stage(made)["changed"])
+
+    first = with_values("R1", "aaa", "1", "info")
+    assert changed(first) == ""
+    assert "switched" in actor.switch("run1", "R1")
+    assert changed(with_values("R1+2", "bbb", "1", "info")).split() == ["KEY"]
+    assert changed(with_values("R1+3", "aaa", "2", "debug")).split() == ["LEVEL", "PIN"]
+    assert changed(with_values("R2", "ccc", "3", "debug")) == ""
 
 
 # --- rollouts -----------------------------------------------------------------------------------

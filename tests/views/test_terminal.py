@@ -21,7 +21,14 @@ EVENTS: dict[Kind, tuple[dict[str, Any], list[str]]] = {
         {"rings": [{"name": "canary", "hosts": ["w1"]}, {"name": "fleet", "hosts": ["w2", "w3"]}]},
         [NEW, "canary (1)", "fleet (2)"],
     ),
-    Kind.STAGED: ({"bytes_sent": 1_240_000, "seconds": 0.414}, ["1.2 MB", "0.41 s"]),
+    Kind.STAGED: (
+        {
+            "bytes_sent": 1_240_000,
+            "seconds": 0.414,
+            "values_changed": {"env": ["LEVEL", "MODE"], "secrets": ["TOKEN"]},
+        },
+        ["1.2 MB", "0.41 s", "the same files, values changed: env LEVEL, MODE, secrets TOKEN"],
+    ),
     Kind.SWITCHED: (
         {"downtime_s": 0.3, "unseen": "its port was not looked at"},
         ["canary", "0.30 s", "its port was not looked at"],

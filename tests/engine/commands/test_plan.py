@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
+
+import pytest
 
 from botdeploy.core.host.host_state import HostState, StagedRelease
 from botdeploy.core.release.manifest import Manifest
 from botdeploy.engine.commands.plan import plan
 from botdeploy.errors import HostError, OutcomeUnknown
-from botdeploy.views.plan import changes
+from botdeploy.views.plan import changes, head
 from tests.engine.fakefleet import FakeBuild, Stage
 
 if TYPE_CHECKING:
@@ -43,6 +46,8 @@ class Hosts:
         """Let all be asked."""
         self.both = threading.Barrier(count, timeout=5)
         self.breaks = breaks
+        self.state = OLD
+        self.shown = SimpleNamespace(unit="a\nb\n", environment="BOTDEPLOY_RELEASE=R0001\n")
 
     def each(
         self,
@@ -79,10 +84,9 @@ class Hosts:
                 raise OutcomeUnknown(name, "the connection broke")
             return Manifest("", "", 0)
 
-        shown = SimpleNamespace(unit="a\nb\n", environment="BOTDEPLOY_RELEASE=R0001\n")
         return SimpleNamespace(
-            state=SimpleNamespace(observe=lambda: OLD),
-            release=SimpleNamespace(manifest=manifest, show=lambda _release: shown),
+            state=SimpleNamespace(observe=lambda: self.state),
+            release=SimpleNamespace(manifest=manifest, show=lambda _release: self.shown),
         )
 
 
@@ -104,6 +108,40 @@ def test_hosts_are_asked_at_the_same_time() -> None:
         assert (one["machine"], one["instance"]) == (one["host"], None)
         assert one["unit_diff"][1:] == [" b", "+Restart=always"]
         assert one["environment_diff"] == []
+
+
+@pytest.mark.parametrize(
+    ("environment", "secrets", "told"),
+    [
+        ("LEVEL=info\nTOKEN='********'\n", {"TOKEN": "env:TOKEN"}, "; values of secrets changed"),
+        ("LEVEL=info\n", {}, ""),
+        ("LEVEL=debug\nMORE=1\n", {"TOKEN": "env:T"}, "; values changed: env LEVEL, MORE, TOKEN"),
+    ],
+)
+def test_other_values_of_what_runs_are_told_by_their_names(
+    environment: str, secrets: dict[str, str], told: str
+) -> None:
+    """Where a variable has another value, it is not known of secrets; where none has, it is."""
+
+    class Valued(Build):
+        def under(self, release: str) -> Valued:
+            return Valued(release, self.release.digest, self.release.recipe)
+
+        def masked_environment(self, _host: object, _ring: object) -> str:
+            return f"BOTDEPLOY_RELEASE={self.release.id}\n{environment}"
+
+    stage, recipe = Stage(2), "c" * 64
+    bot = replace(stage.inventory.hosts[0].bot, secrets=secrets)
+    of = tuple(replace(host, bot=bot) for host in stage.inventory.hosts)
+    fleet: Any = Hosts()
+    was = "BOTDEPLOY_RELEASE=R0001\nLEVEL=info\n" + ("TOKEN='********'\n" if secrets else "")
+    fleet.shown = SimpleNamespace(unit="a\nb\n", environment=was)
+    fleet.state = replace(OLD, releases=(StagedRelease("R0001", "a" * 64, recipe=recipe),))
+    build: Any = Valued("R0002", "b" * 64, recipe)
+    inventory = replace(stage.inventory, hosts=of)
+    record = plan(inventory, fleet, build, None, stage.clock, is_forced=False).record()
+    assert record["release"] == "R0001+2"
+    assert f"  the files of R0001{told}" in [text for text, _ in head(record)]
 
 
 def test_a_host_that_does_not_tell_what_it_has_is_planned_as_if_it_had_nothing() -> None:
