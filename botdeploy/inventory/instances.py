@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from typing import TYPE_CHECKING, Any
 
-from botdeploy.core.model.inventory import ANY_INSTANCE
+from botdeploy.core.model.inventory import ANY_INSTANCE, ANY_NUMBER
 from botdeploy.inventory.template import Scope
 
 if TYPE_CHECKING:
@@ -89,6 +89,15 @@ def stand_in(instance: Instance) -> Scope | None:
         return None
     scope = instance.scope
     magic = {**scope.magic, "instance": ANY_INSTANCE}
+    return Scope(scope.engine, scope.host, scope.variables, magic)
+
+
+def without_numbers(instance: Instance) -> Scope:
+    """Give the variables with stand-ins for the instance's name, index and count."""
+    scope = instance.scope
+    any_one: dict[str, Any] = {} if instance.name is None else {"instance": ANY_INSTANCE}
+    numbered = {"instance_index", "instance_count"} & scope.magic.keys()
+    magic = {**scope.magic, **any_one, **dict.fromkeys(numbered, ANY_NUMBER)}
     return Scope(scope.engine, scope.host, scope.variables, magic)
 
 

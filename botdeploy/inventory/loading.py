@@ -12,7 +12,14 @@ from botdeploy.inventory.connection_vars import Connection
 from botdeploy.inventory.empty_names import rendered
 from botdeploy.inventory.find import beside, find
 from botdeploy.inventory.gather import folder_of, gather
-from botdeploy.inventory.instances import expand, number, numbers, only_names, stand_in
+from botdeploy.inventory.instances import (
+    expand,
+    number,
+    numbers,
+    only_names,
+    stand_in,
+    without_numbers,
+)
 from botdeploy.inventory.machines import check_machines, machine_names
 from botdeploy.inventory.pattern import names_of, why_none
 from botdeploy.inventory.rings import place_hosts
@@ -159,6 +166,7 @@ def _hosts(tree: GroupTree, chosen: dict[str, Instance], base: Path) -> tuple[Ho
             groups=tuple(tree.members[one.machine_host].groups),
             instance=one.name,
             alike=_alike(bots, one),
+            unnumbered=_unnumbered(bots, one),
             machine=machines[one.machine_host],
         )
         for name, one in chosen.items()
@@ -178,6 +186,16 @@ def _alike(bots: _Bots, one: Instance) -> Bot | None:
     except InventoryError:
         return None  # its name chooses something that no other name does
     return alike if only_names(bots.of(one.scope), alike, one.name) else None
+
+
+def _unnumbered(bots: _Bots, one: Instance) -> Bot | None:
+    """Read the bot with stand-ins for its name and its numbers, where it is made with a number."""
+    if not numbers(one):
+        return None
+    try:
+        return bots.of(without_numbers(one))
+    except InventoryError:
+        return None  # its number chooses something that no other number does
 
 
 class _Bots:

@@ -99,12 +99,15 @@ def _recipe(host: Host, renderer: Renderer, changes: Mapping[str, str]) -> Recip
 def _recipe_without_values(host: Host, renderer: Renderer, changes: Mapping[str, str]) -> Recipe:
     """Give a host's recipe with stand-ins for values; with the values where a template needs them.
 
-    A template that can't be rendered with others is no reason to refuse a release: then other
-    values make another recipe.
+    Its name, its index and the count of instances are values, too. A template that can't be
+    rendered with others is no reason to refuse a release: then other values make another recipe.
     """
-    bots = [host.bot, *([host.alike] if host.alike is not None else [])]
-    bot, *alike = [replace(one, env=_without_values(one.env)) for one in bots]
-    stand_in = replace(host, bot=bot, alike=alike[0] if alike else None)
+    any_one = any_instance(host)
+    if host.unnumbered is not None:
+        name = None if host.instance is None else ANY_INSTANCE
+        any_one = replace(host, bot=host.unnumbered, instance=name)
+    bot = replace(any_one.bot, env=_without_values(any_one.bot.env))
+    stand_in = replace(any_one, bot=bot, alike=None)
     try:
         return _recipe(stand_in, renderer, {})
     except UserError:

@@ -238,6 +238,20 @@ all:
     }
 
 
+def test_what_is_made_with_numbers_is_known_without_them(tmp_path: Path) -> None:
+    """One more instance, or another place in the order, is the same bot but for its numbers."""
+    one, other = read(tmp_path, NAMED).hosts
+    assert one.unnumbered is not None
+    assert one.unnumbered.command == other.unnumbered.command  # type: ignore[union-attr]
+    assert one.bot.command != other.bot.command
+    without = NAMED.replace(" --shard {{ instance_index }}/{{ instance_count }}", "")
+    assert [host.unnumbered for host in read(tmp_path, without).hosts] == [None, None]
+    command = "command: run --shard {{ instance_index }}/{{ instance_count }}"
+    chosen = NAMED.replace(command, "command: \"run {{ {2: 'two'}[instance_count] }}\"")
+    assert chosen != NAMED
+    assert [host.unnumbered for host in read(tmp_path, chosen).hosts] == [None, None]
+
+
 def test_what_differs_by_name_only_is_alike(tmp_path: Path) -> None:
     """A value that merely holds the instance's name; not one that is chosen by it."""
     text = NAMED.replace(" --shard {{ instance_index }}/{{ instance_count }}", "").replace(

@@ -15,7 +15,7 @@ import pytest
 
 from botdeploy.core.model.address import Address
 from botdeploy.core.model.bot import Bot, Readiness, ReadyKind, SecretsBy
-from botdeploy.core.model.inventory import Host, Inventory
+from botdeploy.core.model.inventory import ANY_NUMBER, Host, Inventory
 from botdeploy.core.model.policy import Policy, Ring, Share
 from botdeploy.core.release.manifest import parse_manifest
 from botdeploy.core.release.tree_digest import TREE_FILES, tree_digest
@@ -208,6 +208,29 @@ def test_values_are_no_part_of_the_recipe(tree: SourceTree) -> None:
     ]
     assert {one.release.recipe for one in others} == {first.recipe}
     assert len({first.digest, *(one.release.digest for one in others)}) == len(others) + 1
+
+
+def test_an_instance_s_numbers_are_no_part_of_the_recipe(tree: SourceTree) -> None:
+    """Also where a command has them; one more instance with others is the same release."""
+
+    def of(count: int, command: str = "python3 bot.py") -> Inventory:
+        hosts = tuple(
+            Host(
+                f"h{index}",
+                Address(f"h{index}", f"h{index}"),
+                replace(BOT, command=f"{command} {index} {count}"),
+                instance=f"i{index}",
+                unnumbered=replace(BOT, command=f"{command} {ANY_NUMBER} {ANY_NUMBER}"),
+                numbers=f"{index}/{count}",
+            )
+            for index in range(count)
+        )
+        return replace(inventory(BOT), hosts=hosts)
+
+    two, three = made(of(2), tree).release, made(of(3), tree).release
+    assert two.recipe == three.recipe
+    assert two.digest != three.digest
+    assert made(of(2, "python3 lib.py"), tree).release.recipe != two.recipe
 
 
 def test_all_else_is_a_part_of_the_recipe(tree: SourceTree, tmp_path: Path) -> None:

@@ -16,6 +16,10 @@ ANY_INSTANCE = "40933718265550"
 """Stands for an instance's name: one that nobody writes, and that no filter for letters changes."""
 
 
+ANY_NUMBER = 40933718265552
+"""Stands for an instance's index, and for how many there are."""
+
+
 @dataclass(frozen=True, slots=True)
 class Host:
     """One instance: where it is reached, and the bot as the variables make it there."""
@@ -28,6 +32,8 @@ class Host:
     """Its name on its machine; None in the plain form, where the bot is alone there."""
     alike: Bot | None = None
     """The bot with a stand-in for the instance's name, where nothing else of it depends on that."""
+    unnumbered: Bot | None = None
+    """The bot with stand-ins for name, index and count; None where it is made with no number."""
     numbers: str = ""
     """``INDEX/COUNT`` where its bot is made with either of them; empty where it is with none."""
     machine: str = ""

@@ -118,7 +118,7 @@ class Plan:
     def _values_changed(self) -> dict[str, object] | None:
         """Say what of a release that runs on hosts gets other values, and nothing else.
 
-        Of secrets it is known that they are others where no variable is, but not which.
+        Of secrets it is known that they are others where nothing else is, but not which.
         """
         bases = {
             name: base
@@ -130,17 +130,20 @@ class Plan:
         if self.build is None or not bases:
             return None
         names: set[str] = set()
+        of_secrets = any(host.bot.secrets for host in self.inventory.hosts) and not self.away
         for ring in self.inventory.policy.rings:
             for name in [one for one in self.rings[ring.name] if one in bases]:
-                after = self.build.masked_environment(self.inventory.host(name), ring)
-                old, new = variables(bases[name].environment), variables(after)
+                host, base = self.inventory.host(name), bases[name]
+                after = self.build.masked_environment(host, ring)
+                old, new = variables(base.environment), variables(after)
+                unit = _neutral(self.build.unit(host, ring), self.release)
+                of_secrets = of_secrets and unit == _neutral(base.unit, base.release)
                 names |= {one for one in old | new if old.get(one) != new.get(one)}
         names.discard(RELEASE_VARIABLE)
-        has_secrets = any(host.bot.secrets for host in self.inventory.hosts)
         return {
             "from": max((base.release for base in bases.values()), key=in_order),
             "env": sorted(names),
-            "secrets": True if has_secrets and not names and not self.away else None,
+            "secrets": True if of_secrets and not names else None,
         }
 
     def _host(self, name: str, ring: Ring) -> dict[str, object]:

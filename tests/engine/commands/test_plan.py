@@ -127,6 +127,9 @@ def test_other_values_of_what_runs_are_told_by_their_names(
         def under(self, release: str) -> Valued:
             return Valued(release, self.release.digest, self.release.recipe)
 
+        def unit(self, _host: object, _ring: object) -> str:
+            return "a\nb\n"
+
         def masked_environment(self, _host: object, _ring: object) -> str:
             return f"BOTDEPLOY_RELEASE={self.release.id}\n{environment}"
 
