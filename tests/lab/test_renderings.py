@@ -183,8 +183,14 @@ def test_a_rotated_secret_is_rendered_under_the_same_id(lab: Lab, tmp_path: Path
     assert again.all("staged") == again.all("switched") == []
     environment = lab["h1"].root("cat /opt/tbot/current/.botdeploy/environment").stdout
     assert "two-of-the-test" in environment
-    assert project.run("rollback", "prod").code == 0
+    assert project.run("rollback", "prod", "--keep").code == 0
     assert project.running() == [first] * 2
+    assert project.run("rollback", "prod", "--to", f"{first[-8:]}+2", "--keep", "--yes").code == 0
+    assert project.running() == [f"{first}+2"] * 2
+    assert project.run("rollback", "prod", "--to", first, "--yes").code == 0
+    assert project.running() == [first] * 2
+    refused = project.canary("--release", f"{first}+2", code=5)
+    assert "is in quarantine" in refused.out + refused.err
     assert (
         "one-of-the-test" in lab["h1"].root("cat /opt/tbot/current/.botdeploy/environment").stdout
     )
