@@ -200,3 +200,28 @@ def test_what_is_due_comes_when_it_is_due(hosts: list[dict[int, str]], wanted: i
     for at, is_met in ((found.until, True), (found.until - timedelta(minutes=1), False)):
         states = {name: replace(state, at=at) for name, state in its.states.items()}
         assert (lacks(replace(its, states=states), at, requires) == "") is is_met
+
+
+def numbered(ago: timedelta, number: int, of: timedelta) -> StagedRelease:
+    """Give other values, proven so long ago, of the release ``a`` that was made ``of`` ago."""
+    return StagedRelease(
+        f"{made(of)}+{number}", f"digest-{number}", is_proven=True, proven_at=NOW - ago
+    )
+
+
+def its(state: HostState) -> Other:
+    """Give an environment of this host, where all renderings of ``a`` have the wanted content."""
+    of = {
+        one.id: "c" if one.id.partition("+")[0].endswith("-a") else one.id for one in state.releases
+    }
+    return Other("dev", {"d1": state}, {"d1": Contents(of)}, {})
+
+
+def test_what_was_proven_between_two_renderings_is_not_newer_than_the_second() -> None:
+    """By their ids ID+2 stands before it, by their verdicts behind it."""
+    first, other_one = proven(5 * DAY), proven(4 * DAY, "b")
+    second = numbered(3 * DAY, 2, 5 * DAY)
+    assert lacks(its(host(first, other_one, second))) == ""
+    assert lacks(its(host(first, other_one, numbered(DAY, 2, 5 * DAY)))) != ""
+    back = its(host(first, other_one, second, current=other_one.id))
+    assert f"went back to {other_one.id}" in lacks(back)
