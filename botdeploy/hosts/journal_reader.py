@@ -28,6 +28,11 @@ class LineMaker(Protocol):
         """Give what waited long enough for more by ``now_us``; all of it when that is None."""
         ...
 
+    @property
+    def has_waiting(self) -> bool:
+        """Whether anything waits for more."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class JournalExcerpt:
@@ -104,6 +109,11 @@ class JournalReader:
         """Give what waited long enough for more by ``now_us``; all of it when that is None."""
         host_us = None if now_us is None else now_us + self.ahead_us
         return moved(self._maker.flush(host_us), -self.ahead_us)
+
+    @property
+    def has_waiting(self) -> bool:
+        """Whether anything waits for more."""
+        return self._maker.has_waiting
 
     def read(self, entries: Entries, *, now_us: int | None = None) -> JournalExcerpt:
         """Read at once what stood in the journal.

@@ -21,6 +21,7 @@ from botdeploy.errors import HostError
 from botdeploy.hosts.acts.acts import Acts
 from botdeploy.hosts.acts.call import Caller
 from botdeploy.hosts.follower import Delivery, Follower
+from botdeploy.hosts.follower_threads import FollowerThreads
 from botdeploy.hosts.host_program import How
 from botdeploy.hosts.ssh.connector import Connector
 from botdeploy.inventory import load
@@ -235,6 +236,7 @@ def _follow(lab: Lab, side: _Side) -> list[Row]:
                     lags.append((now - int(line.message.rsplit(" ", 1)[1])) / 1e9)
 
     connector = Connector(os.environ, time.time)
+    threads = FollowerThreads()
     followers = []
     try:
         for address in side.addresses:
@@ -251,6 +253,7 @@ def _follow(lab: Lab, side: _Side) -> list[Row]:
                     lambda acts=acts: acts,  # type: ignore[misc]
                     deliver,
                     position="since:0",
+                    threads=threads,
                     maker=Assembler(),
                 )
             )
@@ -269,6 +272,7 @@ def _follow(lab: Lab, side: _Side) -> list[Row]:
     finally:
         for one in followers:
             one.stop()
+        threads.close()
         connector.close()
         for host in lab:
             host.root("systemctl stop talker", check=False)

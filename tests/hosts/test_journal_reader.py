@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from botdeploy.core.lines.assembler import Assembler
 from botdeploy.hosts.acts.journal import Entries
 from botdeploy.hosts.follower import Delivery, Follower
 from botdeploy.hosts.journal_reader import JournalReader
+from tests.hosts.at_once import AtOnce
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 SECOND = 1_000_000
 T0 = 1_800_000_000 * SECOND
@@ -108,6 +112,12 @@ class Stream:
         while self.all:
             yield self.all.pop(0)
 
+    def watch(self, changed: Callable[[], None]) -> None:
+        changed()
+
+    def close(self) -> None:
+        """End."""
+
 
 class Streams:
     """One stream for each connection."""
@@ -129,11 +139,12 @@ def followed(acts: Streams, position: str, times: int) -> list[Delivery]:
         lambda: acts,  # type: ignore[arg-type,return-value]
         got.append,
         position=position,
+        threads=AtOnce(),
         maker=Assembler(),
         ahead_us=HOUR,
     )
     for _ in range(times):
-        follower._read()
+        follower.open()
     return got
 
 

@@ -35,6 +35,13 @@ class CountedConnection(HostConnection):
         return self.real.is_alive
 
     @property
+    def heard_s_ago(self) -> float:
+        return self.real.heard_s_ago
+
+    def ask(self) -> None:
+        self.real.ask()
+
+    @property
     def sessions_each(self) -> int | None:
         return self.real.sessions_each
 

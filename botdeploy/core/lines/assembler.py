@@ -127,6 +127,11 @@ class Assembler:
                 out.append(found)
         return out
 
+    @property
+    def has_waiting(self) -> bool:
+        """Whether the beginning of something waits for more."""
+        return bool(self._open or self._partial)
+
     # -- to go on in another process -----------------------------------------------------------
 
     def save(self) -> dict[str, Any]:

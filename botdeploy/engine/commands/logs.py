@@ -17,6 +17,7 @@ from botdeploy.core.text.printable import bare
 from botdeploy.engine.fleet.observe import clock_note, observe, observe_timed
 from botdeploy.errors import HostError, NoneReached
 from botdeploy.hosts.follower import Follower
+from botdeploy.hosts.follower_threads import FollowerThreads
 from botdeploy.hosts.journal_reader import JournalReader
 
 if TYPE_CHECKING:
@@ -69,6 +70,8 @@ class AsWritten:
         """Nothing waits here."""
         del now_us
         return []
+
+    has_waiting = False
 
 
 class Writers:
@@ -162,7 +165,9 @@ class LogReader:
             self._warn(f"{name}: {unread}")
         return read.lines
 
-    def followers(self, deliver: Callable[[Delivery], None]) -> list[Follower]:
+    def followers(
+        self, deliver: Callable[[Delivery], None], threads: FollowerThreads
+    ) -> list[Follower]:
         """Give what follows the hosts, not started yet."""
         return [
             Follower(
@@ -170,6 +175,7 @@ class LogReader:
                 lambda name=name: self._fleet.acts(name),  # type: ignore[misc]
                 deliver,
                 position="since:0",
+                threads=threads,
                 maker=AsWritten(self._mask),
                 ahead_us=self._ahead_us[name],
             )
@@ -199,10 +205,11 @@ class LogReader:
 def follow(readers: Iterable[LogReader], stop: threading.Event) -> Iterator[MarkedLine]:
     """Give new lines of several environments as they come, until ``stop`` is set."""
     arrived: queue.SimpleQueue[tuple[LogReader, Delivery]] = queue.SimpleQueue()
+    threads = FollowerThreads()
     followers = [
         follower
         for reader in readers
-        for follower in reader.followers(lambda one, its=reader: arrived.put((its, one)))  # type: ignore[misc]
+        for follower in reader.followers(lambda one, its=reader: arrived.put((its, one)), threads)  # type: ignore[misc]
     ]
     for follower in followers:
         follower.start()
@@ -216,3 +223,4 @@ def follow(readers: Iterable[LogReader], stop: threading.Event) -> Iterator[Mark
     finally:
         for follower in followers:
             follower.stop()
+        threads.close()

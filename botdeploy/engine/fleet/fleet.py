@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import threading
 import time
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from botdeploy.core.text.secret_mask import Mask
@@ -121,6 +123,19 @@ class Fleet:
             return None
         return self._acts(self._hosts[name], connection)
 
+    def heard_s_ago(self, name: str) -> float | None:
+        """Give how long ago a host's machine said anything; None where no connection stands."""
+        acts = self.open_acts(name)
+        return None if acts is None else acts.connection.heard_s_ago
+
+    def ask(self, name: str) -> None:
+        """Have a host's machine say something, over a new connection where none stands."""
+
+        def ask() -> None:
+            self.acts(name).connection.ask()
+
+        self._executor.submit(ask)
+
     def _opened(self, machine: str) -> HostConnection:
         """Give the machine's connection; whoever waits for a try learns of its failure, too."""
         asked = time.monotonic()
@@ -187,25 +202,29 @@ class Fleet:
         ends the wait, but not a clean-up.
         """
         order = list(names)
+        done: SimpleQueue[Future[T]] = SimpleQueue()
         futures: dict[Future[T], str] = {self._executor.submit(work, name): name for name in order}
+        for one in futures:
+            one.add_done_callback(done.put)
         results: dict[str, T | HostError] = {}
-        waiting = set(futures)
-        begun = time.monotonic()
-        while waiting:
-            if patience_s is not None and time.monotonic() - begun > patience_s:
-                results.update((futures[one], StillAtWork(futures[one], one)) for one in waiting)
+        begun = pumped = time.monotonic()
+        while len(results) < len(futures):
+            now = time.monotonic()
+            if patience_s is not None and now - begun > patience_s:
+                late = {name: one for one, name in futures.items() if name not in results}
+                results.update((name, StillAtWork(name, one)) for name, one in late.items())
                 break
-            done, waiting = wait(waiting, timeout=LOOK_EVERY_S, return_when=FIRST_COMPLETED)
-            if self._stop.is_set() and not is_cleanup:
-                raise Interrupted
-
-            for future in done:
+            if pump is not None and now - pumped >= LOOK_EVERY_S:
+                pumped = now
+                pump(0.0)
+            with suppress(Empty):
+                future = done.get(timeout=LOOK_EVERY_S)
                 try:
                     results[futures[future]] = future.result()
                 except HostError as error:
                     results[futures[future]] = error
-            if pump is not None and waiting:
-                pump(0.0)
+            if self._stop.is_set() and not is_cleanup:
+                raise Interrupted
         return {name: results[name] for name in order}
 
     def submit(self, work: Callable[[], T]) -> Future[T]:

@@ -11,6 +11,7 @@ from botdeploy.engine.watch.followed_host import FollowedHost
 from botdeploy.engine.watch.liveness import Liveness
 from botdeploy.engine.watch.prober import Prober
 from botdeploy.hosts.follower import Delivery, Follower
+from botdeploy.hosts.follower_threads import FollowerThreads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -50,7 +51,7 @@ class Listener(Protocol):
 
 
 class Following:
-    """Journals in, lines by our clock out; used from one thread, fed by the followers' threads."""
+    """Journals in, lines by our clock out; used from one thread, fed by the followers'."""
 
     def __init__(self, fleet: Fleet, clock: Clock, make_assembler: Callable[[], Assembler]) -> None:
         """Follow nobody yet; ``make_assembler`` goes by the inventory's rules for lines."""
@@ -64,6 +65,7 @@ class Following:
         self.prober = Prober(fleet, clock)
         self._liveness = Liveness(fleet, clock)
         self._queue: queue.SimpleQueue[Delivery] = queue.SimpleQueue()
+        self._threads = FollowerThreads()
 
     def follow(
         self,
@@ -86,6 +88,7 @@ class Following:
                 name,
                 lambda name=name: self.fleet.acts(name),  # type: ignore[misc]
                 self._queue.put,
+                threads=self._threads,
                 position=cursor or f"since:{HISTORY_S}",
                 maker=self.make_assembler(),
                 ahead_us=ahead_us.get(name, 0),
@@ -112,6 +115,7 @@ class Following:
             self.prober.drop(name)
             host.follower.stop()
         self.hosts.clear()
+        self._threads.close()
 
     def judged(self) -> list[str]:
         """List the hosts that run the judged release and are followed."""

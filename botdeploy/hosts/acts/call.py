@@ -19,7 +19,7 @@ from botdeploy.hosts.acts.records import RecordReader
 from botdeploy.hosts.host_program import WITHOUT_PASSWORD, How, Rights
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from typing import Self
 
     from botdeploy.core.model.address import Address
@@ -65,6 +65,13 @@ class OpenCall:
         if not self._reader.is_complete:
             said = self._session.read_error()
             raise self._reader.unfinished(said, self._session.unknown_because)
+
+    def watch(self, changed: Callable[[], None]) -> None:
+        """Have ``changed`` called now, and whenever ``items`` may give more, or end.
+
+        From any thread, so it must not wait.
+        """
+        self._session.watch(changed)
 
     def write(self, data: bytes) -> None:
         """Send something to the program; that it could not be sent shows at the next act."""

@@ -16,7 +16,7 @@ from botdeploy.hosts.process.program import HostConnection
 from botdeploy.user_dirs import home_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from botdeploy.hosts.process.program import ConnectionCounts
 
@@ -59,6 +59,7 @@ class LocalSession(Session):
         self._waker, self._wake = os.pipe()
         self._pidfd = _pidfd(self._process.pid)
         self._state = threading.Condition()
+        self._was_taken = threading.Event()
         self._using = 0
         self._is_closed = False
         self._was_cut_short = False
@@ -104,8 +105,22 @@ class LocalSession(Session):
                     timeout_s = min(_LOOK_AGAIN_S, timeout_s or _LOOK_AGAIN_S)
             poll.poll(None if timeout_s is None else max(0.0, timeout_s) * 1000)
 
+    def watch(self, changed: Callable[[], None]) -> None:
+        """Have ``changed`` called by a thread: no connection's thread is there to do it."""
+
+        def look() -> None:
+            while not self.is_over:
+                self._was_taken.clear()
+                changed()
+                self._was_taken.wait()
+                self.wait(0, None, to_write=False)
+            changed()
+
+        threading.Thread(target=look, name="follow here", daemon=True).start()
+
     def take(self) -> tuple[bytes, bytes]:
         """Give what has arrived on standard output and standard error, without waiting."""
+        self._was_taken.set()
         with self._descriptors() as is_open:
             if not is_open:
                 return b"", b""
@@ -150,6 +165,7 @@ class LocalSession(Session):
             if self._is_closed:
                 return
             self._is_closed = True
+            self._was_taken.set()
             self._was_cut_short = self._process.poll() is None
         os.close(self._wake)
         if self._was_cut_short:
@@ -192,6 +208,14 @@ class LocalConnection(HostConnection):
         self._lock = threading.Lock()
         self._sessions: set[LocalSession] = set()
         self._is_closed = False
+
+    @property
+    def heard_s_ago(self) -> float:
+        """Give 0: this machine is here."""
+        return 0.0
+
+    def ask(self) -> None:
+        """Ask nothing."""
 
     @property
     def sessions_each(self) -> int | None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from botdeploy.hosts.process.program import Completed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 #: How much of one stream ``run`` keeps; a program that says more is stopped, because one
 #: runaway host must not take the controller's memory.
@@ -112,6 +112,13 @@ class Session(ABC):
     @abstractmethod
     def wait(self, mark: int, timeout_s: float | None, *, to_write: bool) -> None:
         """Wait for a change since the mark: output, an end, or (``to_write``) room for input."""
+
+    @abstractmethod
+    def watch(self, changed: Callable[[], None]) -> None:
+        """Have ``changed`` called now, and whenever more may be there to take, or it is over.
+
+        From any thread, so it must not wait.
+        """
 
     @abstractmethod
     def take(self) -> tuple[bytes, bytes]:

@@ -74,6 +74,15 @@ class HostConnection(ABC):
 
     @property
     @abstractmethod
+    def heard_s_ago(self) -> float:
+        """How many seconds ago the host said anything over this connection."""
+
+    @abstractmethod
+    def ask(self) -> None:
+        """Have the host say something soon; runs nothing there, and waits for no answer."""
+
+    @property
+    @abstractmethod
     def sessions_each(self) -> int | None:
         """How many programs the host allows on one connection; None where that never mattered."""
 

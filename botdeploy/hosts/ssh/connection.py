@@ -80,6 +80,16 @@ class SshConnection(HostConnection):
         return self._transport.is_active()
 
     @property
+    def heard_s_ago(self) -> float:
+        """How many seconds ago the host said anything over this connection."""
+        return time.monotonic() - self._transport.packetizer.heard_at
+
+    def ask(self) -> None:
+        """Have the host say something soon."""
+        with contextlib.suppress(OSError, EOFError, paramiko.SSHException):
+            self._transport.silence.ask()
+
+    @property
     def sessions_each(self) -> int | None:
         """How many programs the host allows on one link; None where that never mattered."""
         return self._limit

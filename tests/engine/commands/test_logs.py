@@ -67,7 +67,7 @@ class Followed:
         """Name it."""
         self.name, self.is_followed = name, False
 
-    def followers(self, deliver: Callable[[Any], None]) -> list[Followed]:
+    def followers(self, deliver: Callable[[Any], None], _threads: object) -> list[Followed]:
         """Give what follows its hosts."""
         self.deliver = deliver
         return [self]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
@@ -64,15 +63,21 @@ class Fleet:
     rows: list[bytes] = field(default_factory=list)
     is_cut: bool = False
     error: Exception | None = None
-    asked: list[Future[None]] = field(default_factory=list)
+    asked: list[str] = field(default_factory=list)
+    heard_at: dict[str, float] = field(default_factory=dict)
+    """When hosts said anything last, by ``clock``."""
+    clock: Clock = field(default_factory=Clock)
     positions: list[str] = field(default_factory=list)
 
     def host(self, _name: str) -> Any:
         return SimpleNamespace(bot=SimpleNamespace(probe=None))
 
-    def submit(self, _ask: Callable[[], None]) -> Future[None]:
-        self.asked.append(Future())
-        return self.asked[-1]
+    def ask(self, name: str) -> None:
+        self.asked.append(name)
+
+    def heard_s_ago(self, name: str) -> float | None:
+        at = self.heard_at.get(name)
+        return None if at is None else self.clock.monotonic() - at
 
     def acts(self, _name: str) -> Any:
         return SimpleNamespace(journal=self)
@@ -115,7 +120,8 @@ class Stand:
         machines: Mapping[str, str] | None = None,
     ) -> None:
         monkeypatch.setattr(following, "Follower", Journal)
-        self.fleet, self.clock = Fleet(), Clock()
+        self.clock = Clock()
+        self.fleet = Fleet(clock=self.clock)
         self.watch = Watch(self.fleet, self.clock, Assembler, options, machines or {})  # type: ignore[arg-type]
         self.heard: list[tuple[object, ...]] = []
         self.watch.following.listeners.append(self)

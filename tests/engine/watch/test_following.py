@@ -6,8 +6,7 @@ import pytest
 
 from botdeploy.core.evidence.evidence import Evidence
 from botdeploy.engine.watch import following
-from botdeploy.engine.watch.liveness import ANSWER_WITHIN_S, ASK_AFTER_S
-from botdeploy.errors import Unreachable
+from botdeploy.engine.watch.liveness import ANSWER_WITHIN_S, ASK_AFTER_S, LONGEST_S
 from tests.engine.watch.journals import SECOND, T0, Stand, error, line
 
 
@@ -104,21 +103,31 @@ def test_time_that_was_missed_is_told_of_every_host(stand: Stand) -> None:
 def test_a_quiet_host_is_asked_and_who_does_not_answer_is_not_silent(stand: Stand) -> None:
     follow = stand.watch.following
     follow.ask_quiet(["w1", "w2"])
-    assert len(stand.fleet.asked) == 2
-    stand.fleet.asked[0].set_result(None)
-    stand.fleet.asked[1].set_exception(Unreachable("w2", "no route"))
+    assert stand.fleet.asked == ["w1", "w2"]
+    stand.fleet.heard_at = {"w1": 100.2, "w2": 99.0}
     stand.clock.passed = 0.5
     follow.ask_quiet(["w1", "w2"])
+    assert stand.heard == []
+    stand.clock.passed = ANSWER_WITHIN_S + 0.1
+    follow.ask_quiet(["w1", "w2"])
     assert stand.heard == [("w2", "gap")]
+    assert stand.fleet.asked == ["w1", "w2"], "w1 has answered just now"
     stand.heard.clear()
-    stand.clock.passed = ASK_AFTER_S
+    stand.clock.passed = 1 + ASK_AFTER_S
     follow.ask_quiet(["w1"])
-    assert len(stand.fleet.asked) == 2, "it has answered just now"
-    stand.clock.passed = 2 * ASK_AFTER_S
-    follow.ask_quiet(["w1"])
+    assert stand.fleet.asked == ["w1", "w2", "w1"]
     stand.clock.passed += ANSWER_WITHIN_S + 0.1
     follow.ask_quiet(["w1"])
     assert stand.heard == [("w1", "gap")]
+
+
+def test_a_quiet_host_without_a_connection_is_asked_again_after_a_while(stand: Stand) -> None:
+    follow = stand.watch.following
+    for second in (0.0, 5.0, LONGEST_S, LONGEST_S + 0.5):
+        stand.clock.passed = second
+        follow.ask_quiet(["w1"])
+    assert stand.fleet.asked == ["w1", "w1"]
+    assert ("w1", "gap") in stand.heard
 
 
 def test_to_catch_up_waits_for_the_past_but_not_for_ever(stand: Stand) -> None:

@@ -42,6 +42,7 @@ from botdeploy.hosts.follower import Delivery, Follower
 from botdeploy.hosts.host_secrets import secret_values
 from botdeploy.hosts.process.program import Completed
 from tests.effort import examples
+from tests.hosts.at_once import AtOnce
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -228,6 +229,10 @@ class Session:
         del timeout_s
         yield from self._all
 
+    def watch(self, changed: Callable[[], None]) -> None:
+        """Have said it all."""
+        changed()
+
     def read_error(self) -> bytes:
         """Complain about nothing."""
         return b"\xff\n"
@@ -253,8 +258,12 @@ def acts_of(records: Sequence[bytes], rows: Sequence[bytes] = ()) -> Acts:
 def _followed(acts: Acts) -> list[Delivery]:
     """Read a journal once as the watch does."""
     got: list[Delivery] = []
-    follower = Follower("h1", lambda: acts, got.append, position="since:9", maker=Assembler())
-    follower._read()
+    threads, maker = AtOnce(), Assembler()
+    follower = Follower(
+        "h1", lambda: acts, got.append, position="since:9", threads=threads, maker=maker
+    )
+    follower.open()
+    assert not [one.gap for one in got if "could not be read: " in one.gap]
     return got
 
 

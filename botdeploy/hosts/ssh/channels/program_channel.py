@@ -31,6 +31,7 @@ class ChangeSignal:
 
     def __init__(self) -> None:
         self._changed = threading.Condition(threading.Lock())
+        self._listener: Callable[[], None] | None = None
         self.count = 0
 
     def set(self) -> None:
@@ -38,6 +39,13 @@ class ChangeSignal:
         with self._changed:
             self.count += 1
             self._changed.notify_all()
+        if self._listener is not None:
+            self._listener()
+
+    def listen(self, listener: Callable[[], None]) -> None:
+        """Have ``listener`` called now and at each change; it must not wait."""
+        self._listener = listener
+        listener()
 
     def clear(self) -> None:
         """Do nothing: a change stays counted."""

@@ -97,6 +97,10 @@ class RemoteSession(Session):
         del to_write  # Both are changes.
         self._program.changed.wait_after(mark, timeout_s)
 
+    def watch(self, changed: Callable[[], None]) -> None:
+        """Have ``changed`` called at each change, by the thread of the connection."""
+        self._program.changed.listen(changed)
+
     def take(self) -> tuple[bytes, bytes]:
         """Give what has arrived on standard output and standard error, without waiting."""
         channel = self._channel

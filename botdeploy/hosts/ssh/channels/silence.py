@@ -78,8 +78,12 @@ class SilenceWatch:
         elif now - heard_at >= self._limits.ask_after and self._transport.clear_to_send.is_set():
             # In a key exchange the message would wait for the very thread that sends it.
             self._asked_at = now
-            message = Message()
-            message.add_byte(common.cMSG_GLOBAL_REQUEST)
-            message.add_string("keepalive@openssh.com")
-            message.add_boolean(True)  # noqa: FBT003 # we want an answer
-            self._transport._send_user_message(message)  # noqa: SLF001
+            self.ask()
+
+    def ask(self) -> None:
+        """Ask the host for an answer, whatever it is; from any thread."""
+        message = Message()
+        message.add_byte(common.cMSG_GLOBAL_REQUEST)
+        message.add_string("keepalive@openssh.com")
+        message.add_boolean(True)  # noqa: FBT003 # we want an answer
+        self._transport._send_user_message(message)  # noqa: SLF001
