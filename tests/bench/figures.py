@@ -35,6 +35,8 @@ class Cost:
     cpu_s: float
     rss_mb: float
     out: str = ""
+    threads: int = 1
+    """The most that its first process had at once."""
 
 
 def cost_of(
@@ -66,14 +68,15 @@ def cost_of(
     process.stdout.close()
     if process.returncode not in ok:
         raise BenchError(f"{argv[0]} ended with {process.returncode}: {out.strip()[-400:]}")
-    return Cost(wall, usage.ru_utime + usage.ru_stime, peak.mb, out)
+    return Cost(wall, usage.ru_utime + usage.ru_stime, peak.mb, out, peak.threads)
 
 
 class _Peak:
-    """Watches a process's memory: wait4 tells that of whoever forked it where that is more."""
+    """Watches a process's threads and memory: wait4 tells its forker's where that is more."""
 
     def __init__(self, pid: int) -> None:
         self.mb = 0.0
+        self.threads = 1
         self._status = Path(f"/proc/{pid}/status")
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
@@ -82,8 +85,10 @@ class _Peak:
     def _watch(self) -> None:
         while not self._ended.wait(0.02):
             with contextlib.suppress(OSError, IndexError, ValueError):
-                row = self._status.read_text().partition("VmHWM:")[2]
-                self.mb = max(self.mb, int(row.split()[0]) / 1024)
+                told = self._status.read_text()
+                self.mb = max(self.mb, int(told.partition("VmHWM:")[2].split()[0]) / 1024)
+                threads = int(told.partition("Threads:")[2].split()[0])
+                self.threads = max(self.threads, threads)
 
     def end(self) -> None:
         self._ended.set()
