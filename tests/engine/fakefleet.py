@@ -270,6 +270,13 @@ class FakeFleet:
         host = self.hosts[name]
         return Acts(FakeCaller(self, host)) if self.can_reach(host) else None
 
+    def ask(self, name: str) -> None:
+        """Have a host say something."""
+
+    def heard_s_ago(self, name: str) -> float | None:
+        """Tell that a host which can be reached has answered just now."""
+        return 0.0 if self.can_reach(self.hosts[name]) else None
+
     def each(
         self,
         names: Iterable[str],

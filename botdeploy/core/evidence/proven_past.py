@@ -69,23 +69,34 @@ def attribution(
     return Attribution(known, ours, first=first)
 
 
-def proven(states: Mapping[str, HostState], host: str) -> frozenset[str]:
-    """Name the releases whose lines on a host are its past: proven there, and not refused.
+class ProvenReleases:
+    """What the hosts have proven, for who asks of many of them: all are looked at once."""
 
-    Nor on more of the other hosts than it is proven on: one of them may have been away when it
-    failed, or when it passed in the end.
-    """
-    state = states.get(host)
-    if state is None:
-        return frozenset()
-    refused = Counter(digest for one in states.values() for digest in one.quarantine)
-    passed = Counter(digest for one in states.values() for digest in _passed(one))
-    mine = _passed(state)
-    return frozenset(
-        one.id
-        for one in state.releases
-        if one.is_proven and one.digest in mine and refused[one.digest] <= passed[one.digest]
-    )
+    def __init__(self, states: Mapping[str, HostState]) -> None:
+        self._states = states
+        self._refused = Counter(digest for one in states.values() for digest in one.quarantine)
+        self._passed = Counter(digest for one in states.values() for digest in _passed(one))
+
+    def on(self, host: str) -> frozenset[str]:
+        """Name the releases whose lines on a host are its past: proven there, and not refused.
+
+        Nor on more of the other hosts than it is proven on: one of them may have been away when it
+        failed, or when it passed in the end.
+        """
+        state = self._states.get(host)
+        if state is None:
+            return frozenset()
+        mine, refused, passed = _passed(state), self._refused, self._passed
+        return frozenset(
+            one.id
+            for one in state.releases
+            if one.is_proven and one.digest in mine and refused[one.digest] <= passed[one.digest]
+        )
+
+
+def proven(states: Mapping[str, HostState], host: str) -> frozenset[str]:
+    """Name the releases whose lines on one host are its past."""
+    return ProvenReleases(states).on(host)
 
 
 def _passed(state: HostState) -> set[str]:

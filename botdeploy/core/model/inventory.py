@@ -83,6 +83,11 @@ class Inventory:
     """Hosts of the files that stand for several instances, and the names of those."""
     variables: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Each host's Ansible variables, for templates; worked out where a template names one."""
+    _hosts: dict[str, Host] = field(init=False, repr=False, compare=False)
+    """The hosts by name."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_hosts", {host.name: host for host in reversed(self.hosts)})
 
     @property
     def known_as(self) -> str:
@@ -97,10 +102,10 @@ class Inventory:
     @property
     def machines(self) -> dict[str, tuple[str, ...]]:
         """Give the names of the hosts on each machine, both in the inventory's order."""
-        found: dict[str, tuple[str, ...]] = {}
+        found: dict[str, list[str]] = {}
         for host in self.hosts:
-            found[host.on_machine] = (*found.get(host.on_machine, ()), host.name)
-        return found
+            found.setdefault(host.on_machine, []).append(host.name)
+        return {machine: tuple(names) for machine, names in found.items()}
 
     @property
     def machine_of(self) -> dict[str, str]:
@@ -114,7 +119,4 @@ class Inventory:
 
     def host(self, name: str) -> Host:
         """Look a host up by its inventory name; raises KeyError."""
-        for host in self.hosts:
-            if host.name == name:
-                return host
-        raise KeyError(name)
+        return self._hosts[name]

@@ -38,8 +38,9 @@ class Succession:
 
 def form_of(inventory: Inventory, name: str) -> str:
     """Say which instance succeeds on a host's machine: its first host's; "-": the plain form."""
-    first = inventory.machines[inventory.host(name).on_machine][0]
-    return inventory.host(first).instance or PLAIN
+    machine = inventory.host(name).on_machine
+    first = next(one for one in inventory.hosts if one.on_machine == machine)
+    return first.instance or PLAIN
 
 
 def successions(inventory: Inventory, states: Mapping[str, HostState]) -> tuple[Succession, ...]:

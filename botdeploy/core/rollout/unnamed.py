@@ -40,7 +40,7 @@ def unnamed(inventory: Inventory, states: Mapping[str, HostState]) -> tuple[Unna
     return tuple(
         one
         for names in inventory.machines.values()
-        for one in _on_machine(inventory, [name for name in names if name in states], states)
+        for one in _on_machine(inventory, names, states)
         if (inventory.host(one.host).on_machine, one.instance) not in kept
     )
 
@@ -48,14 +48,15 @@ def unnamed(inventory: Inventory, states: Mapping[str, HostState]) -> tuple[Unna
 def _on_machine(
     inventory: Inventory, names: Sequence[str], states: Mapping[str, HostState]
 ) -> Iterator[Unnamed]:
-    if not names:
+    """Give what stands on the machine of these hosts, as those of them say that answered."""
+    answered = [name for name in names if name in states]
+    if not answered:
         return
-    machine = inventory.host(names[0]).on_machine
-    hosts = [inventory.host(name) for name in inventory.machines[machine]]
+    hosts = [inventory.host(name) for name in names]
     named = {host.instance or "" for host in hosts}
     stands = {
         one.instance
-        for name in names
+        for name in answered
         for one in states[name].standing
         if one.environment == inventory.known_as
     }
@@ -63,7 +64,7 @@ def _on_machine(
         return
     for instance in sorted(stands - named):
         if not instance or _INSTANCE.fullmatch(instance):  # a host may say anything
-            yield Unnamed(label(hosts, instance), names[0], instance)
+            yield Unnamed(label(hosts, instance), answered[0], instance)
 
 
 def label(hosts: Sequence[Host], instance: str) -> str:

@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from botdeploy.core.evidence.proven_past import proven, timeline
+from botdeploy.core.evidence.proven_past import ProvenReleases, timeline
 from botdeploy.core.rollout.batch import next_batch
 from botdeploy.core.rollout.host_standing import SATISFIED, Standing
 from botdeploy.engine.watch.watch import MOST_BASELINE
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
     from botdeploy.core.evidence.evidence import Evidence
-    from botdeploy.core.host.host_state import HostState
     from botdeploy.core.model.policy import Ring
     from botdeploy.engine.fleet.locked_fleet import LockedFleet
     from botdeploy.engine.rollout.rollout_hosts import RolloutHosts
@@ -144,21 +143,15 @@ class RingWatch:
 
         One of each machine first, so that all are heard where not all can be read.
         """
+        known = ProvenReleases(self._hosts.states)
         fit = [
             name
             for name in self._hosts.within(Standing.BEHIND, Standing.UNSTAGED)
             if name not in canary
             and (state := self._hosts.states.get(name)) is not None
             and state.unit.active_state == "active"
-            and self._is_fit(name, state)
+            # What it runs has passed there, or somebody put it there before botdeploy.
+            and (not timeline(state) or state.running in known.on(name))
         ]
         on = self._hosts.inventory.machine_of
         return one_of_each(fit, on, first={on[name] for name in canary})[:MOST_BASELINE]
-
-    def _is_fit(self, name: str, state: HostState) -> bool:
-        """Tell whether a host may stand for the old release: what it runs has passed there.
-
-        Or it is what somebody put there before botdeploy.
-        """
-        is_first = not timeline(state)
-        return is_first or state.running in proven(self._hosts.states, name)

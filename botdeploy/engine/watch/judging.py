@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from botdeploy.core.evidence.past_starts import merged
 from botdeploy.core.evidence.process_lives import lives_of
-from botdeploy.core.evidence.proven_past import attribution, counted_in, left_out, past_of, proven
+from botdeploy.core.evidence.proven_past import (
+    ProvenReleases,
+    attribution,
+    counted_in,
+    left_out,
+    past_of,
+)
 from botdeploy.core.host.host_state import HostState
 from botdeploy.core.judge import Judge, JudgeOptions, PastFacts
 from botdeploy.core.verdict import Outcome, Verdict
@@ -84,9 +90,13 @@ class Judging:
         first = min(switched_at_us.values())
         pasts: dict[str, Past] = {}
         later: list[tuple[int, str, LogLine]] = []
+        known = ProvenReleases(states)
         for name in (*canary, *compared):
             begin_us = switched_at_us.get(name, first)
-            pasts[name], since = self._parted(name, begin_us, states, is_new=name in canary)
+            said_by = states.get(name, HostState())
+            pasts[name], since = self._parted(
+                name, begin_us, said_by, known.on(name), is_new=name in canary
+            )
             later += [(line.at_us, name, line) for line in since]
         self._judge = Judge(
             options,
@@ -111,18 +121,18 @@ class Judging:
             self.feed(name, line)
 
     def _parted(
-        self, name: str, begin_us: int, states: Mapping[str, HostState], *, is_new: bool
+        self, name: str, begin_us: int, state: HostState, proven: frozenset[str], *, is_new: bool
     ) -> tuple[Past, list[LogLine]]:
         """Give a host's past, and what came since the instant at which its judgement begins."""
         host = self._following.hosts[name]
         oldest_us = min((line.at_us for line in host.lines), default=begin_us)
-        attributed = attribution(states.get(name, HostState()), ahead_us=host.ahead_us)
+        attributed = attribution(state, ahead_us=host.ahead_us)
         since_us = max(oldest_us, attributed.since_us(begin_us))
         probed = self._following.prober.before(name, begin_us if is_new else 0, since_us)
         starts = host.starts
         said = [*starts.lines, *host.in_order(), *(one for one in probed if one.at_us < begin_us)]
         oldest_us = min([oldest_us, *(line.at_us for line in starts.lines[:1])])
-        past = past_of(said, attributed, proven(states, name), begin_us, oldest_us)
+        past = past_of(said, attributed, proven, begin_us, oldest_us)
         past = replace(past, left_out=merged((*past.left_out, *starts.unread)))
         host.past, host.past_until_us = list(past.lines), begin_us
         host.known_errors = {one.fingerprint for one in past.lines if one.fingerprint is not None}
