@@ -21,6 +21,13 @@ PARTS = ("startup", "downtime", "transport", "roll")
 def main(argv: list[str] | None = None) -> int:
     """Measure what the command line asks for."""
     args = _parser().parse_args(argv)
+    if args.parts == ["growth"]:  # the one part whose hosts are no lab
+        from tests.bench import growth  # noqa: PLC0415 (needs asyncssh, which no other part does)
+
+        sizes = [int(one) for one in args.hosts.split(",")]
+        with tempfile.TemporaryDirectory(prefix="growth-") as place:
+            growth.run(Path(place), sizes, args.batch)
+        return 0
     if reason := machine.why_not():
         sys.stderr.write(f"the bench needs the lab: {reason}\n")
         return 2
@@ -30,7 +37,7 @@ def main(argv: list[str] | None = None) -> int:
     if args.lab:
         lab = labs.attach(args.lab)
     else:
-        lab = labs.up(max(args.hosts, 1), name=name, owner=Owner.me(), say=note)
+        lab = labs.up(max(int(args.hosts), 1), name=name, owner=Owner.me(), say=note)
     try:
         if "startup" in parts:
             startup.run(lab, folder, args.rounds)
@@ -40,7 +47,7 @@ def main(argv: list[str] | None = None) -> int:
             transport.run(lab, folder, args.rounds, args.rtt)
         if "roll" in parts:
             sizes = [bots.SIZES[one] for one in args.size.split(",")]
-            hosts = min(args.hosts, len(lab))
+            hosts = min(int(args.hosts), len(lab))
             roll.run(lab, folder, roll.jobs(hosts, sizes, args.rtt), args.rounds, args.way)
     finally:
         if not args.lab:
@@ -52,9 +59,10 @@ def main(argv: list[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument(
-        "parts", nargs="*", choices=[[], *PARTS], metavar="PART", help=", ".join(PARTS)
+        "parts", nargs="*", choices=[[], *PARTS, "growth"], metavar="PART", help=", ".join(PARTS)
     )
-    parser.add_argument("--hosts", type=int, default=5, metavar="N", help="hosts of the roll")
+    parser.add_argument("--hosts", default="5", metavar="N", help="of the roll; growth: N,N,…")
+    parser.add_argument("--batch", type=int, default=25, metavar="N", help="of growth's fleet")
     parser.add_argument("--rounds", type=int, default=3, metavar="N", help="medians of so many")
     parser.add_argument("--size", default="small,medium", help="bots of the roll")
     parser.add_argument("--rtt", type=float, default=40, metavar="MS", help="0 leaves it out")

@@ -23,7 +23,7 @@ from botdeploy.engine.watch import following
 from botdeploy.engine.watch.watch import Watch
 from botdeploy.errors import ExitCode
 from botdeploy.hosts.follower import Delivery
-from tests.engine.fakefleet import Stage
+from tests.engine.fakefleet import FakeFleet, Stage
 from tests.engine.sentences import sentence
 
 if TYPE_CHECKING:
@@ -246,7 +246,11 @@ def test_what_comes_late_is_no_silence(monkeypatch: pytest.MonkeyPatch) -> None:
         since = now - begun
         return 0 if 20 < since < 30 else 1 if 30 <= since < 34 else None
 
+    def heard_s_ago(fleet: FakeFleet, name: str) -> float | None:
+        return None if name == "h1" and held_up(fleet.clock.mono) == 0 else 0.0
+
     monkeypatch.setitem(HELD_UP, "h1", held_up)
+    monkeypatch.setattr(FakeFleet, "heard_s_ago", heard_s_ago)
     ended = bots.release()
     assert ended.code is ExitCode.DONE, ended.summary
 
