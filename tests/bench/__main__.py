@@ -24,9 +24,9 @@ def main(argv: list[str] | None = None) -> int:
     if args.parts == ["growth"]:  # the one part whose hosts are no lab
         from tests.bench import growth  # noqa: PLC0415 (needs asyncssh, which no other part does)
 
-        sizes = [int(one) for one in args.hosts.split(",")]
+        fleets = [int(one) for one in args.hosts.split(",")]
         with tempfile.TemporaryDirectory(prefix="growth-") as place:
-            growth.run(Path(place), sizes, args.batch)
+            growth.run(Path(place), fleets, args.batch)
         return 0
     if reason := machine.why_not():
         sys.stderr.write(f"the bench needs the lab: {reason}\n")
