@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import threading
@@ -170,6 +171,22 @@ class ConnectionContract:
         error = session.read_error()
         assert error.endswith(b"eee the reason\n")
         assert len(error) == pipes.ERROR_LIMIT_BYTES
+
+    def test_a_watcher_is_told_of_output_and_of_the_end(self, connection: HostConnection) -> None:
+        """Who is told takes what is there without waiting, and need not look in between."""
+        told = threading.Semaphore(0)
+        session = connection.start("read x; echo $x; read y; exit 3")
+        session.watch(told.release)
+        for word in (b"one", b""):
+            session.write(word + b"\n")
+            seen: list[bytes] = []
+            while (seen != [word]) if word else not session.is_over:
+                assert told.acquire(timeout=30)
+                with contextlib.suppress(TimeoutError):
+                    seen += session.lines(0.0)
+        assert session.exit_status == 3
+        assert connection.heard_s_ago < 30
+        connection.ask()
 
     def test_closing_wakes_a_reader(self, connection: HostConnection) -> None:
         """Another thread may close a session; its reader sees the end, and no status."""
