@@ -30,7 +30,8 @@ WITHIN = {
         "judge", "rollout", "report",
     ),
     "hosts": (
-        "host_program", "host_secrets", "process", "ssh", "acts", "journal_reader", "follower",
+        "host_program", "host_secrets", "process", "ssh", "acts", "journal_reader",
+        "follower_threads", "follower",
     ),
     "engine": (
         "fleet", "event_emitter", "manifest_cache", "outcome", "watch", "evidence",
