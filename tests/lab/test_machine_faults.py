@@ -167,6 +167,14 @@ def test_a_release_that_fills_its_neighbours_disk_is_inconclusive(lab: Lab, tmp_
     assert project.running() == [old] * 3
 
 
+def test_a_release_that_harms_only_its_neighbours_does_not_pass(lab: Lab, tmp_path: Path) -> None:
+    """It fills what it does not need itself: both neighbours err, and the canary does not."""
+    project = project_of(tmp_path, lab, 3, "h1")
+    ran = release(project, "fills, and needs none", code=5)
+    assert_is_the_machines(project, ran, "all other instances")
+    assert ran.all("evidence")[-1]["errors"] == 0
+
+
 def test_promote_says_the_same_of_a_service_that_the_release_stops(
     lab: Lab, tmp_path: Path
 ) -> None:
