@@ -98,8 +98,9 @@ broken instance had switched and returned again, the neighbour had the same proc
 lock and lease as before, and its own rollout went on (after a restart: its confirmed release ran
 again). Then it was switched itself.
 
-**{reached} combinations, {kept} with every promise kept.** A cell says before how many steps the
-fault came, and how long it took at most until the host was safe (the lease is {lease_s} s).
+**{reached} combinations, {kept} with every promise kept.** Each fault came before every {nth} step,
+beginning at another one each. A cell says before how many steps it came, and how long it took at
+most until the host was safe (the lease is {lease_s} s).
 
 {table}
 """
@@ -139,7 +140,7 @@ def put_neighbours(page: Path, text: str) -> None:
     _put(page, 3, text)
 
 
-def of_neighbours(rows: Sequence[Row], lease_s: int) -> str:
+def of_neighbours(rows: Sequence[Row], lease_s: int, every: int) -> str:
     """Tell of each fault in each act: before how many steps it came, and the longest time."""
     reached = [row for row in rows if row.is_reached]
     lives = [life for life in LIVES if any(row.life == life.name for row in reached)]
@@ -155,7 +156,11 @@ def of_neighbours(rows: Sequence[Row], lease_s: int) -> str:
         table.append(f"| {fault} | " + " | ".join(cells) + " |")
     kept = sum(not row.wrong for row in reached)
     return _NEIGHBOUR_TEXT.format(
-        reached=len(reached), kept=kept, lease_s=lease_s, table="\n".join(table)
+        reached=len(reached),
+        kept=kept,
+        lease_s=lease_s,
+        nth=_ORDINAL.get(every, f"{every}th"),
+        table="\n".join(table),
     )
 
 

@@ -41,7 +41,7 @@ def rows() -> Iterator[list[Row]]:
     yield found
     is_whole = {row.life for row in found} == {life.name for life in TRIED}
     if is_whole and len([row for row in found if row.is_reached]) >= ENOUGH_FOR_A_PAGE:
-        report.put_neighbours(report.PAGE, report.of_neighbours(found, LEASE_S))
+        report.put_neighbours(report.PAGE, report.of_neighbours(found, LEASE_S, EVERY))
 
 
 @pytest.mark.parametrize("life", TRIED, ids=lambda life: life.name)
