@@ -2,34 +2,23 @@
 
 from __future__ import annotations
 
-import copy
 import gc
 import io
 import os
 import sys
-import traceback
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-import typer
-
 from botdeploy import __version__
-from botdeploy.cli.context import Fault
-from botdeploy.core.text.printable import visible
-from botdeploy.core.text.secret_mask import Mask
-from botdeploy.core.text.token_patterns import mask_tokens
-from botdeploy.errors import ExitCode
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
+    import typer
     from typer.models import CommandInfo
 
 _GLOBAL_FLAGS = frozenset({"--json", "--verbose", "-v", "--version"})
 _GLOBAL_WITH_VALUE = "--inventory-dir"
-#: Typer brings its own copy of click in newer versions; this is the base of its errors in all.
-_UsageProblem: type[Exception] = typer.BadParameter.__mro__[2]
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -77,17 +66,25 @@ _TAKES_VALUE = frozenset(
 
 def run(words: list[str]) -> int:
     """Run one command; gives its exit code."""
+    if words == ["--version"]:
+        return _tell_version()
     # A tenth of the time to start went into looking for garbage among what imports make.
     gc.set_threshold(50_000, 20, 20)
-    from botdeploy.cli.app import app
+    import typer
 
+    from botdeploy.cli.app import app
+    from botdeploy.cli.fault import Fault
+    from botdeploy.errors import ExitCode
+
+    # Typer brings its own copy of click in newer versions; this is the base of its errors in all.
+    usage_problem: type[Exception] = typer.BadParameter.__mro__[2]
     try:
         result = _with_one_command(app, words)(words, standalone_mode=False)
     except typer.Exit as ended:
         return int(ended.exit_code)
     except Fault as fault:
         return _fault(fault.__cause__ or fault, words, fault.mask)
-    except _UsageProblem as problem:
+    except usage_problem as problem:
         show = getattr(problem, "show", None)
         if show is not None:
             show()
@@ -96,11 +93,26 @@ def run(words: list[str]) -> int:
         sys.stderr.write("botdeploy: interrupted\n")
         return int(ExitCode.INTERRUPTED)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return int(ExitCode.DONE)
+        return _unread()
     except Exception as error:  # noqa: BLE001 (the one place where a bug becomes exit 3)
-        return _fault(error, words, mask_tokens)
+        return _fault(error, words)
     return int(result or 0)
+
+
+def _tell_version() -> int:
+    """Answer ``--version`` alone without Typer, as it would."""
+    try:
+        sys.stdout.write(f"botdeploy {__version__}\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        return _unread()
+    return 0
+
+
+def _unread() -> int:
+    """End well where nobody reads what is printed."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
 
 
 def _with_one_command(app: typer.Typer, words: list[str]) -> typer.Typer:
@@ -116,7 +128,9 @@ def _with_one_command(app: typer.Typer, words: list[str]) -> typer.Typer:
     one = [command for command in app.registered_commands if _name_of(command) == called]
     if len(one) != 1 or any(name.endswith("_COMPLETE") for name in os.environ):
         return app
-    lean = copy.copy(app)
+    from copy import copy
+
+    lean = copy(app)
     lean.registered_commands = one
     return lean
 
@@ -126,8 +140,18 @@ def _name_of(command: CommandInfo) -> str:
     return command.name or (callback.__name__.replace("_", "-") if callback else "")
 
 
-def _fault(error: BaseException, words: list[str], mask: Callable[[str], str]) -> int:
+def _fault(error: BaseException, words: list[str], mask: Callable[[str], str] | None = None) -> int:
     """Write a report that can be pasted, name it, and say what state the hosts are in."""
+    import traceback
+    from datetime import UTC, datetime
+    from pathlib import Path
+
+    from botdeploy.core.text.printable import visible
+    from botdeploy.core.text.secret_mask import Mask
+    from botdeploy.core.text.token_patterns import mask_tokens
+    from botdeploy.errors import ExitCode
+
+    mask = mask or mask_tokens
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
     typed = Mask(_secret_parts(words))
     text = mask(
@@ -168,6 +192,8 @@ _TOLD = frozenset(
 
 def _without_values(words: list[str]) -> list[str]:
     """Leave out what options were given, ``--set`` and ``--message`` above all, in both forms."""
+    from botdeploy.core.text.printable import visible
+
     told = []
     hides_next = False
     for word in words:

@@ -9,7 +9,6 @@ import typer
 
 from botdeploy import __version__
 from botdeploy.cli import parameters as opt  # noqa: TC001 (Typer reads them)
-from botdeploy.cli.context import Context
 from botdeploy.cli.finish import finish
 
 app = typer.Typer(
@@ -40,6 +39,8 @@ def main(
     ] = False,
 ) -> None:
     """Deploy bots ring by ring, and revert releases that fail."""
+    from botdeploy.cli.context import Context
+
     ctx.obj = Context(inventory_dir=inventory_dir, as_json=as_json, verbose=verbose)
 
 

@@ -13,31 +13,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from botdeploy.cli.output import Output
-from botdeploy.core.events import Event, Kind
-from botdeploy.core.text.printable import visible
 from botdeploy.core.text.secret_mask import Mask
 from botdeploy.engine.fleet.clock import Clock, SystemClock
 from botdeploy.engine.outcome import Ended
 from botdeploy.errors import BotdeployError, ExitCode, UserError
-from botdeploy.views import sentences
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
-    from botdeploy.core.events import Listener
+    from botdeploy.core.events import Event, Listener
     from botdeploy.core.model.inventory import Host, Inventory
     from botdeploy.engine.dependencies import Dependencies
     from botdeploy.engine.fleet.fleet import Fleet
     from botdeploy.views.notices.notices import Notices
-
-
-class Fault(Exception):
-    """A bug, on its way to the one handler that writes a report of it."""
-
-    def __init__(self, mask: Callable[[str], str]) -> None:
-        """Bring what hides the secrets that the command had read."""
-        super().__init__("a fault in botdeploy itself")
-        self.mask = mask
 
 
 @dataclass
@@ -71,6 +59,8 @@ class Context:
         self.output.environment = inventory.environment
         self.hosts = {host.name: host for host in inventory.hosts}
         if self.verbose:
+            from botdeploy.views import sentences
+
             for line in sentences.ignored_arguments(inventory):
                 self.output.say(line, "dim")
         return inventory
@@ -88,6 +78,8 @@ class Context:
 
     def sentence(self, ended: Ended) -> str:
         """Say how a command ended."""
+        from botdeploy.views import sentences
+
         return sentences.outcome(ended, self.output.environment, self.hosts)
 
     def ended(self, ended: Ended, *, is_news: bool = True) -> int:
@@ -104,6 +96,8 @@ class Context:
         return int(ended.code)
 
     def _outcome(self, data: Mapping[str, Any]) -> Event:
+        from botdeploy.core.events import Event, Kind
+
         return Event(Kind.OUTCOME, self.clock.now(), self.output.environment, data=data)
 
     def tell_end(self, ended: Ended) -> list[str]:
@@ -117,6 +111,8 @@ class Context:
         notices(self._outcome({"code": int(ended.code), "summary": self.sentence(ended)}))
         unsent = [self.output.masked(failure) for failure in notices.close()]
         for failure in unsent:
+            from botdeploy.core.text.printable import visible
+
             sys.stderr.write(f"botdeploy: could not be told: {visible(failure)}\n")
         if unsent and self._fleet is not None:
             from botdeploy.engine.fleet.audit_note import note

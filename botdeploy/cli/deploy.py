@@ -68,7 +68,7 @@ def canary(context: Context, environment: str, request: Request) -> int:
         fleet.connect_early()
         # Imported while hosts answer: the engine with its judge takes about as long.
         from botdeploy.engine.commands.canary import canary as run
-        from botdeploy.engine.rollout.loop import Options
+        from botdeploy.engine.rollout.options import Options
 
         build = source_of(context, inventory, request)
         notices = notices_of(context, inventory, is_attended=True, changes=changes(request.changes))

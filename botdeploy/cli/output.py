@@ -7,11 +7,7 @@ import sys
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from botdeploy.core.text.printable import visible
-from botdeploy.views import sentences
-from botdeploy.views.command_lines import with_commands_apart
 from botdeploy.views.jsonlines import JsonLines
-from botdeploy.views.local_time import with_local_times
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -58,14 +54,24 @@ class Output:
 
     def shown(self, text: str) -> str:
         """Give what people may see, with times in their own time zone."""
+        from botdeploy.core.text.printable import visible
+        from botdeploy.views.local_time import with_local_times
+
         return with_local_times(visible(self.masked(text)))
 
     def say(self, text: str, style: str = "") -> None:
         """Print people's text, commands to copy on lines of their own."""
-        self.console.print(with_commands_apart(self.shown(text)), style=style or None)
+        self.console.print(self._apart(text), style=style or None)
+
+    def _apart(self, text: str) -> str:
+        from botdeploy.views.command_lines import with_commands_apart
+
+        return with_commands_apart(self.shown(text))
 
     def say_notes(self, inventory: Inventory) -> None:
         """Say which hosts are no part of the environment, and what else was noted on reading it."""
+        from botdeploy.views import sentences
+
         for line in sentences.left_out(inventory):
             self.say(line, "dim")
         for note in inventory.notes:
@@ -73,8 +79,10 @@ class Output:
 
     def copy_out(self, text: str, style: str = "") -> None:
         """Print what a bot wrote: its own times stay as it wrote them."""
+        from botdeploy.core.text.printable import visible
+
         self.console.print(visible(self._mask(text)), style=style or None)
 
     def complain(self, text: str) -> None:
         """Print an error of the command itself on stderr."""
-        sys.stderr.write(f"botdeploy: {with_commands_apart(self.shown(text))}\n")
+        sys.stderr.write(f"botdeploy: {self._apart(text)}\n")

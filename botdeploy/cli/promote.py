@@ -26,7 +26,7 @@ def promote(context: Context, environment: str, limit: str | None, *, dry_run: b
     """Do what is due now."""
     from botdeploy.engine.commands.promote import due
     from botdeploy.engine.commands.promote import promote as run
-    from botdeploy.engine.rollout.loop import Options
+    from botdeploy.engine.rollout.options import Options
 
     inventory = limited(context.load(environment), limit)
     with context.fleet(inventory) as fleet:

@@ -6,19 +6,17 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from botdeploy.core.text.secret_mask import Mask
-from botdeploy.engine.event_emitter import EventEmitter
-from botdeploy.engine.fleet.lock_taking import take
-from botdeploy.engine.fleet.locked_fleet import LockedFleet
-from botdeploy.hosts.acts.lock import LockRequest
 
 if TYPE_CHECKING:
     import threading
     from collections.abc import Callable, Collection, Sequence
 
     from botdeploy.core.events import Listener
+    from botdeploy.engine.event_emitter import EventEmitter
     from botdeploy.engine.fleet.clock import Clock
     from botdeploy.engine.fleet.fleet import Fleet
     from botdeploy.engine.fleet.lock import EnvironmentLock
+    from botdeploy.engine.fleet.locked_fleet import LockedFleet
     from botdeploy.engine.manifest_cache import ManifestCache
     from botdeploy.engine.watch.watch import Watch
     from botdeploy.sources.build import Build
@@ -55,6 +53,9 @@ class Dependencies:
         last: Collection[str] = (),
     ) -> EnvironmentLock:
         """Take the lock on hosts, for a ``with`` block; raises LockedError (see ``lock.take``)."""
+        from botdeploy.engine.fleet.lock_taking import take
+        from botdeploy.hosts.acts.lock import LockRequest
+
         return take(
             self.fleet,
             names,
@@ -66,10 +67,14 @@ class Dependencies:
 
     def locked_fleet(self, lock: EnvironmentLock) -> LockedFleet:
         """Give what does acts under a lock and keeps it meanwhile."""
+        from botdeploy.engine.fleet.locked_fleet import LockedFleet
+
         return LockedFleet(self.fleet, lock, self.clock, self.stop)
 
     def emitter(
         self, environment: str, *, rollout: str | None = None, release: str | None = None
     ) -> EventEmitter:
         """Give what tells everybody who listens."""
+        from botdeploy.engine.event_emitter import EventEmitter
+
         return EventEmitter(self.emit, self.clock, self.fleet.host, environment, rollout, release)

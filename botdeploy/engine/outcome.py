@@ -5,21 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from botdeploy.core.rollout.next_step import Decision, End, Reason, Wait
 from botdeploy.errors import ExitCode, Hint, Todo
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from botdeploy.core.host.host_state import BotFault
-
-_TODO = {
-    Reason.GATE: Todo.APPROVE,
-    Reason.HOLD: Todo.RESUME,
-    Reason.QUARANTINE: Todo.FORCE,
-    Reason.LAPSED: Todo.CANARY,
-}
-"""What ends a wait, where time alone does not."""
+    from botdeploy.core.rollout.next_step import Decision
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +40,18 @@ class Ended:
 
 def hint_for(decision: Decision, release: str) -> Hint | None:
     """Give what takes a rollout on; None where nothing is left to do."""
+    from botdeploy.core.rollout.next_step import End, Reason, Wait
+
+    todo = {
+        Reason.GATE: Todo.APPROVE,
+        Reason.HOLD: Todo.RESUME,
+        Reason.QUARANTINE: Todo.FORCE,
+        Reason.LAPSED: Todo.CANARY,
+    }  # what ends a wait, where time alone does not
     match decision:
         case End():
             return None
         case Wait(reason):
-            return Hint(_TODO.get(reason, Todo.PROMOTE), name=release)
+            return Hint(todo.get(reason, Todo.PROMOTE), name=release)
         case _:
             return Hint(Todo.PROMOTE, name=release)

@@ -10,11 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import PlainValidator, WithJsonSchema
 
 from botdeploy.core.model.policy import Share
-from botdeploy.core.probes.probe import OWN_URL
-from botdeploy.inventory.allowed_hours import parse_window
 from botdeploy.inventory.host_range import MOST_HOSTS
 from botdeploy.inventory.located import short, type_name
-from botdeploy.inventory.slow_regex import runs_away
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -280,6 +277,8 @@ def _regex(value: object) -> str:
             re.compile(text)
     except (re.error, OverflowError, RecursionError) as error:
         raise ValueError(f"{text!r} is not a regular expression: {error}") from None
+    from botdeploy.inventory.slow_regex import runs_away
+
     if runs_away(text):
         raise ValueError(
             f"{text!r} can take for ever with a line that nearly matches: repeat nothing that "
@@ -316,6 +315,8 @@ def _url(value: object) -> str:
 
 def _own_url(value: object) -> str:
     text = _url(value)
+    from botdeploy.core.probes.probe import OWN_URL
+
     if not OWN_URL.fullmatch(text):
         raise ValueError(
             f"{text!r} is not of the host itself: a probe asks http://127.0.0.1, http://localhost"
@@ -325,6 +326,8 @@ def _own_url(value: object) -> str:
 
 
 def _window(value: object) -> Window:
+    from botdeploy.inventory.allowed_hours import parse_window
+
     return parse_window(_line(value))
 
 

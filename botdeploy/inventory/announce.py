@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Any
-
-from jinja2 import StrictUndefined, TemplateError, TemplateSyntaxError, meta
-from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from botdeploy.errors import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from jinja2 import Environment
 
     from botdeploy.core.model.inventory import Host
     from botdeploy.core.model.policy import Policy, Ring
@@ -19,7 +19,15 @@ if TYPE_CHECKING:
 LONGEST = 4000
 """Characters of an announcement; the strictest services take half of that and cut the rest."""
 _SAMPLE_RELEASE = "20260101T000000Z-0123abcd"
-_ENVIRONMENT = ImmutableSandboxedEnvironment(undefined=StrictUndefined)
+
+
+@cache
+def _environment() -> Environment:
+    """Make what announcements are compiled in, where there is one."""
+    from jinja2 import StrictUndefined
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+    return ImmutableSandboxedEnvironment(undefined=StrictUndefined)
 
 
 def values(
@@ -46,18 +54,21 @@ def render(text: str, known: Mapping[str, Any]) -> str:
     problem = fault(text, known)
     if problem is not None:
         raise UserError(problem)
-    return _ENVIRONMENT.from_string(text).render(known).strip()[:LONGEST]
+    return _environment().from_string(text).render(known).strip()[:LONGEST]
 
 
 def fault(text: str, known: Mapping[str, Any]) -> str | None:
     """Say what is wrong with an announcement, also in branches not taken now; None: nothing."""
+    from jinja2 import TemplateError, TemplateSyntaxError, meta
+
+    environment = _environment()
     try:
-        tree = _ENVIRONMENT.parse(text)
-        unknown = meta.find_undeclared_variables(tree) - set(known) - set(_ENVIRONMENT.globals)
+        tree = environment.parse(text)
+        unknown = meta.find_undeclared_variables(tree) - set(known) - set(environment.globals)
         if unknown:
             names = ", ".join(sorted(unknown))
             return f"names what it can't know: {names}; known are: {', '.join(sorted(known))}"
-        _ENVIRONMENT.from_string(text).render(known)
+        environment.from_string(text).render(known)
     except TemplateSyntaxError as error:
         return f"is not a valid template: {error.message}"
     except TemplateError as error:

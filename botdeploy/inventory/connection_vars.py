@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from botdeploy.core.model.address import Address
 from botdeploy.errors import InventoryError, UserError
-from botdeploy.inventory.filters import as_bool
 from botdeploy.inventory.host_range import is_host_name
 from botdeploy.inventory.located import Located, Vaulted, type_name
 
@@ -44,6 +43,14 @@ _OVER_SSH = frozenset({"ssh", "paramiko", "paramiko_ssh", "smart"})
 _ZONED = re.compile(r"[0-9A-Fa-f:.]+%[A-Za-z0-9_.-]+")
 _USER_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@\\+-]{0,127}\$?")
 _HIGHEST_PORT = 65535
+_TRUE = frozenset({"1", "on", "t", "true", "y", "yes"})
+
+
+def as_bool(value: Any) -> Any:
+    """Read Ansible's words for true; all else is false, and nothing stays nothing."""
+    if value is None or isinstance(value, bool):
+        return value
+    return str(value).lower() in _TRUE
 
 
 class Connection:

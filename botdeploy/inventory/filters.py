@@ -13,18 +13,10 @@ from typing import TYPE_CHECKING, Any
 import jinja2
 
 from botdeploy.inventory import ansible_filters, regex_timeout
+from botdeploy.inventory.connection_vars import as_bool
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-
-_TRUE = frozenset({"1", "on", "t", "true", "y", "yes"})
-
-
-def as_bool(value: Any) -> Any:
-    """Read Ansible's words for true; all else is false, and nothing stays nothing."""
-    if value is None or isinstance(value, bool):
-        return value
-    return str(value).lower() in _TRUE
 
 
 def _mandatory(value: Any, msg: str | None = None) -> Any:

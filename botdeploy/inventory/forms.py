@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from botdeploy.errors import InventoryError
 from botdeploy.inventory.find import YAML_SUFFIXES
-from botdeploy.inventory.ini_form import read_ini
 from botdeploy.inventory.script import is_script, read_script
 from botdeploy.inventory.yaml_file import is_vault, read_text, read_yaml
 from botdeploy.inventory.yaml_form import read_document
@@ -38,6 +37,8 @@ def read_source(tree: GroupTree, path: Path) -> None:
     if path.suffix in (*YAML_SUFFIXES, ".json") or (not path.suffix and _is_yaml(text)):
         read_document(tree, read_yaml(path, text))
     else:
+        from botdeploy.inventory.ini_form import read_ini
+
         read_ini(tree, str(path), text)
 
 

@@ -2,32 +2,21 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from threading import RLock
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
-import jinja2
-from jinja2 import nodes
-from jinja2.exceptions import SecurityError
-from jinja2.lexer import Lexer
-from jinja2.nativetypes import NativeCodeGenerator
-from jinja2.runtime import Context
-from jinja2.sandbox import ImmutableSandboxedEnvironment
-
-from botdeploy.errors import InventoryError
-from botdeploy.inventory.filters import FILTERS, TESTS, unknown
 from botdeploy.inventory.located import Located, Unsafe, Vaulted, located
-from botdeploy.inventory.regex_timeout import TooLongError
+
+if TYPE_CHECKING:
+    import jinja2
+
+    from botdeploy.inventory.sandbox import Sandbox
 
 _MARKS = ("{{", "{%", "{#")
-_LONGEST = 1_000_000
-"""Characters, or items, that one expression may build by repeating or formatting."""
-_LARGEST_POWER = 10_000
-_WIDE_FORMAT = re.compile(r"%[^a-zA-Z%]*(?:\*|[0-9]{5})")
-_IN_TIME = "each in time"
 LIMIT_S = 10.0
 """Processor time that one template may take, with all that it refers to."""
 
@@ -47,146 +36,14 @@ def is_template(text: str) -> bool:
     return any(mark in text for mark in _MARKS)
 
 
-class _Undefined(jinja2.StrictUndefined):
-    """A name that nothing defines; asking for its parts gives it back, as in Ansible."""
+class Undefined:
+    """A name that nothing defines, as an expression gives it."""
 
     __slots__ = ()
 
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):
-            raise AttributeError(name)
-        return self
-
-    def __getitem__(self, _key: Any) -> Any:
-        return self
-
     def explain(self) -> str:
         """Say what is undefined."""
-        return str(self._undefined_message)
-
-
-class _Generator(NativeCodeGenerator):
-    """Leaves constants to run time, so that ``{{ 1 }}`` stays a number."""
-
-    def _output_child_to_const(self, node: nodes.Expr, frame: Any, finalize: Any) -> Any:
-        if not isinstance(node, nodes.TemplateData):
-            raise nodes.Impossible
-        return super()._output_child_to_const(node, frame, finalize)
-
-
-class _Context(Context):
-    """Looks names up among one host's variables."""
-
-    scope: Scope
-
-    def resolve_or_missing(self, key: str) -> Any:
-        if key in self.vars:
-            return self.vars[key]
-        if key in self.scope:
-            return self.scope.value(key)
-        return super().resolve_or_missing(key)
-
-
-class _Lexer(Lexer):
-    r"""Leaves backslashes in ``{{ }}`` to YAML alone, as Ansible does: ``'\\1'`` stays a group."""
-
-    def tokeniter(self, *arguments: Any, **options: Any) -> Iterator[tuple[int, str, str]]:
-        is_inside = False
-        for line, kind, value in super().tokeniter(*arguments, **options):
-            if kind in ("variable_begin", "variable_end"):
-                is_inside = kind == "variable_begin"
-            is_text = is_inside and kind == "string"
-            yield line, kind, value.replace("\\", "\\\\") if is_text else value
-
-
-class _Environment(ImmutableSandboxedEnvironment):
-    """Jinja2 without files, without attributes that lead out, without runaway sizes or times."""
-
-    until: float | None = None
-    """When the template that is worked out now has to be done, by the thread's own clock."""
-
-    def _parse(self, source: str, name: str | None, filename: str | None) -> nodes.Template:
-        """Let every loop look at the clock."""
-        tree = super()._parse(source, name, filename)
-        for loop in tree.find_all(nodes.For):
-            loop.iter = nodes.Filter(loop.iter, _IN_TIME, [], [], None, None, lineno=loop.lineno)
-        return tree
-
-    def call(self, /, *arguments: Any, **options: Any) -> Any:
-        """Let every call look at the clock: macros call each other."""
-        self.check_time()
-        return super().call(*arguments, **options)
-
-    def check_time(self) -> None:
-        """Raise TooLongError where the template takes longer than it may."""
-        if self.until is not None and time.thread_time() > self.until:
-            raise TooLongError(f"it takes longer than {LIMIT_S:g} s")
-
-    code_generator_class = _Generator
-    context_class = _Context
-    intercepted_binops = frozenset({"*", "**", "%"})
-
-    @property
-    def lexer(self) -> Lexer:
-        """Give the lexer, the same one for all templates."""
-        if self._own_lexer is None:
-            self._own_lexer = _Lexer(self)
-        return self._own_lexer
-
-    _own_lexer: Lexer | None = None
-
-    @staticmethod
-    def concat(values: Iterable[Any]) -> Any:
-        parts = list(values)
-        if len(parts) == 1:
-            return parts[0]
-        return "".join(str(part) for part in parts if part is not None)
-
-    def getattr(self, obj: Any, attribute: str) -> Any:
-        """Look names up inside our own values as in a mapping: their attributes are not data."""
-        if isinstance(obj, _OWN) and attribute not in _METHODS:
-            return self.getitem(obj, attribute)
-        return super().getattr(obj, attribute)
-
-    def getitem(self, obj: Any, argument: Any) -> Any:
-        """Never fall back to an attribute of our own values."""
-        if not isinstance(obj, _OWN):
-            return super().getitem(obj, argument)
-        try:
-            return obj[argument]
-        except (LookupError, TypeError):
-            return self.undefined(obj=obj, name=argument)
-
-    def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
-        if isinstance(obj, _OWN) and attr not in _METHODS:
-            return False
-        return super().is_safe_attribute(obj, attr, value)
-
-    def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
-        if operator == "**" and (abs(left) > _LARGEST_POWER or abs(right) > _LARGEST_POWER):
-            raise SecurityError("the power is too large")
-        if operator == "%" and isinstance(left, str) and _WIDE_FORMAT.search(left):
-            raise SecurityError("the width of the format is too large")
-        if operator == "*":
-            for text, times in ((left, right), (right, left)):
-                is_repeat = isinstance(text, Sequence) and isinstance(times, int)
-                if is_repeat and len(text) * times > _LONGEST:
-                    raise SecurityError("the text is too long")
-        return super().call_binop(context, operator, left, right)
-
-
-@jinja2.pass_environment
-def _in_time(environment: _Environment, items: Iterable[Any]) -> Any:
-    """Give what a loop goes through, looking at the clock at each step."""
-    if isinstance(items, jinja2.Undefined):
-        return items
-    return _steps(environment, items)
-
-
-def _steps(environment: _Environment, items: Iterable[Any]) -> Iterator[Any]:
-    for item in items:
-        environment.check_time()
-        yield item
+        raise NotImplementedError
 
 
 class Engine:
@@ -198,20 +55,18 @@ class Engine:
         self.hints = hints
         self.lock = RLock()
         self.active: list[tuple[str, int, str]] = []
-        self.environment = _Environment(
-            undefined=_Undefined, trim_blocks=True, extensions=["jinja2.ext.do"]
-        )
-        self.environment.filters |= FILTERS
-        self.environment.filters[_IN_TIME] = _in_time
-        self.environment.tests |= TESTS
-        for name in ("lookup", "query", "q"):
-            self.environment.globals[name] = _lookup if name == "lookup" else _query
-        self.environment.globals["omit"] = OMIT
         self._unset: list[str] = []
         self._stand_in = ""
         self._compiled: dict[str, jinja2.Template] = {}
         self._templated: dict[int, tuple[Located, bool]] = {}
         self._origins: dict[int, Located] = {}
+
+    @cached_property
+    def environment(self) -> Sandbox:
+        """What templates are compiled in; Jinja2 is imported where there is one."""
+        from botdeploy.inventory.sandbox import environment
+
+        return environment()
 
     @contextmanager
     def looking_up(self, stand_in: str = "") -> Iterator[list[str]]:
@@ -331,7 +186,7 @@ class Scope(Mapping[str, Any]):
         self, result: Any, node: Located, key: str, skip: Callable[[str], bool] | None
     ) -> Located:
         """Give an expression's result the place of the expression, or its own where it has one."""
-        if isinstance(result, _Undefined):
+        if isinstance(result, Undefined):
             self._undefined(result, node, key)
         if isinstance(result, _Lazy):
             return result.scope._render(result.node, key, skip)  # noqa: SLF001 (same class)
@@ -346,7 +201,7 @@ class Scope(Mapping[str, Any]):
     def _plain(self, value: Any, node: Located, key: str) -> Any:
         """Turn a result into what a file could state."""
         match value:
-            case _Undefined():
+            case Undefined():
                 self._undefined(value, node, key)
             case _Lazy():
                 return value.scope.render(value.node, key).value
@@ -362,7 +217,7 @@ class Scope(Mapping[str, Any]):
                 return [self._plain(item, node, key) for item in value]
         return value
 
-    def _undefined(self, value: _Undefined, node: Located, key: str) -> NoReturn:
+    def _undefined(self, value: Undefined, node: Located, key: str) -> NoReturn:
         raise node.place.fault(value.explain() + self.engine.hints(), key)
 
     def _view(self, node: Located, name: str) -> Any:
@@ -377,38 +232,19 @@ class Scope(Mapping[str, Any]):
 
     def _evaluate(self, node: Located, key: str) -> Any:
         """Work out one template; an undefined result is given back, not raised."""
+        from botdeploy.inventory.sandbox import work_out
+
         active = self.engine.active
         mark = (self.host, id(node))
         if any(entry[:2] == mark for entry in active):
             chain = " → ".join([*(entry[2] for entry in active), key])
             raise node.place.fault(f"refers to itself: {chain}", key)
         if not active:
-            self.engine.environment.until = time.thread_time() + LIMIT_S
+            environment = self.engine.environment  # made before its time counts
+            environment.until = time.thread_time() + LIMIT_S
         active.append((*mark, key))
         try:
-            template = self.engine.compiled(node.value)
-            context = template.new_context()
-            assert isinstance(context, _Context)  # noqa: S101 (for the type checker)
-            context.scope = self
-            result = _Environment.concat(template.root_render_func(context))
-            if isinstance(result, Iterator):
-                result = list(result)
-            elif isinstance(result, str) and not isinstance(result, Unsafe):
-                result = _with_line_ends(result, node.value)
-        except InventoryError:
-            raise
-        except jinja2.UndefinedError as error:
-            return _Undefined(hint=error.message)
-        except jinja2.TemplateSyntaxError as error:
-            told = unknown(str(error.message)) or f"is not a valid template: {error.message}"
-            raise node.place.fault(told, key) from error
-        except RecursionError as error:
-            raise node.place.fault("is nested too deeply to be templated", key) from error
-        except Exception as error:
-            told = unknown(str(error)) or f"cannot be templated: {error}"
-            raise node.place.fault(told, key) from error
-        else:
-            return result
+            return work_out(self, node, key)
         finally:
             active.pop()
 
@@ -490,49 +326,7 @@ class HostVars(Mapping[str, Any]):
         return f"HostVars({len(self)} hosts)"
 
 
-_OWN = (Scope, LazyMapping, LazyList, HostVars)
-_METHODS = frozenset({"count", "get", "index", "items", "keys", "values"})
-
-
-def _with_line_ends(result: str, source: str) -> str:
-    """Put back the line ends that Jinja2 drops at the end, as Ansible does."""
-    wanted = len(source) - len(source.rstrip("\n"))
-    return result + "\n" * (wanted - (len(result) - len(result.rstrip("\n"))))
-
-
 def _join(key: str, part: Any) -> str:
     if isinstance(part, int):
         return f"{key}[{part}]"
     return f"{key}.{part}" if key else str(part)
-
-
-@jinja2.pass_context
-def _query(context: _Context, plugin: str, *terms: Any, **options: Any) -> list[Any]:
-    """Answer Ansible's ``query``: the few lookups that a deploy needs."""
-    names = [name for term in terms for name in ([term] if isinstance(term, str) else term)]
-    match str(plugin).removeprefix("ansible.builtin."):
-        case "env":
-            engine = context.scope.engine
-            return [engine.variable(name, options.get("default", "")) for name in names]
-        case "vars":
-            found = []
-            for name in names:
-                if name in context.scope:
-                    found.append(context.scope.value(name))
-                elif "default" in options:
-                    found.append(options["default"])
-                else:
-                    raise jinja2.UndefinedError(f"'{name}' is undefined")
-            return found
-        case _:
-            raise SecurityError(
-                f"lookup('{plugin}') works in Ansible, not here; botdeploy knows "
-                "lookup('env', 'NAME') and lookup('vars', 'name')"
-            )
-
-
-@jinja2.pass_context
-def _lookup(context: _Context, plugin: str, *terms: Any, **options: Any) -> Any:
-    """Answer Ansible's ``lookup``: one result as it is, several joined by commas."""
-    found = _query(context, plugin, *terms, **options)
-    return found[0] if len(found) == 1 else ",".join(map(str, found))

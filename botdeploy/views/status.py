@@ -20,9 +20,9 @@ _STATES = {"active": "green", "failed": "bold red", "activating": "yellow", "ina
 
 def table(record: Mapping[str, Any]) -> RenderableType:
     """Show what runs on each host."""
-    from rich.text import Text  # noqa: PLC0415 (--json does without it)
+    from rich.text import Text
 
-    from botdeploy.views.host_tables import host_table  # noqa: PLC0415
+    from botdeploy.views.host_tables import host_table
 
     rows: list[tuple[Mapping[str, Any], Cells]] = []
     for host in record["hosts"]:

@@ -13,6 +13,8 @@ from botdeploy.__main__ import _with_one_command
 from botdeploy.cli.app import app
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import typer
 
 pytestmark = pytest.mark.programs
@@ -27,7 +29,7 @@ def modules_after(program: str) -> set[str]:
         text=True,
         check=True,
     )
-    return set(done.stdout.split())
+    return set(done.stdout.splitlines()[-1].split())
 
 
 def names_of(one: typer.Typer) -> set[str]:
@@ -95,3 +97,78 @@ def test_completion_knows_all_commands(monkeypatch: pytest.MonkeyPatch) -> None:
     """A shell that completes asks with a variable of its own."""
     monkeypatch.setenv("_BOTDEPLOY_COMPLETE", "complete_bash")
     assert names_of(_with_one_command(app, ["canary"])) == names_of(app)
+
+
+SLOW = frozenset({"apprise", "invoke", "jinja2", "paramiko", "pydantic", "rich", "typer", "yaml"})
+"""What takes longest to import, by the names of packages."""
+
+
+def started_by(words: list[str], prepare: str = "") -> set[str]:
+    """Name what a command imports until it ends, with whatever code it ends."""
+    program = f"{prepare}\nfrom botdeploy.__main__ import run\nrun({words!r})\nprint()"
+    return modules_after(program)
+
+
+def slow_of(names: set[str]) -> set[str]:
+    return {name.split(".")[0] for name in names} & SLOW
+
+
+def ours_of(names: set[str]) -> set[str]:
+    return {name for name in names if name.split(".")[0] == "botdeploy"}
+
+
+def test_the_version_takes_nothing() -> None:
+    """Scripts ask for it often."""
+    names = started_by(["--version"])
+    assert not slow_of(names)
+    assert len(ours_of(names)) <= 2
+
+
+@pytest.mark.parametrize("words", [["--help"], ["canary", "--help"]])
+def test_help_takes_the_command_line_alone(words: list[str]) -> None:
+    """No inventory, no connection, no engine."""
+    names = started_by(words)
+    assert slow_of(names) - {"pydantic"} == {"typer"}  # newer versions of Typer bring pydantic
+    assert len(ours_of(names)) <= 8
+
+
+# What stands for one host that answers: it runs a release, and nothing is under way.
+ANSWERS = """
+import sys
+from botdeploy.core.host.host_state import HostState
+from botdeploy.engine.fleet import by_machine, observe
+observe.observe_machine = lambda _fleet, names: {name: HostState() for name in names}
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Make a folder with an inventory of one host, without templates in it."""
+    place = tmp_path / "inventories" / "prod.yml"
+    place.parent.mkdir()
+    place.write_text(
+        "all:\n  hosts: {h1: {ansible_host: 192.0.2.1}}\n  vars:\n"
+        "    bot: {name: echobot, source: ., command: ./bot}\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    return tmp_path
+
+
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize("words", [["--json", "promote", "prod"], ["--json", "status", "prod"]])
+def test_who_finds_nothing_due_imports_nothing_that_acts(words: list[str]) -> None:
+    """Cron asks each minute: what would act, judge, render or print tables stays where it is."""
+    names = started_by(words, ANSWERS)
+    assert not {"apprise", "jinja2", "rich", "tenacity"} & {name.split(".")[0] for name in names}
+    ours = ours_of(names)
+    assert "botdeploy.inventory.loading" in ours
+    acting = (
+        "core.judge",
+        "core.lines.assembler",
+        "engine.rollout.loop",
+        "engine.watch",
+        "starter",
+    )
+    assert not [name for name in ours if name.startswith(tuple(f"botdeploy.{a}" for a in acting))]
+    assert len(ours) <= 150, sorted(ours)

@@ -23,7 +23,7 @@ from botdeploy.engine.commands.promote import promote
 from botdeploy.engine.commands.rollback import rollback
 from botdeploy.engine.event_emitter import EventEmitter
 from botdeploy.engine.outcome import Ended
-from botdeploy.engine.rollout.loop import Options
+from botdeploy.engine.rollout.options import Options
 from botdeploy.errors import ExitCode, HostError
 from tests.engine.fakefleet import DEFAULT_RINGS, Stage
 from tests.engine.fakehost import FakeClock

@@ -31,7 +31,7 @@ from botdeploy.core.rollout.machine_count import machines_with
 from botdeploy.engine.commands.canary import canary
 from botdeploy.engine.commands.promote import promote
 from botdeploy.engine.commands.rollback import rollback
-from botdeploy.engine.rollout.loop import Options
+from botdeploy.engine.rollout.options import Options
 from botdeploy.errors import BotdeployError, ExitCode
 from botdeploy.inventory.allowed_hours import parse_window
 from tests.effort import examples

@@ -19,13 +19,13 @@ from botdeploy.engine.fleet.clock import SystemClock
 from botdeploy.engine.fleet.fleet import Fleet
 from botdeploy.engine.fleet.observe import observe
 from botdeploy.engine.manifest_cache import ManifestCache
-from botdeploy.engine.rollout.loop import Options
+from botdeploy.engine.rollout.options import Options
 from botdeploy.errors import ExitCode
 from botdeploy.hosts import host_program
 from botdeploy.inventory import load
-from botdeploy.sources import read
 from botdeploy.sources.build import build
 from botdeploy.sources.host_trees import HostTrees
+from botdeploy.sources.read import read
 from tests.lab.counts import CountingConnector
 from tests.lab.rollouts import Project
 

@@ -21,15 +21,15 @@ from botdeploy.core.release.manifest import parse_manifest
 from botdeploy.core.release.tree_digest import TREE_FILES, tree_digest
 from botdeploy.errors import SourceError, UserError
 from botdeploy.sources import build as build_module
-from botdeploy.sources import read
 from botdeploy.sources.build import Build, build
 from botdeploy.sources.host_trees import HostTrees
+from botdeploy.sources.read import read
 from botdeploy.sources.upload import delta_tar_gz
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from botdeploy.sources import SourceTree
+    from botdeploy.sources.tree import SourceTree
 
 NOW = datetime(2026, 11, 22, 21, 5, tzinfo=UTC)
 VALUE = "s3cret-of-the-test"

@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 from botdeploy.core.release.git_url import is_git_address
 from botdeploy.errors import SourceError
 from botdeploy.inventory.settings import absolute_source
-from botdeploy.sources import File, git_repo, read
+from botdeploy.sources import git_repo
+from botdeploy.sources.read import read
+from botdeploy.sources.tree import File
 
 if TYPE_CHECKING:
     from pathlib import Path

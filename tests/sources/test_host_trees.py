@@ -19,12 +19,15 @@ from botdeploy.core.model.bot import Bot
 from botdeploy.core.model.inventory import Host, Inventory
 from botdeploy.core.model.policy import Policy, Ring
 from botdeploy.errors import SourceError, UserError
-from botdeploy.sources import SourceTree, host_trees, read
+from botdeploy.sources import host_trees
 from botdeploy.sources.build import Build, build
 from botdeploy.sources.host_trees import hosts_alike, read_trees
+from botdeploy.sources.read import read
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from botdeploy.sources.tree import SourceTree
 
 NOW = datetime(2026, 11, 22, 21, 5, tzinfo=UTC)
 BOT = Bot("echobot", "./bot", "/x")

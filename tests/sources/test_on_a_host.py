@@ -17,9 +17,9 @@ from botdeploy.core.model.address import Address
 from botdeploy.core.model.bot import Bot, SecretsBy
 from botdeploy.core.model.inventory import Host, Inventory
 from botdeploy.core.model.policy import Policy
-from botdeploy.sources import read
 from botdeploy.sources.build import Build, build
 from botdeploy.sources.host_trees import HostTrees
+from botdeploy.sources.read import read
 from botdeploy.sources.systemd_quoting import quote_environment, quote_word
 
 if TYPE_CHECKING:

@@ -20,8 +20,10 @@ import yaml
 
 from botdeploy.core.text.secret_mask import Mask
 from botdeploy.errors import ExitCode, SourceError
-from botdeploy.sources import File, Folder, SourceTree, Symlink, archive, folder, read, tree
+from botdeploy.sources import archive, folder, tree
+from botdeploy.sources.read import read
 from botdeploy.sources.secrets import read_secret
+from botdeploy.sources.tree import File, Folder, SourceTree, Symlink
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -646,7 +648,7 @@ def test_what_may_not_be_read_is_named(tmp_path: Path, what: str) -> None:
     program = (
         "import os, sys\n"
         "from botdeploy.errors import SourceError\n"
-        "from botdeploy.sources import read\n"
+        "from botdeploy.sources.read import read\n"
         "if os.getuid() == 0: os.setgid(65534); os.setuid(65534)\n"
         "try: read(sys.argv[1], os.environ)\n"
         "except SourceError as error: print(error)\n"

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from botdeploy.errors import SourceError
-from botdeploy.sources import read
+from botdeploy.sources.read import read
 from botdeploy.sources.upload import RELEASE_TIME, delta_tar_gz, meta_tar_gz
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from botdeploy.engine.commands.canary import canary
 from botdeploy.engine.commands.promote import promote
 from botdeploy.engine.commands.status import status
 from botdeploy.engine.fleet.observe import observe
-from botdeploy.engine.rollout.loop import Options
+from botdeploy.engine.rollout.options import Options
 from botdeploy.errors import ExitCode
 from botdeploy.views.status_record import record as record_of
 from botdeploy.views.status_record import releases, what_comes

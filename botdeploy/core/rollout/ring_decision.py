@@ -178,7 +178,7 @@ def _without_verdict(
     The hosts are confirmed then, and ``promote`` waits until the judge's deadline.
     """
     # Here, for its package brings the whole judge, which those who only look do without.
-    from botdeploy.core.judge.judge_options import JudgeOptions  # noqa: PLC0415
+    from botdeploy.core.judge.judge_options import JudgeOptions
 
     youngest = min(view.age_s for view in views.values() if view.standing is not Standing.PROVEN)
     age = timedelta(seconds=youngest)

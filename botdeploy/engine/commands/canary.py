@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from botdeploy.core.rollout.target import Target
     from botdeploy.engine.dependencies import Dependencies
     from botdeploy.engine.fleet.lock import EnvironmentLock
-    from botdeploy.engine.rollout.loop import Options
+    from botdeploy.engine.rollout.options import Options
     from botdeploy.sources.build import Build
 
 

@@ -7,16 +7,10 @@ from typing import TYPE_CHECKING
 
 from botdeploy.core.rollout import rollout_records
 from botdeploy.core.rollout.machine_count import machines_with
-from botdeploy.core.rollout.next_step import SwitchOver
-from botdeploy.core.rollout.one_machine import as_told
-from botdeploy.core.rollout.target import Target
-from botdeploy.engine.commands.leftovers import revert_leftovers
-from botdeploy.engine.commands.preview import next_decision
 from botdeploy.engine.fleet.fleet import StillAtWork
 from botdeploy.engine.fleet.lock import PATIENCE_S
 from botdeploy.engine.fleet.observe import observe
 from botdeploy.engine.fleet.ownership import refuse_others
-from botdeploy.engine.fleet.required import ask_staged
 from botdeploy.engine.outcome import Ended
 from botdeploy.errors import ExitCode
 
@@ -27,10 +21,7 @@ if TYPE_CHECKING:
     from botdeploy.core.model.inventory import Inventory
     from botdeploy.core.rollout.next_step import Decision
     from botdeploy.engine.dependencies import Dependencies
-    from botdeploy.engine.rollout.loop import Options
-
-
-from botdeploy.engine.commands.canary import TooFew, need_majority, run
+    from botdeploy.engine.rollout.options import Options
 
 
 def promote(inventory: Inventory, dependencies: Dependencies, options: Options) -> Ended:
@@ -48,12 +39,30 @@ def promote(inventory: Inventory, dependencies: Dependencies, options: Options) 
         states, away = observe(dependencies.fleet, names)
     answered = machines_with(inventory, states)
     if not answered.is_most:
+        from botdeploy.engine.commands.canary import TooFew
+
         errors = "; ".join(str(error) for error in away.values())
         raise TooFew(f"{answered} answer. Nothing was changed. {errors}")
     refuse_others(inventory, states)
     if not _is_due(inventory, states):
         return Ended.silent()
-    patience_s = PATIENCE_S if is_hasty else None
+    return _step(inventory, dependencies, options, late, PATIENCE_S if is_hasty else None)
+
+
+def _step(
+    inventory: Inventory,
+    dependencies: Dependencies,
+    options: Options,
+    late: list[str],
+    patience_s: float | None,
+) -> Ended:
+    """Take the lock, revert leftovers, and do what is due; hosts that were late come last."""
+    from botdeploy.core.rollout.one_machine import as_told
+    from botdeploy.core.rollout.target import Target
+    from botdeploy.engine.commands.canary import need_majority, run
+    from botdeploy.engine.commands.leftovers import revert_leftovers
+
+    names = [host.name for host in inventory.hosts]
     with dependencies.lock(names, "rollout", "promote", patience_s=patience_s, last=late) as lock:
         ticker = dependencies.locked_fleet(lock).ticker
         if not machines_with(inventory, lock.entered).is_most:
@@ -95,6 +104,10 @@ class Due:
 
 def due(inventory: Inventory, dependencies: Dependencies) -> Due:
     """Tell what ``promote`` would do; changes nothing."""
+    from botdeploy.core.rollout.next_step import SwitchOver
+    from botdeploy.engine.commands.preview import next_decision
+    from botdeploy.engine.fleet.required import ask_staged
+
     states, unreached = observe(dependencies.fleet, [host.name for host in inventory.hosts])
     policy = inventory.policy
     left = {name: why for name, (_, why) in rollout_records.leftovers(states, policy).items()}

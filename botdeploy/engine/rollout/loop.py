@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, assert_never
 
 from botdeploy.core.events import Kind
@@ -42,7 +42,6 @@ from botdeploy.engine.watch.watch import Watch
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from pathlib import Path
     from typing import Self
 
     from botdeploy.core.model.inventory import Inventory
@@ -51,24 +50,12 @@ if TYPE_CHECKING:
     from botdeploy.engine.dependencies import Dependencies
     from botdeploy.engine.fleet.lock import EnvironmentLock
     from botdeploy.engine.outcome import Ended
+    from botdeploy.engine.rollout.options import Options
     from botdeploy.sources.build import Build
 
 
 VERDICT_DUE_S = 5.0
 """How long after a soak's end a verdict is late, and what it lacks is told."""
-
-
-@dataclass(slots=True)
-class Options:
-    """What a run was asked for besides the release."""
-
-    last_ring: str | None = None
-    is_attended: bool = True
-    message: str = ""
-    is_forced: bool = False
-    """A person releases it whatever ``rollout.requires`` asks for."""
-    templates: Path | None = None
-    """The project's folder of templates, to tell which hosts are alike."""
 
 
 class RolloutLoop:

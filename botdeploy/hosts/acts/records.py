@@ -9,7 +9,6 @@ from botdeploy.core.text.printable import visible
 from botdeploy.core.text.untrusted import object_of, told
 from botdeploy.errors import OutcomeUnknown
 from botdeploy.hosts.acts.faults import NoAnswer, raise_fault
-from botdeploy.hosts.host_secrets import secret_values
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -78,6 +77,8 @@ class RecordReader:
                 raise_fault(self._host, self._act, record)
             self._has_record = True
             if "hidden" in record:
+                from botdeploy.hosts.host_secrets import secret_values
+
                 self._mask.learn(secret_values(record["hidden"]))
             else:
                 yield record

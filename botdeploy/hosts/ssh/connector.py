@@ -9,10 +9,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from botdeploy.errors import AddressRefused, Unreachable, UserError
-from botdeploy.hosts.process.local import LocalConnection
 from botdeploy.hosts.ssh.config.ssh_config import SshConfig
 from botdeploy.hosts.ssh.connection import SshConnection
-from botdeploy.hosts.ssh.gateway import Gateway
 from botdeploy.hosts.ssh.links import Links
 from botdeploy.hosts.ssh.retry import Deadline, with_tries
 
@@ -20,8 +18,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from botdeploy.core.model.address import Address, Jump
+    from botdeploy.hosts.process.local import LocalConnection
     from botdeploy.hosts.process.program import HostConnection
     from botdeploy.hosts.ssh.config.ssh_config import Destination
+    from botdeploy.hosts.ssh.gateway import Gateway
     from botdeploy.hosts.ssh.link import SshLink
 
 _HOPS = 8
@@ -109,6 +109,8 @@ class Connector:
     def _connect_local(self, address: Address) -> LocalConnection:
         if self._links.stop.is_set():
             raise Unreachable(address.host, "interrupted")
+        from botdeploy.hosts.process.local import LocalConnection
+
         connection = LocalConnection(address.host, self._environ)
         with self._lock:
             self._locals.append(connection)
@@ -127,6 +129,8 @@ class Connector:
             with self._lock:
                 key = (place, last)
                 if key not in self._gateways:
+                    from botdeploy.hosts.ssh.gateway import Gateway
+
                     log_in = partial(self._links.open, f"gateway {place}", place, last)
                     self._gateways[key] = Gateway(place, log_in)
                 last = self._gateways[key]

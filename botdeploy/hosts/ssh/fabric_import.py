@@ -19,7 +19,7 @@ class _Mock:
 
     def __new__(cls, *arguments: Any, **more: Any) -> Any:
         """Give a real mock."""
-        from unittest.mock import Mock  # noqa: PLC0415 (the point is that it comes late)
+        from unittest.mock import Mock
 
         return Mock(*arguments, **more)
 
@@ -31,7 +31,7 @@ def _import() -> ModuleType:
         placeholder.Mock = _Mock  # type: ignore[attr-defined]
         sys.modules[_MOCK] = placeholder
     try:
-        import fabric  # noqa: PLC0415
+        import fabric
     finally:
         if not is_here:
             del sys.modules[_MOCK]

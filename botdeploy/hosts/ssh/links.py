@@ -16,7 +16,6 @@ from botdeploy.hosts.ssh.keys.known_hosts import HostKeys, KnownHosts, host_name
 from botdeploy.hosts.ssh.keys.login import KeyLogin
 from botdeploy.hosts.ssh.keys.user_keys import UserKeys
 from botdeploy.hosts.ssh.link import Route, SshLink
-from botdeploy.hosts.ssh.proxy_command import ProxyProcess
 from botdeploy.hosts.ssh.ssh_errors import TryAgain, of_dialing
 
 if TYPE_CHECKING:
@@ -114,6 +113,8 @@ class Links:
             return Route(gateway.channel(name, place, limit_s, deadline))
         try:
             if place.proxy_command is not None:
+                from botdeploy.hosts.ssh.proxy_command import ProxyProcess
+
                 process = ProxyProcess(place.proxy_command, self._environ)
                 return Route(process.sock, process)
             return Route(

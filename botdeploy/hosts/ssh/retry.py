@@ -5,8 +5,6 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-import tenacity
-
 from botdeploy.hosts.ssh.ssh_errors import TryAgain
 
 if TYPE_CHECKING:
@@ -44,6 +42,17 @@ def with_tries(
     Ends early at the deadline or when ``stop`` is set. Raises the last failure's HostError.
     """
     started_at = time.monotonic()
+    try:
+        return attempt()
+    except TryAgain as failure:
+        first = [failure]
+    import tenacity
+
+    def attempt_again() -> SshLink:
+        if first:
+            raise first.pop()
+        return attempt()
+
     tries = tenacity.Retrying(
         stop=lambda state: (
             state.attempt_number >= _TRIES or stop.is_set() or deadline.left_s() <= 0
@@ -56,7 +65,7 @@ def with_tries(
         reraise=True,
     )
     try:
-        return tries(attempt)
+        return tries(attempt_again)
     except TryAgain as failure:
         took_s = time.monotonic() - started_at
         count = tries.statistics.get("attempt_number", 1)

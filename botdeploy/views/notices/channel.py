@@ -153,7 +153,7 @@ class Channel(Generic[Item]):
 
     def _open(self) -> tuple[Any, Mask]:
         """Read the URL and make the service; gives it with what hides the URL's tokens."""
-        import apprise  # noqa: PLC0415 (half a second that only a rollout with notices pays)
+        import apprise
 
         url = self._read_url().strip()
         # In this very thread: Apprise's own pool would hold up the end of the program.

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import yaml
 
 from tests.bench.field import PROJECT
 from tests.bench.ways.way import Order, Way
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 NOW = {"soak": "0s", "settle": "0s"}
 
@@ -68,8 +71,18 @@ class ByBotdeploy(Way):
 
     def _order(self, *words: str) -> Order:
         argv = (sys.executable, "-m", "botdeploy", "--json", *words)
-        env = {"HOME": str(self.field.folder), "PYTHONPATH": str(PROJECT), "XDG_CACHE_HOME": ""}
+        env = {
+            "HOME": str(self.field.folder),
+            "PYTHONPATH": str(PROJECT),
+            "XDG_CACHE_HOME": "",
+            **compiled_in(self.field.folder),
+        }
         return Order(argv, self.field.folder, env)
+
+
+def compiled_in(folder: Path) -> dict[str, str]:
+    """Have Python keep what it compiled, as for an installed program, whatever is set here."""
+    return {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(folder / "compiled")}
 
 
 def events(out: str, kind: str) -> list[dict[str, Any]]:

@@ -15,7 +15,7 @@ from botdeploy.core.rollout.target import Quarantined
 from botdeploy.engine.commands.canary import TooFew, canary
 from botdeploy.engine.commands.promote import promote
 from botdeploy.engine.fleet.fleet import Interrupted
-from botdeploy.engine.rollout.loop import Options
+from botdeploy.engine.rollout.options import Options
 from botdeploy.errors import ExitCode, LockedError
 from tests.engine.fakefleet import BEGIN, DEFAULT_RINGS, ControllerDied, FakeBuild, Stage
 from tests.engine.sentences import sentence

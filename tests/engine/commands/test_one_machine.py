@@ -15,7 +15,7 @@ from botdeploy.engine.commands.canary import TooFew, canary
 from botdeploy.engine.commands.plan import plan
 from botdeploy.engine.commands.promote import promote
 from botdeploy.engine.commands.rollback import rollback
-from botdeploy.engine.rollout.loop import Options
+from botdeploy.engine.rollout.options import Options
 from botdeploy.errors import ExitCode, UserError
 from tests.engine.fakefleet import Stage
 

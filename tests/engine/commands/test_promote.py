@@ -16,7 +16,7 @@ from botdeploy.engine.commands.canary import canary
 from botdeploy.engine.commands.promote import due, promote
 from botdeploy.engine.commands.rollback import rollback
 from botdeploy.engine.fleet.lock import PATIENCE_S
-from botdeploy.engine.rollout.loop import Options
+from botdeploy.engine.rollout.options import Options
 from botdeploy.errors import ExitCode, LockedError
 from botdeploy.inventory.allowed_hours import parse_window
 from botdeploy.views import sentences

@@ -10,7 +10,7 @@ from botdeploy.core.model.policy import Policy, Share
 from botdeploy.core.rollout.target import Quarantined
 from botdeploy.engine.commands.canary import canary
 from botdeploy.engine.commands.promote import promote
-from botdeploy.engine.rollout.loop import Options
+from botdeploy.engine.rollout.options import Options
 from botdeploy.errors import ExitCode
 from tests.engine.fakefleet import DEFAULT_RINGS, ControllerDied, FakeBuild, Stage
 

@@ -14,7 +14,7 @@ from botdeploy.engine.commands.canary import canary
 from botdeploy.engine.commands.promote import due, promote
 from botdeploy.engine.commands.rollback import rollback
 from botdeploy.engine.fleet.required import RequiredAnswer, ask_built, ask_staged
-from botdeploy.engine.rollout.loop import Options
+from botdeploy.engine.rollout.options import Options
 from botdeploy.errors import ExitCode, Hint, Todo, UserError
 from botdeploy.views import plan as view
 from botdeploy.views import sentences

@@ -12,7 +12,7 @@ from botdeploy.engine.commands.canary import canary
 from botdeploy.engine.commands.retire import Retirement, at_machine, retire, retire_there
 from botdeploy.engine.commands.status import status
 from botdeploy.engine.fleet.observe import observe
-from botdeploy.engine.rollout.loop import Options
+from botdeploy.engine.rollout.options import Options
 from botdeploy.errors import ExitCode, LockedError, NoneReached, UserError
 from botdeploy.views import sentences, status_record
 from tests.engine.fakefleet import Stage

@@ -9,7 +9,7 @@ import pytest
 from botdeploy.core.events import Kind
 from botdeploy.engine.commands.canary import canary
 from botdeploy.engine.commands.rollback import rollback, would_roll_back
-from botdeploy.engine.rollout.loop import Options
+from botdeploy.engine.rollout.options import Options
 from botdeploy.errors import ExitCode
 from tests.engine.commands.test_retire import shown
 from tests.engine.fakefleet import Stage

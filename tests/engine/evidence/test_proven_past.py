@@ -18,7 +18,7 @@ from botdeploy.core.model.policy import Policy, Ring, Share
 from botdeploy.engine.commands.canary import canary
 from botdeploy.engine.commands.promote import promote
 from botdeploy.engine.fleet import ticker
-from botdeploy.engine.rollout.loop import Options
+from botdeploy.engine.rollout.options import Options
 from botdeploy.engine.watch import following
 from botdeploy.engine.watch.watch import Watch
 from botdeploy.errors import ExitCode

@@ -14,7 +14,7 @@ from botdeploy.engine.fleet.by_machine import by_machine
 from botdeploy.engine.fleet.fleet import StillAtWork
 from botdeploy.engine.fleet.lock import RENEW_EVERY_S
 from botdeploy.engine.fleet.observe import observe
-from botdeploy.engine.rollout.loop import Options
+from botdeploy.engine.rollout.options import Options
 from botdeploy.errors import ActFailed, ExitCode, LockedError, UserError
 from tests.engine.fakefleet import Stage
 from tests.engine.fakehost import Lock

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from botdeploy.engine.commands.canary import canary
-from botdeploy.engine.rollout.loop import Options
+from botdeploy.engine.rollout.options import Options
 from botdeploy.errors import ExitCode
 from botdeploy.hosts.acts.faults import LockLost
 from tests.engine.commands.test_canary import release

@@ -13,7 +13,7 @@ from botdeploy.engine.commands.promote import promote
 from botdeploy.engine.commands.rollback import rollback, would_roll_back
 from botdeploy.engine.fleet.observe import observe
 from botdeploy.engine.fleet.ownership import others, own, owner_item
-from botdeploy.engine.rollout.loop import Options
+from botdeploy.engine.rollout.options import Options
 from botdeploy.errors import ExitCode, UserError
 from botdeploy.views import sentences
 from tests.engine.fakefleet import Stage

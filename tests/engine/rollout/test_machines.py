@@ -11,7 +11,7 @@ from botdeploy.core.model.policy import Policy, Ring, Share
 from botdeploy.engine.commands.canary import TooFew, canary
 from botdeploy.engine.commands.gates import Signed, hold
 from botdeploy.engine.commands.promote import promote
-from botdeploy.engine.rollout.loop import Options
+from botdeploy.engine.rollout.options import Options
 from botdeploy.errors import ExitCode, Unreachable
 from tests.engine.fakefleet import DEFAULT_RINGS, Stage
 

@@ -20,9 +20,9 @@ from botdeploy.core.rollout.target import Target
 from botdeploy.engine.rollout.peer_copy import Likeness, checked
 from botdeploy.errors import ActFailed
 from botdeploy.hosts.acts.release import Fetched
-from botdeploy.sources import read
 from botdeploy.sources.build import Build, build
 from botdeploy.sources.host_trees import HostTrees, read_trees
+from botdeploy.sources.read import read
 from botdeploy.sources.upload import meta_tar_gz
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from botdeploy.core.events import Kind
 from botdeploy.core.model.policy import Policy, Ring, Share
 from botdeploy.engine.commands.canary import canary
 from botdeploy.engine.commands.promote import promote
-from botdeploy.engine.rollout.loop import Options
+from botdeploy.engine.rollout.options import Options
 from botdeploy.engine.rollout.staging import BuildFailed
 from botdeploy.errors import ActFailed, ExitCode
 from tests.engine.fakefleet import Stage

@@ -16,7 +16,7 @@ from botdeploy.core.rollout.rollback_target import way_back
 from botdeploy.core.text.secret_mask import Mask
 from botdeploy.engine.commands.canary import canary
 from botdeploy.engine.commands.since_pass import since_pass
-from botdeploy.engine.rollout.loop import Options
+from botdeploy.engine.rollout.options import Options
 from botdeploy.errors import ExitCode
 from tests.engine.commands.test_canary import release, tick
 from tests.engine.commands.test_promote import RINGS, approve, stage_of, wait

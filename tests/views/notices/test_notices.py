@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import typer
 
-from botdeploy.cli.context import Context, Fault
+from botdeploy.cli.context import Context
+from botdeploy.cli.fault import Fault
 from botdeploy.cli.finish import finish
 from botdeploy.cli.team_notices import notices_of
 from botdeploy.core.events import Event, Kind

@@ -8,7 +8,6 @@ import subprocess
 from typing import TYPE_CHECKING
 
 from botdeploy.errors import UserError
-from botdeploy.hosts.ssh.config import network_interfaces
 from botdeploy.hosts.ssh.patterns import in_list
 from botdeploy.user_dirs import shell_of
 
@@ -81,6 +80,8 @@ class MatchConditions:
             case "localnetwork":
                 try:
                     networks = [ipaddress.ip_network(text) for text in argument.split(",")]
+                    from botdeploy.hosts.ssh.config import network_interfaces
+
                     ours = network_interfaces.addresses()
                 except ValueError as error:
                     raise CannotTell(f"localnetwork {argument}: {error}") from error
