@@ -82,6 +82,10 @@ step of the guard, there or back. Then the bot that stood there before had to ru
 and be enabled, with its data in its place; no two copies ever ran (each holds a lock of the kernel
 on the data, and one on the machine), and no other files were left. All held each time.
 
+The acts' own steps were met, too. If the act `switch` is killed, the host is as above. `prove`
+of the next release removes what stood there before: if it is killed, the new form runs on with its
+data, and the same command again removes the rest.
+
 | change | fault | steps |
 | --- | --- | --- |
 {rows}

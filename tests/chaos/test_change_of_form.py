@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.chaos import report
+from tests.chaos.lives import kill_act
 from tests.chaos.stand import Stand
 from tests.hosts.acts.actkit import BOT, Actor
 from tests.hosts.acts.formkit import Plain, copies, data_of, lives_of, of, plain, until
@@ -25,8 +26,9 @@ from tests.lab import lab as labs
 from tests.lab.registry import Owner
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
+    from tests.hosts.acts.actkit import Reply
     from tests.lab.faults import BreakableHost
 
 pytestmark = [pytest.mark.chaos, pytest.mark.lab]
@@ -34,6 +36,8 @@ pytestmark = [pytest.mark.chaos, pytest.mark.lab]
 EVERY = int(os.environ.get("BOTDEPLOY_CHAOS_EVERY", "2"))
 ENOUGH_FOR_A_PAGE = 100
 LEASE_S = 6
+AT_LEAST = 3
+"""An act has few steps: so many are tried in the shortest run."""
 FORMS = {"plain to several": ("-", "1"), "several to plain": ("1", "-")}
 
 
@@ -80,29 +84,55 @@ class FormStand:
         self.new = self.actor(self.new_name)
         said = self.new.enter(ttl=600, form=self.new_name)
         assert "state" in said, said.records
+        self.stage("NEW")
+
+    def stage(self, name: str) -> None:
+        """Send a release of the new form."""
         made = (
-            self.new.stage(plain("NEW"))
+            self.new.stage(plain(name))
             if isinstance(self.new, Plain)
-            else self.new.send(of(self.new_name, "NEW"))
+            else self.new.send(of(self.new_name, name))
         )
         assert not made.fault, made.records
 
     def switch(self, *, over_ssh: bool = False) -> None:
         """Begin the change, and leave it to itself."""
-        act = "switch" if self.new_name == "-" else f"switch@{self.new_name}"
         self.run = f"run{next(self.numbers)}x"
         words = (self.new.token, self.run, "NEW", LEASE_S)
-        self.stand.call(act, *words, over_ssh=over_ssh)
+        self.stand.call(self.act("switch"), *words, over_ssh=over_ssh)
 
-    def steps(self) -> list[str]:
-        """Find the steps of a change that nobody confirms, there and back."""
+    def act(self, name: str) -> str:
+        """Name an act of the new form."""
+        return name if self.new_name == "-" else f"{name}@{self.new_name}"
+
+    def confirm(self) -> None:
+        """Change the form, and have a later release run that is to be proven."""
+        self.stage("LATER")
+        for name in ("NEW", "LATER"):
+            run = f"run{next(self.numbers)}x"
+            assert "switched" in self.new.switch(run, name)
+            assert "confirmed" in self.new("confirm", self.new.token, run)
+            if name == "NEW":
+                assert "proven" in self.new("prove", self.new.token, name, 5, "roll1")
+
+    def prove(self) -> Reply:
+        """Prove the later release, which takes away what stood there before."""
+        return self.new("prove", self.new.token, "LATER", 5, "roll2")
+
+    def steps(self, act: str = "") -> list[str]:
+        """Find the steps of a change that nobody confirms, there and back; or of an act's own."""
 
         def live() -> None:
             self.switch()
             until(self.new, "NEW", is_pending=True)
             self.safe()
 
-        return self.stand.record("guard", "-", live)
+        if act == "prove":
+            self.confirm()
+            found = self.stand.record("act", f" {self.act(act)} ", self.prove)
+            self.prepare()
+            return found
+        return self.stand.record(*(("act", f" {self.act(act)} ") if act else ("guard", "-")), live)
 
     def safe(self, *, is_armed: bool = True) -> None:
         """Wait until the old form runs, and the change is over; where it was armed at all."""
@@ -111,7 +141,9 @@ class FormStand:
             try:
                 phase = self.new.state()["phase"] or {}
             except (StopIteration, subprocess.TimeoutExpired):
-                phase = {}
+                phase = {"phase": "not told"}
+            if not phase and not is_armed:
+                break
             if phase.get("phase") == "reverted" and (phase["run"] == self.run or not is_armed):
                 break
             assert time.monotonic() < end, phase
@@ -135,6 +167,55 @@ class FormStand:
         if not self.old.state()["enabled"]:
             found.append("it is not enabled")
         return found
+
+    def wrong_for_good(self) -> list[str]:
+        """List what does not hold where the new form is there to stay."""
+        state = until(self.new, "LATER", 30)
+        found = copies(self.host)
+        if data_of(self.host, self.new_name) != "precious" or not state["enabled"]:
+            found.append("the new form is without the data, or not enabled")
+        try:
+            lives_of(self.host)
+        except AssertionError as error:
+            found.append(str(error))
+        return found
+
+    def live_through_act(self, step: str, act: str) -> list[str]:
+        """Kill an act before one of its own steps, and see what comes of it."""
+        if act == "switch":
+            self.back_to_old()
+        else:
+            self.prepare()
+            self.confirm()
+        self.stand.plan("act", f" {self.act(act)} ", step)
+        if act == "switch":
+            self.switch()
+        else:
+            self.stand.call(self.act(act), self.new.token, "LATER", 5, "roll2")
+        if self.stand.await_stop(30):
+            kill_act(self.host)
+        self.stand.go_on()
+        if act == "switch":
+            self.safe(is_armed=False)
+            self.back_to_old()  # what was left half written goes with the next one
+            self.switch()
+            self.safe()
+            return self.wrong()
+        found = self.wrong_for_good()
+        if "proven" not in (said := self.prove()):
+            found.append(f"the same again: {said.records}")
+        unit = BOT if self.old_name == "-" else f"{BOT}@{self.old_name}"
+        found += self.host.root(
+            f"ls -d /etc/systemd/system/{unit}.service {self.left} 2>/dev/null; true"
+        ).stdout.split()
+        return found + self.wrong_for_good()
+
+    @property
+    def left(self) -> str:
+        """Name what of the old form must be gone when the new one is proven."""
+        if self.old_name == "-":
+            return f"{HOME}/releases {HOME}/current"
+        return f"{HOME}/instances/{self.old_name}/releases"
 
     def live_through(self, step: str, fault: str) -> list[str]:
         """Break something before one step, and see what comes of it."""
@@ -185,7 +266,7 @@ def told() -> Iterator[list[tuple[str, str, int]]]:
     """Collect what each test found, and write it to the page when all have."""
     found: list[tuple[str, str, int]] = []
     yield found
-    is_whole = len(found) == len(FAULTS) * len(FORMS)
+    is_whole = len(found) == (len(FAULTS) + len(("switch", "prove"))) * len(FORMS)
     if is_whole and sum(many for *_, many in found) >= ENOUGH_FOR_A_PAGE:
         report.put_forms(report.PAGE, report.of_forms(found, LEASE_S))
 
@@ -208,7 +289,35 @@ def test_a_change_of_form_survives_a_fault_before_any_step(
     for step in steps[list(FAULTS).index(fault) % EVERY :: EVERY]:
         work.put(step)
 
-    count_of_steps = work.qsize()
+    many = work.qsize()
+    assert broken_at(made, work, lambda one, step: one.live_through(step, fault)) == []
+    told.append((form, fault, many))
+
+
+@pytest.mark.parametrize("act", ["switch", "prove"])
+@pytest.mark.parametrize("form", FORMS)
+def test_an_act_of_a_change_of_form_may_be_killed_before_any_of_its_steps(
+    form: str, act: str, hosts: list[BreakableHost], told: list[tuple[str, str, int]]
+) -> None:
+    """The switch ends in the old form by itself; a proof that is repeated takes the rest away."""
+    made = [FormStand(host, *FORMS[form]) for host in hosts]
+    with ThreadPoolExecutor(len(made)) as pool:
+        list(pool.map(lambda one: one.prepare(), made))
+    work: queue.SimpleQueue[str] = queue.SimpleQueue()
+    steps = made[0].steps(act)
+    for step in steps[:: min(EVERY, max(1, len(steps) // AT_LEAST))]:
+        work.put(step)
+    many = work.qsize()
+    assert broken_at(made, work, lambda one, step: one.live_through_act(step, act)) == []
+    told.append((form, f"SIGKILL of the act `{act}`", many))
+
+
+def broken_at(
+    made: list[FormStand],
+    work: queue.SimpleQueue[str],
+    live: Callable[[FormStand, str], list[str]],
+) -> list[str]:
+    """Live through one step after the other on all hosts; give those that broke something."""
 
     def go(one: FormStand) -> list[str]:
         found: list[str] = []
@@ -218,14 +327,13 @@ def test_a_change_of_form_survives_a_fault_before_any_step(
             except queue.Empty:
                 return found
             try:
-                wrong = one.live_through(step, fault)
+                wrong = live(one, step)
             except AssertionError as error:
                 wrong = [str(error)[:400]]
-            print(f"{fault}  before  {step[:140]}  {wrong}", flush=True)  # noqa: T201
+            print(f"before  {step[:140]}  {wrong}", flush=True)  # noqa: T201
             if wrong:
                 found.append(f"{step}: {wrong}")
                 one.prepare()
 
     with ThreadPoolExecutor(len(made)) as pool:
-        assert [row for rows in pool.map(go, made) for row in rows] == []
-    told.append((form, fault, count_of_steps))
+        return [row for rows in pool.map(go, made) for row in rows]
