@@ -268,3 +268,36 @@ def test_cron_takes_it_on_over_two_rings(lab: Lab, tmp_path: Path) -> None:
         time.sleep(1)
     history = project.run("history", "prod").events[0]["entries"]
     assert {one["release"] for one in history if one["act"] == "prove"} == {first, f"{first}+2"}
+
+
+@pytest.mark.parametrize("named", [False, True], ids=["plain", "several"])
+def test_a_host_that_was_away_gets_it_from_another(
+    lab: Lab, tmp_path: Path, *, named: bool
+) -> None:
+    """From a controller without the value; its tree is neither sent nor built there again."""
+    rings = [
+        {"name": "canary", "hosts": "h1", "soak": "2s", "settle": "1s"},
+        {"name": "fleet", "hosts": "all", "batch": 3, "settle": "1s"},
+    ]
+    names = ("h1", "h2", "h3")
+    of: dict[str, Any] = {"named": dict(zip(names, names, strict=True))} if named else {}
+    bot = {"secrets": {"TOKEN": "env:GIVEN"}, "build": ["date +%N >built"]}
+    project = Project(
+        tmp_path, lab, bot=bot, rollout={"rings": rings, "max_unreachable": 1}, hosts=names, **of
+    )
+    first = releases_of(project.canary(env={"GIVEN": "one-of-the-test"}))
+    with lab["h3"].cut_network():
+        project.canary(env={"GIVEN": "two-of-the-test"})
+    assert project.running() == [f"{first}+2", f"{first}+2", first]
+    deadline = time.monotonic() + 90
+    while project.running() != [f"{first}+2"] * 3:
+        assert project.run("promote", "prod").code == 0
+        assert time.monotonic() < deadline
+        time.sleep(1)
+    home = "/opt/tbot/instances/h3" if named else "/opt/tbot"
+    assert "two-of-the-test" in lab["h3"].root(f"cat {home}/current/.botdeploy/environment").stdout
+    built = {
+        one: lab["h3"].root(f"cat {home}/releases/{one}/{'tree/' * named}built").stdout
+        for one in (first, f"{first}+2")
+    }
+    assert (len(set(built.values())) == 1) is named, "a plain bot builds for each release"
