@@ -356,10 +356,11 @@ def _is_told(error: BotdeployError) -> None:
 
 def test_every_act_is_tried() -> None:
     """An act that is added is tried here, too."""
+    every = acts_of([])
     there = {
         f"{subject}.{name}"
-        for subject, acts in vars(acts_of([])).items()
-        if isinstance(acts, Subject)
+        for subject in dir(every)
+        if isinstance(acts := getattr(every, subject), Subject)
         for name, _ in inspect.getmembers(type(acts), inspect.isfunction)
         if name[0] != "_"
     }
