@@ -7,7 +7,7 @@ from enum import IntEnum, StrEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 
 class ExitCode(IntEnum):
@@ -45,6 +45,8 @@ class Todo(StrEnum):
     LOGS = "logs"
     START_UNIT = "start unit"
     """Start the bot's unit on its host, by hand."""
+    RENUMBER = "renumber"
+    """Agree that instances change their numbers."""
     SHOW_UNIT = "show unit"
     """Look at the bot's unit on its host."""
 
@@ -101,6 +103,17 @@ class NoMatch(UserError):
 
 class SourceError(UserError):
     """A source that does not exist, is empty, or holds what cannot be released."""
+
+
+class NotAgreed(BotdeployError):
+    """The release changes numbers of instances, and no person agreed; nothing was touched."""
+
+    exit_code = ExitCode.HELD
+
+    def __init__(self, numbers: Sequence[Mapping[str, str | None]]) -> None:
+        """Take the numbers that change, as machine output has them: ``host``, ``from``, ``to``."""
+        super().__init__("instances change their numbers", hint=Hint(Todo.RENUMBER))
+        self.numbers = numbers
 
 
 class LockedError(BotdeployError):

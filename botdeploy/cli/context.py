@@ -16,7 +16,7 @@ from botdeploy.cli.output import Output
 from botdeploy.core.text.secret_mask import Mask
 from botdeploy.engine.fleet.clock import Clock, SystemClock
 from botdeploy.engine.outcome import Ended
-from botdeploy.errors import BotdeployError, ExitCode, UserError
+from botdeploy.errors import BotdeployError, ExitCode, NotAgreed, UserError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -124,7 +124,12 @@ class Context:
         return unsent
 
     def _of(self, error: BotdeployError) -> Ended:
-        return Ended(error.exit_code, self.output.masked(str(error)), hints=error.hints)
+        text = str(error)
+        if isinstance(error, NotAgreed):
+            from botdeploy.views import sentences
+
+            text = sentences.not_agreed(error.numbers)
+        return Ended(error.exit_code, self.output.masked(text), hints=error.hints)
 
     def told(self, error: BotdeployError) -> str:
         """Say what an error is, and what may be done about it."""

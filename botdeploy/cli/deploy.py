@@ -84,6 +84,7 @@ def canary(context: Context, environment: str, request: Request) -> int:
                 ),
                 release=request.release,
                 is_forced=request.force,
+                is_agreed=request.yes,
             )
         return context.ended(ended)
 

@@ -47,6 +47,7 @@ def hint_for(decision: Decision, release: str) -> Hint | None:
         Reason.HOLD: Todo.RESUME,
         Reason.QUARANTINE: Todo.FORCE,
         Reason.LAPSED: Todo.CANARY,
+        Reason.RENUMBERS: Todo.RENUMBER,
     }  # what ends a wait, where time alone does not
     match decision:
         case End():

@@ -41,6 +41,7 @@ PARTS = (
     "retain",
     "retire",
     "succession",
+    "group",
     "gate",
     "note",
     "follow",

@@ -9,7 +9,7 @@ from botdeploy.core.judge.pass_caveats import MEND_LEVELS, NO_LEVELS
 from botdeploy.core.text.phrases import count, few, hosts_on
 from botdeploy.views.host_tables import host_table
 from botdeploy.views.local_time import duration
-from botdeploy.views.sentences import changes_of_form
+from botdeploy.views.sentences import changes_of_form, renumbering
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -39,8 +39,13 @@ def head(record: Mapping[str, Any]) -> Iterator[Styled]:
         yield f"{name} belongs to environment '{other}'; canary would refuse it", "red"
     for told in changes_of_form(record.get("changes_of_form", ())):
         yield told, "yellow"
-    yield from required(record.get("requires"))
     machine_of = {host["host"]: host["machine"] for host in record["hosts"]}
+    numbers = record.get("renumbers", ())
+    for told in renumbering(numbers, len({machine_of[one["host"]] for one in numbers})):
+        yield told, "yellow"
+    if numbers:
+        yield "canary begins this only with --yes", "yellow"
+    yield from required(record.get("requires"))
     for ring in record["rings"]:
         machines = len({machine_of[name] for name in ring["hosts"]})
         yield f"ring {ring['name']}: {', '.join(_ring(ring, machines))}", ""

@@ -65,6 +65,8 @@ def _next(hints: Iterable[Hint], environment: str, hosts: Mapping[str, Host]) ->
                 label = f"to take it from '{step.name}' for good"
             case Todo.FORCE:
                 label = "to release it all the same"
+            case Todo.RENUMBER:
+                label = "to switch all of them together"
             case Todo.UNLOCK:
                 label = "to remove the lock by hand"
             case _:
@@ -104,6 +106,8 @@ def command(step: Hint, environment: str) -> str:
     match step.todo:
         case Todo.FORCE:
             return f"botdeploy canary {environment} --force --release {step.name}"
+        case Todo.RENUMBER:
+            return f"botdeploy canary {environment} --yes"
         case Todo.TAKE_OVER:
             return f"botdeploy canary {environment} --take-over {step.name}"
         case Todo.RETIRE:
@@ -251,6 +255,37 @@ def changes_of_form(changes: Sequence[Mapping[str, Any]]) -> Iterable[str]:
             f"{one['host']} takes the place of {was} on {one['machine']}: its shared data moves "
             f"along{stay}"
         )
+
+
+def renumbering(numbers: Sequence[Mapping[str, Any]], machines: int = 1) -> Iterable[str]:
+    """Say which instances change their numbers, and how they are switched; nothing where none."""
+    if not numbers:
+        return
+    yield (
+        f"instances change their numbers: {_numbers(numbers)}. They are switched in one batch, "
+        "after all other rings: all of them are dead before the first one starts. One verdict is about "
+        "all of them"
+    )
+    if machines > 1:
+        yield (
+            f"they are on {machines} machines: if a lease ends on one of them, or on the way back, "
+            "old and new numbers may run beside each other until all machines are back"
+        )
+
+
+def not_agreed(numbers: Sequence[Mapping[str, Any]]) -> str:
+    """Say which numbers a release would change, and that a person must agree."""
+    return (
+        f"the release changes instance_index/instance_count of instances: {_numbers(numbers)}. By "
+        "old and new numbers side by side two of them would do the same work, so all of them stop "
+        "before the first one starts, and a person must agree. Nothing was changed"
+    )
+
+
+def _numbers(numbers: Sequence[Mapping[str, Any]]) -> str:
+    return ", ".join(
+        f"{one['host']} {one['from'] or 'none'} → {one['to'] or 'none'}" for one in numbers
+    )
 
 
 def ignored_arguments(inventory: Inventory) -> Iterable[str]:

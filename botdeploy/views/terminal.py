@@ -98,7 +98,8 @@ class Progress:
                 names = data.get("not_in_inventory", ())
                 others = sentences.not_in_inventory(names, event.environment)
                 changes = sentences.changes_of_form(data.get("changes_of_form", ()))
-                return "; ".join([told, *changes, *others]), "bold"
+                numbers = sentences.renumbering(data.get("renumbers", ()))
+                return "; ".join([told, *changes, *numbers, *others]), "bold"
             case Kind.STAGED:
                 size = _size(data["bytes_sent"]) if data["bytes_sent"] else "there already"
                 if "same_as" in data:

@@ -221,6 +221,8 @@ class FakeHost:
     confirmed: Mark | None = None
     reverted: Mark | None = None
     lease: float = 0.0
+    held: str = ""
+    """The run of a group that is dead and waits for the word to start."""
     stuck: str = ""
     quarantine: dict[str, str] = field(default_factory=dict)
     refused: dict[str, tuple[str, ...]] = field(default_factory=dict)
@@ -620,10 +622,17 @@ class FakeHost:
             self.rollout |= {"outcome": outcome, "ended": _stamp(self.wall()), "ended_why": why}
             self._changed("end", rollout, outcome)
 
-    def switch(self, token: str, run: str, release: str, ttl_s: int) -> Record:
-        """Stop the old one, start the new one, under lease."""
+    def switch(
+        self, token: str, run: str, release: str, ttl_s: int, group: str = "", go: str = ""
+    ) -> Record:
+        """Stop the old one, start the new one, under lease; of a group not before it may go."""
         self._need_lock(token)
         self.settle()
+        if go:
+            self._changed(go, run, group)
+        if go == "hold":
+            self.held = run
+            return {"stopped": True}
         if self.pending is not None and self.pending.run == run:
             return self._tell_switched(self.pending)
         if self.confirmed is not None and self.confirmed.run == run:
@@ -693,6 +702,9 @@ class FakeHost:
         if self.pending is not None and target == "-":
             self._go_back("controller", cause, why)
             return self._tell_reverted()
+        if self.held == run and (self.confirmed is None or self.confirmed.run != run):
+            self._changed("unhold", run)
+            return {"unchanged": {"release": self.current}}
         if self.reverted is not None and self.reverted.run == run:
             return self._tell_reverted()
         if self.pending is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from enum import StrEnum
 from math import ceil
@@ -76,6 +76,14 @@ class Ring:
     """Texts (Jinja2) for the bot's users: ``begin``, ``end``."""
     announce_to: tuple[str, ...] = ()
     """Where those go: Apprise URLs or references to them; empty: where the team is told."""
+    renumbers: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    """Of the ring that changes numbers: its hosts, with their old and new ``INDEX/COUNT``."""
+    own_env: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """Of such a ring: each host's ``env``."""
+
+    def of(self, host: str) -> Ring:
+        """Give the ring with the ``env`` that one of its hosts gets."""
+        return replace(self, env=self.own_env[host]) if host in self.own_env else self
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from botdeploy.core.report.host_report import host_report, with_journal
 from botdeploy.core.report.report_model import Report, ReportedError, instant, microseconds
 from botdeploy.core.rollout import ring_members
 from botdeploy.core.rollout.next_step import Result
+from botdeploy.core.rollout.renumbering import as_one_batch
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -37,6 +38,7 @@ def rollout_report(
 ) -> Report:
     """Report a rollout from what the hosts said."""
     states, away, acts = answers.states, answers.away, answers.acts
+    inventory = as_one_batch(inventory, states, record.release)
     rings = ring_members.members(inventory, states, away, rollout=record.id, release=record.release)
     hosts = []
     read: dict[str, Counted] = {}

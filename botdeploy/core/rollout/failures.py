@@ -26,7 +26,8 @@ def failure(facts: Facts) -> Decision | None:
     ring, why = _first_failure(facts)
     if not why:
         return None
-    going = [name for name in _goes_back(facts, ring) if facts.hosts[name].standing in HOLDING]
+    back = _with_renumbered(facts, _goes_back(facts, ring))
+    going = [name for name in back if facts.hosts[name].standing in HOLDING]
     if going:
         return Revert(tuple(going), why)
     if facts.within(Standing.BUSY):
@@ -87,6 +88,12 @@ def _goes_back(facts: Facts, ring: str) -> Sequence[str]:
             if shown is None and not facts.condemned and not facts.within(*_BACK):
                 return tuple(members)
             return (*((shown,) if shown else ()), *pending)
+
+
+def _with_renumbered(facts: Facts, going: Sequence[str]) -> Sequence[str]:
+    """Add to hosts that go back those that changed their numbers with them."""
+    others = [name for ring in facts.policy.rings for name in ring.renumbers]
+    return going if {*going}.isdisjoint(others) else tuple(dict.fromkeys((*going, *others)))
 
 
 def beyond_reach(facts: Facts) -> Decision | None:

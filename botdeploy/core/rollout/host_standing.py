@@ -13,7 +13,7 @@ from botdeploy.core.host.host_state import Phase
 from botdeploy.core.host.running import Seen
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from botdeploy.core.host.host_state import HostState
 
@@ -160,6 +160,11 @@ def next_try_id(rollout: str, state: HostState | None) -> str:
     earlier = (switch.try_id, switch.earlier) if switch is not None else ()
     last = max((_tries(one, rollout) for one in earlier if is_try_of(one, rollout)), default=0)
     return f"{rollout}.{last + 1}" if last else rollout
+
+
+def next_try_of_all(rollout: str, states: Iterable[HostState | None]) -> str:
+    """Name the next try of several hosts, where they make it under one name."""
+    return max((next_try_id(rollout, state) for state in states), key=lambda t: _tries(t, rollout))
 
 
 def _tries(try_id: str, rollout: str) -> int:

@@ -76,6 +76,8 @@ class Reason(StrEnum):
     QUARANTINE = "quarantine"
     REQUIRES = "requires"
     """Another environment has not proven the release."""
+    RENUMBERS = "renumbers"
+    """It changes the numbers of instances that run: a person begins that."""
     LAPSED = "lapsed"
     WATCH = "watch"
 

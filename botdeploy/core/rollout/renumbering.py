@@ -1,51 +1,158 @@
-"""Renumbering: instances that stay, and whose index or count a release changes."""
+"""Renumbering: instances that stay, and whose index or count a release changes.
+
+While two releases run beside each other that number the instances in two ways, two of them may do
+the same share of the work. So those instances are one ring of their own, and one batch.
+"""
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from botdeploy.errors import UserError
+from botdeploy.core.model.policy import Ring, Share
+from botdeploy.core.rollout import ring_members
+from botdeploy.core.rollout.host_standing import HOLDING, Standing
+from botdeploy.core.rollout.next_step import Blame, End, Reason, Result, Revert, Wait
+from botdeploy.core.rollout.unnamed import unnamed
+from botdeploy.errors import Hint, NotAgreed, Todo, UserError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from botdeploy.core.host.host_state import HostState
     from botdeploy.core.model.inventory import Inventory
+    from botdeploy.core.model.policy import Policy
+    from botdeploy.core.rollout.facts import Facts
+    from botdeploy.core.rollout.next_step import Decision
+
+RING = "renumbering"
+"""What the ring is called that all of them are in."""
+
+
+def numbers_before(state: HostState, release: str) -> str:
+    """Give the numbers by which an instance ran before ``release``; empty where by none."""
+    stood = state.running or state.current
+    if stood == release:
+        switch = state.switch
+        stood = switch.old if switch is not None and switch.new == release else ""
+    found = state.release(stood)
+    return found.numbers if found is not None else ""
+
+
+def records(numbers: Mapping[str, tuple[str, str]]) -> list[dict[str, str | None]]:
+    """Give them as machine output has them; no number is None."""
+    return [
+        {"host": name, "from": before or None, "to": after or None}
+        for name, (before, after) in numbers.items()
+    ]
+
+
+def changed_numbers(policy: Policy) -> list[dict[str, str | None]]:
+    """Give the numbers that a policy's rings change, as ``records`` does."""
+    return [one for ring in policy.rings for one in records(ring.renumbers)]
 
 
 def renumbered(
     inventory: Inventory, states: Mapping[str, HostState], release: str
 ) -> dict[str, tuple[str, str]]:
-    """Name the hosts whose numbers the release changes: host → what runs there, what is to run.
+    """Name the hosts whose numbers the release changes: host → what they were, what they are to be.
 
-    Numbers are ``INDEX/COUNT``. While two releases run beside each other that number the
-    instances in two ways, two of them may do the same share of the work.
+    Numbers are ``INDEX/COUNT``; empty: none. With those that stay come the ones that begin to be
+    numbered beside them, and hosts that can't be asked. The same before and after the switch.
     """
     found = {}
     for host in inventory.hosts:
         state = states.get(host.name)
-        runs = state.release(state.running) if state is not None else None
-        if state is None or runs is None or runs.id == release or not runs.numbers:
-            continue
-        staged = state.release(release)
-        new = host.numbers if staged is None else staged.numbers
-        if new != runs.numbers:
-            found[host.name] = (runs.numbers, new)
-    return found
+        before = numbers_before(state, release) if state is not None else ""
+        staged = state.release(release) if state is not None else None
+        after = host.numbers if staged is None else staged.numbers
+        if before != after:
+            found[host.name] = (before, after)
+    return found if any(before for before, _ in found.values()) else {}
 
 
-def refuse_renumbering(inventory: Inventory, states: Mapping[str, HostState], release: str) -> None:
-    """Raise UserError where a rollout would run two numberings of the instances side by side."""
-    found = renumbered(inventory, states, release)
-    if not found:
+def as_one_batch(inventory: Inventory, states: Mapping[str, HostState], release: str) -> Inventory:
+    """Put the hosts whose numbers the release changes into a ring of their own, behind the others.
+
+    It has no gate and no hours: a person agrees to it. It soaks and settles for as long as that
+    one of their own rings that takes longest, and each host gets its own ring's variables.
+    """
+    policy = inventory.policy
+    changed = renumbered(inventory, states, release)
+    if not changed or any(ring.renumbers for ring in policy.rings):
+        return inventory
+    everybody = replace(inventory, policy=replace(policy, only=None))
+    own = ring_members.members(everybody, states, release=release)
+    theirs = [ring for ring in policy.rings if not changed.keys().isdisjoint(own[ring.name])]
+    env = {ring.name: ring.env for ring in policy.rings}
+    whole = Ring(
+        name=RING,
+        selector="",
+        hosts=tuple(changed),
+        soak=max((ring.soak for ring in theirs), default=timedelta(0)),
+        settle=max((ring.settle for ring in theirs), default=timedelta(0)),
+        batch=Share(percent=100.0),
+        renumbers=changed,
+        own_env={name: env[ring] for ring in own for name in own[ring] if name in changed},
+    )
+    has_others = any(host.name not in changed for host in inventory.hosts)
+    rings = (*(policy.rings if has_others else ()), whole)
+    return replace(inventory, policy=replace(policy, rings=rings))
+
+
+def refuse_renumbering(
+    inventory: Inventory,
+    states: Mapping[str, HostState],
+    release: str,
+    *,
+    is_agreed: bool,
+    last_ring: str | None = None,
+) -> None:
+    """Refuse to begin what would run two numberings side by side, or what nobody agreed to.
+
+    Raises UserError or NotAgreed; nothing where a host has the new number already.
+    """
+    changed = renumbered(inventory, states, release)
+    if not changed or any(states[n].running == release for n in changed if n in states):
         return
-    told = ", ".join(
-        f"{name} runs as {old} and would be {new or 'none'}" for name, (old, new) in found.items()
-    )
-    units = " ".join(dict.fromkeys(inventory.host(name).unit for name in found))
-    raise UserError(
-        f"the release changes instance_index/instance_count of instances that run: {told}. While "
-        "some run by the old numbers and some by the new ones, two of them may do the same work. "
-        f"Nothing was changed. Stop them on their machines (systemctl stop {units}), then run the "
-        "same command: it starts each with its new number"
-    )
+    left = [one.name for one in unnamed(inventory, states)]
+    if left:
+        raise UserError(
+            f"the release changes the numbers of instances that run, and {', '.join(left)}, which "
+            "the inventory does not name, may run by an old one. Nothing was changed",
+            hint=Hint(Todo.RETIRE, (left[0],)),
+        )
+    only = inventory.policy.only
+    if last_ring is not None or (only is not None and not changed.keys() <= only):
+        option = "--ring" if last_ring is not None else "--limit"
+        raise UserError(
+            f"the release changes the numbers of {', '.join(changed)}: they are switched together, "
+            f"without {option}. Nothing was changed"
+        )
+    if not is_agreed:
+        raise NotAgreed(records(changed))
+
+
+def whole_step(facts: Facts, ring: Ring) -> Decision | None:
+    """Say what is due first in a ring that renumbers: nothing runs by two numberings for long.
+
+    None where all of its hosts stand alike, or are on their way there.
+    """
+    if not ring.renumbers or facts.has_passed(ring.name):
+        return None
+    views = facts.views(ring.name)
+    away = [name for name, view in views.items() if view.standing is Standing.AWAY]
+    lapsed = [name for name, view in views.items() if view.standing is Standing.LAPSED]
+    holding = tuple(name for name, view in views.items() if view.standing in HOLDING)
+    pending = any(views[name].standing is Standing.PENDING for name in holding)
+    if (lapsed and holding) or (away and pending):
+        why = f"instances that change their numbers stay together ({facts.whys(lapsed or away)})"
+        return Revert(holding, why, Blame.NOBODY)
+    if away and not holding:
+        why = f"every instance that changes its number must be reached ({facts.whys(away)})"
+        return End(Result.UNREACHABLE, why, ring.name)
+    if not holding and not facts.is_attended:
+        why = f"{ring.name} changes the numbers of instances that run, and a person begins that"
+        return Wait(Reason.RENUMBERS, why, ring.name)
+    return None

@@ -19,6 +19,7 @@ from botdeploy.core.rollout.next_step import (
     SwitchOver,
     Wait,
 )
+from botdeploy.core.rollout.renumbering import whole_step
 from botdeploy.core.verdict import Outcome
 
 if TYPE_CHECKING:
@@ -38,6 +39,9 @@ def ring_step(facts: Facts, ring: Ring, members: Sequence[str]) -> Decision:
     views = {name: facts.hosts[name] for name in members}
     if any(view.standing is Standing.BUSY for view in views.values()):
         return Wait(Reason.ACT, "another operation is still running", ring.name)
+    first = whole_step(facts, ring)
+    if first is not None:
+        return first
     settling = [
         view.age_s
         for view in views.values()
@@ -46,7 +50,7 @@ def ring_step(facts: Facts, ring: Ring, members: Sequence[str]) -> Decision:
     if settling:
         left = ring.settle - timedelta(seconds=min(settling))
         return Wait(Reason.SETTLE, "the batch settles", ring.name, facts.now + left)
-    settled = _confirmable(views)
+    settled = _confirmable(ring, views)
     if settled and not _stays_pending(facts, ring):
         return Confirm(ring.name, settled)
     behind = [
@@ -79,7 +83,11 @@ def _alone(facts: Facts, ring: Ring, views: Mapping[str, HostStanding]) -> Decis
     tried = [one.standing for one in facts.hosts.values() if one.standing in HOLDING]
     earlier = facts.policy.rings[: facts.policy.rings.index(ring)]
     names = [name for one in earlier for name in facts.members.get(one.name, ())]
-    if not names or any(facts.hosts[name].standing is not Standing.SAME for name in names):
+    if (
+        ring.renumbers
+        or not names
+        or any(facts.hosts[name].standing is not Standing.SAME for name in names)
+    ):
         return None
     if not tried:
         first = next(n for n, view in views.items() if view.standing not in HOLDING)
@@ -148,7 +156,7 @@ def _soak(facts: Facts, ring: Ring, views: Mapping[str, HostStanding]) -> Decisi
     if verdict is None or verdict.outcome is Outcome.WAIT:
         reasons = f": {'; '.join(verdict.reasons)}" if verdict and verdict.reasons else ""
         return _without_verdict(facts, ring, views, f"no verdict yet{reasons}")
-    pending = _confirmable(views)
+    pending = _confirmable(ring, views)
     if pending:
         return Confirm(ring.name, pending)
     is_down = any(
@@ -162,12 +170,10 @@ def _soak(facts: Facts, ring: Ring, views: Mapping[str, HostStanding]) -> Decisi
     return Prove(ring.name, waiting, verdict)
 
 
-def _confirmable(views: Mapping[str, HostStanding]) -> tuple[str, ...]:
-    return tuple(
-        name
-        for name, view in views.items()
-        if view.standing is Standing.PENDING and view.seen.runs in CONFIRMABLE
-    )
+def _confirmable(ring: Ring, views: Mapping[str, HostStanding]) -> tuple[str, ...]:
+    pending = {n: view for n, view in views.items() if view.standing is Standing.PENDING}
+    found = tuple(name for name, view in pending.items() if view.seen.runs in CONFIRMABLE)
+    return () if ring.renumbers and len(found) < len(pending) else found
 
 
 def _without_verdict(
@@ -185,7 +191,7 @@ def _without_verdict(
     attended = max(facts.policy.attended_soak, ring.soak + VERDICT_LATE)
     if facts.is_attended and age < attended:
         return Wait(Reason.VERDICT, why, ring.name, facts.now + (attended - age))
-    pending = _confirmable(views)
+    pending = _confirmable(ring, views)
     if facts.is_attended and pending and facts.policy.lease.until is not LeaseUntil.VERDICT:
         return Confirm(ring.name, pending)
     options = JudgeOptions.from_policy(facts.policy.judge, ring.soak or ring.settle)

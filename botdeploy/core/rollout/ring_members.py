@@ -32,7 +32,8 @@ def members(
     later ring the sickest come first, so that the last good one is not the first to go.
     """
     policy = inventory.policy
-    names = [host.name for host in inventory.hosts]
+    renumbered = {name for ring in policy.rings for name in ring.renumbers}
+    names = [host.name for host in inventory.hosts if host.name not in renumbered]
     if policy.only is not None:
         names = [name for name in names if name in policy.only]
     out = set(away)
@@ -40,6 +41,9 @@ def members(
     taken: set[str] = set()
     rings: dict[str, tuple[str, ...]] = {}
     for number, ring in enumerate(policy.rings):
+        if ring.renumbers:
+            rings[ring.name] = ring.hosts
+            continue
         own = [name for name in names if staged.get(name) == ring.name and name not in taken]
         free = [name for name in names if name not in taken and name not in staged]
         if isinstance(ring.selector, Share):

@@ -12,7 +12,7 @@ from botdeploy.core.rollout import target as targets
 from botdeploy.core.rollout.host_standing import SATISFIED, Standing
 from botdeploy.core.rollout.machine_count import machines_with
 from botdeploy.core.rollout.one_machine import as_told
-from botdeploy.core.rollout.renumbering import refuse_renumbering
+from botdeploy.core.rollout.renumbering import as_one_batch, refuse_renumbering
 from botdeploy.engine.commands.leftovers import revert_leftovers
 from botdeploy.engine.outcome import Ended
 from botdeploy.engine.rollout.loop import RolloutLoop
@@ -45,11 +45,13 @@ def canary(
     *,
     release: str | None = None,
     is_forced: bool = False,
+    is_agreed: bool = False,
 ) -> Ended:
     """Take a build (or an already staged ``release``) through the rings as far as they allow.
 
     The same command after an interruption goes on where the hosts say that it was. Raises
-    LockedError, Quarantined, TooFew and UserError before anything is touched.
+    LockedError, Quarantined, NotAgreed (without ``is_agreed``), TooFew and UserError before
+    anything is touched.
     """
     names = [host.name for host in inventory.hosts]
     with dependencies.lock(names, "rollout", options.message or "canary") as lock:
@@ -60,7 +62,13 @@ def canary(
         target = targets.named(inventory, lock.states, built, release, new, is_forced=is_forced)
         if not is_forced:
             targets.refuse_quarantined(inventory, lock.states, target)
-        refuse_renumbering(inventory, lock.states, target.release)
+        refuse_renumbering(
+            inventory,
+            lock.states,
+            target.release,
+            is_agreed=is_agreed,
+            last_ring=options.last_ring,
+        )
         if build is not None:
             build = build.under(target.release)
         revert_leftovers(inventory, dependencies, lock, besides=target.release)
@@ -79,6 +87,7 @@ def run(
     """Go on with the rollout of ``target`` under the lock, until it ends or must wait."""
     if build is not None:
         dependencies.mask.add(build.mask)
+    inventory = as_one_batch(inventory, lock.states, target.release)
     with RolloutLoop(inventory, dependencies, lock, target, build, options) as loop:
         faults = _faults(loop, lock) if options.is_attended else {}
         # A new rollout would find every host proven, and say that it passed.

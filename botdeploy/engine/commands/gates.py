@@ -9,6 +9,7 @@ from botdeploy.core.model.policy import Gate
 from botdeploy.core.rollout import ring_members, rollout_records
 from botdeploy.core.rollout.host_standing import SATISFIED, UNPROVEN, standing_of
 from botdeploy.core.rollout.machine_count import machines_with
+from botdeploy.core.rollout.renumbering import as_one_batch
 from botdeploy.engine.commands.since_pass import since_pass
 from botdeploy.engine.fleet.observe import observe_some
 from botdeploy.engine.fleet.ownership import refuse_others
@@ -97,6 +98,7 @@ def _waiting_ring(
 
     One approval opens a ring's gate; another, given after it began, takes on a doubtful verdict.
     """
+    inventory = as_one_batch(inventory, seen, release)
     rings = ring_members.members(inventory, seen, rollout=rollout_id, release=release)
     for ring in inventory.policy.rings:
         views = [

@@ -13,6 +13,7 @@ from botdeploy.core.release.release_ids import in_order, made_of
 from botdeploy.core.rollout import ring_members
 from botdeploy.core.rollout.batch import batches
 from botdeploy.core.rollout.one_machine import as_told
+from botdeploy.core.rollout.renumbering import as_one_batch, changed_numbers
 from botdeploy.core.rollout.succession import successions
 from botdeploy.core.rollout.target import named
 from botdeploy.engine.evidence.traffic import forecast, traffic
@@ -103,11 +104,12 @@ class Plan:
                 for ring in inventory.policy.rings
             ],
             "hosts": [
-                self._host(name, ring)
+                self._host(name, ring.of(name))
                 for ring in inventory.policy.rings
                 for name in self.rings[ring.name]
             ],
             "left_out": dict(inventory.left_out),
+            "renumbers": changed_numbers(inventory.policy),
             "changes_of_form": [one.record() for one in successions(inventory, self.states)],
             "power": {
                 "traffic": self.traffic.record() if self.traffic is not None else None,
@@ -209,6 +211,7 @@ def plan(
     release = named(inventory, states, built, release, new, is_forced=is_forced).release
     if build is not None:
         build = build.under(release)
+    inventory = as_one_batch(inventory, states, release)
     rings = ring_members.members(inventory, states, away, release=release)
     names = [name for ring in inventory.policy.rings for name in rings[ring.name]]
 

@@ -9,6 +9,7 @@ from botdeploy.core.rollout import ring_members
 from botdeploy.core.rollout.decision import decide
 from botdeploy.core.rollout.facts import facts_of
 from botdeploy.core.rollout.host_standing import standing_in
+from botdeploy.core.rollout.renumbering import as_one_batch
 from botdeploy.core.rollout.target import Target
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ def next_decision(
     """
     away = {name: str(error) for name, error in unreached.items()}
     target = Target.of(record)
+    inventory = as_one_batch(inventory, states, target.release)
     rings = ring_members.members(
         inventory, states, away, rollout=target.rollout, release=target.release
     )

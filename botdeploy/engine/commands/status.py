@@ -10,6 +10,7 @@ from botdeploy.core.host.host_state import BotFault, bot_fault
 from botdeploy.core.rollout import ring_members
 from botdeploy.core.rollout.host_standing import HOLDING, UNPROVEN, Standing, has_run, standing_of
 from botdeploy.core.rollout.next_step import Reason, Wait
+from botdeploy.core.rollout.renumbering import as_one_batch
 from botdeploy.core.rollout.rollout_records import newest, newest_under_way
 from botdeploy.core.rollout.succession import Succession, successions
 from botdeploy.core.rollout.unnamed import Unnamed, unnamed
@@ -102,6 +103,8 @@ def status(
     """Put together what the hosts ``names`` have said; ``sources`` as ``sources_told`` gives."""
     every, states = states, own(inventory, states)
     record = newest_under_way(states, inventory.policy)
+    if record is not None:
+        inventory = as_one_batch(inventory, states, record.release)
     rings = ring_members.members(
         inventory,
         states,

@@ -71,7 +71,10 @@ class RunEnd:
         return Ended(code, "; ".join(one for one in told if one), hints=tuple(steps))
 
     def _needs_person(self, wait: Wait) -> bool:
-        asks = (Reason.HOLD, Reason.QUARANTINE, Reason.REQUIRES, Reason.LAPSED)
+        asks = (
+            *(Reason.HOLD, Reason.QUARANTINE, Reason.REQUIRES, Reason.LAPSED),
+            Reason.RENUMBERS,
+        )
         return wait.reason in asks or (wait.reason is Reason.GATE and not self._hosts.is_attended)
 
     # --- for good ---------------------------------------------------------------------------

@@ -22,6 +22,7 @@ from botdeploy.core.rollout.next_step import (
     SwitchOver,
     Wait,
 )
+from botdeploy.core.rollout.renumbering import changed_numbers
 from botdeploy.core.rollout.succession import successions
 from botdeploy.core.rollout.unnamed import unnamed
 from botdeploy.engine.fleet.ticker import TICK_S
@@ -209,7 +210,7 @@ class RolloutLoop:
         if self._required_proof.holds_back(ring) or self._refresh.before_switch(hosts):
             return
         self._ring_watch.listen(hosts)
-        self._switching.switch(hosts)
+        self._switching.switch(hosts, is_whole=bool(self.members.ring(ring).renumbers))
         self._ring_watch.begin(self.members.ring(ring))
 
     # --- waiting ----------------------------------------------------------------------------
@@ -272,6 +273,7 @@ class RolloutLoop:
             machines={name: list(on) for name, on in self._inventory.machines.items()},
             left_out=dict(self._inventory.left_out),
             not_in_inventory=self._unnamed(),
+            renumbers=changed_numbers(members.policy),
             changes_of_form=[
                 one.record() for one in successions(self._inventory, self.members.states)
             ],

@@ -79,6 +79,10 @@ class RingHosts:
         """Look a ring up by its name."""
         return next(ring for ring in self.policy.rings if ring.name == name)
 
+    def own_ring(self, host: str) -> Ring:
+        """Give a host's ring, with the ``env`` that this host gets."""
+        return self.ring(self.ring_of(host)).of(host)
+
     def ring_of(self, host: str) -> str:
         """Name the ring that a host is in."""
         return ring_members.ring_of(self.rings, host)

@@ -60,7 +60,7 @@ class Sending:
         return Upload(
             self._hosts.target.release,
             base,
-            build.meta(host, self._hosts.ring(self._hosts.ring_of(name))),
+            build.meta(host, self._hosts.own_ring(name)),
             files,
             *(need or build.need(host)),
             tree="" if host.instance is None else build.tree_digest(host),
@@ -106,7 +106,7 @@ class Sending:
         host = self._host(name)
         if host.instance is None or build.tree_digest(host) not in trees:
             return
-        meta = build.instance_meta(host, self._hosts.ring(self._hosts.ring_of(name)))
+        meta = build.instance_meta(host, self._hosts.own_ring(name))
         tree = build.tree_digest(host)
         yield Upload(self._hosts.target.release, TREE_STANDS, meta, b"", 0, 0, tree)
 

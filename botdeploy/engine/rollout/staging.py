@@ -152,9 +152,7 @@ class Staging:
     def _sources(self, hosts: Sequence[str]) -> dict[str, list[str]]:
         """Find for each host one that is like it and has the release: source → hosts."""
         members = self._hosts
-        rings = {
-            name: members.ring(ring) for ring, names in members.rings.items() for name in names
-        }
+        rings = {name: members.own_ring(name) for name in members.within()}
         likeness = Likeness(members.inventory, rings, self._templates)
         proven_first = sorted(
             (name for name in members.within() if name not in hosts and members.has_release(name)),
@@ -176,7 +174,7 @@ class Staging:
 
     def _checked(self, source: str, fetched: Fetched) -> Build:
         members = self._hosts
-        ring = members.ring(members.ring_of(source))
+        ring = members.own_ring(source)
         return self._check_copy(
             members.inventory, self._target, source, ring, fetched, self._templates
         )

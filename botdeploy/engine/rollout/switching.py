@@ -7,12 +7,13 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from botdeploy.core.rollout.host_standing import next_try_id
+from botdeploy.core.rollout.host_standing import next_try_id, next_try_of_all
+from botdeploy.core.rollout.succession import PLAIN
 from botdeploy.errors import HostError
-from botdeploy.hosts.acts.switch import Reverted, Switched
+from botdeploy.hosts.acts.switch import Go, Reverted, Stopped, Switched, Unchanged
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from botdeploy.engine.fleet.fleet import Fleet
     from botdeploy.engine.fleet.locked_fleet import LockedFleet
@@ -32,15 +33,35 @@ class Switching:
     _locked_fleet: LockedFleet
     _watch: Watch
 
-    def switch(self, hosts: Sequence[str]) -> None:
-        """Switch hosts over, all at once, and note what came of it."""
+    def switch(self, hosts: Sequence[str], *, is_whole: bool = False) -> None:
+        """Switch hosts over, all at once, and note what came of it.
+
+        ``is_whole``: they change their numbers, so none starts before all are dead, on a machine
+        and, as far as this controller can tell, on all.
+        """
+        rollout, states = self._hosts.target.rollout, self._hosts.states
         for name in hosts:
             member = self._hosts[name]
-            member.try_id = next_try_id(self._hosts.target.rollout, self._hosts.states.get(name))
+            one = next_try_id(rollout, states.get(name))
+            same = next_try_of_all(rollout, [states.get(each) for each in hosts])
+            member.try_id = same if is_whole else one
             member.armed_at_us = int(self._hosts.clock.now().timestamp() * 1e6)
             member.switching_since = self._hosts.clock.monotonic()
         connections = _NewConnections(self._locked_fleet.fleet, hosts)
-        results = self._locked_fleet.together(hosts, lambda name: self._switch(name, connections))
+        groups, on = self._groups(hosts) if is_whole else {}, self._hosts.inventory.machine_of
+        results: Mapping[str, Switched | Reverted | Stopped | HostError] = {}
+        go = Go.AT_ONCE
+        if len(groups) > 1:
+            results = self._locked_fleet.together(
+                hosts, lambda name: self._start(name, groups[on[name]], Go.HOLD)
+            )
+            go = Go.GO
+        if all(isinstance(one, Stopped) for one in results.values()):
+            results = self._locked_fleet.together(
+                hosts, lambda name: self._switch(name, connections, groups.get(on[name], ()), go)
+            )
+        else:
+            results = {**results, **self._called_back(results)}
         for name, result in results.items():
             self._hosts[name].switching_since = None
             match connections.error_of(name, result) or result:
@@ -51,17 +72,55 @@ class Switching:
                 case HostError() as error:
                     self._hosts.lost(name, error.message)
 
-    def _switch(self, name: str, connections: _NewConnections) -> Switched | Reverted:
-        try_id = self._hosts[name].try_id
-        release, ttl_s = self._hosts.release, self._hosts.policy.lease.ttl_s
+    def _switch(
+        self, name: str, connections: _NewConnections, group: Sequence[str], go: Go
+    ) -> Switched | Reverted | Stopped:
         outcome = None
         try:
-            outcome = self._locked_fleet.again(
-                lambda: self._locked_fleet.acts(name).switch.start(try_id, release, ttl_s)
-            )
+            outcome = self._start(name, group, go)
             return outcome
         finally:
             connections.answered(name, is_switched=isinstance(outcome, Switched))
+
+    def _start(self, name: str, group: Sequence[str], go: Go) -> Switched | Reverted | Stopped:
+        try_id = self._hosts[name].try_id
+        release, ttl_s = self._hosts.release, self._hosts.policy.lease.ttl_s
+        return self._locked_fleet.again(
+            lambda: self._locked_fleet.acts(name).switch.start(try_id, release, ttl_s, group, go)
+        )
+
+    def _groups(self, hosts: Sequence[str]) -> dict[str, tuple[str, ...]]:
+        """Name the instances on each machine that are switched together, as acts do."""
+        on = self._hosts.inventory.machine_of
+        found: dict[str, list[str]] = {}
+        for name in hosts:
+            instance = self._hosts.inventory.host(name).instance
+            found.setdefault(on[name], []).append(instance or PLAIN)
+        return {machine: tuple(names) for machine, names in found.items()}
+
+    def _called_back(
+        self, results: Mapping[str, Switched | Reverted | Stopped | HostError]
+    ) -> Mapping[str, Reverted | HostError]:
+        """Have those go back that wait to start, where others do not stop: nothing has started."""
+        stopped = [name for name, one in results.items() if isinstance(one, Stopped)]
+        others = "; ".join(
+            one.why if isinstance(one, Reverted) else str(one)
+            for one in results.values()
+            if isinstance(one, (Reverted, HostError))
+        )
+        why = f"an instance that changes its number with this one did not stop: {others}"
+
+        def revert(name: str) -> Reverted:
+            try_id = self._hosts[name].try_id
+            acts = self._locked_fleet.acts(name)
+            back = self._locked_fleet.again(
+                lambda: acts.switch.revert(try_id, None, why, cause="lease")
+            )
+            if isinstance(back, Unchanged):
+                return Reverted(back.release, "controller", why, "lease", 0.0, is_running=True)
+            return back
+
+        return self._locked_fleet.together(stopped, revert)
 
     def _with_last_words(self, name: str, result: Reverted) -> Reverted:
         """Add to why a release did not become ready the line that tells most of it."""

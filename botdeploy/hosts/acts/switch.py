@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import Enum
 from typing import TYPE_CHECKING
 
 from botdeploy.core.text.untrusted import LATEST_US, real, told, whole
@@ -21,6 +22,21 @@ if TYPE_CHECKING:
 
 SWITCH_S = 930.0
 """Longest time for a stop (which a unit may take 15 minutes for) and a start."""
+
+
+class Go(Enum):
+    """When instances that change their numbers together start, once all are dead on a machine."""
+
+    AT_ONCE = ""
+    HOLD = "hold"
+    """When a controller says so: other machines have such instances, too."""
+    GO = "go"
+    """Now, for they are dead there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """All that change their numbers on the machine are dead, and wait for the word to start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +86,24 @@ class Unchanged:
 class SwitchActs(Subject):
     """Switches a host, under lease, and takes it back."""
 
-    def start(self, try_id: str, release: str, ttl_s: int) -> Switched | Reverted:
-        """Stop the old release and start the new one, under lease. Repeatable by ``try_id``."""
-        return self._outcome(
-            "switch", self._locked("switch", try_id, release, ttl_s, timeout_s=SWITCH_S)
-        )
+    def start(
+        self,
+        try_id: str,
+        release: str,
+        ttl_s: int,
+        group: Sequence[str] = (),
+        go: Go = Go.AT_ONCE,
+    ) -> Switched | Reverted | Stopped:
+        """Stop the old release and start the new one, under lease. Repeatable by ``try_id``.
+
+        ``group`` names the instances of the machine that change their numbers together, this one
+        too ("-": the plain form): none starts before all are dead. Stopped is an answer to HOLD.
+        """
+        words = (" ".join(group), go.value) if group else ()
+        reply = self._locked("switch", try_id, release, ttl_s, *words, timeout_s=SWITCH_S)
+        if reply.get("stopped") is True:
+            return Stopped()
+        return self._outcome("switch", reply)
 
     def confirm(self, try_id: str) -> Unit:
         """Let the host keep what it runs, unless that ended; gives what is known of the unit.

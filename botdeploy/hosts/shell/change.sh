@@ -65,6 +65,7 @@ replace_release() {
 	read_uptime
 	stopped=$now_cs restarted=yes
 	save_change
+	pass_barrier "$2" || return 1
 	fence
 	[ -e "$STATE/$2" ] || { unfence; failed="the change was cancelled"; return 1; }
 	[ "$2" = reverting ] || ! is_lapsed || { unfence; failed=$LAPSED; return 1; }

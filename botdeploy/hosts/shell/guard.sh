@@ -50,7 +50,11 @@ guard_boot() {
 	fence
 	[ ! -e "$PENDING" ] || claim_lapsed
 	unfence
-	if [ -e "$REVERTING" ]; then
+	read_group "$REVERTING"
+	if [ -n "$in_group" ] && [ -e "$TOGETHER/$group_run.forming" ]; then
+		start_unseen_bot # no member goes back before all have their mark
+		start_guard --no-block
+	elif [ -e "$REVERTING" ]; then
 		load "$REVERTING" run old succeeds
 		begin_change "$run-back"
 		# Everything of this boot is the old release's; the entry at the cursor is of another.
@@ -78,6 +82,7 @@ switch_release() {
 	running_release
 	link_of "$CURRENT"
 	if [ "$linked" != "$new" ] || [ "$running" != "$new" ]; then
+		await_members || return
 		[ -z "$old" ] || relink "$PREVIOUS" "releases/$old" || { give_up_switch "cannot write the link previous"; return; }
 		replace_release "$new" pending || { is_lapsed || give_up_switch "$failed"; return; }
 	fi
@@ -118,6 +123,7 @@ give_up_switch() { # WHY [CAUSE]
 # --- back ----------------------------------------------------------------------------------------
 
 return_release() {
+	finish_forming
 	load "$REVERTING" run old new succeeds by cause why
 	[ -n "$by" ] || load "$CLAIM" by cause why # on a full disk it is in /run only
 	log "return $NAME from $new to ${old:-nothing}: $why"
@@ -183,6 +189,8 @@ unseen=$unseen"
 	mv -T "$REVERTING" "$REVERTED" && sync "$STATE" || fault write "cannot rename $REVERTING"
 	rm -f "$LEASE" "$SWITCHING" "$RESULT"
 	unfence
+	read_group "$REVERTED"
+	leave_group
 	load "$REVERTED" owner login
 	[ "$by" = controller ] || owner="this host" login="this host"
 	who=$login

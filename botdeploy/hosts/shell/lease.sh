@@ -19,24 +19,36 @@ act_confirm() {
 	fence
 	load "$PENDING" run new
 	if [ "$run" = "$2" ]; then
-		[ "$(field "$RESULT" run)" = "$2" ] || fault not-ready "the switch has not ended yet"
-		if ! is_running "$new"; then
-			read_who_ended
-			case $ActiveState:$Job:$ended_by in
-			*:itself) refuse_not_running ;;
-			inactive:0:* | inactive::* | failed:0:* | failed::*) ;;
-			*) refuse_not_running ;;
-			esac
+		read_group "$PENDING"
+		if [ -z "$in_group" ]; then
+			need_confirmable "$2"
+		elif ! is_kept; then
+			each_member need_confirmable "$2"
+			ActiveState=''
 		fi
 		audit_first confirm "$new" "done" ""
+		[ -z "$in_group" ] || keep_group
 		mv -T "$PENDING" "$CONFIRMED" && sync "$STATE" || fault write "cannot confirm: $STATE is not writable"
 		rm -f "$LEASE"
+		leave_group
 	else
 		need_confirmed "$2"
 	fi
 	unfence
 	[ -n "$ActiveState" ] || is_running ''
 	tell_running '"confirmed": true'
+}
+
+# need_confirmable RUN: end the act where what is pending here is not ready, or does not run.
+need_confirmable() {
+	[ "$(field "$RESULT" run)" = "$1" ] || fault not-ready "the switch has not ended yet"
+	! is_running "$(field "$PENDING" new)" || return 0
+	read_who_ended
+	case $ActiveState:$Job:$ended_by in
+	*:itself) refuse_not_running ;;
+	inactive:0:* | inactive::* | failed:0:* | failed::*) ;;
+	*) refuse_not_running ;;
+	esac
 }
 
 # refuse_not_running: end the act, and tell what is known of the unit. Call after is_running.
@@ -72,7 +84,7 @@ need_confirmed() {
 # --- marks ---------------------------------------------------------------------------------------
 
 # describe_change RUN NEW OLD: the lines of a mark for a change that begins now, in $change_lines.
-# Sets linked to what current names. Needs succeeds and joins (see succession).
+# Sets linked to what current names. Needs succeeds and joins (see succession), and with (see group).
 describe_change() {
 	link_of "$PREVIOUS"
 	was_previous=$linked
@@ -88,7 +100,7 @@ armed=$wall_at
 armed_s=$wall_s
 owner=$(field "$LOCK" owner)
 login=$(field "$LOCK" login)
-seq=$((latest_seq + 1))${succeeds:+${NL}succeeds=$succeeds}${joins:+${NL}joins=$joins}"
+seq=$((latest_seq + 1))${succeeds:+${NL}succeeds=$succeeds}${joins:+${NL}joins=$joins}${with:+${NL}with=$with}"
 }
 
 # find_latest_mark: confirmed or reverted, whichever came last, in $latest; its number in $latest_seq.
@@ -105,17 +117,20 @@ find_latest_mark() {
 is_open() { [ -e "$PENDING" ] || [ -e "$REVERTING" ]; }
 
 # claim_revert BY CAUSE WHY: pending becomes reverting; fence held. The rename alone decides, so it
-# works on a full disk too; who and why stand beside it where there is room.
+# works on a full disk too; who and why stand beside it where there is room. What was confirmed with its group
+# meanwhile is confirmed.
 claim_revert() {
+	claimed_by=$1 claimed_cause=$2 claimed_why=$3
+	call_group_back || { keep_pending && return; }
 	mv -T "$PENDING" "$REVERTING" && sync "$STATE" || fault write "cannot rename $PENDING"
 	rm -f "$LEASE"
-	put_run "$CLAIM" "by=$1${NL}cause=$2${NL}why=$3"
+	put_run "$CLAIM" "by=$claimed_by${NL}cause=$claimed_cause${NL}why=$claimed_why"
 	marked=$(cat "$REVERTING") || return 0
 	put "$REVERTING" <<-EOF || :
 		$marked
-		by=$1
-		cause=$2
-		why=$3
+		by=$claimed_by
+		cause=$claimed_cause
+		why=$claimed_why
 	EOF
 }
 
@@ -147,16 +162,20 @@ lease_left() {
 	[ "$got" -le "$now_s" ] || left=$((got - now_s))
 }
 
-# is_lapsed: is the lease of what is pending over? A lease of another boot is gone.
+# is_lapsed: is the lease of what is pending over, or one of its group? A lease of another boot is gone.
 is_lapsed() {
 	lease_left
-	[ "$left" -eq 0 ]
+	[ "$left" -eq 0 ] || is_called_back
 }
 
 # await_lease_end: until what is pending was confirmed or claimed; a lease that is over claims it.
 await_lease_end() {
 	while [ -e "$PENDING" ]; do
-		if is_lapsed; then
+		if is_kept; then
+			fence
+			[ ! -e "$PENDING" ] || keep_pending
+			unfence
+		elif is_lapsed; then
 			fence
 			if [ -e "$PENDING" ] && is_lapsed; then claim_lapsed; fi
 			unfence

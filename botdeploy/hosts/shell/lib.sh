@@ -304,7 +304,7 @@ audit_first() {
 # remove_stale_files: temporary files whose writer is gone.
 remove_stale_files() {
 	set +f
-	for stale in "$HOME_DIR"/*.new.* "$STATE"/*.new.* "$STATE"/*/*.new.* "$RUN_DIR"/*.new.* "$UNITS"/*"$BOT"*.new.* \
+	for stale in "$HOME_DIR"/*.new.* "$STATE"/*.new.* "$STATE"/*/*.new.* "$TOGETHER"/*.new.* "$RUN_DIR"/*.new.* "$UNITS"/*"$BOT"*.new.* \
 		"$WANTED"/*"$BOT"*.new.*; do
 		[ -e "$stale" ] || [ -L "$stale" ] || continue
 		[ -d "/proc/${stale##*.}" ] || rm -f "$stale"

@@ -19,6 +19,8 @@ ALL_RUN=/run/botdeploy
 BOT_RUN=$ALL_RUN/$BOT
 NEW_RULE=$BOT_RUN/sudoers
 STORE=$BOT_RUN/store # the lock of TREES
+TOGETHER=$BOT_STATE/together # RUN.PHASE: instances that change their numbers together (see group)
+BARRIERS=$BOT_RUN/barriers
 MACHINE=$ALL_RUN/machine # a name drawn at each boot: two addresses of one machine tell the same one
 
 # Of named instances only: their folders, and the trees that their releases link to (see store).

@@ -23,7 +23,7 @@ act_revert() {
 	announce
 	fence
 	need_lock "$token"
-	form='' predecessor=''
+	form='' predecessor='' asked=$target
 	need_place
 	if [ -e "$PENDING" ] && [ "$target" = - ]; then
 		rm -f "$STUCK"
@@ -50,14 +50,8 @@ act_revert() {
 
 # begin_return: nothing is pending; write what the guard shall do, fence held.
 begin_return() {
-	link_of "$CURRENT"
-	now=$linked succeeds='' joins='' back_to=''
-	if [ "$target" = - ] && [ "$bad" != - ]; then
-		# This host has left the bad release by itself meanwhile: it goes back no further.
-		digest_of "$now"
-		[ "$digest" = "$bad" ] || target=$now
-	fi
-	[ "$target" != - ] || find_recorded_target
+	succeeds='' joins='' with=''
+	find_turn
 	if [ -n "$back_to" ] && [ "$back_to" != none ]; then
 		succeeds=$back_to
 		fence_theirs && is_their_successor || fault busy "another act holds $their_fence"
@@ -73,6 +67,12 @@ begin_return() {
 		emit "{\"unchanged\": {\"release\": \"$now\"}}"
 		finish 0
 	fi
+	if [ -z "$back_to" ]; then find_return_group; fi
+	if [ -n "$with" ]; then
+		unfence
+		form_group
+		return
+	fi
 	rm -f "$STUCK"
 	describe_change "$run" "$now" "$target"
 	put_from_reserve "$REVERTING" "$change_lines
@@ -80,6 +80,18 @@ by=controller
 cause=$cause
 why=$why" || fault write "cannot write $REVERTING; nothing was changed"
 	unfence_theirs
+}
+
+# find_turn: what is here, in $now, and what it goes back to, in $target, as $asked says.
+find_turn() {
+	link_of "$CURRENT"
+	now=$linked target=$asked back_to=''
+	if [ "$target" = - ] && [ "$bad" != - ]; then
+		# This host has left the bad release by itself meanwhile: it goes back no further.
+		digest_of "$now"
+		[ "$digest" = "$bad" ] || target=$now
+	fi
+	[ "$target" != - ] || find_recorded_target
 }
 
 # find_recorded_target: what the release that runs came from, in $target. Empty only where nothing ever

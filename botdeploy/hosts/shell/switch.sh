@@ -1,7 +1,11 @@
 # switch: to another release, under lease. The work is the guard's; this act arms it, waits, and tells.
 # Called again for the same RUN it repeats nothing and tells again. It writes PENDING and LEASE.
 #
-#   switch TOKEN RUN NEW TTL      → {"switched": {...}} or {"reverted": {...}}
+#   switch TOKEN RUN NEW TTL [WITH [hold|go]]   → {"switched": {...}} or {"reverted": {...}}
+#
+# WITH names the instances that change their numbers with this one, itself too (see group): the first call arms all,
+# and each tells of its own. With "hold" none of them starts before a call with "go": it answers {"stopped": true}
+# when all of them are dead.
 
 act_switch() {
 	token=${1:-} run=${2:-} new=${3:-} ttl=${4:-}
@@ -9,9 +13,19 @@ act_switch() {
 	need_id run "$run"
 	need_release release "$new"
 	need_number ttl "$ttl"
-	if [ "$(field "$PENDING" run)" != "$run" ] && ! is_over "$run"; then arm_switch; fi
+	with=${5:-} hold=${6:-}
+	need_group "$with"
+	case $hold in '' | hold | go) ;; *) fault usage "hold or go" ;; esac
+	if [ "$hold" = go ]; then
+		(: >"$BARRIERS/$run/go") 2>/dev/null || : # it is over: that is told
+	else
+		for one in ${with:-"${INSTANCE:--}"}; do with_instance "$one" arm_once; done
+	fi
+	in_group=$with group_run=$run
 	await_switch
 }
+
+arm_once() { [ "$(field "$PENDING" run)" = "$run" ] || is_over "$run" || arm_switch; }
 
 is_over() { # RUN: has it ended, one way or the other?
 	for mark in confirmed reverted reverting; do
@@ -31,6 +45,7 @@ arm_switch() {
 	find_return_target "$new"
 	find_place
 	describe_change "$run" "$new" "$target"
+	arm_group "$hold"
 	read -r boot </proc/sys/kernel/random/boot_id
 	# The lease first: a mark without one would go back at once.
 	write_lease "$ttl" && rm -f "$RESULT" "$SWITCHING" || fault write "cannot write the lease; nothing was changed"
@@ -41,6 +56,7 @@ arm_switch() {
 		armed_up=$now_s
 	EOF
 		rm -f "$LEASE"
+		leave_group
 		fault write "cannot write $PENDING; nothing was changed"
 	}
 	unfence
@@ -93,13 +109,17 @@ await_switch() {
 			return 0
 		fi
 		get "$RESULT" run
-		if [ ! -e "$REVERTING" ] && [ "$got" = "$run" ]; then
+		if [ ! -e "$REVERTING" ] && [ "$got" = "$run" ] && each_member is_ready_in_group; then
 			tell_switched "$RESULT" "$([ "$(field "$CONFIRMED" run)" = "$run" ] && printf true || printf false)"
 			return 0
 		fi
 		get "$CONFIRMED" run
 		if [ "$got" = "$run" ]; then # before a reboot, which has taken the result
 			tell_switched "$CONFIRMED" true
+			return 0
+		fi
+		if [ "$hold" = hold ] && is_stopped_group; then
+			emit '{"stopped": true}'
 			return 0
 		fi
 		sleep "$pause"

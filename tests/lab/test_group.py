@@ -1,0 +1,145 @@
+"""Instances that change their numbers together on a real host: never two numberings at once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.hosts.acts.groupkit import Group, mixed, prepared
+from tests.hosts.acts.instancekit import RUN, STATE
+
+if TYPE_CHECKING:
+    from tests.lab.faults import BreakableHost
+    from tests.lab.lab import Lab
+
+OLD = {"1": "0/3", "2": "1/3", "3": "2/3"}
+NEW = {"1": "1/4", "2": "2/4", "3": "3/4", "0": "0/4"}
+"""Each index goes to another instance, so that two numberings meet in an index."""
+WERE = {"1": "R1", "2": "R1", "3": "R1", "0": ""}
+ARE = dict.fromkeys(NEW, "R2")
+
+
+@pytest.fixture
+def host(lab: Lab) -> BreakableHost:
+    """Give a host that has the program and no instance yet."""
+    host = lab["h1"]
+    prepared(host)
+    return host
+
+
+@pytest.fixture
+def group(host: BreakableHost) -> Group:
+    """Give three shards that run, proven, and a fourth that is new; the next release is staged."""
+    made = Group(host, tuple(NEW))
+    made.deploy("R1", "run1", OLD)
+    made.send("R2", NEW)
+    return made
+
+
+def left(host: BreakableHost) -> list[str]:
+    """List what a group must not leave behind."""
+    found = host.root(f"find {STATE}/together {RUN}/barriers -name 'run*'", check=False)
+    return found.stdout.split()
+
+
+def test_one_more_shard_renumbers_all_of_them(host: BreakableHost, group: Group) -> None:
+    """All that run are dead before the first one starts; one confirmation keeps them all."""
+    assert "switched" in group.switch("run2", "R2")
+    assert all("switched" in said for said in group.told("run2", "R2").values())
+    one = group.of["2"]
+    assert "confirmed" in one("confirm", one.token, "run2")
+    group.until(ARE)
+    for each in group.of.values():
+        assert "confirmed" in each("confirm", each.token, "run2")
+    assert (mixed(host), left(host)) == ([], [])
+    host.root("sync")
+    host.reboot()
+    group.until(ARE)
+    assert mixed(host) == []
+
+
+@pytest.mark.parametrize("how", ["fail", "lease", "person", "confirmed"])
+def test_a_renumbering_that_does_not_stay_takes_all_back(
+    how: str, host: BreakableHost, group: Group
+) -> None:
+    """Whoever is called back calls all; no old one starts before all new ones are dead."""
+    if how == "fail":
+        group.send("R3", NEW, fails="3")
+    release = "R3" if how == "fail" else "R2"
+    said = group.switch("run2", release)
+    one = group.of["2"]
+    if how == "fail":
+        assert "reverted" in said, said.records
+        causes = {
+            name: told["reverted"]["cause"] for name, told in group.told("run2", release).items()
+        }
+        assert causes == dict.fromkeys(NEW, "ready")
+    else:
+        assert "switched" in said, said.records
+    if how == "lease":
+        group.told("run2", release)
+        one.let_lapse("run2")
+    if how == "confirmed":
+        assert "confirmed" in one("confirm", one.token, "run2")
+        group.until(ARE)
+    if how in {"person", "confirmed"}:
+        said = one("revert", one.token, "run3", "-", "why", timeout=60)
+        assert said["reverted"]["runs"] is True
+    group.until(WERE)
+    if how == "confirmed":
+        for each in group.of.values():
+            assert "reverted" in each("revert", each.token, "run3", "-", "why", timeout=60)
+    assert (mixed(host), left(host)) == ([], [])
+
+
+@pytest.mark.parametrize("cut", ["reboot", "cut_power"])
+@pytest.mark.parametrize("is_confirmed", [False, True])
+def test_a_restart_takes_all_the_same_way(
+    cut: str, host: BreakableHost, group: Group, *, is_confirmed: bool
+) -> None:
+    """Pending ones go back at that boot; a confirmation of one was one of all."""
+    assert "switched" in group.switch("run2", "R2", 300)
+    group.told("run2", "R2", 300)
+    one = group.of["3"]
+    host.root("sync")
+    if is_confirmed:
+        assert "confirmed" in one("confirm", one.token, "run2")
+    if cut == "reboot":
+        host.reboot()
+    else:
+        host.cut_power().end()
+    group.until(ARE if is_confirmed else WERE)
+    assert (mixed(host), left(host)) == ([], [])
+
+
+def test_nothing_starts_before_the_go(host: BreakableHost, group: Group) -> None:
+    """Where other machines have shards too, all are dead everywhere before the first one starts."""
+    assert "stopped" in group.switch("run2", "R2", 60, "hold")
+    assert group.running() == {name: ("", True) for name in NEW}
+    assert "switched" in group.switch("run2", "R2", 60, "go")
+    group.of["1"]("confirm", group.of["1"].token, "run2")
+    group.until(ARE)
+    assert mixed(host) == []
+
+
+def test_a_go_that_never_comes_takes_all_back(host: BreakableHost, group: Group) -> None:
+    """The lease bounds the wait."""
+    assert "stopped" in group.switch("run2", "R2", 4, "hold")
+    group.until(WERE)
+    assert (mixed(host), left(host)) == ([], [])
+
+
+def test_an_instance_of_somebody_else_lets_nobody_go_back_alone(
+    host: BreakableHost, group: Group
+) -> None:
+    """Who has not the lock of all can't take one back: two would do the same work."""
+    assert "switched" in group.switch("run2", "R2")
+    one, other = group.of["1"], group.of["2"]
+    assert "confirmed" in one("confirm", one.token, "run2")
+    group.until(ARE)
+    other("leave", other.token)
+    said = one("revert", one.token, "run3", "-", "why")
+    assert (said.fault, "echobot@2.service" in said["message"]) == ("group", True)
+    group.until(ARE)
+    assert mixed(host) == []
