@@ -263,8 +263,8 @@ def renumbering(numbers: Sequence[Mapping[str, Any]], machines: int = 1) -> Iter
         return
     yield (
         f"instances change their numbers: {_numbers(numbers)}. They are switched in one batch, "
-        "after all other rings: all of them are dead before the first one starts. One verdict is about "
-        "all of them"
+        "after all other rings: all of them are dead before the first one starts. One verdict is "
+        "about all of them"
     )
     if machines > 1:
         yield (

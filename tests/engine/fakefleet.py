@@ -580,6 +580,7 @@ class FakeBuild:
             "recipe": self.release.recipe,
             "host": host.name,
             "ring": ring.name if ring else "",
+            "numbers": host.numbers,
         }
         return json.dumps(about).encode()
 

@@ -106,6 +106,7 @@ class Staged:
     proven_at: datetime | None = None
     tree: str = ""
     recipe: str = ""
+    numbers: str = ""
 
 
 @dataclass
@@ -458,6 +459,7 @@ class FakeHost:
                     "proven_at": one.proven_at and _stamp(one.proven_at),
                     "tree": one.tree,
                     "recipe": one.recipe,
+                    "numbers": one.numbers,
                 }
                 for name, one in sorted(self.releases.items())
             ],
@@ -563,8 +565,10 @@ class FakeHost:
             raise ActFailed(self.name, "stage", f"{release} ran here", code="taken")
         self._have_tree(base, trees, stdin[meta_bytes:])
         if is_new:
-            recipe = sent.get("recipe", "")
-            self.releases[release] = Staged(sent["digest"], tree=[*trees, ""][0], recipe=recipe)
+            recipe, numbers = sent.get("recipe", ""), sent.get("numbers", "")
+            self.releases[release] = Staged(
+                sent["digest"], tree=[*trees, ""][0], recipe=recipe, numbers=numbers
+            )
             self._changed("stage", release)
         self._note(rollout, release, ring)
         return {} if is_new else {"already": True}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from botdeploy.core.host.host_state import Phase
@@ -26,17 +26,19 @@ class WayBack:
     is_possible: bool = True
     before: Predecessor | None = None
     """Where it undoes a change of the bot's form: who gets its place back."""
+    stops: bool = False
+    """Others go back to numbers by which it has no work: it came with the new ones."""
 
     @property
     def goes(self) -> bool:
         """Whether the host goes back at all."""
-        return bool(self.target) or self.before is not None
+        return bool(self.target) or self.before is not None or self.stops
 
     @property
     def aim(self) -> str:
         """What runs there afterwards, for people."""
         if self.before is None:
-            return self.target
+            return self.target or ("nothing" if self.stops else "")
         return f"{self.before.release} of {self.before.unit}" if self.before.unit else "nothing"
 
 
@@ -79,4 +81,25 @@ def ways_back(
     """Say where hosts go back to, those that did not answer left out; ``to``: a release."""
     record = newest(states)
     last = record.release if record is not None else None
-    return {name: way_back(name, states[name], to, last) for name in hosts if name in states}
+    ways = {name: way_back(name, states[name], to, last) for name in hosts if name in states}
+    if not renumbers(states, ways):
+        return ways
+    return {
+        name: way
+        if way.is_possible or not _numbers(states[name], way.running)
+        else replace(way, why="", is_possible=True, stops=True)
+        for name, way in ways.items()
+    }
+
+
+def renumbers(states: Mapping[str, HostState], ways: Mapping[str, WayBack]) -> bool:
+    """Tell whether hosts go back to another numbering of the instances."""
+    return any(
+        way.target and _numbers(states[name], way.running) != _numbers(states[name], way.target)
+        for name, way in ways.items()
+    )
+
+
+def _numbers(state: HostState, release: str) -> str:
+    found = state.release(release)
+    return found.numbers if found is not None else ""

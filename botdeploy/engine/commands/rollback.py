@@ -9,7 +9,7 @@ from botdeploy.core.events import Kind
 from botdeploy.core.host.host_state import bot_fault, meant
 from botdeploy.core.host.running import Runs
 from botdeploy.core.rollout import rollout_records
-from botdeploy.core.rollout.rollback_target import ways_back
+from botdeploy.core.rollout.rollback_target import renumbers, ways_back
 from botdeploy.engine.event_emitter import told_unseen
 from botdeploy.engine.fleet.lock import PATIENCE_S
 from botdeploy.engine.fleet.observe import observe
@@ -65,6 +65,7 @@ def rollback(
             lock.await_late(locked_fleet.ticker.tick)
             ways = ways_back(lock.states, hosts, to)
         _need_way(ways)
+        _need_all(inventory, hosts, lock.states, ways)
         is_whole = set(hosts) == {host.name for host in inventory.hosts}
         is_condemned = is_whole and not keep and any(way.goes for way in ways.values())
         work = _Work(
@@ -100,6 +101,7 @@ class _Work:
         lock = locked_fleet.lock
         self._locked_fleet, self._states, self._why = locked_fleet, lock.states, why
         self._keep, self._is_condemned = keep, is_condemned
+        self._machine_of = inventory.machine_of
         self._try_id = new_rollout(dependencies.clock, lock.states)
         self._emit = dependencies.emitter(inventory.environment)
         record = rollout_records.newest(lock.states)
@@ -121,10 +123,17 @@ class _Work:
             return self._revert(name, ways[name].target) if ways[name].goes else None
 
         results = {}
-        for name, result in self._locked_fleet.together(ways, work).items():
-            if ways[name].goes and result is not None:
-                results[name] = result
-                _emit(self._emit, name, result, ways[name])
+        # One that only stops goes with the others of its machine, which tell where they go.
+        on = self._machine_of
+        goes = [name for name, way in ways.items() if not way.stops]
+        machines = {on[name] for name in goes}
+        alone = [name for name in ways if on[name] not in machines]
+        rest = [name for name in ways if name not in goes and name not in alone]
+        for names in (alone, goes, rest):
+            for name, result in self._locked_fleet.together(names, work).items():
+                if ways[name].goes and result is not None:
+                    results[name] = result
+                    _emit(self._emit, name, result, ways[name])
         return results
 
     def _end(self, name: str, *, is_going: bool) -> None:
@@ -165,6 +174,22 @@ def _need_way(ways: Mapping[str, WayBack]) -> None:
     if lost and not any(way.goes for way in ways.values()):
         told = "; ".join(f"{way.host}: {way.why}" for way in lost)
         raise UserError(f"rollback is not possible: {told}. Nothing was changed")
+
+
+def _need_all(
+    inventory: Inventory,
+    hosts: Sequence[str],
+    states: Mapping[str, HostState],
+    ways: Mapping[str, WayBack],
+) -> None:
+    """Refuse to take some hosts to numbers beside which others run by other ones."""
+    others = [one.name for one in inventory.hosts if one.numbers and one.name not in hosts]
+    if others and renumbers(states, ways):
+        raise UserError(
+            "rollback is not possible: instances change their numbers with it, and two would do "
+            f"the same work while {', '.join(others)} keeps its own. Nothing was changed. Roll "
+            "all of them back, without --limit"
+        )
 
 
 def would_roll_back(

@@ -79,14 +79,14 @@ arm_group() {
 	unlock_group
 }
 
-# await_members: nothing stops before every member is armed. One call arms them: it does not take longer than a
-# lease, however often that is renewed. Fails when the change is over before.
+# await_members: nothing stops before every member is armed. One call arms them: that is waited for no longer than for
+# a lease and a minute, however often the lease is renewed. Fails when the change is over before.
 await_members() {
 	read_group "$PENDING"
 	until each_member is_armed; do
 		! is_lapsed || return 1
 		read_uptime
-		if [ "$now_s" -gt $(($(field "$PENDING" armed_up) + $(field "$PENDING" ttl))) ]; then
+		if [ "$now_s" -gt $(($(field "$PENDING" armed_up) + $(field "$PENDING" ttl) + 60)) ]; then
 			fence
 			[ ! -e "$PENDING" ] || claim_revert host lease "not every instance that changes its number could be armed"
 			unfence
@@ -256,7 +256,6 @@ find_return_group() {
 		elif (with_instance "$other" goes_along) >/dev/null; then
 			[ "$(with_instance "$other" field_of_lock token)" = "$token" ] ||
 				fault group "$(unit_called "$other") changes its numbers with this one, and two would do the same work: take all of them back together"
-			with_instance "$other" need_turn
 			with="$with$other "
 		fi
 	done
@@ -267,13 +266,22 @@ name_this() { printf '%s ' "${INSTANCE:--}"; }
 field_of_lock() { field "$LOCK" "$1"; }
 goes_along() {
 	[ "$(field "$ROLLOUT" environment)" = "$environment" ] && [ -L "$CURRENT" ] || return 1
-	find_turn
+	find_member_turn
 	[ -z "$back_to" ] && ! is_same_number "$now" "$target"
 }
 
-need_turn() {
-	find_turn
-	[ -z "$target" ] || is_complete "$target" || fault not-staged "release $target is not complete on this host"
+# find_member_turn: as find_turn, of a member. One that was not there by the old numbers has no work by them: it stops.
+find_member_turn() {
+	find_turn_or_none
+	[ -z "$target" ] || is_complete "$target" || target=''
+}
+find_turn_or_none() {
+	if (find_turn) >/dev/null; then
+		find_turn
+	else # only this one ever passed here
+		link_of "$CURRENT"
+		now=$linked target='' back_to=''
+	fi
 }
 
 is_same_number() { # RELEASE RELEASE
@@ -311,7 +319,7 @@ finish_forming() {
 }
 
 lock_forming() {
-	(umask 077 && mkdir -p "$BARRIERS") && command exec 6>>"$BARRIERS/forming" && flock -w 120 6 ||
+	(umask 077 && mkdir -p "$BARRIERS") && command exec 6>>"$BARRIERS/forming" && flock -w 900 6 ||
 		fault busy "another act holds $BARRIERS/forming"
 }
 unlock_forming() { exec 6>&-; }
@@ -333,7 +341,7 @@ mark_return() {
 		return 0
 	fi
 	! is_open || fault busy "$UNIT is in the middle of another change; nothing was changed"
-	find_turn
+	find_member_turn
 	rm -f "$STUCK"
 	succeeds='' joins=''
 	describe_change "$run" "$now" "$target"

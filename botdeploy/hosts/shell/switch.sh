@@ -19,7 +19,9 @@ act_switch() {
 	if [ "$hold" = go ]; then
 		(: >"$BARRIERS/$run/go") 2>/dev/null || : # it is over: that is told
 	else
+		[ -z "$with" ] || lock_forming # who arms a group arms all of it
 		for one in ${with:-"${INSTANCE:--}"}; do with_instance "$one" arm_once; done
+		[ -z "$with" ] || unlock_forming
 	fi
 	in_group=$with group_run=$run
 	await_switch
