@@ -74,13 +74,15 @@ class _Magic(dict[str, Any]):
 
 
 def numbers(instance: Instance) -> str:
-    """Give ``INDEX/COUNT`` where a template has asked for either of them by now; else nothing."""
+    """Give ``INDEX/COUNT`` where a template has asked for them by now, else one or none of them."""
     magic = instance.scope.magic
     asked = magic.asked if isinstance(magic, _Magic) else set()
-    if asked.isdisjoint({"instance_index", "instance_count"}):
-        return ""
-    index, count = (instance.scope.value(name) for name in ("instance_index", "instance_count"))
-    return f"{index}/{count}"
+    index = instance.scope.value("instance_index") if "instance_index" in asked else ""
+    return (
+        f"{index}/{instance.scope.value('instance_count')}"
+        if "instance_count" in asked
+        else f"{index}"
+    )
 
 
 def stand_in(instance: Instance) -> Scope | None:

@@ -134,6 +134,27 @@ def put_races(page: Path, text: str) -> None:
     _put(page, 1, text)
 
 
+_NUMBERS = """
+## Instances that change their numbers
+
+Where a release [changes the numbers](inventory.md#when-numbers-change) of instances, no process of
+the old numbers and none of the new ones live at the same time on one machine: forward, back by a
+verdict, by a person, by a lease that ends, and after a reboot. The state on the machine's disk holds
+this, with no controller. (Tests: each instance holds a name in the kernel for its index, and looks
+for another count at each moment of its life.)
+
+Between machines only a controller can hold it. It does so on the way forward: it starts none before
+all of them are dead on all machines. It cannot where a machine goes back on its own, or on the way
+back:
+
+| what happens | old and new numbers run side by side |
+| --- | --- |
+| the lease ends on a machine that was cut off, or it restarts, while others are pending | until the controller takes the others back: as soon as it learns of it; without a controller until the others' leases end |
+| a fail, or a `rollback` | from the first machine that is back to the last one: the time of a stop and a start |
+| a machine that cannot be reached while others go back | until it is reached, or its lease ends |
+"""
+
+
 def put_forms(page: Path, text: str) -> None:
     """Write what is told of changes of the bot's form."""
     _put(page, 2, text)
@@ -171,7 +192,7 @@ def of_neighbours(rows: Sequence[Row], lease_s: int, every: int) -> str:
 def of_forms(rows: Sequence[tuple[str, str, int]], lease_s: int) -> str:
     """Tell of changes of form: direction, fault, and before how many steps it came."""
     lines = [f"| {form} | {fault} | {many} |" for form, fault, many in rows]
-    return _FORM_TEXT.format(lease_s=lease_s, rows="\n".join(lines))
+    return _FORM_TEXT.format(lease_s=lease_s, rows="\n".join(lines)) + _NUMBERS
 
 
 def write(rows: Sequence[Row], lease_s: int, every: int) -> str:

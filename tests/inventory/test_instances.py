@@ -77,7 +77,9 @@ def test_what_is_made_with_a_number_is_known(tmp_path: Path) -> None:
     through = COUNTED.replace("run}", "'run {{ shard }}'}").replace(
         "    bot:", "    shard: '{{ instance_index % 2 }}'\n    bot:"
     )
-    assert read(tmp_path, through).hosts[2].numbers == "2/6"
+    assert read(tmp_path, through).hosts[2].numbers == "2", "the count is not asked for"
+    counted = COUNTED.replace("run}", "'run {{ instance_count }}'}")
+    assert {host.numbers for host in read(tmp_path, counted).hosts} == {"/6"}
     own = COUNTED.replace("run}", "'run {{ instance_index }}'}").replace(
         "    bot:", "    instance_index: 7\n    bot:"
     )

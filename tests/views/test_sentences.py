@@ -191,6 +191,7 @@ def test_every_wait_has_a_command_that_ends_it(reason: Reason) -> None:
         Reason.HOLD: "botdeploy resume prod",
         Reason.QUARANTINE: "botdeploy canary prod --force --release R2",
         Reason.LAPSED: "botdeploy canary prod",
+        Reason.RENUMBERS: "botdeploy canary prod --yes",
     }
     assert told == special.get(reason, "botdeploy promote prod")
 

@@ -35,7 +35,7 @@ class Host:
     unnumbered: Bot | None = None
     """The bot with stand-ins for name, index and count; None where it is made with no number."""
     numbers: str = ""
-    """``INDEX/COUNT`` where its bot is made with either of them; empty where it is with none."""
+    """``INDEX/COUNT`` where its bot is made with them, ``INDEX`` or ``/COUNT`` where with one."""
     machine: str = ""
     """The machine's address and port; equal for hosts on one machine. Empty: one of its own."""
 
