@@ -87,7 +87,7 @@ def as_one_batch(inventory: Inventory, states: Mapping[str, HostState], release:
     theirs = [ring for ring in policy.rings if not changed.keys().isdisjoint(own[ring.name])]
     env = {ring.name: ring.env for ring in policy.rings}
     whole = Ring(
-        name=RING,
+        name=RING if RING not in env else f"{RING} of instances",
         selector="",
         hosts=tuple(changed),
         soak=max((ring.soak for ring in theirs), default=timedelta(0)),
