@@ -137,21 +137,21 @@ def put_races(page: Path, text: str) -> None:
 _NUMBERS = """
 ## Instances that change their numbers
 
-Where a release [changes the numbers](inventory.md#when-numbers-change) of instances, no process of
-the old numbers and none of the new ones live at the same time on one machine: forward, back by a
-verdict, by a person, by a lease that ends, and after a reboot. The state on the machine's disk holds
-this, with no controller. (Tests: each instance holds a name in the kernel for its index, and looks
-for another count at each moment of its life.)
+Where a release [changes the numbers](inventory.md#when-numbers-change) of instances, processes of
+the old numbers and of the new ones never live at the same time on one machine: not forward, and not
+back by a verdict, by a person, by a lease that ends, or after a reboot. What stands on the machine's
+disk holds this, without a controller.
 
 Between machines only a controller can hold it. It does so on the way forward: it starts none before
-all of them are dead on all machines. It cannot where a machine goes back on its own, or on the way
-back:
+all of them are dead on all machines. It can't hold it on the way back. Then old and new numbers run
+side by side
 
-| what happens | old and new numbers run side by side |
-| --- | --- |
-| the lease ends on a machine that was cut off, or it restarts, while others are pending | until the controller takes the others back: as soon as it learns of it; without a controller until the others' leases end |
-| a fail, or a `rollback` | from the first machine that is back to the last one: the time of a stop and a start |
-| a machine that cannot be reached while others go back | until it is reached, or its lease ends |
+- after a fail or with a `rollback`: from the first machine that is back to the last one, for the
+  time of a stop and a start;
+- when the lease ends on a machine that is cut off, or one restarts, and others are pending still:
+  until the controller learns of it and takes those back; without one, until their leases end;
+- when a machine can't be reached while others go back: until its lease ends; if it was confirmed
+  before, until it is reached.
 """
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.hosts.acts.actkit import BOT
 from tests.hosts.acts.groupkit import Group, mixed, prepared
 from tests.hosts.acts.instancekit import RUN, STATE
 
@@ -84,12 +85,12 @@ def test_a_renumbering_that_does_not_stay_takes_all_back(
         assert "confirmed" in one("confirm", one.token, "run2")
         group.until(ARE)
     if how in {"person", "confirmed"}:
-        said = one("revert", one.token, "run3", "-", "why", timeout=60)
+        said = one("revert", one.token, "run2", "-", "why", timeout=60)
         assert said["reverted"]["runs"] is True
     group.until(WERE)
     if how == "confirmed":
         for each in group.of.values():
-            assert "reverted" in each("revert", each.token, "run3", "-", "why", timeout=60)
+            assert "reverted" in each("revert", each.token, "run2", "-", "why", timeout=60)
     assert (mixed(host), left(host)) == ([], [])
 
 
@@ -143,3 +144,21 @@ def test_an_instance_of_somebody_else_lets_nobody_go_back_alone(
     assert (said.fault, "echobot@2.service" in said["message"]) == ("group", True)
     group.until(ARE)
     assert mixed(host) == []
+
+
+def test_a_guard_that_is_killed_in_forming_a_return_leaves_no_mix(
+    host: BreakableHost, group: Group
+) -> None:
+    """Confirmed ones get their marks one after the other; a guard finishes what an act began."""
+    assert "switched" in group.switch("run2", "R2")
+    one = group.of["1"]
+    assert "confirmed" in one("confirm", one.token, "run2")
+    group.until(ARE)
+    path = host.root(f"ls /usr/local/lib/botdeploy/*/{BOT}").stdout.strip()
+    host.root(
+        f"{path} n revert@1 {one.token} run3 - why >/dev/null 2>&1 </dev/null & pid=$!;"
+        f" until [ -e {STATE}/together/run3.forming ] || [ -e {STATE}/together/run3.back ];"
+        " do :; done; kill -9 $pid"
+    )
+    group.until(WERE)
+    assert (mixed(host), left(host)) == ([], [])
