@@ -66,7 +66,7 @@ def _next(hints: Iterable[Hint], environment: str, hosts: Mapping[str, Host]) ->
             case Todo.FORCE:
                 label = "to release it all the same"
             case Todo.RENUMBER:
-                label = "to switch all of them together"
+                label = "to switch all of them together, with the same options"
             case Todo.UNLOCK:
                 label = "to remove the lock by hand"
             case _:

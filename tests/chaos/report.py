@@ -139,8 +139,8 @@ _NUMBERS = """
 
 Where a release [changes the numbers](inventory.md#when-numbers-change) of instances, processes of
 the old numbers and of the new ones never live at the same time on one machine: not forward, and not
-back by a verdict, by a person, by a lease that ends, or after a reboot. What stands on the machine's
-disk holds this, without a controller.
+back by a verdict, by a person, by a lease that ends, or after a reboot. What stands on the disk of
+the machine holds this, without a controller.
 
 Between machines only a controller can hold it. It does so on the way forward: it starts none before
 all of them are dead on all machines. It can't hold it on the way back. Then old and new numbers run
