@@ -116,7 +116,9 @@ def test_one_more_shard_needs_a_yes_and_is_one_batch(lab: Lab, tmp_path: Path) -
     assert project.running() == [None, old, old, old]
     assert numbers(project)["h1/a"] == "0/3"
 
-    project.write(rings=[{**RINGS[0], "soak": "60s"}], lease={"ttl": "8s", "until": "settle"})
+    project.write(
+        rings=[{**RINGS[0], "soak": "60s"}, RINGS[1]], lease={"ttl": "8s", "until": "settle"}
+    )
     process = project.canary_until_switched("--source", version(project, "v4", "good"), "--yes")
     process.send_signal(signal.SIGKILL)
     process.wait()
