@@ -157,8 +157,7 @@ def test_a_guard_that_is_killed_in_forming_a_return_leaves_no_mix(
     path = host.root(f"ls /usr/local/lib/botdeploy/*/{BOT}").stdout.strip()
     host.root(
         f"{path} n revert@1 {one.token} run3 - why >/dev/null 2>&1 </dev/null & pid=$!;"
-        f" until [ -e {STATE}/together/run3.forming ] || [ -e {STATE}/together/run3.back ];"
-        " do :; done; kill -9 $pid"
+        f" until [ -e {STATE}/instances/0/reverting ]; do :; done; kill -9 $pid"
     )
     group.until(WERE)
     assert (mixed(host), left(host)) == ([], [])
