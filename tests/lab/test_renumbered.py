@@ -109,7 +109,7 @@ def test_one_more_shard_needs_a_yes_and_is_one_batch(lab: Lab, tmp_path: Path) -
     assert [one["name"] for one in told["rings"]] == ["renumbering"]
     assert (pids(project), project.running()) == (before, [None, old, old, old])
 
-    bad = version(project, "v3", "errors")
+    bad = version(project, "v3", "crash")
     ran = project.canary("--source", bad, "--yes", code=1)
     assert len(ran.all("switched")) == len(ran.all("reverted")) == 4
     assert [one["ring"] for one in ran.all("verdict")] == ["renumbering"]
