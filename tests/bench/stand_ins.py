@@ -75,10 +75,12 @@ class StandIn(FakeHost):
         self._note(rollout, release, ring)
         return {} if is_new else {"already": True}
 
-    def switch(self, token: str, run: str, release: str, ttl_s: int) -> dict[str, Any]:
+    def switch(
+        self, token: str, run: str, release: str, ttl_s: int, group: str = "", go: str = ""
+    ) -> dict[str, Any]:
         """Switch, and write what systemd and the bot write then."""
         lives = self.lives
-        told = super().switch(token, run, release, ttl_s)
+        told = super().switch(token, run, release, ttl_s, group, go)
         if self.lives != lives:
             own = {"_PID": "1", "MESSAGE_ID": STARTED, "INVOCATION_ID": self.invocation}
             self.tell("Started bench-bot.service.", JOB_RESULT="done", **own)
