@@ -123,6 +123,7 @@ def test_one_more_shard_needs_a_yes_and_is_one_batch(lab: Lab, tmp_path: Path) -
     process.send_signal(signal.SIGKILL)
     process.wait()
     until_all_run(project, old)
+    assert project.run("unlock", "prod").code == 0, "its controller is dead"
     project.write(rings=RINGS, lease="20s")
 
     ran = project.canary("--source", version(project, "v2", "good"), "--yes")

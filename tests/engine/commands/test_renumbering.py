@@ -12,7 +12,7 @@ from botdeploy.core.events import Kind
 from botdeploy.core.model.policy import Gate, Policy, Ring, Share
 from botdeploy.engine.commands.canary import canary
 from botdeploy.engine.commands.rollback import rollback
-from botdeploy.engine.rollout.loop import Options
+from botdeploy.engine.rollout.options import Options
 from botdeploy.errors import ExitCode, NotAgreed, Todo, UserError
 from tests.engine.commands.test_canary import tick
 from tests.engine.fakefleet import ControllerDied, Stage
