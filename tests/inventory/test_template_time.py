@@ -33,10 +33,16 @@ ENDLESS = [
 ]
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(regex_timeout, "LIMIT_S", 0.3)
-    monkeypatch.setattr(template, "LIMIT_S", 0.3)
+    """Have what never ends told after 0.3 s; what ends has all its time."""
+    limit(monkeypatch, 0.3)
+
+
+def limit(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+    """Set how long an expression may take."""
+    monkeypatch.setattr(regex_timeout, "LIMIT_S", seconds)
+    monkeypatch.setattr(template, "LIMIT_S", seconds)
     regex_timeout._try.cache_clear()
 
 
@@ -47,6 +53,7 @@ def rendered(tmp_path: Path, expression: str) -> Any:
     return scope.render(scope.variables["odd"], "odd").value
 
 
+@pytest.mark.usefixtures("_soon")
 @pytest.mark.parametrize("expression", ENDLESS)
 def test_what_never_ends_is_told_where_it_stands(expression: str, tmp_path: Path) -> None:
     """File, line, key and why."""
@@ -55,7 +62,8 @@ def test_what_never_ends_is_told_where_it_stands(expression: str, tmp_path: Path
     assert (told.value.line, told.value.key) == (4, "odd")
 
 
-def test_so_it_is_in_any_thread(tmp_path: Path) -> None:
+@pytest.mark.usefixtures("_soon")
+def test_so_it_is_in_any_thread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No signal is needed, and what comes after it is worked out as ever."""
     found: list[object] = []
 
@@ -64,6 +72,7 @@ def test_so_it_is_in_any_thread(tmp_path: Path) -> None:
             rendered(tmp_path, ENDLESS[0])
         except InventoryError as error:
             found.append(error.line)
+        limit(monkeypatch, 60.0)
         found.append(rendered(tmp_path, "{{ 'a1b22' | regex_replace('[0-9]+', '-') }}"))
 
     thread = threading.Thread(target=read)
@@ -72,6 +81,7 @@ def test_so_it_is_in_any_thread(tmp_path: Path) -> None:
     assert found == [4, "a-b-"]
 
 
+@pytest.mark.usefixtures("_soon")
 def test_a_host_pattern_that_never_ends_is_wrong_usage() -> None:
     """`--limit '~(a+)+$'` is told, too."""
     names = pattern.names_of(["a" * 60 + "-1"], {})
