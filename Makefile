@@ -19,6 +19,8 @@ INSTALL_VENV = { apt-get update -qq && apt-get install -qq -y --no-install-recom
 
 export DEBIAN_FRONTEND := noninteractive
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# The suite starts botdeploy thousands of times: each start would compile what it imports.
+unexport PYTHONDONTWRITEBYTECODE
 .DELETE_ON_ERROR:
 
 .PHONY: help
