@@ -54,19 +54,7 @@ def _from_record(record: Mapping[str, Any]) -> HostState:
         at=time_of(record.get("at")),
         is_prepared=bool(record.get("prepared", False)),
         switch=None if not phase else _switch(phase),
-        releases=tuple(
-            StagedRelease(
-                told(one["id"]),
-                told(one.get("digest", "")),
-                bool(one.get("proven")),
-                told(one.get("proven_in", "")),
-                _time_of(one.get("proven_at")),
-                told(one.get("tree")),
-                told(one.get("numbers", "")),
-                told(one.get("recipe", "")),
-            )
-            for one in record.get("releases", ())
-        ),
+        releases=tuple(_staged(one) for one in record.get("releases", ())),
         rendered=tuple(told(one) for one in record.get("rendered") or ()),
         quarantine={told(key): told(why) for key, why in (record.get("quarantine") or {}).items()},
         refused=tuple(_refused(record.get("refused") or ())),
@@ -99,6 +87,19 @@ def _from_record(record: Mapping[str, Any]) -> HostState:
             for one in record.get("standing") or ()
         ),
         before=_predecessor(record.get("before")),
+    )
+
+
+def _staged(one: Mapping[str, Any]) -> StagedRelease:
+    return StagedRelease(
+        told(one["id"]),
+        told(one.get("digest", "")),
+        bool(one.get("proven")),
+        told(one.get("proven_in", "")),
+        _time_of(one.get("proven_at")),
+        told(one.get("tree")),
+        told(one.get("numbers", "")),
+        told(one.get("recipe", "")),
     )
 
 
