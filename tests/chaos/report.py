@@ -82,9 +82,9 @@ step of the guard, there or back. Then the bot that stood there before had to ru
 and be enabled, with its data in its place; no two copies ever ran (each holds a lock of the kernel
 on the data, and one on the machine), and no other files were left. All held each time.
 
-The acts' own steps were met, too. If the act `switch` is killed, the host is as above. `prove`
-of the next release removes what stood there before: if it is killed, the new form runs on with its
-data, and the same command again removes the rest.
+Faults came before the acts' own steps, too. If the act `switch` is killed, the host is as above.
+`prove` of the next release removes what stood there before: if it is killed, the new form runs on
+with its data, and the same command again removes the rest.
 
 | change | fault | steps |
 | --- | --- | --- |
@@ -100,7 +100,7 @@ on the host. Where the host does not restart, the neighbour's own release waits 
 meanwhile. The promises above hold for both. After each fault, when the host was safe and the
 broken instance had switched and returned again, the neighbour had the same process, links, files,
 lock and lease as before, and its own rollout went on (after a restart: its confirmed release ran
-again). Then it was switched itself.
+again). Then the neighbour was switched itself.
 
 **{reached} combinations, {kept} with every promise kept.** Each fault came before every {nth} step,
 beginning at another one each. A cell says before how many steps it came, and how long it took at
@@ -142,13 +142,13 @@ the old numbers and of the new ones never live at the same time on one machine: 
 back by a verdict, by a person, by a lease that ends, or after a reboot. What stands on the disk of
 the machine holds this, without a controller.
 
-Between machines only a controller can hold it. It does so on the way forward: it starts none before
-all of them are dead on all machines. It can't hold it on the way back. Then old and new numbers run
-side by side
+Between machines only a controller can hold it. On the way forward it does: it starts none before
+all of them are dead on all machines. On the way back it does not. Old and new numbers run side by
+side on different machines
 
 - after a fail or with a `rollback`: from the first machine that is back to the last one, for the
   time of a stop and a start;
-- when the lease ends on a machine that is cut off, or one restarts, and others are pending still:
+- when the lease ends on a machine that is cut off, or a machine restarts, while others are pending:
   until the controller learns of it and takes those back; without one, until their leases end;
 - when a machine can't be reached while others go back: until its lease ends; if it was confirmed
   before, until it is reached.
