@@ -116,12 +116,13 @@ class Example(Project):
             time.sleep(0.5)
 
     def seconds_until_back(self, host: str, unit: str, bad: str) -> float:
-        """Give the time from the last release's first bad line to the next READY, by the journal.
+        """Give the time from a release's first bad line to the last READY, by the journal.
 
-        ``bad`` is a piece of such a line that no other release wrote before.
+        ``bad`` is a piece of such a line that no other release wrote before. The last READY is
+        the old release's, if it runs again: the bad one may have been restarted before.
         """
         read = f"journalctl -q -m -u {unit} -o short-unix --no-hostname"
         lines = self.lab[host].root(read).stdout.splitlines()
         first = next(number for number, line in enumerate(lines) if bad in line)
-        back = next(line for line in lines[first:] if line.endswith(": READY"))
+        *_, back = (line for line in lines[first:] if line.endswith(": READY"))
         return float(back.split()[0]) - float(lines[first].split()[0])

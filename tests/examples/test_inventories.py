@@ -87,7 +87,18 @@ def test_internal_first_has_one_machine_and_a_gate_for_the_users() -> None:
     assert tokens == ["env:TOKEN_DEV", "env:TOKEN_MAIN"]
 
 
-@pytest.mark.parametrize("example", ["internal", "segments"])
+def test_the_queue_has_four_workers_on_two_machines() -> None:
+    """All of them ask one RabbitMQ."""
+    inventory = load("prod", PROJECT / "examples" / "queue" / "inventories", os.environ)
+    assert inventory.machines == {
+        "192.0.2.21:22": ("w1/1", "w1/2"),
+        "192.0.2.22:22": ("w2/1", "w2/2"),
+    }
+    assert [ring.name for ring in inventory.policy.rings] == ["canary", "fleet"]
+    assert {host.bot.secrets["AMQP_URL"] for host in inventory.hosts} == {"env:AMQP_URL"}
+
+
+@pytest.mark.parametrize("example", ["internal", "queue", "segments"])
 def test_versions_of_an_example_have_the_same_files(example: str) -> None:
     """A version is the one before with a small change, not a copy gone astray."""
     found = {
