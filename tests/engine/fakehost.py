@@ -714,6 +714,8 @@ class FakeHost:
         if self.pending is not None:
             self._go_back("controller", cause, why)
         now = self.current
+        if target == "-" and digest != "-" and self._digest() != digest:
+            target = now  # it has left the bad release by itself: it goes back no further
         to = target if target != "-" else self._recorded_target()
         if to:
             self._need_staged(to)
@@ -880,6 +882,10 @@ class FakeHost:
             self.previous = self._last_proven_but(release, left)
         if release and self.world.kind(release, self.name) == "unready":
             self.stuck, self.is_stopped = "not ready within 5 s", True
+
+    def _digest(self) -> str:
+        staged = self.releases.get(self.current)
+        return staged.digest if staged is not None else ""
 
     def _is_target(self, release: str) -> bool:
         staged = self.releases.get(release)

@@ -35,6 +35,11 @@ class WayBack:
         return bool(self.target) or self.before is not None or self.stops
 
     @property
+    def aims_at(self) -> str:
+        """The release that is to run afterwards, here or in the predecessor; empty for none."""
+        return self.target if self.before is None else self.before.release
+
+    @property
     def aim(self) -> str:
         """What runs there afterwards, for people."""
         if self.before is None:
@@ -60,6 +65,8 @@ def way_back(
     switch = state.switch
     if switch is not None and switch.phase is Phase.REVERTED and now == switch.old:
         return WayBack(name, now, "", "it was reverted already")
+    if switch is not None and switch.phase is Phase.REVERTING and switch.old:
+        return WayBack(name, switch.new, switch.old)
     if not now:
         return WayBack(name, now, "", "nothing runs")
     if newest is not None and now != newest:

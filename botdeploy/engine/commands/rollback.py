@@ -69,7 +69,7 @@ def rollback(
         is_whole = set(hosts) == {host.name for host in inventory.hosts}
         is_condemned = is_whole and not keep and any(way.goes for way in ways.values())
         work = _Work(
-            inventory, dependencies, locked_fleet, why, keep=keep, is_condemned=is_condemned
+            inventory, dependencies, locked_fleet, why, to=to, keep=keep, is_condemned=is_condemned
         )
         results = work.go(ways)
         late = lock.await_late(locked_fleet.ticker.tick)
@@ -90,6 +90,7 @@ class _Work:
         locked_fleet: LockedFleet,
         why: str,
         *,
+        to: str | None,
         keep: bool,
         is_condemned: bool,
     ) -> None:
@@ -100,7 +101,7 @@ class _Work:
         """
         lock = locked_fleet.lock
         self._locked_fleet, self._states, self._why = locked_fleet, lock.states, why
-        self._keep, self._is_condemned = keep, is_condemned
+        self._to, self._keep, self._is_condemned = to, keep, is_condemned
         self._machine_of = inventory.machine_of
         self._try_id = new_rollout(dependencies.clock, lock.states)
         self._emit = dependencies.emitter(inventory.environment)
@@ -120,7 +121,7 @@ class _Work:
             # First the end: who is interrupted on the way back leaves no promote that goes on.
             with suppress(HostError):
                 self._end(name, is_going=ways[name].goes)
-            return self._revert(name, ways[name].target) if ways[name].goes else None
+            return self._revert(ways[name]) if ways[name].goes else None
 
         results = {}
         # One that only stops goes with the others of its machine, which tell where they go.
@@ -146,12 +147,20 @@ class _Work:
         outcome = rollout_records.FAILED if self._is_condemned else rollout_records.ABANDONED
         acts.rollout.end(record.id, outcome, self._why)
 
-    def _revert(self, name: str, target: str) -> Reverted | Unchanged:
-        digest = "" if self._keep else _digest(self._states[name])
-        locked_fleet, why = self._locked_fleet, self._why
+    def _revert(self, way: WayBack) -> Reverted | Unchanged:
+        """Take one back to what it recorded, or to what a person named.
+
+        Instances that change their numbers go together, each to a release of its own. So one is
+        named to a host only where a person named it.
+        """
+        name, locked_fleet = way.host, self._locked_fleet
+        state, target = self._states[name], way.target if self._to else None
+        digest, switch, try_id = "" if self._keep else _digest(state), state.switch, self._try_id
+        if target is None and self._keep and switch is not None and state.is_switching:
+            try_id = switch.try_id  # asked again, a host that is back goes back no further
         return locked_fleet.again(
             lambda: locked_fleet.acts(name).switch.revert(
-                self._try_id, target or None, why, digest, "person"
+                try_id, target or None, self._why, digest, "person"
             ),
             INSIST_S,
         )
@@ -235,14 +244,23 @@ def _emit(
             emit(Kind.HOST_FAILED, host=name, release=way.running, error=result.message)
 
 
+def _runs(result: Reverted | Unchanged) -> str:
+    """Give the release that a host says it runs now; empty for none."""
+    return result.now if isinstance(result, Reverted) else result.release
+
+
 def _ended(
     ways: Mapping[str, WayBack],
     results: Mapping[str, Reverted | Unchanged | HostError],
     lock: EnvironmentLock,
 ) -> Ended:
-    back, bad, unready, lost, away = [], [], [], [], lock.away
+    back, bad, unready, lost, astray, away = [], [], [], [], [], lock.away
     for name, result in results.items():
         match result:
+            case Reverted() | Unchanged() if (now := _runs(result)) != ways[name].aims_at:
+                aim = ways[name].aim or "nothing"
+                bad.append(f"{name} runs {now or 'nothing'}, and was to go back to {aim}")
+                astray.append(name)
             case Reverted(is_running=True) | Unchanged():
                 back.append(f"{name} runs {ways[name].aim}")
             case Reverted():
@@ -263,6 +281,7 @@ def _ended(
     if bad:
         steps = [Hint(Todo.LOGS, tuple(unready))] if unready else []
         steps += [Hint(Todo.ROLLBACK, tuple(lost))] if lost else []
+        steps += [Hint(Todo.STATUS)] if astray else []
         told = "; ".join([*bad, *back])
         return Ended(ExitCode.NEEDS_PERSON, told, faults=faults, hints=tuple(steps))
     if away:

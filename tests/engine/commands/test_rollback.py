@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
 from botdeploy.engine.commands.rollback import rollback
 from botdeploy.engine.fleet.fleet import Fleet, StillAtWork
 from botdeploy.engine.fleet.lock import PATIENCE_S
-from botdeploy.errors import ActFailed, ExitCode, UserError
+from botdeploy.errors import ActFailed, ExitCode, Todo, UserError
 from tests.engine.commands.test_canary import release, tick
-from tests.engine.fakefleet import Stage, inventory_of
+from tests.engine.fakefleet import ControllerDied, Stage, inventory_of
 
 if TYPE_CHECKING:
     from botdeploy.hosts.ssh.connector import Connector
@@ -119,3 +119,76 @@ def test_a_bot_in_its_other_form_is_a_fault_of_the_inventory(
     assert ended.code is ExitCode.UNREACHABLE
     assert "bot@1.service has taken its place" in ended.summary
     assert stage.running() == ["R0001", "R0002", "R0001", "R0001"]
+
+
+def _heard(host: FakeHost) -> list[tuple[str, ...]]:
+    """Let a host write down what it is told when it is to go back: run, target, why, digest …."""
+    heard: list[tuple[str, ...]] = []
+    revert = host.revert
+
+    def hear(token: str, *words: str) -> Any:
+        heard.append(words)
+        return revert(token, *words)
+
+    host.revert = hear  # type: ignore[method-assign,assignment]
+    return heard
+
+
+@pytest.mark.parametrize(("to", "told"), [(None, "-"), ("R0001", "R0001")])
+def test_a_host_is_told_a_release_only_where_a_person_names_it(to: str | None, told: str) -> None:
+    """Instances that go back together have each a release of their own to go back to."""
+    stage = Stage()
+    release(stage)
+    release(stage)
+    heard = [_heard(host) for host in stage.hosts.values()]
+    stage.controller()
+    ended = rollback(stage.inventory, tuple(stage.hosts), stage.dependencies(), to=to)
+    assert (ended.code, stage.running()) == (ExitCode.DONE, ["R0001"] * 4)
+    assert [words[1] for (words,) in heard] == [told] * 4
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"reverted": {"old": "", "runs": True}},
+        {"reverted": {"old": "R0003", "runs": True}},
+        {"unchanged": {"release": "R0003"}},
+    ],
+)
+def test_a_host_that_went_elsewhere_is_told(
+    monkeypatch: pytest.MonkeyPatch, answer: dict[str, object]
+) -> None:
+    """It says that it is back, and runs something else: exit 7, with what and where."""
+    stage = Stage()
+    release(stage)
+    release(stage)
+    monkeypatch.setattr(stage.hosts["h2"], "revert", lambda *_: answer)
+    stage.controller()
+    ended = rollback(stage.inventory, tuple(stage.hosts), stage.dependencies())
+    assert ended.code is ExitCode.NEEDS_PERSON
+    runs = "R0003" if "R0003" in str(answer) else "nothing"
+    assert f"h2 runs {runs}, and was to go back to R0001" in ended.summary
+    assert "h1 runs R0001" in ended.summary
+    assert [hint.todo for hint in ended.hints] == [Todo.STATUS]
+
+
+def test_a_host_whose_answer_is_cut_off_goes_back_once() -> None:
+    """With --keep nothing tells it which release is bad: it knows the name of its own switch."""
+    stage = Stage()
+    release(stage)
+    release(stage)
+
+    def die(_host: FakeHost, change: tuple[str, ...]) -> None:
+        if change[0] == "switch":
+            raise ControllerDied
+
+    stage.hosts["h1"].on_change = die
+    with pytest.raises(ControllerDied):
+        release(stage)
+    assert stage.hosts["h1"].state().is_switching
+    stage.controller()
+    stage.fleet.faults["h1", "revert"].append("unheard")
+    ended = rollback(stage.inventory, tuple(stage.hosts), stage.dependencies(), keep=True)
+    assert ended.code is ExitCode.DONE
+    assert stage.fleet.calls.count(("h1", "revert")) == 2
+    assert stage.running() == ["R0002"] * 4
