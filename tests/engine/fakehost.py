@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import gzip
 import json
+import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -631,6 +632,7 @@ class FakeHost:
     ) -> Record:
         """Stop the old one, start the new one, under lease; of a group not before it may go."""
         self._need_lock(token)
+        self._need_id(run)
         self.settle()
         if go:
             self._changed(go, run, group)
@@ -698,6 +700,7 @@ class FakeHost:
         """Go back."""
         digest, cause, *refused = more
         self._need_lock(token)
+        self._need_id(run)
         if digest != "-":
             self.quarantine[digest] = why
             if refused:
@@ -946,6 +949,10 @@ class FakeHost:
     def _need_staged(self, release: str) -> None:
         if release not in self.releases:
             raise ActFailed(self.name, "act", f"release {release} is not here", code="not-staged")
+
+    def _need_id(self, run: str) -> None:
+        if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}", run):
+            raise ActFailed(self.name, "act", "run is not an identifier", code="usage")
 
     def _need_lock(self, token: str) -> None:
         if self.lock is not None and self.lock.token == token:

@@ -40,7 +40,8 @@ def revert_leftovers(
     def revert(name: str) -> Reverted | Unchanged:
         digest, why = left[name]
         state = lock.states[name]
-        try_id = f"{state.current}-{lock.token[:8]}"
+        # A try's name has no "+", as a release's has that was made with other values.
+        try_id = f"{state.current.replace('+', '.')}-{lock.token[:8]}"
         return locked_fleet.acts(name).switch.revert(try_id, None, why, digest, "verdict")
 
     back, lost = [], []
