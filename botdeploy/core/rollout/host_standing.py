@@ -73,12 +73,17 @@ class HostStanding:
 
 
 def standing_in(
-    name: str, states: Mapping[str, HostState], away: Mapping[str, str], release: str, rollout: str
+    name: str,
+    states: Mapping[str, HostState],
+    away: Mapping[str, str],
+    release: str,
+    digest: str,
+    rollout: str,
 ) -> HostStanding:
     """Say where one host of the inventory stands; ``away`` tells why some can't be asked."""
     if name in away or name not in states:
         return HostStanding(Standing.AWAY, why=away.get(name, "not observed"))
-    return standing_of(states[name], release, rollout)
+    return standing_of(states[name], release, digest, rollout)
 
 
 def has_run(state: HostState, release: str) -> bool:
@@ -86,17 +91,24 @@ def has_run(state: HostState, release: str) -> bool:
     return state.running == release or (state.switch is not None and state.switch.new == release)
 
 
-def standing_of(state: HostState, release: str, rollout: str) -> HostStanding:
-    """Say where a host stands with ``release`` in ``rollout``, and whether it runs there."""
-    view = _standing(state, release, rollout)
+def standing_of(state: HostState, release: str, digest: str, rollout: str) -> HostStanding:
+    """Say where a host stands with ``release`` in ``rollout``, and whether it runs there.
+
+    What has another ``digest`` (empty: unknown) under this id is another release: a host that was
+    away may have given the same number to other values.
+    """
+    view = _standing(state, release, digest, rollout)
     return replace(view, seen=state.sees(release)) if view.standing in HOLDING else view
 
 
-def _standing(state: HostState, release: str, rollout: str) -> HostStanding:
+def _standing(state: HostState, release: str, digest: str, rollout: str) -> HostStanding:
     switch = state.switch
     ours = switch is not None and is_try_of(switch.try_id, rollout) and switch.new == release
     if switch is not None and switch.phase is Phase.REVERTING:
         return HostStanding(Standing.BUSY, why="is being reverted")
+    staged = state.release(release)
+    if staged is not None and staged.digest and digest and staged.digest != digest:
+        return _same(state, rollout) or HostStanding(Standing.UNSTAGED)
     if switch is not None and switch.phase is Phase.PENDING and switch.new == release:
         return HostStanding(Standing.PENDING, _runs_for_s(state, release))
     if switch is not None and switch.phase is Phase.REVERTED and ours:
@@ -104,9 +116,8 @@ def _standing(state: HostState, release: str, rollout: str) -> HostStanding:
             return HostStanding(Standing.STUCK, why=state.stuck)
         if switch.cause not in OWN_DOING:
             return HostStanding(Standing.RETURNED, why=switch.why)
-    if keeps(state, rollout):
-        return HostStanding(Standing.SAME, why=f"same as {state.current}")
-    staged = state.release(release)
+    if (same := _same(state, rollout)) is not None:
+        return same
     if staged is None:
         return HostStanding(Standing.UNSTAGED)
     # A bot that is down at the moment still has the release: its journal tells the judge why.
@@ -121,6 +132,12 @@ def _standing(state: HostState, release: str, rollout: str) -> HostStanding:
     if state.rollout is None or state.rollout.id != rollout:
         return HostStanding(Standing.UNSTAGED)
     return HostStanding(Standing.BEHIND)
+
+
+def _same(state: HostState, rollout: str) -> HostStanding | None:
+    if not keeps(state, rollout):
+        return None
+    return HostStanding(Standing.SAME, why=f"same as {state.current}")
 
 
 def keeps(state: HostState, rollout: str) -> bool:

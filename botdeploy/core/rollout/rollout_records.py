@@ -79,7 +79,7 @@ def is_open(states: Mapping[str, HostState], record: RolloutRecord, policy: Poli
 def _standings(states: Mapping[str, HostState], record: RolloutRecord) -> dict[str, Standing]:
     """Say where the hosts stand that answered."""
     return {
-        name: standing_of(state, record.release, record.id).standing
+        name: standing_of(state, record.release, record.digest, record.id).standing
         for name, state in states.items()
     }
 

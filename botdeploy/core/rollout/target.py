@@ -144,7 +144,9 @@ def _to_go_on(
         return None
     if record.environment not in ("", inventory.known_as):
         return None  # it was taken over: theirs does not go on
-    views = (standing_of(state, record.release, record.id) for state in states.values())
+    views = (
+        standing_of(state, record.release, record.digest, record.id) for state in states.values()
+    )
     if any(view.has_given_up for view in views):
         return None
     return Target.of(record)
@@ -194,7 +196,7 @@ def refuse_quarantined(
             inventory, states, rollout=target.rollout, release=target.release
         )
         views = [
-            standing_of(states[host], target.release, target.rollout).standing
+            standing_of(states[host], target.release, target.digest, target.rollout).standing
             for hosts in rings.values()
             for host in hosts
             if host in states

@@ -19,7 +19,7 @@ from botdeploy.errors import ExitCode, Hint, HostError, Todo, UserError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from botdeploy.core.host.host_state import HostState
+    from botdeploy.core.host.host_state import HostState, RolloutRecord
     from botdeploy.core.model.inventory import Inventory
     from botdeploy.engine.fleet.fleet import Fleet
 
@@ -67,7 +67,7 @@ def approve(inventory: Inventory, fleet: Fleet, by: Signed, *, is_dry: bool) -> 
     record = rollout_records.newest_under_way(seen, inventory.policy)
     if record is None:
         raise UserError(f"no rollout of {inventory.environment} is under way; nothing waits")
-    ring, has_begun = _waiting_ring(inventory, seen, record.id, record.release)
+    ring, has_begun = _waiting_ring(inventory, seen, record)
     if not ring:
         raise UserError(
             f"no ring waits for an approval of {record.release}",
@@ -92,17 +92,18 @@ def approve(inventory: Inventory, fleet: Fleet, by: Signed, *, is_dry: bool) -> 
 
 
 def _waiting_ring(
-    inventory: Inventory, seen: Mapping[str, HostState], rollout_id: str, release: str
+    inventory: Inventory, seen: Mapping[str, HostState], record: RolloutRecord
 ) -> tuple[str, bool]:
     """Name the ring that an approval is for, and tell whether it has begun already.
 
     One approval opens a ring's gate; another, given after it began, takes on a doubtful verdict.
     """
+    release = record.release
     inventory = as_one_batch(inventory, seen, release)
-    rings = ring_members.members(inventory, seen, rollout=rollout_id, release=release)
+    rings = ring_members.members(inventory, seen, rollout=record.id, release=release)
     for ring in inventory.policy.rings:
         views = [
-            standing_of(seen[name], release, rollout_id).standing
+            standing_of(seen[name], release, record.digest, record.id).standing
             for name in rings[ring.name]
             if name in seen
         ]

@@ -42,7 +42,7 @@ def next_decision(
         inventory, states, away, rollout=target.rollout, release=target.release
     )
     hosts = {
-        name: standing_in(name, states, away, target.release, target.rollout)
+        name: standing_in(name, states, away, target.release, target.digest, target.rollout)
         for ring in rings.values()
         for name in ring
     }

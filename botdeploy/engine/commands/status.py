@@ -145,7 +145,7 @@ def _rollout(
     ]
     ring = reached[-1] if reached else ""
     views = {
-        name: standing_of(state, record.release, record.id).standing
+        name: standing_of(state, record.release, record.digest, record.id).standing
         for name, state in states.items()
     }
     unproven = tuple(name for name in rings.get(ring, ()) if views.get(name) in UNPROVEN)

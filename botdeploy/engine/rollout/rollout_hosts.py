@@ -220,7 +220,8 @@ class RolloutHosts(RingHosts):
         )
 
     def _seen_now(self, name: str, away: Mapping[str, str]) -> RolloutHost:
-        view = standing_in(name, self.states, away, self.target.release, self.target.rollout)
+        target = self.target
+        view = standing_in(name, self.states, away, target.release, target.digest, target.rollout)
         if self.is_attended and view.standing is Standing.PROVEN:
             view = self._to_start_again(name, view)
         now = self.clock.monotonic()

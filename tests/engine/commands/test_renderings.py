@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
+from botdeploy.core.events import Kind
 from botdeploy.core.model.policy import Policy, Share
+from botdeploy.core.rollout import rollout_records
+from botdeploy.core.rollout.host_standing import Standing, standing_of
 from botdeploy.core.rollout.target import Quarantined
 from botdeploy.engine.commands.canary import canary
 from botdeploy.engine.commands.promote import promote
@@ -88,3 +92,49 @@ def test_a_number_that_only_a_host_that_is_away_knows_is_not_two_releases(stage:
 def _die_at(host: str, at: str, name: str, act: str) -> None:
     if (name, act) == (host, at):
         raise ControllerDied
+
+
+def test_one_that_was_away_when_its_number_failed_is_reverted_later(stage: Stage) -> None:
+    """The next rollout begins with that; the name of its try is one that a host takes."""
+    bad = build(stage, "b")
+    stage.world.is_like("R+2", "bad", "h2")
+    stage.hosts["h2"].on_change = lambda _its, change: stage.hosts["h1"].become(
+        is_cut=stage.hosts["h1"].is_cut or change[0] == "switch"
+    )
+    assert release(stage, bad).code is ExitCode.NEEDS_PERSON
+    assert stage.running() == ["R+2", "R", "R", "R"]
+    stage.hosts["h2"].on_change = lambda _its, _change: None
+    stage.clock.advance(300)
+    assert release(stage, build(stage, "c")).code is ExitCode.DONE
+    stage.hosts["h1"].is_cut = False
+    stage.clock.advance(300)
+    release(stage, build(stage, "c"))
+    reverts = [change for change in stage.hosts["h1"].did if change[0] == "revert"]
+    assert [change[2:4] for change in reverts] == [("R+2", "R")]
+    assert stage.running() == ["R+3"] * 4
+
+
+def test_a_number_with_other_values_is_not_taken_for_the_release(stage: Stage) -> None:
+    """One host has it by itself, and was away when others got it: it is told, and not judged."""
+    stage.controller()
+    own = build(stage, "b")
+    limited = replace(
+        stage.inventory, policy=replace(stage.inventory.policy, only=frozenset({"h1"}))
+    )
+    canary(limited, own, stage.dependencies(), Options())  # type: ignore[arg-type]
+    assert stage.running() == ["R+2", "R", "R", "R"]
+    stage.hosts["h1"].is_cut = True
+    stage.clock.advance(300)
+    assert release(stage, build(stage, "c")).code is ExitCode.DONE
+    stage.hosts["h1"].is_cut = False
+    stage.clock.advance(300)
+    stage.controller()
+    stage.events.clear()
+    promote(stage.inventory, stage.dependencies("cron@box"), Options())
+    failed = [event for event in stage.events if event.kind is Kind.HOST_FAILED]
+    assert [event.host for event in failed] == ["h1"]
+    host = stage.hosts["h1"]
+    record = rollout_records.newest({n: one.state() for n, one in stage.hosts.items()})
+    assert record is not None
+    view = standing_of(host.state(), record.release, record.digest, record.id)
+    assert view.standing is Standing.UNSTAGED
