@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, assert_never
 
 from botdeploy.core.rollout.host_standing import next_try_id, next_try_of_all
 from botdeploy.core.rollout.succession import PLAIN
@@ -40,11 +40,10 @@ class Switching:
         and, as far as this controller can tell, on all.
         """
         rollout, states = self._hosts.target.rollout, self._hosts.states
+        same = next_try_of_all(rollout, map(states.get, hosts)) if is_whole else ""
         for name in hosts:
             member = self._hosts[name]
-            one = next_try_id(rollout, states.get(name))
-            same = next_try_of_all(rollout, [states.get(each) for each in hosts])
-            member.try_id = same if is_whole else one
+            member.try_id = same or next_try_id(rollout, states.get(name))
             member.armed_at_us = int(self._hosts.clock.now().timestamp() * 1e6)
             member.switching_since = self._hosts.clock.monotonic()
         connections = _NewConnections(self._locked_fleet.fleet, hosts)
@@ -71,6 +70,10 @@ class Switching:
                     self._hosts.went_back(name, self._with_last_words(name, reverted))
                 case HostError() as error:
                     self._hosts.lost(name, error.message)
+                case Stopped():
+                    self._hosts.lost(name, "it was told to start, and says that it still waits")
+                case unknown:
+                    assert_never(unknown)
 
     def _switch(
         self, name: str, connections: _NewConnections, group: Sequence[str], go: Go
@@ -101,14 +104,22 @@ class Switching:
     def _called_back(
         self, results: Mapping[str, Switched | Reverted | Stopped | HostError]
     ) -> Mapping[str, Reverted | HostError]:
-        """Have those go back that wait to start, where others do not stop: nothing has started."""
-        stopped = [name for name, one in results.items() if isinstance(one, Stopped)]
-        others = "; ".join(
-            one.why if isinstance(one, Reverted) else str(one)
-            for one in results.values()
-            if isinstance(one, (Reverted, HostError))
-        )
-        why = f"an instance that changes its number with this one did not stop: {others}"
+        """Have those go back that wait to start, where others do not; and who started too soon."""
+        back, others = [], []
+        for name, one in results.items():
+            match one:
+                case Stopped():
+                    back.append(name)
+                case Switched():
+                    back.append(name)
+                    others.append(f"{name} started before all were told to")
+                case Reverted():
+                    others.append(one.why)
+                case HostError():
+                    others.append(str(one))
+                case unknown:
+                    assert_never(unknown)
+        why = f"an instance that changes its number with this one did not stop: {'; '.join(others)}"
 
         def revert(name: str) -> Reverted:
             try_id = self._hosts[name].try_id
@@ -120,7 +131,7 @@ class Switching:
                 return Reverted(back.release, "controller", why, "lease", 0.0, is_running=True)
             return back
 
-        return self._locked_fleet.together(stopped, revert)
+        return self._locked_fleet.together(back, revert)
 
     def _with_last_words(self, name: str, result: Reverted) -> Reverted:
         """Add to why a release did not become ready the line that tells most of it."""

@@ -18,6 +18,8 @@ from tests.engine.commands.test_canary import tick
 from tests.engine.fakefleet import ControllerDied, Stage
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from botdeploy.engine.outcome import Ended
     from tests.engine.fakehost import FakeHost
 
@@ -165,3 +167,35 @@ def test_a_rollback_of_some_is_refused(stage: Stage) -> None:
     stage.controller()
     ended = rollback(stage.inventory, tuple(stage.hosts), stage.dependencies())
     assert (ended.code, stage.running()) == (ExitCode.DONE, ["R0001"] * 4)
+
+
+def _answering(stage: Stage, name: str, at: str, answer: Callable[..., Any]) -> None:
+    """Let a host answer one word of a switch in its own way."""
+    host = stage.hosts[name]
+    switch = host.switch
+
+    def answered(*words: Any) -> Any:
+        return answer(switch, *words) if words[-1] == at else switch(*words)
+
+    host.switch = answered  # type: ignore[method-assign]
+
+
+def test_one_that_starts_before_the_others_are_dead_goes_back(stage: Stage) -> None:
+    """It would run by a new number beside an old one; none of the others starts."""
+    _answering(stage, "h3", "hold", lambda switch, *words: switch(*words[:-2]))
+    ended = released(stage, is_agreed=True)
+    assert ended.code is not ExitCode.DONE
+    assert stage.running() == ["R0001"] * 4
+    did = [change[0] for host in stage.hosts.values() for change in host.did]
+    assert "go" not in did
+    assert stage.hosts["h3"].pending is None
+
+
+def test_one_that_still_waits_when_all_may_start_is_told(stage: Stage) -> None:
+    """Then it does not run, so the others go back."""
+    _answering(stage, "h1", "go", lambda _switch, *_words: {"stopped": True})
+    ended = released(stage, is_agreed=True)
+    assert ended.code is ExitCode.UNREACHABLE
+    assert stage.running() == ["R0001"] * 4
+    errors = [event.data["error"] for event in stage.events if event.kind is Kind.HOST_FAILED]
+    assert any("says that it still waits" in error for error in errors)
