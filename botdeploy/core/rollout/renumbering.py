@@ -58,7 +58,7 @@ def renumbered(
 ) -> dict[str, tuple[str, str]]:
     """Name the hosts whose numbers the release changes: host → what they were, what they are to be.
 
-    Numbers are ``INDEX/COUNT``; empty: none. With those that stay come the ones that begin to be
+    Numbers are ``INDEX/COUNT``, or one of them; empty: none. With those that stay come the ones that begin to be
     numbered beside them, and hosts that can't be asked. The same before and after the switch.
     """
     found = {}
@@ -67,9 +67,15 @@ def renumbered(
         before = numbers_before(state, release) if state is not None else ""
         staged = state.release(release) if state is not None else None
         after = host.numbers if staged is None else staged.numbers
-        if before != after:
+        if state is None or not _is_same(before, after):
             found[host.name] = (before, after)
     return found if any(before for before, _ in found.values()) else {}
+
+
+def _is_same(before: str, after: str) -> bool:
+    """Tell whether an instance keeps its number; the count is one's who is to know no count."""
+    index, _, count = after.partition("/")
+    return before == after or (bool(index) and not count and before.partition("/")[0] == index)
 
 
 def as_one_batch(inventory: Inventory, states: Mapping[str, HostState], release: str) -> Inventory:

@@ -90,6 +90,35 @@ def test_one_more_instance_changes_the_count_of_those_that_run() -> None:
     assert found == {"w/0": ("0/2", "0/3"), "w/1": ("1/2", "1/3"), "w/2": ("", "2/3")}
 
 
+def test_one_that_can_t_be_asked_comes_with_them() -> None:
+    """Also where it is to have no number: it may run by an old one."""
+    of = inventory("0/3", "1/3", "")
+    states = {"w/0": state("0/2"), "w/1": state("1/2")}
+    assert renumbered(of, states, "R2")["w/2"] == ("", "")
+    assert renumbered(of, {"w/0": state("0/3"), "w/1": state("1/3")}, "R2") == {}
+
+
+@pytest.mark.parametrize(
+    ("had", "has", "is_same"),
+    [
+        ("0/2", "0", True),
+        ("0", "0", True),
+        ("0", "0/2", False),
+        ("1/2", "0", False),
+        ("10/12", "1", False),
+        ("0/2", "", False),
+        ("/2", "", False),
+        ("/2", "/3", False),
+        ("/2", "0", False),
+    ],
+)
+def test_a_count_that_nobody_asks_for_any_more_changes_no_number(
+    had: str, has: str, *, is_same: bool
+) -> None:
+    """One that asks for its index alone keeps its share as long as that stays."""
+    assert (renumbered(inventory(has), {"w/0": state(had)}, "R2") == {}) is is_same
+
+
 def test_what_is_staged_counts_before_the_inventory() -> None:
     """A rollout that goes on starts what was staged."""
     assert renumbered(inventory("0/3"), {"w/0": state("0/2", staged="0/2")}, "R2") == {}
