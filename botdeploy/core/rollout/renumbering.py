@@ -14,6 +14,7 @@ from botdeploy.core.model.policy import Ring, Share
 from botdeploy.core.rollout import ring_members
 from botdeploy.core.rollout.host_standing import HOLDING, Standing
 from botdeploy.core.rollout.next_step import Blame, End, Reason, Result, Revert, Wait
+from botdeploy.core.rollout.succession import successions
 from botdeploy.core.rollout.unnamed import unnamed
 from botdeploy.errors import Hint, NotAgreed, Todo, UserError
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from botdeploy.core.host.host_state import HostState
-    from botdeploy.core.model.inventory import Inventory
+    from botdeploy.core.model.inventory import Host, Inventory
     from botdeploy.core.model.policy import Policy
     from botdeploy.core.rollout.facts import Facts
     from botdeploy.core.rollout.next_step import Decision
@@ -58,18 +59,25 @@ def renumbered(
 ) -> dict[str, tuple[str, str]]:
     """Name the hosts whose numbers the release changes: host → what they were, what they are to be.
 
-    Numbers are ``INDEX/COUNT``, or one of them; empty: none. With those that stay come the ones that begin to be
-    numbered beside them, and hosts that can't be asked. The same before and after the switch.
+    Numbers are ``INDEX/COUNT``, or one of them; empty: none. With those that stay come the ones
+    that begin to be numbered beside them, and hosts that can't be asked. The same before and after
+    the switch.
     """
     found = {}
     for host in inventory.hosts:
         state = states.get(host.name)
         before = numbers_before(state, release) if state is not None else ""
-        staged = state.release(release) if state is not None else None
-        after = host.numbers if staged is None else staged.numbers
+        after = _numbers_after(host, states, release)
         if state is None or not _is_same(before, after):
             found[host.name] = (before, after)
     return found if any(before for before, _ in found.values()) else {}
+
+
+def _numbers_after(host: Host, states: Mapping[str, HostState], release: str) -> str:
+    """Give the numbers that the release has on a host; what is staged counts first."""
+    state = states.get(host.name)
+    staged = state.release(release) if state is not None else None
+    return host.numbers if staged is None else staged.numbers
 
 
 def _is_same(before: str, after: str) -> bool:
@@ -119,6 +127,7 @@ def refuse_renumbering(
 
     Raises UserError or NotAgreed; nothing where a host has the new number already.
     """
+    _refuse_other_form(inventory, states, release)
     changed = renumbered(inventory, states, release)
     if not changed or any(states[n].running == release for n in changed if n in states):
         return
@@ -138,6 +147,31 @@ def refuse_renumbering(
         )
     if not is_agreed:
         raise NotAgreed(records(changed))
+
+
+def _refuse_other_form(inventory: Inventory, states: Mapping[str, HostState], release: str) -> None:
+    """Refuse numbers where several bots change their form: those that did not yet have others.
+
+    What numbers those have is not known, so any count as other ones. One bot alone shares its work
+    with nobody, and is dead before its successor starts.
+    """
+    if any(state.running == release for state in states.values()):
+        return
+    numbered = [host.name for host in inventory.hosts if _numbers_after(host, states, release)]
+    stand = [
+        f"{one or 'the plain bot'} on {each.machine}"
+        for each in successions(inventory, states)
+        for one in (each.of, *each.others)
+    ]
+    if not numbered or len(stand) <= 1:
+        return
+    raise UserError(
+        f"the release changes the form of the bot, and numbers {', '.join(numbered)}: until all "
+        f"have changed, these run beside {', '.join(stand)}, which may run by other numbers, and "
+        "two would do the same work. Nothing was changed. Change the form first, with values that "
+        "ask for no instance_index and no instance_count; give them numbers with the next release",
+        hint=Hint(Todo.CANARY),
+    )
 
 
 def whole_step(facts: Facts, ring: Ring) -> Decision | None:

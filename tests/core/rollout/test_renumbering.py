@@ -178,6 +178,36 @@ def test_a_part_of_them_is_refused() -> None:
     assert caught.value.hints[0].todo is Todo.RETIRE
 
 
+def plain_bots(*machines: int) -> dict[str, HostState]:
+    """Say what six instances on two machines see where these have the plain bot as yet."""
+    stands = (StandingInstance("", "prod", "P1"),)
+    return {f"w/{n}": HostState(standing=stands if n // 3 in machines else ()) for n in range(6)}
+
+
+def test_numbers_are_refused_while_several_bots_change_their_form() -> None:
+    """A plain bot on another machine may run by a number that a new instance has, too."""
+    of = inventory(*(f"{n}/6" for n in range(6)))
+    with pytest.raises(UserError, match=r"the plain bot on m0, the plain bot on m1") as caught:
+        refuse_renumbering(of, plain_bots(0, 1), "R2", is_agreed=True)
+    assert caught.value.exit_code is ExitCode.USAGE
+    begun = plain_bots(0, 1) | {"w/0": state("", staged="0/6", switched=True)}
+    refuse_renumbering(of, begun, "R2", is_agreed=False)
+    instances = (StandingInstance("1", "prod", "R1"), StandingInstance("2", "prod", "R1"))
+    one = Host("w", Address("w", "w"), BOT, numbers="0/1", machine="m0")
+    with pytest.raises(UserError, match="on m0"):
+        refuse_renumbering(
+            replace(of, hosts=(one,)), {"w": HostState(standing=instances)}, "R2", is_agreed=True
+        )
+
+
+def test_a_change_of_form_without_numbers_or_of_one_bot_is_not_refused() -> None:
+    """One bot has all the work, and is dead before its successor starts."""
+    refuse_renumbering(inventory(*[""] * 6), plain_bots(0, 1), "R2", is_agreed=False)
+    refuse_renumbering(
+        inventory(*(f"{n}/6" for n in range(6))), plain_bots(0), "R2", is_agreed=False
+    )
+
+
 def test_their_ring_is_the_last_one_and_takes_the_longest_times() -> None:
     """Each host gets its own ring's variables; the gate is not theirs."""
     states = {"w/0": state("0/2"), "w/1": state("1/2"), "w/2": state("")}

@@ -177,7 +177,7 @@ def _answering(stage: Stage, name: str, at: str, answer: Callable[..., Any]) -> 
     def answered(*words: Any) -> Any:
         return answer(switch, *words) if words[-1] == at else switch(*words)
 
-    host.switch = answered  # type: ignore[method-assign]
+    host.switch = answered  # type: ignore[method-assign,assignment]
 
 
 def test_one_that_starts_before_the_others_are_dead_goes_back(stage: Stage) -> None:
