@@ -161,3 +161,19 @@ def test_a_guard_that_is_killed_in_forming_a_return_leaves_no_mix(
     )
     group.until(WERE)
     assert (mixed(host), left(host)) == ([], [])
+
+
+def test_a_first_deploy_is_taken_back_one_by_one(host: BreakableHost) -> None:
+    """Nobody ran by other numbers before, so none waits for another one, and none stops it."""
+    group = Group(host, tuple(OLD))
+    group.send("R1", OLD)
+    for name, one in group.of.items():
+        assert "switched" in one.switch(f"run{name}", "R1")
+        assert name == "3" or "confirmed" in one("confirm", one.token, f"run{name}")
+    for name, one in group.of.items():
+        said = one("revert", one.token, f"run{name}", "-", "why", timeout=60)
+        assert "reverted" in said, said.records
+        assert group.running() == {each: ("" if each <= name else "R1", False) for each in OLD} | (
+            {} if name == "3" else {"3": ("R1", True)}
+        )
+    assert left(host) == []

@@ -245,22 +245,23 @@ call_group_back() {
 }
 
 # find_return_group: which instances change their numbers with this one when it goes from $now to $target, in $with;
-# empty where it goes alone. All of them go back, so all must be this controller's.
+# empty where it goes alone, and where none goes back to a number: then nobody's share becomes another's. All of
+# them go back, so all must be this controller's.
 find_return_group() {
-	with=''
+	with='' numbered=no
 	! is_same_number "$now" "$target" || return 0
 	environment=$(field "$ROLLOUT" environment)
 	for other in $(each_prepared name_this); do
-		if [ "$other" = "${INSTANCE:--}" ]; then
-			with="$with$other "
-		elif (with_instance "$other" goes_along) >/dev/null; then
-			[ "$(with_instance "$other" field_of_lock token)" = "$token" ] ||
-				fault group "$(unit_called "$other") changes its numbers with this one, and two would do the same work: take all of them back together"
-			with="$with$other "
-		fi
+		if [ "$other" != "${INSTANCE:--}" ]; then (with_instance "$other" goes_along) >/dev/null || continue; fi
+		with="$with$other "
+		[ "$numbered" = yes ] || ! (with_instance "$other" returns_to_number) >/dev/null || numbered=yes
 	done
 	with=${with% }
-	case $with in *' '*) ;; *) with='' ;; esac
+	case $numbered:$with in yes:*' '*) ;; *) with='' ;; esac
+	for other in $with; do
+		[ "$(with_instance "$other" field_of_lock token)" = "$token" ] ||
+			fault group "$(unit_called "$other") changes its numbers with this one, and two would do the same work: take all of them back together"
+	done
 }
 name_this() { printf '%s ' "${INSTANCE:--}"; }
 field_of_lock() { field "$LOCK" "$1"; }
@@ -268,6 +269,10 @@ goes_along() {
 	[ "$(field "$ROLLOUT" environment)" = "$environment" ] && [ -L "$CURRENT" ] || return 1
 	find_member_turn
 	[ -z "$back_to" ] && ! is_same_number "$now" "$target"
+}
+returns_to_number() {
+	find_member_turn
+	[ -n "$(numbers_of "$target")" ]
 }
 
 # find_member_turn: as find_turn, of a member. One that was not there by the old numbers has no work by them: it stops.
@@ -285,8 +290,9 @@ find_turn_or_none() {
 }
 
 is_same_number() { # RELEASE RELEASE
-	[ "$(field "$RELEASES/${1:--}/.botdeploy/numbers" numbers)" = "$(field "$RELEASES/${2:--}/.botdeploy/numbers" numbers)" ]
+	[ "$(numbers_of "$1")" = "$(numbers_of "$2")" ]
 }
+numbers_of() { field "$RELEASES/${1:--}/.botdeploy/numbers" numbers; } # RELEASE
 
 # form_group: every member gets its mark before any of them moves; no fence held. Whoever comes second finds it done.
 form_group() {
