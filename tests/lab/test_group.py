@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.hosts.acts.actkit import BOT
-from tests.hosts.acts.groupkit import Group, mixed, prepared
-from tests.hosts.acts.instancekit import RUN, STATE
+from tests.hosts.acts.groupkit import Group, mixed, prepared, shard
+from tests.hosts.acts.instancekit import HOME, RUN, STATE
 
 if TYPE_CHECKING:
     from tests.lab.faults import BreakableHost
@@ -177,3 +177,33 @@ def test_a_first_deploy_is_taken_back_one_by_one(host: BreakableHost) -> None:
             {} if name == "3" else {"3": ("R1", True)}
         )
     assert left(host) == []
+
+
+def test_each_goes_back_to_a_release_of_its_own(host: BreakableHost, group: Group) -> None:
+    """One of them got other values before: it does not have the release that another one names."""
+    other = group.of["2"]
+    other.deploy(shard("2", "R1b", OLD["2"]), "run1b")
+    host.root(f"rm -r {HOME}/instances/2/releases/R1")
+    assert "switched" in group.switch("run2", "R2")
+    one = group.of["1"]
+    assert "confirmed" in one("confirm", one.token, "run2")
+    group.until(ARE)
+    said = one("revert", one.token, "run3", "R1", "why", timeout=60)
+    assert "reverted" in said, said.records
+    group.until({**WERE, "2": "R1b"})
+    assert (mixed(host), left(host)) == ([], [])
+
+
+def test_one_that_kept_its_number_stays(host: BreakableHost) -> None:
+    """It did not change with the others, so it does not go back with them."""
+    group = Group(host, tuple(OLD))
+    group.deploy("R1", "run1", OLD)
+    group.send("R2", {"2": "2/3", "3": "1/3"})
+    group.names = ("2", "3")
+    assert "switched" in group.switch("run2", "R2")
+    one = group.of["2"]
+    assert "confirmed" in one("confirm", one.token, "run2")
+    group.until({"1": "R1", "2": "R2", "3": "R2"})
+    assert "reverted" in one("revert", one.token, "run3", "-", "why", timeout=60)
+    group.until(dict.fromkeys(OLD, "R1"))
+    assert (mixed(host), left(host)) == ([], [])

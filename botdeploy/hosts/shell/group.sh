@@ -248,7 +248,7 @@ call_group_back() {
 # empty where it goes alone, and where none goes back to a number: then nobody's share becomes another's. All of
 # them go back, so all must be this controller's.
 find_return_group() {
-	with='' numbered=no
+	with='' numbered=no from=$now
 	! is_same_number "$now" "$target" || return 0
 	environment=$(field "$ROLLOUT" environment)
 	for other in $(each_prepared name_this); do
@@ -275,9 +275,15 @@ returns_to_number() {
 	[ -n "$(numbers_of "$target")" ]
 }
 
-# find_member_turn: as find_turn, of a member. One that was not there by the old numbers has no work by them: it stops.
+# find_member_turn: as find_turn, of a member. Where it does not have the release that was asked for, it goes back to
+# what it recorded. One that was not there by the old numbers has no work by them: it stops. One that does not run
+# what the first one runs ($from) did not change with it: where no release is named, it stays.
 find_member_turn() {
+	named=$asked
+	is_complete "$named" || asked=-
 	find_turn_or_none
+	[ "$named" != - ] || [ "$now" = "$from" ] || target=$now
+	asked=$named
 	[ -z "$target" ] || is_complete "$target" || target=''
 }
 find_turn_or_none() {
@@ -302,6 +308,7 @@ form_group() {
 	if [ -z "$phase" ]; then
 		make_together && put_from_reserve "$TOGETHER/$run.forming" "with=$with
 asked=$asked
+from=$from
 bad=$bad
 cause=$cause
 why=$why" || fault write "cannot write $TOGETHER; nothing was changed"
@@ -318,7 +325,7 @@ finish_forming() {
 	lock_forming
 	if [ -e "$TOGETHER/$group_run.forming" ]; then
 		run=$group_run
-		load "$TOGETHER/$run.forming" with asked bad cause why
+		load "$TOGETHER/$run.forming" with asked from bad cause why
 		mark_members
 	fi
 	unlock_forming
