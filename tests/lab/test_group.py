@@ -207,3 +207,17 @@ def test_one_that_kept_its_number_stays(host: BreakableHost) -> None:
     assert "reverted" in one("revert", one.token, "run3", "-", "why", timeout=60)
     group.until(dict.fromkeys(OLD, "R1"))
     assert (mixed(host), left(host)) == ([], [])
+
+
+def test_what_a_cut_confirmation_left_hinders_no_return(host: BreakableHost, group: Group) -> None:
+    """After a power cut the group may stand there as kept, though all of it is confirmed."""
+    assert "switched" in group.switch("run2", "R2")
+    one = group.of["2"]
+    assert "confirmed" in one("confirm", one.token, "run2")
+    group.until(ARE)
+    kept = f"{STATE}/together/run2.kept"
+    host.root(f"printf 'with={group.word}\\nhold=\\n' >{kept}")
+    said = one("revert", one.token, "run2", "-", "why", timeout=60)
+    assert said["reverted"]["new"] == "R2"
+    group.until(WERE)
+    assert (mixed(host), left(host)) == ([], [])

@@ -197,6 +197,7 @@ leave_group() {
 	done
 	if [ "$left_open" = no ]; then
 		for phase in armed forming kept back; do rm -f "$TOGETHER/$group_run.$phase"; done
+		sync "$TOGETHER"
 		rm -rf "${BARRIERS:?}/$group_run"
 	fi
 	unlock_group
@@ -305,17 +306,35 @@ form_group() {
 	group_run=$run in_group=$with
 	lock_forming
 	group_phase
-	if [ -z "$phase" ]; then
+	if [ "$phase" = kept ]; then # the confirmation was cut before its end
+		get "$TOGETHER/$run.kept" with
+		in_group=${got:-$with}
+		each_member keep_here
+		leave_group
+		group_run=$run in_group=$with
+		group_phase
+	fi
+	case $phase in
+	'')
 		make_together && put_from_reserve "$TOGETHER/$run.forming" "with=$with
 asked=$asked
 from=$from
 bad=$bad
 cause=$cause
 why=$why" || fault write "cannot write $TOGETHER; nothing was changed"
-		phase=forming
-	fi
-	[ "$phase" != forming ] || mark_members
+		mark_members
+		;;
+	forming) mark_members ;;
+	back) ;;
+	*) fault busy "the change $run of $with is not over; nothing was changed" ;;
+	esac
 	unlock_forming
+	has_mark || fault busy "the change $run of $with went back earlier; nothing was changed"
+}
+keep_here() {
+	fence
+	[ ! -e "$PENDING" ] || ! is_kept || keep_pending
+	unfence
 }
 
 # finish_forming: its act was killed: what it began goes on. Call with REVERTING there.
@@ -346,10 +365,12 @@ mark_members() {
 	each_member ensure_guard
 }
 
+has_mark() { is_open_here || [ "$(field "$REVERTED" run)" = "$group_run" ]; }
+
 # mark_return: this member's own mark, where it has none yet.
 mark_return() {
 	fence
-	if is_open_here || [ "$(field "$REVERTED" run)" = "$group_run" ]; then
+	if has_mark; then
 		unfence
 		return 0
 	fi
