@@ -179,9 +179,8 @@ is_kept() {
 # keep_pending: confirmed with its group; fence held.
 keep_pending() {
 	read_group "$PENDING"
-	load "$PENDING" new owner login
-	who=$login
-	audit confirm "$new" "done" "with the instances that changed their numbers with it" "$owner" "$who"
+	audit confirm "$(field "$PENDING" new)" "done" "with the instances that changed their numbers with it" \
+		"$(field "$PENDING" owner)" "$(field "$PENDING" login)"
 	mv -T "$PENDING" "$CONFIRMED" && sync "$STATE" || fault write "cannot confirm: $STATE is not writable"
 	rm -f "$LEASE"
 	leave_group

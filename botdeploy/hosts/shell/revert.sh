@@ -28,6 +28,7 @@ act_revert() {
 	if [ -e "$PENDING" ] && [ "$target" = - ]; then
 		rm -f "$STUCK"
 		claim_revert controller "$cause" "$why"
+		[ -e "$REVERTING" ] || begin_return # it was confirmed with its group
 	elif [ -e "$REVERTING" ] && [ "$target" = - ]; then
 		: # under way
 	elif [ "$(field "$REVERTING" run)" = "$run" ] || [ "$(field "$REVERTED" run)" = "$run" ]; then
