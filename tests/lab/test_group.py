@@ -221,3 +221,22 @@ def test_what_a_cut_confirmation_left_hinders_no_return(host: BreakableHost, gro
     assert said["reverted"]["new"] == "R2"
     group.until(WERE)
     assert (mixed(host), left(host)) == ([], [])
+
+
+def test_one_that_is_switched_alone_never_goes_back_to_other_numbers(
+    host: BreakableHost, group: Group
+) -> None:
+    """The others keep their new numbers: it goes back to what ran there, or it stops."""
+    assert "switched" in group.switch("run2", "R2")
+    one = group.of["1"]
+    assert "confirmed" in one("confirm", one.token, "run2")
+    group.until(ARE)
+    group.send("R3", {"1": NEW["1"]})
+    assert "switched" in one.switch("run3", "R3")
+    one.let_lapse("run3")
+    group.until(ARE)
+    assert "proven" in one("prove", one.token, "R2", 5, "roll1")
+    assert "switched" in one.switch("run4", "R2")
+    one.let_lapse("run4")
+    group.until({**ARE, "1": ""})
+    assert mixed(host) == []

@@ -76,12 +76,19 @@ finish_earlier_run() {
 }
 
 # find_return_target NEW: what to go back to from NEW, in $target: what runs now when it is proven, else
-# the last proven one, else what a controller has confirmed.
+# the last proven one, else what a controller has confirmed. One that goes alone ($with is empty) goes back to no
+# other number than NEW's: the others keep theirs. It goes back to what runs, though that is not proven.
 find_return_target() {
 	link_of "$CURRENT"
 	now=$linked target=''
 	[ "$now" = "$1" ] || ! is_return_target "$now" || target=$now
-	[ -n "$target" ] || find_last_proven_except "$now" "$1"
+	if [ -z "$target" ]; then
+		find_last_proven_except "$now" "$1"
+		if [ -z "$with" ] && [ -n "$(numbers_of "$target")" ] && ! is_same_number "$target" "$1"; then
+			target=$now
+			[ "$now" != "$1" ] && is_complete "$now" && ! is_quarantined "$now" || target=''
+		fi
+	fi
 	if [ -z "$target" ] && [ "$now" != "$1" ] && is_complete "$now" && ! is_quarantined "$now" &&
 		[ "$(field "$CONFIRMED" new)" = "$now" ]; then target=$now; fi
 }
