@@ -240,3 +240,15 @@ def test_one_that_is_switched_alone_never_goes_back_to_other_numbers(
     one.let_lapse("run4")
     group.until({**ARE, "1": ""})
     assert mixed(host) == []
+
+
+def test_one_that_is_alone_on_its_machine_can_be_stopped(host: BreakableHost) -> None:
+    """It came with the new numbers, is proven, and has no other release."""
+    group = Group(host, ("3",))
+    group.deploy("R1", "run1", {"3": OLD["3"]})
+    one = group.of["3"]
+    assert one("revert", one.token, "run2", "-", "why").fault == "no-target"
+    said = one("revert", one.token, "run3", "none", "why", timeout=60)
+    assert said["reverted"]["runs"] is True
+    group.until({"3": ""})
+    assert one("revert", one.token, "run4", "none", "why")["unchanged"] == {"release": ""}

@@ -282,7 +282,7 @@ find_member_turn() {
 	named=$asked
 	is_complete "$named" || asked=-
 	find_turn_or_none
-	[ "$named" != - ] || [ "$now" = "$from" ] || target=$now
+	case $named in - | none) [ "$now" = "$from" ] || target=$now ;; esac
 	asked=$named
 	[ -z "$target" ] || is_complete "$target" || target=''
 }

@@ -2,9 +2,9 @@
 #
 #   revert TOKEN RUN TARGET REASON [DIGEST|- [CAUSE [ERROR ...]]]
 #
-# TARGET is a release, or "-" for the one recorded when the release that runs was armed. DIGEST is
-# quarantined, and with it each ERROR (a JSON object) that it failed for. CAUSE is a word for programs:
-# verdict or person.
+# TARGET is a release, "-" for the one recorded when the release that runs was armed, or "none": the bot is
+# stopped, also where what runs is proven. DIGEST is quarantined, and with it each ERROR (a JSON object) that it
+# failed for. CAUSE is a word for programs: verdict or person.
 # → {"reverted": {...}}, or {"unchanged": {...}} when that is what runs already
 
 act_revert() {
@@ -87,6 +87,7 @@ why=$why" || fault write "cannot write $REVERTING; nothing was changed"
 find_turn() {
 	link_of "$CURRENT"
 	now=$linked target=$asked back_to=''
+	[ "$target" != none ] || target=''
 	if [ "$target" = - ] && [ "$bad" != - ]; then
 		# This host has left the bad release by itself meanwhile: it goes back no further.
 		digest_of "$now"
