@@ -107,7 +107,7 @@ pass_barrier() {
 	[ -n "$in_group" ] || return 0
 	if [ "$1" = reverting ]; then
 		log "$NAME is stopped; wait for $in_group"
-		until note_member ended; do sleep 0.1; done
+		note_ended
 		until is_ended_group; do sleep 0.05; done
 		return 0
 	fi
@@ -129,6 +129,12 @@ note_member() {
 	noted=$BARRIERS/$group_run/$1.${INSTANCE:--}
 	(umask 077 && mkdir -p "$BARRIERS/$group_run" && : >"$noted") 2>/dev/null ||
 		{ rm -f "$RUN_DIR/reserve" && (umask 077 && mkdir -p "$BARRIERS/$group_run" && : >"$noted") 2>/dev/null; }
+}
+
+# note_ended: what ran here by the new numbers is proven dead; the others wait for that. With REVERTING there.
+note_ended() {
+	read_group "$REVERTING"
+	[ -z "$in_group" ] || until note_member ended; do sleep 0.1; done
 }
 
 is_stopped_group() {

@@ -132,9 +132,11 @@ return_release() {
 	running_release
 	link_of "$CURRENT"
 	if [ "$linked" = "$old" ] && is_start_due; then
-		: # at boot its start is queued already
+		note_ended # at boot its start is queued already
 	elif [ "$linked" != "$old" ] || [ "$running" != "$old" ] || [ -z "$old" ]; then
 		replace_release "$old" reverting || { note_stuck "$failed"; exit 3; }
+	else
+		note_ended
 	fi
 	restore_previous
 	unseen=''
