@@ -321,6 +321,7 @@ form_group() {
 	fi
 	case $phase in
 	'')
+		each_member need_closed
 		make_together && put_from_reserve "$TOGETHER/$run.forming" "with=$with
 asked=$asked
 from=$from
@@ -370,6 +371,7 @@ mark_members() {
 	each_member ensure_guard
 }
 
+need_closed() { ! is_open || fault busy "$UNIT is in the middle of another change; nothing was changed"; }
 has_mark() { is_open_here || [ "$(field "$REVERTED" run)" = "$group_run" ]; }
 
 # mark_return: this member's own mark, where it has none yet.
@@ -379,7 +381,7 @@ mark_return() {
 		unfence
 		return 0
 	fi
-	! is_open || fault busy "$UNIT is in the middle of another change; nothing was changed"
+	need_closed
 	find_member_turn
 	rm -f "$STUCK"
 	succeeds='' joins=''

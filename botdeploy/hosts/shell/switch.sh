@@ -19,6 +19,7 @@ act_switch() {
 	if [ "$hold" = go ]; then
 		(: >"$BARRIERS/$run/go") 2>/dev/null || : # it is over: that is told
 	else
+		for one in ${with:-"${INSTANCE:--}"}; do with_instance "$one" make_way; done
 		[ -z "$with" ] || lock_forming # who arms a group arms all of it
 		for one in ${with:-"${INSTANCE:--}"}; do with_instance "$one" arm_once; done
 		[ -z "$with" ] || unlock_forming
@@ -27,7 +28,8 @@ act_switch() {
 	await_switch
 }
 
-arm_once() { [ "$(field "$PENDING" run)" = "$run" ] || is_over "$run" || arm_switch; }
+arm_once() { is_begun || arm_switch; }
+is_begun() { [ "$(field "$PENDING" run)" = "$run" ] || is_over "$run"; }
 
 is_over() { # RUN: has it ended, one way or the other?
 	for mark in confirmed reverted reverting; do
@@ -36,21 +38,29 @@ is_over() { # RUN: has it ended, one way or the other?
 	return 1
 }
 
-arm_switch() {
+# make_way: whatever would refuse the switch does so before anything is armed; what is open of an earlier run ends.
+# Not under a lock that its guard may need.
+make_way() {
+	! is_begun || return 0
 	is_complete "$new" || fault not-staged "release $new is not complete on this host"
 	[ -f "$RELEASES/$new/.botdeploy/$UNIT" ] || fault not-staged "release $new has no unit file"
 	refuse_foreign
 	finish_earlier_run
+}
+
+arm_switch() {
 	announce
 	fence
 	need_lock "$token" # it may have been taken while the earlier run went back
+	! is_begun || { unfence && unannounce && return; } # by another call meanwhile
+	! is_open || fault busy "another change of $UNIT has begun; nothing was changed"
 	find_return_target "$new"
 	find_place
 	describe_change "$run" "$new" "$target"
 	arm_group "$hold"
 	read -r boot </proc/sys/kernel/random/boot_id
 	# The lease first: a mark without one would go back at once.
-	write_lease "$ttl" && rm -f "$RESULT" "$SWITCHING" || fault write "cannot write the lease; nothing was changed"
+	write_lease "$ttl" && rm -f "$RESULT" "$SWITCHING" || { leave_group; fault write "cannot write the lease; nothing was changed"; }
 	put "$PENDING" <<-EOF || {
 		$change_lines
 		ttl=$ttl
@@ -70,6 +80,7 @@ finish_earlier_run() {
 	is_open || return 0
 	fence
 	need_lock "$token"
+	! is_begun || { unfence && return; }
 	[ ! -e "$PENDING" ] || claim_revert controller person "a newer rollout began"
 	unfence
 	await_return || fault busy "an earlier change is still being reverted; try again"
