@@ -33,7 +33,6 @@ act_stage() {
 		place=$TREES/$tree around=$TREES
 	else
 		place=$RELEASES/$id around=$RELEASES
-		need_space
 	fi
 	begin_partial
 	head -c "$meta_bytes" | gzip -dcq | tar -x -f - -C "$meta" --no-same-owner 2>"$partial/said" || stage_failed
@@ -135,6 +134,7 @@ end_partial() {
 
 # stage_whole: the plain form: the release has its files in itself.
 stage_whole() {
+	need_space
 	make_files
 	note_stage "$meta" && mv -T "$meta" "$part/.botdeploy" && chmod 0755 "$part" "$part/.botdeploy" || fault_write "complete $part"
 	bring_near "$RELEASES" "$INCOMING"
