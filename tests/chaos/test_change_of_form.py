@@ -230,6 +230,8 @@ class FormStand:
         self.stand.go_on()
         # The guard is there before the mark: what has ended the act then has ended the change.
         self.safe(is_armed=fault == "SIGKILL")
+        if fault != "SIGKILL":
+            self.back_to_old()  # what was left half written goes when the next controller comes
         return self.wrong()
 
 

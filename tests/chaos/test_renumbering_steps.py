@@ -96,8 +96,10 @@ class GroupStand:
         FAULTS[fault](self)
         self.stand.go_on()
         self.group.until(WERE, 120)
+        wrong += mixed(self.host)
+        self.back_to_old()  # what was left half written goes when the next controller comes
         left = f"find {STATE}/together {RUN}/barriers {STATE} -name 'run*' -o -name '*.new.*'"
-        return wrong + mixed(self.host) + self.host.root(left, check=False).stdout.split()
+        return wrong + self.host.root(left, check=False).stdout.split()
 
 
 def _kill(made: GroupStand) -> None:
