@@ -36,6 +36,8 @@ pytestmark = [pytest.mark.chaos, pytest.mark.lab]
 EVERY = int(os.environ.get("BOTDEPLOY_CHAOS_EVERY", "2"))
 ENOUGH_FOR_A_PAGE = 100
 LEASE_S = 6
+RECORDED_LEASE_S = 25
+"""Writing down each step takes time: the change must be ready before its lease is over."""
 AT_LEAST = 3
 """An act has few steps: so many are tried in the shortest run."""
 FORMS = {"plain to several": ("-", "1"), "several to plain": ("1", "-")}
@@ -95,10 +97,10 @@ class FormStand:
         )
         assert not made.fault, made.records
 
-    def switch(self, *, over_ssh: bool = False) -> None:
+    def switch(self, lease_s: int = LEASE_S, *, over_ssh: bool = False) -> None:
         """Begin the change, and leave it to itself."""
         self.run = f"run{next(self.numbers)}x"
-        words = (self.new.token, self.run, "NEW", LEASE_S)
+        words = (self.new.token, self.run, "NEW", lease_s)
         self.stand.call(self.act("switch"), *words, over_ssh=over_ssh)
 
     def act(self, name: str) -> str:
@@ -123,7 +125,7 @@ class FormStand:
         """Find the steps of a change that nobody confirms, there and back; or of an act's own."""
 
         def live() -> None:
-            self.switch()
+            self.switch(RECORDED_LEASE_S)
             until(self.new, "NEW", is_pending=True)
             self.safe()
 

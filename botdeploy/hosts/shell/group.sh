@@ -207,6 +207,22 @@ leave_group() {
 	fi
 	unlock_group
 }
+# remove_left_groups: what a power cut left of groups that are over, or of which no member was armed. Not while
+# an act arms or forms one.
+remove_left_groups() {
+	[ -d "$TOGETHER" ] && (umask 077 && mkdir -p "$BARRIERS") && command exec 6>>"$BARRIERS/forming" || return 0
+	if flock -n 6; then
+		set +f
+		for left in "$TOGETHER"/*.armed "$TOGETHER"/*.forming "$TOGETHER"/*.kept "$TOGETHER"/*.back; do
+			[ -e "$left" ] || continue
+			in_group=$(field "$left" with) group_run=${left##*/}
+			group_run=${group_run%.*}
+			leave_group
+		done
+		set -f
+	fi
+	unlock_forming
+}
 is_open_here() {
 	for one_mark in "$PENDING" "$REVERTING"; do
 		get "$one_mark" run

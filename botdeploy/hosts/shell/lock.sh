@@ -184,6 +184,7 @@ give_lock() {
 # recover: an earlier run was cut between arming and its guard's start, or left files. Finish it.
 recover() {
 	remove_stale_files
+	remove_left_groups
 	rm -rf "$PARTIALS" "$TRASH"
 	! is_open || systemctl is-active -q "$GUARD" || start_guard
 }
