@@ -317,8 +317,13 @@ find_turn_or_none() {
 	fi
 }
 
-is_same_number() { # RELEASE RELEASE
-	[ "$(numbers_of "$1")" = "$(numbers_of "$2")" ]
+# is_same_number RELEASE BEFORE: one that knows no count keeps its share where its index stays.
+is_same_number() {
+	new_number=$(numbers_of "$1") old_number=$(numbers_of "$2")
+	case $new_number in
+	'' | */*) [ "$new_number" = "$old_number" ] ;;
+	*) [ "$new_number" = "${old_number%%/*}" ] ;;
+	esac
 }
 numbers_of() { field "$RELEASES/${1:--}/.botdeploy/numbers" numbers; } # RELEASE
 
