@@ -719,7 +719,8 @@ class FakeHost:
         now = self.current
         if target == "-" and digest != "-" and self._digest() != digest:
             target = now  # it has left the bad release by itself: it goes back no further
-        to = target if target != "-" else self._recorded_target()
+        named = "" if target == "none" else target
+        to = self._recorded_target() if target == "-" else named
         if to:
             self._need_staged(to)
         if to == now and (not now or not self.is_stopped):

@@ -151,16 +151,16 @@ class _Work:
         """Take one back to what it recorded, or to what a person named.
 
         Instances that change their numbers go together, each to a release of its own. So one is
-        named to a host only where a person named it.
+        named to a host only where a person named it; one that has no work by their numbers stops.
         """
         name, locked_fleet = way.host, self._locked_fleet
-        state, target = self._states[name], way.target if self._to else None
+        state, target = self._states[name], way.target if self._to or way.stops else None
         digest, switch, try_id = "" if self._keep else _digest(state), state.switch, self._try_id
         if target is None and self._keep and switch is not None and state.is_switching:
             try_id = switch.try_id  # asked again, a host that is back goes back no further
         return locked_fleet.again(
             lambda: locked_fleet.acts(name).switch.revert(
-                try_id, target or None, self._why, digest, "person"
+                try_id, target, self._why, digest, "person"
             ),
             INSIST_S,
         )

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from botdeploy.core.host.running import Unit
     from botdeploy.hosts.acts.records import Record, Reply
 
+NOTHING = "none"
+"""What a host is told to go back to where it is to stop, whatever has passed there."""
 SWITCH_S = 930.0
 """Longest time for a stop (which a unit may take 15 minutes for) and a start."""
 
@@ -126,14 +128,14 @@ class SwitchActs(Subject):
         cause: str = "",
         refused: Sequence[RefusedError] = (),
     ) -> Reverted | Unchanged:
-        """Take the host back; ``target`` None means what its last switch recorded.
+        """Take the host back; ``target`` None means what its last switch recorded, "" nothing.
 
         ``digest`` is put into quarantine, with the errors that it was ``refused`` for.
         """
         reply = self._locked(
             "revert",
             try_id,
-            target or "-",
+            "-" if target is None else target or NOTHING,
             one_line(why),
             digest or "-",
             cause or "person",

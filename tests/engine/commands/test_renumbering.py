@@ -199,3 +199,18 @@ def test_one_that_still_waits_when_all_may_start_is_told(stage: Stage) -> None:
     assert stage.running() == ["R0001"] * 4
     errors = [event.data["error"] for event in stage.events if event.kind is Kind.HOST_FAILED]
     assert any("says that it still waits" in error for error in errors)
+
+
+@pytest.mark.parametrize("keep", [True, False])
+def test_one_that_came_with_the_new_numbers_stops(stage: Stage, *, keep: bool) -> None:
+    """It has no work by the old ones, and no other release; also where none is held bad."""
+    alone = stage.hosts["h4"]
+    alone.releases.clear()
+    alone.start_release("")
+    alone.previous, alone.confirmed = "", None
+    assert released(stage, is_agreed=True).code is ExitCode.DONE
+    stage.controller()
+    ended = rollback(stage.inventory, tuple(stage.hosts), stage.dependencies(), keep=keep)
+    assert stage.running() == ["R0001", "R0001", "R0001", ""]
+    assert (ended.code, alone.current) == (ExitCode.DONE, "")
+    assert "h4 runs nothing" in ended.summary

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, cast
 import pytest
 
 from botdeploy.core.model.address import Address
+from botdeploy.errors import OutcomeUnknown
 from botdeploy.hosts.acts.acts import Acts
 from botdeploy.hosts.acts.call import Caller
 from botdeploy.hosts.acts.release import TREE_STANDS, Upload, tree_base
@@ -72,3 +73,12 @@ def test_a_machine_is_checked_for_one_of_its_instances(more: tuple[str, ...]) ->
     connection = Listener()
     acts_over(connection, "dev").setup.check("bot", "w", of_machine=not more)
     assert connection.words == ("check@dev", "bot", "w", *more)
+
+
+@pytest.mark.parametrize(("target", "word"), [(None, "-"), ("", "none"), ("R1", "R1")])
+def test_a_way_back_is_recorded_or_named_or_leads_to_nothing(target: str | None, word: str) -> None:
+    """A host takes "-" for what its last switch wrote down, and "none" for a stop."""
+    connection = Listener()
+    with pytest.raises(OutcomeUnknown):
+        acts_over(connection, None).switch.revert("r", target, "why")
+    assert connection.words == ("revert", "T1", "r", word, "why", "-", "person")
