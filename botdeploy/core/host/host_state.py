@@ -225,6 +225,11 @@ class HostState:
         """Look a staged release up by its id."""
         return next((one for one in self.releases if one.id == release_id), None)
 
+    def numbers_of(self, release_id: str) -> str:
+        """Give the instance's numbers in a release; empty where it has none, or is not here."""
+        found = self.release(release_id)
+        return found.numbers if found is not None else ""
+
     @property
     def newest_first(self) -> tuple[StagedRelease, ...]:
         """Its releases, in the order of their ids."""
@@ -330,3 +335,12 @@ def bot_fault(state: HostState) -> BotFault | None:
 def microseconds(at: datetime | None) -> int:
     """Give a time in microseconds UTC; 0 where it is not known."""
     return 0 if at is None else int(at.timestamp() * 1e6)
+
+
+def is_same_number(before: str, after: str) -> bool:
+    """Tell whether an instance keeps its number; one that is to know no count keeps its index.
+
+    Numbers are ``INDEX/COUNT``, or one of them; empty: none.
+    """
+    index, _, count = after.partition("/")
+    return before == after or (bool(index) and not count and before.partition("/")[0] == index)

@@ -10,6 +10,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from botdeploy.core.host.host_state import is_same_number
 from botdeploy.core.model.policy import Ring, Share
 from botdeploy.core.rollout import ring_members
 from botdeploy.core.rollout.host_standing import HOLDING, Standing
@@ -37,8 +38,7 @@ def numbers_before(state: HostState, release: str) -> str:
     if stood == release:
         switch = state.switch
         stood = switch.old if switch is not None and switch.new == release else ""
-    found = state.release(stood)
-    return found.numbers if found is not None else ""
+    return state.numbers_of(stood)
 
 
 def records(numbers: Mapping[str, tuple[str, str]]) -> list[dict[str, str | None]]:
@@ -68,7 +68,7 @@ def renumbered(
         state = states.get(host.name)
         before = numbers_before(state, release) if state is not None else ""
         after = _numbers_after(host, states, release)
-        if state is None or not _is_same(before, after):
+        if state is None or not is_same_number(before, after):
             found[host.name] = (before, after)
     return found if any(before for before, _ in found.values()) else {}
 
@@ -78,12 +78,6 @@ def _numbers_after(host: Host, states: Mapping[str, HostState], release: str) ->
     state = states.get(host.name)
     staged = state.release(release) if state is not None else None
     return host.numbers if staged is None else staged.numbers
-
-
-def _is_same(before: str, after: str) -> bool:
-    """Tell whether an instance keeps its number; the count is one's who is to know no count."""
-    index, _, count = after.partition("/")
-    return before == after or (bool(index) and not count and before.partition("/")[0] == index)
 
 
 def as_one_batch(inventory: Inventory, states: Mapping[str, HostState], release: str) -> Inventory:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from botdeploy.core.host.host_state import Phase
+from botdeploy.core.host.host_state import Phase, is_same_number
 from botdeploy.core.rollout.rollout_records import newest
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def ways_back(
         return ways
     return {
         name: way
-        if way.is_possible or not _numbers(states[name], way.running)
+        if way.is_possible or not states[name].numbers_of(way.running)
         else replace(way, why="", is_possible=True, stops=True)
         for name, way in ways.items()
     }
@@ -102,11 +102,9 @@ def ways_back(
 def renumbers(states: Mapping[str, HostState], ways: Mapping[str, WayBack]) -> bool:
     """Tell whether hosts go back to another numbering of the instances."""
     return any(
-        way.target and _numbers(states[name], way.running) != _numbers(states[name], way.target)
+        way.target
+        and not is_same_number(
+            states[name].numbers_of(way.target), states[name].numbers_of(way.running)
+        )
         for name, way in ways.items()
     )
-
-
-def _numbers(state: HostState, release: str) -> str:
-    found = state.release(release)
-    return found.numbers if found is not None else ""

@@ -33,8 +33,9 @@ group_phase() {
 	phase=''
 }
 
+make_barrier() { (umask 077 && mkdir -p "$BARRIERS/$group_run"); }
 lock_group() {
-	(umask 077 && mkdir -p "$BARRIERS/$group_run") && command exec 7>>"$BARRIERS/lock" && flock -w 120 7 ||
+	make_barrier && command exec 7>>"$BARRIERS/lock" && flock -w 120 7 ||
 		fault busy "another act holds $BARRIERS/lock"
 }
 unlock_group() { exec 7>&-; }
@@ -127,9 +128,10 @@ pass_barrier() {
 # note_member WHAT: of this instance, at the barrier; on a full disk from the reserve.
 note_member() {
 	noted=$BARRIERS/$group_run/$1.${INSTANCE:--}
-	(umask 077 && mkdir -p "$BARRIERS/$group_run" && : >"$noted") 2>/dev/null ||
-		{ rm -f "$RUN_DIR/reserve" && (umask 077 && mkdir -p "$BARRIERS/$group_run" && : >"$noted") 2>/dev/null; }
+	write_note || { rm -f "$RUN_DIR/reserve" && write_note; }
 }
+
+write_note() { (umask 077 && make_barrier && : >"$noted") 2>/dev/null; }
 
 # note_ended: what ran here by the new numbers is proven dead; the others wait for that. With REVERTING there.
 note_ended() {
@@ -207,6 +209,7 @@ leave_group() {
 	fi
 	unlock_group
 }
+
 # remove_left_groups: what a power cut left of groups that are over, or of which no member was armed. Not while
 # an act arms or forms one.
 remove_left_groups() {
@@ -223,6 +226,8 @@ remove_left_groups() {
 	fi
 	unlock_forming
 }
+
+# is_open_here: has this instance an open mark of the group?
 is_open_here() {
 	for one_mark in "$PENDING" "$REVERTING"; do
 		get "$one_mark" run

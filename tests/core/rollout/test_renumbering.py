@@ -36,6 +36,7 @@ from botdeploy.core.rollout.renumbering import (
     refuse_renumbering,
     renumbered,
 )
+from botdeploy.core.rollout.rollback_target import WayBack, renumbers
 from botdeploy.errors import ExitCode, NotAgreed, Todo, UserError
 
 BOT = Bot("echobot", "run", "/src")
@@ -299,3 +300,24 @@ def test_numbers_that_change_stay_together(
             assert Standing.AWAY in seen
         case _:
             pass
+
+
+@pytest.mark.parametrize(
+    ("runs", "target", "changes"),
+    [
+        ("0", "0/2", False),  # what runs knows no count: nobody's share becomes another's
+        ("1", "0/2", True),
+        ("0/3", "0/2", True),
+        ("0/2", "0", True),  # what comes back knows none, and others may count two still
+        ("", "", False),
+    ],
+)
+def test_a_way_back_changes_numbers_by_the_rule_of_the_way_there(
+    runs: str, target: str, *, changes: bool
+) -> None:
+    """As the host tells it: one that knows no count keeps its share where its index stays."""
+    back = replace(
+        state(target),
+        releases=(StagedRelease("R1", "a", numbers=target), StagedRelease("R2", "b", numbers=runs)),
+    )
+    assert renumbers({"w": back}, {"w": WayBack("w", "R2", "R1")}) is changes
