@@ -5,20 +5,22 @@ A number stands in FILE as soon as RabbitMQ has confirmed that it keeps the job.
 
 import signal
 import sys
+import threading
 import time
 
 import pika
 
 
 def main(url: str, per_second: float, file: str) -> None:
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    stopping = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stopping.set())  # between two jobs, not within one
     channel = pika.BlockingConnection(pika.URLParameters(url)).channel()
     channel.queue_declare("jobs", durable=True)
     channel.confirm_delivery()
     keep = pika.BasicProperties(delivery_mode=pika.DeliveryMode.Persistent)
     began, number = time.monotonic(), 0
     with open(file, "a", buffering=1) as published:
-        while True:
+        while not stopping.is_set():
             number += 1
             channel.basic_publish("", "jobs", str(number).encode(), keep)
             published.write(f"{number}\n")

@@ -85,6 +85,13 @@ done <<END
 $(changed)
 END
 hostname "$(cat /etc/hostname)"
+# What the users' shells read, as their homes came with it.
+for home in /home/deploy /home/plain; do
+    cp -a "$pristine/etc/skel/." "$home"
+    find "$pristine/etc/skel" -mindepth 1 -printf "$home/%P\0" | xargs -0 chown --reference="$home"
+done
+cp -a /usr/share/base-files/dot.bashrc /root/.bashrc
+cp -a /usr/share/base-files/dot.profile /root/.profile
 
 # --- what systemd, journald and sshd remember -----------------------------------------------------
 

@@ -373,6 +373,7 @@ HARMS = {
     "echo PermitTTY no >/etc/ssh/sshd_config.d/b.conf": "permittty no",
     "rm /etc/ssh/lab_authorized_keys": "",
     "touch /run/nologin": "/run/nologin",
+    "sed -i '1i printf hello' /home/deploy/.bashrc; rm /root/.profile": "printf hello",
     "ln -sfn /usr/share/zoneinfo/Asia/Tokyo /etc/localtime": "JST",
     "hostname other; echo 127.0.0.1 other >/etc/hosts": "other",
     "echo x >/var/.lab-filler; rm -r /srv; echo x >/dev/shm/x": "/var/.lab-filler",
@@ -401,6 +402,8 @@ def standing(host: BreakableHost) -> set[str]:
         " echo $unit $(systemctl is-enabled $unit); echo $unit $(systemctl is-active $unit); done;"
         "systemctl show -p TasksMax ssh; cat /proc/$(systemctl show -P MainPID ssh)/limits;"
         "find /etc -type f -exec sha256sum {} +; find /etc -printf '%p %y %m %u %g %l\\n';"
+        "find /home /root -name '.[bp]*' -type f -printf '%p %M %u %g\n' -exec sha256sum {} +;"
+        "head -qn 1 /home/*/.bashrc;"
         "sshd -T; date +%Z; hostname; ls -d /opt /srv /run/nologin; find /opt /srv /var/.[!.]*"
         ' /dev/shm; ps -e -o comm= | grep sleep; awk \'{ n = split($4, all, ",");'
         " for (i = 1; i <= n; i++) print $2, all[i] }' /proc/mounts",

@@ -64,7 +64,8 @@ class OpenCall:
             raise self._reader.no_answer(self._session.read_error()) from error
         if not self._reader.is_complete:
             said = self._session.read_error()
-            raise self._reader.unfinished(said, self._session.unknown_because)
+            session = self._session
+            raise self._reader.unfinished(said, session.unknown_because, session.exit_status)
 
     def watch(self, changed: Callable[[], None]) -> None:
         """Have ``changed`` called now, and whenever ``items`` may give more, or end.

@@ -87,14 +87,18 @@ class RecordReader:
         """Read all of a program's output; raises OutcomeUnknown without its final record."""
         items = tuple(self.items(done.stdout.split(b"\n")))
         if not self.is_complete:
-            raise self.unfinished(done.stderr, done.unknown_because)
+            raise self.unfinished(done.stderr, done.unknown_because, done.exit_status)
         return Reply(items)
 
-    def unfinished(self, stderr: bytes, because: str = "") -> OutcomeUnknown:
+    def unfinished(
+        self, stderr: bytes, because: str = "", exit_status: int | None = None
+    ) -> OutcomeUnknown:
         """Give the error of a program whose final record did not come."""
         why = "the connection ended before the host said how it went"
         if because:
             why = f"the host did not say how it went: {because}"
+        elif exit_status is not None:
+            why = f"the program ended with {exit_status} before it said how it went"
         if self._is_damaged:
             why = "the host's answer can't be read"
         return OutcomeUnknown(self._host, f"{self._act}: {why}{self._last_words(stderr)}")

@@ -35,7 +35,7 @@ group_phase() {
 
 make_barrier() { (umask 077 && mkdir -p "$BARRIERS/$group_run"); }
 lock_group() {
-	make_barrier && command exec 7>>"$BARRIERS/lock" && flock -w 120 7 ||
+	(umask 077 && mkdir -p "$BARRIERS") && command exec 7>>"$BARRIERS/lock" && flock -w 120 7 ||
 		fault busy "another act holds $BARRIERS/lock"
 }
 unlock_group() { exec 7>&-; }
@@ -203,9 +203,9 @@ leave_group() {
 		! with_instance "$member_name" is_open_here || left_open=yes
 	done
 	if [ "$left_open" = no ]; then
+		rm -rf "${BARRIERS:?}/$group_run" # the name last: whoever finds that one does this again
 		for phase in armed forming kept back; do rm -f "$TOGETHER/$group_run.$phase"; done
 		sync "$TOGETHER"
-		rm -rf "${BARRIERS:?}/$group_run"
 	fi
 	unlock_group
 }
@@ -259,6 +259,7 @@ call_group_back() {
 	armed)
 		their_why=$claimed_why
 		[ "$claimed_by" = controller ] || their_why="$NAME: $claimed_why"
+		make_barrier
 		put_run "$claim" "by=$claimed_by${NL}cause=$claimed_cause${NL}why=$their_why"
 		move_group armed back
 		;;

@@ -77,6 +77,7 @@ class Slow:
     """A program that says nothing for a while after each line."""
 
     unknown_because = ""
+    exit_status = 137
 
     def __init__(self, *lines: bytes) -> None:
         self._lines = list(lines)
@@ -107,5 +108,5 @@ def test_an_open_call_goes_on_after_a_silence() -> None:
             came.extend(call.items(0.1))
     assert came == [b'{"MESSAGE": "a"}', {"read": {}}]
     assert "opensesame" not in mask("it is opensesame")
-    with pytest.raises(OutcomeUnknown, match=r"^h1: follow: .*\(as deploy: Killed\)$"):
+    with pytest.raises(OutcomeUnknown, match=r"^h1: follow: .* with 137 .*\(as deploy: Killed\)$"):
         next(call.items(0.1))

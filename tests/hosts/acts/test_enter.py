@@ -29,6 +29,7 @@ class Session:
     """What a program says, and whether its channel was closed."""
 
     unknown_because = ""
+    exit_status = None
 
     def __init__(self, nonce: str, *records: dict[str, Any]) -> None:
         """Take what it will say."""
