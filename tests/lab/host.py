@@ -37,12 +37,25 @@ exec "$@"
 """
 
 
+_USED: set[tuple[str, int]] = set()
+"""Hosts that somebody may have reached since they were new or reset, by lab and number."""
+
+
 @dataclass(frozen=True, slots=True)
 class Host:
     """The host numbered ``number`` (from 1) of a lab."""
 
     lab: Record
     number: int
+
+    @property
+    def is_used(self) -> bool:
+        """Whether anybody may have reached it since it was new or reset."""
+        return (self.lab.name, self.number) in _USED
+
+    def use(self, *, is_used: bool = True) -> None:
+        """Note that somebody reaches it, or that it is as new."""
+        (_USED.add if is_used else _USED.discard)((self.lab.name, self.number))
 
     @property
     def name(self) -> str:
@@ -52,16 +65,19 @@ class Host:
     @property
     def address(self) -> str:
         """The host's IPv4 address."""
+        self.use()
         return self.lab.network.address(self.number)
 
     @property
     def link(self) -> str:
         """The name of this host's link into the bridge, and of its network namespace."""
+        self.use()
         return self.lab.network.link(self.number)
 
     @property
     def groups(self) -> Groups:
         """The host's cgroups on this machine."""
+        self.use()
         return Groups(f"{self.lab.name}-{self.name}")
 
     @property
@@ -164,6 +180,7 @@ class Host:
         Raises `CommandError` with ``check``, and ``subprocess.TimeoutExpired`` after ``timeout``
         seconds.
         """
+        self.use()
         argv = ["ssh", "-F", str(self.lab.folder / "ssh_config"), "-l", user, self.name, command]
         return run(argv, check=check, timeout=timeout, stdin=stdin, what=f"{self.name}: {command}")
 
@@ -231,6 +248,7 @@ class Host:
         if not done.ok or not self._answers():
             told = done.stderr.strip() if not done.ok else "sshd does not answer"
             raise LabError(f"{self.lab.name}/{self.name} is not as it was after a reset: {told}")
+        self.use(is_used=False)
 
     def thaw(self) -> None:
         """Let every process of the host go on that was stopped. Repeatable."""

@@ -66,9 +66,13 @@ class Lab:
         return self.folder / "ssh_config"
 
     def reset(self) -> None:
-        """Put all hosts back to what they were when they first came up, at the same time."""
+        """Put all hosts back to what they were when they first came up, at the same time.
+
+        Those that nobody has reached since then are so already.
+        """
+        used = [host for host in self.hosts if host.is_used]
         with ThreadPoolExecutor(min(len(self), 16)) as pool:
-            list(pool.map(lambda host: host.reset(), self.hosts))
+            list(pool.map(lambda host: host.reset(), used))
 
     def __getitem__(self, name: str) -> BreakableHost:
         """Answer the host of that name, such as ``h1``."""
@@ -114,6 +118,8 @@ def up(
         lab.record.network.make(hosts)
         write_folder(lab)
         _boot(lab, say)
+        for host in lab.hosts:
+            host.use(is_used=False)
     except BaseException:
         _take_down(lab)
         raise
@@ -164,7 +170,10 @@ def _take_down(lab: Lab) -> None:
 
 def attach(name: str) -> Lab:
     """Answer a lab that runs already. Raises `LabError` when there is none of that name."""
-    return Lab(registry.find(name))
+    lab = Lab(registry.find(name))
+    for host in lab.hosts:
+        host.use()  # by whom, is not known here
+    return lab
 
 
 def down_stale(*, say: Callable[[str], None] = _silent) -> list[str]:

@@ -119,6 +119,9 @@ class Project:
         self.rollout.update(rollout)
         shown = yaml.safe_load((self.lab.folder / "inventory.yml").read_text())
         listed = shown["all"]["hosts"]
+        for name in (*self.hosts, *self.named.values()):
+            if name in listed:
+                self.lab[name].use()
         hosts = {name: listed[name] for name in self.hosts if not self.named}
         hosts |= {name: {**listed[on], "instance": name} for name, on in self.named.items()}
         for name, more in self.host_vars.items():

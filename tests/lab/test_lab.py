@@ -21,6 +21,7 @@ from tests.lab.shell import LabError, run
 
 if TYPE_CHECKING:
     from tests.lab.faults import BreakableHost
+    from tests.lab.lab import Lab
     from tests.lab.plugin import NewLab
 
 pytestmark = pytest.mark.lab
@@ -440,6 +441,18 @@ def test_a_host_that_is_not_as_it_was_is_named(host: BreakableHost) -> None:
         host.reset()
     host.root(f"mv /usr/lib/first {first}")
     host.reset()
+
+
+def test_only_hosts_that_somebody_may_have_reached_are_reset(lab: Lab) -> None:
+    """A reset takes a second of a processor; who has a host's address may have been there."""
+    lab.reset()
+    assert [host.name for host in lab if host.is_used] == []
+    lab["h1"].root("touch /root/x")
+    assert lab["h2"].address
+    assert [host.name for host in lab if host.is_used] == ["h1", "h2"]
+    lab.reset()
+    assert not lab["h1"].root("ls /root/x", check=False).ok
+    assert not lab["h2"].root("ls /root/x", check=False).ok
 
 
 def test_reset_switches_a_host_on(host: BreakableHost) -> None:
