@@ -415,7 +415,7 @@ class FakeHost:
         runs = seen(unit, self.current).runs
         if runs is Runs.RUNNING or (or_stopped and runs is Runs.STOPPED):
             return
-        raise NotRunning(self.name, "act", "the bot does not run", unit)
+        raise NotRunning(self.name, "act", "the bot does not run", unit, self.instance or "")
 
     # --- acts -------------------------------------------------------------------------------
 

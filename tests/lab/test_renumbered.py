@@ -60,7 +60,8 @@ def project_of(folder: Path, lab: Lab, names: list[str], machines: int = 1) -> P
     rollout = {"rings": [{"name": "all", "hosts": "all", "batch": "100%", "settle": "1s"}]}
     made = Project(folder, lab, bot={"env": shard}, rollout=rollout, hosts=hosts)
     version(made, "v1", "good")
-    shards(made, names)
+    if names:
+        shards(made, names)
     made.canary()
     made.write(rings=RINGS)
     return made
@@ -185,3 +186,44 @@ def test_two_machines_stop_all_before_the_first_one_starts(
     else:
         assert project.running() == [None, old, old] * 2
         assert numbers(project)["h2/b"] == "3/4"
+
+
+def test_two_plain_shards_become_four_and_go_back(lab: Lab, tmp_path: Path) -> None:
+    """A change of form with other numbers is one batch: no two numberings on any machine."""
+    project = project_of(tmp_path, lab, [], machines=2)
+    old = project.running()[0] or ""
+    project.bot["instances"] = 2
+    project.write()
+    source = version(project, "v2", "good")
+    ran = project.canary("--source", source, code=5)
+    assert "h1/1 0/2 → 0/4, h1/2 none → 1/4, h2/1 1/2 → 2/4" in ran.summary
+    text, _ = project.command("plan", "prod", "--source", source).communicate(timeout=60)
+    assert "h2/1 takes the place of the plain bot on" in text
+    assert "They are switched in one batch" in text
+
+    ran = project.canary("--source", version(project, "v3", "crash"), "--yes", code=1)
+    assert {one["host"] for one in ran.all("reverted")} == {"h1/1", "h1/2", "h2/1", "h2/2"}
+    assert plain_runs(project, old)
+
+    new = releases_of(project.canary("--source", source, "--yes"))
+    assert project.running() == [new] * 4
+    told = numbers(project)
+    assert (told["h1/2"], told["h2/2"]) == ("1/4", "3/4")
+    refused = project.run("rollback", "prod", "--limit", "h1")
+    assert refused.code == 2, refused.out
+    assert "without --limit" in refused.summary
+    ran = project.run("rollback", "prod")
+    assert ran.code == 0, ran.out
+    assert plain_runs(project, old)
+    for name in project.hosts:
+        rows = lab[name].root("cat /opt/tbot/shared/data/shards.log").stdout
+        assert "two" not in rows
+
+
+def plain_runs(project: Project, release: str) -> bool:
+    """Tell whether the plain bot runs a release on each machine, and nothing beside it."""
+    units = "systemctl list-units --plain --no-legend --state=active 'tbot*.service'"
+    links = {project.lab[name].root("readlink /opt/tbot/current").stdout for name in project.hosts}
+    active = [project.lab[name].root(units).stdout.splitlines() for name in project.hosts]
+    units_of = [[row.split()[0] for row in rows] for rows in active]
+    return links == {f"releases/{release}\n"} and units_of == [["tbot.service"]] * len(active)

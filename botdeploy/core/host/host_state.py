@@ -160,6 +160,8 @@ class StandingInstance:
     """What its ``current`` names."""
     took: str = ""
     """Whose place it has taken (an instance; ``-``: the plain form); empty where nobody's."""
+    numbers: str = ""
+    """By which numbers it runs that release; empty where by none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +172,8 @@ class Predecessor:
     """Its unit; empty for an instance that came with the change, and goes with it."""
     release: str
     """What it runs then."""
+    numbers: str = ""
+    """By which numbers; empty where by none."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,7 +82,7 @@ def _from_record(record: Mapping[str, Any]) -> HostState:
         trees=tuple(told(one) for one in record.get("trees") or ()),
         standing=tuple(
             StandingInstance(
-                *(told(one.get(name)) for name in StandingInstance.__dataclass_fields__)
+                *(told(one.get(name, "")) for name in StandingInstance.__dataclass_fields__)
             )
             for one in record.get("standing") or ()
         ),
@@ -106,7 +106,8 @@ def _staged(one: Mapping[str, Any]) -> StagedRelease:
 def _predecessor(record: Mapping[str, Any] | None) -> Predecessor | None:
     if not record:
         return None
-    return Predecessor(told(record.get("unit")), told(record.get("release")))
+    fields = Predecessor.__dataclass_fields__
+    return Predecessor(*(told(record.get(name, "")) for name in fields))
 
 
 def _refused(lines: Iterable[Any]) -> Iterator[RefusedError]:

@@ -32,13 +32,17 @@ RING = "renumbering"
 """What the ring is called that all of them are in."""
 
 
-def numbers_before(state: HostState, release: str) -> str:
-    """Give the numbers by which an instance ran before ``release``; empty where by none."""
+def numbers_before(state: HostState, release: str, predecessor: str = "") -> str:
+    """Give the numbers by which an instance ran before ``release``; empty where by none.
+
+    ``predecessor``: those of the one whose place it is still to take.
+    """
     stood = state.running or state.current
     if stood == release:
         switch = state.switch
         stood = switch.old if switch is not None and switch.new == release else ""
-    return state.numbers_of(stood)
+        predecessor = state.before.numbers if state.before is not None else ""
+    return state.numbers_of(stood) if stood else predecessor
 
 
 def records(numbers: Mapping[str, tuple[str, str]]) -> list[dict[str, str | None]]:
@@ -64,9 +68,11 @@ def renumbered(
     the switch.
     """
     found = {}
+    places = {one.host: one.numbers for one in successions(inventory, states)}
     for host in inventory.hosts:
         state = states.get(host.name)
-        before = numbers_before(state, release) if state is not None else ""
+        place = places.get(host.name, "")
+        before = numbers_before(state, release, place) if state is not None else ""
         after = _numbers_after(host, states, release)
         if state is None or not is_same_number(before, after):
             found[host.name] = (before, after)
@@ -121,10 +127,10 @@ def refuse_renumbering(
 
     Raises UserError or NotAgreed; nothing where a host has the new number already.
     """
-    _refuse_other_form(inventory, states, release)
     changed = renumbered(inventory, states, release)
     if not changed or any(states[n].running == release for n in changed if n in states):
         return
+    _refuse_several_for_one(inventory, states)
     left = [one.name for one in unnamed(inventory, states)]
     if left:
         raise UserError(
@@ -143,29 +149,17 @@ def refuse_renumbering(
         raise NotAgreed(records(changed))
 
 
-def _refuse_other_form(inventory: Inventory, states: Mapping[str, HostState], release: str) -> None:
-    """Refuse numbers where several bots change their form: those that did not yet have others.
-
-    What numbers those have is not known, so any count as other ones. One bot alone shares its work
-    with nobody, and is dead before its successor starts.
-    """
-    if any(state.running == release for state in states.values()):
-        return
-    numbered = [host.name for host in inventory.hosts if _numbers_after(host, states, release)]
-    stand = [
-        f"{one or 'the plain bot'} on {each.machine}"
-        for each in successions(inventory, states)
-        for one in (each.of, *each.others)
-    ]
-    if not numbered or len(stand) <= 1:
-        return
-    raise UserError(
-        f"the release changes the form of the bot, and numbers {', '.join(numbered)}: until all "
-        f"have changed, these run beside {', '.join(stand)}, which may run by other numbers, and "
-        "two would do the same work. Nothing was changed. Change the form first, with values that "
-        "ask for no instance_index and no instance_count; give them numbers with the next release",
-        hint=Hint(Todo.CANARY),
-    )
+def _refuse_several_for_one(inventory: Inventory, states: Mapping[str, HostState]) -> None:
+    """Refuse numbers where one takes the place of several: the others run on by theirs."""
+    for each in successions(inventory, states):
+        if each.others:
+            raise UserError(
+                f"{each.host} is to take the place of one of several instances on {each.machine}, "
+                f"and {', '.join(one or 'the plain bot' for one in each.others)} would run beside "
+                "it by an old number. Nothing was changed. First go down to one instance on each "
+                "machine (canary with the former inventory, then retire the others), and change "
+                "the form with the next release"
+            )
 
 
 def whole_step(facts: Facts, ring: Ring) -> Decision | None:

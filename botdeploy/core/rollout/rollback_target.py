@@ -102,9 +102,12 @@ def ways_back(
 def renumbers(states: Mapping[str, HostState], ways: Mapping[str, WayBack]) -> bool:
     """Tell whether hosts go back to another numbering of the instances."""
     return any(
-        way.target
-        and not is_same_number(
-            states[name].numbers_of(way.target), states[name].numbers_of(way.running)
-        )
+        (way.target or numbers)
+        and not is_same_number(numbers, states[name].numbers_of(way.running))
         for name, way in ways.items()
+        for numbers in [_numbers_after(states[name], way)]
     )
+
+
+def _numbers_after(state: HostState, way: WayBack) -> str:
+    return state.numbers_of(way.target) if way.before is None else way.before.numbers

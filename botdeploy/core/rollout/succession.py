@@ -25,6 +25,8 @@ class Succession:
     """The predecessor's instance; empty for the plain form."""
     others: tuple[str, ...] = ()
     """Instances that stand beside it, and stay until a person retires them."""
+    numbers: str = ""
+    """By which numbers the predecessor runs; empty where by none."""
 
     def record(self) -> dict[str, Any]:
         """Give it as machine output has it."""
@@ -66,7 +68,7 @@ def _successions(inventory: Inventory, states: Mapping[str, HostState]) -> Itera
         taken = first.instance or PLAIN
         before = min(stands, key=lambda one: (one.took != taken, one.instance))
         others = tuple(one.instance for one in stands if one is not before)
-        yield Succession(first.name, machine, before.instance, others)
+        yield Succession(first.name, machine, before.instance, others, before.numbers)
 
 
 def predecessors(

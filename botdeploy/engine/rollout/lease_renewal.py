@@ -81,12 +81,20 @@ class Leases:
                 case LeaseLost():
                     self._refresh.after_lease(name)
                 case NotRunning():
-                    self._hosts.told_of(name, result.unit)
+                    self._hosts.told_of(self._beside(name, result.instance), result.unit)
                 case HostError():
                     self._hosts.lost(name, result.message)
                 case Unit():
                     self._hosts.confirmed(name, now)
                     self._hosts.told_of(name, result)
+
+    def _beside(self, name: str, instance: str) -> str:
+        """Find the host that is an instance on the machine of a host; that host where none is."""
+        inventory = self._hosts.inventory
+        machine = inventory.machine_of[name]
+        beside = (one for one in self._hosts.within() if inventory.machine_of[one] == machine)
+        known = {inventory.host(one).instance or "": one for one in beside}
+        return known.get(instance, name)
 
     def ask_for_all(self) -> None:
         """Have every lease renewed with the next tick; ``await_all`` waits for the answers."""

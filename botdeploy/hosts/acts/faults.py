@@ -82,10 +82,14 @@ class OtherEnvironment(HostError):
 class NotRunning(ActFailed):
     """The host did not do it, because the bot does not run."""
 
-    def __init__(self, host: str, act: str, message: str, unit: Unit) -> None:
-        """Keep what the host said of the unit."""
+    def __init__(self, host: str, act: str, message: str, unit: Unit, instance: str) -> None:
+        """Keep what the host said of the unit, and whose it is; an empty name: the plain form.
+
+        Of instances that are confirmed together it may be another one than was asked.
+        """
         super().__init__(host, act, message, code="not-running")
         self.unit = unit
+        self.instance = instance
 
 
 class LockRefused(LockedError):
@@ -160,7 +164,8 @@ def raise_fault(host: str, act: str, record: Mapping[str, Any]) -> NoReturn:
         case "lost-lock":
             raise LockLost(host, message)
         case "not-running":
-            raise NotRunning(host, act, message, read_unit(host, act, record))
+            unit = read_unit(host, act, record)
+            raise NotRunning(host, act, message, unit, told(record.get("instance", "")))
         case "lost":
             raise LeaseLost(host, act, message, code=code)
         case "input":

@@ -213,8 +213,8 @@ leave_group() {
 # remove_left_groups: what a power cut left of groups that are over, or of which no member was armed. Not while
 # an act arms or forms one.
 remove_left_groups() {
-	[ -d "$TOGETHER" ] && (umask 077 && mkdir -p "$BARRIERS") && command exec 6>>"$BARRIERS/forming" || return 0
-	if flock -n 6; then
+	[ -d "$TOGETHER" ] && (umask 077 && mkdir -p "$BARRIERS") && command exec 3>>"$BARRIERS/forming" || return 0
+	if flock -n 3; then
 		set +f
 		for left in "$TOGETHER"/*.armed "$TOGETHER"/*.forming "$TOGETHER"/*.kept "$TOGETHER"/*.back; do
 			[ -e "$left" ] || continue
@@ -272,12 +272,12 @@ call_group_back() {
 	unlock_group
 }
 
-# find_return_group: which instances change their numbers with this one when it goes from $now to $target, in $with;
-# empty where it goes alone, and where none goes back to a number: then nobody's share becomes another's. All of
-# them go back, so all must be this controller's.
+# find_return_group: which instances change their numbers with this one at the turn that was found (find_turn), in
+# $with; empty where it goes alone, and where none goes back to a number: then nobody's share becomes another's. All
+# of them go back, so all must be this controller's.
 find_return_group() {
 	with='' numbered=no from=$now
-	! is_same_number "$now" "$target" || return 0
+	! keeps_number || return 0
 	environment=$(field "$ROLLOUT" environment)
 	for other in $(each_prepared name_this); do
 		if [ "$other" != "${INSTANCE:--}" ]; then (with_instance "$other" goes_along) >/dev/null || continue; fi
@@ -296,11 +296,27 @@ field_of_lock() { field "$LOCK" "$1"; }
 goes_along() {
 	[ "$(field "$ROLLOUT" environment)" = "$environment" ] && [ -L "$CURRENT" ] || return 1
 	find_member_turn
-	[ -z "$back_to" ] && ! is_same_number "$now" "$target"
+	! keeps_number
 }
 returns_to_number() {
 	find_member_turn
-	[ -n "$(numbers_of "$target")" ]
+	[ -n "$(numbers_at_turn)" ]
+}
+keeps_number() { is_same_number "$(numbers_of "$now")" "$(numbers_at_turn)"; }
+
+# numbers_at_turn: by which numbers the work of this instance is done after its turn: here, or in the form before.
+numbers_at_turn() {
+	case $back_to in
+	'') numbers_of "$target" ;;
+	none) ;;
+	*) with_instance "$back_to" numbers_that_stand ;;
+	esac
+}
+numbers_that_stand() {
+	standing=$CURRENT
+	[ -L "$standing" ] || standing=$CURRENT.left
+	link_of "$standing"
+	numbers_of "$linked"
 }
 
 # find_member_turn: as find_turn, of a member. Where it does not have the release that was asked for, it goes back to
@@ -310,7 +326,7 @@ find_member_turn() {
 	named=$asked
 	is_complete "$named" || asked=-
 	find_turn_or_none
-	case $named in - | none) [ "$now" = "$from" ] || target=$now ;; esac
+	case $named in - | none) [ "$now" = "$from" ] || target=$now back_to='' ;; esac
 	asked=$named
 	[ -z "$target" ] || is_complete "$target" || target=''
 }
@@ -323,12 +339,11 @@ find_turn_or_none() {
 	fi
 }
 
-# is_same_number RELEASE BEFORE: one that knows no count keeps its share where its index stays.
+# is_same_number NEW OLD: one that knows no count keeps its share where its index stays.
 is_same_number() {
-	new_number=$(numbers_of "$1") old_number=$(numbers_of "$2")
-	case $new_number in
-	'' | */*) [ "$new_number" = "$old_number" ] ;;
-	*) [ "$new_number" = "${old_number%%/*}" ] ;;
+	case $1 in
+	'' | */*) [ "$1" = "$2" ] ;;
+	*) [ "$1" = "${2%%/*}" ] ;;
 	esac
 }
 numbers_of() { field "$RELEASES/${1:--}/.botdeploy/numbers" numbers; } # RELEASE
@@ -384,10 +399,10 @@ finish_forming() {
 }
 
 lock_forming() {
-	(umask 077 && mkdir -p "$BARRIERS") && command exec 6>>"$BARRIERS/forming" && flock -w 900 6 ||
+	(umask 077 && mkdir -p "$BARRIERS") && command exec 3>>"$BARRIERS/forming" && flock -w 900 3 ||
 		fault busy "another act holds $BARRIERS/forming"
 }
-unlock_forming() { exec 6>&-; }
+unlock_forming() { exec 3>&-; }
 
 mark_members() {
 	each_member mark_return
@@ -411,11 +426,12 @@ mark_return() {
 	need_closed
 	find_member_turn
 	rm -f "$STUCK"
-	succeeds='' joins=''
+	find_way_to_predecessor
 	describe_change "$run" "$now" "$target"
 	put_from_reserve "$REVERTING" "$change_lines
 by=controller
 cause=$cause
 why=$why" || fault write "cannot write $REVERTING"
+	unfence_theirs
 	unfence
 }

@@ -51,9 +51,9 @@ need_confirmable() {
 	esac
 }
 
-# refuse_not_running: end the act, and tell what is known of the unit. Call after is_running.
+# refuse_not_running: end the act, and tell what is known of the unit, and whose it is. Call after is_running.
 refuse_not_running() {
-	tell_running '"fault": "not-running", "message": "the bot does not run"'
+	tell_running "\"fault\": \"not-running\", \"message\": \"the bot does not run\", \"instance\": \"$INSTANCE\""
 	finish 3
 }
 

@@ -162,7 +162,7 @@ tell_way_back() {
 	none) printf ', "before": {"unit": "", "release": ""}' ;;
 	*)
 		link_of "$their_current.left"
-		printf ', "before": {"unit": "%s", "release": "%s"}' "$their_unit" "$linked"
+		printf ', "before": {"unit": "%s", "release": "%s", "numbers": "%s"}' "$their_unit" "$linked" "$(numbers_at_turn)"
 		;;
 	esac
 }
@@ -341,6 +341,7 @@ tell_instance() {
 	printf '%s{"instance": "%s", "release": "%s"' "$separator" "$INSTANCE" "$linked"
 	member environment "$ROLLOUT" environment
 	member took "$TOOK" succeeds
+	member numbers "$RELEASES/${linked:--}/.botdeploy/numbers" numbers
 	printf '}'
 	separator=', '
 }

@@ -51,12 +51,9 @@ act_revert() {
 
 # begin_return: nothing is pending; write what the guard shall do, fence held.
 begin_return() {
-	succeeds='' joins='' with=''
+	with=''
 	find_turn
-	if [ -n "$back_to" ] && [ "$back_to" != none ]; then
-		succeeds=$back_to
-		fence_theirs && is_their_successor || fault busy "another act holds $their_fence"
-	fi
+	find_way_to_predecessor
 	if [ -n "$target" ] && ! is_complete "$target"; then
 		fault not-staged "release $target is not complete on this host"
 	fi
@@ -68,8 +65,9 @@ begin_return() {
 		emit "{\"unchanged\": {\"release\": \"$now\"}}"
 		finish 0
 	fi
-	if [ -z "$back_to" ]; then find_return_group; fi
+	find_return_group
 	if [ -n "$with" ]; then
+		unfence_theirs
 		unfence
 		form_group
 		return
@@ -94,6 +92,15 @@ find_turn() {
 		[ "$digest" = "$bad" ] || target=$now
 	fi
 	[ "$target" != - ] || find_recorded_target
+}
+
+# find_way_to_predecessor: where the turn leads to the form before: whose place it is, in $succeeds; its fence held.
+find_way_to_predecessor() {
+	succeeds='' joins=''
+	case $back_to in '' | none) return 0 ;; esac
+	succeeds=$back_to
+	read_theirs "$succeeds"
+	fence_theirs && is_their_successor || fault busy "another act holds $their_fence"
 }
 
 # find_recorded_target: what the release that runs came from, in $target. Empty only where nothing ever

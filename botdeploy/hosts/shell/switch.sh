@@ -95,7 +95,7 @@ find_return_target() {
 	[ "$now" = "$1" ] || ! is_return_target "$now" || target=$now
 	if [ -z "$target" ]; then
 		find_last_proven_except "$now" "$1"
-		if [ -z "$with" ] && [ -n "$(numbers_of "$target")" ] && ! is_same_number "$1" "$target"; then
+		if [ -z "$with" ] && [ -n "$(numbers_of "$target")" ] && ! is_same_number "$(numbers_of "$1")" "$(numbers_of "$target")"; then
 			target=$now
 			[ "$now" != "$1" ] && is_complete "$now" && ! is_quarantined "$now" || target=''
 		fi

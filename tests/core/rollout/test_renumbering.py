@@ -9,7 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from botdeploy.core.host.host_state import HostState, Phase, StagedRelease, StandingInstance, Switch
+from botdeploy.core.host.host_state import (
+    HostState,
+    Phase,
+    Predecessor,
+    StagedRelease,
+    StandingInstance,
+    Switch,
+)
 from botdeploy.core.host.running import Unit
 from botdeploy.core.model.address import Address
 from botdeploy.core.model.bot import Bot
@@ -179,34 +186,68 @@ def test_a_part_of_them_is_refused() -> None:
     assert caught.value.hints[0].todo is Todo.RETIRE
 
 
-def plain_bots(*machines: int) -> dict[str, HostState]:
+def plain_bots(*numbers: str) -> dict[str, HostState]:
     """Say what six instances on two machines see where these have the plain bot as yet."""
-    stands = (StandingInstance("", "prod", "P1"),)
-    return {f"w/{n}": HostState(standing=stands if n // 3 in machines else ()) for n in range(6)}
+    stands = [(StandingInstance("", "prod", "P1", numbers=one),) for one in numbers]
+    return {f"w/{n}": HostState(standing=stands[n // 3]) for n in range(6)}
 
 
-def test_numbers_are_refused_while_several_bots_change_their_form() -> None:
-    """A plain bot on another machine may run by a number that a new instance has, too."""
-    of = inventory(*(f"{n}/6" for n in range(6)))
-    with pytest.raises(UserError, match=r"the plain bot on m0, the plain bot on m1") as caught:
-        refuse_renumbering(of, plain_bots(0, 1), "R2", is_agreed=True)
-    assert caught.value.exit_code is ExitCode.USAGE
-    begun = plain_bots(0, 1) | {"w/0": state("", staged="0/6", switched=True)}
-    refuse_renumbering(of, begun, "R2", is_agreed=False)
-    instances = (StandingInstance("1", "prod", "R1"), StandingInstance("2", "prod", "R1"))
-    one = Host("w", Address("w", "w"), BOT, numbers="0/1", machine="m0")
-    with pytest.raises(UserError, match="on m0"):
-        refuse_renumbering(
-            replace(of, hosts=(one,)), {"w": HostState(standing=instances)}, "R2", is_agreed=True
-        )
+def taken(before: str, after: str) -> HostState:
+    """Say what an instance has that has taken the place of a plain bot."""
+    of = Predecessor("echobot.service", "P1", before)
+    switch = Switch(Phase.PENDING, "r", "R2", "")
+    return replace(state("", staged=after, switched=True), before=of, switch=switch)
 
 
-def test_a_change_of_form_without_numbers_or_of_one_bot_is_not_refused() -> None:
-    """One bot has all the work, and is dead before its successor starts."""
-    refuse_renumbering(inventory(*[""] * 6), plain_bots(0, 1), "R2", is_agreed=False)
-    refuse_renumbering(
-        inventory(*(f"{n}/6" for n in range(6))), plain_bots(0), "R2", is_agreed=False
+SIX = tuple(f"{n}/6" for n in range(6))
+
+
+def test_who_takes_a_place_changes_the_number_that_its_predecessor_has() -> None:
+    """Before the switch as after it; those that come along have none before."""
+    for states in (
+        plain_bots("0/2", "1/2"),
+        {**plain_bots("0/2", "1/2"), "w/0": taken("0/2", "0/6"), "w/3": taken("1/2", "3/6")},
+    ):
+        found = renumbered(inventory(*SIX), states, "R2")
+        assert found["w/0"] == ("0/2", "0/6")
+        assert found["w/3"] == ("1/2", "3/6")
+        assert (len(found), found["w/1"]) == (6, ("", "1/6"))
+    with pytest.raises(NotAgreed):
+        refuse_renumbering(inventory(*SIX), plain_bots("0/2", "1/2"), "R2", is_agreed=False)
+    refuse_renumbering(inventory(*SIX), plain_bots("0/2", "1/2"), "R2", is_agreed=True)
+
+
+def test_a_change_of_form_that_keeps_all_numbers_is_an_ordinary_rollout() -> None:
+    """Also where nothing was numbered before: then nobody's share becomes another's."""
+    keeps = inventory("0", "", "", "1", "", "")
+    assert renumbered(keeps, plain_bots("0/2", "1/2"), "R2") == {}
+    assert renumbered(inventory(*SIX), plain_bots("", ""), "R2") == {}
+    refuse_renumbering(inventory(*SIX), plain_bots("", ""), "R2", is_agreed=False)
+
+
+def test_one_that_would_take_the_place_of_several_gets_no_other_number() -> None:
+    """The others run on until a person retires them."""
+    instances = (
+        StandingInstance("1", "prod", "R1", numbers="0/2"),
+        StandingInstance("2", "prod", "R1", numbers="1/2"),
     )
+    one = Host("w", Address("w", "w"), BOT, numbers="0/1", machine="m0")
+    of, states = replace(inventory(), hosts=(one,)), {"w": HostState(standing=instances)}
+    with pytest.raises(UserError, match=r"on m0, and 2 would run beside it") as caught:
+        refuse_renumbering(of, states, "R2", is_agreed=True)
+    assert caught.value.exit_code is ExitCode.USAGE
+
+
+@pytest.mark.parametrize(
+    ("before", "runs", "changes"),
+    [("0/2", "0/6", True), ("0/2", "0/2", False), ("", "0/6", False), ("0", "0/6", True)],
+)
+def test_a_way_back_to_the_other_form_changes_numbers_too(
+    before: str, runs: str, *, changes: bool
+) -> None:
+    """Where the predecessor has one; without, nobody's share becomes another's."""
+    way = WayBack("w", "R2", "", before=Predecessor("echobot.service", "P1", before))
+    assert renumbers({"w": taken(before, runs)}, {"w": way}) is changes
 
 
 def test_their_ring_is_the_last_one_and_takes_the_longest_times() -> None:

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from botdeploy.core.events import Kind
+from botdeploy.core.host.running import unit_of
 from botdeploy.core.model.policy import Gate, Policy, Ring, Share
 from botdeploy.engine.commands.canary import canary
 from botdeploy.engine.commands.rollback import rollback
 from botdeploy.engine.rollout.options import Options
 from botdeploy.errors import ExitCode, NotAgreed, Todo, UserError
+from botdeploy.hosts.acts.faults import NotRunning
 from tests.engine.commands.test_canary import tick
 from tests.engine.fakefleet import ControllerDied, Stage
 
@@ -214,3 +216,17 @@ def test_one_that_came_with_the_new_numbers_stops(stage: Stage, *, keep: bool) -
     assert stage.running() == ["R0001", "R0001", "R0001", ""]
     assert (ended.code, alone.current) == (ExitCode.DONE, "")
     assert "h4 runs nothing" in ended.summary
+
+
+def test_another_one_s_end_that_refuses_a_confirmation_is_told_of_that_one(stage: Stage) -> None:
+    """They are confirmed together, so the host that was asked may run well."""
+    one, other = stage.hosts["h1"], stage.hosts["h2"]
+
+    def confirm(_token: str, _run: str) -> Any:
+        other.end_itself()
+        raise NotRunning("h1", "confirm", "the bot does not run", unit_of(other.unit()), "h2")
+
+    one.confirm = confirm  # type: ignore[method-assign,assignment]
+    ended = released(stage, is_agreed=True)
+    assert (ended.code, stage.running()) == (ExitCode.FAILED, ["R0001"] * 4)
+    assert "failed: h2: the bot ended by itself" in ended.summary

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from tests.hosts.acts.actkit import Actor
+from tests.hosts.acts.actkit import Actor, Release, unit_text
 from tests.hosts.acts.instancekit import Instance, TreeRelease, named
 
 if TYPE_CHECKING:
@@ -56,17 +56,24 @@ def shard(instance: str, name: str, numbers: str, *, fails: str = "") -> TreeRel
     )
 
 
+def plain_shard(name: str, numbers: str) -> Release:
+    """Make a release of the plain bot as a shard."""
+    text = f"# {name}\nFAILS = ''\nimport os\nos.environ.setdefault('SHARD', {numbers!r})\n{SHARD}"
+    extra = {"numbers": f"numbers={numbers}\n".encode(), "shared": b"data\n"}
+    return Release(name, {"bot.py": text.encode()}, unit_text(name), extra=extra)
+
+
 class Group:
     """A controller of several instances of one machine."""
 
-    def __init__(self, host: Host, names: Sequence[str]) -> None:
-        """Enter all of them, with one token."""
+    def __init__(self, host: Host, names: Sequence[str], form: str = "") -> None:
+        """Enter all of them, with one token; ``form``: the one that succeeds the plain bot."""
         self.host = host
         self.names = tuple(names)
         self.of = {name: Instance(host, name, environment="prod") for name in names}
         for one in self.of.values():
             one.token = next(iter(self.of.values())).token
-            assert "state" in one.enter(ttl=600)
+            assert "state" in one.enter(ttl=600, form=form)
 
     @property
     def word(self) -> str:
