@@ -293,3 +293,23 @@ def test_a_disk_that_comes_after_the_boot_delays_the_return(
         host.root(f"rm -rf /etc/systemd/system/{unit} /etc/systemd/system/*/{unit}; sync")
         host.reboot()
         host.root("rm -rf /disk /under")
+
+
+def test_a_guard_that_slept_through_a_confirmation_carries_out_the_next_switch(
+    actor: Actor, host: BreakableHost
+) -> None:
+    """Between two of its looks one change was confirmed and another one was armed."""
+    proven(actor, R1, "run1")
+    actor.stage(R2, R1)
+    assert "switched" in actor.switch("run2", "R2", ttl=300)
+    guard = f"botdeploy-guard-{BOT}"
+    assert host.root(f"systemctl is-active {guard}").stdout.strip() == "active"
+    host.root(f"systemctl kill -s STOP {guard}")
+    assert "confirmed" in actor("confirm", actor.token, "run2")
+    actor.stage(R1, R2)
+    host.root(
+        f"(until [ -e /var/lib/botdeploy/{BOT}/pending ]; do sleep 0.1; done;"
+        f" systemctl kill -s CONT {guard}) >/dev/null 2>&1 </dev/null &"
+    )
+    assert "switched" in actor.switch("run3", "R1", ttl=300)
+    running(actor, "R1")

@@ -168,9 +168,12 @@ is_lapsed() {
 	[ "$left" -eq 0 ] || is_called_back
 }
 
-# await_lease_end: until what is pending was confirmed or claimed; a lease that is over claims it.
+# await_lease_end: until what is pending was confirmed or claimed; a lease that is over claims it. The next switch may
+# have been armed between two looks: that is another run, and work for the guard.
 await_lease_end() {
-	while [ -e "$PENDING" ]; do
+	get "$PENDING" run
+	awaited=$got
+	while get "$PENDING" run && [ -n "$got" ] && [ "$got" = "$awaited" ]; do
 		if is_kept; then
 			fence
 			[ ! -e "$PENDING" ] || keep_pending
