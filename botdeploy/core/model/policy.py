@@ -78,12 +78,12 @@ class Ring:
     """Where those go: Apprise URLs or references to them; empty: where the team is told."""
     renumbers: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     """Of the ring that changes numbers: its hosts, with their old and new ``INDEX/COUNT``."""
-    own_env: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    """Of such a ring: each host's ``env``."""
+    own: Mapping[str, Ring] = field(default_factory=dict)
+    """Of such a ring: the one that each host is in otherwise, and whose ``env`` it gets."""
 
     def of(self, host: str) -> Ring:
         """Give the ring with the ``env`` that one of its hosts gets."""
-        return replace(self, env=self.own_env[host]) if host in self.own_env else self
+        return replace(self, env=self.own[host].env) if host in self.own else self
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,8 +54,12 @@ def records(numbers: Mapping[str, tuple[str, str]]) -> list[dict[str, str | None
 
 
 def changed_numbers(policy: Policy) -> list[dict[str, str | None]]:
-    """Give the numbers that a policy's rings change, as ``records`` does."""
-    return [one for ring in policy.rings for one in records(ring.renumbers)]
+    """Give the numbers that a policy's rings change, as ``records`` does, and each host's ring."""
+    return [
+        {**one, "ring": ring.own[host].name if (host := one["host"] or "") in ring.own else None}
+        for ring in policy.rings
+        for one in records(ring.renumbers)
+    ]
 
 
 def renumbered(
@@ -99,16 +103,16 @@ def as_one_batch(inventory: Inventory, states: Mapping[str, HostState], release:
     everybody = replace(inventory, policy=replace(policy, only=None))
     own = ring_members.members(everybody, states, release=release)
     theirs = [ring for ring in policy.rings if not changed.keys().isdisjoint(own[ring.name])]
-    env = {ring.name: ring.env for ring in policy.rings}
+    by_name = {ring.name: ring for ring in policy.rings}
     whole = Ring(
-        name=RING if RING not in env else f"{RING} of instances",
+        name=RING if RING not in by_name else f"{RING} of instances",
         selector="",
         hosts=tuple(changed),
         soak=max((ring.soak for ring in theirs), default=timedelta(0)),
         settle=max((ring.settle for ring in theirs), default=timedelta(0)),
         batch=Share(percent=100.0),
         renumbers=changed,
-        own_env={name: env[ring] for ring in own for name in own[ring] if name in changed},
+        own={name: by_name[ring] for ring in own for name in own[ring] if name in changed},
     )
     has_others = any(host.name not in changed for host in inventory.hosts)
     rings = (*(policy.rings if has_others else ()), whole)

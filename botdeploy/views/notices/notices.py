@@ -186,6 +186,8 @@ class Announcements:
         self._mask = mask
         self._done: set[tuple[str, str]] = set()
         self._hosts: dict[str, tuple[str, ...]] = {}
+        self._own: dict[str, str] = {}
+        """Of hosts that change their numbers, all at once: the ring that each is in otherwise."""
         self._channels: dict[str, list[Channel[str]]] = {}
         for index, ring in enumerate(inventory.policy.rings):
             if not ring.announce:
@@ -205,20 +207,38 @@ class Announcements:
         """Take one event."""
         match event.kind:
             case Kind.ROLLOUT_STARTED:
-                for one in event.data["rings"]:
-                    self._hosts[one["name"]] = tuple(one["hosts"])
-                    # What an earlier run of this rollout announced is not announced again.
-                    self._done |= {(one["name"], "begin")} if one.get("begun") else set()
-                    self._done |= {(one["name"], "end")} if one.get("passed") else set()
+                self._begin(event)
             case Kind.SWITCHED:
-                self._announce(event, "begin")
+                ring = event.ring or ""
+                self._announce(event, self._own.get(event.host or "", ring), "begin")
             case Kind.PROMOTED:
-                self._announce(event, "end")
+                # A ring has passed when those of its hosts have that change their numbers, too.
+                own = set(self._own.values())
+                for ring in sorted(own) if self._is_last(event.ring) else {event.ring or ""} - own:
+                    self._announce(event, ring, "end")
             case _:
                 return
 
-    def _announce(self, event: Event, moment: str) -> None:
-        name = event.ring or ""
+    def _begin(self, event: Event) -> None:
+        rows = event.data.get("renumbers", ())
+        self._own = {one["host"]: one["ring"] for one in rows if one.get("ring")}
+        self._hosts = {}
+        for one in event.data["rings"]:
+            name = one["name"]
+            for host in one["hosts"]:
+                ring = self._own.get(host, name)
+                self._hosts[ring] = (*self._hosts.get(ring, ()), host)
+            rings = {self._own.get(host, name) for host in one["hosts"]} or {name}
+            # What an earlier run of this rollout announced is not announced again.
+            self._done |= {(ring, "begin") for ring in rings if one.get("begun")}
+            if one.get("passed") and name not in self._own.values():
+                self._done |= {(ring, "end") for ring in rings}
+
+    def _is_last(self, ring: str | None) -> bool:
+        """Tell whether a ring is the one that changes numbers, which comes behind all others."""
+        return bool(self._own) and ring not in {one.name for one in self._inventory.policy.rings}
+
+    def _announce(self, event: Event, name: str, moment: str) -> None:
         ring = next((one for one in self._inventory.policy.rings if one.name == name), None)
         if ring is None or (name, moment) in self._done:
             return

@@ -338,6 +338,28 @@ def test_what_an_earlier_run_announced_is_not_announced_again(tmp_path: Path) ->
     assert users.taken == []
 
 
+def test_users_hear_of_instances_that_change_their_numbers_from_their_own_ring(
+    tmp_path: Path,
+) -> None:
+    """These are one batch behind the rings, and a ring has passed when they have."""
+    with hook() as users:
+        of = inventory(tmp_path, "[]", f"{{{TEXTS}, to: '{users.url()}'}}")
+        one = notices(of, tmp_path)
+        rings = [
+            {"name": "canary", "hosts": ["w1"], "begun": False, "passed": False},
+            {"name": "renumbering", "hosts": ["w2", "w3"], "begun": False, "passed": False},
+        ]
+        rows = [{"host": "w2", "ring": "canary"}, {"host": "w3", "ring": "fleet"}]
+        one(event(Kind.ROLLOUT_STARTED, rings=rings, message="", by="ann", renumbers=rows))
+        one(event(Kind.PROMOTED, "canary", hosts=["w1"]))
+        assert users.taken == []
+        for host in ("w3", "w2"):
+            one(event(Kind.SWITCHED, "renumbering", host, downtime_s=1.0))
+        one(event(Kind.PROMOTED, "renumbering", hosts=["w2", "w3"]))
+        assert one.close() == []
+    assert users.bodies.split() == f"Updating w1w2 to {RELEASE}, one Done".split()
+
+
 def test_announcements_without_a_place_of_their_own_go_to_the_team(tmp_path: Path) -> None:
     """They need no second URL."""
     with hook() as server:
