@@ -17,7 +17,8 @@ import pytest
 
 from tests.chaos.stand import Stand
 from tests.hosts.acts.actkit import BOT
-from tests.hosts.acts.groupkit import Group, mixed, prepared
+from tests.hosts.acts.formkit import Plain, until
+from tests.hosts.acts.groupkit import Group, mixed, plain_shard, prepared
 from tests.hosts.acts.instancekit import RUN, STATE
 from tests.lab import lab as labs
 from tests.lab.registry import Owner
@@ -34,30 +35,48 @@ LEASE_S = 20
 OLD = {"1": "0/2", "2": "1/2"}
 NEW = {"1": "1/3", "2": "2/3", "0": "0/3"}
 WERE = {"1": "R1", "2": "R1", "0": ""}
+STARTS = ("two shards", "plain")
+"""The latter changes its form with its numbers."""
 
 
 class GroupStand:
-    """A host with two shards that run, and a release that makes three of them."""
+    """A host with shards that run, and a release that makes three of them."""
 
-    def __init__(self, host: BreakableHost) -> None:
-        """Take the host as it comes."""
+    def __init__(self, host: BreakableHost, start: str) -> None:
+        """Take the host as it comes; what runs there before is one of ``STARTS``."""
         self.host, self.stand, self.numbers = host, Stand(host), count(1)
+        self.is_plain = start == "plain"
+        self.form = "1" if self.is_plain else ""
+        self.were = dict.fromkeys(NEW, "") if self.is_plain else WERE
 
     def prepare(self) -> None:
         """Put the program, the stops and the old release there."""
         self.host.reset()
         prepared(self.host)
         self.stand.put_stops()
-        self.group = Group(self.host, tuple(NEW))
-        self.group.deploy("R1", "first", OLD)
+        if self.is_plain:
+            old = Plain(self.host)
+            assert "state" in old.enter()
+            old.deploy(plain_shard("P1", "0/1"), "first")
+            old("leave", old.token)
+            self.group = Group(self.host, tuple(NEW), self.form)
+        else:
+            self.group = Group(self.host, tuple(NEW))
+            self.group.deploy("R1", "first", OLD)
         self.back_to_old()
+
+    def settled(self, seconds: float) -> None:
+        """Wait until the old numbers run again, and nothing is open."""
+        self.group.until(self.were, seconds)
+        if self.is_plain:
+            until(Plain(self.host), "P1", seconds)
 
     def back_to_old(self) -> None:
         """Be where every life begins: the old numbers run, and the new ones are staged."""
         self.host.root("rm -rf /run/chaos; mkdir -p /run/chaos; rm -f /dev/shm/echobot-*")
         for one in self.group.of.values():
             one("leave", one.token)
-        self.group = Group(self.host, tuple(NEW))
+        self.group = Group(self.host, tuple(NEW), self.form)
         self.group.send("R2", NEW)
         self.host.root("sync")
 
@@ -81,7 +100,7 @@ class GroupStand:
         end = time.monotonic() + 60
         while not any(is_open for _, is_open in self.group.running().values()):
             assert time.monotonic() < end, "it never began"
-        self.group.until(WERE, 120)
+        self.settled(120)
 
     def live_through(self, step: str, fault: str) -> list[str]:
         """Break something before one step, and see what comes of it."""
@@ -90,12 +109,12 @@ class GroupStand:
         self.switch(over_ssh=fault == "reboot")  # a visitor would not let the host go down
         if not self.stand.await_stop(40):
             self.stand.go_on()
-            self.group.until(WERE, 90)
+            self.settled(90)
             return []
         wrong = mixed(self.host)
         FAULTS[fault](self)
         self.stand.go_on()
-        self.group.until(WERE, 120)
+        self.settled(120)
         wrong += mixed(self.host)
         self.back_to_old()  # what was left half written goes when the next controller comes
         left = f"find {STATE}/together {RUN}/barriers {STATE} -name 'run*' -o -name '*.new.*'"
@@ -140,12 +159,15 @@ def hosts() -> Iterator[list[BreakableHost]]:
         labs.down(lab.name)
 
 
-@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize(
+    ("fault", "start"),
+    [*((fault, STARTS[0]) for fault in FAULTS), ("SIGKILL", "plain"), ("power cut", "plain")],
+)
 def test_a_renumbering_survives_a_fault_before_any_step(
-    fault: str, hosts: list[BreakableHost]
+    fault: str, start: str, hosts: list[BreakableHost]
 ) -> None:
     """The old numbers run again by themselves, and no process of the two numberings met."""
-    made = [GroupStand(host) for host in hosts]
+    made = [GroupStand(host, start) for host in hosts]
     with ThreadPoolExecutor(len(made)) as pool:
         list(pool.map(lambda one: one.prepare(), made))
     steps = made[0].steps()
@@ -165,7 +187,7 @@ def test_a_renumbering_survives_a_fault_before_any_step(
                 wrong = one.live_through(step, fault)
             except AssertionError as error:
                 wrong = [str(error)[:400]]
-            print(f"{fault}  before  {step[:140]}  {wrong}", flush=True)  # noqa: T201
+            print(f"{start}: {fault}  before  {step[:140]}  {wrong}", flush=True)  # noqa: T201
             if wrong:
                 found.append(f"{step}: {wrong}")
                 one.prepare()
