@@ -20,6 +20,16 @@ done </proc/self/cgroup
 } <"$chaos/plan" || exec "$real" "$@"
 # "act", "guard", or the unit of one guard among several.
 [ "$scope" = "$wanted_scope" ] || [ "${unit:-}" = "$wanted_scope" ] || exec "$real" "$@"
+# Most calls are neither that step nor change anything: they cost nothing more.
+case $wanted in
+- | "$tool "*) ;;
+*)
+	case $tool in
+	mv | ln | rm | sync | mkdir | mkfifo | chown | chmod | useradd | tar | cp | xargs | systemd-run | systemctl) ;;
+	*) exec "$real" "$@" ;;
+	esac
+	;;
+esac
 if [ "$wanted_parent" != - ]; then
 	# Only what this very act calls, not the test's own looks at the host.
 	parent=$PPID found=no
