@@ -70,35 +70,64 @@ class ErrorFlood:
         """Find that most lines are errors, where there is nothing to compare with."""
         if self._facts.usual(tally) is not None:
             return None
-        from_us = self._facts.start_end_us(tally, "")
-        errors = self._since_start(tally, now_us, ignored)
+        grace_us = min(self._facts.grace_end_us(one) for one in self._facts.fleet.canary.values())
+        if self._is_old_release_sick(grace_us, now_us):
+            return None
+        return self._most_lines(tally, self._facts.start_end_us(tally, ""), now_us, ignored)
+
+    def mostly_errors_everywhere(self, tally: HostTally, now_us: int) -> str | None:
+        """Find that most lines are errors now, which is not usual, and on the baseline as well.
+
+        Now: in the second half of what was watched.
+        """
+        usual = self._facts.usual(tally)
+        if usual is None or 4 * usual.errors_s >= usual.lines_s:
+            return None
+        begin_us = self._facts.start_end_us(tally, "")
+        from_us = begin_us + max(0, now_us - begin_us) // 2
+        said = self._most_lines(tally, from_us, now_us, frozenset())
+        if said is None or not self._is_old_release_sick(from_us, now_us):
+            return None
+        return (
+            f"{said}; so are most of the old release's: while that lasts, nobody can tell whether "
+            "the new one works"
+        )
+
+    def _most_lines(
+        self, tally: HostTally, from_us: int, now_us: int, ignored: AbstractSet[str]
+    ) -> str | None:
+        errors = self._since_start(tally, now_us, ignored, from_us)
         lines = sum(bucket.events for bucket in tally.between(from_us, now_us))
         occasions = sum(
             said.occasions for name, said in tally.quotes.items() if name not in ignored
         )
         if errors < FLOOD or occasions < 3 or 2 * errors < lines:
             return None
-        others = self._facts.fleet.baseline.values()
-        sick = sum(self._is_mostly_errors(one, now_us) for one in others)
-        if sick and 2 * sick >= len(others):
-            return None  # nor is the old release well: it is not the new one's doing
         said = _loudest(tally, ignored)
         return f"{errors} of {count(lines, 'line')} are errors, most often {quote(said.text)}"
 
-    def _since_start(self, tally: HostTally, now_us: int, ignored: AbstractSet[str]) -> int:
-        """Count the errors that are none of the start's."""
+    def _is_old_release_sick(self, from_us: int, now_us: int) -> bool:
+        """Tell whether half of the baseline's hosts have mostly errors: not the new one's doing."""
+        others = self._facts.fleet.baseline.values()
+        sick = sum(_is_mostly_errors(one, from_us, now_us) for one in others)
+        return bool(sick) and 2 * sick >= len(others)
+
+    def _since_start(
+        self, tally: HostTally, now_us: int, ignored: AbstractSet[str], from_us: int = 0
+    ) -> int:
+        """Count the errors that are none of the start's, and none before ``from_us``."""
         return sum(
             bucket.errors.get(name, 0)
             for name in tally.quotes.keys() - ignored
-            for bucket in tally.between(self._facts.start_end_us(tally, name), now_us)
+            for bucket in tally.between(max(from_us, self._facts.start_end_us(tally, name)), now_us)
         )
 
-    def _is_mostly_errors(self, tally: HostTally, now_us: int) -> bool:
-        """Tell whether as many lines of a host of the old release are errors meanwhile."""
-        from_us = min(self._facts.grace_end_us(one) for one in self._facts.fleet.canary.values())
-        buckets = list(tally.between(from_us, now_us))
-        errors = sum(bucket.error_lines for bucket in buckets)
-        return errors >= 2 and 2 * errors >= sum(bucket.events for bucket in buckets)
+
+def _is_mostly_errors(tally: HostTally, from_us: int, now_us: int) -> bool:
+    """Tell whether as many lines of a host of the old release are errors meanwhile."""
+    buckets = list(tally.between(from_us, now_us))
+    errors = sum(bucket.error_lines for bucket in buckets)
+    return errors >= 2 and 2 * errors >= sum(bucket.events for bucket in buckets)
 
 
 def _loudest(tally: HostTally, ignored: AbstractSet[str]) -> Quote:

@@ -70,6 +70,7 @@ class QuickRules:
             reason = (
                 self._new_errors.any(tally)
                 or self.may_be_more(tally, now_us)
+                or self._flood.mostly_errors_everywhere(tally, now_us)
                 or self._silence.at_the_end(tally, now_us)
                 or self._slow(tally, now_us)
             )

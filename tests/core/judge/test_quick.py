@@ -322,6 +322,15 @@ def test_a_burst_that_the_baseline_has_too_passes() -> None:
     assert ruled.outcome is Outcome.PASS
 
 
+def test_what_fails_on_all_hosts_until_the_end_is_no_pass() -> None:
+    """Nobody can tell then whether the new release works; nor is it blamed."""
+    down = [error(2 + i) for i in range(58)]
+    rest = {name: [*some[:4], *down] for name, some in others().items()}
+    _, ruled = run(judge(), {"w1": [fine(1), *down], **rest})
+    assert ruled.outcome is Outcome.WAIT
+    assert "so are most of the old release's" in ruled.reasons[0]
+
+
 def test_silence_where_there_was_steady_traffic_fails() -> None:
     """A bot that always printed every 2 s and stops is silent long before the soak is over."""
     when, ruled = run(judge(), {"w1": [fine(1), fine(3)], **others()})
