@@ -218,7 +218,7 @@ class _Pump:
 
     def run(self, ends_at: float, timeout_s: float) -> Completed:
         session = self._session
-        silent_since = time.monotonic()
+        silent_since, is_ended = time.monotonic(), False
         while True:
             mark = session.mark()
             moved = self._send()
@@ -232,6 +232,8 @@ class _Pump:
                 return self._completed(None, f"it wrote more than {OUTPUT_LIMIT_BYTES >> 20} MiB")
             wait_s = ends_at - now
             if session.exit_status is not None:
+                if not is_ended:  # before the last of its output, maybe, and after a long silence
+                    silent_since, is_ended = now, True
                 wait_s = min(wait_s, silent_since + LINGER_S - now)
                 if wait_s <= 0:
                     return self._completed(session.exit_status, "")

@@ -14,6 +14,8 @@ from botdeploy.hosts.process.pipes import LineBuffer, Tail
 from botdeploy.hosts.process.slots import Slots
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import pytest
 
 PIECES = st.lists(st.one_of(st.binary(max_size=9), st.sampled_from([b"\n", b"\n\n", b"a\n", b""])))
@@ -48,6 +50,58 @@ def test_tail_is_the_end_of_the_whole(pieces: list[bytes], limit: int) -> None:
     for piece in pieces:
         tail.feed(piece)
     assert tail.read() == b"".join(pieces)[-limit:]
+
+
+class Late(pipes.Session):
+    """A program that is silent for long, and whose status comes before its last line."""
+
+    unknown_because = ""
+
+    def __init__(self, clock: list[float]) -> None:
+        super().__init__()
+        self.clock, self.steps = clock, 0
+
+    @property
+    def exit_status(self) -> int | None:
+        return 0 if self.steps else None
+
+    @property
+    def is_over(self) -> bool:
+        return self.steps > 2
+
+    def mark(self) -> int:
+        return 0
+
+    def wait(self, mark: int, timeout_s: float | None, *, to_write: bool) -> None:
+        del mark, timeout_s, to_write
+        self.clock[0] += 60.0 if not self.steps else 0.5
+        self.steps += 1
+
+    def watch(self, changed: Callable[[], None]) -> None:
+        changed()
+
+    def take(self) -> tuple[bytes, bytes]:
+        if self.steps != 2:
+            return b"", b""
+        self.steps += 1
+        return b"last\n", b""
+
+    def write_some(self, data: memoryview) -> int:
+        return len(data)
+
+    def end_input(self) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+def test_a_last_line_that_comes_behind_the_status_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy sshd tells a program's end before it hands on what that wrote last."""
+    clock = [0.0]
+    monkeypatch.setattr("botdeploy.hosts.process.pipes.time.monotonic", lambda: clock[0])
+    done = Late(clock).run(b"", ends_at=900.0, timeout_s=900.0)
+    assert (done.exit_status, done.stdout) == (0, b"last\n")
 
 
 def test_places_are_limited_and_given_back() -> None:
