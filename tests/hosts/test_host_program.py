@@ -75,6 +75,15 @@ def test_no_two_parts_of_the_program_define_one_function() -> None:
     assert sorted({name for name in names if names.count(name) > 1}) == []
 
 
+def test_no_file_that_cannot_be_written_ends_the_program_without_a_word() -> None:
+    """A redirection that fails in a special builtin ends dash at once, so none has one."""
+    text = host_program.PROGRAM.decode()
+    begin = r"(?:^|[;&|({]|then|do|else)\s*"
+    special = r"(?::|\.|eval|exec|export|readonly|set|shift|times|trap|unset)"
+    found = re.findall(rf"{begin}{special} ?[0-9]*>>?[^&].*", text, re.MULTILINE)
+    assert found == []
+
+
 def test_the_digest_follows_the_text() -> None:
     """The program's folder is named by its own text, so it is never changed in place."""
     assert host_program.DIGEST in host_program.path("echobot")

@@ -295,14 +295,21 @@ def test_a_disk_that_comes_after_the_boot_delays_the_return(
         host.root("rm -rf /disk /under")
 
 
+@pytest.mark.parametrize("since", ["it waits", "its result is there"])
 def test_a_guard_that_slept_through_a_confirmation_carries_out_the_next_switch(
-    actor: Actor, host: BreakableHost
+    since: str, actor: Actor, host: BreakableHost
 ) -> None:
     """Between two of its looks one change was confirmed and another one was armed."""
     proven(actor, R1, "run1")
     actor.stage(R2, R1)
-    assert "switched" in actor.switch("run2", "R2", ttl=300)
     guard = f"botdeploy-guard-{BOT}"
+    if since == "its result is there":
+        result = f"/run/botdeploy/{BOT}/result"
+        host.root(
+            f"(until grep -qs run2 {result}; do :; done; systemctl kill -s STOP {guard})"
+            " >/dev/null 2>&1 </dev/null &"
+        )
+    assert "switched" in actor.switch("run2", "R2", ttl=300)
     assert host.root(f"systemctl is-active {guard}").stdout.strip() == "active"
     host.root(f"systemctl kill -s STOP {guard}")
     assert "confirmed" in actor("confirm", actor.token, "run2")

@@ -8,7 +8,7 @@ import pytest
 
 from tests.hosts.acts.actkit import BOT
 from tests.hosts.acts.formkit import Plain, data_of, until
-from tests.hosts.acts.groupkit import Group, mixed, plain_shard, prepared
+from tests.hosts.acts.groupkit import Group, mixed, plain_shard, prepared, shard
 from tests.hosts.acts.instancekit import HOME, RUN, STATE
 
 if TYPE_CHECKING:
@@ -115,9 +115,34 @@ def test_a_restart_takes_all_the_same_way(
 
 def test_nothing_starts_before_the_go(host: BreakableHost, group: Group) -> None:
     """Where other machines have shards too; a go that never comes gives the place back."""
-    assert "stopped" in group.switch("run2", "R2", 6, "hold")
-    assert group.running() == dict.fromkeys(NEW, ("", True))
-    assert host.root(f"systemctl is-active {BOT}", check=False).stdout.strip() == "inactive"
+    one = group.of["1"]
+    for run, ttl in (("run2", 6), ("run3", 300)):
+        assert "stopped" in group.switch(run, "R2", ttl, "hold")
+        assert group.running() == dict.fromkeys(NEW, ("", True))
+        assert host.root(f"systemctl is-active {BOT}", check=False).stdout.strip() == "inactive"
+        phase = one.state()["phase"]
+        assert (phase["unit"], phase["numbers"]) == (f"{BOT}.service", "0/1")
+        if run == "run3":
+            assert "reverted" in one("revert", one.token, "run4", "-", "why", timeout=60)
+        settled(host, group, "-")
+
+
+def test_what_went_with_a_change_before_does_not_come_back_by_the_next(
+    host: BreakableHost, group: Group
+) -> None:
+    """It was proven then; beside the plain shard it has no work, and nobody starts it there."""
+    assert "switched" in group.switch("run2", "R2")
+    for one in group.of.values():
+        assert "confirmed" in one("confirm", one.token, "run2")
+        assert "proven" in one("prove", one.token, "R2", 5, "roll1")
+    one = group.of["3"]
+    assert "reverted" in one("revert", one.token, "run3", "-", "why", timeout=60)
+    settled(host, group, "-")
+    said = one("revert", one.token, "run4", "R2", "why")
+    assert (said.fault, "in its other form" in said["message"]) == ("form", True)
+    for name, number in NEW.items():
+        group.of[name].send(shard(name, "R3", number, fails="2"), "-" if name == "1" else "=")
+    assert "reverted" in group.switch("run5", "R3")
     settled(host, group, "-")
 
 

@@ -66,8 +66,8 @@ def test_two_instances_have_one_tree_and_each_its_own_data(host: BreakableHost) 
         assert (state["current"], state["running"], state["instance"]) == ("R1", "R1", name)
         assert (state["trees"], state["releases"][0]["tree"]) == ([tree], tree)
         assert state["standing"] == [
-            {"instance": "dev", "release": "R1", "environment": "prod", "took": ""},
-            {"instance": "main", "release": "R1", "environment": "prod", "took": ""},
+            {"instance": "dev", "release": "R1", "environment": "prod", "took": "", "numbers": ""},
+            {"instance": "main", "release": "R1", "environment": "prod", "took": "", "numbers": ""},
         ]
         assert {row[2] for row in life(host, name)} == {str(state["main_pid"])}
     assert states["dev"]["machine"] == states["main"]["machine"] != ""
@@ -463,8 +463,8 @@ def test_a_plain_bot_does_not_enter_beside_its_instances(host: BreakableHost) ->
     state = plain(host, "stage").state()
     assert (state["running"], state["instance"]) == ("P1", "")
     assert state["standing"] == [
-        {"instance": "", "release": "P1", "environment": "stage", "took": ""},
-        {"instance": "dev", "release": "R1", "environment": "prod", "took": ""},
+        {"instance": "", "release": "P1", "environment": "stage", "took": "", "numbers": ""},
+        {"instance": "dev", "release": "R1", "environment": "prod", "took": "", "numbers": ""},
     ]
 
 
@@ -530,7 +530,7 @@ def test_an_instance_is_retired_and_leaves_its_data(host: BreakableHost) -> None
     state = main.state()
     assert (state["running"], state["standing"]) == (
         "R1",
-        [{"instance": "main", "release": "R1", "environment": "prod", "took": ""}],
+        [{"instance": "main", "release": "R1", "environment": "prod", "took": "", "numbers": ""}],
     )
     before = len(life(host, "dev"))
     dev = entered(host, "dev")
@@ -564,7 +564,7 @@ def test_the_plain_form_is_retired_and_instances_stay(host: BreakableHost) -> No
     }
     assert "state" in Instance(host, "main", environment="prod").enter()
     assert actor.state()["standing"] == [
-        {"instance": "dev", "release": "R1", "environment": "stage", "took": ""}
+        {"instance": "dev", "release": "R1", "environment": "stage", "took": "", "numbers": ""}
     ]
     host.root(f"rm -rf {HOME}/instances/main {STATE}/instances/main")
     assert plain(host, "prod").state()["running"] == "P1"

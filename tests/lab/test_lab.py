@@ -352,7 +352,7 @@ JOURNAL_HARMS = {
     "choosy": f"echo MaxLevelStore=warning >>/etc/systemd/journald.conf; {RESTART}",
     "slow": f"mkdir -p /run/systemd/journald.conf.d; printf '{SLOW}'"
     f" >/run/systemd/journald.conf.d/a.conf; {RESTART}",
-    "tired of a unit": f"{TALKS} seq 200",
+    "tired of a unit": f"{TALKS} sh -c 'seq 200; sleep 1'",  # journald asks whose a line is
     "started too often": f"for n in 1 2 3 4 5 6; do {RESTART}; done",
     "masked": "systemctl mask --now systemd-journald.socket systemd-journald-dev-log.socket"
     " systemd-journald",
@@ -388,7 +388,7 @@ HARMS = {
 def heard(host: BreakableHost, when: str) -> tuple[int, ...]:
     """Answer how many of 50 lines the journal keeps, of a unit with a limit and of one without."""
     told = host.root(
-        f"{TALKS} -p 'SyslogIdentifier=limited {when}' seq 50;"
+        f"{TALKS} -p 'SyslogIdentifier=limited {when}' sh -c 'seq 50; sleep 0.5';"
         f" systemd-run -q --wait -p 'SyslogIdentifier=free {when}' seq 50; journalctl --sync;"
         f' for kind in limited free; do journalctl -q -o cat -t "$kind {when}" | wc -l; done'
     )

@@ -71,7 +71,7 @@ def test_the_first_instance_takes_the_place_of_the_plain_bot(
     state = one.state()
     assert (state["running"], state["before"]) == (
         "R1",
-        {"unit": f"{BOT}.service", "release": "P1"},
+        {"unit": f"{BOT}.service", "release": "P1", "numbers": ""},
     )
     assert host.root(f"stat -c %i {ONE}/shared").stdout == inode
     assert data_of(host, "1") == "precious"
@@ -85,7 +85,13 @@ def test_the_first_instance_takes_the_place_of_the_plain_bot(
         said = old.enter(kind)
         assert (said.fault, f"{BOT}@1.service" in said["message"]) == ("form", True)
     (stands,) = state["standing"]
-    assert stands == {"instance": "1", "release": "R1", "environment": "prod", "took": "-"}
+    assert stands == {
+        "instance": "1",
+        "release": "R1",
+        "environment": "prod",
+        "took": "-",
+        "numbers": "",
+    }
     host.reboot()
     until(one, "R1")
     assert old.state()["active_state"] == "inactive"
@@ -204,7 +210,7 @@ def test_a_return_to_the_plain_form_takes_the_data_along(host: BreakableHost, ol
     assert "state" in said, said.records
     old.deploy(plain("P2"), "run3")
     assert (old.state()["running"], data_of(host, "-")) == ("P2", "precious")
-    assert old.state()["before"] == {"unit": f"{BOT}@2.service", "release": "R1"}
+    assert old.state()["before"] == {"unit": f"{BOT}@2.service", "release": "R1", "numbers": ""}
     assert (two.state()["active_state"], one.state()["running"]) == ("inactive", "R1")
     assert host.root(f"stat -c %U {HOME}/shared {HOME}/shared/data").stdout.split() == [BOT, BOT]
     said = old("revert", old.token, "run4", "-", "why")

@@ -54,6 +54,8 @@ class Switch:
     """The predecessor whose place was taken by it, where it changed the bot's form."""
     release: str = ""
     """What that one has."""
+    numbers: str = ""
+    """By which numbers; empty where by none."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -147,6 +147,7 @@ def _switch(record: Mapping[str, Any]) -> Switch:
         earlier=told(record.get("earlier", "")),
         unit=told(record.get("unit", "")),
         release=told(record.get("release", "")),
+        numbers=told(record.get("numbers", "")),
     )
 
 

@@ -37,11 +37,11 @@ def numbers_before(state: HostState, release: str, predecessor: str = "") -> str
 
     ``predecessor``: those of the one whose place it is still to take.
     """
-    stood = state.running or state.current
-    if stood == release:
-        switch = state.switch
-        stood = switch.old if switch is not None and switch.new == release else ""
-        predecessor = state.before.numbers if state.before is not None else ""
+    stood, switch = state.running or state.current, state.switch
+    if switch is not None and (state.is_switching or stood == switch.new == release):
+        stood, predecessor = switch.old, switch.numbers  # an open one goes back before the next
+    elif stood == release:
+        stood = predecessor = ""
     return state.numbers_of(stood) if stood else predecessor
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from botdeploy.core.host.host_state import Phase, is_same_number
+from botdeploy.core.host.host_state import Phase, Predecessor, is_same_number
 from botdeploy.core.rollout.rollout_records import newest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from botdeploy.core.host.host_state import HostState, Predecessor
+    from botdeploy.core.host.host_state import HostState
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +67,10 @@ def way_back(
         return WayBack(name, now, "", "it was reverted already")
     if switch is not None and switch.phase is Phase.REVERTING and switch.old:
         return WayBack(name, switch.new, switch.old)
+    if switch is not None and switch.phase is Phase.PENDING and now != switch.new:
+        # Armed, and not done: it is called back before it starts.
+        place = None if switch.old else Predecessor(switch.unit, switch.release, switch.numbers)
+        return WayBack(name, switch.new, switch.old, before=place)
     if not now:
         return WayBack(name, now, "", "nothing runs")
     if newest is not None and now != newest:

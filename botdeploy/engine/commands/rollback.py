@@ -155,7 +155,8 @@ class _Work:
         """
         name, locked_fleet = way.host, self._locked_fleet
         state, target = self._states[name], way.target if self._to or way.stops else None
-        digest, switch, try_id = "" if self._keep else _digest(state), state.switch, self._try_id
+        digest = "" if self._keep else _digest(state, way.running)
+        switch, try_id = state.switch, self._try_id
         if target is None and self._keep and switch is not None and state.is_switching:
             try_id = switch.try_id  # asked again, a host that is back goes back no further
         return locked_fleet.again(
@@ -166,8 +167,8 @@ class _Work:
         )
 
 
-def _digest(state: HostState) -> str:
-    found = state.release(state.current)
+def _digest(state: HostState, release: str) -> str:
+    found = state.release(release)
     return found.digest if found is not None else ""
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 from botdeploy.engine.fleet.by_machine import each_machine
 from botdeploy.engine.fleet.ticker import Ticker
 from botdeploy.errors import HostError, OutcomeUnknown, Unreachable
-from botdeploy.hosts.acts.faults import LockLost
+from botdeploy.hosts.acts.faults import LockLost, NoAnswer
 
 if TYPE_CHECKING:
     import threading
@@ -91,15 +91,20 @@ class LockedFleet:
     def again(self, act: Callable[[], T], within_s: float = RETRY_S) -> T:
         """Do a repeatable act, again over a new connection when the answer was cut off.
 
-        Gives up ``within_s`` seconds from now, or when interrupted.
+        Gives up ``within_s`` seconds after that, or when interrupted; of a host that did not answer
+        in time, so long after the beginning.
         """
-        deadline = self._clock.monotonic() + within_s
+        began = self._clock.monotonic()
+        deadline: float | None = None
         pause = 0.2
         while True:
             try:
                 return act()
-            except (OutcomeUnknown, Unreachable):
-                if self._clock.monotonic() + pause > deadline or self._stop.is_set():
+            except (OutcomeUnknown, Unreachable) as error:
+                now = self._clock.monotonic()
+                if deadline is None:
+                    deadline = (began if isinstance(error, NoAnswer) else now) + within_s
+                if now + pause > deadline or self._stop.is_set():
                     raise
                 self.fleet.pause(pause)
                 pause = min(pause * 2, 5.0)

@@ -175,16 +175,22 @@ class Leases:
         return member.standing is Standing.PENDING or member.switching_since is not None
 
     def _heard(self, name: str) -> float:
-        """Give when the term began: with a renewal, or with the order or the word to a switch."""
-        member = self._hosts[name]
-        began = member.since if member.switching_since is None else member.switching_since
-        return max(self._terms[name].renewed, began)
+        """Give when the term began: with a renewal, or with the order to a switch.
+
+        Of a host that an earlier controller has switched: when it was heard first.
+        """
+        member, term = self._hosts[name], self._terms[name]
+        if member.switching_since is not None:
+            term.renewed = max(term.renewed, member.switching_since)
+        return member.since if term.renewed == float("-inf") else term.renewed
 
     def _renewed(self, name: str, term: _Term, renewal: Future[Unit], now: float) -> None:
         was_due, term.is_due = term.is_due, False
         if self._hosts[name].switching_since is not None:
             # Not armed yet, or gone back: the answer to the switch tells. Else the term goes on.
-            term.renewed = now
+            error = renewal.exception()
+            if not isinstance(error, HostError) or isinstance(error, LeaseLost):
+                term.renewed = now
             return
         if self._hosts[name].standing is not Standing.PENDING or self._hosts[name].is_going_back:
             return

@@ -87,7 +87,8 @@ class RecordReader:
         """Read all of a program's output; raises OutcomeUnknown without its final record."""
         items = tuple(self.items(done.stdout.split(b"\n")))
         if not self.is_complete:
-            raise self.unfinished(done.stderr, done.unknown_because, done.exit_status)
+            error = self.unfinished(done.stderr, done.unknown_because, done.exit_status)
+            raise NoAnswer(error.host, error.message) if done.is_late else error
         return Reply(items)
 
     def unfinished(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from abc import ABC, abstractmethod
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from botdeploy.hosts.process.program import Completed
@@ -238,7 +239,8 @@ class _Pump:
                 if wait_s <= 0:
                     return self._completed(session.exit_status, "")
             if wait_s <= 0:
-                return self._completed(None, f"it did not end within {timeout_s:.3g} s")
+                late = f"it did not end within {timeout_s:.3g} s"
+                return replace(self._completed(None, late), is_late=True)
             if not moved:
                 session.wait(mark, wait_s, to_write=self._pending is not None)
 

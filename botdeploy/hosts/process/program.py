@@ -31,6 +31,8 @@ class Completed:
     stdout: bytes
     stderr: bytes
     unknown_because: str = ""
+    is_late: bool = False
+    """Time was up: it may still be at work."""
 
 
 @dataclass(slots=True)

@@ -331,7 +331,7 @@ rehearse_unit() {
 	for folder in "$HOME_DIR" "$CURRENT/" "$CURRENT/tree/"; do [ ! -d "$folder" ] || place=$folder; done
 	all_settings >"$work/settings"
 	cp "$work/settings" "$work/kept"
-	: >"$work/none"
+	true >"$work/none"
 	if ! try_unit "$work/none" /bin/true; then
 		item sandbox false "a service of $runner can't start in $place: $why" "look at: namei -l $place"
 		return
@@ -411,7 +411,7 @@ remove_try() {
 
 # find_culprits COMMAND WHAT: which settings keep it from ending well; the others are in "kept".
 find_culprits() {
-	: >"$work/kept"
+	true >"$work/kept"
 	while IFS= read -r each <&7; do
 		{ cat "$work/kept" && printf '%s\n' "$each"; } >"$work/more"
 		if try_unit "$work/more" "$1"; then

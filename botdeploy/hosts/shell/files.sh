@@ -6,7 +6,7 @@
 make_files() {
 	copy_base
 	gzip -dcq | tar -x -f - -C "$part" --no-same-owner -p 2>"$partial/said" || stage_failed
-	: >"$partial/arrived"
+	true >"$partial/arrived" || fault_write "write $partial"
 	verify_tree
 	if [ -n "$INSTANCE" ]; then make_mount_points; else link_shared; fi
 	build_release
@@ -125,5 +125,5 @@ build_release() {
 	[ ! -e "$part/.botdeploy" ] && [ ! -L "$part/.botdeploy" ] || fault build "the build made .botdeploy, a name that is reserved"
 	# A build that changed what was sent makes a release that no other can be copied from.
 	(sums_are_of_files && cd "$part" && { [ ! -s "$meta/sums" ] || sha256sum -c --status --strict -- "$meta/sums"; }) 2>/dev/null ||
-		: >"$meta/rebuilt"
+		true >"$meta/rebuilt" || fault_write "write $meta"
 }

@@ -131,7 +131,7 @@ note_member() {
 	write_note || { rm -f "$RUN_DIR/reserve" && write_note; }
 }
 
-write_note() { (umask 077 && make_barrier && : >"$noted") 2>/dev/null; }
+write_note() { (umask 077 && make_barrier && true >"$noted") 2>/dev/null; }
 
 # note_ended: what ran here by the new numbers is proven dead; the others wait for that. With REVERTING there.
 note_ended() {
@@ -326,7 +326,10 @@ find_member_turn() {
 	named=$asked
 	is_complete "$named" || asked=-
 	find_turn_or_none
-	case $named in - | none) [ "$now" = "$from" ] || target=$now back_to='' ;; esac
+	case $named in
+	- | none) [ "$now" = "$from" ] || target=$now back_to='' ;;
+	*) is_complete "$named" || back_to='' ;; # it has no work by those numbers
+	esac
 	asked=$named
 	[ -z "$target" ] || is_complete "$target" || target=''
 }

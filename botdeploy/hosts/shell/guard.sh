@@ -27,7 +27,10 @@ act_guard() {
 	fi
 	await_mark
 	while is_open; do
-		if [ -e "$PENDING" ] && [ "$(field "$RESULT" run)" != "$(field "$PENDING" run)" ]; then
+		# One look, for all that follows: meanwhile it may be confirmed, and the next one armed.
+		get "$PENDING" run
+		awaited=$got
+		if [ -n "$awaited" ] && [ "$(field "$RESULT" run)" != "$awaited" ]; then
 			is_lapsed || switch_release
 		fi
 		await_lease_end
@@ -56,6 +59,7 @@ guard_boot() {
 		start_guard --no-block
 	elif [ -e "$REVERTING" ]; then
 		load "$REVERTING" run old succeeds
+		[ -n "$run" ] || fault state "cannot read $REVERTING"
 		begin_change "$run-back"
 		# Everything of this boot is the old release's; the entry at the cursor is of another.
 		cursor='' stopped=$now_cs restarted=yes
@@ -76,6 +80,7 @@ guard_boot() {
 
 switch_release() {
 	load "$PENDING" run new old succeeds
+	[ "$run" = "$awaited" ] && [ -n "$new" ] || return 0
 	log "switch $NAME from ${old:-nothing} to $new (run $run)"
 	begin_change "$run"
 	unit_state
@@ -125,7 +130,9 @@ give_up_switch() { # WHY [CAUSE]
 return_release() {
 	finish_forming
 	load "$REVERTING" run old new succeeds by cause why
-	[ -n "$by" ] || load "$CLAIM" by cause why # on a full disk it is in /run only
+	[ -n "$run" ] || fault state "cannot read $REVERTING" # never taken for a return to nothing
+	# On a full disk it is in /run only.
+	[ -n "$by" ] || [ "$(field "$CLAIM" run)" != "$run" ] || load "$CLAIM" by cause why
 	log "return $NAME from $new to ${old:-nothing}: $why"
 	begin_change "$run-back"
 	unit_state

@@ -122,9 +122,10 @@ is_open() { [ -e "$PENDING" ] || [ -e "$REVERTING" ]; }
 claim_revert() {
 	claimed_by=$1 claimed_cause=$2 claimed_why=$3
 	call_group_back || { keep_pending && return; }
+	# First of all: the guard looks for it as soon as the mark has its new name.
+	put_run "$CLAIM" "run=$(field "$PENDING" run)${NL}by=$claimed_by${NL}cause=$claimed_cause${NL}why=$claimed_why"
 	mv -T "$PENDING" "$REVERTING" && sync "$STATE" || fault write "cannot rename $PENDING"
 	rm -f "$LEASE"
-	put_run "$CLAIM" "by=$claimed_by${NL}cause=$claimed_cause${NL}why=$claimed_why"
 	marked=$(cat "$REVERTING") || return 0
 	put "$REVERTING" <<-EOF || :
 		$marked
@@ -168,15 +169,13 @@ is_lapsed() {
 	[ "$left" -eq 0 ] || is_called_back
 }
 
-# await_lease_end: until what is pending was confirmed or claimed; a lease that is over claims it. The next switch may
-# have been armed between two looks: that is another run, and work for the guard.
+# await_lease_end: until the pending run $awaited was confirmed or claimed; a lease that is over claims it. The next
+# one may be armed between two looks: that is another run, and work for the guard.
 await_lease_end() {
-	get "$PENDING" run
-	awaited=$got
-	while get "$PENDING" run && [ -n "$got" ] && [ "$got" = "$awaited" ]; do
+	while [ -e "$PENDING" ] && get "$PENDING" run && [ "$got" = "$awaited" ]; do
 		if is_kept; then
 			fence
-			[ ! -e "$PENDING" ] || keep_pending
+			[ ! -e "$PENDING" ] || ! is_kept || keep_pending
 			unfence
 		elif is_lapsed; then
 			fence

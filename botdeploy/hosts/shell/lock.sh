@@ -186,6 +186,7 @@ recover() {
 	remove_stale_files
 	remove_left_groups
 	rm -rf "$PARTIALS" "$TRASH"
+	remove_stale_incoming "$RELEASES"
 	! is_open || systemctl is-active -q "$GUARD" || start_guard
 }
 

@@ -40,7 +40,7 @@ make_mount_points() {
 		[ ! -e "$part/$name" ] || continue
 		case $name in */*) mkdir -p "$part/${name%/*}" ;; esac
 		if [ -f "$data/$name" ] && [ ! -L "$data/$name" ]; then
-			: >"$part/$name"
+			true >"$part/$name" # a redirection that fails in ":" ends the shell
 		else
 			mkdir "$part/$name"
 		fi 2>/dev/null || fault write "cannot make $name in the release"

@@ -125,8 +125,12 @@ number_member() {
 }
 
 tell_phase() {
-	find_latest_mark
-	for phase in reverting pending $latest; do
+	# In the order of a mark's life, so that none gets by; what was over is looked for last.
+	for phase in pending reverting latest; do
+		if [ "$phase" = latest ]; then
+			find_latest_mark
+			phase=${latest:-none}
+		fi
 		mark=$STATE/$phase
 		[ -e "$mark" ] || continue
 		printf ', "phase": {"phase": "%s", ' "$phase"
@@ -161,8 +165,9 @@ tell_way_back() {
 	'') printf ', "before": null' ;;
 	none) printf ', "before": {"unit": "", "release": ""}' ;;
 	*)
+		quote "$(numbers_at_turn)"
 		link_of "$their_current.left"
-		printf ', "before": {"unit": "%s", "release": "%s", "numbers": "%s"}' "$their_unit" "$linked" "$(numbers_at_turn)"
+		printf ', "before": {"unit": "%s", "release": "%s", "numbers": %s}' "$their_unit" "$linked" "$json"
 		;;
 	esac
 }

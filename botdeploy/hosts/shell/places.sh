@@ -57,7 +57,7 @@ use_instance() {
 	PREVIOUS=$HOME_DIR/previous
 	SHARED=$HOME_DIR/shared
 	PARTIALS=$HOME_DIR/.partial # what is being staged; same file system, so one rename completes it
-	INCOMING=$RELEASES/.incoming # the same where releases/ is a volume of its own
+	INCOMING=$RELEASES/.incoming.$$ # the same where releases/ is a volume of its own
 	TRASH=$HOME_DIR/.trash
 	UNIT_FILE=$CURRENT/.botdeploy/$UNIT
 

@@ -158,7 +158,7 @@ units_stand() {
 
 prepare_units() {
 	if ! units_stand || [ -e "$RELOAD_DUE" ]; then
-		: >"$RELOAD_DUE" || fault state "cannot write $RUN_DIR"
+		true >"$RELOAD_DUE" || fault state "cannot write $RUN_DIR"
 		mkdir -p "$WANTED" || fault state "cannot write $UNITS"
 		put_unit "$GUARD.service" "$guard_unit"
 		put_unit "$GUARD.path" "$guard_path"

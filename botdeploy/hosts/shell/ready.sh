@@ -15,7 +15,7 @@ await_ready() {
 	[ "$restarted" = yes ] || [ "$kind" != pattern ] || kind=active
 	read_uptime
 	from=$now_cs asked='' since=$cursor pid='' pid_since=$now_cs
-	{ : >"$SIGN_READ"; } 2>/dev/null
+	{ true >"$SIGN_READ"; } 2>/dev/null
 	while :; do
 		read_uptime
 		spent=$((now_cs - from))

@@ -54,6 +54,11 @@ begin_return() {
 	with=''
 	find_turn
 	find_way_to_predecessor
+	if [ -z "$now" ] && [ -n "$target" ]; then
+		environment=$(field "$ROLLOUT" environment)
+		[ -z "$(each_prepared name_other_form "$INSTANCE" '')" ] ||
+			fault form "the bot stands here in its other form, and $UNIT would be a second copy of it: change its form with canary"
+	fi
 	if [ -n "$target" ] && ! is_complete "$target"; then
 		fault not-staged "release $target is not complete on this host"
 	fi

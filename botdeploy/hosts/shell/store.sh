@@ -108,7 +108,12 @@ remove_stale_makers() {
 	for stale in "$MAKING"/*; do
 		[ ! -L "$stale" ] || [ -e "$stale/alive" ] || rm -f "$stale"
 	done
-	for stale in "$TREES"/.incoming.*; do
+	set -f
+	remove_stale_incoming "$TREES"
+}
+remove_stale_incoming() { # FOLDER
+	set +f
+	for stale in "$1"/.incoming*; do
 		[ ! -d "$stale" ] || [ -d "/proc/${stale##*.}" ] || rm -rf "$stale"
 	done
 	set -f

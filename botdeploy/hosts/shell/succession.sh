@@ -114,9 +114,14 @@ can_take() {
 		{ not_takeable="$SHARED has data already, of an earlier life. Move it away"; return 1; }
 }
 
-# inherit: what holds the predecessor holds its successor: a person's stop, and the releases that failed.
+# inherit: what holds the predecessor holds its successor: a person's stop, and the releases that failed. One of an
+# environment that is taken over is this one's from now on: the next command says that no more.
 inherit() {
 	read_theirs "$predecessor"
+	if [ -n "$taken_over" ] && [ "$(field "$their_state/rollout" environment)" = "$taken_over" ]; then
+		{ grep -v '^environment=' "$their_state/rollout" && printf 'environment=%s\n' "$environment"; } |
+			put "$their_state/rollout" || fault write "cannot write $their_state"
+	fi
 	set +f
 	for mark in "$their_state/hold" "$their_state/quarantine"/*; do
 		case $mark in *.new.*) continue ;; esac
@@ -340,14 +345,16 @@ find_way_back() {
 	done
 }
 
-# tell_predecessor_of MARK: , "unit": its unit, "release": what it has; nothing where no form was changed.
+# tell_predecessor_of MARK: , "unit": its unit, "release": what it has, "numbers": by which; nothing where no form
+# was changed.
 tell_predecessor_of() {
 	get "$1" succeeds
 	[ -n "$got" ] || return 0
+	quote "$(with_instance "$got" numbers_that_stand)"
 	read_theirs "$got"
 	[ -L "$their_current" ] || their_current=$their_current.left
 	link_of "$their_current"
-	printf ', "unit": "%s", "release": "%s"' "$their_unit" "$linked"
+	printf ', "unit": "%s", "release": "%s", "numbers": %s' "$their_unit" "$linked" "$json"
 }
 
 # is_change_undoable: of the successor: has it taken a place, and can give it back, or has it just given it back?

@@ -17,7 +17,7 @@ act_switch() {
 	need_group "$with"
 	case $hold in '' | hold | go) ;; *) fault usage "hold or go" ;; esac
 	if [ "$hold" = go ]; then
-		(: >"$BARRIERS/$run/go") 2>/dev/null || : # it is over: that is told
+		(true >"$BARRIERS/$run/go") 2>/dev/null || : # it is over: that is told
 	else
 		for one in ${with:-"${INSTANCE:--}"}; do with_instance "$one" make_way; done
 		[ -z "$with" ] || lock_forming # who arms a group arms all of it
@@ -102,6 +102,8 @@ find_return_target() {
 	fi
 	if [ -z "$target" ] && [ "$now" != "$1" ] && is_complete "$now" && ! is_quarantined "$now" &&
 		[ "$(field "$CONFIRMED" new)" = "$now" ]; then target=$now; fi
+	# One that ran nothing had no work by the old numbers.
+	[ -z "$with" ] || [ -n "$now" ] || target=''
 }
 
 # find_place: does it begin in the place of another one, in $succeeds, or come along with such a change, in $joins?
@@ -114,8 +116,9 @@ find_place() {
 		target=''
 		need_takeable
 		forget_left
-	elif [ -z "$target" ] && [ -z "$now" ]; then
+	elif [ -z "$now" ]; then
 		find_joined
+		[ -z "$joins" ] || target='' # whatever it ran before: it goes with the change
 	fi
 }
 

@@ -43,7 +43,7 @@ from botdeploy.core.rollout.renumbering import (
     refuse_renumbering,
     renumbered,
 )
-from botdeploy.core.rollout.rollback_target import WayBack, renumbers
+from botdeploy.core.rollout.rollback_target import WayBack, renumbers, way_back
 from botdeploy.errors import ExitCode, NotAgreed, Todo, UserError
 
 BOT = Bot("echobot", "run", "/src")
@@ -195,7 +195,7 @@ def plain_bots(*numbers: str) -> dict[str, HostState]:
 def taken(before: str, after: str) -> HostState:
     """Say what an instance has that has taken the place of a plain bot."""
     of = Predecessor("echobot.service", "P1", before)
-    switch = Switch(Phase.PENDING, "r", "R2", "")
+    switch = Switch(Phase.PENDING, "r", "R2", "", unit=of.unit, release="P1", numbers=before)
     return replace(state("", staged=after, switched=True), before=of, switch=switch)
 
 
@@ -215,6 +215,31 @@ def test_who_takes_a_place_changes_the_number_that_its_predecessor_has() -> None
     with pytest.raises(NotAgreed):
         refuse_renumbering(inventory(*SIX), plain_bots("0/2", "1/2"), "R2", is_agreed=False)
     refuse_renumbering(inventory(*SIX), plain_bots("0/2", "1/2"), "R2", is_agreed=True)
+
+
+@pytest.mark.parametrize("phase", [Phase.PENDING, Phase.REVERTING])
+def test_a_release_that_follows_an_open_renumbering_is_one_batch_as_well(phase: Phase) -> None:
+    """The open one goes back first, so the old numbers are those before it."""
+    opened = replace(
+        state("0/2", staged="0/3"), switch=Switch(phase, "r", "R2", "R1"), current="R2"
+    )
+    states = {"w/0": opened, "w/1": state("1/2", staged="1/3")}
+    assert renumbered(inventory("0/3", "1/3"), states, "R3")["w/0"] == ("0/2", "0/3")
+    with pytest.raises(NotAgreed):
+        refuse_renumbering(inventory("0/3", "1/3"), states, "R3", is_agreed=False)
+
+
+@pytest.mark.parametrize("phase", [Phase.PENDING, Phase.REVERTING])
+def test_a_predecessor_has_its_numbers_while_its_place_is_claimed_or_given_back(
+    phase: Phase,
+) -> None:
+    """Neither form stands then, and the mark of the change alone tells them."""
+    claimed = HostState(
+        releases=(StagedRelease("R2", "d2", numbers="0/6"),),
+        switch=Switch(phase, "r", "R2", "", unit="echobot.service", numbers="0/2"),
+    )
+    for release in ("R2", "R3"):
+        assert renumbered(inventory("0/6"), {"w/0": claimed}, release) == {"w/0": ("0/2", "0/6")}
 
 
 def test_a_change_of_form_that_keeps_all_numbers_is_an_ordinary_rollout() -> None:
@@ -362,3 +387,25 @@ def test_a_way_back_changes_numbers_by_the_rule_of_the_way_there(
         releases=(StagedRelease("R1", "a", numbers=target), StagedRelease("R2", "b", numbers=runs)),
     )
     assert renumbers({"w": back}, {"w": WayBack("w", "R2", "R1")}) is changes
+
+
+@pytest.mark.parametrize(
+    ("old", "unit", "aim", "aims_at"),
+    [
+        ("R1", "", "R1", "R1"),
+        ("", "echobot.service", "P1 of echobot.service", "P1"),
+        ("", "", "nothing", ""),
+    ],
+)
+def test_a_switch_that_is_armed_and_not_done_is_called_back(
+    old: str, unit: str, aim: str, aims_at: str
+) -> None:
+    """What goes is the release that was to come, whatever runs or stands there now."""
+    place = "P1" if unit else ""
+    armed = replace(
+        state("0/2", staged="0/3"),
+        current=old,
+        switch=Switch(Phase.PENDING, "r", "R2", old, unit=unit, release=place, numbers="0/1"),
+    )
+    way = way_back("w/0", armed, newest="R2")
+    assert (way.goes, way.running, way.aim, way.aims_at) == (True, "R2", aim, aims_at)
