@@ -179,10 +179,9 @@ class Leases:
 
         Of a host that an earlier controller has switched: when it was heard first.
         """
-        member, term = self._hosts[name], self._terms[name]
-        if member.switching_since is not None:
-            term.renewed = max(term.renewed, member.switching_since)
-        return member.since if term.renewed == float("-inf") else term.renewed
+        member = self._hosts[name]
+        began = member.since if member.ordered_at is None else member.ordered_at
+        return max(self._terms[name].renewed, began)
 
     def _renewed(self, name: str, term: _Term, renewal: Future[Unit], now: float) -> None:
         was_due, term.is_due = term.is_due, False

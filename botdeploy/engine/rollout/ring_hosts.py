@@ -27,6 +27,8 @@ class RolloutHost:
     """The try of the rollout under which it was switched last."""
     switching_since: float | None = None
     """Monotonic second at which it was asked to switch, until its answer: its lease counts."""
+    ordered_at: float | None = None
+    """The same, also behind the answer; None where this run did not ask it to."""
     is_going_back: bool = False
     """Whether it was asked to go back and the answer is still to come: that answer tells."""
     armed_at_us: int = 0
