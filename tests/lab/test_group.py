@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -39,9 +40,11 @@ def group(host: BreakableHost) -> Group:
 
 
 def left(host: BreakableHost) -> list[str]:
-    """List what a group must not leave behind."""
-    found = host.root(f"find {STATE}/together {RUN}/barriers -name 'run*'", check=False)
-    return found.stdout.split()
+    """List what a group leaves behind: its last member is closed before it takes that along."""
+    look, end = f"find {STATE}/together {RUN}/barriers -name 'run*'", time.monotonic() + 15
+    while (found := host.root(look, check=False).stdout.split()) and time.monotonic() < end:
+        time.sleep(0.1)
+    return found
 
 
 def test_one_more_shard_renumbers_all_of_them(host: BreakableHost, group: Group) -> None:
