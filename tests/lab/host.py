@@ -232,7 +232,7 @@ class Host:
         """Put the host back to what it was when it first came up.
 
         Every fault is mended and everything that a deploy or a test wrote is gone, the journal's
-        lines too; a host that is off is switched on. Takes about 0.3 s when it is on. Repeatable.
+        lines too; a host that is off is switched on. Takes about 0.7 s when it is on. Repeatable.
         Raises `LabError` when the host is not as it was.
         """
         self.mend_network()
