@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from tests.lab.shell import HANG_S
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -186,7 +188,7 @@ class Project:
             },
         )
 
-    def run(self, *words: str, env: dict[str, str] | None = None, timeout: float = 120) -> Ran:
+    def run(self, *words: str, env: dict[str, str] | None = None, timeout: float = HANG_S) -> Ran:
         """Run the command with machine output and wait for its end."""
         process = self.command("--json", *words, env=env)
         try:

@@ -10,6 +10,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
+HANG_S = 300.0
+"""What has not ended by then hangs. Tests at once share the cores; no such bound is a measure."""
+
+
 class LabError(Exception):
     """The lab could not do what it was asked; the text says what and what to try next."""
 

@@ -11,6 +11,7 @@ import pytest
 
 from tests.lab.inspection import look_at
 from tests.lab.rollouts import Project, releases_of
+from tests.lab.shell import HANG_S
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -154,7 +155,7 @@ def test_a_controller_that_dies_leaves_the_canary_to_go_back(project: Project) -
     process = project.canary_until_switched("--source", source)
     process.send_signal(signal.SIGKILL)
     process.communicate()
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + HANG_S
     while project.status()["h1"]["running"] != one or project.status()["h1"]["lease_until"]:
         assert time.monotonic() < deadline
         time.sleep(0.5)
@@ -164,7 +165,7 @@ def test_a_controller_that_dies_leaves_the_canary_to_go_back(project: Project) -
             {"name": "fleet", "hosts": "all", "settle": "0s"},
         ]
     )
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + HANG_S
     while (ran := project.run("canary", "prod", "--source", source)).code == 4:
         assert time.monotonic() < deadline
         time.sleep(1)
@@ -186,7 +187,7 @@ def test_an_interrupt_ends_quickly_and_gives_the_lock_back(project: Project) -> 
     source = project.version("v2", "good")
     process = project.canary_until_switched("--source", source)
     process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=20)
+    process.communicate(timeout=HANG_S)
     assert process.returncode == 130
     ran = project.canary("--source", source)
     assert [event["host"] for event in ran.all("switched")] == ["h2", "h3"]
@@ -197,7 +198,7 @@ def test_an_interrupt_ends_quickly_and_gives_the_lock_back(project: Project) -> 
 def test_of_two_rollouts_at_once_one_wins(project: Project) -> None:
     """The other ends with 4 and names who has the lock."""
     processes = [project.command("--json", "canary", "prod") for _ in range(2)]
-    results = [process.communicate(timeout=100) for process in processes]
+    results = [process.communicate(timeout=HANG_S) for process in processes]
     codes = sorted(process.returncode for process in processes)
     assert codes == [0, 4], results
     loser = next(r for p, r in zip(processes, results, strict=True) if p.returncode == 4)
@@ -269,7 +270,7 @@ def test_a_cut_network_is_not_taken_for_a_silent_bot(project: Project, lab: Lab)
     process = project.canary_until_switched("--source", source)
     with lab["h1"].cut_network():
         time.sleep(9)
-    out, err = process.communicate(timeout=180)
+    out, err = process.communicate(timeout=HANG_S)
     assert process.returncode == 0, out + err
     verdict = next(json.loads(line) for line in out.splitlines() if '"verdict"' in line)
     assert verdict["outcome"] == "pass"

@@ -16,6 +16,7 @@ from tests.lab.controller import Controller, why_not
 from tests.lab.registry import Owner
 from tests.lab.ringed import CONTROLLER, HOSTS, project_of, version_that_breaks_in_beta
 from tests.lab.rollouts import releases_of
+from tests.lab.shell import HANG_S
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
     from tests.lab.rollouts import Project
 
 pytestmark = pytest.mark.lab
-PATIENCE_S = 240.0
-"""How long a rollout may take on a busy machine; it is looked at every second."""
 
 
 @dataclass
@@ -38,7 +37,7 @@ class Site:
 
     def wait_for(self, running: list[str | None]) -> None:
         """Wait until each host runs what it should."""
-        deadline = time.monotonic() + PATIENCE_S
+        deadline = time.monotonic() + HANG_S
         while (now := self.project.running()) != running:
             assert time.monotonic() < deadline, f"{now}\n" + "\n".join(self.controller.said())
             time.sleep(1)
@@ -82,7 +81,7 @@ def deployed(site: Site) -> str:
     running = site.project.running()
     if len(set(running)) == 1 and running[0]:
         return running[0]
-    release = releases_of(site.project.canary(timeout=PATIENCE_S))
+    release = releases_of(site.project.canary())
     assert site.project.running() == [release, *[None] * 5]
     with site.promoting():
         site.wait_for([release] * 6)
@@ -110,12 +109,10 @@ def test_a_timer_takes_a_release_through_all_rings(site: Site) -> None:
 def test_a_cron_daemon_takes_the_next_step(site: Site) -> None:
     """The starter's line works with the environment that cron gives, and says what it did."""
     deployed(site)
-    release = releases_of(
-        site.project.canary("--source", site.project.version("v2", "good"), timeout=PATIENCE_S)
-    )
+    release = releases_of(site.project.canary("--source", site.project.version("v2", "good")))
     site.controller.start_cron()
     try:
-        deadline = time.monotonic() + PATIENCE_S
+        deadline = time.monotonic() + HANG_S
         while site.project.running()[1] != release:
             assert time.monotonic() < deadline, site.controller.said_to_cron()
             time.sleep(2)
@@ -135,7 +132,7 @@ def test_a_host_that_was_reinstalled_is_caught_up_by_the_timer(site: Site) -> No
     assert site.project.running()[2] is None
     with site.promoting():
         site.wait_for([release] * 6)
-        deadline = time.monotonic() + PATIENCE_S
+        deadline = time.monotonic() + HANG_S
         while not site.acts("h3", "prove"):
             assert time.monotonic() < deadline
             time.sleep(1)
@@ -147,9 +144,9 @@ def test_a_release_that_fails_in_the_beta_ring_goes_no_further(site: Site) -> No
     """The timer takes internal and beta back by itself; the other rings never had it."""
     release = deployed(site)
     source = version_that_breaks_in_beta(site.project, "breaks")
-    bad = releases_of(site.project.canary("--source", source, timeout=PATIENCE_S))
+    bad = releases_of(site.project.canary("--source", source))
     with site.promoting():
-        deadline = time.monotonic() + PATIENCE_S
+        deadline = time.monotonic() + HANG_S
         while not any(row["outcome"] == "failed" for row in site.acts("h6", "end")):
             assert time.monotonic() < deadline, site.controller.said()
             time.sleep(1)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.lab.rollouts import Project, releases_of
+from tests.lab.shell import HANG_S
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -50,7 +51,7 @@ def test_the_main_path(sudo: str, debian13: Lab, tmp_path: Path) -> None:
     soaking = {"name": "canary", "hosts": 1, "soak": "3s", "settle": "0s"}
     project.write(rings=[soaking, {"name": "fleet", "hosts": "all"}], attended_soak="1s")
     three = releases_of(project.canary("--source", project.version("v3", "good")))
-    deadline = time.monotonic() + 90
+    deadline = time.monotonic() + HANG_S
     while project.running() != [three] * 2:
         assert time.monotonic() < deadline
         stepped = project.run("promote", "prod")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.lab.rollouts import Project, releases_of
+from tests.lab.shell import HANG_S
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -66,7 +67,7 @@ def test_from_one_to_three_and_back(project: Project) -> None:
     for command in ("plan", "status"):
         (told,) = project.run(command, "prod").events[0]["changes_of_form"]
         assert {**told, "machine": ""} == {**change, "machine": ""}
-    text, _ = project.command("plan", "prod").communicate(timeout=60)
+    text, _ = project.command("plan", "prod").communicate(timeout=HANG_S)
     assert "h1/1 takes the place of the plain bot on" in text
 
     release(project, "crash", code=1)

@@ -15,6 +15,7 @@ import pytest
 
 from tests.hosts.acts.actkit import BOT, Actor, release
 from tests.hosts.acts.instancekit import HOME, LIFE, STATE, TREES, Instance, entered, life, named
+from tests.lab.shell import HANG_S
 
 if TYPE_CHECKING:
     from tests.lab.faults import BreakableHost
@@ -329,7 +330,7 @@ def test_after_a_reboot_each_instance_is_what_it_was_confirmed_to_be(host: Break
     assert "switched" in dev.switch("run2", "R2", ttl=300)
     host.reboot()
     assert wait_until(dev, "reverted")["phase"]["cause"] == "boot"
-    end = time.monotonic() + 60
+    end = time.monotonic() + HANG_S
     for one in (dev, main):
         while (state := one.state())["running"] != "R1":
             assert time.monotonic() < end, state

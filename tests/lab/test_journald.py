@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.lab.rollouts import Project
+from tests.lab.shell import HANG_S
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,6 +35,6 @@ def test_a_journald_that_is_killed_in_the_soak_fails_no_release(project: Project
     process = project.canary_until_switched("--source", project.version("v2", "good"))
     time.sleep(4)
     lab["h1"].kill_journald()
-    out, err = process.communicate(timeout=180)
+    out, err = process.communicate(timeout=HANG_S)
     assert process.returncode in {0, 5}, out + err
     assert '"reverted"' not in out

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.lab.rollouts import BOT, Project, Ran, releases_of
+from tests.lab.shell import HANG_S
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -93,7 +94,7 @@ def test_a_release_of_two_kinds_goes_out_is_copied_and_goes_back(project: Projec
     assert set(sent(began)) == {"h1", "h2"}
     assert all(size < BALLAST_BYTES / 10 for size in sent(began).values())
 
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + HANG_S
     ran = began
     while project.running() != [two] * 3:
         assert time.monotonic() < deadline, f"{ran.out}\n{ran.err}"

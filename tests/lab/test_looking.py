@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tests.lab.rollouts import Project, releases_of
+from tests.lab.shell import HANG_S
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,7 +31,7 @@ def test_environments_are_told_apart_and_releases_by_their_lines(lab: Lab, tmp_p
     back = prod.run("rollback", "prod", "--to", one[-8:])
     assert (back.code, prod.running()) == (0, [one] * 2), back.out + back.err
     process = prod.command("history", "prod", "-n", "3")
-    shown = process.communicate(timeout=60)[0].splitlines()
+    shown = process.communicate(timeout=HANG_S)[0].splitlines()
     assert len([line for line in shown if line.startswith("20")]) == 3, shown
 
     # Another environment is refused with both names, whatever it wants.

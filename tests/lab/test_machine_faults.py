@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from tests.lab.rollouts import Project, Ran, releases_of
+from tests.lab.shell import HANG_S
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -147,7 +148,7 @@ def assert_only_the_canary_has(project: Project, new: str) -> None:
 
 def promote_until_it_is_told(project: Project) -> Ran:
     """Take steps until one has something to say of the ring."""
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + HANG_S
     while True:
         ran = project.run("promote", "prod")
         if ran.summary:

@@ -145,8 +145,8 @@ def test_twenty_instances_are_followed_switched_and_reverted_together(
     rollout = {"rings": rings, "lease": "120s"}
     project = Project(tmp_path, lab, {"instances": 20, **patient}, rollout, hosts=("h1",))
     project.canary(timeout=240)
-    project.canary("--source", project.version("v2", "good"), timeout=240)
-    ran = project.run("rollback", "prod", timeout=240)
+    project.canary("--source", project.version("v2", "good"))
+    ran = project.run("rollback", "prod")
     assert ran.code == 0, ran.out
     running = project.running()
     assert len(running) == 20

@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from tests.lab.rollouts import Project
+from tests.lab.shell import HANG_S
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,5 +33,5 @@ def test_plan_tells_what_the_soak_finds(lab: Lab, tmp_path: Path) -> None:
     assert power["traffic"]["error_rate"] == 0
     assert power["rings"]["canary"]["preset"] == "quick"
     assert power["rings"]["canary"]["text"].startswith("with about ")
-    shown = project.command("plan", "prod").communicate(timeout=120)[0]
+    shown = project.command("plan", "prod").communicate(timeout=HANG_S)[0]
     assert "lines a minute this soak" in shown

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.lab.rollouts import Project, Ran, releases_of
+from tests.lab.shell import HANG_S
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -70,7 +71,7 @@ def test_gates_are_opened_by_hand(project: Project) -> None:
     assert project.running() == [one] * len(project.hosts)
     assert project.run("resume", "prod").code == 0
     promote_until(project, 0)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + HANG_S
     while one in project.running():
         assert time.monotonic() < deadline
         assert project.run(*NEXT).code == 0
@@ -85,7 +86,7 @@ def test_two_machines_at_once_take_one_step(project: Project) -> None:
     new = release(project)
     time.sleep(4)
     processes = [project.command("--json", *NEXT) for _ in range(2)]
-    results = [process.communicate(timeout=120) for process in processes]
+    results = [process.communicate(timeout=HANG_S) for process in processes]
     codes = sorted(process.returncode for process in processes)
     assert codes in ([0, 4], [0, 0]), results
     assert project.running() == [new] * len(project.hosts)
@@ -138,12 +139,12 @@ def test_a_controller_killed_in_its_switch_is_followed_by_cron(project: Project)
     process = project.canary_until_switched("--source", project.version("v2", "good"))
     process.kill()
     process.communicate()
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + HANG_S
     while project.status()["h1"]["running"] != one or project.status()["h1"]["lease_until"]:
         assert time.monotonic() < deadline
         time.sleep(0.5)
     project.write(rings=rings("2s"), attended_soak="1s")
-    deadline = time.monotonic() + 90
+    deadline = time.monotonic() + HANG_S
     while one in project.running():
         assert time.monotonic() < deadline
         assert project.run(*NEXT).code in (0, 4)
@@ -179,7 +180,7 @@ def test_a_controller_that_was_stopped_fails_nothing(project: Project) -> None:
     process.send_signal(signal.SIGSTOP)
     time.sleep(14)
     process.send_signal(signal.SIGCONT)
-    out, err = process.communicate(timeout=120)
+    out, err = process.communicate(timeout=HANG_S)
     events = [json.loads(line) for line in out.splitlines()]
     assert process.returncode == 0, out + err
     assert [one["by"] for one in events if one["event"] == "reverted"] == ["host"]
@@ -219,7 +220,7 @@ def test_a_host_that_hangs_lets_no_lease_of_another_lapse(project: Project) -> N
         while int(project.lab["h1"].root("cat /run/botdeploy/tbot/lease").stdout) == first:
             assert time.monotonic() - begun < SOON_S
             time.sleep(0.2)
-        out, err = process.communicate(timeout=120)
+        out, err = process.communicate(timeout=HANG_S)
         assert time.monotonic() - begun > 30, "the host did not hang"
         assert process.returncode == 0, out + err
     assert project.status()["h1"]["running"] == new
@@ -239,6 +240,6 @@ def test_a_failed_host_goes_back_before_one_that_hangs_is_waited_for(project: Pr
             assert time.monotonic() - begun < SOON_S
             time.sleep(0.2)
         assert process.poll() is None, "the host did not hang"
-        out, err = process.communicate(timeout=120)
+        out, err = process.communicate(timeout=HANG_S)
         assert process.returncode == 1, out + err
     assert project.running() == [one] * len(project.hosts)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.lab.rollouts import BOT, Project, releases_of
+from tests.lab.shell import HANG_S
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -151,7 +152,7 @@ def test_promote_goes_on_with_one_that_was_begun(lab: Lab, tmp_path: Path) -> No
     ran = project.canary("--source", version(project, "v2", "good"), "--yes")
     new = releases_of(ran)
     assert project.running() == [new] * 3
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + HANG_S
     while project.run("status", "prod").events[0]["rollout"]["state"] != "done":
         ran = project.run("promote", "prod")
         assert ran.code == 0, ran.out
@@ -198,7 +199,7 @@ def test_two_plain_shards_become_four_and_go_back(lab: Lab, tmp_path: Path) -> N
     source = version(project, "v2", "good")
     ran = project.canary("--source", source, code=5)
     assert "h1/1 0/2 → 0/4, h1/2 none → 1/4, h2/1 1/2 → 2/4" in ran.summary
-    text, _ = project.command("plan", "prod", "--source", source).communicate(timeout=60)
+    text, _ = project.command("plan", "prod", "--source", source).communicate(timeout=HANG_S)
     assert "h2/1 takes the place of the plain bot on" in text
     assert "They are switched in one batch" in text
 

@@ -9,6 +9,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from tests.lab.rollouts import Project, releases_of
+from tests.lab.shell import HANG_S
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -78,7 +79,7 @@ def test_prod_gets_what_dev_has_proven(lab: Lab, tmp_path: Path) -> None:
     dev.write()
 
     prod.write(requires={"environment": "dev", "proven_for": "1s"})
-    end = time.monotonic() + 90
+    end = time.monotonic() + HANG_S
     while len(set(prod.running())) > 1 or prod.running()[0] == first:
         assert time.monotonic() < end
         ran = prod.run("promote", "prod")
@@ -126,7 +127,7 @@ def test_commands_without_a_name_look_at_both(lab: Lab, tmp_path: Path) -> None:
         if seen == {"dev", "prod"}:
             break
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=30)
+    process.communicate(timeout=HANG_S)
     assert (seen, process.returncode) == ({"dev", "prod"}, 130)
 
     (tmp_path / "inventories/broken.yml").write_text("all: {hosts: [}\n")

@@ -16,6 +16,7 @@ import pytest
 from botdeploy.core.text.token_patterns import STARS
 from tests.core.lines.test_secrets import SECRETS as TOKENS
 from tests.lab.rollouts import BOT, Project, releases_of
+from tests.lab.shell import HANG_S
 from tests.lab.watcher import Watcher
 from tests.views.servers import hook
 
@@ -81,7 +82,7 @@ class Planted:
         """Run a command as a person does, and keep what it says; ``--json`` first for a script."""
         given = self.env if env is None else env
         process = self.project.command(*words, env=given)
-        out, err = process.communicate(timeout=180)
+        out, err = process.communicate(timeout=HANG_S)
         assert code is None or process.returncode == code, f"{words}\n{out}\n{err}"
         self.said += out + err
         return out + err
@@ -219,7 +220,7 @@ def test_cron_hides_what_only_the_hosts_know(planted: Planted) -> None:
     new = releases_of(project.canary("--source", planted.version("v2", "errors"), env=planted.env))
     for name in ("PIN_FILE", "PIN_COMMAND"):
         (project.folder / "sources" / name).unlink()
-    deadline = time.monotonic() + 90
+    deadline = time.monotonic() + HANG_S
     told = ""
     while "refused" not in told:
         assert time.monotonic() < deadline, planted.said

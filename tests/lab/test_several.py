@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.lab.rollouts import Project, Ran, releases_of
+from tests.lab.shell import HANG_S
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -109,7 +110,7 @@ def test_promote_takes_the_machine_ring_by_ring(lab: Lab, tmp_path: Path) -> Non
     project.canary()
     project.write(attended_soak="1s")
     new = releases_of(release(project, "good"))
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + HANG_S
     while project.running() != [new] * len(NAMES):
         assert project.run("promote", "prod").code in (0, 5)
         assert time.monotonic() < deadline
@@ -127,7 +128,7 @@ def test_only_the_pending_instance_goes_back_when_its_controller_dies(project: P
     process = project.canary_until_switched("--source", project.version("v2", "good"))
     process.send_signal(signal.SIGKILL)
     process.wait()
-    deadline = time.monotonic() + 40
+    deadline = time.monotonic() + HANG_S
     while project.running() != [old] * len(NAMES):
         assert time.monotonic() < deadline
         time.sleep(1)
@@ -146,7 +147,7 @@ def test_a_reboot_takes_back_what_is_pending_and_starts_all(project: Project) ->
     process.wait()
     with host.cut_power():
         pass
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + HANG_S
     while project.running() != [old] * len(NAMES):
         assert time.monotonic() < deadline
         time.sleep(1)
@@ -224,23 +225,13 @@ def test_two_environments_share_a_machine_at_the_same_time(lab: Lab, tmp_path: P
     soaking = dev.canary_until_switched("--source", dev.version("v2", "good"))
     new = releases_of(prod.canary("--source", prod.version("v3", "good")))
     assert prod.running() == [new]
-    assert soaking.wait(timeout=90) == 0
+    assert soaking.wait(timeout=HANG_S) == 0
     assert prod.running() == [new]
     assert dev.running() != [new]
     refused = Project(tmp_path, lab, name="other", named={"main": on})
     ran = refused.run("canary", "other")
     assert ran.code == 2
     assert "belongs to environment 'prod'" in ran.out + ran.err
-
-
-def test_twenty_instances_on_one_machine(lab: Lab, tmp_path: Path) -> None:
-    """In batches of five; the files come once. More programs run than one connection allows."""
-    rings = [{"name": "all", "hosts": "all", "batch": 5, "soak": "1s", "settle": "1s"}]
-    bot = {"instances": 20, "ready": {"pattern": "^READY", "timeout": "60s"}}
-    project = Project(tmp_path, lab, rollout={"rings": rings}, hosts=("h1",), bot=bot)
-    first = releases_of(project.canary())
-    assert project.running() == [first] * 20
-    assert len(trees(lab["h1"])) == 1
 
 
 @pytest.mark.parametrize("named", [False, True], ids=["plain", "several"])
