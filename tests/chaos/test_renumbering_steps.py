@@ -45,7 +45,7 @@ class GroupStand:
     def __init__(self, host: BreakableHost, start: str) -> None:
         """Take the host as it comes; what runs there before is one of ``STARTS``."""
         self.host, self.stand, self.numbers = host, Stand(host), count(1)
-        self.is_plain = start == "plain"
+        self.start, self.is_plain = start, start == "plain"
         self.form = "1" if self.is_plain else ""
         self.were = dict.fromkeys(NEW, "") if self.is_plain else WERE
 
@@ -159,18 +159,27 @@ def hosts() -> Iterator[list[BreakableHost]]:
         labs.down(lab.name)
 
 
-@pytest.mark.parametrize(
-    ("fault", "start"),
-    [*((fault, STARTS[0]) for fault in FAULTS), ("SIGKILL", "plain"), ("power cut", "plain")],
-)
-def test_a_renumbering_survives_a_fault_before_any_step(
-    fault: str, start: str, hosts: list[BreakableHost]
-) -> None:
-    """The old numbers run again by themselves, and no process of the two numberings met."""
-    made = [GroupStand(host, start) for host in hosts]
+@pytest.fixture(scope="module")
+def recorded(
+    request: pytest.FixtureRequest, hosts: list[BreakableHost]
+) -> tuple[list[GroupStand], list[str]]:
+    """Give the hosts where the old numbers run, and the steps of a renumbering there."""
+    made = [GroupStand(host, request.param) for host in hosts]
     with ThreadPoolExecutor(len(made)) as pool:
         list(pool.map(lambda one: one.prepare(), made))
-    steps = made[0].steps()
+    return made, made[0].steps()
+
+
+@pytest.mark.parametrize(
+    ("recorded", "fault"),
+    [*((STARTS[0], fault) for fault in FAULTS), ("plain", "SIGKILL"), ("plain", "power cut")],
+    indirect=["recorded"],
+)
+def test_a_renumbering_survives_a_fault_before_any_step(
+    fault: str, recorded: tuple[list[GroupStand], list[str]]
+) -> None:
+    """The old numbers run again by themselves, and no process of the two numberings met."""
+    made, steps = recorded
     assert any("barriers" in step for step in steps)
     work: queue.SimpleQueue[str] = queue.SimpleQueue()
     for step in steps[list(FAULTS).index(fault) % EVERY :: EVERY]:
@@ -187,7 +196,7 @@ def test_a_renumbering_survives_a_fault_before_any_step(
                 wrong = one.live_through(step, fault)
             except AssertionError as error:
                 wrong = [str(error)[:400]]
-            print(f"{start}: {fault}  before  {step[:140]}  {wrong}", flush=True)  # noqa: T201
+            print(f"{one.start}: {fault}  before  {step[:140]}  {wrong}", flush=True)  # noqa: T201
             if wrong:
                 found.append(f"{step}: {wrong}")
                 one.prepare()

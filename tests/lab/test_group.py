@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.hosts.acts.actkit import BOT
-from tests.hosts.acts.groupkit import Group, mixed, prepared, shard
-from tests.hosts.acts.instancekit import HOME, RUN, STATE
+from tests.hosts.acts.groupkit import Group, kill_in_forming_a_return, left, mixed, prepared, shard
+from tests.hosts.acts.instancekit import HOME, STATE
 
 if TYPE_CHECKING:
     from tests.lab.faults import BreakableHost
@@ -37,14 +35,6 @@ def group(host: BreakableHost) -> Group:
     made.deploy("R1", "run1", OLD)
     made.send("R2", NEW)
     return made
-
-
-def left(host: BreakableHost) -> list[str]:
-    """List what a group leaves behind: its last member is closed before it takes that along."""
-    look, end = f"find {STATE}/together {RUN}/barriers -name 'run*'", time.monotonic() + 15
-    while (found := host.root(look, check=False).stdout.split()) and time.monotonic() < end:
-        time.sleep(0.1)
-    return found
 
 
 def test_one_more_shard_renumbers_all_of_them(host: BreakableHost, group: Group) -> None:
@@ -157,11 +147,7 @@ def test_a_guard_that_is_killed_in_forming_a_return_leaves_no_mix(
     one = group.of["1"]
     assert "confirmed" in one("confirm", one.token, "run2")
     group.until(ARE)
-    path = host.root(f"ls /usr/local/lib/botdeploy/*/{BOT}").stdout.strip()
-    host.root(
-        f"{path} n revert@1 {one.token} run3 - why >/dev/null 2>&1 </dev/null & pid=$!;"
-        f" until [ -e {STATE}/instances/0/reverting ]; do :; done; kill -9 $pid"
-    )
+    kill_in_forming_a_return(group, "1", "0")
     group.until(WERE)
     assert (mixed(host), left(host)) == ([], [])
 

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.hosts.acts.actkit import BOT
 from tests.hosts.acts.formkit import Plain, data_of, until
-from tests.hosts.acts.groupkit import Group, mixed, plain_shard, prepared, shard
-from tests.hosts.acts.instancekit import HOME, RUN, STATE
+from tests.hosts.acts.groupkit import (
+    Group,
+    kill_in_forming_a_return,
+    left,
+    mixed,
+    plain_shard,
+    prepared,
+    shard,
+)
+from tests.hosts.acts.instancekit import HOME
 
 if TYPE_CHECKING:
     from tests.lab.faults import BreakableHost
@@ -49,12 +56,8 @@ def settled(host: BreakableHost, group: Group, form: str) -> None:
     if form == "-":
         until(Plain(host), "P1")
     assert (data_of(host, form), mixed(host)) == ("precious", [])
-    left = f"find {STATE}/together {RUN}/barriers -name 'run*'; ls {HOME} | grep .left"
     may_be = ["current.left"] if form == "1" else []
-    end = time.monotonic() + 15  # the last one is closed before it takes along what is left
-    while (found := host.root(left, check=False).stdout.split()) != may_be:
-        assert time.monotonic() < end, found
-        time.sleep(0.1)
+    assert left(host, beside=may_be, folder=HOME) == []
 
 
 def test_all_wait_until_the_plain_shard_is_dead(host: BreakableHost, group: Group) -> None:
@@ -158,9 +161,5 @@ def test_an_act_that_is_killed_in_forming_a_return_leaves_no_mix(
     one = group.of["1"]
     assert "confirmed" in one("confirm", one.token, "run2")
     group.until(ARE)
-    path = host.root(f"ls /usr/local/lib/botdeploy/*/{BOT}").stdout.strip()
-    host.root(
-        f"{path} n revert@3 {one.token} run3 - why >/dev/null 2>&1 </dev/null & pid=$!;"
-        f" until [ -e {STATE}/instances/1/reverting ]; do :; done; kill -9 $pid"
-    )
+    kill_in_forming_a_return(group, "3", "1")
     settled(host, group, "-")

@@ -172,7 +172,7 @@ class Leases:
         member = self._hosts[name]
         if member.is_going_back:
             return False
-        return member.standing is Standing.PENDING or member.switching_since is not None
+        return member.standing is Standing.PENDING or member.is_switching
 
     def _heard(self, name: str) -> float:
         """Give when the term began: with a renewal, or with the order to a switch.
@@ -185,7 +185,7 @@ class Leases:
 
     def _renewed(self, name: str, term: _Term, renewal: Future[Unit], now: float) -> None:
         was_due, term.is_due = term.is_due, False
-        if self._hosts[name].switching_since is not None:
+        if self._hosts[name].is_switching:
             # Not armed yet, or gone back: the answer to the switch tells. Else the term goes on.
             error = renewal.exception()
             if not isinstance(error, HostError) or isinstance(error, LeaseLost):

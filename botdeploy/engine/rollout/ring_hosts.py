@@ -25,10 +25,10 @@ class RolloutHost:
     """Monotonic second at which it was last observed."""
     try_id: str = ""
     """The try of the rollout under which it was switched last."""
-    switching_since: float | None = None
-    """Monotonic second at which it was asked to switch, until its answer: its lease counts."""
+    is_switching: bool = False
+    """Whether it was asked to switch and the answer is still to come: its lease counts already."""
     ordered_at: float | None = None
-    """The same, also behind the answer; None where this run did not ask it to."""
+    """Monotonic second at which this run asked it to switch; None where it did not."""
     is_going_back: bool = False
     """Whether it was asked to go back and the answer is still to come: that answer tells."""
     armed_at_us: int = 0

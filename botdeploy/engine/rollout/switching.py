@@ -45,7 +45,7 @@ class Switching:
             member = self._hosts[name]
             member.try_id = same or next_try_id(rollout, states.get(name))
             member.armed_at_us = int(self._hosts.clock.now().timestamp() * 1e6)
-            member.switching_since = member.ordered_at = self._hosts.clock.monotonic()
+            member.is_switching, member.ordered_at = True, self._hosts.clock.monotonic()
         connections = _NewConnections(self._locked_fleet.fleet, hosts)
         groups, on = self._groups(hosts) if is_whole else {}, self._hosts.inventory.machine_of
         results: Mapping[str, Switched | Reverted | Stopped | HostError] = {}
@@ -62,7 +62,7 @@ class Switching:
         else:
             results = {**results, **self._called_back(results)}
         for name, result in results.items():
-            self._hosts[name].switching_since = None
+            self._hosts[name].is_switching = False
             match connections.error_of(name, result) or result:
                 case Switched() as switched:
                     self._hosts.switched(name, switched)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from tests.hosts.acts.actkit import Actor, Release, unit_text
-from tests.hosts.acts.instancekit import Instance, TreeRelease, named
+from tests.hosts.acts.actkit import BOT, Actor, Release, unit_text
+from tests.hosts.acts.instancekit import RUN, STATE, Instance, TreeRelease, named
+from tests.lab.shell import HANG_S
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -130,6 +131,32 @@ class Group:
 def mixed(host: Host) -> list[str]:
     """Tell every life that met one of its own index, or of another count."""
     return host.root("cat /dev/shm/echobot-twice", check=False).stdout.splitlines()
+
+
+def left(host: Host, *, beside: Sequence[str] = (), folder: str = "") -> list[str]:
+    """List what a group leaves behind, once its last member has taken that along; empty at best.
+
+    ``beside``: what may lie in ``folder`` of a change of form.
+    """
+    look = f"find {STATE}/together {RUN}/barriers -name 'run*'"
+    if folder:
+        look += f"; ls {folder} | grep .left"
+    end = time.monotonic() + HANG_S
+    while (found := host.root(look, check=False).stdout.split()) != list(beside):
+        if time.monotonic() > end:
+            return found
+        time.sleep(0.1)
+    return []
+
+
+def kill_in_forming_a_return(group: Group, asked: str, marked: str) -> None:
+    """Ask one to take the change back, and kill that act when another one has its mark."""
+    one, host = group.of[asked], group.host
+    path = host.root(f"ls /usr/local/lib/botdeploy/*/{BOT}").stdout.strip()
+    host.root(
+        f"{path} n revert@{asked} {one.token} run3 - why >/dev/null 2>&1 </dev/null & pid=$!;"
+        f" until [ -e {STATE}/instances/{marked}/reverting ]; do :; done; kill -9 $pid"
+    )
 
 
 def prepared(host: Host) -> Host:
