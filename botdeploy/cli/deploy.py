@@ -133,7 +133,11 @@ def rollback(context: Context, environment: str | None, asked: RollbackRequest) 
         raise UserError(f"--to {asked.to!r} is not a valid release id", hint=Hint(Todo.RELEASES))
     hosts = chosen(inventory, asked.limit)
     with context.fleet(inventory) as fleet:
-        notices = None if asked.is_check else notices_of(context, inventory, is_attended=True)
+        notices = (
+            None
+            if asked.is_check
+            else notices_of(context, inventory, is_attended=True, is_rollback=True)
+        )
         with context.listening(notices) as listener:
             dependencies = context.dependencies(fleet, listener)
             if asked.is_check:

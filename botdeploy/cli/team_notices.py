@@ -22,6 +22,7 @@ def notices_of(
     *,
     is_attended: bool,
     changes: Mapping[str, str] | None = None,
+    is_rollback: bool = False,
 ) -> Notices | None:
     """Make what tells the team and the bot's users; None where nobody asked to be told."""
     policy = inventory.policy
@@ -45,5 +46,5 @@ def notices_of(
         read_url,
         context.output.masked,
         RepeatFilter(context.environ, inventory.environment, inventory.path),
-        NotedRun(is_attended, owner_name(context.environ), changes or {}),
+        NotedRun(is_attended, owner_name(context.environ), changes or {}, is_rollback),
     )

@@ -153,6 +153,9 @@ class AnnounceKeys(KeyModel):
         None, description="Text (Jinja2) when the ring's first host is switched."
     )
     end: f.Text | None = Field(None, description="Text (Jinja2) when the ring has passed.")
+    failed: f.Text | None = Field(
+        None, description="Text (Jinja2) when the release was taken back from hosts of the ring."
+    )
     to: Annotated[list[f.Notice], BeforeValidator(_listed)] = Field(
         [],
         description="Where they are sent: Apprise URLs or references; left out: rollout.notify.",

@@ -116,7 +116,7 @@ def hosts_of(node: Located) -> str | None:
 
 def is_raw(key: str) -> bool:
     """Tell whether a key's templates are meant for later: announcements name the release."""
-    return re.fullmatch(r"rollout\.rings\[\d+\]\.announce\.(begin|end)", key) is not None
+    return re.fullmatch(r"rollout\.rings\[\d+\]\.announce\.(begin|end|failed)", key) is not None
 
 
 def takes_all(selector: str | Share) -> bool:
@@ -203,7 +203,7 @@ REQUIRED = ("requires", "environment")
 def _announcements(keys: models.RingKeys) -> dict[str, str]:
     if keys.announce is None:
         return {}
-    return keys.announce.model_dump(include={"begin", "end"}, exclude_none=True)
+    return keys.announce.model_dump(exclude={"to"}, exclude_none=True)
 
 
 def _judge(keys: models.JudgeKeys | None) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from botdeploy.core.events import Event, Kind
+from botdeploy.core.verdict import Outcome
 from botdeploy.errors import ExitCode, UserError
 from botdeploy.inventory import announce
 from botdeploy.views.notices.channel import Channel, Message, Severity, Timing
@@ -35,6 +36,7 @@ class NotedRun:
     who: str = ""
     changes: Mapping[str, str] = field(default_factory=dict)
     """Its ``--set`` values, for announcements."""
+    is_rollback: bool = False
 
 
 class Notices:
@@ -78,7 +80,7 @@ class Notices:
             for name, value in _named("rollout.notify", inventory.policy.notify)
         ]
         self._announcements = Announcements(
-            inventory, read_url, run.changes, self._timing, self.failures.append, mask
+            inventory, read_url, run, self._timing, self.failures.append, mask
         )
 
     def __call__(self, event: Event) -> None:
@@ -168,23 +170,25 @@ class Notices:
 
 
 class Announcements:
-    """Tells the bot's users when a ring's first host is switched and when the ring has passed."""
+    """Tells the bot's users when their ring begins, has passed, or has its release taken back."""
 
     def __init__(
         self,
         inventory: Inventory,
         read_url: ReadUrl,
-        changes: Mapping[str, str],
+        run: NotedRun,
         timing: Timing,
         failed: Callable[[str], None],
         mask: Callable[[str], str],
     ) -> None:
         """Prepare a channel for each URL of each ring that announces something."""
         self._inventory = inventory
-        self._changes = changes
+        self._run = run
         self._failed = failed
         self._mask = mask
         self._done: set[tuple[str, str]] = set()
+        self._taken_back: dict[str, Event] = {}
+        """Of each ring the first event that tells it of its release; told when the command ends."""
         self._hosts: dict[str, tuple[str, ...]] = {}
         self._own: dict[str, str] = {}
         """Of hosts that change their numbers, all at once: the ring that each is in otherwise."""
@@ -216,8 +220,29 @@ class Announcements:
                 own = set(self._own.values())
                 for ring in sorted(own) if self._is_last(event.ring) else {event.ring or ""} - own:
                     self._announce(event, ring, "end")
+            case Kind.REVERTED:
+                self._taken_back.setdefault(self._ring_of(event), event)
+            case Kind.VERDICT if event.data.get("outcome") == Outcome.FAIL:
+                self._taken_back.setdefault(event.ring or "", event)
+            case Kind.OUTCOME:
+                self._end(ExitCode(int(event.data["code"])))
             case _:
                 return
+
+    def _ring_of(self, event: Event) -> str:
+        """Name the ring of a host that went back: a rollback's event tells none."""
+        host = event.host or ""
+        rings = self._inventory.policy.rings
+        found = event.ring or next((one.name for one in rings if host in one.hosts), "")
+        return self._own.get(host, found)
+
+    def _end(self, code: ExitCode) -> None:
+        """Announce what was taken back for good: what a lease took back is tried again."""
+        if code not in (ExitCode.FAILED, ExitCode.NEEDS_PERSON) and not self._run.is_rollback:
+            return
+        for ring, event in self._taken_back.items():
+            if self._run.is_rollback or (ring, "begin") in self._done:
+                self._announce(event, ring, "failed")
 
     def _begin(self, event: Event) -> None:
         rows = event.data.get("renumbers", ())
@@ -265,7 +290,7 @@ class Announcements:
             ring=ring.name,
             release=event.release or "",
             hosts=hosts,
-            env=announce.env_of(ring, hosts or self._inventory.hosts) | dict(self._changes),
+            env=announce.env_of(ring, hosts or self._inventory.hosts) | dict(self._run.changes),
         )
 
 

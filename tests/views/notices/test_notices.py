@@ -78,6 +78,7 @@ def notices(
     environ: dict[str, str] | None = None,
     timing: Timing = QUICK,
     changes: dict[str, str] | None = None,
+    is_rollback: bool = False,
 ) -> Notices:
     told = RepeatFilter(
         {"XDG_CACHE_HOME": str(folder)} if environ is None else environ, "prod", of.path
@@ -87,7 +88,7 @@ def notices(
         lambda value: value,
         Mask(["hunter2"]),
         told,
-        NotedRun(is_attended, "ann@laptop", changes or {}),
+        NotedRun(is_attended, "ann@laptop", changes or {}, is_rollback),
         timing=timing,
     )
 
@@ -358,6 +359,64 @@ def test_users_hear_of_instances_that_change_their_numbers_from_their_own_ring(
         one(event(Kind.PROMOTED, "renumbering", hosts=["w2", "w3"]))
         assert one.close() == []
     assert users.bodies.split() == f"Updating w1w2 to {RELEASE}, one Done".split()
+
+
+def went_back(host: str, ring: str | None) -> Event:
+    return event(Kind.REVERTED, ring, host, by="controller", seconds=1.0, to="R0")
+
+
+def test_users_hear_once_that_the_release_of_their_ring_was_taken_back(tmp_path: Path) -> None:
+    """When the command ends with the fail: a ring that it never reached hears nothing."""
+    with hook() as users:
+        texts = f"{{{TEXTS}, failed: 'Back from {{{{ release }}}}', to: '{users.url()}'}}"
+        one = notices(inventory(tmp_path, "[]", texts), tmp_path)
+        one(started())
+        one(event(Kind.SWITCHED, "canary", "w1", downtime_s=1.0))
+        one(event(Kind.VERDICT, "canary", outcome="fail", reasons=["a crash"]))
+        one(went_back("w1", "canary"))
+        one(went_back("w2", "fleet"))
+        one(outcome(ExitCode.FAILED))
+        assert one.close() == []
+    assert users.bodies.splitlines()[-1].endswith(f"Back from {RELEASE}")
+    assert users.bodies.count("Back from") == 1
+
+
+def test_users_hear_of_a_fail_whose_host_had_gone_back_by_itself(tmp_path: Path) -> None:
+    """An earlier run began their ring; nothing goes back in the one that finds the fail."""
+    with hook() as users:
+        texts = f"{{failed: 'Back from it', to: '{users.url()}'}}"
+        one = notices(inventory(tmp_path, "[]", texts), tmp_path, is_attended=False)
+        one(started(begun=True))
+        one(event(Kind.VERDICT, "canary", outcome="fail", reasons=["a crash"]))
+        one(outcome(ExitCode.FAILED))
+        assert one.close() == []
+    assert users.bodies.count("Back from it") == 1
+
+
+def test_users_hear_nothing_of_a_host_that_is_tried_again(tmp_path: Path) -> None:
+    """A lease took it back, which says nothing of the release."""
+    with hook() as users:
+        texts = f"{{failed: 'Back from it', to: '{users.url()}'}}"
+        one = notices(inventory(tmp_path, "[]", texts), tmp_path)
+        one(started())
+        one(event(Kind.SWITCHED, "canary", "w1", downtime_s=1.0))
+        one(went_back("w1", "canary"))
+        one(outcome(ExitCode.HELD))
+        assert one.close() == []
+    assert users.taken == []
+
+
+def test_users_hear_of_a_rollback_in_the_ring_that_their_host_is_in(tmp_path: Path) -> None:
+    """Its events name no ring."""
+    with hook() as users:
+        texts = f"{{failed: '{{{{ ring }}}}: back', to: '{users.url()}'}}"
+        one = notices(inventory(tmp_path, "[]", texts), tmp_path, is_rollback=True)
+        for host in ("w1", "w2"):
+            one(went_back(host, None))
+        one(outcome(ExitCode.DONE))
+        assert one.close() == []
+    assert users.bodies.count("canary: back") == 1
+    assert "fleet" not in users.bodies
 
 
 def test_announcements_without_a_place_of_their_own_go_to_the_team(tmp_path: Path) -> None:
