@@ -9,10 +9,9 @@ from __future__ import annotations
 import os
 import queue
 import subprocess
-import time
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -24,6 +23,7 @@ from tests.hosts.acts.formkit import Plain, copies, data_of, lives_of, of, plain
 from tests.hosts.acts.instancekit import HOME, STATE, Instance
 from tests.lab import lab as labs
 from tests.lab.registry import Owner
+from tests.lab.shell import looks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -138,8 +138,8 @@ class FormStand:
 
     def safe(self, *, is_armed: bool = True) -> None:
         """Wait until the old form runs, and the change is over; where it was armed at all."""
-        end = time.monotonic() + 120
-        while True:
+        phase: dict[str, Any] = {}
+        for _ in looks(120):
             try:
                 phase = self.new.state()["phase"] or {}
             except (StopIteration, subprocess.TimeoutExpired):
@@ -148,8 +148,8 @@ class FormStand:
                 break
             if phase.get("phase") == "reverted" and (phase["run"] == self.run or not is_armed):
                 break
-            assert time.monotonic() < end, phase
-            time.sleep(0.2)
+        else:
+            raise AssertionError(phase)
         until(self.old, "OLD", 30)
 
     def wrong(self) -> list[str]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import queue
-import time
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 from typing import TYPE_CHECKING
@@ -22,6 +21,7 @@ from tests.hosts.acts.groupkit import Group, mixed, plain_shard, prepared
 from tests.hosts.acts.instancekit import RUN, STATE
 from tests.lab import lab as labs
 from tests.lab.registry import Owner
+from tests.lab.shell import looks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -97,10 +97,10 @@ class GroupStand:
 
     def await_end(self) -> None:
         """Wait until it has begun, and is over."""
-        end = time.monotonic() + 60
-        while not any(is_open for _, is_open in self.group.running().values()):
-            assert time.monotonic() < end, "it never began"
-        self.settled(120)
+        for _ in looks(60):
+            if any(is_open for _, is_open in self.group.running().values()):
+                return self.settled(120)
+        raise AssertionError("it never began")
 
     def live_through(self, step: str, fault: str) -> list[str]:
         """Break something before one step, and see what comes of it."""

@@ -39,6 +39,14 @@ for unit in apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub
     ln -sfn /dev/null "$tree/etc/systemd/system/$unit"
 done
 
+# Nor what makes units of disks, consoles and kernel options that a lab host has not. systemd runs
+# all of these at each boot and daemon-reload: half of what either costs.
+mkdir -p "$tree/etc/systemd/system-generators"
+for generator in cryptsetup debug getty gpt-auto hibernate-resume integritysetup rc-local run \
+    system-update veritysetup; do
+    ln -sfn /dev/null "$tree/etc/systemd/system-generators/systemd-$generator-generator"
+done
+
 # What `reset.sh` needs to put a host back, beside a copy of /etc: the names of what stands in the
 # other folders where a deploy, or what it deploys, may leave things.
 # Written at a host's first boot.

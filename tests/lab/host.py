@@ -288,8 +288,8 @@ class Host:
         image = self.state / "disk.img"
         with image.open("wb") as file:
             file.truncate(self.lab.disk_mb * 1024 * 1024)
-        # Nothing is kept back for root, and a file for every 8 KiB is enough.
-        run(["mkfs.ext4", "-q", "-b", "4096", "-m", "0", "-i", "8192", str(image)])
+        # Nothing is kept back for root. Few inodes, as some tests use up all of them.
+        run(["mkfs.ext4", "-q", "-b", "4096", "-m", "0", "-i", "24576", str(image)])
 
     def _lose_unsynced(self) -> None:
         """Take the disk from the file system, with whatever it has not yet written."""

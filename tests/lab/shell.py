@@ -3,15 +3,31 @@
 from __future__ import annotations
 
 import subprocess
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 
 HANG_S = 300.0
 """What has not ended by then hangs. Tests at once share the cores; no such bound is a measure."""
+
+
+def looks(seconds: float = HANG_S) -> Iterator[None]:
+    """Yield for each look at something that is waited for, until the seconds are over.
+
+    A look costs processor time, which tests beside this one need: it gets a third of the time.
+    """
+    end = time.monotonic() + seconds
+    while True:
+        began = time.monotonic()
+        yield
+        now = time.monotonic()
+        if now > end:
+            return
+        time.sleep(min(2.0, max(0.05, 2 * (now - began))))
 
 
 class LabError(Exception):

@@ -17,6 +17,7 @@ from botdeploy.core.release.manifest import Manifest
 from botdeploy.core.release.tree_digest import build_text, content_digest
 from botdeploy.hosts import host_program
 from tests.hosts.acts.actkit import BOT, LIFE, Actor, Release, parse, release, tar_of, unit_text
+from tests.lab.shell import looks
 
 if TYPE_CHECKING:
     from tests.lab.host import Host
@@ -49,14 +50,13 @@ def proven(actor: Actor, made: Release, run: str, base: Release | None = None) -
     assert "proven" in actor("prove", actor.token, made.id, 5, "roll1")
 
 
-def wait_until(actor: Actor, phase: str, seconds: float = 60) -> dict[str, object]:
+def wait_until(actor: Actor, phase: str, seconds: float = 60) -> dict[str, Any]:
     """Wait for a phase of the host's switch."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
+    state: dict[str, Any] = {}
+    for _ in looks(seconds):
         state = actor.state()
         if state["phase"] and state["phase"]["phase"] == phase:
             return state
-        time.sleep(0.1)
     raise AssertionError(f"the host is not {phase}: {state['phase']}")
 
 
@@ -181,7 +181,7 @@ def test_a_lease_that_nobody_renews_ends_in_the_old_release(actor: Actor, host: 
     actor.let_lapse("run2")
     state = wait_until(actor, "reverted")
     assert (state["current"], state["running"]) == ("R1", "R1")
-    assert (state["phase"]["by"], state["phase"]["cause"]) == ("host", "lease")  # type: ignore[index]
+    assert (state["phase"]["by"], state["phase"]["cause"]) == ("host", "lease")
     assert actor("confirm", actor.token, "run2").fault == "lost"
     assert overlaps(lives(host)) == []
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.hosts.acts.actkit import BOT, Actor, release
+from tests.lab.shell import looks
 from tests.lab.test_acts import R1, R2, lives, overlaps, proven, wait_until
 
 if TYPE_CHECKING:
@@ -32,11 +33,12 @@ def actor(host: BreakableHost) -> Actor:
 
 def running(actor: Actor, release: str, seconds: float = 60) -> dict[str, object]:
     """Wait until a release runs."""
-    end = time.monotonic() + seconds
-    while (state := actor.state())["running"] != release or state["active_state"] != "active":
-        assert time.monotonic() < end, state
-        time.sleep(0.1)
-    return state
+    state: dict[str, object] = {}
+    for _ in looks(seconds):
+        state = actor.state()
+        if state["running"] == release and state["active_state"] == "active":
+            return state
+    raise AssertionError(state)
 
 
 @pytest.mark.parametrize("cut", ["reboot", "cut_power"])
@@ -53,7 +55,7 @@ def test_an_unconfirmed_release_does_not_survive_a_restart(
     else:
         host.cut_power().end()
     state = wait_until(actor, "reverted")
-    assert (state["phase"]["cause"], state["current"]) == ("boot", "R1")  # type: ignore[index]
+    assert (state["phase"]["cause"], state["current"]) == ("boot", "R1")
     running(actor, "R1")
     assert [name for *_, name in lives(host)][-1] == "R1"
     assert [name for *_, name in lives(host)].count("R2") == 1
@@ -135,7 +137,7 @@ def test_a_guard_is_started_again_whatever_ended_it(actor: Actor, host: Breakabl
     actor.let_lapse("run2", 2)
     host.root(f"systemctl stop {GUARD}")
     state = wait_until(actor, "reverted")
-    assert (state["running"], state["phase"]["cause"]) == ("R1", "lease")  # type: ignore[index]
+    assert (state["running"], state["phase"]["cause"]) == ("R1", "lease")
     assert overlaps(lives(host)) == []
     host.root(f"while systemctl is-active -q {GUARD}; do sleep 0.05; done", timeout=20)
     assert host.root(f"systemctl is-active {GUARD}.path").stdout.strip() == "active"
@@ -190,7 +192,7 @@ def test_a_disk_that_is_read_only_at_boot_delays_the_return(
             f"umount -l {folder}"
         )
     state = wait_until(actor, "reverted")
-    assert state["phase"]["cause"] == "boot"  # type: ignore[index]
+    assert state["phase"]["cause"] == "boot"
     assert running(actor, "R1")["stuck"] is None
     assert overlaps(lives(host)) == []
 
@@ -285,7 +287,7 @@ def test_a_disk_that_comes_after_the_boot_delays_the_return(
         host.cut_power().end()
         time.sleep(3)  # nothing may give up meanwhile
         host.root(f"mount --bind /disk {folder}")
-        assert wait_until(actor, "reverted")["phase"]["cause"] == "boot"  # type: ignore[index]
+        assert wait_until(actor, "reverted")["phase"]["cause"] == "boot"
         assert running(actor, "R1")["stuck"] is None
         assert overlaps(lives(host)) == []
         assert host.root(f"systemctl is-active {GUARD}.path").stdout.strip() == "active"

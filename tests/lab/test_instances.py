@@ -6,7 +6,6 @@ import base64
 import gzip
 import io
 import tarfile
-import time
 from importlib import resources
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -14,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.hosts.acts.actkit import BOT, Actor, release
+from tests.hosts.acts.formkit import until
 from tests.hosts.acts.instancekit import HOME, LIFE, STATE, TREES, Instance, entered, life, named
-from tests.lab.shell import HANG_S
+from tests.lab.shell import looks
 
 if TYPE_CHECKING:
     from tests.lab.faults import BreakableHost
@@ -45,11 +45,12 @@ def trees(host: BreakableHost) -> list[str]:
 
 def wait_until(actor: Instance, phase: str, seconds: float = 60) -> dict[str, Any]:
     """Wait for a phase of the instance's switch."""
-    end = time.monotonic() + seconds
-    while (state := actor.state())["phase"]["phase"] != phase:
-        assert time.monotonic() < end, state
-        time.sleep(0.1)
-    return state
+    state: dict[str, Any] = {}
+    for _ in looks(seconds):
+        state = actor.state()
+        if state["phase"]["phase"] == phase:
+            return state
+    raise AssertionError(state)
 
 
 # --- one tree -------------------------------------------------------------------------------------
@@ -330,11 +331,8 @@ def test_after_a_reboot_each_instance_is_what_it_was_confirmed_to_be(host: Break
     assert "switched" in dev.switch("run2", "R2", ttl=300)
     host.reboot()
     assert wait_until(dev, "reverted")["phase"]["cause"] == "boot"
-    end = time.monotonic() + HANG_S
     for one in (dev, main):
-        while (state := one.state())["running"] != "R1":
-            assert time.monotonic() < end, state
-            time.sleep(0.1)
+        state = until(one, "R1")
         assert life(host, one.name)[-1][2] == str(state["main_pid"])
     found = [row[3] for row in life(host, "dev") if row[1] == "start"]
     assert found == ["R1", "R2", "R1"]

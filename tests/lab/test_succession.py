@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,7 +9,7 @@ import pytest
 from tests.hosts.acts.actkit import BOT, Actor
 from tests.hosts.acts.formkit import Plain, change, copies, data_of, lives_of, of, plain, until
 from tests.hosts.acts.instancekit import HOME, STATE, TREES, Instance, entered
-from tests.lab.shell import HANG_S
+from tests.lab.shell import looks
 from tests.lab.test_instances import wait_until
 
 if TYPE_CHECKING:
@@ -270,10 +269,10 @@ def test_a_full_disk_stops_no_return(new_lab: NewLab) -> None:
 
 def wait_until_closed(actor: Instance) -> None:
     """Wait until nothing is open."""
-    end = time.monotonic() + HANG_S
-    while (actor.state()["phase"] or {}).get("phase") in {"pending", "reverting"}:
-        assert time.monotonic() < end, actor.state()
-        time.sleep(0.1)
+    for _ in looks():
+        if (actor.state()["phase"] or {}).get("phase") not in {"pending", "reverting"}:
+            return
+    raise AssertionError(actor.state())
 
 
 # --- refused --------------------------------------------------------------------------------------

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from tests.hosts.acts.actkit import BOT, Actor, Release, unit_text
 from tests.hosts.acts.instancekit import HOME, Instance, TreeRelease, named
+from tests.lab.shell import looks
 
 if TYPE_CHECKING:
     from tests.hosts.acts.actkit import Reply
@@ -138,15 +138,11 @@ def until(
     actor: Actor, release: str, seconds: float = 60, *, is_pending: bool = False
 ) -> dict[str, Any]:
     """Wait until a release runs, and nothing is open or it is under lease."""
-    end = time.monotonic() + seconds
-    while True:
+    state: dict[str, Any] = {}
+    for _ in looks(seconds):
         state = actor.state()
         is_open = bool(state["phase"]) and state["phase"]["phase"] in {"pending", "reverting"}
-        if (
-            state["running"] == release
-            and state["active_state"] == "active"
-            and is_open is is_pending
-        ):
+        runs = state["running"] == release and state["active_state"] == "active"
+        if runs and is_open is is_pending:
             return state
-        assert time.monotonic() < end, state
-        time.sleep(0.1)
+    raise AssertionError(state)

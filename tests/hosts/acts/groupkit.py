@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Any
 
 from tests.hosts.acts.actkit import BOT, Actor, Release, unit_text
 from tests.hosts.acts.instancekit import RUN, STATE, Instance, TreeRelease, named
-from tests.lab.shell import HANG_S
+from tests.lab.shell import looks
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -122,10 +121,11 @@ class Group:
     def until(self, releases: Mapping[str, str], seconds: float = 60) -> None:
         """Wait until all run these releases, and nothing is open."""
         wanted = {name: (release, False) for name, release in releases.items()}
-        end = time.monotonic() + seconds
-        while (found := self.running()) != wanted:
-            assert time.monotonic() < end, found
-            time.sleep(0.1)
+        found: dict[str, tuple[str, bool]] = {}
+        for _ in looks(seconds):
+            if (found := self.running()) == wanted:
+                return
+        raise AssertionError(found)
 
 
 def mixed(host: Host) -> list[str]:
@@ -141,12 +141,12 @@ def left(host: Host, *, beside: Sequence[str] = (), folder: str = "") -> list[st
     look = f"find {STATE}/together {RUN}/barriers -name 'run*'"
     if folder:
         look += f"; ls {folder} | grep .left"
-    end = time.monotonic() + HANG_S
-    while (found := host.root(look, check=False).stdout.split()) != list(beside):
-        if time.monotonic() > end:
-            return found
-        time.sleep(0.1)
-    return []
+    found: list[str] = []
+    for _ in looks():
+        found = host.root(look, check=False).stdout.split()
+        if found == list(beside):
+            return []
+    return found
 
 
 def kill_in_forming_a_return(group: Group, asked: str, marked: str) -> None:
