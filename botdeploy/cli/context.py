@@ -12,7 +12,7 @@ from dataclasses import InitVar, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from botdeploy.cli.output import Output
+from botdeploy.cli.output import Output, TypedEnvironment
 from botdeploy.core.text.secret_mask import Mask
 from botdeploy.engine.fleet.clock import Clock, SystemClock
 from botdeploy.engine.outcome import Ended
@@ -27,12 +27,14 @@ if TYPE_CHECKING:
     from botdeploy.engine.fleet.fleet import Fleet
     from botdeploy.views.notices.notices import Notices
 
+USUAL_INVENTORIES = Path("inventories")
+
 
 @dataclass
 class Context:
     """Made once where the program starts, handed to every command."""
 
-    inventory_dir: Path = Path("inventories")
+    inventory_dir: Path = USUAL_INVENTORIES
     as_json: bool = False
     verbose: bool = False
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
@@ -57,6 +59,9 @@ class Context:
         self.output.environment = environment
         inventory = load(environment, self.inventory_dir, self.environ)
         self.output.environment = inventory.environment
+        folder = "" if self.inventory_dir == USUAL_INVENTORIES else str(self.inventory_dir)
+        place = "" if environment == inventory.environment else environment
+        self.output.typed = TypedEnvironment(place, folder)
         self.hosts = {host.name: host for host in inventory.hosts}
         if self.verbose:
             from botdeploy.views import sentences

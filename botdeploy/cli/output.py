@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+import shlex
 import sys
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from botdeploy.views.command_lines import COMMANDS
 from botdeploy.views.jsonlines import JsonLines
 
 if TYPE_CHECKING:
@@ -20,6 +23,25 @@ WIDE = 240
 """Columns where the output is no terminal: a table in a file or a mail is not folded."""
 
 
+@dataclass(frozen=True, slots=True)
+class TypedEnvironment:
+    """How a person named the environment: the next command must find it as this one did."""
+
+    place: str = ""
+    """What was typed in place of its name: a path; empty where it was the name."""
+    inventory_dir: str = ""
+    """The folder that was given for inventories; empty for the usual one."""
+
+    def put_into(self, text: str, environment: str) -> str:
+        """Have each command in a text name the environment so."""
+        if not (self.place or self.inventory_dir):
+            return text
+        folder = f"--inventory-dir {shlex.quote(self.inventory_dir)} " if self.inventory_dir else ""
+        name = shlex.quote(self.place or environment)
+        command = rf"\bbotdeploy ({COMMANDS}) {re.escape(environment)}(?![\w./+-]*[\w/+-])"
+        return re.sub(command, lambda found: f"botdeploy {folder}{found[1]} {name}", text)
+
+
 class Output:
     """Prints texts without secrets, and nothing that a terminal would obey."""
 
@@ -27,6 +49,7 @@ class Output:
         """``environment`` is put where a message could not know it."""
         self._mask = mask
         self.environment = environment
+        self.typed = TypedEnvironment()
         self.as_json = as_json
         self.json = JsonLines(sys.stdout, self.masked)
 
@@ -50,7 +73,8 @@ class Output:
         masked = self._mask(text)
         if not self.environment:
             return masked
-        return _PLACEHOLDER.sub(lambda found: f"{found[1]}{self.environment}", masked)
+        named = _PLACEHOLDER.sub(lambda found: f"{found[1]}{self.environment}", masked)
+        return self.typed.put_into(named, self.environment)
 
     def shown(self, text: str) -> str:
         """Give what people may see, with times in their own time zone."""

@@ -8,8 +8,11 @@ _NAMES = (
     *("init", "check", "setup", "plan", "canary", "promote", "rollback", "status", "releases"),
     *("history", "logs", "report", "approve", "hold", "resume", "unlock", "retire"),
 )
+COMMANDS = rf"(?:{'|'.join(_NAMES)})\b"
+"""A regular expression for the name of a command of ours that may be typed next."""
 _COMMAND = re.compile(
-    rf"(?<=:)[ ]+(botdeploy (?:{'|'.join(_NAMES)})\b[^;\n]*?)[.]?(?=;|\n|$|\.[ ]|[ ]\()[ ;.]*"
+    rf"(?<=:)[ ]+(botdeploy (?:--inventory-dir (?:'[^']*'|\S+) )?{COMMANDS}[^;\n]*?)[.]?"
+    r"(?=;|\n|$|\.[ ]|[ ]\()[ ;.]*"
 )
 
 
