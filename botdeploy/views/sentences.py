@@ -65,6 +65,7 @@ def _next(hints: Iterable[Hint], environment: str, hosts: Mapping[str, Host]) ->
                 label = f"to take it from '{step.name}' for good"
             case Todo.FORCE:
                 label = "to release it all the same"
+                label += "" if step.name else ", with the same options"
             case Todo.RENUMBER:
                 label = "to switch all of them together, with the same options"
             case Todo.UNLOCK:
@@ -105,7 +106,8 @@ def command(step: Hint, environment: str) -> str:
     """Give the command for a step that is one of ours, for the whole environment."""
     match step.todo:
         case Todo.FORCE:
-            return f"botdeploy canary {environment} --force --release {step.name}"
+            which = f" --release {step.name}" if step.name else ""
+            return f"botdeploy canary {environment} --force{which}"
         case Todo.RENUMBER:
             return f"botdeploy canary {environment} --yes"
         case Todo.TAKE_OVER:

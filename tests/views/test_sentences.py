@@ -72,6 +72,13 @@ def said(*hints: Hint) -> str:
             "it failed; to release it all the same: botdeploy canary prod --force --release R2",
         ),
         (
+            (Hint(Todo.FORCE),),
+            (
+                "it failed; to release it all the same, with the same options: "
+                "botdeploy canary prod --force"
+            ),
+        ),
+        (
             (Hint(Todo.TAKE_OVER, name="dev"),),
             "it failed; to take it from 'dev' for good: botdeploy canary prod --take-over dev",
         ),

@@ -8,6 +8,7 @@ from botdeploy.core.model.policy import OnFail
 from botdeploy.core.rollout.host_standing import HOLDING, UNPROVEN, Standing
 from botdeploy.core.rollout.machine_count import count_machines
 from botdeploy.core.rollout.next_step import Blame, End, Reason, Result, Revert, Wait
+from botdeploy.core.rollout.rollout_records import host_named
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -65,11 +66,18 @@ def _first_failure(facts: Facts) -> tuple[str, str]:
         if verdict is not None:
             where = f"{verdict.host}: " if verdict.host else ""
             return ring.name, where + "; ".join(verdict.reasons)
-    for ring in facts.policy.rings:
-        for name in facts.members.get(ring.name, ()):
-            if facts.hosts[name].standing in _BACK:
-                return ring.name, f"{name}: {facts.hosts[name].why}"
-    return "", facts.condemned
+    hosts = {
+        name: one.name for one in facts.policy.rings for name in facts.members.get(one.name, ())
+    }
+    back = (name for name in hosts if facts.hosts[name].standing in _BACK)
+    name = host_named(hosts, facts.condemned) or next(back, "")
+    return hosts.get(name, ""), facts.condemned or (_told(facts, name) if name else "")
+
+
+def _told(facts: Facts, name: str) -> str:
+    """Say why a host went back: the reason may be another's, or name it already."""
+    why = facts.hosts[name].why
+    return why if host_named(facts.hosts, why) else f"{name}: {why}"
 
 
 def _goes_back(facts: Facts, ring: str) -> Sequence[str]:
@@ -83,10 +91,10 @@ def _goes_back(facts: Facts, ring: str) -> Sequence[str]:
             return tuple(members) if ring else unproven
         case OnFail.HOST:
             verdict = facts.failure(ring)
-            shown = verdict.host if verdict else None
+            shown = verdict.host if verdict else host_named(facts.hosts, facts.condemned)
             pending = facts.within(Standing.PENDING)
-            if shown is None and not facts.condemned and not facts.within(*_BACK):
-                return tuple(members)
+            if not shown and (facts.condemned or not facts.within(*_BACK)):
+                return tuple(dict.fromkeys((*members, *pending)))
             return (*((shown,) if shown else ()), *pending)
 
 

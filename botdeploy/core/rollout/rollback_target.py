@@ -47,6 +47,12 @@ class WayBack:
         return f"{self.before.release} of {self.before.unit}" if self.before.unit else "nothing"
 
 
+def starts_only(ways: Iterable[WayBack]) -> bool:
+    """Tell whether hosts only start what they have: that says nothing of a release."""
+    going = [way for way in ways if way.goes]
+    return bool(going) and all(way.target == way.running for way in going)
+
+
 def way_back(
     name: str, state: HostState, to: str | None = None, newest: str | None = None
 ) -> WayBack:

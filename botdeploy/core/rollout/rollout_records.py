@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from botdeploy.core.model.policy import OnFail
-from botdeploy.core.rollout.host_standing import SATISFIED, Standing, standing_of
+from botdeploy.core.rollout.host_standing import HOLDING, SATISFIED, Standing, standing_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -63,7 +63,8 @@ def is_open(states: Mapping[str, HostState], record: RolloutRecord, policy: Poli
     match record.outcome:
         case "failed":
             return not views.isdisjoint(left_behind(policy.on_fail)) or (
-                policy.on_fail is OnFail.RING and _is_half_back(states, standings)
+                policy.on_fail is not OnFail.FLEET
+                and _is_half_back(states, standings, policy.on_fail, record.ended_why)
             )
         case "abandoned":
             return False
@@ -84,17 +85,30 @@ def _standings(states: Mapping[str, HostState], record: RolloutRecord) -> dict[s
     }
 
 
-def _is_half_back(states: Mapping[str, HostState], views: Mapping[str, Standing]) -> bool:
-    """Tell whether a host of the ring that failed, after it had passed, did not go back yet."""
+def _is_half_back(
+    states: Mapping[str, HostState], views: Mapping[str, Standing], on_fail: OnFail, why: str
+) -> bool:
+    """Tell whether a host that failed did not go back yet, or one of the ring that failed.
+
+    The controller died before, or the host was away. A ring may have passed when it failed.
+    """
+    named = host_named(views, why)
+    if on_fail is OnFail.HOST and named:
+        return views[named] in HOLDING
     rings = {
         state.rollout.ring
         for name, state in states.items()
-        if state.rollout is not None and views[name] is Standing.RETURNED
+        if state.rollout is not None and (views[name] is Standing.RETURNED or name == named)
     }
     return any(
-        views[name] is Standing.PROVEN and state.rollout is not None and state.rollout.ring in rings
+        views[name] in HOLDING and state.rollout is not None and state.rollout.ring in rings
         for name, state in states.items()
     )
+
+
+def host_named(hosts: Iterable[str], why: str) -> str:
+    """Name the host that a reason begins with; empty where it is none's own."""
+    return next((name for name in hosts if why.startswith(f"{name}: ")), "")
 
 
 def left_behind(on_fail: OnFail) -> frozenset[Standing]:

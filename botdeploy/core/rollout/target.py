@@ -206,8 +206,9 @@ def refuse_quarantined(
         has_failed = Standing.RETURNED in views or is_over
         if has_failed and any(view in HOLDING for view in views):
             return  # a failing rollout was cut off half-way: go on taking it back
+        is_there = any(one.release(target.release) is not None for one in states.values())
         raise Quarantined(
             f"{target.release} is in quarantine: it failed before on {name} ({why}). Nothing was "
             "changed. Fix the bot and release again",
-            hint=Hint(Todo.FORCE, name=target.release),
+            hint=Hint(Todo.FORCE, name=target.release if is_there else ""),
         )

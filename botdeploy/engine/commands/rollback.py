@@ -9,7 +9,7 @@ from botdeploy.core.events import Kind
 from botdeploy.core.host.host_state import bot_fault, meant
 from botdeploy.core.host.running import Runs
 from botdeploy.core.rollout import rollout_records
-from botdeploy.core.rollout.rollback_target import renumbers, ways_back
+from botdeploy.core.rollout.rollback_target import renumbers, starts_only, ways_back
 from botdeploy.engine.event_emitter import told_unseen
 from botdeploy.engine.fleet.lock import PATIENCE_S
 from botdeploy.engine.fleet.observe import observe
@@ -71,13 +71,15 @@ def rollback(
         work = _Work(
             inventory, dependencies, locked_fleet, why, to=to, keep=keep, is_condemned=is_condemned
         )
+        if starts_only(ways.values()):
+            work.leave_rollout()
         results = work.go(ways)
         late = lock.await_late(locked_fleet.ticker.tick)
         if late:
             later = ways_back(lock.states, late, to)
             ways |= later
             results |= work.go(later)
-        return _ended(ways, results, lock)
+        return _ended(ways, results, lock, "" if is_whole else work.ended())
 
 
 class _Work:
@@ -113,6 +115,17 @@ class _Work:
         if record is not None and record.outcome == rollout_records.PASSED and not is_condemned:
             ends = False
         self._ending = record if ends else None
+
+    def leave_rollout(self) -> None:
+        """Let the rollout go on: nothing is taken from it."""
+        self._ending = None
+
+    def ended(self) -> str:
+        """Say which rollout is over with it; empty for none."""
+        if self._ending is None:
+            return ""
+        release = self._ending.release
+        return f"the rollout of {release} is over, and other hosts keep what they run"
 
     def go(self, ways: Mapping[str, WayBack]) -> dict[str, Reverted | Unchanged | HostError]:
         """Take back every host that has a way, all at once, and tell how it went."""
@@ -254,6 +267,7 @@ def _ended(
     ways: Mapping[str, WayBack],
     results: Mapping[str, Reverted | Unchanged | HostError],
     lock: EnvironmentLock,
+    over: str,
 ) -> Ended:
     back, bad, unready, lost, astray, away = [], [], [], [], [], lock.away
     for name, result in results.items():
@@ -273,6 +287,7 @@ def _ended(
     stays = [way for way in ways.values() if not way.goes]
     bad += [f"{way.host} stays on {way.running}: {way.why}" for way in stays if not way.is_possible]
     kept = [f"{way.host}: {way.why}" for way in stays if way.is_possible]
+    kept += [over] if over else []
     faults = {
         way.host: fault
         for way in stays
@@ -283,7 +298,7 @@ def _ended(
         steps = [Hint(Todo.LOGS, tuple(unready))] if unready else []
         steps += [Hint(Todo.ROLLBACK, tuple(lost))] if lost else []
         steps += [Hint(Todo.STATUS)] if astray else []
-        told = "; ".join([*bad, *back])
+        told = "; ".join([*bad, *back, *([over] if over else [])])
         return Ended(ExitCode.NEEDS_PERSON, told, faults=faults, hints=tuple(steps))
     if away:
         told = "; ".join(str(error) for error in away.values())

@@ -11,6 +11,7 @@ from botdeploy.core.host.running import Runs
 from botdeploy.core.rollout import rollout_records
 from botdeploy.core.rollout.host_standing import HOLDING, UNPROVEN, Standing
 from botdeploy.core.rollout.next_step import Blame, Reason, Result
+from botdeploy.core.text.phrases import few
 from botdeploy.engine.outcome import Ended, hint_for
 from botdeploy.errors import ExitCode, Hint, Todo
 
@@ -128,6 +129,14 @@ class RunEnd:
         has_ended = self._hosts.outcome == rollout_records.PASSED
         if not has_ended and self._hosts.policy.only is None:
             self._recorder.end(rollout_records.PASSED, why)
+        elif not has_ended and (others := self._beyond_limit()):
+            told = f"{self._hosts.release}: the chosen hosts have passed; the rollout goes on with "
+            told += f"{few(others)}"
+            return (
+                Ended(ExitCode.DONE, told, hints=(Hint(Todo.PROMOTE),))
+                if has_acted
+                else Ended.silent(told)
+            )
         elif not has_ended:
             self._recorder.end(rollout_records.ABANDONED, "it was limited to some hosts, as asked")
         if has_ended and not has_acted:
@@ -140,6 +149,15 @@ class RunEnd:
             if not self._hosts[name].is_enabled
         }
         return Ended(ExitCode.DONE, f"{self._hosts.release}: {why}{told}", faults=faults)
+
+    def _beyond_limit(self) -> list[str]:
+        """Name hosts of the rollout that this run was kept from by ``--limit``."""
+        chosen, rollout = self._hosts.within(), self._hosts.target.rollout
+        return [
+            name
+            for name, state in self._hosts.states.items()
+            if name not in chosen and state.rollout is not None and state.rollout.id == rollout
+        ]
 
     def _on_or_back(self) -> tuple[Hint, ...]:
         """Give what may follow an inconclusive verdict; a bot that is down has to be started."""

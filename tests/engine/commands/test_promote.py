@@ -5,26 +5,28 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from botdeploy.core.events import Kind
 from botdeploy.core.model.lease import Lease, LeaseUntil
-from botdeploy.core.model.policy import Gate, Policy, Ring, Share
+from botdeploy.core.model.policy import Gate, OnFail, Policy, Ring, Share
+from botdeploy.core.rollout.target import Quarantined
 from botdeploy.engine.commands.canary import canary
 from botdeploy.engine.commands.promote import due, promote
 from botdeploy.engine.commands.rollback import rollback
 from botdeploy.engine.fleet.lock import PATIENCE_S
 from botdeploy.engine.rollout.options import Options
-from botdeploy.errors import ExitCode, LockedError
+from botdeploy.errors import ExitCode, Hint, LockedError, Todo
 from botdeploy.inventory.allowed_hours import parse_window
 from botdeploy.views import sentences
 from tests.engine.commands.test_canary import release, switches, tick
-from tests.engine.fakefleet import HANGS_S, ControllerDied, FakeBuild, Stage
+from tests.engine.fakefleet import HANGS_S, ControllerDied, FakeBuild, FakeWatch, Stage
 from tests.engine.sentences import sentence
 
 if TYPE_CHECKING:
+    from botdeploy.core.model.inventory import Inventory
     from botdeploy.engine.outcome import Ended
 
 HOUR = timedelta(hours=1)
@@ -770,3 +772,142 @@ def test_a_release_that_was_proven_before_is_proven_again_once() -> None:
     assert wait(stage, 1) == []
     promoted = [event for event in stage.events if event.kind is Kind.PROMOTED]
     assert [event.ring for event in promoted][-3:] == ["internal", "beta", "fleet"]
+
+
+# --- what a fail, a limit or a start left half done --------------------------------------------
+
+
+@pytest.mark.parametrize("on_fail", list(OnFail))
+def test_a_failed_host_that_was_out_of_reach_is_reverted_when_it_is_back(
+    on_fail: OnFail, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever else goes back: that host failed, and no cron may stay silent about it."""
+    monkeypatch.setattr(FakeWatch, "SHOWS_AFTER_S", 400)
+    stage = failing_in_beta(on_fail=on_fail, max_unreachable=Share(count=1))
+    fleet = stage.controller()
+
+    def cut(name: str, act: str) -> None:
+        if (name, act) == ("h2", "revert"):
+            stage.hosts["h2"].become(is_cut=True)
+
+    fleet.before = cut
+    ended = promote(stage.inventory, stage.dependencies(), Options())
+    assert (ended.code, stage.running()[1]) == (ExitCode.NEEDS_PERSON, "R0002")
+    stage.hosts["h2"].is_cut = False
+    said = wait(stage, 0.5)
+    assert [code for code, _ in said] == [1]
+    assert said[0][1].startswith("R0002 failed: h2: a new error came again and again")
+    assert stage.running()[1] == "R0001"
+
+
+def failing_in_beta(**policy: Any) -> Stage:
+    """Give a rollout whose second host fails ten minutes after its switch, which are over."""
+    stage = stage_of(**policy)
+    release(stage, stage.build("bad", "h2"))
+    stage.clock.advance(2 * 3600 + 60)
+    assert tick(stage).code is ExitCode.DONE
+    assert stage.running()[1] == "R0002"
+    stage.clock.advance(600)
+    return stage
+
+
+def test_a_failed_host_goes_back_also_when_the_controller_died_behind_the_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Only ``on_fail: host`` tells the others, and none of them goes back."""
+    monkeypatch.setattr(FakeWatch, "SHOWS_AFTER_S", 400)
+    stage = failing_in_beta(on_fail=OnFail.HOST)
+    fleet = stage.controller()
+    for name in stage.hosts:  # as far as they came
+        if name != "h2":
+            stage.hosts[name].rollout |= {"outcome": "failed", "ended_why": "h2: a new error"}
+    fleet.calls.clear()
+    said = wait(stage, 0.5)
+    assert [code for code, _ in said] == [1]
+    assert stage.running() == ["R0002", *["R0001"] * 4]
+
+
+def test_a_fail_that_a_later_run_finishes_names_the_host_that_failed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A host that only goes back with it has no part in the reason."""
+    monkeypatch.setattr(FakeWatch, "SHOWS_AFTER_S", 400)
+    stage = failing_in_beta(max_unreachable=Share(count=1))
+    stage.hosts["h1"].die()
+    first = sentence(tick(stage))
+    stage.hosts["h1"].boot()
+    stage.clock.advance(60)
+    second = sentence(tick(stage))
+    assert stage.running() == ["R0001"] * 5
+    for told in (first, second):
+        assert told.startswith("R0002 failed: h2: a new error came again and again. ")
+        assert told.endswith("see: botdeploy logs prod --limit h2")
+
+
+def limited(stage: Stage, *names: str) -> Inventory:
+    """Give the inventory as ``--limit`` has it."""
+    whole = stage.inventory
+    return replace(whole, policy=replace(whole.policy, only=frozenset(names)))
+
+
+def test_a_limited_step_leaves_the_rollout_to_go_on() -> None:
+    """Only a rollout that knew these hosts alone is over with them."""
+    stage = stage_of()
+    release(stage)
+    stage.clock.advance(2 * 3600 + 60)
+    stage.controller()
+    ended = promote(limited(stage, "h1"), stage.dependencies(), Options())
+    assert sentence(ended) == (
+        "R0002: the chosen hosts have passed; the rollout goes on with h2, h3, h4, h5; "
+        "next: botdeploy promote prod"
+    )
+    stage.controller()
+    again = promote(limited(stage, "h1"), stage.dependencies(), Options())
+    assert (again.code, again.summary) == (ExitCode.DONE, "")
+    wait(stage, 2)
+    assert stage.running() == ["R0002"] * 5
+
+
+def test_starting_a_bot_again_leaves_the_rollout_to_go_on() -> None:
+    """``status`` prints this command for a bot that is down: nothing is taken from the release."""
+    stage = stage_of()
+    release(stage)
+    stage.clock.advance(600)
+    stage.hosts["h5"].stop_by_hand()
+    stage.controller()
+    ended = rollback(stage.inventory, ("h5",), stage.dependencies(), to="R0001", keep=True)
+    assert (ended.code, ended.summary) == (ExitCode.DONE, "h5 runs R0001")
+    wait(stage, 4)
+    assert stage.running() == ["R0002"] * 5
+
+
+def test_a_partial_rollback_says_that_the_rollout_is_over() -> None:
+    """What others run stays as it is, and is no more promoted."""
+    stage = stage_of()
+    release(stage)
+    stage.clock.advance(2 * 3600 + 60)
+    tick(stage)
+    stage.controller()
+    ended = rollback(stage.inventory, ("h2",), stage.dependencies())
+    over = "the rollout of R0002 is over, and other hosts keep what they run"
+    assert (ended.code, ended.summary) == (ExitCode.DONE, f"h2 runs R0001; {over}")
+    assert wait(stage, 4) == []
+    assert stage.running() == ["R0002", *["R0001"] * 4]
+
+
+def test_a_quarantined_release_that_no_host_has_any_more_is_not_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """``--release`` would find nothing."""
+    monkeypatch.setattr(FakeWatch, "SHOWS_AFTER_S", 2)
+    stage = stage_of()
+    bad = stage.build("bad", "h1")
+    assert release(stage, bad).code is ExitCode.FAILED
+    with pytest.raises(Quarantined) as kept:
+        release(stage, bad)
+    assert kept.value.hints == (Hint(Todo.FORCE, name="R0002"),)
+    for host in stage.hosts.values():
+        host.releases.pop("R0002", None)
+    with pytest.raises(Quarantined) as gone:
+        release(stage, bad)
+    assert gone.value.hints == (Hint(Todo.FORCE),)
