@@ -17,7 +17,7 @@ from botdeploy.core.release.manifest import Manifest
 from botdeploy.core.release.tree_digest import build_text, content_digest
 from botdeploy.hosts import host_program
 from tests.hosts.acts.actkit import BOT, LIFE, Actor, Release, parse, release, tar_of, unit_text
-from tests.lab.shell import looks
+from tests.lab.shell import HANG_S, looks
 
 if TYPE_CHECKING:
     from tests.lab.host import Host
@@ -50,7 +50,7 @@ def proven(actor: Actor, made: Release, run: str, base: Release | None = None) -
     assert "proven" in actor("prove", actor.token, made.id, 5, "roll1")
 
 
-def wait_until(actor: Actor, phase: str, seconds: float = 60) -> dict[str, Any]:
+def wait_until(actor: Actor, phase: str, seconds: float = HANG_S) -> dict[str, Any]:
     """Wait for a phase of the host's switch."""
     state: dict[str, Any] = {}
     for _ in looks(seconds):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.hosts.acts.actkit import BOT, Actor, release
-from tests.lab.shell import looks
+from tests.lab.shell import HANG_S, looks
 from tests.lab.test_acts import R1, R2, lives, overlaps, proven, wait_until
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def actor(host: BreakableHost) -> Actor:
     return made
 
 
-def running(actor: Actor, release: str, seconds: float = 60) -> dict[str, object]:
+def running(actor: Actor, release: str, seconds: float = HANG_S) -> dict[str, object]:
     """Wait until a release runs."""
     state: dict[str, object] = {}
     for _ in looks(seconds):
@@ -109,7 +109,7 @@ def guard_pid(host: BreakableHost) -> str:
     return host.root(f"systemctl show -P MainPID {GUARD}").stdout.strip()
 
 
-def another_guard(host: BreakableHost, than: str, seconds: float = 60) -> str:
+def another_guard(host: BreakableHost, than: str, seconds: float = HANG_S) -> str:
     """Wait until another guard runs than that one."""
     end = time.monotonic() + seconds
     while (pid := guard_pid(host)) in {"0", than}:

@@ -15,7 +15,7 @@ import pytest
 from tests.hosts.acts.actkit import BOT, Actor, release
 from tests.hosts.acts.formkit import until
 from tests.hosts.acts.instancekit import HOME, LIFE, STATE, TREES, Instance, entered, life, named
-from tests.lab.shell import looks
+from tests.lab.shell import HANG_S, looks
 
 if TYPE_CHECKING:
     from tests.lab.faults import BreakableHost
@@ -43,7 +43,7 @@ def trees(host: BreakableHost) -> list[str]:
     return host.root(f"ls -A {TREES}").stdout.split()
 
 
-def wait_until(actor: Instance, phase: str, seconds: float = 60) -> dict[str, Any]:
+def wait_until(actor: Instance, phase: str, seconds: float = HANG_S) -> dict[str, Any]:
     """Wait for a phase of the instance's switch."""
     state: dict[str, Any] = {}
     for _ in looks(seconds):

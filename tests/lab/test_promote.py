@@ -45,7 +45,7 @@ def release(project: Project, mode: str = "good", *words: str) -> str:
     return releases_of(project.canary("--source", project.version("v2", mode), *words))
 
 
-def promote_until(project: Project, code: int, seconds: float = 60) -> Ran:
+def promote_until(project: Project, code: int, seconds: float = HANG_S) -> Ran:
     """Take steps until one ends with this code and has something to say."""
     deadline = time.monotonic() + seconds
     while True:

@@ -90,7 +90,7 @@ def pids(project: Project) -> str:
     return "".join(project.lab[name].root(units).stdout for name in project.hosts)
 
 
-def until_all_run(project: Project, release: str, seconds: float = 60) -> None:
+def until_all_run(project: Project, release: str, seconds: float = HANG_S) -> None:
     """Wait until every instance runs a release, or nothing where it is a new one."""
     deadline = time.monotonic() + seconds
     while {*project.running()} - {None} != {release}:

@@ -119,7 +119,7 @@ def test_a_change_that_does_not_stay_gives_all_back(
     if how == "proven":
         assert "proven" in one("prove", one.token, "R1", 5, "roll1")
     if how in {"person", "confirmed", "proven"}:
-        said = one("revert", one.token, "run3", "-", "why", timeout=60)
+        said = one("revert", one.token, "run3", "-", "why")
         assert (said["reverted"]["runs"], said["reverted"]["release"]) == (True, "P1")
     state = until(old, "P1")
     assert (state["enabled"], state["stuck"], data_of(host, "-")) == (True, None, "precious")

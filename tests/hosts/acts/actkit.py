@@ -212,7 +212,7 @@ class Actor:
         )
 
     def __call__(
-        self, act: str, *arguments: object, stdin: bytes = b"", timeout: float = 60
+        self, act: str, *arguments: object, stdin: bytes = b"", timeout: float = 120
     ) -> Reply:
         """Run one act."""
         nonce = secrets.token_hex(4)
@@ -226,7 +226,7 @@ class Actor:
         command = host_program.call(self.bot, nonce, act, words, how=How.SENT)
         return self.run(nonce, command, host_program.PROGRAM)
 
-    def run(self, nonce: str, command: str, stdin: bytes = b"", timeout: float = 60) -> Reply:
+    def run(self, nonce: str, command: str, stdin: bytes = b"", timeout: float = 120) -> Reply:
         """Run a command line and read its records."""
         if self.user == "root":  # from within: no handshake each time
             done = self.host.root(command, check=False, stdin=stdin, timeout=timeout)

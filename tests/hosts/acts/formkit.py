@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from tests.hosts.acts.actkit import BOT, Actor, Release, unit_text
 from tests.hosts.acts.instancekit import HOME, Instance, TreeRelease, named
-from tests.lab.shell import looks
+from tests.lab.shell import HANG_S, looks
 
 if TYPE_CHECKING:
     from tests.hosts.acts.actkit import Reply
@@ -135,7 +135,7 @@ def lives_of(host: Host) -> list[str]:
 
 
 def until(
-    actor: Actor, release: str, seconds: float = 60, *, is_pending: bool = False
+    actor: Actor, release: str, seconds: float = HANG_S, *, is_pending: bool = False
 ) -> dict[str, Any]:
     """Wait until a release runs, and nothing is open or it is under lease."""
     state: dict[str, Any] = {}

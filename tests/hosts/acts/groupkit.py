@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from tests.hosts.acts.actkit import BOT, Actor, Release, unit_text
 from tests.hosts.acts.instancekit import RUN, STATE, Instance, TreeRelease, named
-from tests.lab.shell import looks
+from tests.lab.shell import HANG_S, looks
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -118,7 +118,7 @@ class Group:
             found[name] = (runs, phase in {"pending", "reverting"})
         return found
 
-    def until(self, releases: Mapping[str, str], seconds: float = 60) -> None:
+    def until(self, releases: Mapping[str, str], seconds: float = HANG_S) -> None:
         """Wait until all run these releases, and nothing is open."""
         wanted = {name: (release, False) for name, release in releases.items()}
         found: dict[str, tuple[str, bool]] = {}

@@ -133,7 +133,7 @@ class Instance(Actor):
         self.environment = environment
 
     def __call__(
-        self, act: str, *arguments: object, stdin: bytes = b"", timeout: float = 60
+        self, act: str, *arguments: object, stdin: bytes = b"", timeout: float = 120
     ) -> Reply:
         """Run one act of the instance."""
         return super().__call__(f"{act}@{self.name}", *arguments, stdin=stdin, timeout=timeout)
