@@ -62,7 +62,7 @@ def folder_rules(folder: Path, exclude: Sequence[str]) -> Ignore:
 def _own_patterns(folder: Path) -> list[str]:
     place = folder / IGNORE_FILE
     try:
-        return place.read_text("utf-8").splitlines()
+        return place.read_text("utf-8-sig").splitlines()
     except FileNotFoundError:
         return []
     except (OSError, UnicodeDecodeError) as error:

@@ -179,6 +179,11 @@ def _archive(
             **_environment(environ),
             "GIT_DIR": folder,
             "GIT_OBJECT_DIRECTORY": str(at.objects),
+            # Nor has the user any for it: line ends and filters of his would change the files.
+            **dict.fromkeys(("HOME", "XDG_CONFIG_HOME"), folder),
+            "GIT_CONFIG_GLOBAL": os.devnull,
+            "GIT_CONFIG_NOSYSTEM": "1",
+            "GIT_ATTR_NOSYSTEM": "1",
         }
         builder = TreeBuilder(at.source, _rules(at, empty, environment, exclude))
         _refuse_submodules(builder, at, empty, environment)
@@ -202,7 +207,7 @@ def _rules(
     at: _Place, folder: Path, environment: Mapping[str, str], exclude: Sequence[str]
 ) -> Ignore:
     blob = f"{at.commit}:{at.prefix}{IGNORE_FILE}"
-    own = _git(["cat-file", "blob", blob], folder, environment) or ""
+    own = (_git(["cat-file", "blob", blob], folder, environment) or "").removeprefix("\ufeff")
     return Ignore([*DEFAULT_PATTERNS, IGNORE_FILE, *own.splitlines(), *exclude])
 
 

@@ -23,6 +23,9 @@ _NO_CHARACTER = re.compile("[\ud800-\udfff\ufdd0-\ufdef]")
 _QUOTED = re.compile(r"""'[^']*'|"(?:\\.|[^"\\])*"|\\.""", re.DOTALL)
 _SHELL_OPERATOR = re.compile(r"&&|\|\|?|;|&(?=\s|\Z)|(?:(?<=\s)|\A)(?:[0-9]?>>?|&>|<<?)\S*")
 
+#: What a shell would put something else for, and systemd too: outside of single quotes.
+_EXPANSION = re.compile(r"\$(?:\w+|\{[^}]*\}?|\([^)]*\)?)|`[^`]*`?|(?:(?<=\s)|\A)~(?=/|\s|\Z)\S*")
+
 #: A single environment string may be this long for the kernel (MAX_ARG_STRLEN), name included.
 _MAX_VARIABLE_BYTES = 131_071
 
@@ -125,6 +128,13 @@ def exec_line(command: str, folder: str) -> str:
             f"command: no shell reads it, so {operator[0]!r} would be an argument; "
             f"for a shell write: sh -c {shlex.quote(command)}"
         )
+    expansion = _EXPANSION.search(_QUOTED.sub(_without_literals, command))
+    if expansion:
+        raise UserError(
+            f"command: no shell reads it, so {expansion[0]!r} would reach the program unchanged; "
+            f"for a shell write: sh -c {shlex.quote(command)}; for these signs themselves write "
+            "them in single quotes"
+        )
     program = words[0]
     if _ASSIGNMENT.match(program) or "/" not in program:
         words.insert(0, "/usr/bin/env")
@@ -133,6 +143,12 @@ def exec_line(command: str, folder: str) -> str:
     if re.search(r"[\"'\\$\s]", words[0]):
         raise UserError(f"command: {program!r} is not a path that systemd runs")
     return " ".join(quote_word(word) for word in words)
+
+
+def _without_literals(quoted: re.Match[str]) -> str:
+    """Give what a shell would still look at within quotes, as the words are split here."""
+    inner = quoted[0][1:-1] if quoted[0].startswith('"') else ""
+    return "q" + re.sub(r'\\["\\]', "q", inner)
 
 
 def _below(folder: str, program: str) -> str:

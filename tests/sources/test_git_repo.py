@@ -85,6 +85,33 @@ def test_a_ref_means_the_commit_and_not_the_disk(repo: Path) -> None:
     assert made.files()["bots/echo/run"].mode == 0o755
 
 
+def test_the_users_own_git_settings_do_not_change_what_is_released(
+    repo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A commit means the same files on every machine: git's own word for them is the blob."""
+    (repo / "run.sh").write_bytes(b"#!/bin/sh\n")
+    git(repo, "add", "run.sh")
+    git(repo, "commit", "-q", "-m", "three")
+    home = tmp_path / "home"
+    (home / ".config/git").mkdir(parents=True)
+    (home / ".config/git/attributes").write_text("*.sh text eol=crlf\n")
+    (home / ".gitconfig").write_text("[core]\n\tautocrlf = true\n\teol = crlf\n")
+    monkeypatch.setenv("HOME", str(home))
+    for name in ("GIT_CONFIG_GLOBAL", "XDG_CONFIG_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    assert content(str(repo), "run.sh", "main") == b"#!/bin/sh\n"
+    assert content(f"file://{repo}", "run.sh", "main") == b"#!/bin/sh\n"
+
+
+@pytest.mark.parametrize("ref", [None, "main"])
+def test_a_byte_order_mark_is_no_part_of_the_first_pattern(repo: Path, ref: str | None) -> None:
+    """An editor wrote it; git skips it, too."""
+    (repo / ".botdeployignore").write_bytes(b"\xef\xbb\xbfbot.py\nother\n")
+    git(repo, "add", ".")
+    git(repo, "commit", "-q", "-m", "three")
+    assert "bot.py" not in read(str(repo), os.environ, ref=ref)
+
+
 @pytest.mark.parametrize("ref", ["main", "HEAD", "refs/heads/main", "main~0", "SHORT", "FULL"])
 def test_every_way_to_name_a_commit_works(repo: Path, ref: str) -> None:
     """Branches, full refs, relative names and commit ids, short or full."""

@@ -227,6 +227,8 @@ def test_a_word_with_a_line_end_is_refused(word: str) -> None:
         ("bot http://x/?a=1&b=2", '/usr/bin/env bot "http://x/?a=1&b=2"'),
         ("bot --empty ''", '/usr/bin/env bot --empty ""'),
         ("bin/%x", f"{FOLDER}/bin/%%x"),
+        ("bot '$TOKEN' \\$TOKEN", '/usr/bin/env bot "$$TOKEN" "$$TOKEN"'),
+        ("bot --cost 5$ a~b '~/x' \"~/x\"", '/usr/bin/env bot --cost "5$$" "a~b" "~/x" "~/x"'),
     ],
 )
 def test_a_command_becomes_an_absolute_line(command: str, line: str) -> None:
@@ -253,7 +255,14 @@ def test_a_command_becomes_an_absolute_line(command: str, line: str) -> None:
         ("python3 a.py &", "for a shell write: sh -c"),
         ("../bin/python a.py", "leaves the release"),
         ("a/../../b", "leaves the release"),
-        ("/bin/$x", "not a path that systemd runs"),
+        ("/bin/$x", "'\\$x' would reach the program unchanged"),
+        ("bot --token $TOKEN", "'\\$TOKEN' would reach the program unchanged; for a shell write"),
+        ('bot --token "a${TOKEN}b"', "TOKEN"),
+        ("bot \"it's $TOKEN, isn't it\"", "TOKEN"),
+        ('bot "\\$TOKEN"', "TOKEN"),
+        ("bot --as $(id -un)", "id -un"),
+        ("bot --as `id`", "`id`"),
+        ("bot --at ~/data", "~/data"),
         ("python3 'a\nb'", "line end"),
     ],
 )
