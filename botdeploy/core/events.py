@@ -41,6 +41,8 @@ class Event:
     machine: str | None = None
     """Where the host is; None where no host is named."""
     instance: str | None = None
+    is_tried_again: bool = False
+    """Of a return: it says nothing of the release. Not printed."""
 
     def as_record(self) -> dict[str, Any]:
         """Give the event as the flat object that ``--json`` prints."""

@@ -37,7 +37,11 @@ class EventEmitter:
         release: str | None = None,
         **data: object,
     ) -> None:
-        """Tell that something happened now; ``release`` where it is not the rollout's."""
+        """Tell that something happened now; ``release`` where it is not the rollout's.
+
+        ``is_tried_again`` of a return is no part of its ``data``.
+        """
+        is_tried_again = bool(data.pop("is_tried_again", False))
         found = self.find(host) if host is not None else None
         self.emit(
             Event(
@@ -51,6 +55,7 @@ class EventEmitter:
                 machine=found.on_machine if found is not None else None,
                 instance=found.instance if found is not None else None,
                 data=data,
+                is_tried_again=is_tried_again,
             )
         )
 

@@ -206,7 +206,8 @@ class RolloutHosts(RingHosts):
             member = self._hosts[name]
             member.view = lapsed(member.try_id, self.target.rollout, result.why)
             member.seen = float("-inf")  # the next try has a name that the host must tell first
-        self._hosts[name].is_back = True
+        member = self._hosts[name]
+        member.is_back = True
         self.emit(
             Kind.REVERTED,
             host=name,
@@ -215,6 +216,7 @@ class RolloutHosts(RingHosts):
             seconds=result.seconds,
             to=result.now or None,
             why=result.why,
+            is_tried_again=member.standing is Standing.LAPSED,
             **told_unseen(result),
             **({"unit": result.unit} if result.unit else {}),
         )

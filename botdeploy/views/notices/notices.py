@@ -189,6 +189,10 @@ class Announcements:
         self._done: set[tuple[str, str]] = set()
         self._taken_back: dict[str, Event] = {}
         """Of each ring the first event that tells it of its release; told when the command ends."""
+        self._back: set[str] = set()
+        """Hosts that went back from the release for good."""
+        self._has_failed = False
+        """Whether this command found the fault, and not one before it."""
         self._hosts: dict[str, tuple[str, ...]] = {}
         self._own: dict[str, str] = {}
         """Of hosts that change their numbers, all at once: the ring that each is in otherwise."""
@@ -221,8 +225,9 @@ class Announcements:
                 for ring in sorted(own) if self._is_last(event.ring) else {event.ring or ""} - own:
                     self._announce(event, ring, "end")
             case Kind.REVERTED:
-                self._taken_back.setdefault(self._ring_of(event), event)
+                self._went_back(event)
             case Kind.VERDICT if event.data.get("outcome") == Outcome.FAIL:
+                self._has_failed = True
                 self._taken_back.setdefault(event.ring or "", event)
             case Kind.OUTCOME:
                 self._end(ExitCode(int(event.data["code"])))
@@ -236,12 +241,28 @@ class Announcements:
         found = event.ring or next((one.name for one in rings if host in one.hosts), "")
         return self._own.get(host, found)
 
-    def _end(self, code: ExitCode) -> None:
-        """Announce what was taken back for good: what a lease took back is tried again."""
-        if code not in (ExitCode.FAILED, ExitCode.NEEDS_PERSON) and not self._run.is_rollback:
+    def _went_back(self, event: Event) -> None:
+        """Keep what is for good: no lease's end, no start again, no leftover of a rollout before.
+
+        What a release did that was not ready, or did not stay, its host tells itself.
+        """
+        is_leftover = event.rollout is None and not self._run.is_rollback
+        if event.is_tried_again or is_leftover or event.data.get("to") == event.release:
             return
+        self._has_failed = self._has_failed or event.data.get("by") == "host"
+        self._back.add(event.host or "")
+        self._taken_back.setdefault(self._ring_of(event), event)
+
+    def _end(self, code: ExitCode) -> None:
+        """Announce what was taken back; who is interrupted before leaves it to the next command.
+
+        Where an earlier one found the fault, it has told each ring of which a host went back.
+        """
         for ring, event in self._taken_back.items():
-            if self._run.is_rollback or (ring, "begin") in self._done:
+            hosts = self._hosts.get(ring, ())
+            is_left = code is ExitCode.INTERRUPTED and self._back.isdisjoint(hosts)
+            is_news = not is_left and (self._has_failed or self._back.issuperset(hosts))
+            if self._run.is_rollback or (is_news and (ring, "begin") in self._done):
                 self._announce(event, ring, "failed")
 
     def _begin(self, event: Event) -> None:

@@ -8,7 +8,7 @@ import os
 import sys
 import threading
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -108,9 +108,11 @@ def outcome(code: ExitCode, summary: str = "", at: datetime = NOW) -> Event:
     return Event(Kind.OUTCOME, at, "prod", data={"code": int(code), "summary": summary})
 
 
-def started(*, begun: bool = False, passed: bool = False) -> Event:
+def started(
+    *, begun: bool = False, passed: bool = False, hosts: tuple[str, ...] = ("w1",)
+) -> Event:
     rings = [
-        {"name": "canary", "hosts": ["w1"], "begun": begun, "passed": passed},
+        {"name": "canary", "hosts": list(hosts), "begun": begun, "passed": passed},
         {"name": "fleet", "hosts": ["w2", "w3"], "begun": False, "passed": False},
     ]
     return event(Kind.ROLLOUT_STARTED, rings=rings, message="", by="ann@laptop")
@@ -361,8 +363,11 @@ def test_users_hear_of_instances_that_change_their_numbers_from_their_own_ring(
     assert users.bodies.split() == f"Updating w1w2 to {RELEASE}, one Done".split()
 
 
-def went_back(host: str, ring: str | None) -> Event:
-    return event(Kind.REVERTED, ring, host, by="controller", seconds=1.0, to="R0")
+def went_back(
+    host: str, ring: str | None, *, by: str = "controller", to: str = "R0", again: bool = False
+) -> Event:
+    told = event(Kind.REVERTED, ring, host, by=by, seconds=1.0, to=to)
+    return replace(told, is_tried_again=again)
 
 
 def test_users_hear_once_that_the_release_of_their_ring_was_taken_back(tmp_path: Path) -> None:
@@ -400,7 +405,7 @@ def test_users_hear_nothing_of_a_host_that_is_tried_again(tmp_path: Path) -> Non
         one = notices(inventory(tmp_path, "[]", texts), tmp_path)
         one(started())
         one(event(Kind.SWITCHED, "canary", "w1", downtime_s=1.0))
-        one(went_back("w1", "canary"))
+        one(went_back("w1", "canary", by="host", again=True))
         one(outcome(ExitCode.HELD))
         assert one.close() == []
     assert users.taken == []
@@ -417,6 +422,75 @@ def test_users_hear_of_a_rollback_in_the_ring_that_their_host_is_in(tmp_path: Pa
         assert one.close() == []
     assert users.bodies.count("canary: back") == 1
     assert "fleet" not in users.bodies
+
+
+@dataclass(frozen=True)
+class Run:
+    """A command, and whether it tells the users of ring canary that a release was taken back."""
+
+    events: tuple[Event, ...]
+    is_told: bool
+    is_rollback: bool = False
+
+
+FAIL = event(Kind.VERDICT, "canary", outcome="fail", reasons=["a crash"])
+BEGUN = started(begun=True)
+RUNS = {
+    "a host of another ring is away when it fails": Run(
+        (BEGUN, FAIL, went_back("w1", "canary"), outcome(ExitCode.UNREACHABLE)), is_told=True
+    ),
+    "it is not ready on the second host": Run(
+        (BEGUN, went_back("w1", "canary", by="host"), outcome(ExitCode.UNREACHABLE)), is_told=True
+    ),
+    "all hosts were away when it failed": Run(
+        (BEGUN, went_back("w1", "canary"), outcome(ExitCode.FAILED)), is_told=True
+    ),
+    "an earlier run told it, and one host was away": Run(
+        (
+            started(begun=True, hosts=("w1", "w4")),
+            went_back("w1", "canary"),
+            outcome(ExitCode.FAILED),
+        ),
+        is_told=False,
+    ),
+    "too many are away, so a host that is tried again goes back": Run(
+        (BEGUN, went_back("w1", "canary", again=True), outcome(ExitCode.UNREACHABLE)),
+        is_told=False,
+    ),
+    "a lease beside a leftover that is stuck": Run(
+        (
+            replace(went_back("w1", None), rollout=None, release="R0"),
+            BEGUN,
+            went_back("w1", "canary", by="host", again=True),
+            outcome(ExitCode.NEEDS_PERSON),
+        ),
+        is_told=False,
+    ),
+    "interrupted before anything went back: the next command tells it": Run(
+        (BEGUN, FAIL, outcome(ExitCode.INTERRUPTED)), is_told=False
+    ),
+    "a rollback that only starts the bot again": Run(
+        (went_back("w1", None, to=RELEASE), outcome(ExitCode.DONE)),
+        is_told=False,
+        is_rollback=True,
+    ),
+}
+
+
+@pytest.mark.parametrize("run", RUNS.values(), ids=RUNS)
+def test_users_hear_of_a_return_by_what_happened_and_not_by_the_exit_code(
+    tmp_path: Path, run: Run
+) -> None:
+    """Once, where a release was taken back for good."""
+    with hook() as users:
+        texts = f"{{failed: 'Back from {{{{ release }}}}', to: '{users.url()}'}}"
+        of = inventory(tmp_path, "[]", texts)
+        one = notices(of, tmp_path, is_attended=False, is_rollback=run.is_rollback)
+        for each in run.events:
+            one(each)
+        assert one.close() == []
+    assert users.bodies.count(f"Back from {RELEASE}") == run.is_told
+    assert "Back from R0" not in users.bodies
 
 
 def test_announcements_without_a_place_of_their_own_go_to_the_team(tmp_path: Path) -> None:
