@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from botdeploy.errors import ExitCode, Hint, Todo
@@ -12,6 +12,13 @@ if TYPE_CHECKING:
 
     from botdeploy.core.host.host_state import BotFault
     from botdeploy.core.rollout.next_step import Decision
+
+
+_BY_WEIGHT = (
+    *(ExitCode.DONE, ExitCode.HELD, ExitCode.UNREACHABLE),
+    *(ExitCode.FAILED, ExitCode.NEEDS_PERSON),
+)
+"""Which code counts where parts of a command end differently: a later one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +38,14 @@ class Ended:
     def silent(cls, waits_for: str = "") -> Ended:
         """Say that nothing was due: ``promote`` prints nothing then."""
         return cls(ExitCode.DONE, "", waits_for)
+
+    def after(self, before: Ended | None) -> Ended:
+        """Say also how what was done before it ended: the more serious code counts."""
+        if before is None:
+            return self
+        code = max(self.code, before.code, key=_BY_WEIGHT.index)
+        summary = "; ".join(one for one in (before.summary, self.summary) if one)
+        return replace(self, code=code, summary=summary, hints=(*before.hints, *self.hints))
 
     @property
     def is_silent(self) -> bool:

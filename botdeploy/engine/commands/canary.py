@@ -13,7 +13,7 @@ from botdeploy.core.rollout.host_standing import SATISFIED, Standing
 from botdeploy.core.rollout.machine_count import machines_with
 from botdeploy.core.rollout.one_machine import as_told
 from botdeploy.core.rollout.renumbering import as_one_batch, refuse_renumbering
-from botdeploy.engine.commands.leftovers import revert_leftovers
+from botdeploy.engine.commands.leftovers import revert_leftovers, still_stuck
 from botdeploy.engine.outcome import Ended
 from botdeploy.engine.rollout.loop import RolloutLoop
 from botdeploy.engine.rollout.rollout_ids import new_rollout
@@ -71,9 +71,10 @@ def canary(
         )
         if build is not None:
             build = build.under(target.release)
-        revert_leftovers(inventory, dependencies, lock, besides=target.release)
+        swept = revert_leftovers(inventory, dependencies, lock, besides=target.release)
         options = replace(options, is_forced=is_forced)
-        return run(inventory, build, dependencies, options, target, lock)
+        ended = run(inventory, build, dependencies, options, target, lock)
+        return ended.after(still_stuck(swept, target.release, dependencies))
 
 
 def run(

@@ -10,7 +10,7 @@ from botdeploy.engine.event_emitter import told_unseen
 from botdeploy.engine.fleet.lock import HostRestarted
 from botdeploy.engine.fleet.observe import observe
 from botdeploy.engine.outcome import Ended
-from botdeploy.errors import ExitCode, HostError
+from botdeploy.errors import ExitCode, Hint, HostError, Todo
 from botdeploy.hosts.acts.switch import Reverted, Unchanged
 
 if TYPE_CHECKING:
@@ -44,11 +44,12 @@ def revert_leftovers(
         try_id = f"{state.current.replace('+', '.')}-{lock.token[:8]}"
         return locked_fleet.acts(name).switch.revert(try_id, None, why, digest, "verdict")
 
-    back, lost = [], []
+    back, lost, unready, unknown = [], [], [], []
     results = locked_fleet.together(left, revert)
     for name, result in results.items():
         release, why = lock.states[name].current, left[name][1]
         if isinstance(result, HostError):
+            unknown.append(name)
             lost.append(f"{result}; it still runs {release}, which failed elsewhere")
             emit(Kind.HOST_FAILED, release=release, host=name, error=result.message)
         else:
@@ -66,6 +67,7 @@ def revert_leftovers(
                 **(told_unseen(result) if isinstance(result, Reverted) else {}),
             )
             if isinstance(result, Reverted) and old and not result.is_running:
+                unready.append(name)
                 lost.append(f"{name}: {old} did not become ready after the revert")
     states, away = observe(dependencies.fleet, left)
     for name, result in results.items():
@@ -77,5 +79,17 @@ def revert_leftovers(
     lock.states.update(states)
     lock.away.update(away)
     if lost:
-        return Ended(ExitCode.NEEDS_PERSON, "; ".join([*lost, *back]))
+        steps = [Hint(Todo.LOGS, tuple(unready))] if unready else []
+        steps += [Hint(Todo.STATUS, tuple(unknown))] if unknown else []
+        return Ended(ExitCode.NEEDS_PERSON, "; ".join([*lost, *back]), hints=tuple(steps))
     return Ended(ExitCode.FAILED, "; ".join(back))
+
+
+def still_stuck(swept: Ended | None, release: str, dependencies: Dependencies) -> Ended | None:
+    """Give how the reverts went that left hosts to a person; None where all run ``release`` now."""
+    if swept is None or swept.code is not ExitCode.NEEDS_PERSON:
+        return None
+    names = [name for hint in swept.hints for name in hint.hosts]
+    states, away = observe(dependencies.fleet, names)
+    is_mended = not away and all(one.running == release for one in states.values())
+    return None if is_mended else swept

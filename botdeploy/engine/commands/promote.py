@@ -12,7 +12,6 @@ from botdeploy.engine.fleet.lock import PATIENCE_S
 from botdeploy.engine.fleet.observe import observe
 from botdeploy.engine.fleet.ownership import refuse_others
 from botdeploy.engine.outcome import Ended
-from botdeploy.errors import ExitCode
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -76,11 +75,7 @@ def _step(
             return swept or Ended.silent()
         options = replace(options, is_attended=False)
         ended = run(inventory, None, dependencies, options, Target.of(record), lock)
-    if swept is None:
-        return ended
-    code = swept.code if ended.code is ExitCode.DONE else ended.code
-    summary = "; ".join(one for one in (swept.summary, ended.summary) if one)
-    return replace(ended, code=code, summary=summary)
+    return ended.after(swept)
 
 
 def _is_due(inventory: Inventory, states: Mapping[str, HostState]) -> bool:

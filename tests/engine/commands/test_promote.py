@@ -725,6 +725,60 @@ def test_a_host_that_missed_a_rollback_is_taken_back_by_cron() -> None:
     assert stage.running() == ["R0001"] * 5
 
 
+def missed_rollback(rings: tuple[Ring, ...] = RINGS, old: str = "unready") -> Stage:
+    """Give hosts of which h5 is back with a release that was taken back; ``old``: how R1 is now."""
+    stage = stage_of(max_unreachable=Share(count=1))
+    whole = stage.inventory
+    quick = _hosts_of(stage, tuple(replace(ring, soak=timedelta(0)) for ring in RINGS))
+    stage.inventory = replace(whole, policy=replace(whole.policy, rings=quick))
+    release(stage)
+    stage.hosts["h5"].die()
+    stage.controller()
+    rollback(stage.inventory, tuple(stage.hosts), stage.dependencies())
+    rules = replace(whole.policy, rings=_hosts_of(stage, rings))
+    stage.inventory = replace(whole, policy=rules)
+    stage.world.is_like("R0001", old, "h5")
+    return stage
+
+
+def is_back(stage: Stage) -> None:
+    stage.hosts["h5"].boot()
+    stage.clock.advance(60)
+
+
+GATED = (RINGS[0], replace(RINGS[1], gate=Gate.APPROVE), RINGS[2])
+STUCK = "see: botdeploy logs prod --limit h5"
+
+
+@pytest.mark.parametrize(("old", "code"), [("unready", 7), ("good", 1)])
+def test_what_became_of_a_leftover_is_not_hidden_by_a_gate(old: str, code: int) -> None:
+    """It is reverted beside a rollout that waits for a person; what is worse is the exit code."""
+    stage = missed_rollback(GATED, old)
+    release(stage)
+    stage.clock.advance(2 * 3600 + 600)
+    assert int(tick(stage).code) == 5
+    is_back(stage)
+    ended = tick(stage)
+    assert int(ended.code) == code
+    assert (STUCK in sentence(ended)) == (code == 7)
+    assert "ring beta needs an approval" in ended.summary
+    assert "botdeploy approve prod" in sentence(ended)
+
+
+@pytest.mark.parametrize(("rings", "code"), [(RINGS, 7), ((replace(RINGS[2], soak=HOUR * 0),), 0)])
+def test_a_canary_tells_a_leftover_that_is_stuck_unless_it_mends_it(
+    rings: tuple[Ring, ...], code: int
+) -> None:
+    """One host is left without a bot that is ready; or it has the new release at the end."""
+    stage = missed_rollback(rings)
+    release(stage)
+    is_back(stage)
+    ended = release(stage)
+    assert int(ended.code) == code
+    assert (STUCK in sentence(ended)) == (code == 7)
+    assert ("h5: R0001 did not become ready after the revert" in ended.summary) == (code == 7)
+
+
 # --- clocks -----------------------------------------------------------------------------------
 
 
