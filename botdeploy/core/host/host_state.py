@@ -259,6 +259,15 @@ class HostState:
         ahead = self.at - now if self.at is not None else timedelta(0)
         return ahead if abs(ahead) > SKEW else timedelta(0)
 
+    def ahead_between(self, asked: datetime, answered: datetime) -> timedelta:
+        """Tell the same of a host that may have taken long to answer: it says its time at the end.
+
+        What its clock shows is no error where it lies between the two.
+        """
+        if self.at is not None and asked <= self.at <= answered:
+            return timedelta(0)
+        return self.ahead(answered)
+
     @property
     def running(self) -> str:
         """The release of the process that runs, which the link ``current`` does not tell."""

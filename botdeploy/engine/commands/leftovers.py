@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from botdeploy.core.events import Kind
@@ -77,6 +78,8 @@ def revert_leftovers(
     for name in away:
         del lock.states[name]
     lock.states.update(states)
+    now = dependencies.clock.monotonic()
+    lock.heard.update({name: replace(lock.heard[name], at=now) for name in states})
     lock.away.update(away)
     if lost:
         steps = [Hint(Todo.LOGS, tuple(unready))] if unready else []

@@ -13,6 +13,7 @@ from botdeploy.errors import BotdeployError, HostError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from concurrent.futures import Future
+    from datetime import timedelta
     from typing import Self
 
     from botdeploy.core.host.host_state import HostState
@@ -34,6 +35,16 @@ class HostRestarted(HostError):
     """A host restarted while its lock was ours."""
 
 
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """When a host answered, and what its clock was then."""
+
+    ahead: timedelta
+    """How far its clock was before ours."""
+    at: float
+    """Monotonic second."""
+
+
 @dataclass(slots=True)
 class EnvironmentLock:
     """The hosts whose lock we have, what they said when they gave it, and who is away."""
@@ -47,6 +58,8 @@ class EnvironmentLock:
     entered: dict[str, Entered] = field(default_factory=dict)
     """The session of each host; those of one machine share one."""
     states: dict[str, HostState] = field(default_factory=dict)
+    heard: dict[str, Heard] = field(default_factory=dict)
+    """Of hosts that gave it, when they said what is in ``states``."""
     away: dict[str, HostError] = field(default_factory=dict)
     renewed_at: float = 0.0
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from botdeploy.core.rollout.succession import form_of
 from botdeploy.engine.fleet.by_machine import by_machine, each_machine, instances_of
 from botdeploy.engine.fleet.fleet import StillAtWork
-from botdeploy.engine.fleet.lock import LOCK_TTL_S, EnvironmentLock
+from botdeploy.engine.fleet.lock import LOCK_TTL_S, EnvironmentLock, Heard
 from botdeploy.engine.fleet.ownership import refuse
 from botdeploy.errors import ActFailed, Hint, HostError, LockedError, Todo
 from botdeploy.hosts.acts.faults import LockRefused, OtherEnvironment
@@ -67,7 +67,7 @@ def take(
         )
         while True:
             try:
-                return _enter(lock, names, asked)
+                return _enter(lock, names, asked, clock)
             except LockRefused as refused:
                 if _gives_way(lock, refused, request.kind) or clock.monotonic() > deadline:
                     return dict.fromkeys(names, refused)
@@ -89,7 +89,7 @@ def take(
 
 
 def _enter(
-    lock: EnvironmentLock, names: tuple[str, ...], request: LockRequest
+    lock: EnvironmentLock, names: tuple[str, ...], request: LockRequest, clock: Clock
 ) -> Mapping[str, Answer]:
     """Take the locks of some hosts of one machine in one session; raises LockRefused, HostError.
 
@@ -99,6 +99,7 @@ def _enter(
     instances = instances_of(lock.fleet, names)
     session: Entered
     states: Mapping[str, HostState | HostError]
+    asked = clock.now()
     try:
         if len(names) == 1:
             session, only = acts.lock.enter(LOCK_TTL_S, request)
@@ -111,13 +112,15 @@ def _enter(
     except (ActFailed, OtherEnvironment):
         if len(names) == 1:
             raise
-        return _enter_alone(lock, names, request)
+        return _enter_alone(lock, names, request, clock)
+    answered, at = clock.now(), clock.monotonic()
     answers: dict[str, Answer] = {}
     for name in names:
         state = states[instances[name]]
         answers[name] = state.of(name) if isinstance(state, HostError) else None
         if isinstance(state, HostError):
             continue
+        lock.heard[name] = Heard(state.ahead_between(asked, answered), at)
         if name in lock.late:
             lock.came_late[name] = session, state
         else:
@@ -126,12 +129,12 @@ def _enter(
 
 
 def _enter_alone(
-    lock: EnvironmentLock, names: tuple[str, ...], request: LockRequest
+    lock: EnvironmentLock, names: tuple[str, ...], request: LockRequest, clock: Clock
 ) -> Mapping[str, Answer]:
     answers: dict[str, Answer] = {}
     for name in names:
         try:
-            answers |= _enter(lock, (name,), request)
+            answers |= _enter(lock, (name,), request, clock)
         except HostError as error:
             answers[name] = error
     return answers

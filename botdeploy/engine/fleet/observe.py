@@ -48,11 +48,11 @@ def observe_timed(
     """Observe hosts; gives also how far the clock of each is ahead of ours."""
 
     def observe_at(names: tuple[str, ...]) -> dict[str, tuple[HostState, timedelta] | HostError]:
-        begun = clock.now()
+        asked = clock.now()
         states = observe_machine(fleet, names)
-        at = begun + (clock.now() - begun) / 2
+        answered = clock.now()
         return {
-            name: one if isinstance(one, HostError) else (one, one.ahead(at))
+            name: one if isinstance(one, HostError) else (one, one.ahead_between(asked, answered))
             for name, one in states.items()
         }
 

@@ -23,7 +23,7 @@ from botdeploy.engine.event_emitter import told_unseen
 from botdeploy.engine.rollout.ring_hosts import RingHosts, RolloutHost
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from botdeploy.core.host.host_state import HostState
     from botdeploy.core.host.running import Unit
@@ -70,11 +70,14 @@ class RolloutHosts(RingHosts):
         )
         self.clock = clock
         self.emit = emit
-        now, unit = clock.now(), timedelta(microseconds=1)
-        self.ahead_us = {name: state.ahead(now) // unit for name, state in states.items()}
-        """How far the clocks of some hosts are before ours."""
+        self._heard = lock.heard
+        self.ahead_us: dict[str, int] = {}
+        """How far the clocks of some hosts are before ours, since they were asked."""
+        self._compare_clocks(states)
         self._hosts = {
-            name: self._seen_now(name, away) for hosts in self.rings.values() for name in hosts
+            name: self._seen(name, away, self._heard_at(name))
+            for hosts in self.rings.values()
+            for name in hosts
         }
 
     def facts(self) -> Facts:
@@ -103,10 +106,9 @@ class RolloutHosts(RingHosts):
 
         ``away`` tells why some of them did not answer at all.
         """
-        now, unit = self.clock.now(), timedelta(microseconds=1)
-        for name in states.keys() & set(late):
-            self.states[name] = states[name]
-            self.ahead_us[name] = states[name].ahead(now) // unit
+        came = states.keys() & set(late)
+        self.states |= {name: states[name] for name in came}
+        self._compare_clocks(came)
         self.rings = ring_members.members(
             self.inventory,
             self.states,
@@ -116,7 +118,7 @@ class RolloutHosts(RingHosts):
         )
         known = {name: one for name, one in self._hosts.items() if name not in late}
         self._hosts = {
-            name: known[name] if name in known else self._seen_now(name, away)
+            name: known[name] if name in known else self._seen(name, away, self._heard_at(name))
             for hosts in self.rings.values()
             for name in hosts
         }
@@ -124,7 +126,7 @@ class RolloutHosts(RingHosts):
     def observed(self, name: str, state: HostState) -> None:
         """Take over what a host says of itself now."""
         self.states[name] = state
-        self._hosts[name] = self._seen_now(name, {})
+        self._hosts[name] = self._seen(name, {}, self.clock.monotonic())
 
     def lost(self, name: str, why: str) -> None:
         """Note that a host can't be worked on, and tell it."""
@@ -221,21 +223,32 @@ class RolloutHosts(RingHosts):
             **({"unit": result.unit} if result.unit else {}),
         )
 
-    def _seen_now(self, name: str, away: Mapping[str, str]) -> RolloutHost:
+    def _compare_clocks(self, names: Iterable[str]) -> None:
+        """Take over what the clocks were when these hosts answered: what they said has aged."""
+        unit = timedelta(microseconds=1)
+        self.ahead_us |= {name: self._heard[name].ahead // unit for name in names}
+
+    def _heard_at(self, name: str) -> float:
+        """Give when a host said what its lock's state tells; now where it said nothing."""
+        heard = self._heard.get(name)
+        return heard.at if heard is not None else self.clock.monotonic()
+
+    def _seen(self, name: str, away: Mapping[str, str], at: float) -> RolloutHost:
+        """Make what is known of a host of what it said at the monotonic second ``at``."""
         target = self.target
         view = standing_in(name, self.states, away, target.release, target.digest, target.rollout)
         if self.is_attended and view.standing is Standing.PROVEN:
             view = self._to_start_again(name, view)
-        now = self.clock.monotonic()
-        member = RolloutHost(view, since=now, seen=now, has_held=view.standing in HOLDING)
+        member = RolloutHost(view, since=at, seen=at, has_held=view.standing in HOLDING)
         state = self.states.get(name)
         switch = state.switch if state is not None else None
         if state is not None:
-            member.pids, member.asked = state.unit.pids, now
+            member.pids, member.asked = state.unit.pids, at
             member.is_enabled = state.unit.is_enabled
         if switch is not None and switch.new == self.target.release:
             member.try_id = switch.try_id
-            begun = self.clock.now() - timedelta(seconds=switch.age_s)
+            aged_s = self.clock.monotonic() - at
+            begun = self.clock.now() - timedelta(seconds=switch.age_s + aged_s)
             member.switched_at_us = int(begun.timestamp() * 1e6)
             if switch.armed_us:
                 member.switched_at_us = self._by_our_clock(name, switch.armed_us)
