@@ -144,11 +144,15 @@ class Context:
         """Tell an error that a person can mend, and give its exit code."""
         ended = self._of(error)
         self.output.complain(self.sentence(ended))
+        self.record_end(ended)
+        return int(error.exit_code)
+
+    def record_end(self, ended: Ended) -> None:
+        """Tell programs and the team how it ended; what people read is said by the caller."""
         if self.as_json:
             self.ended(ended)
         else:
             self.tell_end(ended)
-        return int(error.exit_code)
 
     @contextmanager
     def fleet(self, inventory: Inventory) -> Iterator[Fleet]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,6 +15,10 @@ from typer.main import get_command
 
 from botdeploy import __main__ as program
 from botdeploy.cli.app import app
+from botdeploy.cli.context import Context
+from botdeploy.cli.fault import Fault
+from botdeploy.cli.finish import finish
+from botdeploy.errors import UserError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -72,6 +78,50 @@ def test_what_follows_two_dashes_is_no_option() -> None:
     """As everywhere."""
     words = ["logs", "prod", "--", "--json"]
     assert program.globals_first(words) == words
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [(KeyError("a bug"), 3), (KeyboardInterrupt(), 130), (UserError("no such ring"), 2)],
+)
+@pytest.mark.parametrize("as_json", [True, False])
+def test_the_outcome_is_the_last_line_however_a_command_ends(
+    error: BaseException,
+    code: int,
+    as_json: bool,  # noqa: FBT001
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Also after a fault of ours; a program that reads the lines need not look at the exit code."""
+    context = Context(as_json=as_json, environment="prod")
+
+    def work(_context: Context) -> int:
+        raise error
+
+    ctx: Any = SimpleNamespace(find_object=lambda _: context)
+    with pytest.raises((Fault, KeyboardInterrupt, typer.Exit)):
+        finish(ctx, work)
+    lines = capsys.readouterr().out.splitlines()
+    told = [(one["event"], one["environment"], one["code"]) for one in map(json.loads, lines)]
+    assert told == ([("outcome", "prod", code)] if as_json else [])
+
+
+def test_a_fault_stays_a_fault_where_nobody_reads_the_outcome(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The report is written all the same."""
+
+    def refuse(_line: str) -> None:
+        raise BrokenPipeError
+
+    monkeypatch.setattr(sys, "stdout", SimpleNamespace(write=refuse))
+    context = Context(as_json=True, environment="prod")
+
+    def work(_context: Context) -> int:
+        raise KeyError("a bug")
+
+    ctx: Any = SimpleNamespace(find_object=lambda _: context)
+    with pytest.raises(Fault):
+        finish(ctx, work)
 
 
 def test_an_interrupt_has_its_own_code(
