@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from dataclasses import dataclass, field, replace
+from functools import cache
 
 from botdeploy.errors import UserError
 
@@ -43,6 +45,16 @@ REFUSED = {
 }
 OFF = frozenset({"none", "no", "false"})
 
+#: Options whose value is a list of words, and is kept as it is written.
+LISTS = frozenset(
+    {
+        "canonicaldomains",
+        "canonicalizepermittedcnames",
+        "globalknownhostsfile",
+        "userknownhostsfile",
+    }
+)
+
 #: Options that may stand in a shared inventory and mean nothing here: our own transport already
 #: multiplexes, keeps alive, picks algorithms, forwards nothing and never asks.
 #: StrictHostKeyChecking is among them because host keys are always checked strictly.
@@ -73,6 +85,8 @@ _WITHOUT_MEANING_TEXT = """
 _WITHOUT_MEANING = frozenset(_WITHOUT_MEANING_TEXT.split())
 
 _HIGHEST_PORT = 65535
+#: A name, which may be in quotes, and its setting, which may hold any signs.
+_OPTION = re.compile(r'\s*"?([^\s="]+)"?(?:\s*=\s*|\s+)(.*)', re.DOTALL)
 _FLAGS_WITHOUT_MEANING = frozenset("AaCgKkMnqTtvXxYy")
 #: Flags with a value, and the option that each stands for; none where it means nothing here.
 _FLAGS_WITH_VALUE: dict[str, str | None] = {
@@ -219,16 +233,60 @@ def parse_ssh_args(text: str) -> Address:
 
 
 def _option(value: str) -> tuple[str, str]:
-    """Split what stands behind ``-o``."""
-    name, equals, setting = value.partition("=")
-    if not equals:
-        name, _, setting = value.strip().partition(" ")
-    name, setting = name.strip().lower(), setting.strip()
-    if setting != '"' and setting[:1] == setting[-1:] == '"':
-        setting = setting[1:-1]
-    if not name or not setting:
+    """Split what stands behind ``-o`` as ssh splits a line of its config."""
+    found = _OPTION.fullmatch(value.rstrip())
+    name, setting = (found[1].lower(), found[2]) if found else ("", "")
+    if name == "proxyjump":
+        setting = setting.partition("#")[0].rstrip()
+    elif name != "proxycommand" and name not in _WITHOUT_MEANING:
+        words = split(setting)
+        if words is None:
+            raise UserError(f"ssh arguments: -o {value!r}: a quote is not closed")
+        if not words or not all(words):
+            setting = ""
+        elif name not in LISTS:
+            setting = words[0]
+    if not setting:
         raise UserError(f"ssh arguments: -o {value!r} is not Name=value")
     return name, setting
+
+
+@cache
+def split(text: str) -> tuple[str, ...] | None:
+    """Split a line's value into words up to a comment; None where a quote is not closed."""
+    words: list[str] = []
+    position = 0
+    while position < len(text):
+        if text[position] in " \t":
+            position += 1
+            continue
+        if text[position] == "#":
+            break
+        word: list[str] = []
+        quote = ""
+        while position < len(text):
+            sign = text[position]
+            following = text[position + 1 : position + 2]
+            if (
+                sign == "\\"
+                and following
+                and (following in "'\"\\" or (not quote and following == " "))
+            ):
+                word.append(following)
+                position += 1
+            elif not quote and sign in " \t":
+                break
+            elif not quote and sign in "\"'":
+                quote = sign
+            elif sign == quote:
+                quote = ""
+            else:
+                word.append(sign)
+            position += 1
+        if quote:
+            return None
+        words.append("".join(word))
+    return tuple(words)
 
 
 def _sort_out(options: list[tuple[str, str]]) -> Address:
@@ -269,7 +327,7 @@ def _sort_out(options: list[tuple[str, str]]) -> Address:
         port=_port(first["port"], "Port") if "port" in first else None,
         user=first.get("user"),
         identity_files=tuple(identities),
-        known_hosts_files=tuple(first.get("userknownhostsfile", "").split()),
+        known_hosts_files=split(first.get("userknownhostsfile", "")) or (),
         jumps=jumps,
         options=tuple(kept),
         passed_over=tuple(passed_over),

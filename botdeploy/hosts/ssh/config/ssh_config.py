@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from botdeploy.core.model.address import OFF, REFUSED, Address, Jump, parse_jump
+from botdeploy.core.model.address import LISTS, OFF, REFUSED, Address, Jump, parse_jump, split
 from botdeploy.errors import UserError
 from botdeploy.hosts.ssh.config import canonical_name
 from botdeploy.hosts.ssh.config.config_tokens import Tokens, name_tokens
 from botdeploy.hosts.ssh.config.match_conditions import MatchConditions
-from botdeploy.hosts.ssh.config.ssh_config_file import ConfigFiles, Found, split
+from botdeploy.hosts.ssh.config.ssh_config_file import ConfigFiles, Found
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -154,10 +154,9 @@ class SshConfig:
         for keyword, value in _given(address):
             if keyword == "configfile":
                 file = value
-            elif keyword == "proxycommand":
-                found.take(keyword, (value,))
             else:
-                found.take(keyword, split(value) or (value,))
+                words = split(value) if keyword in LISTS else None
+                found.take(keyword, words or (value,))
         self._apply(found, file)
         host = self._tokens.expand(found.first("hostname") or found.original, name_tokens(found))
         name = canonical_name.canonical(host, found)

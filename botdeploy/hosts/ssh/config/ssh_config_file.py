@@ -12,10 +12,10 @@ import os
 import re
 import stat
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from botdeploy.core.model.address import split
 from botdeploy.errors import UserError
 from botdeploy.hosts.ssh.patterns import is_included
 
@@ -193,41 +193,3 @@ def _lines(path: Path, *, is_checked: bool) -> tuple[Line, ...] | None:
         if keyword and not keyword.startswith("#"):
             found.append(Line(keyword, line[head.end() :].strip(), f"{path}:{number}"))
     return tuple(found)
-
-
-@cache
-def split(text: str) -> tuple[str, ...] | None:
-    """Split a line's value into words up to a comment; None where a quote is not closed."""
-    words: list[str] = []
-    position = 0
-    while position < len(text):
-        if text[position] in " \t":
-            position += 1
-            continue
-        if text[position] == "#":
-            break
-        word: list[str] = []
-        quote = ""
-        while position < len(text):
-            sign = text[position]
-            following = text[position + 1 : position + 2]
-            if (
-                sign == "\\"
-                and following
-                and (following in "'\"\\" or (not quote and following == " "))
-            ):
-                word.append(following)
-                position += 1
-            elif not quote and sign in " \t":
-                break
-            elif not quote and sign in "\"'":
-                quote = sign
-            elif sign == quote:
-                quote = ""
-            else:
-                word.append(sign)
-            position += 1
-        if quote:
-            return None
-        words.append("".join(word))
-    return tuple(words)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import shlex
 import shutil
 import socket
 import subprocess
@@ -736,6 +737,61 @@ def test_agrees_with_ssh(
         if one.startswith(("/kh", "/g"))
     ]
     assert [str(one) for one in place.known_hosts if one.parent == Path("/")] == known
+
+
+@pytest.mark.programs
+@pytest.mark.skipif(SSH is None, reason="no ssh here")
+@pytest.mark.parametrize(
+    "option",
+    [
+        "ProxyCommand ssh -o StrictHostKeyChecking=no -W host:22 gate",
+        "ProxyCommand = nc -x a=b host 22",
+        'ProxyCommand="/opt/my nc" host',
+        'ProxyCommand "/opt/my nc"',
+        "ProxyCommand nc host # c",
+        "ProxyJump alice@gate:2222 # c",
+        'ProxyJump "gate"',
+        "Port\t2222",
+        " Port = 2222 ",
+        '"Port" 2222',
+        'Port "2222" # c',
+        "HostName real # c",
+        "HostName = 'real'",
+        "User=a#b",
+        'HostKeyAlias "a=b c" # d',
+        "IdentityFile /a=b # c",
+        'IdentityFile "/a b"',
+        'CertificateFile "/a b"',
+        "BindAddress 127.0.0.1 # c",
+        'UserKnownHostsFile="/kh=1" "/kh 2" # c',
+        "GlobalKnownHostsFile /g1 '/g2' # c",
+    ],
+)
+def test_an_option_in_arguments_is_split_as_ssh_splits_it(resolve: Resolve, option: str) -> None:
+    """An equals sign, a blank, quotes and a comment mean in ``-o`` what they mean to ssh."""
+    theirs = asked(Path("none"), "w1", "-o", option)
+    assert theirs is not None
+    args = shlex.join(["-F", "none", "-o", option])
+    place = resolve(Address("w1", "w1").with_ssh_args(args))
+    ours = {
+        "hostname": [place.hostname],
+        "user": [place.user],
+        "port": [str(place.port)],
+        "proxycommand": [place.proxy_command or "none"],
+        "proxyjump": [",".join(map(str, place.jumps)) or "none"],
+        "hostkeyalias": [place.host_key_alias or "none"],
+        "bindaddress": [place.bind_address or "none"],
+        "identityfile": [str(path) for path in place.required_identities],
+        "certificatefile": [str(path) for path in place.certificates],
+        "userknownhostsfile": [" ".join(str(path) for path in place.known_hosts)],
+        "globalknownhostsfile": [" ".join(str(path) for path in place.known_hosts[2:])],
+    }
+    name = option.replace("=", " ").split()[0].strip('"').lower()
+    files = theirs["globalknownhostsfile"][0]
+    if name == "userknownhostsfile":
+        files = f"{theirs[name][0]} {place.known_hosts[-1]}"
+    theirs[name] = [files] if name.endswith("knownhostsfile") else theirs[name]
+    assert ours[name] == theirs[name]
 
 
 TOKENS = ("%%", "%C", "%L", "%d", "%h", "%i", "%k", "%l", "%n", "%p", "%r", "%u")
