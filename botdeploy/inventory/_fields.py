@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import PlainValidator, WithJsonSchema
 
 from botdeploy.core.model.policy import Share
+from botdeploy.errors import UserError
 from botdeploy.inventory.host_range import MOST_HOSTS
 from botdeploy.inventory.located import short, type_name
+from botdeploy.inventory.pattern import split
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -165,10 +167,13 @@ def _some(value: object) -> Share:
 
 
 def _host_pattern(value: object) -> str:
-    """Read a pattern, or a list of them."""
-    if isinstance(value, list):
-        return ",".join(_line(item) for item in value)
-    return _line(value)
+    """Read a pattern, or a list of them: each item is split for itself, as in Ansible."""
+    if not isinstance(value, list):
+        return _line(value)
+    try:
+        return ",".join(term for item in value for term in split(_line(item)))
+    except UserError as error:
+        raise ValueError(str(error)) from None
 
 
 def _selector(value: object) -> str | Share:

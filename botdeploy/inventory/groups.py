@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from botdeploy.inventory.host_range import MOST_HOSTS
+from botdeploy.inventory.pattern import ALL, UNGROUPED
 from botdeploy.inventory.similar_names import suspect
 
 if TYPE_CHECKING:
@@ -14,8 +15,6 @@ if TYPE_CHECKING:
     from botdeploy.inventory.located import Located, Place
     from botdeploy.inventory.similar_names import Suspect
 
-ALL = "all"
-UNGROUPED = "ungrouped"
 PRIORITY = "ansible_group_priority"
 
 Variables = dict[str, "Located"]

@@ -8,9 +8,9 @@ import shlex
 import warnings
 from typing import TYPE_CHECKING, Any
 
-from botdeploy.inventory.groups import UNGROUPED
 from botdeploy.inventory.host_range import expand_host_key
 from botdeploy.inventory.located import Located, Place, located, short
+from botdeploy.inventory.pattern import UNGROUPED
 
 if TYPE_CHECKING:
     from botdeploy.inventory.groups import GroupTree

@@ -11,15 +11,21 @@ from typing import TYPE_CHECKING
 
 from botdeploy.errors import UserError
 from botdeploy.inventory import regex_timeout
-from botdeploy.inventory.groups import ALL, UNGROUPED
 from botdeploy.inventory.host_range import is_host_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+ALL = "all"
+UNGROUPED = "ungrouped"
+"""Ansible's two standing groups."""
+
 _SUBSCRIPT = re.compile(r"(.+)\[(?:(-?[0-9]{1,9})|([0-9]{1,9}):([0-9]{0,9}))\]")
 _TERM = re.compile(r"(?:[^\s:\[\]]|\[[^\]]*\])+")
 _WILD = frozenset(".?*[")
+_SIGNS = "&!"
+_ADDRESSES = re.compile(r"(?i)(?=.*::)[0-9a-f:.*?\[\]-]+")
+_INSTANCE = re.compile(r"/[^\s:/]*$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,17 +92,33 @@ class Names:
 
 
 def split(pattern: str) -> list[str]:
-    """Split a pattern at commas, or else at colons that are not part of a range or address."""
+    """Split a pattern at commas, or else at colons that are not part of a range or address.
+
+    Raises UserError for an empty pattern, and for one that separates in both ways: between
+    commas Ansible takes ``web:!w3`` for one name, which nothing has.
+    """
     if "," in pattern:
         terms = [term.strip() for term in pattern.split(",")]
-    elif is_host_name(pattern.strip()):
+    elif _is_address(pattern.strip()):
         terms = [pattern.strip()]
     else:
         terms = _TERM.findall(pattern)
     found = [term for term in terms if term]
     if not found:
         raise UserError(f"the host pattern {pattern!r} is empty")
+    for term in found:
+        if not (_TERM.fullmatch(term) or _is_address(term) or term.lstrip(_SIGNS)[:1] == "~"):
+            raise UserError(
+                f"the host pattern '{pattern}' separates by ',' and otherwise in '{term}'; "
+                "write ',' between all names"
+            )
     return found
+
+
+def _is_address(term: str) -> bool:
+    """Tell whether colons in a term are an address's: one host's, its instance's, or a wildcard."""
+    name = _INSTANCE.sub("", term.lstrip(_SIGNS))
+    return is_host_name(name) or _ADDRESSES.fullmatch(name) is not None
 
 
 def _tester(term: str) -> Callable[[str], object]:

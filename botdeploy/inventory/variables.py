@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from botdeploy.errors import InventoryError
 from botdeploy.inventory.connection_vars import SECRETS
-from botdeploy.inventory.groups import ALL
+from botdeploy.inventory.pattern import ALL
 from botdeploy.inventory.template import Engine, HostVars, Scope
 
 if TYPE_CHECKING:

@@ -369,6 +369,11 @@ TABLE = {
         "judge:\n  levels:\n    sehr schlimm: error", 8, "levels.sehr schlimm", "one word"
     ),
     "notify": rollout("notify: team", 6, "Apprise URL"),
+    "hosts-two-ways": rollout("hosts: 'h1:!h2,h3'", 6, "rollout.hosts", "in 'h1:!h2'"),
+    "hosts-list-two-ways": rollout("hosts: [h3, 'h1:!h2,h3']", 6, "rollout.hosts", "in 'h1:!h2'"),
+    "ring-two-ways": rollout(
+        "rings: [{name: a, hosts: [h3, 'h1:h2,h3']}]", 6, "rollout.rings[0].hosts", "in 'h1:h2'"
+    ),
     "ring-secret": whole(
         "all:\n  hosts: {h: }\n  vars:\n"
         "    bot: {name: a, source: ., command: x, secrets: {T: env:T}}\n"

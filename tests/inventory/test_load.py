@@ -657,6 +657,54 @@ def test_a_folder_mixes_forms(tmp_path: Path) -> None:
 # --- selection --------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    ("hosts", "names"),
+    [
+        ("['web:!w3', db]", "w1 w2 d1"),
+        ("[db, 'web:!w3']", "w1 w2 d1"),
+        ("['web:!w3']", "w1 w2"),
+        ("['web:&old', '!w3']", "w2"),
+        ("['web[0:1]', d1]", "w1 w2 d1"),
+        ("['web[1:]', 'db']", "w2 w3 d1"),
+        ("['web,d1', '!w1:!w2']", "w3 d1"),
+        ("['::1', 'w1:d1']", "w1 d1 ::1"),
+        ("[all, '!::1', '!web']", "d1"),
+        ("['::*', d1]", "d1 ::1"),
+        ("['~w[12]:db', w3]", "w1 w2 w3 d1"),
+    ],
+)
+def test_a_list_of_patterns_means_what_its_items_mean(
+    hosts: str, names: str, tmp_path: Path
+) -> None:
+    """Each item is read as it would be alone: colons separate in it, save in an address."""
+    text = (
+        "all:\n  vars:\n    bot: {name: a, source: ., command: x}\n    rollout: {hosts: HOSTS}\n"
+        "  children:\n    web: {hosts: {w1: , w2: , w3: }}\n    db: {hosts: {d1: }}\n"
+        "    old: {hosts: {w2: , w3: }}\n  hosts: {'::1': }\n"
+    )
+    inventory = loaded(tmp_path, text.replace("HOSTS", hosts))
+    assert sorted(host.name for host in inventory.hosts) == sorted(names.split())
+    ring = f"{{rings: [{{name: a, hosts: {hosts}}}, {{name: b, hosts: all}}]}}"
+    inventory = loaded(tmp_path, text.replace("{hosts: HOSTS}", ring))
+    assert sorted(inventory.policy.rings[0].hosts) == sorted(names.split())
+
+
+@pytest.mark.parametrize(
+    "pattern", ["workers:!w3,b1", "b1,w1:w2", "b1, w1 w2", "b1,!w1:!w2", "b1,w1:", "w[1,w1"]
+)
+def test_a_pattern_that_separates_in_two_ways_is_refused(pattern: str) -> None:
+    """Between commas Ansible takes it for one name, which no host has."""
+    inventory = load("contract", HERE, os.environ)
+    with pytest.raises(UserError, match="write ',' between all names"):
+        select(inventory, pattern)
+
+
+@pytest.mark.parametrize("pattern", ["b1,~(?:w1|w2)", "b1,w[1:2],w1,w2", "::1,fd00::*,!fd00::1,b1"])
+def test_colons_of_one_name_are_no_second_way(pattern: str) -> None:
+    """Regular expressions, subscripts and addresses may hold colons between commas."""
+    assert "b1" in select(load("contract", HERE, os.environ), pattern)
+
+
 def test_selecting_nothing_is_a_users_error() -> None:
     """A pattern that matches no host is refused, by the environment's name."""
     inventory = load("contract", HERE, os.environ)
