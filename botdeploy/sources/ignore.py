@@ -33,6 +33,31 @@ PRIVATE_PATTERNS = (
 #: A file in a source's top folder that holds more patterns, one a line; not released itself.
 IGNORE_FILE = ".botdeployignore"
 
+#: Matches no path.
+_NOTHING = "(?!)"
+
+#: One of the things that stand in brackets.
+_MEMBER = re.compile(
+    r"\[:(?P<class>[^\]]*):\]|\\?(?P<first>(?<=\\).|[^\\])(?:-(?!\])\\?(?P<last>(?<=\\).|[^\\]))?",
+    re.DOTALL,
+)
+
+#: Classes by their name, as they stand in a regular expression's brackets.
+_CLASSES = {
+    "alnum": "0-9A-Za-z",
+    "alpha": "A-Za-z",
+    "blank": r" \t",
+    "cntrl": r"\x00-\x1f\x7f",
+    "digit": "0-9",
+    "graph": "!-~",
+    "lower": "a-z",
+    "print": " -~",
+    "punct": r"!-/:-@\[-`{-~",
+    "space": r" \t\n\r",
+    "upper": "A-Z",
+    "xdigit": "0-9A-Fa-f",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class _Rule:
@@ -136,11 +161,11 @@ def _translate(glob: str) -> str:
         elif glob[i] == "?":
             out.append("[^/]")
             i += 1
-        elif glob[i] == "[" and (end := _class_end(glob, i)) > 0:
-            out.append(_class(glob[i + 1 : end]))
-            i = end + 1
-        elif glob[i] == "\\" and i + 1 < len(glob):
-            out.append(re.escape(glob[i + 1]))
+        elif glob[i] == "[":
+            text, i = _brackets(glob, i)
+            out.append(text)
+        elif glob[i] == "\\":
+            out.append(re.escape(glob[i + 1]) if i + 1 < len(glob) else _NOTHING)
             i += 2
         else:
             out.append(re.escape(glob[i]))
@@ -148,13 +173,28 @@ def _translate(glob: str) -> str:
     return "".join(out)
 
 
-def _class_end(glob: str, start: int) -> int:
-    first = start + 1 + (glob[start + 1 : start + 2] in {"!", "^"})
-    return glob.find("]", first + 1)
+def _brackets(glob: str, start: int) -> tuple[str, int]:
+    """Translate what begins with a bracket, and say where it ends.
+
+    As in git, a pattern matches nothing where the end is missing or a class is unknown.
+    """
+    position = start + 1
+    negated = glob[position : position + 1] in {"!", "^"}
+    position += negated
+    members: list[str] = []
+    while not members or glob[position : position + 1] != "]":
+        found = _MEMBER.match(glob, position)
+        text = _member(found) if found else None
+        if found is None or text is None:
+            return _NOTHING, len(glob)
+        members.append(text)
+        position = found.end()
+    return f"(?!/)[{'^' if negated else ''}{''.join(members)}]", position + 1
 
 
-def _class(body: str) -> str:
-    negated = body[:1] in {"!", "^"}
-    body = body[1:] if negated else body
-    inner = re.sub(r"([\\\[\]^&~|])", r"\\\1", body)
-    return f"(?!/)[{'^' if negated else ''}{inner}]"
+def _member(found: re.Match[str]) -> str | None:
+    """Translate a class, a sign or a range in brackets; None for an unknown class."""
+    if found["class"] is not None:
+        return _CLASSES.get(found["class"])
+    first = re.escape(found["first"])
+    return f"{first}-{re.escape(found['last'])}" if found["last"] else first

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from botdeploy.errors import SourceError
 from botdeploy.sources.ignore import Ignore
 from tests.effort import examples
 
@@ -33,11 +34,20 @@ PATHS = [
     "a-b/x1",
     "a-b/x2",
     "a-b/x^",
+    "a-b/x]",
+    "a-b/x-",
+    "a-b/x[",
+    "a-b/x:",
+    "a-b/x\\",
+    "a-b/x#",
+    "a-b/x[1",
+    "]x",
+    "passwords1.txt",
     "Ünï/öö",
 ]
 
 
-def git_says(folder: Path, patterns: list[str]) -> set[str]:
+def git_says(folder: Path, patterns: list[str], paths: list[str] = PATHS) -> set[str]:
     """Ask git which of the paths a .gitignore with these patterns covers."""
     if not (folder / ".git").exists():
         subprocess.run(["git", "init", "-q", str(folder)], check=True)
@@ -48,13 +58,12 @@ def git_says(folder: Path, patterns: list[str]) -> set[str]:
     (folder / ".gitignore").write_text("\n".join(patterns) + "\n")
     done = subprocess.run(
         ["git", "-C", str(folder), "check-ignore", "--no-index", "-z", "--stdin"],
-        input="\0".join(path for path in PATHS if path != "a") + "\0",
+        input="\0".join([*(path for path in paths if path != "a"), ""]).encode(),
         capture_output=True,
-        text=True,
         check=False,
     )
     assert done.returncode in {0, 1}, done.stderr
-    return set(done.stdout.split("\0")) - {""}
+    return set(done.stdout.decode().split("\0")) - {""}
 
 
 @pytest.mark.parametrize(
@@ -84,6 +93,19 @@ def git_says(folder: Path, patterns: list[str]) -> set[str]:
         ["a-b/x[!1]"],
         ["a-b/x[\\^]"],
         ["a-b/x[]^]"],
+        ["passwords[[:digit:]].txt"],
+        ["a-b/x[[:punct:]-1]"],
+        ["a-b/x[![:digit:]\\\\]"],
+        ["x[[:nothing:]]", "x[1[:nothing:]]", "x[![:nothing:]]", "x[[:]]", "x[[::]]"],
+        ["[\\]]x"],
+        ["x[1\\-2]"],
+        ["x[\\1-\\2]"],
+        ["x[--2]"],
+        ["x[1-2-]]"],
+        ["x[[:]", "x[[:digit]"],
+        ["x[1"],
+        ["x[", "x[!", "x[]", "x[!]", "x[\\", "x[1\\]", "x[[:digit:]", "x[1-\\"],
+        ["x\\"],
         ["x?"],
         ["?-b"],
         ["Ünï"],
@@ -123,3 +145,55 @@ def test_any_patterns_mean_what_they_mean_in_git(tmp_path: Path, patterns: list[
     rules = Ignore(patterns)
     covered = {path for path in PATHS if path != "a" and rules.covers(path)}
     assert covered == git_says(tmp_path, patterns)
+
+
+SIGNS = ["1", "2", "-", "]", "\\", "[", "!", "^", "#", ":", "[:digit:]", "[:punct:]", "[:no:]"]
+BRACKETS = st.builds(
+    lambda signs, tail: f"x[{''.join(signs)}{tail}",
+    st.lists(st.sampled_from(SIGNS), max_size=5),
+    st.sampled_from(["]", "]", "]", ""]),
+)
+
+
+@settings(
+    max_examples=examples(60),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(BRACKETS)
+def test_any_brackets_mean_what_they_mean_in_git(tmp_path: Path, pattern: str) -> None:
+    """Names of classes, escapes, ranges and missing ends mean in brackets what they mean in git."""
+    try:
+        rules = Ignore([pattern])
+    except SourceError:  # A range whose end stands before its beginning.
+        return
+    covered = {path for path in PATHS if path != "a" and rules.covers(path)}
+    assert covered == git_says(tmp_path, [pattern])
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "alnum",
+        "alpha",
+        "blank",
+        "cntrl",
+        "digit",
+        "graph",
+        "lower",
+        "print",
+        "punct",
+        "space",
+        "upper",
+        "xdigit",
+    ],
+)
+def test_a_class_in_brackets_holds_the_signs_that_it_holds_in_git(
+    tmp_path: Path, name: str
+) -> None:
+    """Each class covers the same of all ASCII signs."""
+    paths = [f"x{chr(code)}" for code in range(1, 128) if chr(code) != "/"]
+    rules = Ignore([f"x[[:{name}:]]"])
+    assert {path for path in paths if rules.covers(path)} == git_says(
+        tmp_path, [f"x[[:{name}:]]"], paths
+    )
