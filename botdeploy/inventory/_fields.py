@@ -25,6 +25,8 @@ _DURATION = re.compile(r"(?:[0-9]{1,9}(?:\.[0-9]{1,6})?[wdhms])+")
 _PART = re.compile(r"([0-9.]+)([wdhms])")
 _LONGEST = timedelta(days=3650)
 _PERCENT = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,6})?) ?%")
+# What is meant as a count or percentage, right or wrong; an address has more dots.
+_NUMBER = re.compile(r"[0-9.]+ ?%|(?=.)[0-9]*\.?[0-9]*")
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _BOT_NAME = re.compile(r"[a-z](?:[a-z0-9_-]{0,30}[a-z0-9])?")
 _ENVIRONMENT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
@@ -140,6 +142,12 @@ def _positive_duration(value: object) -> timedelta:
     return total
 
 
+def number_of(value: object) -> object:
+    """Give a whole number that is text, such as one from the environment, as a number."""
+    text = value.strip() if isinstance(value, str) else ""
+    return int(text) if re.fullmatch(r"[0-9]{1,9}", text) else value
+
+
 def share(value: object) -> Share:
     """Read a count of hosts (3) or a percentage (25%); raises ValueError."""
     if isinstance(value, int) and not isinstance(value, bool):
@@ -178,7 +186,7 @@ def _host_pattern(value: object) -> str:
 
 def _selector(value: object) -> str | Share:
     """Read a ring's hosts: a count, a percentage, or else a pattern."""
-    if isinstance(value, str) and not re.fullmatch(r"[0-9.]+ ?%?", value.strip()):
+    if isinstance(value, str) and not _NUMBER.fullmatch(value.strip()):
         return _line(value)
     if isinstance(value, list):
         return _host_pattern(value)

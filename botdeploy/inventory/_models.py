@@ -10,7 +10,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 from botdeploy.core.model.bot import Readiness, SecretsBy
 from botdeploy.core.model.lease import Lease, LeaseUntil
 from botdeploy.core.model.policy import Gate, OnFail, Share
-from botdeploy.inventory import _fields as f  # noqa: TC001 (pydantic reads the annotations)
+from botdeploy.inventory import _fields as f
 
 _SECOND = timedelta(seconds=1)
 
@@ -88,7 +88,7 @@ class BotKeys(KeyModel):
         description="Names this copy of the bot on its machine; needed where several hosts share "
         "a machine.",
     )
-    instances: int | list[str | int] | None = Field(
+    instances: Annotated[int | list[str | int] | None, BeforeValidator(f.number_of)] = Field(
         None,
         description="How many copies of the bot a machine runs, or their names: host w1 becomes "
         "w1/1, w1/2 and so on.",

@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields, is_dataclass
 from typing import TYPE_CHECKING, Any
 
 from botdeploy.core.model.inventory import ANY_INSTANCE, ANY_NUMBER
+from botdeploy.inventory._fields import number_of
 from botdeploy.inventory.template import Scope
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ MOST = 1000
 """Instances of one bot on one machine; more is a slip of the keyboard."""
 
 _NAME = re.compile(r"[a-z0-9]([a-z0-9_-]{0,30}[a-z0-9])?")
+_NAMING = re.compile(r"bot(\.instance|\.instances(\[[0-9]+\])?)?")
 _RULE = "a name has a-z, 0-9, _ and -, at most 32, and begins and ends with a letter or digit"
 
 
@@ -138,7 +140,7 @@ def _names(scope: Scope, node: Located) -> tuple[str | None, list[str] | None]:
     """Read ``bot.instance`` and ``bot.instances``, before anything else of ``bot``."""
     first = _scope(scope, None)
     _let_know(first, instance_index=0, instance_count=1)
-    bot = first.render(node, "bot", lambda key: key not in {"bot", "bot.instance", "bot.instances"})
+    bot = first.render(node, "bot", lambda key: _NAMING.fullmatch(key) is None)
     one, several = bot.items.get("instance"), bot.items.get("instances")
     name = None if one is None else _one(one)
     names = None if several is None else _several(several)
@@ -157,7 +159,7 @@ def _one(node: Located) -> str | None:
 
 
 def _several(node: Located) -> list[str] | None:
-    value = node.value
+    value = number_of(node.value)
     if value is None:
         return None
     if isinstance(value, int) and not isinstance(value, bool):

@@ -369,6 +369,12 @@ TABLE = {
         "judge:\n  levels:\n    sehr schlimm: error", 8, "levels.sehr schlimm", "one word"
     ),
     "notify": rollout("notify: team", 6, "Apprise URL"),
+    **{
+        f"ring-no-count-{value}": rollout(
+            f"rings: [{{name: a, hosts: '{value}'}}]", 6, "rollout.rings[0].hosts", "is not a count"
+        )
+        for value in ("1.5", ".5", "2.", "1.2.3%", ".")
+    },
     "hosts-two-ways": rollout("hosts: 'h1:!h2,h3'", 6, "rollout.hosts", "in 'h1:!h2'"),
     "hosts-list-two-ways": rollout("hosts: [h3, 'h1:!h2,h3']", 6, "rollout.hosts", "in 'h1:!h2'"),
     "ring-two-ways": rollout(

@@ -185,6 +185,25 @@ def test_only_the_environments_instances_are_numbered(tmp_path: Path) -> None:
     assert inventory.left_out["w1/1"] == "rollout.hosts leaves it out"
 
 
+@pytest.mark.parametrize(
+    "names", ["['{{ p }}1', b]", "['{{ p }}1', '{{ \"b\" }}']", "['{{ x }}', b]"]
+)
+def test_names_of_instances_may_be_made_by_templates(names: str, tmp_path: Path) -> None:
+    """An item of the list is worked out before it is checked, as the whole list would be."""
+    text = COUNTED.replace("instances: 3", f"instances: {names}").replace(
+        "    bot:", "    p: a\n    x: a1\n    bot:"
+    )
+    assert [host.name for host in read(tmp_path, text).hosts] == ["w1/a1", "w1/b", "w2/a1", "w2/b"]
+
+
+@pytest.mark.parametrize("count", ["'2'", "' 2 '", "\"{{ lookup('env', 'N') }}\""])
+def test_a_count_of_instances_may_be_text(count: str, tmp_path: Path) -> None:
+    """What comes from the environment is text, as everywhere else."""
+    (tmp_path / "prod.yml").write_text(COUNTED.replace("instances: 3", f"instances: {count}"))
+    inventory = load("prod", tmp_path, {"N": "2"})
+    assert [host.name for host in inventory.hosts] == ["w1/1", "w1/2", "w2/1", "w2/2"]
+
+
 def bad(bot: str, hosts: str = "w1: {ansible_host: h}") -> str:
     """Write an inventory with a fault."""
     bot = f"{{name: b, source: ., command: run{bot}}}"
@@ -199,6 +218,15 @@ TWO = "a: {ansible_host: h}\n    b: {ansible_host: H}"
     [
         (bad(", instances: 0"), ":3: bot.instances: takes a count from 1 to 1000"),
         (bad(", instances: 1001"), "takes a count from 1 to 1000"),
+        (bad(", instances: '0'"), ":3: bot.instances: takes a count from 1 to 1000"),
+        (bad(", instances: '1001'"), "takes a count from 1 to 1000"),
+        (bad(f", instances: '{'9' * 5000}'"), "takes a count, or a list of names"),
+        (bad(", instances: '²'"), "takes a count, or a list of names"),
+        (bad(", instances: ''"), "takes a count, or a list of names"),
+        (
+            bad(", instances: [\"{{ 'A' }}\"]"),
+            ":3: bot.instances[0]: 'A' is not an instance's name",
+        ),
         (bad(", instances: true"), "bot.instances: takes a count, or a list of names"),
         (bad(", instances: []"), "takes a count, or a list of names"),
         (bad(", instances: [a, a]"), "names 'a' twice"),

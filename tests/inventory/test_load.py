@@ -344,6 +344,14 @@ def test_a_host_belongs_to_the_first_ring_that_names_it(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize("host", ["10.0.0.1", "1.2.3", "'::1'"])
+def test_a_ring_of_one_host_that_is_named_by_numbers(host: str, tmp_path: Path) -> None:
+    """An address is a pattern, and neither a count nor a percentage."""
+    rings = f"rings: [{{name: a, hosts: {host}}}, {{name: b, hosts: all}}]"
+    policy = policy_with(tmp_path, rings, f"{{{host}: {{}}, h2: {{}}}}")
+    assert [ring.hosts for ring in policy.rings] == [(host.strip("'"),), ("h2",)]
+
+
 @pytest.mark.parametrize(
     "rings",
     [
