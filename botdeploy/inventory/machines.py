@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -37,7 +38,9 @@ def _way(address: Address) -> _Way:
     if address.local:
         return (LOCAL, 0, (), "")
     way = (address.jumps, address.option("proxycommand") or "")
-    return (address.hostname.lower(), address.port or _SSH_PORT, *way)
+    tokens = {"%h": address.hostname, "%%": "%"}
+    name = re.sub("%[h%]", lambda token: tokens[token[0]], address.option("hostname") or "%h")
+    return (name.lower(), address.port or _SSH_PORT, *way)
 
 
 def _shown(way: _Way) -> str:

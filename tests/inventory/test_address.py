@@ -73,7 +73,7 @@ def test_what_is_no_jump_is_refused(text: str) -> None:
         ("-J a -o ProxyCommand=x", asked(jumps=("a",))),
         ("-6", asked(options=(("addressfamily", "inet6"),))),
         ('-o ProxyCommand="nc %h %p"', asked(options=(("proxycommand", "nc %h %p"),))),
-        ("-o HostName=10.0.0.1", asked(hostname="10.0.0.1")),
+        ("-o HostName=10.0.0.1", asked(options=(("hostname", "10.0.0.1"),))),
     ],
 )
 def test_ssh_arguments_mean_what_they_mean_to_ssh(text: str, args: Address) -> None:
@@ -138,12 +138,16 @@ def test_every_option_of_ssh_is_known() -> None:
 def test_ansibles_variables_win_over_its_arguments() -> None:
     """What an address says already stays; arguments fill what is missing."""
     address = Address(host="w1", hostname="w1", port=22, identity_files=("k0",))
-    grown = address.with_ssh_args("-p 2222 -l me -i k1 -o HostName=10.0.0.1 -J a")
-    assert (grown.port, grown.user, grown.hostname) == (22, "me", "10.0.0.1")
+    grown = address.with_ssh_args("-p 2222 -l me -i k1 -J a")
+    assert (grown.port, grown.user) == (22, "me")
     assert grown.identity_files == ("k0", "k1")
     assert grown.jumps == ("a",)
-    named = Address(host="w1", hostname="10.9.9.9").with_ssh_args("-o HostName=10.0.0.1")
-    assert named.hostname == "10.9.9.9"
+
+
+def test_hostname_in_arguments_leaves_the_name_that_ssh_is_given() -> None:
+    """Ansible gives ssh both ansible_host and the option, and ssh connects to the option's."""
+    address = Address(host="w1", hostname="10.9.9.9").with_ssh_args("-o HostName=10.0.0.1")
+    assert (address.hostname, address.option("HostName")) == ("10.9.9.9", "10.0.0.1")
 
 
 def test_an_address_finds_its_options_in_any_case() -> None:

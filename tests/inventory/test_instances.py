@@ -268,6 +268,21 @@ all:
     }
 
 
+def test_hostname_in_ssh_arguments_names_the_machine(tmp_path: Path) -> None:
+    """It is where ssh connects to; its %h is the address that the inventory states."""
+    text = """
+all:
+  vars: {bot: {name: b, source: ., command: run}}
+  hosts:
+    a: {ansible_host: 192.0.2.1, ansible_ssh_common_args: -o HostName=192.0.2.99}
+    b: {ansible_ssh_common_args: -p 2222 -o HostName=%h.Example.org}
+"""
+    machines = read(tmp_path, text).machines
+    assert machines == {"192.0.2.99:22": ("a",), "b.example.org:2222": ("b",)}
+    with pytest.raises(InventoryError, match=r"are both 192\.0\.2\.99:22"):
+        read(tmp_path, f"{text}    c: {{ansible_host: 192.0.2.99}}\n")
+
+
 def test_what_is_made_with_numbers_is_known_without_them(tmp_path: Path) -> None:
     """One more instance, or another place in the order, is the same bot but for its numbers."""
     one, other = read(tmp_path, NAMED).hosts

@@ -23,6 +23,7 @@ _HONOURED = frozenset(
         "connecttimeout",
         "globalknownhostsfile",
         "hostkeyalias",
+        "hostname",
         "identitiesonly",
         "identityagent",
         "proxycommand",
@@ -128,6 +129,7 @@ class Address:
     """Where and how one host is reached; what is left out comes from the user's ssh config."""
 
     host: str
+    #: The name that ssh would be given; a HostName among the options says where to connect then.
     hostname: str
     port: int | None = None
     user: str | None = None
@@ -151,10 +153,8 @@ class Address:
     def with_ssh_args(self, text: str) -> Address:
         """Add what ssh's arguments ask for; what the address already says wins, as in Ansible."""
         args = parse_ssh_args(text)
-        hostname = args.hostname if args.hostname and self.hostname == self.host else self.hostname
         return replace(
             self,
-            hostname=hostname,
             port=self.port or args.port,
             user=self.user or args.user,
             identity_files=self.identity_files
@@ -304,7 +304,7 @@ def _sort_out(options: list[tuple[str, str]]) -> Address:
                 pass  # Of the two, the one that stands first counts.
             case "proxycommand" if "proxyjump" in first:
                 pass
-            case "hostname" | "port" | "user" | "proxyjump" | "userknownhostsfile":
+            case "port" | "user" | "proxyjump" | "userknownhostsfile":
                 first.setdefault(name, value)
             case "configfile":
                 kept.append((name, value))
@@ -323,7 +323,7 @@ def _sort_out(options: list[tuple[str, str]]) -> Address:
         jumps = tuple(str(parse_jump(hop)) for hop in jump_text.split(","))
     return Address(
         host="",
-        hostname=first.get("hostname", ""),
+        hostname="",
         port=_port(first["port"], "Port") if "port" in first else None,
         user=first.get("user"),
         identity_files=tuple(identities),

@@ -794,6 +794,35 @@ def test_an_option_in_arguments_is_split_as_ssh_splits_it(resolve: Resolve, opti
     assert ours[name] == theirs[name]
 
 
+@pytest.mark.programs
+@pytest.mark.skipif(SSH is None, reason="no ssh here")
+@pytest.mark.parametrize(
+    "args",
+    [
+        "-o HostName=192.0.2.99",
+        "-o HostName=192.0.2.99 -o HostName=192.0.2.98",
+        "-o HostName=%h.example.org",
+        "-o HostName=%%%h",
+        "-p 2223 -o HostName=real",
+    ],
+)
+@pytest.mark.parametrize("given", ["w1", "192.0.2.1"])
+def test_hostname_in_arguments_is_an_option_and_not_the_name_that_ssh_is_given(
+    resolve: Resolve, write: Callable[..., Path], given: str, args: str
+) -> None:
+    """It wins over the name and the config; Host lines are compared with the name."""
+    file = write(
+        "Match host real\n  User match\n"
+        "Host w1\n  Port 2222\n  HostName other\nHost 192.0.2.99\n  Port 99\n"
+    )
+    theirs = asked(file, given, *shlex.split(args))
+    assert theirs is not None
+    place = resolve(Address("w1", given).with_ssh_args(f"-F {file} {args}"))
+    assert [place.hostname] == theirs["hostname"]
+    assert [str(place.port)] == theirs["port"]
+    assert [place.user] == theirs["user"]
+
+
 TOKENS = ("%%", "%C", "%L", "%d", "%h", "%i", "%k", "%l", "%n", "%p", "%r", "%u")
 
 
