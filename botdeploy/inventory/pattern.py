@@ -21,6 +21,7 @@ UNGROUPED = "ungrouped"
 """Ansible's two standing groups."""
 
 _SUBSCRIPT = re.compile(r"(.+)\[(?:(-?[0-9]{1,9})|([0-9]{1,9}):([0-9]{0,9}))\]")
+_DASH = re.compile(r"(.+)\[([0-9]+)-([0-9]*)\]")
 _TERM = re.compile(r"(?:[^\s:\[\]]|\[[^\]]*\])+")
 _WILD = frozenset(".?*[")
 _SIGNS = "&!"
@@ -61,6 +62,7 @@ class Names:
             raise UserError("a host pattern has nothing behind its '!' or '&'")
         if term[0] == "~":
             return self._enumerate(term)
+        _refuse_dash(term)
         match = _SUBSCRIPT.fullmatch(term)
         if match is None:
             return self._enumerate(term)
@@ -89,6 +91,18 @@ class Names:
         if not groups or term[0] == "~" or _WILD.intersection(term):
             found.extend(host for host in self.hosts if test(host))
         return list(dict.fromkeys(found))
+
+
+def _refuse_dash(term: str) -> None:
+    """Refuse ``web[1-2]``: a range of members in Ansible, but a wildcard to everyone else."""
+    match = _DASH.fullmatch(term)
+    if match is not None:
+        base, begin, end = match.groups()
+        raise UserError(
+            f"the host pattern '{term}' may mean two things: write {base}[{begin}:{end}] for hosts "
+            f"of '{base}' by their place, from 0, or a regular expression such as "
+            f"'~name[{begin}-{end}]$' for names"
+        )
 
 
 def split(pattern: str) -> list[str]:

@@ -375,6 +375,10 @@ TABLE = {
         )
         for value in ("1.5", ".5", "2.", "1.2.3%", ".")
     },
+    "hosts-dash": rollout("hosts: 'h[1-2]'", 6, "rollout.hosts", "h[1:2]"),
+    "ring-dash": rollout(
+        "rings: [{name: a, hosts: [h3, 'h[1-2]']}]", 6, "rollout.rings[0].hosts", "h[1:2]"
+    ),
     "hosts-two-ways": rollout("hosts: 'h1:!h2,h3'", 6, "rollout.hosts", "in 'h1:!h2'"),
     "hosts-list-two-ways": rollout("hosts: [h3, 'h1:!h2,h3']", 6, "rollout.hosts", "in 'h1:!h2'"),
     "ring-two-ways": rollout(

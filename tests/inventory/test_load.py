@@ -713,6 +713,26 @@ def test_colons_of_one_name_are_no_second_way(pattern: str) -> None:
     assert "b1" in select(load("contract", HERE, os.environ), pattern)
 
 
+@pytest.mark.parametrize(
+    "pattern",
+    ["workers[1-2]", "w[1-2]", "w[1-]", "w*[0-9]", "b1,w[01-02]", "all:!w[1-2]", "all:&w[1-2]"],
+)
+def test_a_range_with_a_dash_is_refused(pattern: str) -> None:
+    """Ansible counts the members of a group with it; a wildcard would mean other hosts."""
+    inventory = load("contract", HERE, os.environ)
+    with pytest.raises(UserError, match=r"write .*\[.*:.*\] for .* or .*'~.*\[.*\]\$' for names"):
+        select(inventory, pattern)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "names"),
+    [("~w[1-2]$", "w1 w2"), ("w[1-2]*", "w1 w2"), ("[v-w][!a-z]", "w1 w2 w3"), ("w*[-2]", "w2")],
+)
+def test_a_dash_elsewhere_is_no_range(pattern: str, names: str) -> None:
+    """Ansible reads these as here."""
+    assert select(load("contract", HERE, os.environ), pattern) == tuple(names.split())
+
+
 def test_selecting_nothing_is_a_users_error() -> None:
     """A pattern that matches no host is refused, by the environment's name."""
     inventory = load("contract", HERE, os.environ)
