@@ -78,9 +78,10 @@ def ring_step(facts: Facts, ring: Ring, members: Sequence[str]) -> Decision:
 def _alone(facts: Facts, ring: Ring, views: Mapping[str, HostStanding]) -> Decision | None:
     """Let one host go first, for the ring's soak, where no ring before it has tried the release.
 
-    Hosts that keep what they run try nothing.
+    Hosts that keep what they run try nothing, and what a later ring's hosts have from an earlier
+    rollout is no try of this ring.
     """
-    tried = [one.standing for one in facts.hosts.values() if one.standing in HOLDING]
+    tried = [view for view in views.values() if view.standing in HOLDING]
     earlier = facts.policy.rings[: facts.policy.rings.index(ring)]
     names = [name for one in earlier for name in facts.members.get(one.name, ())]
     if (
@@ -90,12 +91,10 @@ def _alone(facts: Facts, ring: Ring, views: Mapping[str, HostStanding]) -> Decis
     ):
         return None
     if not tried:
-        first = next(n for n, view in views.items() if view.standing not in HOLDING)
-        return SwitchOver(ring.name, (first,))
+        return SwitchOver(ring.name, (next(iter(views)),))
     if len(tried) > 1:
         return None
-    age = next(view.age_s for view in views.values() if view.standing in HOLDING)
-    left = ring.soak - timedelta(seconds=age)
+    left = ring.soak - timedelta(seconds=tried[0].age_s)
     if left <= timedelta(0):
         return None
     return Wait(Reason.SOAK, f"ring {ring.name} soaks, one host first", ring.name, facts.now + left)

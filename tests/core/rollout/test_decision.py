@@ -102,6 +102,41 @@ def test_a_ring_whose_hosts_keep_what_they_run_passes_at_once() -> None:
     assert passed.result is Result.DONE
 
 
+@pytest.mark.parametrize("held", [("h4",), ("h4", "h5")])
+def test_what_hosts_of_later_rings_have_already_is_no_try_of_the_first_changed_ring(
+    held: tuple[str, ...],
+) -> None:
+    """They have it from an earlier rollout: one host of the ring goes first all the same."""
+    rings = (
+        Ring("internal", "all"),
+        Ring("beta", "all", batch=Share(count=2), soak=timedelta(seconds=60)),
+        Ring("fleet", "all"),
+    )
+    members = {"internal": ("h1",), "beta": ("h2", "h3"), "fleet": ("h4", "h5")}
+
+    def now(beta: HostStanding | Standing, *, is_attended: bool) -> Decision:
+        hosts: dict[str, HostStanding | Standing] = {"h1": Standing.SAME, "h2": beta}
+        hosts |= {
+            name: Standing.PROVEN if name in held else Standing.BEHIND for name in members["fleet"]
+        }
+        return decide(
+            facts(
+                {"h3": Standing.BEHIND, **hosts},
+                policy=policy(rings=rings),
+                members=members,
+                is_attended=is_attended,
+            )
+        )
+
+    for is_attended in (True, False):
+        assert now(Standing.BEHIND, is_attended=is_attended) == SwitchOver("beta", ("h2",))
+        waits = now(HostStanding(Standing.CONFIRMED, 20.0), is_attended=is_attended)
+        assert isinstance(waits, Wait)
+        assert (waits.reason, waits.until) == (Reason.SOAK, NOW + timedelta(seconds=40))
+        soaked = now(HostStanding(Standing.CONFIRMED, 60.0), is_attended=is_attended)
+        assert soaked == SwitchOver("beta", ("h3",))
+
+
 def test_a_host_that_keeps_what_it_runs_never_goes_back() -> None:
     """It did not get the release that failed."""
     views: dict[str, HostStanding | Standing] = {"h1": Standing.SAME}

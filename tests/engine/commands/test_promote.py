@@ -166,6 +166,28 @@ def test_dry_run_says_what_is_due() -> None:
     assert {act for _, act in stage.fleet.calls} == {"observe"}
 
 
+# --- hosts that have it from an earlier rollout ------------------------------------------------
+
+
+def test_one_of_a_ring_goes_first_where_hosts_before_it_stay_and_one_behind_it_has_it() -> None:
+    """h1 keeps what it runs, h3 has it from a limited rollout; no step of any command fails."""
+    stage = stage_of()
+    build = stage.build()
+    stage.world.is_made_of("R0001", "one", "h1")
+    stage.world.is_made_of("R0002", "one", "h1")
+    stage.controller()
+    canary(limited(stage, "h3"), build, stage.dependencies(), Options())  # type: ignore[arg-type]
+    assert stage.running() == ["R0001", "R0001", "R0002", "R0001", "R0001"]
+    stage.clock.advance(60)
+    ended = release(stage, build)
+    assert (ended.code, ended.waits_for) == (ExitCode.DONE, "")
+    assert "ring beta soaks" in ended.summary
+    assert stage.running() == ["R0001", "R0002", "R0002", "R0001", "R0001"]
+    assert "ring beta soaks" in sentences.due(due(stage.inventory, stage.dependencies()))
+    assert len(wait(stage, 1.2)) == 1
+    assert stage.running() == ["R0001", *["R0002"] * 4]
+
+
 # --- gates ------------------------------------------------------------------------------------
 
 
