@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from botdeploy.core.host.running import judged
 from botdeploy.core.rollout import rollout_records
-from botdeploy.core.rollout.host_standing import HOLDING, UNPROVEN, HostStanding, Standing
+from botdeploy.core.rollout.host_standing import SATISFIED, UNPROVEN, HostStanding, Standing
 from botdeploy.core.verdict import Outcome, Verdict
 
 if TYPE_CHECKING:
@@ -66,22 +66,32 @@ class Facts:
         """Say of each of these hosts why it stands where it does."""
         return "; ".join(f"{name}: {self.hosts[name].why}" for name in hosts)
 
+    def has_begun(self, ring: str) -> bool:
+        """Tell whether hosts of a ring have the release by this rollout."""
+        return any(self._is_of_this(view) for view in self.views(ring).values())
+
     def has_passed(self, ring: str) -> bool:
         """Tell whether a ring has passed: its hosts are proven together, by one verdict.
 
-        One whose hosts all keep what they run passes as it is.
+        One whose hosts all keep what they run passes as it is, and so does one whose hosts are all
+        proven. What an earlier rollout has proven on some of them is no verdict of this one.
         Where none of them can be asked, a later ring that has begun tells that it had.
         """
-        standings = [view.standing for view in self.views(ring).values()]
-        if any(one is not Standing.AWAY for one in standings):
-            asked = {*standings} - {Standing.AWAY}
-            return Standing.PROVEN in asked or asked == {Standing.SAME}
+        asked = [one for one in self.views(ring).values() if one.standing is not Standing.AWAY]
+        if asked:
+            proven = [one for one in asked if one.standing is Standing.PROVEN]
+            is_left = any(one.standing not in SATISFIED for one in asked)
+            return not is_left or any(self._is_of_this(one) for one in proven)
         names = [one.name for one in self.policy.rings]
-        return any(
-            view.standing in HOLDING
-            for later in names[names.index(ring) + 1 :]
-            for view in self.views(later).values()
-        )
+        return any(self.has_begun(later) for later in names[names.index(ring) + 1 :])
+
+    def _is_of_this(self, view: HostStanding) -> bool:
+        """Tell whether a host has the release by this rollout, and not by an earlier one alone.
+
+        Once a rollout is over, all that has the release counts.
+        """
+        is_proven = view.standing is Standing.PROVEN
+        return view.standing in UNPROVEN or (is_proven and (view.has_passed or self.has_ended))
 
     def failure(self, ring: str) -> Verdict | None:
         """Give the verdict that failed a ring, at its end or after it had passed."""

@@ -124,12 +124,13 @@ def _closed(facts: Facts, ring: Ring, behind: Sequence[str]) -> Wait | End | Non
     if refused and not facts.is_attended:
         why = f"it is in quarantine on {refused[0]} ({facts.refused[refused[0]]})"
         return Wait(Reason.QUARANTINE, why, ring.name)
-    views = {view.standing for view in facts.views(ring.name).values()}
-    has_begun = not views.isdisjoint(HOLDING)
+    has_begun = facts.has_begun(ring.name)
     if ring.gate is Gate.APPROVE and ring.name not in facts.approved and not has_begun:
         return Wait(Reason.GATE, f"ring {ring.name} needs an approval", ring.name)
     # A ring that has begun goes to its end; who was away then comes within the hours again.
-    if ring.window is not None and (not has_begun or Standing.PROVEN in views):
+    views = facts.views(ring.name).values()
+    has_proven = any(view.standing is Standing.PROVEN for view in views)
+    if ring.window is not None and (not has_begun or has_proven):
         opens = ring.window.next_opening(facts.now)
         if opens > facts.now:
             return Wait(Reason.WINDOW, f"ring {ring.name} opens {ring.window}", ring.name, opens)

@@ -295,5 +295,5 @@ class RolloutLoop:
             "name": ring,
             "hosts": list(self.members.rings[ring]),
             "begun": bool(self.members.of_ring(ring, *HOLDING)),
-            "passed": bool(self.members.of_ring(ring, Standing.PROVEN)),
+            "passed": self.members.facts().has_passed(ring),
         }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from botdeploy.core.rollout.host_standing import HOLDING, Standing
+from botdeploy.core.rollout.host_standing import Standing
 from botdeploy.engine.fleet.audit_note import note
 from botdeploy.engine.fleet.required import ask_staged
 
@@ -37,7 +37,7 @@ class RequiredProof:
     def holds_back(self, ring: str) -> bool:
         """Ask, once for each ring that is about to begin; True where it may not."""
         requires = self._hosts.policy.requires
-        if requires is None or ring in self._open or self._hosts.of_ring(ring, *HOLDING):
+        if requires is None or ring in self._open or self._hosts.facts().has_begun(ring):
             return False
         if self._is_forced:
             self._note_forced(requires)

@@ -49,12 +49,16 @@ def policy(**changes: object) -> Policy:
     return Policy(rings, **changes)  # type: ignore[arg-type]
 
 
+def standing(view: HostStanding | Standing, age_s: float = 1000.0) -> HostStanding:
+    """Give a host that stands so; one that is proven is that by this rollout."""
+    if isinstance(view, HostStanding):
+        return view
+    return HostStanding(view, age_s, has_passed=view is Standing.PROVEN)
+
+
 def facts(views: dict[str, HostStanding | Standing], **changes: object) -> Facts:
     """Give facts of a fleet whose first host is the canary."""
-    hosts = {
-        name: view if isinstance(view, HostStanding) else HostStanding(view, 1000.0)
-        for name, view in views.items()
-    }
+    hosts = {name: standing(view) for name, view in views.items()}
     names = tuple(hosts)
     return Facts(
         **{  # type: ignore[arg-type]
@@ -434,6 +438,79 @@ def test_the_last_ring_is_watched_for_as_long_as_asked() -> None:
         assert ended.result is Result.DONE
 
 
+# --- hosts that have it from an earlier rollout ----------------------------------------------
+
+EARLIER = HostStanding(Standing.PROVEN, 9000.0)
+"""Proven, and not by this rollout."""
+THREE = (
+    Ring("internal", "all", soak=timedelta(hours=2)),
+    Ring("beta", "all", soak=timedelta(hours=1)),
+    Ring("fleet", "all"),
+)
+OF_THREE = {"internal": ("h1",), "beta": ("h2", "h3"), "fleet": ("h4", "h5")}
+
+
+def three(*views: HostStanding | Standing, **changes: object) -> Facts:
+    """Give facts of three rings that nobody attends."""
+    hosts = {f"h{number}": view for number, view in enumerate(views, 1)}
+    rules = policy(rings=changes.pop("rings", THREE), max_unreachable=Share(count=1))
+    more = {"policy": rules, "members": OF_THREE, "is_attended": False}
+    return facts(hosts, **{**more, **changes})
+
+
+def test_a_host_that_an_earlier_rollout_has_proven_is_no_pass_of_its_ring() -> None:
+    """The soak of the others holds the next ring back; a host that came late does not."""
+    soaks = HostStanding(Standing.CONFIRMED, 600.0)
+    behind = (Standing.BEHIND, Standing.BEHIND)
+    decision = decide(three(Standing.PROVEN, EARLIER, soaks, *behind))
+    assert isinstance(decision, Wait)
+    assert (decision.reason, decision.ring) == (Reason.SOAK, "beta")
+    late = three(Standing.PROVEN, Standing.PROVEN, soaks, *behind)
+    assert decide(late) == SwitchOver("fleet", ("h4",))
+    over = three(Standing.PROVEN, EARLIER, soaks, *behind, has_ended=True)
+    assert decide(over) == SwitchOver("fleet", ("h4",))
+
+
+def test_a_ring_all_of_whose_hosts_are_proven_has_passed_whoever_proved_them() -> None:
+    """Nothing is left to judge there; what is away comes later."""
+    for beta in ((EARLIER, EARLIER), (EARLIER, Standing.AWAY), (EARLIER, Standing.SAME)):
+        seen = three(Standing.PROVEN, *beta, Standing.BEHIND, Standing.BEHIND)
+        assert decide(seen) == SwitchOver("fleet", ("h4",))
+
+
+def test_what_a_later_ring_has_from_an_earlier_rollout_stands_for_no_ring_that_is_away() -> None:
+    """Only where this rollout has come to the later ring had the ring before it passed."""
+    seen = three(Standing.AWAY, EARLIER, Standing.BEHIND, Standing.BEHIND, Standing.BEHIND)
+    decision = decide(seen)
+    assert isinstance(decision, End)
+    assert (decision.result, decision.ring) == (Result.UNREACHABLE, "internal")
+    begun = three(Standing.AWAY, Standing.PROVEN, Standing.BEHIND, Standing.BEHIND, Standing.BEHIND)
+    assert decide(begun) == SwitchOver("beta", ("h3",))
+
+
+def test_a_release_that_fails_goes_back_though_an_earlier_rollout_has_proven_it_in_each_ring() -> (
+    None
+):
+    """Its rings have not passed: it is no matter of the hosts that were switched last."""
+    soaks = HostStanding(Standing.CONFIRMED, 600.0)
+    verdict = {"beta": replace(FAILED, host="h3")}
+    seen = three(Standing.PROVEN, EARLIER, soaks, EARLIER, Standing.BEHIND, verdicts=verdict)
+    decision = decide(seen)
+    assert isinstance(decision, Revert)
+    assert (decision.blame, decision.hosts) == (Blame.RELEASE, ("h1", "h2", "h3", "h4"))
+
+
+def test_a_ring_with_a_host_from_an_earlier_rollout_has_not_begun() -> None:
+    """Its gate and what it requires are looked at before the first of its other hosts."""
+    seen = (Standing.PROVEN, EARLIER, Standing.BEHIND, Standing.BEHIND, Standing.BEHIND)
+    lack = Unmet("dev must have proven it; d1 does not have it")
+    assert decide(three(*seen, unmet=lack)) == Wait(Reason.REQUIRES, lack.why, "beta")
+    gated = (THREE[0], replace(THREE[1], gate=Gate.APPROVE), THREE[2])
+    decision = decide(three(*seen, rings=gated))
+    assert isinstance(decision, Wait)
+    assert (decision.reason, decision.ring) == (Reason.GATE, "beta")
+
+
 # --- invariants -----------------------------------------------------------------------------
 
 _ORDER = [Standing.UNSTAGED, Standing.BEHIND, Standing.PENDING, Standing.CONFIRMED, Standing.PROVEN]
@@ -460,12 +537,14 @@ def test_every_rollout_ends_and_no_ring_overtakes(data: st.DataObject) -> None:
         on_fail=data.draw(st.sampled_from(OnFail)),
         max_unreachable=Share(count=data.draw(st.integers(0, 2))),
     )
-    hosts = dict.fromkeys(names, HostStanding(Standing.UNSTAGED))
+    unstaged = HostStanding(Standing.UNSTAGED)
+    hosts = {name: data.draw(st.sampled_from([unstaged] * 3 + [EARLIER])) for name in names}
+    is_attended = data.draw(st.booleans())
     now = NOW
     verdicts: dict[str, Verdict] = {}
     for _turn in range(200):
         decision = decide(
-            Facts(policy=rules, members=members, hosts=hosts, now=now, verdicts=verdicts)
+            Facts(rules, members, hosts, now, verdicts=verdicts, is_attended=is_attended)
         )
         match decision:
             case Stage(some):
@@ -487,7 +566,7 @@ def test_every_rollout_ends_and_no_ring_overtakes(data: st.DataObject) -> None:
             case Confirm(_, some):
                 hosts.update({n: HostStanding(Standing.CONFIRMED, hosts[n].age_s) for n in some})
             case Prove(_, some):
-                hosts.update(dict.fromkeys(some, HostStanding(Standing.PROVEN)))
+                hosts.update(dict.fromkeys(some, standing(Standing.PROVEN, 0.0)))
             case Revert(some, _):
                 assert some
                 ends = st.sampled_from([Standing.RETURNED, Standing.RETURNED, Standing.STUCK])
@@ -499,8 +578,7 @@ def test_every_rollout_ends_and_no_ring_overtakes(data: st.DataObject) -> None:
                     assert step > 0
                     now = until
                     hosts = {
-                        name: HostStanding(view.standing, view.age_s + step, view.why)
-                        for name, view in hosts.items()
+                        name: replace(view, age_s=view.age_s + step) for name, view in hosts.items()
                     }
                 else:
                     assert reason is Reason.VERDICT

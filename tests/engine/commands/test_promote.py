@@ -188,6 +188,32 @@ def test_one_of_a_ring_goes_first_where_hosts_before_it_stay_and_one_behind_it_h
     assert stage.running() == ["R0001", *["R0002"] * 4]
 
 
+def test_a_host_that_a_limited_rollout_has_proven_is_no_pass_of_its_ring() -> None:
+    """The fleet waits for the soak of the ring's other host."""
+    stage = stage_of()
+    rings = stage.inventory.policy.rings
+    beta = replace(rings[1], hosts=("h2", "h3"))
+    groups = (rings[0], beta, rings[2])
+    stage.inventory = replace(stage.inventory, policy=replace(stage.inventory.policy, rings=groups))
+    build = stage.build()
+    stage.controller()
+    canary(limited(stage, "h2"), build, stage.dependencies(), Options())  # type: ignore[arg-type]
+    stage.clock.advance(3660)
+    stage.controller()
+    promote(limited(stage, "h2"), stage.dependencies(), Options())
+    assert stage.hosts["h2"].releases["R0002"].order
+    release(stage, build)
+    started = next(one for one in reversed(stage.events) if one.kind is Kind.ROLLOUT_STARTED)
+    assert [one["passed"] for one in started.data["rings"]] == [False] * 3
+    wait(stage, 2.1)
+    assert stage.running() == ["R0002", "R0002", "R0002", "R0001", "R0001"]
+    assert wait(stage, 0.8) == []
+    assert stage.running() == ["R0002", "R0002", "R0002", "R0001", "R0001"]
+    wait(stage, 0.3)
+    assert stage.running() == ["R0002"] * 5
+    assert [switches(stage, name) for name in stage.hosts] == [2] * 5
+
+
 # --- gates ------------------------------------------------------------------------------------
 
 

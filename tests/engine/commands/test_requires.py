@@ -241,6 +241,22 @@ def test_a_person_may_force_it_and_the_history_tells(pair: Pair) -> None:
     assert any("whether dev has proven it was not asked" in str(entry) for entry in notes)
 
 
+def test_what_a_person_forced_on_some_hosts_is_no_beginning_of_their_ring(pair: Pair) -> None:
+    """The rollout to all hosts asks dev before it switches another host of the ring."""
+    build, whole = pair.build("two"), pair.prod.inventory
+    some = replace(whole, policy=replace(whole.policy, only=frozenset({"h2", "h3"})))
+    forced = canary(some, build, pair.dependencies(), Options(), is_forced=True)  # type: ignore[arg-type]
+    assert forced.code is ExitCode.DONE
+    ended = canary(whole, build, pair.dependencies(), Options())  # type: ignore[arg-type]
+    assert ended.code is ExitCode.HELD, sentence(ended)
+    assert "no release on its hosts has the same files and build" in ended.summary
+    name = build.release.id
+    assert [host.current == name for host in pair.prod.hosts.values()] == [False, True, True]
+    pair.to_dev("two", days=2.1)
+    assert pair.promote().code is ExitCode.DONE
+    assert pair.prod.running() == [name] * 3
+
+
 def test_dev_is_not_asked_while_a_ring_soaks_or_nothing_is_due(pair: Pair) -> None:
     """Only before a ring begins: what dev's hosts do holds up no soak, verdict or revert."""
     rings = tuple(
