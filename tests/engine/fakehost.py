@@ -242,6 +242,8 @@ class FakeHost:
     boots: int = 1
     started: float = 0.0
     """Monotonic second at which the bot was started."""
+    born: float = 0.0
+    """Monotonic second at which its life began, also where systemd started it again."""
     did: list[tuple[str, ...]] = field(default_factory=list)
     """Everything that truly changed, in order."""
     on_change: Callable[[FakeHost, tuple[str, ...]], None] = lambda _host, _change: None
@@ -389,6 +391,7 @@ class FakeHost:
     def _restart(self, ended: int) -> None:
         if self.is_due and self.lives == ended and self.is_up:
             self.is_stopped, self.is_due = False, False
+            self.born = self.clock.mono
             self.lives += 1
             self.restarts += 1
 
@@ -445,7 +448,7 @@ class FakeHost:
             **self.unit(),
             "current": self.current,
             "previous": self.previous,
-            "active_since_us": int(self.started * 1e6),
+            "active_since_us": int(self.born * 1e6),
             "uptime_s": int(self.clock.mono),
             "boot_id": f"{self.name}-{self.boots}",
             "at": _stamp(self.wall()),
@@ -829,7 +832,7 @@ class FakeHost:
     def _start(self, release: str) -> None:
         self.current = release
         self.is_stopped, self.is_due, self.ended_by = not release, False, ""
-        self.started = self.clock.mono
+        self.started = self.born = self.clock.mono
         self.lives += 1
         if not self.switches or self.switches[-1][1] != (release or NOBODY):
             self.switches.append((int(self.wall().timestamp() * 1e6), release or NOBODY))

@@ -294,6 +294,13 @@ class HostState:
         return bool(self.running) and self.sees(self.running).runs is Runs.RUNNING
 
     @property
+    def up_s(self) -> float:
+        """Seconds since the unit became active, by the kernel's clock; 0 where it is not."""
+        if not self.active_since_us or self.unit.active_state != "active":
+            return 0.0
+        return max(0.0, self.uptime_s - self.active_since_us / 1e6)
+
+    @property
     def active_since(self) -> datetime | None:
         """When the unit became active (UTC), from the host's clock and its monotonic stamp."""
         if self.at is None or not self.active_since_us or self.unit.active_state != "active":

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from botdeploy.core.rollout.target import Target
 
 
+PROOFS_S = 60.0
+"""Within so many seconds the hosts of a ring are proven: as long as one is waited for."""
+
+
 @dataclass(frozen=True, slots=True)
 class Facts:
     """All that a decision may look at."""
@@ -74,16 +78,29 @@ class Facts:
         """Tell whether a ring has passed: its hosts are proven together, by one verdict.
 
         One whose hosts all keep what they run passes as it is, and so does one whose hosts are all
-        proven. What an earlier rollout has proven on some of them is no verdict of this one.
+        proven. What an earlier rollout has proven on some of them is no verdict of this one, and
+        where one of them refused it, the verdict is not given yet.
         Where none of them can be asked, a later ring that has begun tells that it had.
         """
         asked = [one for one in self.views(ring).values() if one.standing is not Standing.AWAY]
         if asked:
             proven = [one for one in asked if one.standing is Standing.PROVEN]
             is_left = any(one.standing not in SATISFIED for one in asked)
-            return not is_left or any(self._is_of_this(one) for one in proven)
+            has_proof = any(self._is_of_this(one) for one in proven)
+            return not is_left or (has_proof and not self._is_refused(asked))
         names = [one.name for one in self.policy.rings]
         return any(self.has_begun(later) for later in names[names.index(ring) + 1 :])
+
+    def _is_refused(self, views: Iterable[HostStanding]) -> bool:
+        """Tell whether a bot was down when the ring's others were proven: its host refused then.
+
+        One that came late has the release for less long, and one whose bot ran on all the time was
+        out of reach: they hold nobody up.
+        """
+        first_s = max((one.age_s for one in views if one.has_passed), default=0.0)
+        return not self.has_ended and any(
+            one.standing in UNPROVEN and one.up_s - PROOFS_S < first_s < one.age_s for one in views
+        )
 
     def _is_of_this(self, view: HostStanding) -> bool:
         """Tell whether a host has the release by this rollout, and not by an earlier one alone.

@@ -70,6 +70,13 @@ class HostStanding:
     """Of a host that has the release: whether it runs."""
     has_passed: bool = False
     """It was proven by this very rollout, and is watched."""
+    up_s: float = 0.0
+    """Of a host that has the release: seconds since its bot was started; 0 where it is down."""
+
+
+def later(view: HostStanding, seconds: float) -> HostStanding:
+    """Give where a host that has the release stands so many seconds later."""
+    return replace(view, age_s=view.age_s + seconds, up_s=view.up_s + seconds)
 
 
 def standing_in(
@@ -98,7 +105,9 @@ def standing_of(state: HostState, release: str, digest: str, rollout: str) -> Ho
     away may have given the same number to other values.
     """
     view = _standing(state, release, digest, rollout)
-    return replace(view, seen=state.sees(release)) if view.standing in HOLDING else view
+    if view.standing not in HOLDING:
+        return view
+    return replace(view, seen=state.sees(release), up_s=state.up_s)
 
 
 def _standing(state: HostState, release: str, digest: str, rollout: str) -> HostStanding:

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from botdeploy.core.model.inventory import Inventory
     from botdeploy.core.rollout.facts import Facts
     from botdeploy.core.rollout.target import Target
+    from botdeploy.core.verdict import Verdict
     from botdeploy.engine.dependencies import Dependencies
     from botdeploy.engine.fleet.lock import EnvironmentLock
     from botdeploy.engine.outcome import Ended
@@ -145,7 +146,7 @@ class RolloutLoop:
                 case Confirm(_, hosts):
                     self._leases.confirm(hosts)
                 case Prove(ring, hosts, verdict):
-                    self._proving.prove(ring, hosts, verdict)
+                    self._prove(ring, hosts, verdict)
                 case Revert(hosts, why, blame):
                     self._reverting.revert(hosts, why, blame)
                 case Wait() if self._may_wait(decision):
@@ -212,6 +213,11 @@ class RolloutLoop:
         self._ring_watch.listen(hosts)
         self._switching.switch(hosts, is_whole=bool(self.members.ring(ring).renumbers))
         self._ring_watch.begin(self.members.ring(ring))
+
+    def _prove(self, ring: str, hosts: Sequence[str], verdict: Verdict) -> None:
+        """Have the hosts write down that their ring passed, unless one has changed meanwhile."""
+        if not self._refresh.before_proof(hosts):
+            self._proving.prove(ring, hosts, verdict)
 
     # --- waiting ----------------------------------------------------------------------------
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from botdeploy.engine.rollout.rollout_hosts import RolloutHosts
 
 LOOK_S = 5.0
-"""How old what a host said of itself may be when it is switched."""
+"""How old what a host said of itself may be when it is switched or proven."""
 ASK_EVERY_S = 1.0
 """How often a host is asked again whether a bot runs that did not."""
 ACT_S = 1000.0
@@ -59,6 +59,21 @@ class Refresh:
         if any(states[name].hold for name in old if name in states):
             self.again(self._not_just_seen(self._hosts.within(Standing.BEHIND, *SATISFIED)))
         return bool(old)
+
+    def before_proof(self, hosts: Sequence[str]) -> bool:
+        """Ask hosts that are about to be proven whether they run; True where that has changed.
+
+        A host refuses where its bot is down, and the others would be proven without it. Between the
+        first look and a proof journals are read, and late hosts waited for.
+        """
+        members, now = self._hosts, self._hosts.clock.monotonic()
+
+        def said() -> list[tuple[Standing, Runs]]:
+            return [(members[name].standing, members[name].view.seen.runs) for name in hosts]
+
+        before = said()
+        self.whether_they_run([name for name in hosts if now - members[name].asked > LOOK_S])
+        return said() != before
 
     def _not_just_seen(self, hosts: Sequence[str]) -> list[str]:
         now = self._hosts.clock.monotonic()

@@ -17,6 +17,7 @@ from botdeploy.core.rollout.host_standing import (
     HostStanding,
     Standing,
     lapsed,
+    later,
     standing_in,
 )
 from botdeploy.engine.event_emitter import told_unseen
@@ -84,9 +85,7 @@ class RolloutHosts(RingHosts):
         """Give the decision what is known of the hosts now, without any verdict."""
         now = self.clock.monotonic()
         seen = {
-            name: replace(one.view, age_s=one.view.age_s + (now - one.since))
-            if one.standing in HOLDING
-            else one.view
+            name: later(one.view, now - one.since) if one.standing in HOLDING else one.view
             for name, one in self._hosts.items()
         }
         return facts_of(
@@ -163,8 +162,8 @@ class RolloutHosts(RingHosts):
     def confirmed(self, name: str, at: float) -> None:
         """Note that a host keeps the release; ``at`` is the monotonic second of that."""
         member = self._hosts[name]
-        age_s = member.view.age_s + at - member.since
-        member.view = HostStanding(Standing.CONFIRMED, age_s, seen=member.view.seen)
+        view = later(member.view, at - member.since)
+        member.view = replace(view, standing=Standing.CONFIRMED)
         member.since = at
 
     def told_of(self, name: str, unit: Unit) -> None:

@@ -511,6 +511,78 @@ def test_a_ring_with_a_host_from_an_earlier_rollout_has_not_begun() -> None:
     assert (decision.reason, decision.ring) == (Reason.GATE, "beta")
 
 
+# --- hosts that refuse to be proven ----------------------------------------------------------
+
+PROVEN_FOR_S = 300.0
+RUNS_ON = HostStanding(Standing.CONFIRMED, 9000.0, up_s=9000.0)
+"""It has the release for longer than the others are proven, and its bot ran at that time."""
+DOWN = replace(RUNS_ON, seen=Seen(Runs.STOPPED, "a person stopped it"), up_s=0.0)
+STARTING = replace(DOWN, age_s=4000.0, seen=Seen(Runs.STARTING, "it is starting or stopping"))
+STARTED_AGAIN = replace(RUNS_ON, up_s=PROVEN_FOR_S - 1)
+DOUBT = Verdict(Outcome.INCONCLUSIVE, ("a new error",), host="h3")
+
+
+def beta_with(other: HostStanding, verdict: Verdict | None = None) -> Facts:
+    """Give facts of a ring of which one host is proven by this rollout, and the other is not."""
+    proven = standing(Standing.PROVEN, PROVEN_FOR_S)
+    verdicts = {"beta": verdict} if verdict else {}
+    behind = Standing.BEHIND
+    return three(standing(Standing.PROVEN), proven, other, behind, behind, verdicts=verdicts)
+
+
+@pytest.mark.parametrize(
+    ("other", "verdict", "told"),
+    [
+        (DOWN, PASSED, End),
+        (STARTING, PASSED, Wait),
+        (STARTED_AGAIN, DOUBT, End),
+        (STARTED_AGAIN, None, Wait),
+        (replace(STARTED_AGAIN, up_s=PROVEN_FOR_S + 50), DOUBT, End),  # the other was proven later
+    ],
+)
+def test_a_proof_that_one_host_refused_is_no_pass_of_its_ring(
+    other: HostStanding, verdict: Verdict | None, told: type
+) -> None:
+    """Its bot is down, or was when the other was proven: the next ring waits for it."""
+    decision = decide(beta_with(other, verdict))
+    assert isinstance(decision, told)
+    assert isinstance(decision, End | Wait)
+    assert decision.ring == "beta"
+
+
+@pytest.mark.parametrize("verdict", [DOUBT, None])
+@pytest.mark.parametrize(
+    "other",
+    [
+        RUNS_ON,
+        HostStanding(Standing.CONFIRMED, PROVEN_FOR_S - 1, up_s=PROVEN_FOR_S - 1),
+        replace(DOWN, age_s=PROVEN_FOR_S - 1),
+    ],
+)
+def test_a_host_that_was_away_when_its_ring_passed_holds_nobody_up(
+    other: HostStanding, verdict: Verdict | None
+) -> None:
+    """It was out of reach, or came late; what it runs then is a matter of its own."""
+    assert decide(beta_with(other, verdict)) == SwitchOver("fleet", ("h4",))
+
+
+def test_a_host_that_refused_and_runs_again_is_proven_alone() -> None:
+    """The ring has passed then."""
+    assert decide(beta_with(STARTED_AGAIN, PASSED)) == Prove("beta", ("h3",), PASSED)
+
+
+def test_what_ended_after_every_ring_passed_takes_back_itself_alone() -> None:
+    """A host that came late is no refusal, and nothing is one when the rollout is over."""
+    ended = replace(DOWN, seen=Seen(Runs.ENDED, "it ended by itself"))
+    proven = standing(Standing.PROVEN, PROVEN_FOR_S)
+    late = replace(ended, age_s=PROVEN_FOR_S - 1)
+    for has_ended, other in ((True, ended), (True, late), (False, late)):
+        seen = three(*[proven] * 2, other, *[proven] * 2, has_ended=has_ended)
+        decision = decide(seen)
+        assert isinstance(decision, Revert)
+        assert (decision.blame, decision.hosts) == (Blame.HOST, ("h3",))
+
+
 # --- invariants -----------------------------------------------------------------------------
 
 _ORDER = [Standing.UNSTAGED, Standing.BEHIND, Standing.PENDING, Standing.CONFIRMED, Standing.PROVEN]

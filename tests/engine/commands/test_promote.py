@@ -214,6 +214,85 @@ def test_a_host_that_a_limited_rollout_has_proven_is_no_pass_of_its_ring() -> No
     assert [switches(stage, name) for name in stage.hosts] == [2] * 5
 
 
+# --- hosts that refuse to be proven -------------------------------------------------------------
+
+
+def two_internal() -> Stage:
+    """Give hosts of which two are internal and one is beta, at the end of the first soak."""
+    stage = stage_of()
+    internal, beta, fleet = stage.inventory.policy.rings
+    rings = (replace(internal, hosts=("h1", "h2")), replace(beta, hosts=("h3",)), fleet)
+    stage.inventory = replace(stage.inventory, policy=replace(stage.inventory.policy, rings=rings))
+    release(stage)
+    stage.clock.advance(2 * 3600)
+    return stage
+
+
+def proven(stage: Stage) -> list[str]:
+    """Name the hosts on which the second release is proven."""
+    return [name for name, host in stage.hosts.items() if host.releases["R0002"].order]
+
+
+@pytest.mark.parametrize("how", ["stopped", "loops", "crashes once"])
+def test_a_proof_that_one_host_refused_is_no_pass_of_its_ring(how: str) -> None:
+    """Its bot goes down in the last instant; the next ring waits until it is proven, too."""
+    stage = two_internal()
+    h2 = stage.hosts["h2"]
+
+    def go_down(_host: str, act: str) -> None:
+        if act == "prove" and not h2.is_stopped:
+            match how:
+                case "stopped":
+                    h2.stop_by_hand()
+                case "loops":
+                    h2.end_itself(again_in=1e9)
+                case _:
+                    h2.end_itself(again_in=5)
+                    stage.world.is_like("R0002", "doubtful", "h2")
+
+    stage.controller().before = go_down
+    ended = promote(stage.inventory, stage.dependencies(), Options())
+    assert ended.code is (ExitCode.HELD if how == "stopped" else ExitCode.DONE)
+    assert proven(stage) == ["h1"]
+    said = wait(stage, 1)
+    assert {code for code, _ in said} == {int(ExitCode.HELD)}
+    assert all("h2" in why or "too few lines" in why for _, why in said)
+    assert [switches(stage, name) for name in ("h3", "h4", "h5")] == [1, 1, 1]
+    assert not any(event.kind is Kind.PROMOTED for event in stage.events)
+    h2.start_by_hand()
+    stage.world.is_like("R0002", "good", "h2")
+    wait(stage, 3)
+    assert stage.running()[:3] == ["R0002"] * 3
+    assert proven(stage)[:2] == ["h1", "h2"]
+
+
+class ReadBefore(FakeWatch):
+    """Has read the journals before a bot ends, so that they tell nothing of it."""
+
+    def fallen(self) -> frozenset[str]:
+        """Know of no end."""
+        return frozenset()
+
+
+def test_nobody_is_proven_where_a_bot_went_down_while_journals_were_read() -> None:
+    """The hosts are asked once more right before the proof."""
+    stage = two_internal()
+
+    def read_slowly(host: str, act: str) -> None:
+        if (host, act) == ("h5", "entries"):
+            stage.clock.advance(20)
+            stage.hosts["h2"].stop_by_hand()
+
+    stage.controller().before = read_slowly
+    its = replace(stage.dependencies(), make_watch=ReadBefore)  # type: ignore[arg-type]
+    ended = promote(stage.inventory, its, Options())
+    assert (ended.code, proven(stage)) == (ExitCode.HELD, [])
+    assert "h2: a person stopped the bot" in ended.summary
+    stage.hosts["h2"].start_by_hand()
+    wait(stage, 2.1)
+    assert (proven(stage), stage.running()[2]) == (["h1", "h2"], "R0002")
+
+
 # --- gates ------------------------------------------------------------------------------------
 
 
