@@ -23,16 +23,18 @@ def status(context: Context, environment: str | None, limit: str | None) -> int:
 
 
 def _status(context: Context, inventory: Inventory, names: tuple[str, ...]) -> int:
+    """Say what runs on ``names``; all hosts are asked, for the rollout is about all."""
     from botdeploy.engine.commands.status import sources_told
     from botdeploy.engine.commands.status import status as put_together
     from botdeploy.views import status_record as view
 
     with context.fleet(inventory) as fleet:
-        states, away = observe(fleet, names)
+        states, away = observe(fleet, [host.name for host in inventory.hosts])
         sources = sources_told(fleet, states)
     found = put_together(inventory, names, states, away, context.clock.now(), sources)
     record = view.record(found)
-    code = int(ExitCode.UNREACHABLE if away else ExitCode.DONE)
+    code = int(ExitCode.DONE if away.keys().isdisjoint(names) else ExitCode.UNREACHABLE)
+    states = {name: state for name, state in states.items() if name in names}
     if context.as_json:
         context.output.json.write(record)
         return code

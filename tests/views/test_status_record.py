@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from botdeploy.core.host.host_state import HostState, StandingInstance
 from botdeploy.core.model.policy import Gate, Policy, Ring, Share
 from botdeploy.engine.commands.canary import canary
 from botdeploy.engine.commands.promote import promote
@@ -19,6 +20,7 @@ from botdeploy.engine.rollout.options import Options
 from botdeploy.errors import ExitCode
 from botdeploy.views.status_record import record as record_of
 from botdeploy.views.status_record import releases, what_comes
+from tests.core.rollout.test_unnamed import COUNTED
 from tests.engine.fakefleet import Stage
 
 if TYPE_CHECKING:
@@ -149,6 +151,17 @@ def test_status_has_the_documented_keys_and_no_others(stage: Stage) -> None:
     assert set(record) == set(example)
     assert set(record["rollout"]) == set(example["rollout"])
     assert [set(host) for host in record["hosts"]] == [set(example["hosts"][0])] * 4
+
+
+def test_a_limit_has_nobody_retire_whose_place_is_still_to_be_taken(stage: Stage) -> None:
+    """The machine's first host takes it, which may not be among those that are shown."""
+    plain, second = StandingInstance("", "prod", "R1"), StandingInstance("2", "prod", "R1")
+    state = HostState(standing=(plain, second))
+    states = {"w1/1": state, "w1/2": replace(state, current="R1")}
+    now = stage.dependencies().clock.now()
+    record = record_of(status(COUNTED, ("w1/2",), states, {}, now))
+    assert record["not_in_inventory"] == []
+    assert [one["host"] for one in record["changes_of_form"]] == ["w1/1"]
 
 
 def test_whatever_is_about_a_host_says_which_machine_and_instance() -> None:

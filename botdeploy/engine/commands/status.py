@@ -100,7 +100,10 @@ def status(
     now: datetime,
     sources: Mapping[str, tuple[str, ...]] | None = None,
 ) -> Status:
-    """Put together what the hosts ``names`` have said; ``sources`` as ``sources_told`` gives."""
+    """Put together what the hosts ``names`` have said, and the rollout by what all have said.
+
+    ``sources`` as ``sources_told`` gives.
+    """
     every, states = states, own(inventory, states)
     record = newest_under_way(states, inventory.policy)
     if record is not None:
@@ -125,8 +128,10 @@ def status(
             hosts.append(HostStatus(name, ring, None, error))
         else:
             hosts.append(HostStatus(name, ring, state, fault=bot_fault(state)))
-    left = unnamed(inventory, states)
-    changes = successions(inventory, states)
+    on = inventory.machine_of
+    shown = {on[name] for name in names}
+    left = tuple(one for one in unnamed(inventory, states) if on[one.host] in shown)
+    changes = tuple(one for one in successions(inventory, states) if on[one.host] in shown)
     return Status(inventory, rollout, tuple(hosts), now, sources or {}, left, changes)
 
 
