@@ -50,7 +50,8 @@ def revert_leftovers(
     for name, result in results.items():
         release, why = lock.states[name].current, left[name][1]
         if isinstance(result, HostError):
-            unknown.append(name)
+            if not isinstance(result, HostRestarted):  # else the next step takes it back
+                unknown.append(name)
             lost.append(f"{result}; it still runs {release}, which failed elsewhere")
             emit(Kind.HOST_FAILED, release=release, host=name, error=result.message)
         else:
@@ -81,11 +82,12 @@ def revert_leftovers(
     now = dependencies.clock.monotonic()
     lock.heard.update({name: replace(lock.heard[name], at=now) for name in states})
     lock.away.update(away)
-    if lost:
+    told = "; ".join([*lost, *back])
+    if unready or unknown:
         steps = [Hint(Todo.LOGS, tuple(unready))] if unready else []
         steps += [Hint(Todo.STATUS, tuple(unknown))] if unknown else []
-        return Ended(ExitCode.NEEDS_PERSON, "; ".join([*lost, *back]), hints=tuple(steps))
-    return Ended(ExitCode.FAILED, "; ".join(back))
+        return Ended(ExitCode.NEEDS_PERSON, told, hints=tuple(steps))
+    return Ended(ExitCode.FAILED if back else ExitCode.UNREACHABLE, told)
 
 
 def still_stuck(swept: Ended | None, release: str, dependencies: Dependencies) -> Ended | None:
