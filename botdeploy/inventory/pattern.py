@@ -47,7 +47,7 @@ class Names:
         chosen: set[str] = set()
         plain = [term for term in terms if term[0] not in "&!"]
         for term in plain or [ALL]:
-            chosen.update(self._one(term))
+            chosen.update(self._host(term) or self._one(term))
         for term in terms:
             if term[0] == "&":
                 chosen.intersection_update(self._one(term[1:]))
@@ -55,6 +55,12 @@ class Names:
             if term[0] == "!":
                 chosen.difference_update(self._one(term[1:]))
         return tuple(host for host in self.hosts if host in chosen)
+
+    def _host(self, term: str) -> Sequence[str]:
+        """Give the host, or its instances, that a term names, whatever group has that name too."""
+        if term == ALL:
+            return ()
+        return [term] if term in self.hosts else self.several.get(term, ())
 
     def _one(self, term: str) -> list[str]:
         """Match one term, in the order that its subscript counts in."""

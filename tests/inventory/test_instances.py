@@ -122,6 +122,18 @@ def test_a_pattern_means_instances(tmp_path: Path, pattern: str, names: str) -> 
     assert " ".join(select(read(tmp_path, COUNTED), pattern)) == names
 
 
+@pytest.mark.parametrize(
+    ("pattern", "names"),
+    [("w1", "w1/1 w1/2 w1/3"), ("w1,w2/1", "w1/1 w1/2 w1/3 w2/1"), ("all:&w1[3:3]", "w2/1")],
+)
+def test_a_machine_that_has_its_groups_name_is_meant_alone(
+    tmp_path: Path, pattern: str, names: str
+) -> None:
+    """All of its instances, and no other machine of the group."""
+    text = COUNTED.replace("beta: {hosts: {w2: }}", "w1: {hosts: {w1: , w2: }}")
+    assert " ".join(select(read(tmp_path, text), pattern)) == names
+
+
 def test_a_wildcard_never_means_a_machine(tmp_path: Path) -> None:
     """Only what an instance is called matches it."""
     with pytest.raises(UserError, match="matches 'w\\?'"):

@@ -733,6 +733,35 @@ def test_a_dash_elsewhere_is_no_range(pattern: str, names: str) -> None:
     assert select(load("contract", HERE, os.environ), pattern) == tuple(names.split())
 
 
+@pytest.mark.parametrize(
+    ("pattern", "names"),
+    [
+        ("web", "web"),
+        ("web,w2", "web w2"),
+        ("w2:web", "web w2"),
+        ("web[0:1]", "web w2"),
+        ("web*", "web w2 w3"),
+        ("all:!web", "x"),
+        ("all:&web", "web w2 w3"),
+        ("all", "web w2 w3 x"),
+    ],
+)
+def test_a_host_that_has_its_groups_name_is_meant_alone(
+    pattern: str, names: str, tmp_path: Path
+) -> None:
+    """As in Ansible: behind '!' and '&', and with a subscript, the name is the group's."""
+    text = (
+        "all:\n  vars:\n    bot: {name: a, source: ., command: x}\n    rollout: {rings: RINGS}\n"
+        "  hosts: {x: }\n  children: {web: {hosts: {web: , w2: , w3: }}}\n"
+    )
+    rings = f"[{{name: a, hosts: '{pattern}'}}, {{name: b, hosts: all}}]"
+    inventory = loaded(tmp_path, text.replace("RINGS", rings))
+    assert sorted(select(inventory, pattern)) == sorted(names.split())
+    assert sorted(inventory.policy.rings[0].hosts) == sorted(names.split())
+    inventory = loaded(tmp_path, text.replace("rings: RINGS", f"hosts: '{pattern}'"))
+    assert sorted(host.name for host in inventory.hosts) == sorted(names.split())
+
+
 def test_selecting_nothing_is_a_users_error() -> None:
     """A pattern that matches no host is refused, by the environment's name."""
     inventory = load("contract", HERE, os.environ)
