@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from botdeploy.views.command_lines import COMMANDS
 from botdeploy.views.jsonlines import JsonLines
 
 if TYPE_CHECKING:
@@ -36,6 +35,8 @@ class TypedEnvironment:
         """Have each command in a text name the environment so."""
         if not (self.place or self.inventory_dir):
             return text
+        from botdeploy.views.command_lines import COMMANDS
+
         folder = f"--inventory-dir {shlex.quote(self.inventory_dir)} " if self.inventory_dir else ""
         name = shlex.quote(self.place or environment)
         command = rf"\bbotdeploy ({COMMANDS}) {re.escape(environment)}(?![\w./+-]*[\w/+-])"
