@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import re
 import shlex
+from typing import TYPE_CHECKING
 
 from botdeploy.errors import UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 _PLAIN_WORD = re.compile(r"[A-Za-z0-9_@+=:,./-]+")
 _PLAIN_VALUE = re.compile(r"[A-Za-z0-9_@%+=:,./-]+")
@@ -24,7 +28,10 @@ _QUOTED = re.compile(r"""'[^']*'|"(?:\\.|[^"\\])*"|\\.""", re.DOTALL)
 _SHELL_OPERATOR = re.compile(r"&&|\|\|?|;|&(?=\s|\Z)|(?:(?<=\s)|\A)(?:[0-9]?>>?|&>|<<?)\S*")
 
 #: What a shell would put something else for, and systemd too: outside of single quotes.
-_EXPANSION = re.compile(r"\$(?:\w+|\{[^}]*\}?|\([^)]*\)?)|`[^`]*`?|(?:(?<=\s)|\A)~(?=/|\s|\Z)\S*")
+_EXPANSION = re.compile(
+    r"\$(?:[A-Z_][A-Z0-9_]*\b|\{[A-Za-z_][^}]*\}?|\([^)]*\)?)|`[^`]*`?|(?:(?<=\s)|\A)~(?=/|\s|\Z)\S*"
+)
+_SHELL = re.compile(r"(?:.*/)?(?:[bd]?a|z|k|c|fi)?sh")
 
 #: A single environment string may be this long for the kernel (MAX_ARG_STRLEN), name included.
 _MAX_VARIABLE_BYTES = 131_071
@@ -129,7 +136,7 @@ def exec_line(command: str, folder: str) -> str:
             f"for a shell write: sh -c {shlex.quote(command)}"
         )
     expansion = _EXPANSION.search(_QUOTED.sub(_without_literals, command))
-    if expansion:
+    if expansion and not _is_for_shell(words):
         raise UserError(
             f"command: no shell reads it, so {expansion[0]!r} would reach the program unchanged; "
             f"for a shell write: sh -c {shlex.quote(command)}; for these signs themselves write "
@@ -148,7 +155,13 @@ def exec_line(command: str, folder: str) -> str:
 def _without_literals(quoted: re.Match[str]) -> str:
     """Give what a shell would still look at within quotes, as the words are split here."""
     inner = quoted[0][1:-1] if quoted[0].startswith('"') else ""
-    return "q" + re.sub(r'\\["\\]', "q", inner)
+    return "\x01" + re.sub(r'\\["\\]', "\x01", inner)
+
+
+def _is_for_shell(words: Sequence[str]) -> bool:
+    """Tell whether a shell gets a text to read: it expands what stands in it."""
+    at = next((at for at, word in enumerate(words) if _SHELL.fullmatch(word)), len(words))
+    return any(re.fullmatch(r"-[a-z]*c", word) for word in words[at + 1 : at + 4])
 
 
 def _below(folder: str, program: str) -> str:

@@ -240,6 +240,8 @@ class FakeHost:
     journal: list[dict[str, object]] = field(default_factory=list)
     audit: list[dict[str, str]] = field(default_factory=list)
     boots: int = 1
+    booted: float = 0.0
+    """When it was started last, by its clock."""
     started: float = 0.0
     """Monotonic second at which the bot was started."""
     born: float = 0.0
@@ -312,6 +314,7 @@ class FakeHost:
             return
         self.is_up = True
         self.boots += 1
+        self.booted = self.clock.mono
         self.lock = None
         self._start(self.current)
         if self.pending is not None:
@@ -448,8 +451,8 @@ class FakeHost:
             **self.unit(),
             "current": self.current,
             "previous": self.previous,
-            "active_since_us": int(self.born * 1e6),
-            "uptime_s": int(self.clock.mono),
+            "active_since_us": max(0, int((self.born - self.booted) * 1e6)),
+            "uptime_s": int(self.clock.mono - self.booted),
             "boot_id": f"{self.name}-{self.boots}",
             "at": _stamp(self.wall()),
             "prepared": True,

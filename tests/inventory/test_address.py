@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import subprocess
 from functools import partial
@@ -172,3 +173,10 @@ def test_any_arguments_are_read_or_a_users_error(text: str) -> None:
         return
     for jump in args.jumps:
         assert str(parse_jump(jump)) == jump
+
+
+@pytest.mark.parametrize("option", ["IdentityFile=~/my keys/id", "HostName a b", "Port 22 23"])
+def test_an_option_with_more_behind_its_value_is_refused(option: str) -> None:
+    """So does ssh: the first word alone would be another file, host or port."""
+    with pytest.raises(UserError, match="has more behind its value; for a value with blanks"):
+        parse_ssh_args(shlex.join(["-o", option]))

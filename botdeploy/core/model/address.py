@@ -245,6 +245,11 @@ def _option(value: str) -> tuple[str, str]:
         if not words or not all(words):
             setting = ""
         elif name not in LISTS:
+            if len(words) > 1:
+                raise UserError(
+                    f"ssh arguments: -o {value!r} has more behind its value; for a value with "
+                    "blanks put it in double quotes"
+                )
             setting = words[0]
     if not setting:
         raise UserError(f"ssh arguments: -o {value!r} is not Name=value")

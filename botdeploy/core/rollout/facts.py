@@ -94,12 +94,14 @@ class Facts:
     def _is_refused(self, views: Iterable[HostStanding]) -> bool:
         """Tell whether a bot was down when the ring's others were proven: its host refused then.
 
-        One that came late has the release for less long, and one whose bot ran on all the time was
-        out of reach: they hold nobody up.
+        One that came late has the release for less long, one whose bot ran on all the time was out
+        of reach, and so was one whose machine was started since: they hold nobody up.
         """
         first_s = max((one.age_s for one in views if one.has_passed), default=0.0)
         return not self.has_ended and any(
-            one.standing in UNPROVEN and one.up_s - PROOFS_S < first_s < one.age_s for one in views
+            one.standing in UNPROVEN
+            and one.up_s - PROOFS_S < first_s < min(one.age_s, one.machine_up_s)
+            for one in views
         )
 
     def _is_of_this(self, view: HostStanding) -> bool:

@@ -72,11 +72,18 @@ class HostStanding:
     """It was proven by this very rollout, and is watched."""
     up_s: float = 0.0
     """Of a host that has the release: seconds since its bot was started; 0 where it is down."""
+    machine_up_s: float = 0.0
+    """Of a host that has the release: seconds since its machine was started."""
 
 
 def later(view: HostStanding, seconds: float) -> HostStanding:
     """Give where a host that has the release stands so many seconds later."""
-    return replace(view, age_s=view.age_s + seconds, up_s=view.up_s + seconds)
+    return replace(
+        view,
+        age_s=view.age_s + seconds,
+        up_s=view.up_s + seconds,
+        machine_up_s=view.machine_up_s + seconds,
+    )
 
 
 def standing_in(
@@ -107,7 +114,9 @@ def standing_of(state: HostState, release: str, digest: str, rollout: str) -> Ho
     view = _standing(state, release, digest, rollout)
     if view.standing not in HOLDING:
         return view
-    return replace(view, seen=state.sees(release), up_s=state.up_s)
+    return replace(
+        view, seen=state.sees(release), up_s=state.up_s, machine_up_s=float(state.uptime_s)
+    )
 
 
 def _standing(state: HostState, release: str, digest: str, rollout: str) -> HostStanding:

@@ -129,7 +129,9 @@ def _closed(facts: Facts, ring: Ring, behind: Sequence[str]) -> Wait | End | Non
         return Wait(Reason.GATE, f"ring {ring.name} needs an approval", ring.name)
     # A ring that has begun goes to its end; who was away then comes within the hours again.
     views = facts.views(ring.name).values()
-    has_proven = any(view.standing is Standing.PROVEN for view in views)
+    has_proven = any(
+        view.standing is Standing.PROVEN and (view.has_passed or facts.has_ended) for view in views
+    )
     if ring.window is not None and (not has_begun or has_proven):
         opens = ring.window.next_opening(facts.now)
         if opens > facts.now:

@@ -43,6 +43,8 @@ def at_machine(inventory: Inventory, place: str, name: str) -> Inventory:
         hostname=jump.hostname,
         user=jump.user or first.address.user,
         port=jump.port or first.address.port,
+        # The place that a person named is meant, whatever ssh's arguments make of the first host.
+        options=tuple(one for one in first.address.options if one[0] != "hostname"),
         local=False,
     )
     host = Host(name, address, first.bot, machine=jump.hostname)

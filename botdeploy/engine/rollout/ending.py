@@ -151,13 +151,13 @@ class RunEnd:
         return Ended(ExitCode.DONE, f"{self._hosts.release}: {why}{told}", faults=faults)
 
     def _beyond_limit(self) -> list[str]:
-        """Name hosts of the rollout that this run was kept from by ``--limit``."""
+        """Name the other hosts of a rollout that this run was limited in; none if it began so."""
         chosen, rollout = self._hosts.within(), self._hosts.target.rollout
-        return [
-            name
-            for name, state in self._hosts.states.items()
-            if name not in chosen and state.rollout is not None and state.rollout.id == rollout
-        ]
+        others = {name: one for name, one in self._hosts.states.items() if name not in chosen}
+        is_theirs = all(
+            one.rollout is not None and one.rollout.id == rollout for one in others.values()
+        )
+        return list(others) if is_theirs else []
 
     def _on_or_back(self) -> tuple[Hint, ...]:
         """Give what may follow an inconclusive verdict; a bot that is down has to be started."""

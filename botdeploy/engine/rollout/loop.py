@@ -300,6 +300,6 @@ class RolloutLoop:
         return {
             "name": ring,
             "hosts": list(self.members.rings[ring]),
-            "begun": bool(self.members.of_ring(ring, *HOLDING)),
+            "begun": self.members.facts().has_begun(ring),
             "passed": self.members.facts().has_passed(ring),
         }

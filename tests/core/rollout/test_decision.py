@@ -30,6 +30,7 @@ from botdeploy.core.rollout.next_step import (
 )
 from botdeploy.core.rollout.requirement import Unmet
 from botdeploy.core.verdict import Outcome, Verdict
+from botdeploy.inventory.allowed_hours import parse_window
 from tests.effort import examples
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -514,7 +515,7 @@ def test_a_ring_with_a_host_from_an_earlier_rollout_has_not_begun() -> None:
 # --- hosts that refuse to be proven ----------------------------------------------------------
 
 PROVEN_FOR_S = 300.0
-RUNS_ON = HostStanding(Standing.CONFIRMED, 9000.0, up_s=9000.0)
+RUNS_ON = HostStanding(Standing.CONFIRMED, 9000.0, up_s=9000.0, machine_up_s=99000.0)
 """It has the release for longer than the others are proven, and its bot ran at that time."""
 DOWN = replace(RUNS_ON, seen=Seen(Runs.STOPPED, "a person stopped it"), up_s=0.0)
 STARTING = replace(DOWN, age_s=4000.0, seen=Seen(Runs.STARTING, "it is starting or stopping"))
@@ -555,7 +556,8 @@ def test_a_proof_that_one_host_refused_is_no_pass_of_its_ring(
     "other",
     [
         RUNS_ON,
-        HostStanding(Standing.CONFIRMED, PROVEN_FOR_S - 1, up_s=PROVEN_FOR_S - 1),
+        replace(RUNS_ON, age_s=PROVEN_FOR_S - 1, up_s=PROVEN_FOR_S - 1),
+        replace(STARTED_AGAIN, machine_up_s=PROVEN_FOR_S - 1),  # it was switched off then
         replace(DOWN, age_s=PROVEN_FOR_S - 1),
     ],
 )
@@ -738,3 +740,13 @@ def test_nothing_is_proven_that_does_not_run(
             for name in held
             if known.hosts[name].standing in UNPROVEN
         )
+
+
+def test_a_ring_that_has_begun_goes_to_its_end_whatever_an_earlier_rollout_proved() -> None:
+    """Its hours are over; one of its hosts has the release from a rollout before."""
+    over = f"{NOW - timedelta(hours=2):%H:%M}-{NOW - timedelta(hours=1):%H:%M} UTC"
+    rings = (THREE[0], replace(THREE[1], window=parse_window(over)), THREE[2])
+    young = HostStanding(Standing.CONFIRMED, 600.0)
+    some = three(Standing.PROVEN, EARLIER, Standing.BEHIND, young, Standing.BEHIND, rings=rings)
+    moved = replace(some, members={**OF_THREE, "beta": ("h2", "h3", "h4"), "fleet": ("h5",)})
+    assert decide(moved) == SwitchOver("beta", ("h3",))

@@ -26,6 +26,8 @@ from tests.engine.fakefleet import HANGS_S, ControllerDied, FakeBuild, FakeWatch
 from tests.engine.sentences import sentence
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from botdeploy.core.model.inventory import Inventory
     from botdeploy.engine.outcome import Ended
 
@@ -38,9 +40,14 @@ RINGS = (
 GROUPS = {"internal": ("h1",), "beta": ("h2",)}
 
 
-def stage_of(rings: tuple[Ring, ...] = RINGS, **policy: object) -> Stage:
+def stage_of(
+    rings: tuple[Ring, ...] = RINGS,
+    *,
+    groups: Mapping[str, tuple[str, ...]] = GROUPS,
+    **policy: Any,
+) -> Stage:
     """Give five hosts in three rings that run a first release; the others' soaks take hours."""
-    stage = Stage(5, Policy(rings, **policy), groups=GROUPS, tick_s=1.0)  # type: ignore[arg-type]
+    stage = Stage(5, Policy(rings, **policy), groups=groups, tick_s=1.0)
     quick = tuple(replace(ring, soak=timedelta(0), gate=Gate.NONE, window=None) for ring in rings)
     rules = replace(stage.inventory.policy, rings=_hosts_of(stage, quick))
     whole = stage.inventory
@@ -1092,3 +1099,55 @@ def test_a_quarantined_release_that_no_host_has_any_more_is_not_named(
     with pytest.raises(Quarantined) as gone:
         release(stage, bad)
     assert gone.value.hints == (Hint(Todo.FORCE),)
+
+
+@pytest.mark.parametrize("how", ["network", "power"])
+def test_a_machine_that_was_off_when_its_ring_passed_holds_nobody_up(how: str) -> None:
+    """It was never asked for its proof: the next rings begin, whatever it runs when it is back."""
+    groups = {"internal": ("h1", "h2"), "beta": ("h3",)}
+    stage = stage_of(groups=groups, max_unreachable=Share(count=1))
+    release(stage)
+    stage.clock.advance(2 * 3600 - 300)
+    away = stage.hosts["h2"]
+    if how == "power":
+        away.die()
+    else:
+        away.is_cut = True
+    wait(stage, 0.5)
+    assert stage.running() == ["R0002", "R0002", "R0002", "R0001", "R0001"]
+    stage.world.is_like("R0002", "unproven", "h2")
+    if how == "power":
+        away.boot()
+    else:
+        away.is_cut = False
+    wait(stage, 1.5)
+    assert stage.running() == ["R0002"] * 5
+
+
+def test_a_limited_rollout_ends_with_its_hosts() -> None:
+    """Others were never told of it: no promote may lead it to them."""
+    stage = stage_of()
+    whole = stage.inventory
+    stage.inventory = limited(stage, "h1", "h2")
+    release(stage)
+    stage.clock.advance(2 * 3600 + 60)
+    stage.inventory = whole
+    stage.controller()
+    ended = promote(limited(stage, "h1"), stage.dependencies(), Options())
+    assert "goes on" not in ended.summary
+    assert wait(stage, 3) == []
+    assert stage.running() == ["R0002", *["R0001"] * 4]
+
+
+def test_a_ring_of_which_an_earlier_rollout_has_a_host_is_announced_as_it_begins() -> None:
+    """Its users hear of this rollout, and the record of its start tells them apart by that."""
+    stage = stage_of(tuple(replace(one, soak=timedelta(seconds=60)) for one in RINGS))
+    whole, build = stage.inventory, stage.build("two")
+    stage.inventory = limited(stage, "h3")
+    release(stage, build)
+    stage.inventory = whole
+    stage.events.clear()
+    release(stage, build)
+    (began,) = (event for event in stage.events if event.kind is Kind.ROLLOUT_STARTED)
+    told = {one["name"]: (one["begun"], one["passed"]) for one in began.data["rings"]}
+    assert told["fleet"] == (False, False)

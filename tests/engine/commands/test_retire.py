@@ -144,13 +144,20 @@ def test_what_a_rollout_has_stays(stage: Stage) -> None:
 
 def test_a_machine_that_left_the_inventory_is_reached_by_its_address(stage: Stage) -> None:
     """The instance is told by the end of its name."""
-    there = at_machine(stage.inventory, "root@192.0.2.9:2222", "w9/h3")
+    first, *others = stage.inventory.hosts
+    grown = replace(
+        first, address=first.address.with_ssh_args("-o HostName=192.0.2.1 -o ConnectTimeout=7")
+    )
+    whole = replace(stage.inventory, hosts=(grown, *others))
+    there = at_machine(whole, "root@192.0.2.9:2222", "w9/h3")
     (host,) = there.hosts
     assert (host.address.hostname, host.address.user, host.address.port) == (
         "192.0.2.9",
         "root",
         2222,
     )
+    kept = [host.address.option(name) for name in ("HostName", "ConnectTimeout")]
+    assert kept == [None, "7"]
     stage.hosts["w9/h3"] = stage.hosts["h1"]
     stage.fleet.inventory = there
     fleet: Any = stage.fleet
