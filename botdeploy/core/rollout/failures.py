@@ -8,7 +8,7 @@ from botdeploy.core.model.policy import OnFail
 from botdeploy.core.rollout.host_standing import HOLDING, UNPROVEN, Standing
 from botdeploy.core.rollout.machine_count import count_machines
 from botdeploy.core.rollout.next_step import Blame, End, Reason, Result, Revert, Wait
-from botdeploy.core.rollout.rollout_records import host_named
+from botdeploy.core.rollout.rollout_records import host_named, is_rolled_back
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -81,7 +81,12 @@ def _told(facts: Facts, name: str) -> str:
 
 
 def _goes_back(facts: Facts, ring: str) -> Sequence[str]:
-    """Hosts that a failure in ``ring`` takes back, by the policy's ``on_fail``."""
+    """Hosts that a failure in ``ring`` takes back, by the policy's ``on_fail``.
+
+    All of them where a person rolled the release back.
+    """
+    if is_rolled_back(facts.condemned):
+        return tuple(facts.hosts)
     members = facts.members.get(ring, ())
     unproven = facts.within(*UNPROVEN)
     match facts.policy.on_fail:

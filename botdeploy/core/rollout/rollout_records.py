@@ -20,6 +20,8 @@ _ENDS = ("", "passed", "abandoned", "failed")
 """Ends of a rollout; where hosts say different ones, the last of these counts."""
 
 FAILED, ABANDONED, PASSED = "failed", "abandoned", "passed"
+ROLLED_BACK = "rolled back: "
+"""What the reason of a rollout begins with that a person took back from all of its hosts."""
 
 
 def records(states: Mapping[str, HostState]) -> list[RolloutRecord]:
@@ -61,6 +63,8 @@ def is_open(states: Mapping[str, HostState], record: RolloutRecord, policy: Poli
     standings = _standings(states, record)
     views = set(standings.values())
     match record.outcome:
+        case "failed" if is_rolled_back(record.ended_why):
+            return not views.isdisjoint(left_behind(OnFail.FLEET))
         case "failed":
             return not views.isdisjoint(left_behind(policy.on_fail)) or (
                 policy.on_fail is not OnFail.FLEET
@@ -104,6 +108,11 @@ def _is_half_back(
         views[name] in HOLDING and state.rollout is not None and state.rollout.ring in rings
         for name, state in states.items()
     )
+
+
+def is_rolled_back(why: str) -> bool:
+    """Tell by its reason whether a person took a rollout back: then no host keeps its release."""
+    return why.startswith(ROLLED_BACK)
 
 
 def host_named(hosts: Iterable[str], why: str) -> str:

@@ -157,8 +157,11 @@ class _Work:
             return
         if self._is_condemned and not is_going:
             acts.rollout.condemn(record.digest, self._why)
-        outcome = rollout_records.FAILED if self._is_condemned else rollout_records.ABANDONED
-        acts.rollout.end(record.id, outcome, self._why)
+        if self._is_condemned:
+            why = f"{rollout_records.ROLLED_BACK}{self._why}"
+            acts.rollout.end(record.id, rollout_records.FAILED, why)
+        else:
+            acts.rollout.end(record.id, rollout_records.ABANDONED, self._why)
 
     def _revert(self, way: WayBack) -> Reverted | Unchanged:
         """Take one back to what it recorded, or to what a person named.

@@ -1151,3 +1151,22 @@ def test_a_ring_of_which_an_earlier_rollout_has_a_host_is_announced_as_it_begins
     (began,) = (event for event in stage.events if event.kind is Kind.ROLLOUT_STARTED)
     told = {one["name"]: (one["begun"], one["passed"]) for one in began.data["rings"]}
     assert told["fleet"] == (False, False)
+
+
+@pytest.mark.parametrize("on_fail", list(OnFail))
+def test_a_host_that_was_away_in_a_rollback_goes_back_from_it_later(on_fail: OnFail) -> None:
+    """A person took the release from all hosts, whatever a fail would take back."""
+    stage = stage_of(on_fail=on_fail, max_unreachable=Share(count=1))
+    release(stage)
+    wait(stage, 4)
+    assert stage.running() == ["R0002"] * 5
+    stage.hosts["h4"].die()
+    stage.clock.advance(60)
+    stage.controller()
+    ended = rollback(stage.inventory, tuple(stage.hosts), stage.dependencies())
+    assert ended.code is ExitCode.UNREACHABLE
+    stage.hosts["h4"].boot()
+    (said,) = wait(stage, 0.5)
+    assert said[0] == ExitCode.FAILED
+    assert "rolled back: rollback" in said[1]
+    assert stage.running() == ["R0001"] * 5
