@@ -17,6 +17,7 @@ from botdeploy.hosts.acts.switch import Reverted, Unchanged
 if TYPE_CHECKING:
     from botdeploy.core.model.inventory import Inventory
     from botdeploy.engine.dependencies import Dependencies
+    from botdeploy.engine.event_emitter import EventEmitter
     from botdeploy.engine.fleet.lock import EnvironmentLock
 
 
@@ -56,21 +57,10 @@ def revert_leftovers(
             emit(Kind.HOST_FAILED, release=release, host=name, error=result.message)
         else:
             back.append(f"{name} was reverted from {release}, which had failed elsewhere: {why}")
-            old = result.old if isinstance(result, Reverted) else result.release
-            seconds = result.seconds if isinstance(result, Reverted) else 0.0
-            emit(
-                Kind.REVERTED,
-                release=release,
-                host=name,
-                by="controller",
-                seconds=seconds,
-                to=old or None,
-                why=why,
-                **(told_unseen(result) if isinstance(result, Reverted) else {}),
-            )
-            if isinstance(result, Reverted) and old and not result.is_running:
+            _tell_return(emit, name, release, why, result)
+            if isinstance(result, Reverted) and result.old and not result.is_running:
                 unready.append(name)
-                lost.append(f"{name}: {old} did not become ready after the revert")
+                lost.append(f"{name}: {result.old} did not become ready after the revert")
     states, away = observe(dependencies.fleet, left)
     for name, result in results.items():
         if isinstance(result, HostRestarted):  # and its lock went with it: it can't be worked on
@@ -88,6 +78,22 @@ def revert_leftovers(
         steps += [Hint(Todo.STATUS, tuple(unknown))] if unknown else []
         return Ended(ExitCode.NEEDS_PERSON, told, hints=tuple(steps))
     return Ended(ExitCode.FAILED if back else ExitCode.UNREACHABLE, told)
+
+
+def _tell_return(
+    emit: EventEmitter, name: str, release: str, why: str, result: Reverted | Unchanged
+) -> None:
+    went = result if isinstance(result, Reverted) else None
+    emit(
+        Kind.REVERTED,
+        release=release,
+        host=name,
+        by="controller",
+        seconds=went.seconds if went else 0.0,
+        to=(result.old if isinstance(result, Reverted) else result.release) or None,
+        why=why,
+        **(told_unseen(went) if went else {}),
+    )
 
 
 def still_stuck(swept: Ended | None, release: str, dependencies: Dependencies) -> Ended | None:

@@ -130,13 +130,11 @@ class RunEnd:
         if not has_ended and self._hosts.policy.only is None:
             self._recorder.end(rollout_records.PASSED, why)
         elif not has_ended and (others := self._beyond_limit()):
-            told = f"{self._hosts.release}: the chosen hosts have passed; the rollout goes on with "
-            told += f"{few(others)}"
-            return (
-                Ended(ExitCode.DONE, told, hints=(Hint(Todo.PROMOTE),))
-                if has_acted
-                else Ended.silent(told)
-            )
+            over = "the chosen hosts have passed; the rollout goes on with"
+            told = f"{self._hosts.release}: {over} {few(others)}"
+            if not has_acted:
+                return Ended.silent(told)
+            return Ended(ExitCode.DONE, told, hints=(Hint(Todo.PROMOTE),))
         elif not has_ended:
             self._recorder.end(rollout_records.ABANDONED, "it was limited to some hosts, as asked")
         if has_ended and not has_acted:
